@@ -1,0 +1,110 @@
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static int64_t read_us(clockid_t id)
+{
+    struct timespec now;
+    clock_gettime(id, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_monotonic_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_monotonic_ms(void)
+{
+    return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t clock_wall_ms(void)
+{
+    return read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_thread_cpu_ms(void)
+{
+    return read_us(CLOCK_THREAD_CPUTIME_ID) / 1000;
+}
+
+void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
+{
+    time_t seconds = (time_t)(wall_ms / 1000);
+    struct tm parts;
+    gmtime_r(&seconds, &parts);
+    size_t length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%03dZ", (int)(wall_ms % 1000));
+}
+
+bool clock_parse(const char *text, int64_t *wall_us)
+{
+    struct tm parts = {0};
+    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (!rest)
+        return false;
+    int64_t micros = 0;
+    if (*rest == '.') {
+        int64_t scale = 100000;
+        const char *digits = ++rest;
+        for (; isdigit((unsigned char)*rest); rest++, scale /= 10)
+            micros += (*rest - '0') * scale;
+        if (rest == digits || rest - digits > 9)
+            return false;
+    }
+    int64_t offset = 0;
+    if (*rest == 'Z' || *rest == 'z') {
+        rest++;
+    } else {
+        int hours, minutes, used = 0;
+        char sign = *rest;
+        if ((sign != '+' && sign != '-') || sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5)
+            return false;
+        offset = (hours * 60 + minutes) * 60 * (sign == '-' ? -1 : 1);
+        rest += 6;
+    }
+    if (*rest)
+        return false;
+    *wall_us = ((int64_t)timegm(&parts) - offset) * 1000000 + micros;
+    return true;
+}
+
+bool clock_parse_duration(const char *text, int64_t *milliseconds)
+{
+    static const struct { const char *unit; double ms; } units[] = {
+        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    double total = 0;
+    if (!*text)
+        return false;
+    for (const char *at = text; *at;) {
+        char *end;
+        if (!isdigit((unsigned char)*at) && *at != '.')
+            return false;
+        double number = strtod(at, &end);
+        if (end == at || !isfinite(number))
+            return false;
+        if (!*end && at == text) {
+            total = number * 1000;
+            break;
+        }
+        size_t letters = strspn(end, "abcdefghijklmnopqrstuvwxyz");
+        double scale = 0;
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+            if (strlen(units[i].unit) == letters && strncmp(units[i].unit, end, letters) == 0)
+                scale = units[i].ms;
+        if (scale == 0)
+            return false;
+        total += number * scale;
+        at = end + letters;
+    }
+    if (total > 10.0 * 365 * 86400000)
+        return false;
+    *milliseconds = (int64_t)llround(total);
+    return true;
+}

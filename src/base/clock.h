@@ -1,0 +1,25 @@
+/* Time. Durations and deadlines use the monotonic clock; the wall clock is only for showing and for the wire. */
+#ifndef MOLECULE_BASE_CLOCK_H
+#define MOLECULE_BASE_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CLOCK_TEXT_SIZE 32
+
+int64_t clock_monotonic_ms(void);
+int64_t clock_monotonic_us(void);
+int64_t clock_wall_ms(void);          /* since the epoch */
+int64_t clock_thread_cpu_ms(void);    /* CPU time of the calling thread */
+
+/* "2026-05-01T20:14:07.123Z" */
+void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);
+/* RFC 3339 with up to 9 fractional digits and a zone; microseconds since the epoch. false: not a time. */
+bool clock_parse(const char *text, int64_t *wall_us);
+
+/* "250ms", "30s", "5m", "2h", "1.5s", "1m30s", or a plain number of seconds; a length of time in milliseconds.
+ * false: not a duration, negative, or above ten years. */
+bool clock_parse_duration(const char *text, int64_t *milliseconds);
+
+#endif

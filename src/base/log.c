@@ -1,0 +1,178 @@
+#include "base/log.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RING_SIZE (1024 * 1024)
+#define SECRETS_MAXIMUM 64
+#define HIDDEN "[hidden]"
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t write_mutex = PTHREAD_MUTEX_INITIALIZER; /* keeps flushes in order; never held with `mutex` */
+static char *ring;                                              /* lines that wait, `ring_length` bytes */
+static size_t ring_length;
+static unsigned long dropped;
+static void (*waker)(void);
+static char *secrets[SECRETS_MAXIMUM];
+static size_t secret_count;
+static atomic_int current_level = LOG_LEVEL_INFO;
+
+void log_set_level(enum log_level level)
+{
+    current_level = (int)level;
+}
+
+enum log_level log_get_level(void)
+{
+    return (enum log_level)current_level;
+}
+
+void log_hide(const char *secret)
+{
+    if (!secret || strlen(secret) < 4)
+        return;
+    pthread_mutex_lock(&mutex);
+    bool known = false;
+    for (size_t i = 0; i < secret_count; i++)
+        known = known || strcmp(secrets[i], secret) == 0;
+    if (!known) {
+        /* a full table forgets the oldest: a token rotated 64 times ago is no secret any more */
+        if (secret_count == SECRETS_MAXIMUM) {
+            free(secrets[0]);
+            memmove(secrets, secrets + 1, sizeof *secrets * --secret_count);
+        }
+        char *copy = strdup(secret);
+        if (copy)
+            secrets[secret_count++] = copy;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+/* with the mutex held */
+static void redact(char *text)
+{
+    for (size_t i = 0; i < secret_count; i++) {
+        size_t length = strlen(secrets[i]), shown = strlen(HIDDEN) < length ? strlen(HIDDEN) : length;
+        for (char *at = strstr(text, secrets[i]); at; at = strstr(at + shown, secrets[i])) {
+            memcpy(at, HIDDEN, shown);
+            memmove(at + shown, at + length, strlen(at + length) + 1);
+        }
+    }
+}
+
+void log_redact(char *text)
+{
+    pthread_mutex_lock(&mutex);
+    redact(text);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void write_all(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t written = write(STDERR_FILENO, bytes, length);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return; /* nobody reads our log: that must not stop the host */
+        bytes += written;
+        length -= (size_t)written;
+    }
+}
+
+void log_flush(void)
+{
+    static char *out;
+    pthread_mutex_lock(&write_mutex);
+    if (!out)
+        out = malloc(RING_SIZE);
+    pthread_mutex_lock(&mutex);
+    size_t length = out ? ring_length : 0;
+    unsigned long lost = dropped;
+    if (length > 0)
+        memcpy(out, ring, length);
+    ring_length = 0;
+    dropped = 0;
+    pthread_mutex_unlock(&mutex);
+    write_all(out, length);
+    if (lost > 0) {
+        char line[128];
+        int size = snprintf(line, sizeof line, "molecule: %lu log lines dropped, the log could not be written fast enough\n", lost);
+        write_all(line, (size_t)size);
+    }
+    pthread_mutex_unlock(&write_mutex);
+}
+
+void log_set_waker(void (*wake)(void))
+{
+    pthread_mutex_lock(&mutex);
+    waker = wake;
+    pthread_mutex_unlock(&mutex);
+    if (!wake)
+        log_flush();
+}
+
+/* Control characters must not reach the operator's terminal; a newline stays, indented. Returns the line's length. */
+static size_t tidy(const char *text, char *line, size_t size)
+{
+    size_t length = 0;
+    for (const char *at = text; *at && length + 8 < size; at++) {
+        unsigned char byte = (unsigned char)*at;
+        if (byte == '\n' && at[1]) {
+            memcpy(line + length, "\n    ", 5);
+            length += 5;
+        } else if (byte == '\t') {
+            line[length++] = ' ';
+        } else if (byte >= 0x20 && byte != 0x7f) {
+            line[length++] = (char)byte;
+        } else if (byte != '\n' && byte != '\r') {
+            line[length++] = '?';
+        }
+    }
+    line[length++] = '\n';
+    return length;
+}
+
+void log_write(enum log_level level, const char *subject, const char *format, ...)
+{
+    static const char *const names[] = {"error", "warn ", "info ", "debug"};
+    if ((int)level > current_level)
+        return;
+    char when[CLOCK_TEXT_SIZE], text[LOG_LINE_MAXIMUM], line[LOG_LINE_MAXIMUM + 512];
+    clock_format(clock_wall_ms(), when);
+    size_t start = (size_t)snprintf(text, sizeof text, "%s %s %.140s%s", when, names[level], subject ? subject : "",
+                                    subject ? ": " : "");
+    va_list arguments;
+    va_start(arguments, format);
+    int wanted = vsnprintf(text + start, sizeof text - start, format, arguments);
+    va_end(arguments);
+    if (wanted > 0 && (size_t)wanted >= sizeof text - start)
+        memcpy(text + sizeof text - 16, " [...cut here]", 15);
+
+    pthread_mutex_lock(&mutex);
+    redact(text);
+    size_t length = tidy(text, line, sizeof line);
+    void (*wake)(void) = waker;
+    if (!ring)
+        ring = malloc(RING_SIZE);
+    if (ring && ring_length + length <= RING_SIZE) {
+        memcpy(ring + ring_length, line, length);
+        ring_length += length;
+    } else {
+        dropped++;
+    }
+    pthread_mutex_unlock(&mutex);
+    if (wake)
+        wake();
+    else
+        log_flush();
+}

@@ -1,0 +1,47 @@
+/* The log: one line per event on standard error.
+ *
+ *   2026-05-01T20:14:07.123Z info  7f1d…: registered ...
+ *
+ * log_write formats into a bounded ring and returns; the disk thread writes it out (log_flush). Until
+ * log_set_waker is called, and after log_set_waker(NULL), lines are written at once. A full ring drops the line and
+ * counts it; the count is logged when there is room again.
+ *
+ * Secrets: whatever was given to log_hide never appears in a line; it is replaced by "[hidden]". */
+#ifndef MOLECULE_BASE_LOG_H
+#define MOLECULE_BASE_LOG_H
+
+#include <stddef.h>
+
+enum log_level {
+    LOG_LEVEL_ERROR, /* something needs the operator */
+    LOG_LEVEL_WARN,  /* something went wrong and is being dealt with */
+    LOG_LEVEL_INFO,  /* what an operator wants to see once */
+    LOG_LEVEL_DEBUG  /* -v */
+};
+
+#define LOG_LINE_MAXIMUM 16384 /* bytes; a longer line is cut and says so */
+
+void log_set_level(enum log_level level);
+enum log_level log_get_level(void);
+
+/* `subject` names the workspace or part; NULL for none. Newlines in the message become "\n  ". */
+void log_write(enum log_level level, const char *subject, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#define log_error(subject, ...) log_write(LOG_LEVEL_ERROR, subject, __VA_ARGS__)
+#define log_warn(subject, ...) log_write(LOG_LEVEL_WARN, subject, __VA_ARGS__)
+#define log_info(subject, ...) log_write(LOG_LEVEL_INFO, subject, __VA_ARGS__)
+#define log_debug(subject, ...) \
+    do { if (log_get_level() >= LOG_LEVEL_DEBUG) log_write(LOG_LEVEL_DEBUG, subject, __VA_ARGS__); } while (0)
+
+/* Hide this text (a token) from now on, in the log and in what log_redact is given. Shorter than 4 bytes: ignored. */
+void log_hide(const char *secret);
+/* Replaces hidden texts in place; the text never grows. */
+void log_redact(char *text);
+
+/* `wake` is called, from any thread, when lines wait. */
+void log_set_waker(void (*wake)(void));
+/* Writes out what waits. Called by the disk thread, and at exit. */
+void log_flush(void);
+
+#endif

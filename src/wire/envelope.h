@@ -1,0 +1,68 @@
+/* Row -> message: what the script will see (contract §2). No I/O. */
+#ifndef MOLECULE_WIRE_ENVELOPE_H
+#define MOLECULE_WIRE_ENVELOPE_H
+
+#include "wire/page.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a row of type a2a_receive is (contract §2.6). X(enumerator, what the log says) */
+#define ENVELOPE_KINDS(X)                                                                       \
+    X(ENVELOPE_MESSAGE, "a message")                                                            \
+    X(ENVELOPE_ECHO, "our own notify")                                                          \
+    X(ENVELOPE_SELF_REPORT, "our own report")                                                   \
+    X(ENVELOPE_DELEGATE_RESULT, "the result of a delegation")                                   \
+    X(ENVELOPE_UPLOAD, "a staged upload")                                                       \
+    X(ENVELOPE_ANSWERED, "already answered by push dispatch")                                   \
+    X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")                                    \
+    X(ENVELOPE_OTHER_METHOD, "not message/send or message/stream")                              \
+    X(ENVELOPE_UNREADABLE, "unreadable")
+enum envelope_kind {
+#define X(name, text) name,
+    ENVELOPE_KINDS(X)
+#undef X
+};
+const char *envelope_kind_text(enum envelope_kind kind);
+
+/* All strings are valid UTF-8, NUL-terminated, owned by the message, NULL where the row has none (text is never NULL).
+ * Strings that may hold U+0000 carry a length. JSON values are owned references, NULL where absent. */
+struct message {
+    enum envelope_kind kind;
+    char *row_id;          /* the activity row's id: the cursor value. NULL only if kind is UNREADABLE and it has none */
+    char *source_id;       /* the peer's workspace id; NULL: the human in the canvas */
+    char *created_at;      /* as sent, RFC 3339 */
+    char *method;          /* "message/send" */
+    char *message_id;      /* params.message.messageId */
+    char *context_id;      /* params.message.contextId */
+    char *task_id;         /* params.message.taskId, or task_id */
+    char *peer_name;       /* LATEST with include=peer_info */
+    char *peer_role;
+    char *conversation;    /* "<source or canvas>" or "<source or canvas>/<contextId>": what must stay in order */
+    char *text;            /* contract §2.5; falls back to other places only when there are no parts at all */
+    size_t text_length;
+    json_t *parts;         /* array, as sent; NULL: none */
+    json_t *files;         /* array of {name, mime_type, uri, size, bytes}, each key only where known; NULL: none */
+    json_t *metadata;      /* params.message.metadata merged over params.metadata without its history */
+    json_t *history;       /* params.metadata.history (canvas at T1), array */
+    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO and ENVELOPE_DELEGATE_RESULT */
+    char *raw;             /* the envelope's (request_body's) exact bytes; "" where absent */
+    size_t raw_length;
+    long long seq;         /* LATEST; -1 where absent */
+    bool repaired;         /* the row did not parse as it stood (wire/repair.h) */
+    char *in_reply_to;     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
+    int hops;              /* message.metadata.molecule.hops, else 0 */
+    char *problem;         /* why it is unreadable; else NULL */
+};
+
+/* Reads one row. `self` is our own workspace id (self reports are told apart by it). Never fails: what cannot be read
+ * comes back as ENVELOPE_UNREADABLE with the id, if that much could be found. Free with message_free. */
+struct message *envelope_read(struct page_row row, const char *self);
+void message_free(struct message *message); /* NULL is fine */
+
+/* The text of a result, for a peer that answers at once: result.parts[], result.status.message.parts[],
+ * result.artifacts[].parts[], or a plain string (contract §3.2). NULL: it has none. Yours to free. */
+char *envelope_result_text(const json_t *result);
+
+#endif

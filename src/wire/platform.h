@@ -1,0 +1,109 @@
+/* What is said to the platform: typed requests, and what its answers hold. No I/O: bytes in, bytes out. */
+#ifndef MOLECULE_WIRE_PLATFORM_H
+#define MOLECULE_WIRE_PLATFORM_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(enumerator, what the log calls it) */
+#define PLATFORM_CALLS(X)                          \
+    X(PLATFORM_REGISTER, "registration")           \
+    X(PLATFORM_HEARTBEAT, "heartbeat")             \
+    X(PLATFORM_ACTIVITY, "poll")                   \
+    X(PLATFORM_A2A, "reply to a peer")             \
+    X(PLATFORM_NOTIFY, "reply to the canvas")      \
+    X(PLATFORM_WORKSPACE, "workspace query")
+enum platform_call {
+#define X(name, text) name,
+    PLATFORM_CALLS(X)
+#undef X
+};
+const char *platform_call_text(enum platform_call call);
+
+/* Whom we talk to, and as whom. The strings are borrowed and must outlive it. */
+struct platform {
+    char *base_url;           /* scheme://authority[/path], no trailing slash; owned */
+    char *origin;             /* scheme://authority: what the tenant guard compares (contract §1.1); owned */
+    const char *workspace_id;
+    const char *org_id;       /* NULL: no X-Molecule-Org-Id header */
+};
+
+/* false: `url` is not an http or https URL with a host, or it carries a query, a fragment or credentials; `*problem`
+ * is a static text. */
+bool platform_open(struct platform *platform, const char *url, const char *workspace_id, const char *org_id,
+                   const char **problem);
+void platform_close(struct platform *platform);
+/* The host is localhost, in 127.0.0.0/8 or ::1, or the scheme is https: a token may go there. */
+bool platform_is_private(const struct platform *platform);
+
+/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, and neither "." nor ".." inside a path can come of it. A UUID is to be lower-cased
+ * by the caller (platform_normalise_id). */
+bool platform_valid_id(const char *id);
+void platform_normalise_id(char *id); /* lower-cases it in place if it is a UUID */
+
+#define PLATFORM_HEADERS 8
+
+/* One request, whole. Free with platform_request_free. */
+struct platform_request {
+    enum platform_call call;
+    const char *method;               /* "GET" or "POST" */
+    char *url;
+    char *headers[PLATFORM_HEADERS];  /* "Name: value", NULL-terminated; Authorization is among them if a token was given */
+    char *body;                       /* NULL for GET */
+    size_t body_length;
+};
+void platform_request_free(struct platform_request *request);
+
+/* What register says of us. Strings borrowed; NULL: left out. */
+struct platform_card {
+    const char *name;        /* required */
+    const char *description;
+    const char *version;
+    const json_t *skills;    /* array of {id, name, description}; NULL: left out */
+};
+
+/* Every snapshot field is sent each time: what is not sent would overwrite the stored one with zero (contract §1.4). */
+struct platform_beat {
+    double error_rate;         /* 0..1 */
+    const char *sample_error;  /* NULL: "" */
+    int active_tasks;
+    int64_t uptime_seconds;
+    const char *current_task;  /* NULL: "" */
+    bool wedged;               /* runtime_state "wedged"; otherwise the field is "" (contract §1.4: any other value
+                                  blocks recovery) */
+};
+
+/* Which rows to fetch; never a cursor and a window both (contract §4.8). */
+struct platform_fetch {
+    const char *since_id; /* NULL: by window */
+    int64_t since_secs;   /* window; used when since_id is NULL; 0: none */
+    const char *before_ts;/* RFC 3339; NULL: none */
+    int limit;            /* 1..500 */
+};
+
+/* `token` NULL: no Authorization header. */
+struct platform_request platform_register(const struct platform *, const char *token, const struct platform_card *);
+struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
+struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);
+struct platform_request platform_workspace(const struct platform *, const char *token);
+/* `target` is the peer. The body is taken as it is (wire/reply.h made it). Carries X-Workspace-ID. */
+struct platform_request platform_a2a(const struct platform *, const char *token, const char *target, const char *body,
+                                     size_t length);
+struct platform_request platform_notify(const struct platform *, const char *token, const char *body, size_t length);
+
+/* The answer to a registration. false: not the JSON expected. Strings are the caller's to free, NULL where absent. */
+struct platform_registered {
+    char *delivery_mode;
+    char *auth_token;               /* only at the first registration ever */
+    char *platform_inbound_secret;  /* a secret: hide it */
+};
+bool platform_read_registered(const char *body, size_t length, struct platform_registered *registered);
+
+/* The platform's own words for an error: the "error" member (a string, or {message}), with "hint" behind it; else the
+ * start of the body as one line of printable text (HTML without its tags); "" for an empty body. At most `size` bytes
+ * with the NUL, cut on a character's boundary. */
+void platform_error_text(const char *body, size_t length, char *text, size_t size);
+
+#endif

@@ -1,0 +1,51 @@
+/* Reply -> request body (contract §3). No I/O. */
+#ifndef MOLECULE_WIRE_REPLY_H
+#define MOLECULE_WIRE_REPLY_H
+
+#include "wire/envelope.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define REPLY_BODY_MAXIMUM (1024 * 1024) /* T1 truncates /a2a bodies beyond it (contract §1.10) */
+
+/* What a script returned, before it has an address. Owned strings and references; reply_free. */
+struct reply {
+    char *text;      /* NULL: none */
+    size_t text_length;
+    json_t *parts;   /* array of parts as they go on the wire; NULL: one text part made of `text` */
+};
+void reply_free(struct reply *reply); /* its members; NULL members are fine */
+
+/* A reply with an address: everything a post needs, so that it can be stored and posted again byte for byte. */
+struct reply_request {
+    bool to_canvas;      /* POST /workspaces/<self>/notify; otherwise POST /workspaces/<target>/a2a */
+    char *target;        /* the peer; NULL for the canvas */
+    char *id;            /* messageId: UUIDv5 of row id and purpose; the canvas has no field for it */
+    char *body;
+    size_t body_length;
+};
+void reply_request_free(struct reply_request *request);
+
+/* Builds the post that answers `message`. `purpose` is "/reply", "/error", "/progress/1", …: the id is
+ * uuid_of_name(row id + purpose). A peer gets JSON-RPC message/send, role "user", `kind` parts, contextId where the
+ * message had one, metadata.molecule = {in_reply_to: row's messageId, hops: message->hops + 1}. The canvas gets
+ * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files alone is given their
+ * names as text. Text is repaired (wire/repair.h); part keys `type` become `kind`. false: the reply cannot be sent
+ * (nothing in it, larger than REPLY_BODY_MAXIMUM, a part that is not an object, parts for the canvas without any text
+ * or file); `problem` says so with sizes. */
+bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
+                 struct reply_request *request, char *problem, size_t problem_size);
+
+/* How the platform answered a reply (contract §3.2, §1.10); retry.h decides what follows. */
+enum reply_answer {
+    REPLY_ANSWER_QUEUED,   /* 200 status queued, or 202 queued: accepted */
+    REPLY_ANSWER_RESULT,   /* the peer's own JSON-RPC result */
+    REPLY_ANSWER_ERROR,    /* the peer's own JSON-RPC error: delivered, but it failed there */
+    REPLY_ANSWER_SENT,     /* notify: 200 status sent */
+    REPLY_ANSWER_STRANGE   /* not the JSON expected */
+};
+enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length);
+
+#endif
