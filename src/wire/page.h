@@ -11,19 +11,22 @@ struct page_row {
     size_t length;
 };
 
+#define PAGE_ROWS_MAXIMUM 65536 /* the platform sends at most 500 */
+
 struct page {
     struct page_row *rows;
     size_t count;
 };
 
-/* false: the body is not one whole JSON array (truncated, HTML, an object, bytes after its end); `*problem` says
- * which, a static text, and the page is empty. Rows themselves are not validated beyond what cutting needs: balanced
- * brackets, terminated strings. */
+/* false: the body is not one whole JSON array (truncated, HTML, an object, bytes after its end, too many rows);
+ * `*problem` says which, a static text, and the page is empty. true: `*problem` is NULL. Rows themselves are not validated beyond what cutting needs: balanced
+ * brackets (counted, not matched by kind), terminated strings. */
 bool page_cut(const char *body, size_t length, struct page *page, const char **problem);
 void page_free(struct page *page);
 
 /* The exact bytes of a top-level member of the JSON object `object`, or false where there is none. The last one wins
- * when a key stands twice, as everywhere in JSON practice; keys with escapes are compared unescaped only if plain. */
+ * when a key stands twice, as everywhere in JSON practice; escapes in keys are resolved (`key` is printable ASCII). Of an
+ * object that is not JSON it finds what stands before the first thing it cannot cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);
 
 #endif

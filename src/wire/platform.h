@@ -27,11 +27,13 @@ struct platform {
     char *base_url;           /* scheme://authority[/path], no trailing slash; owned */
     char *origin;             /* scheme://authority: what the tenant guard compares (contract §1.1); owned */
     const char *workspace_id;
-    const char *org_id;       /* NULL: no X-Molecule-Org-Id header */
+    const char *org_id;       /* NULL or "": no X-Molecule-Org-Id header */
 };
 
-/* false: `url` is not an http or https URL with a host, or it carries a query, a fragment or credentials; `*problem`
- * is a static text. */
+/* false: `url` is not an http or https URL with a host, it carries a query, a fragment or credentials, or an id is not
+ * valid; `*problem` is a static text. Scheme and host are lower-cased and a port that is the scheme's own is left out, so
+ * that the origin equals the Host header that an HTTP client makes of the URL. `workspace_id` may be NULL where no request
+ * is made as one. */
 bool platform_open(struct platform *platform, const char *url, const char *workspace_id, const char *org_id,
                    const char **problem);
 void platform_close(struct platform *platform);
@@ -83,7 +85,8 @@ struct platform_fetch {
     int limit;            /* 1..500 */
 };
 
-/* `token` NULL: no Authorization header. */
+/* `token` NULL: no Authorization header. A request that cannot be made (out of memory; a workspace id or target that is not
+ * valid) has a NULL `url`. Control characters in header values are left out: a token file's newline does no harm. */
 struct platform_request platform_register(const struct platform *, const char *token, const struct platform_card *);
 struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);

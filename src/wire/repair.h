@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The size of the character that `text` begins with, strictly as UTF-8 defines it; 0: it begins with none. */
+size_t repair_character(const char *text, size_t length);
+
 /* The repaired copy, NUL-terminated, yours to free; never NULL. */
 char *repair_json(const char *text, size_t length, size_t *repaired_length);
 

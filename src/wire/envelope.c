@@ -1,0 +1,279 @@
+/* One row in, one message out. The row is parsed once; what the message keeps of it are references into that tree and
+ * copies of its short strings. What the row is to us (§2.6) is decided in one place, kind_of. */
+#include "wire/envelope.h"
+
+#include "base/memory.h"
+#include "wire/jsontext.h"
+#include "wire/parts.h"
+#include "wire/repair.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+const char *envelope_kind_text(enum envelope_kind kind)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        ENVELOPE_KINDS(X)
+#undef X
+    };
+    return (size_t)kind < sizeof texts / sizeof *texts ? texts[kind] : "unknown";
+}
+
+/* A member's text without U+0000; NULL where it is absent, empty or no string. */
+static char *text_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    size_t length;
+    if (json_string_length(value) == 0)
+        return NULL;
+    char *text = repair_text(json_string_value(value), json_string_length(value), &length);
+    if (length == 0) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+/* A cursor must go back exactly as it came: an id with U+0000 in it is none. */
+static char *id_of(const json_t *value)
+{
+    const char *id = json_string_value(value);
+    return id && *id && strlen(id) == json_string_length(value) ? memory_copy_text(id) : NULL;
+}
+
+static bool text_is(const char *text, const char *expected)
+{
+    return text && strcmp(text, expected) == 0;
+}
+
+static bool is_send(const char *method)
+{
+    return text_is(method, "message/send") || text_is(method, "message/stream");
+}
+
+/* The rows that the platform itself writes have no source or our own; a peer may name its method as it likes. */
+static enum envelope_kind kind_of(const json_t *row, const struct message *message, const char *self)
+{
+    bool own = message->source_id && self && strcasecmp(message->source_id, self) == 0;
+    bool platforms = own || !message->source_id;
+    const json_t *response = json_object_get(row, "response_body");
+    const char *status = json_string_value(json_object_get(row, "status"));
+    const char *summary = json_string_value(json_object_get(row, "summary"));
+    if (platforms && text_is(message->method, "notify"))
+        return ENVELOPE_ECHO;
+    if (platforms && text_is(message->method, "delegate_result"))
+        return ENVELOPE_DELEGATE_RESULT;
+    if (platforms && text_is(message->method, "chat_upload_receive"))
+        return ENVELOPE_UPLOAD;
+    if (own)
+        return ENVELOPE_SELF_REPORT;
+    if ((response && !json_is_null(response)) || text_is(status, "error"))
+        return ENVELOPE_ANSWERED;
+    if (summary && strstr(summary, "(queued: target busy)"))
+        return ENVELOPE_QUEUED_BUSY;
+    return is_send(message->method) ? ENVELOPE_MESSAGE : ENVELOPE_OTHER_METHOD;
+}
+
+static json_t *find_parts(const json_t *envelope)
+{
+    const json_t *params = json_object_get(envelope, "params");
+    json_t *places[] = {json_object_get(json_object_get(params, "message"), "parts"), json_object_get(params, "parts"),
+                        json_object_get(envelope, "parts")};
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
+        if (json_array_size(places[i]) > 0)
+            return places[i];
+    return NULL;
+}
+
+static void read_text(struct message *message, const json_t *row)
+{
+    const json_t *summary = json_object_get(row, "summary");
+    if (message->parts) {
+        message->text = parts_text(message->parts, &message->text_length);
+    } else if (json_is_string(summary)) {
+        message->text_length = json_string_length(summary);
+        message->text = memory_copy(json_string_value(summary), message->text_length);
+    }
+    if (!message->text)
+        message->text = memory_copy("", 0);
+}
+
+/* false: out of memory */
+static bool read_files(struct message *message, json_t *envelope)
+{
+    if (message->kind != ENVELOPE_UPLOAD || !json_is_object(envelope))
+        return parts_files(message->parts, &message->files);
+    message->files = json_array();
+    return message->files && json_array_append_new(message->files, parts_file(envelope)) == 0;
+}
+
+/* false: out of memory */
+static bool read_metadata(struct message *message, const json_t *params)
+{
+    json_t *outer = json_object_get(params, "metadata");
+    json_t *inner = json_object_get(json_object_get(params, "message"), "metadata");
+    const json_t *mark = json_object_get(inner, "molecule");
+    json_t *history = json_object_get(outer, "history");
+    if (json_is_array(history))
+        message->history = json_incref(history);
+    message->in_reply_to = text_of(mark, "in_reply_to");
+    json_int_t hops = json_integer_value(json_object_get(mark, "hops"));
+    message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (int)hops;
+
+    if (json_object_size(outer) + json_object_size(inner) == 0)
+        return true;
+    json_t *merged = json_is_object(outer) ? json_copy(outer) : json_object();
+    if (!merged)
+        return false;
+    json_object_del(merged, "history");
+    if (json_is_object(inner) && json_object_update(merged, inner) != 0) {
+        json_decref(merged);
+        return false;
+    }
+    if (json_object_size(merged) > 0)
+        message->metadata = merged;
+    else
+        json_decref(merged);
+    return true;
+}
+
+static void read_names(struct message *message, const json_t *row, const json_t *envelope)
+{
+    const json_t *said = json_object_get(json_object_get(envelope, "params"), "message");
+    message->source_id = text_of(row, "source_id");
+    message->created_at = text_of(row, "created_at");
+    message->peer_name = text_of(row, "peer_name");
+    message->peer_role = text_of(row, "peer_role");
+    message->method = text_of(row, "method");
+    if (!message->method && is_send(json_string_value(json_object_get(envelope, "method"))))
+        message->method = text_of(envelope, "method");
+    message->message_id = text_of(said, "messageId");
+    message->context_id = text_of(said, "contextId");
+    message->task_id = text_of(said, "taskId");
+    if (!message->task_id)
+        message->task_id = text_of(said, "task_id");
+    const json_t *seq = json_object_get(row, "seq");
+    if (json_is_integer(seq))
+        message->seq = json_integer_value(seq);
+    const char *source = message->source_id ? message->source_id : "canvas";
+    message->conversation = message->context_id ? memory_format("%s/%s", source, message->context_id)
+                                                : memory_copy_text(source);
+}
+
+/* NULL: the message is whole; else why it is not. */
+static const char *read_row(struct message *message, json_t *row, const char *self)
+{
+    if (!json_is_object(row))
+        return "the row is no JSON object";
+    message->row_id = id_of(json_object_get(row, "id"));
+    if (!message->row_id)
+        return "the row has no id";
+    const json_t *source = json_object_get(row, "source_id");
+    /* as absent it would pass for the human in the canvas */
+    if (source && !json_is_null(source) && !json_is_string(source))
+        return "source_id is neither text nor null";
+
+    json_t *envelope = json_object_get(row, "request_body");
+    read_names(message, row, envelope);
+    message->kind = kind_of(row, message, self);
+    message->parts = json_incref(find_parts(envelope));
+    read_text(message, row);
+    if (message->kind == ENVELOPE_ECHO || message->kind == ENVELOPE_DELEGATE_RESULT)
+        message->response_body = json_incref(json_object_get(row, "response_body"));
+    if (!read_files(message, envelope) || !read_metadata(message, json_object_get(envelope, "params")))
+        return "out of memory";
+    return NULL;
+}
+
+static void make_unreadable(struct message *message, struct page_row row, const char *problem)
+{
+    struct page_row id;
+    size_t length;
+    message->kind = ENVELOPE_UNREADABLE;
+    message->problem = repair_text(problem, strlen(problem), &length);
+    if (!message->text)
+        message->text = memory_copy("", 0);
+    if (!message->row_id && page_member(row, "id", &id)) {
+        json_t *value = jsontext_read(id.bytes, id.length, NULL, NULL);
+        message->row_id = id_of(value);
+        json_decref(value);
+    }
+}
+
+struct message *envelope_read(struct page_row row, const char *self)
+{
+    struct message *message = memory_allocate(sizeof *message);
+    struct page_row envelope = {.bytes = "", .length = 0};
+    char trouble[JSONTEXT_PROBLEM_SIZE];
+    message->seq = -1;
+    page_member(row, "request_body", &envelope);
+    message->raw = memory_copy(envelope.bytes, envelope.length);
+    message->raw_length = envelope.length;
+    json_t *parsed = jsontext_read(row.bytes, row.length, &message->repaired, trouble);
+    const char *problem = parsed ? read_row(message, parsed, self) : trouble;
+    if (problem)
+        make_unreadable(message, row, problem);
+    json_decref(parsed);
+    return message;
+}
+
+void message_free(struct message *message)
+{
+    if (!message)
+        return;
+    char *const strings[] = {message->row_id, message->source_id, message->created_at, message->method,
+                             message->message_id, message->context_id, message->task_id, message->peer_name,
+                             message->peer_role, message->conversation, message->text, message->raw,
+                             message->in_reply_to, message->problem};
+    json_t *const values[] = {message->parts, message->files, message->metadata, message->history,
+                              message->response_body};
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        free(strings[i]);
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        json_decref(values[i]);
+    free(message);
+}
+
+static char *without_nul(char *text, size_t length)
+{
+    if (!text || !memchr(text, '\0', length))
+        return text;
+    char *clean = repair_text(text, length, &length);
+    free(text);
+    return clean;
+}
+
+static char *artifacts_text(const json_t *artifacts)
+{
+    size_t index, length = 0, more_length;
+    json_t *artifact;
+    char *text = NULL;
+    json_array_foreach(artifacts, index, artifact) {
+        char *more = parts_text(json_object_get(artifact, "parts"), &more_length);
+        if (!more)
+            continue;
+        text = memory_resize(text, length + more_length + 1);
+        memcpy(text + length, more, more_length + 1);
+        length += more_length;
+        free(more);
+    }
+    return without_nul(text, length);
+}
+
+char *envelope_result_text(const json_t *result)
+{
+    size_t length = 0;
+    if (json_is_string(result)) {
+        length = json_string_length(result);
+        return without_nul(memory_copy(json_string_value(result), length), length);
+    }
+    char *text = parts_text(json_object_get(result, "parts"), &length);
+    if (!text) {
+        const json_t *said = json_object_get(json_object_get(result, "status"), "message");
+        text = parts_text(json_object_get(said, "parts"), &length);
+    }
+    return text ? without_nul(text, length) : artifacts_text(json_object_get(result, "artifacts"));
+}

@@ -1,0 +1,25 @@
+/* JSON text to jansson values and back, the way this room wants both: what arrives is repaired where the parser alone
+ * would refuse it, what leaves is compact, valid UTF-8 and no larger than its buffer. */
+#ifndef MOLECULE_WIRE_JSONTEXT_H
+#define MOLECULE_WIRE_JSONTEXT_H
+
+#include "base/buffer.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define JSONTEXT_PROBLEM_SIZE 256
+
+/* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL: it is no JSON, nested
+ * too deeply (2048 levels) or there is no memory; `problem` says which. `repaired` and `problem` may be NULL. */
+json_t *jsontext_read(const char *bytes, size_t length, bool *repaired, char problem[JSONTEXT_PROBLEM_SIZE]);
+
+/* Appends the value's text. `*needed` is its size. false: out of memory, or larger than the buffer takes; the two are
+ * told apart by `*needed`, which is 0 for the first. */
+bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed);
+
+/* A string that the platform takes (repair_text). NULL: out of memory. */
+json_t *jsontext_string(const char *text, size_t length);
+
+#endif

@@ -1,0 +1,202 @@
+/* Finds where rows and members begin and end, and nothing more: brackets are counted, strings are skipped, no value is
+ * looked into. Nothing recurses and every byte is looked at a bounded number of times, whatever the input. */
+#include "wire/page.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+        at++;
+    return at;
+}
+
+/* From behind the opening quote to behind the closing one; NULL: there is none. Counting the backslashes backwards
+ * stops at the quote before, so it stays linear. */
+static const char *skip_string(const char *start, const char *end)
+{
+    for (const char *at = start; (at = memchr(at, '"', (size_t)(end - at))); at++) {
+        const char *slash = at;
+        while (slash > start && slash[-1] == '\\')
+            slash--;
+        if ((at - slash) % 2 == 0)
+            return at + 1;
+    }
+    return NULL;
+}
+
+/* From a value's first byte to the comma or the closing bracket behind it; NULL: the text ends first. */
+static const char *skip_value(const char *at, const char *end)
+{
+    size_t depth = 0;
+    while (at < end) {
+        switch (*at) {
+        case '"':
+            at = skip_string(at + 1, end);
+            if (!at)
+                return NULL;
+            continue;
+        case '{':
+        case '[':
+            depth++;
+            break;
+        case '}':
+        case ']':
+            if (depth == 0)
+                return at;
+            depth--;
+            break;
+        case ',':
+            if (depth == 0)
+                return at;
+            break;
+        default:
+            break;
+        }
+        at++;
+    }
+    return NULL;
+}
+
+static struct page_row trimmed(const char *start, const char *stop)
+{
+    while (stop > start && (stop[-1] == ' ' || stop[-1] == '\n' || stop[-1] == '\r' || stop[-1] == '\t'))
+        stop--;
+    return (struct page_row){start, (size_t)(stop - start)};
+}
+
+static void add_row(struct page *page, struct page_row row)
+{
+    /* the capacity is the power of two at or above the count */
+    if ((page->count & (page->count - 1)) == 0)
+        page->rows = memory_resize(page->rows, sizeof *page->rows * (page->count ? page->count * 2 : 1));
+    page->rows[page->count++] = row;
+}
+
+static const char *why_no_array(const char *at, const char *end)
+{
+    if (at == end)
+        return "the body is empty";
+    if (*at == '<')
+        return "the body is HTML, not a JSON array";
+    if (*at == '{')
+        return "the body is a JSON object, not an array";
+    return "the body is not a JSON array";
+}
+
+/* `at` is behind the opening bracket. NULL: all is well; else what is wrong. */
+static const char *cut_rows(const char *at, const char *end, struct page *page)
+{
+    at = skip_space(at, end);
+    if (at < end && *at == ']')
+        return skip_space(at + 1, end) == end ? NULL : "bytes stand behind the body's array";
+    for (;;) {
+        const char *stop = skip_value(at, end);
+        if (!stop)
+            return "the body ends before its array does";
+        if (*stop == '}')
+            return "a brace closes in the body's array that none opened";
+        struct page_row row = trimmed(at, stop);
+        if (row.length == 0)
+            return "a row is missing beside a comma of the body's array";
+        if (page->count == PAGE_ROWS_MAXIMUM)
+            return "the body's array has more rows than any page";
+        add_row(page, row);
+        if (*stop == ']')
+            return skip_space(stop + 1, end) == end ? NULL : "bytes stand behind the body's array";
+        at = skip_space(stop + 1, end);
+    }
+}
+
+bool page_cut(const char *body, size_t length, struct page *page, const char **problem)
+{
+    *page = (struct page){0};
+    const char *end = length > 0 ? body + length : body, *at = skip_space(body, end);
+    if (at == end || *at != '[')
+        *problem = why_no_array(at, end);
+    else
+        *problem = cut_rows(at + 1, end, page);
+    if (*problem)
+        page_free(page);
+    return !*problem;
+}
+
+void page_free(struct page *page)
+{
+    free(page->rows);
+    *page = (struct page){0};
+}
+
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    digit |= 0x20;
+    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
+}
+
+/* The ASCII character that the escape behind a backslash stands for; -1: another, which no key of ours holds. */
+static int read_escape(const char **at, const char *end)
+{
+    if (*at == end)
+        return -1;
+    char letter = *(*at)++;
+    if (letter == '/' || letter == '\\' || letter == '"')
+        return letter;
+    if (letter != 'u' || end - *at < 4)
+        return -1;
+    int code = 0;
+    for (int i = 0; i < 4; i++) {
+        int digit = hex_digit(*(*at)++);
+        if (digit < 0)
+            return -1;
+        code = code * 16 + digit;
+    }
+    return code > 0 && code < 0x80 ? code : -1;
+}
+
+static bool key_equals(const char *at, const char *end, const char *key)
+{
+    while (at < end) {
+        int character = (unsigned char)*at++;
+        if (character == '\\')
+            character = read_escape(&at, end);
+        if (character <= 0 || character != (unsigned char)*key++)
+            return false;
+    }
+    return *key == '\0';
+}
+
+bool page_member(struct page_row object, const char *key, struct page_row *value)
+{
+    const char *end = object.length > 0 ? object.bytes + object.length : object.bytes;
+    const char *at = skip_space(object.bytes, end);
+    bool found = false;
+    if (at == end || *at != '{')
+        return false;
+    for (const char *stop = at; at < end; at = stop) {
+        const char *name = skip_space(at + 1, end);
+        if (name == end || *name != '"')
+            break;
+        const char *behind = skip_string(++name, end);
+        if (!behind)
+            break;
+        const char *colon = skip_space(behind, end);
+        if (colon == end || *colon != ':')
+            break;
+        const char *start = skip_space(colon + 1, end);
+        stop = skip_value(start, end);
+        if (!stop)
+            break;
+        if (key_equals(name, behind - 1, key)) {
+            *value = trimmed(start, stop);
+            found = value->length > 0;
+        }
+        if (*stop != ',')
+            break;
+    }
+    return found;
+}
