@@ -11,8 +11,8 @@
 
 #define JSONTEXT_PROBLEM_SIZE 256
 
-/* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL: it is no JSON, nested
- * too deeply (2048 levels) or there is no memory; `problem` says which. `repaired` and `problem` may be NULL. */
+/* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL: it is no JSON,
+ * nested too deeply (2048 levels) or there is no memory; `problem` says which. `repaired` and `problem` may be NULL. */
 json_t *jsontext_read(const char *bytes, size_t length, bool *repaired, char problem[JSONTEXT_PROBLEM_SIZE]);
 
 /* Appends the value's text. `*needed` is its size. false: out of memory, or larger than the buffer takes; the two are

@@ -88,7 +88,9 @@ static const char *repair_string(struct buffer *out, const char *at, const char 
             buffer_append_text(out, REPLACEMENT);
             at++;
         } else {
-            buffer_printf(out, "\\u%04x", (unsigned)*at);
+            static const char hex[] = "0123456789abcdef";
+            char escape[] = {'\\', 'u', '0', '0', hex[*at >> 4], hex[*at & 15]};
+            buffer_append(out, escape, sizeof escape);
             at++;
         }
         sound = at;

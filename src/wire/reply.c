@@ -1,5 +1,5 @@
-/* A reply is cleaned (every string passes wire/repair.h, every part gets its kind), then put into the one form its target
- * takes. Both forms start from the same list of parts. */
+/* A reply is cleaned (every string passes wire/repair.h, every part gets its kind), then put into the one form its
+ * target takes. Both forms start from the same list of parts. */
 #include "wire/reply.h"
 
 #include "base/buffer.h"
@@ -235,7 +235,8 @@ static json_t *peer_body(const struct message *message, const char *id, json_t *
 /* {uri, name, mimeType, size}; NULL: out of memory */
 static json_t *make_attachment(const json_t *file)
 {
-    static const char *const keys[][2] = {{"uri", "uri"}, {"name", "name"}, {"mime_type", "mimeType"}, {"size", "size"}};
+    static const char *const keys[][2] = {
+        {"uri", "uri"}, {"name", "name"}, {"mime_type", "mimeType"}, {"size", "size"}};
     json_t *attachment = json_object();
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         json_t *value = json_object_get(file, keys[i][0]);
@@ -278,18 +279,18 @@ static json_t *canvas_body(const json_t *parts, char *problem, size_t problem_si
     char *text = parts_text(parts, &length);
     const char *trouble = OUT_OF_MEMORY;
     if (!make_attachments(parts, attachments, &names))
-        goto failed;
+        goto cleanup;
     /* the platform refuses a notify without a message (contract §1.9) */
     if (length == 0 && names.length == 0) {
         trouble = "the reply has neither a text nor a file with uri and name, which is all the canvas can show";
-        goto failed;
+        goto cleanup;
     }
     if (!set(body, "message", length > 0 ? jsontext_string(text, length) : jsontext_string(names.data, names.length)))
-        goto failed;
+        goto cleanup;
     if (json_array_size(attachments) > 0 && !set(body, "attachments", json_incref(attachments)))
-        goto failed;
+        goto cleanup;
     trouble = NULL;
-failed:
+cleanup:
     if (trouble) {
         snprintf(problem, problem_size, "%s", trouble);
         json_decref(body);

@@ -14,7 +14,8 @@
 struct reply {
     char *text;      /* NULL: none */
     size_t text_length;
-    json_t *parts;   /* array of parts as they go on the wire; NULL: one text part made of `text` */
+    json_t *parts;   /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
+                        NULL: one text part made of `text` */
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
 
@@ -32,9 +33,10 @@ void reply_request_free(struct reply_request *request);
  * uuid_of_name(row id + purpose). A peer gets JSON-RPC message/send, role "user", `kind` parts, contextId where the
  * message had one, metadata.molecule = {in_reply_to: row's messageId, hops: message->hops + 1}. The canvas gets
  * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files alone is given their
- * names as text. Text is repaired (wire/repair.h); part keys `type` become `kind`. false: the reply cannot be sent
- * (nothing in it, larger than REPLY_BODY_MAXIMUM, a part that is not an object, parts for the canvas without any text
- * or file); `problem` says so with sizes. */
+ * names as text. Every string is repaired (wire/repair.h); part keys `type` become `kind`, and a part without either is
+ * given the kind that its members show. false: the reply cannot be sent
+ * (nothing in it, larger than REPLY_BODY_MAXIMUM, a part that is not an object or of no kind, parts for the canvas
+ * without any text or file); `problem` says so with sizes. */
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
                  struct reply_request *request, char *problem, size_t problem_size);
 

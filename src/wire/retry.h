@@ -50,7 +50,8 @@ struct retry_verdict {
     int64_t floor_ms;                 /* from Retry-After or the body's retry_after, capped at 300 s; 0: none */
     bool tenant_guard;                /* say once that the API URL or MOLECULE_ORG_ID is wrong (contract §1.1) */
     bool cursor_lookup_failed;        /* three of these in a row are `gone` */
-    char reason[RETRY_REASON_SIZE];   /* one line for a log: what happened, the platform's words */
+    char reason[RETRY_REASON_SIZE];   /* one line for a log: what happened, the platform's words, what it means for us:
+                                         "registration: HTTP 401: missing workspace auth token" */
 };
 
 struct retry_verdict retry_classify(const struct retry_answer *answer);
