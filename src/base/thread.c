@@ -1,0 +1,115 @@
+#include "base/thread.h"
+
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* Deep enough for Lua's own limit of nested C calls (200) through pattern matching and the JSON converters. */
+#define STACK_SIZE (8u * 1024 * 1024)
+
+static void run_tasks(struct queue_item *first, void *context)
+{
+    struct thread *thread = context;
+    while (first) {
+        struct task *task = (struct task *)first;
+        first = first->next;
+        task->run(task);
+    }
+    if (thread->after_batch)
+        thread->after_batch(thread->context);
+}
+
+int thread_adopt(struct thread *thread, const char *name)
+{
+    *thread = (struct thread){.name = name};
+    int result = uv_loop_init(&thread->loop);
+    if (result < 0)
+        return result;
+    result = queue_open(&thread->tasks, &thread->loop, run_tasks, thread);
+    if (result < 0)
+        uv_loop_close(&thread->loop);
+    return result;
+}
+
+static void close_handle(uv_handle_t *handle, void *context)
+{
+    (void)context;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void close_loop(struct thread *thread)
+{
+    uv_walk(&thread->loop, close_handle, NULL);
+    uv_run(&thread->loop, UV_RUN_DEFAULT);
+    uv_loop_close(&thread->loop);
+}
+
+static void thread_main(void *argument)
+{
+    struct thread *thread = argument;
+    sigset_t all;
+    sigfillset(&all); /* signals belong to the main thread's loop */
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    pthread_setname_np(pthread_self(), thread->name);
+    uv_run(&thread->loop, UV_RUN_DEFAULT);
+    close_loop(thread);
+}
+
+int thread_start(struct thread *thread, const char *name, void (*after_batch)(void *context), void *context)
+{
+    int result = thread_adopt(thread, name);
+    if (result < 0)
+        return result;
+    thread->after_batch = after_batch;
+    thread->context = context;
+    uv_thread_options_t options = {.flags = UV_THREAD_HAS_STACK_SIZE, .stack_size = STACK_SIZE};
+    result = uv_thread_create_ex(&thread->id, &options, thread_main, thread);
+    if (result < 0) {
+        queue_close(&thread->tasks);
+        close_loop(thread);
+        queue_free(&thread->tasks);
+        return result;
+    }
+    thread->started = true;
+    return 0;
+}
+
+bool thread_post(struct thread *thread, struct task *task)
+{
+    return queue_push(&thread->tasks, &task->item);
+}
+
+struct stop_task {
+    struct task task;
+    struct thread *thread;
+};
+
+static void run_stop(struct task *task)
+{
+    struct thread *thread = ((struct stop_task *)task)->thread;
+    struct queue_item *left = queue_close(&thread->tasks);
+    if (left)
+        run_tasks(left, thread);
+    free(task);
+    uv_stop(&thread->loop);
+}
+
+void thread_close(struct thread *thread)
+{
+    if (thread->started) {
+        struct stop_task *stop = memory_allocate(sizeof *stop);
+        stop->task.run = run_stop;
+        stop->thread = thread;
+        thread_post(thread, &stop->task);
+        uv_thread_join(&thread->id);
+    } else {
+        struct queue_item *left = queue_close(&thread->tasks);
+        if (left)
+            run_tasks(left, thread);
+        close_loop(thread);
+    }
+    queue_free(&thread->tasks);
+}

@@ -1,0 +1,40 @@
+/* A thread with a libuv loop that runs tasks other threads post to it. The main thread adopts one of these for its
+ * own loop, so posting looks the same everywhere. */
+#ifndef MOLECULE_BASE_THREAD_H
+#define MOLECULE_BASE_THREAD_H
+
+#include "base/queue.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+/* A unit of work that travels. Embed it as the first member; `run` gets the task back on the thread it was posted to
+ * and owns it from then on. */
+struct task {
+    struct queue_item item;
+    void (*run)(struct task *task);
+};
+
+struct thread {
+    uv_loop_t loop;
+    struct queue tasks;
+    uv_thread_t id;
+    const char *name;
+    bool started;
+    void (*after_batch)(void *context); /* after the tasks of one wake-up; may be NULL */
+    void *context;
+};
+
+/* For the calling thread's own loop. 0, or a negative libuv error. */
+int thread_adopt(struct thread *thread, const char *name);
+/* Starts a thread of its own. 0, or a negative libuv error. */
+int thread_start(struct thread *thread, const char *name, void (*after_batch)(void *context), void *context);
+
+/* From any thread. false: the thread is closing and the task stays the caller's. */
+bool thread_post(struct thread *thread, struct task *task);
+
+/* Runs what was posted before, closes whatever handles are left on the loop, and waits for the thread to end; an
+ * adopted thread closes its loop at once. */
+void thread_close(struct thread *thread);
+
+#endif

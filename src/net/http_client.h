@@ -1,0 +1,78 @@
+/* HTTP requests on a libuv loop: libcurl's multi interface. The only file that knows libcurl.
+ *
+ * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request (libcurl would repeat
+ * a POST by itself when a kept connection turns out closed after the server read it; the retry table decides that). */
+#ifndef MOLECULE_NET_HTTP_CLIENT_H
+#define MOLECULE_NET_HTTP_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct http_client;
+struct http_exchange; /* one request under way */
+
+struct http_client_options {
+    const char *ca_file;       /* NULL: the system's */
+    const char *user_agent;
+    bool keep_addresses;       /* remember a resolved address until a connection to it fails: a resolver that hangs
+                                  then delays nothing that worked before */
+    struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
+    int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
+};
+
+enum http_progress {
+    HTTP_ANSWERED, /* a whole answer */
+    HTTP_NOT_SENT, /* failed before our last byte was out */
+    HTTP_NO_ANSWER /* our bytes were out; the answer did not come, or not whole */
+};
+
+/* Strings and body are borrowed until the callback or the cancel. */
+struct http_request {
+    const char *method;
+    const char *url;
+    char *const *headers;         /* "Name: value", NULL-terminated */
+    const char *body;             /* NULL: none */
+    size_t body_length;
+    int64_t timeout_ms;           /* the whole exchange; 0: none */
+    int64_t connect_timeout_ms;   /* 0: 10 s */
+    int64_t stall_timeout_ms;     /* below 100 bytes/s for so long; 0: none */
+    size_t response_maximum;      /* bytes of body */
+    bool fresh_connection;
+    /* called with each piece of body as it comes, instead of collecting it; NULL: collect */
+    void (*on_data)(void *context, const char *bytes, size_t length);
+};
+
+struct http_result {
+    enum http_progress progress;
+    int status;             /* 0 unless a status line came */
+    const char *body;       /* NUL-terminated, valid during the callback; "" for none */
+    size_t body_length;
+    const char *error;      /* NULL if answered; else libcurl's words */
+    bool too_large;         /* the body went over response_maximum */
+    bool cannot_connect;    /* no connection came about (resolver, TCP, TLS) */
+    int64_t since_sent_ms;  /* from our last byte to the end */
+    struct http_exchange *exchange;
+};
+
+typedef void http_callback(const struct http_result *result, void *context);
+
+/* Once per process, before any thread. */
+void http_global_open(void);
+void http_global_close(void);
+
+struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_options *options);
+/* Cancels what is under way without callbacks; its handles close with the loop's next turns. */
+void http_client_close(struct http_client *client);
+
+/* The callback comes later, exactly once, unless cancelled. */
+struct http_exchange *http_send(struct http_client *client, const struct http_request *request,
+                                http_callback *callback, void *context);
+void http_cancel(struct http_exchange *exchange);
+/* A response header of an answered exchange, the last of that name, or NULL; valid during the callback. */
+const char *http_header(const struct http_result *result, const char *name);
+/* How many exchanges are under way. */
+size_t http_client_active(const struct http_client *client);
+
+#endif

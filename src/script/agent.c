@@ -1,0 +1,237 @@
+#include "script/agent.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "script/embedded.h"
+#include "script/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void agent_info_free(struct agent_info *info)
+{
+    free(info->name);
+    free(info->description);
+    json_decref(info->skills);
+    *info = (struct agent_info){0};
+}
+
+struct info_request {
+    struct vm *vm;
+    struct agent_info *info;
+};
+
+static int read_info(lua_State *L)
+{
+    struct info_request *request = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, request->vm->agent);
+    if (lua_getfield(L, 2, "name") == LUA_TSTRING)
+        request->info->name = memory_copy_text(lua_tostring(L, -1));
+    if (lua_getfield(L, 2, "description") == LUA_TSTRING)
+        request->info->description = memory_copy_text(lua_tostring(L, -1));
+    if (lua_getfield(L, 2, "skills") == LUA_TTABLE) {
+        char problem[256];
+        request->info->skills = json_take(L, -1, problem, sizeof problem);
+    }
+    lua_getfield(L, 2, "concurrency");
+    request->info->concurrency = (int)lua_tointeger(L, -1);
+    return 0;
+}
+
+void agent_read_info(struct vm *vm, struct agent_info *info)
+{
+    struct info_request request = {.vm = vm, .info = info};
+    char problem[256];
+    vm_call(vm, read_info, &request, problem, sizeof problem);
+}
+
+/* Scripts find their own modules beside them. */
+static void prepend_path(lua_State *L, const char *script_path)
+{
+    const char *slash = strrchr(script_path, '/');
+    lua_getglobal(L, "package");
+    if (slash)
+        lua_pushlstring(L, script_path, (size_t)(slash - script_path));
+    else
+        lua_pushliteral(L, ".");
+    lua_pushvalue(L, -1);
+    lua_getfield(L, -3, "path");
+    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
+    lua_setfield(L, -5, "path");
+    lua_pop(L, 4);
+}
+
+static void push_options(lua_State *L, const struct script_option *options, size_t count)
+{
+    lua_createtable(L, 0, (int)count);
+    for (size_t i = 0; i < count; i++) {
+        lua_pushstring(L, options[i].value);
+        lua_setfield(L, -2, options[i].key);
+    }
+}
+
+static bool is_a(lua_State *L, const char *field, int type)
+{
+    int found = lua_getfield(L, -1, field);
+    lua_pop(L, 1);
+    return found == LUA_TNIL || found == type;
+}
+
+/* The value on top becomes the state's agent; raises where it is not one. */
+static void keep_agent(lua_State *L, const char *source)
+{
+    struct vm *vm = vm_of(L);
+    if (lua_isfunction(L, -1)) {
+        lua_createtable(L, 0, 1);
+        lua_insert(L, -2);
+        lua_setfield(L, -2, "handle");
+    }
+    if (!lua_istable(L, -1))
+        luaL_error(L, "%s returned a %s; it must return a function(msg, ctx), or a table with `handle`", source,
+                   luaL_typename(L, -1));
+    if (lua_getfield(L, -1, "handle") != LUA_TFUNCTION)
+        luaL_error(L, "%s returned a table whose `handle` is a %s, not a function(msg, ctx)", source,
+                   luaL_typename(L, -1));
+    lua_pop(L, 1);
+    static const struct { const char *name; int type; } fields[] = {
+        {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"name", LUA_TSTRING},
+        {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER}};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (!is_a(L, fields[i].name, fields[i].type))
+            luaL_error(L, "the agent's `%s` must be a %s", fields[i].name, lua_typename(L, fields[i].type));
+    lua_getfield(L, -1, "concurrency");
+    if (!lua_isnil(L, -1) && (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > 1000))
+        luaL_error(L, "the agent's `concurrency` must be an integer from 1 to 1000");
+    lua_pop(L, 1);
+    luaL_unref(L, LUA_REGISTRYINDEX, vm->agent);
+    vm->agent = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static int after_script(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    const struct script_settings *settings = vm_of(L)->settings;
+    lua_settop(L, 2);
+    keep_agent(L, settings->path ? settings->path : settings->backend);
+    return 0;
+}
+
+int agent_load_body(lua_State *L)
+{
+    const struct script_settings *settings = vm_of(L)->settings;
+    lua_settop(L, 1);
+    if (settings->path) {
+        prepend_path(L, settings->path);
+        if (luaL_loadfilex(L, settings->path, "t") != LUA_OK)
+            return lua_error(L);
+        lua_callk(L, 0, 1, 0, after_script);
+        return after_script(L, LUA_OK, 0);
+    }
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.backend");
+    lua_call(L, 1, 1); /* lua/molecule/backend.lua: open(name, options) -> agent */
+    lua_getfield(L, -1, "open");
+    lua_remove(L, -2);
+    lua_pushstring(L, settings->backend);
+    push_options(L, settings->backend_options, settings->backend_option_count);
+    lua_callk(L, 2, 1, 0, after_script);
+    return after_script(L, LUA_OK, 0);
+}
+
+/* ctx, shared by start, stop and handle. */
+static void push_context(lua_State *L, const struct handler *handler)
+{
+    const struct script_settings *settings = handler->vm->settings;
+    lua_createtable(L, 0, 7);
+    lua_pushstring(L, settings->workspace_id);
+    lua_setfield(L, -2, "workspace");
+    push_options(L, settings->options, settings->option_count);
+    lua_setfield(L, -2, "options");
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "molecule") != LUA_TTABLE) { /* not required by the script so far */
+        lua_pop(L, 1);
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "molecule");
+        lua_call(L, 1, 1);
+    }
+    lua_getfield(L, -1, "log");
+    lua_setfield(L, -4, "log");
+    lua_pop(L, 2);
+    if (!handler->job)
+        return;
+    lua_pushinteger(L, handler->job->attempt);
+    lua_setfield(L, -2, "attempt");
+    lua_pushboolean(L, handler->job->redelivered);
+    lua_setfield(L, -2, "redelivered");
+    if (handler->deadline_ms) {
+        lua_pushnumber(L, (lua_Number)(clock_wall_ms() + handler->deadline_ms - clock_monotonic_ms()) / 1000);
+        lua_setfield(L, -2, "deadline");
+    }
+}
+
+static int nothing_more(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0;
+}
+
+static int call_hook(lua_State *L, const char *name)
+{
+    struct handler *handler = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
+    if (lua_getfield(L, -1, name) == LUA_TNIL)
+        return 0;
+    push_context(L, handler);
+    lua_callk(L, 1, 0, 0, nothing_more);
+    return 0;
+}
+
+int agent_start_body(lua_State *L)
+{
+    return call_hook(L, "start");
+}
+
+int agent_stop_body(lua_State *L)
+{
+    return call_hook(L, "stop");
+}
+
+static int after_handle(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    struct handler *handler = lua_touserdata(L, 1);
+    outcome_read(L, 3, &handler->outcome);
+    return 0;
+}
+
+/* Stack while the handler runs: handler, agent. What it returns lands at index 3. */
+int agent_handle_body(lua_State *L)
+{
+    struct handler *handler = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
+    lua_getfield(L, 2, "handle");
+    message_push(L, handler->job->message);
+    push_context(L, handler);
+    lua_callk(L, 2, LUA_MULTRET, 0, after_handle);
+    return after_handle(L, LUA_OK, 0);
+}
+
+const char *script_backend_names(void)
+{
+    static char names[512];
+    static const char prefix[] = "molecule/backends/";
+    size_t length = 0;
+    for (const struct embedded_file *file = embedded_files; file->name; file++) { /* the build sorts them */
+        size_t size = strlen(file->name);
+        if (strncmp(file->name, prefix, sizeof prefix - 1) != 0 || length + size > sizeof names)
+            continue;
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%.*s", length ? ", " : "",
+                                   (int)(size - sizeof prefix + 1 - 4), file->name + sizeof prefix - 1);
+    }
+    return names;
+}

@@ -1,0 +1,23 @@
+/* The agent inside a Lua state: what a script file or a backend returned, and the bodies of the coroutines that run it. */
+#ifndef MOLECULE_SCRIPT_AGENT_H
+#define MOLECULE_SCRIPT_AGENT_H
+
+#include "script/vm.h"
+
+struct agent_info {
+    char *name, *description;
+    json_t *skills;
+    int concurrency;
+};
+void agent_info_free(struct agent_info *info);
+
+/* What the loaded agent says of itself. */
+void agent_read_info(struct vm *vm, struct agent_info *info);
+
+/* Bodies for handler_start. */
+int agent_load_body(lua_State *L);   /* loads vm->settings, checks what it returned, keeps it in vm->agent */
+int agent_start_body(lua_State *L);  /* agent.start(ctx), if it has one */
+int agent_stop_body(lua_State *L);   /* agent.stop(ctx), if it has one */
+int agent_handle_body(lua_State *L); /* agent.handle(msg, ctx) -> handler->outcome */
+
+#endif

@@ -1,0 +1,48 @@
+#include "script/api.h"
+
+#include "script/embedded.h"
+#include "script/json.h"
+
+
+/* liblua5.4-cjson has no header */
+int luaopen_cjson(lua_State *L);
+
+/* core.embedded(module): whether the binary has it. */
+static int core_embedded(lua_State *L)
+{
+    const char *path = luaL_gsub(L, luaL_checkstring(L, 1), ".", "/");
+    lua_pushboolean(L, embedded_find(lua_pushfstring(L, "%s.lua", path)) != NULL);
+    return 1;
+}
+
+static int open_core(lua_State *L)
+{
+    lua_newtable(L);
+    lua_pushliteral(L, MOLECULE_VERSION);
+    lua_setfield(L, -2, "version");
+    lua_pushstring(L, script_backend_names());
+    lua_setfield(L, -2, "backends");
+    lua_pushcfunction(L, core_embedded);
+    lua_setfield(L, -2, "embedded");
+#define X(install) install(L);
+    API_PARTS(X)
+#undef X
+    lua_newtable(L); /* the metatable of skip, retry and dead */
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_verdict_metatable);
+    lua_setfield(L, -2, "verdict");
+    return 1;
+}
+
+void api_install(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, open_core);
+    lua_setfield(L, -2, "molecule.core");
+    lua_pushcfunction(L, luaopen_cjson);
+    lua_setfield(L, -2, "cjson");
+    lua_pop(L, 1);
+    /* opened at once: messages use its metatable */
+    luaL_requiref(L, "molecule.json", luaopen_molecule_json, false);
+    lua_pop(L, 1);
+}

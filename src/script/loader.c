@@ -1,0 +1,63 @@
+#include "script/loader.h"
+
+#include "script/embedded.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+
+static int search_embedded(lua_State *L)
+{
+    const char *module = luaL_checkstring(L, 1);
+    const char *path = luaL_gsub(L, module, ".", "/");
+    static const char *const endings[] = {".lua", "/init.lua"};
+    for (size_t i = 0; i < 2; i++) {
+        char name[256];
+        snprintf(name, sizeof name, "%s%s", path, endings[i]);
+        const struct embedded_file *file = embedded_find(name);
+        if (!file)
+            continue;
+        const char *chunk = lua_pushfstring(L, "@%s", name);
+        if (luaL_loadbufferx(L, (const char *)file->data, file->length, chunk, "t") != LUA_OK)
+            return lua_error(L);
+        lua_pushstring(L, name);
+        return 2;
+    }
+    lua_pushfstring(L, "no module '%s' in the binary", module);
+    return 1;
+}
+
+/* Lua's own searcher for files would load bytecode. */
+static int search_files(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_getfield(L, -1, "searchpath");
+    lua_pushvalue(L, 1);
+    lua_getfield(L, -3, "path");
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, -2))
+        return 1; /* where it looked */
+    lua_pop(L, 1);
+    const char *name = lua_tostring(L, -1);
+    if (luaL_loadfilex(L, name, "t") != LUA_OK)
+        return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
+    lua_pushstring(L, name);
+    return 2;
+}
+
+void loader_install(lua_State *L)
+{
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_getfield(L, -1, "searchers");
+    lua_pushcfunction(L, search_files);
+    lua_rawseti(L, -2, 2);
+    /* 1 preload, 2 files, 3 C, 4 all-in-one -> 1 preload, 2 embedded, 3 files, … */
+    for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, search_embedded);
+    lua_rawseti(L, -2, 2);
+    lua_pop(L, 2);
+}

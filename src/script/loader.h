@@ -1,0 +1,11 @@
+/* `require` finds what is linked into the binary: "molecule.x.y" is lua/molecule/x/y.lua, or …/y/init.lua. */
+#ifndef MOLECULE_SCRIPT_LOADER_H
+#define MOLECULE_SCRIPT_LOADER_H
+
+#include <lua.h>
+
+/* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by accident. The
+ * searcher for files loads text only. May raise. */
+void loader_install(lua_State *L);
+
+#endif

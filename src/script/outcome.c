@@ -1,0 +1,225 @@
+/* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned becomes an outcome. */
+#include "base/memory.h"
+#include "script/json.h"
+#include "script/vm.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ALLOWED "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
+#define RETRY_AFTER_MAXIMUM_S (366.0 * 86400)
+
+const char *script_outcome_text(enum script_outcome_kind kind)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        SCRIPT_OUTCOMES(X)
+#undef X
+    };
+    return texts[kind];
+}
+
+void script_outcome_free(struct script_outcome *outcome)
+{
+    reply_free(&outcome->reply);
+    free(outcome->reason);
+    free(outcome->traceback);
+    *outcome = (struct script_outcome){.retry_after_ms = -1};
+}
+
+void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason, char *traceback)
+{
+    script_outcome_free(outcome);
+    outcome->kind = SCRIPT_FAILED;
+    outcome->limit = limit;
+    outcome->reason = reason;
+    outcome->traceback = traceback;
+}
+
+static void set_text(lua_State *L, const char *key, const char *text)
+{
+    if (!text)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, key);
+}
+
+static void set_json(lua_State *L, const char *key, const json_t *value)
+{
+    if (!value)
+        return;
+    json_push(L, value);
+    lua_setfield(L, -2, key);
+}
+
+void message_push(lua_State *L, const struct message *message)
+{
+    lua_createtable(L, 0, 18);
+    set_text(L, "id", message->row_id);
+    set_text(L, "message_id", message->message_id);
+    lua_pushlstring(L, message->text, message->text_length);
+    lua_setfield(L, -2, "text");
+    set_text(L, "from", message->source_id ? message->source_id : "canvas");
+    set_text(L, "conversation", message->conversation);
+    set_text(L, "context_id", message->context_id);
+    set_text(L, "task_id", message->task_id);
+    set_text(L, "method", message->method);
+    set_text(L, "created_at", message->created_at);
+    if (message->source_id) {
+        lua_createtable(L, 0, 3);
+        set_text(L, "id", message->source_id);
+        set_text(L, "name", message->peer_name);
+        set_text(L, "role", message->peer_role);
+        lua_setfield(L, -2, "peer");
+    }
+    if (message->parts) {
+        json_push(L, message->parts);
+    } else {
+        lua_newtable(L);
+        luaL_setmetatable(L, JSON_ARRAY_METATABLE);
+    }
+    lua_setfield(L, -2, "parts");
+    if (message->files) {
+        json_push(L, message->files);
+    } else {
+        lua_newtable(L);
+        luaL_setmetatable(L, JSON_ARRAY_METATABLE);
+    }
+    lua_setfield(L, -2, "files");
+    set_json(L, "metadata", message->metadata);
+    set_json(L, "history", message->history);
+    lua_pushlstring(L, message->raw, message->raw_length);
+    lua_setfield(L, -2, "raw");
+}
+
+static char *copy_string(lua_State *L, int index, size_t *length)
+{
+    const char *text = lua_tolstring(L, index, length); /* a string already: no conversion, nothing raised */
+    return memory_copy(text, *length);
+}
+
+/* A raw field of the table at `index`; pushes it and returns its type. */
+static int raw_field(lua_State *L, int index, const char *key)
+{
+    index = lua_absindex(L, index);
+    /* lua_pushstring could raise for want of memory, so look through the table instead: these are small */
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), key) == 0) {
+            lua_remove(L, -2);
+            return lua_type(L, -1);
+        }
+        lua_pop(L, 1);
+    }
+    lua_pushnil(L);
+    return LUA_TNIL;
+}
+
+static void wrong_type(struct script_outcome *outcome, char *what)
+{
+    outcome_fail(outcome, SCRIPT_LIMIT_NONE, memory_format("the handler returned %s; allowed are " ALLOWED, what), NULL);
+    free(what);
+}
+
+/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua). */
+static void read_verdict(lua_State *L, int index, struct script_outcome *outcome)
+{
+    size_t length;
+    raw_field(L, index, "kind");
+    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    outcome->kind = strcmp(kind, "retry") == 0 ? SCRIPT_RETRY : strcmp(kind, "dead") == 0 ? SCRIPT_DEAD : SCRIPT_SKIPPED;
+    lua_pop(L, 1);
+    if (raw_field(L, index, "reason") == LUA_TSTRING)
+        outcome->reason = copy_string(L, -1, &length);
+    lua_pop(L, 1);
+    if (raw_field(L, index, "after") == LUA_TNUMBER) {
+        double after = lua_tonumber(L, -1);
+        if (after >= 0 && after <= RETRY_AFTER_MAXIMUM_S)
+            outcome->retry_after_ms = (int64_t)(after * 1000);
+    }
+    lua_pop(L, 1);
+    raw_field(L, index, "hold");
+    outcome->hold = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+}
+
+static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
+{
+    char problem[512];
+    int type = raw_field(L, index, "text");
+    if (type == LUA_TSTRING)
+        outcome->reply.text = copy_string(L, -1, &outcome->reply.text_length);
+    lua_pop(L, 1);
+    if (type != LUA_TSTRING && type != LUA_TNIL) {
+        wrong_type(outcome, memory_format("a table whose `text` is a %s", lua_typename(L, type)));
+        return;
+    }
+    type = raw_field(L, index, "parts");
+    if (type == LUA_TTABLE) {
+        outcome->reply.parts = json_take(L, -1, problem, sizeof problem);
+        if (outcome->reply.parts && json_object_size(outcome->reply.parts) == 0 && !json_is_array(outcome->reply.parts)) {
+            json_decref(outcome->reply.parts); /* {} */
+            outcome->reply.parts = NULL;
+        } else if (!outcome->reply.parts || !json_is_array(outcome->reply.parts)) {
+            lua_pop(L, 1);
+            wrong_type(outcome, outcome->reply.parts ? memory_copy_text("a table whose `parts` is not a list")
+                                                     : memory_format("`parts` that cannot be sent: %s", problem));
+            return;
+        }
+    }
+    lua_pop(L, 1);
+    if (type != LUA_TTABLE && type != LUA_TNIL) {
+        wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, type)));
+        return;
+    }
+    if (!outcome->reply.parts && !outcome->reply.text) {
+        wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
+        return;
+    }
+    outcome->kind = outcome->reply.parts || outcome->reply.text_length > 0 ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
+}
+
+static bool is_verdict(lua_State *L, int index)
+{
+    if (!lua_getmetatable(L, index))
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_verdict_metatable);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
+{
+    script_outcome_free(outcome);
+    if (!lua_checkstack(L, 10)) {
+        outcome_fail(outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory to read what the handler returned"), NULL);
+        return;
+    }
+    switch (lua_type(L, first)) {
+    case LUA_TNONE:
+    case LUA_TNIL:
+        /* `return nil, "why"`: Lua's way to report a failure, handed on from a call that failed */
+        if (lua_type(L, first + 1) == LUA_TSTRING) {
+            size_t length;
+            outcome_fail(outcome, SCRIPT_LIMIT_NONE, copy_string(L, first + 1, &length), NULL);
+            return;
+        }
+        outcome->kind = SCRIPT_NO_REPLY;
+        return;
+    case LUA_TSTRING:
+        outcome->reply.text = copy_string(L, first, &outcome->reply.text_length);
+        outcome->kind = outcome->reply.text_length > 0 ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
+        return;
+    case LUA_TTABLE:
+        if (is_verdict(L, first))
+            read_verdict(L, first, outcome);
+        else
+            read_reply(L, first, outcome);
+        return;
+    default:
+        wrong_type(outcome, memory_format("a %s", luaL_typename(L, first)));
+    }
+}

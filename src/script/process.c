@@ -1,0 +1,263 @@
+/* SIGTERM to the whole group at the timeout, SIGKILL two seconds later. The child is reaped in every case, also when
+ * the handler that waited for it is gone. */
+#include "script/process.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define KILL_AFTER_MS 2000   /* between SIGTERM and SIGKILL */
+#define LINGER_MS 1000       /* a grandchild may hold our pipes open for so long after the child's end */
+
+struct process {
+    struct operation operation; /* first */
+    uv_process_t handle;
+    uv_pipe_t input, output, errors;
+    uv_timer_t timer;
+    uv_write_t write;
+    char *input_bytes;
+    int64_t timeout_ms;
+    int open_handles;
+    int open_pipes;          /* output and errors not yet at their end */
+    bool running, completed, released, cancelled;
+    struct buffer output_bytes, error_bytes;
+    struct process_result result;
+    process_results *results;
+    void *context;
+    char chunk[16384];
+};
+
+static void free_when_done(struct process *process)
+{
+    if (process->open_handles > 0 || !process->released)
+        return;
+    buffer_free(&process->output_bytes);
+    buffer_free(&process->error_bytes);
+    free(process->input_bytes);
+    free(process->context);
+    free(process);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct process *process = handle->data;
+    process->open_handles--;
+    free_when_done(process);
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+static void end_group(struct process *process, int signal)
+{
+    if (process->handle.pid > 0)
+        kill(-process->handle.pid, signal);
+}
+
+/* The child has ended and its output is complete, or not waited for any longer. */
+static void complete(struct process *process)
+{
+    if (process->completed)
+        return;
+    process->completed = true;
+    close_handle((uv_handle_t *)&process->handle);
+    close_handle((uv_handle_t *)&process->timer);
+    close_handle((uv_handle_t *)&process->input);
+    close_handle((uv_handle_t *)&process->output);
+    close_handle((uv_handle_t *)&process->errors);
+    if (!process->cancelled)
+        handler_wake(process->operation.handler);
+}
+
+static void on_linger_end(uv_timer_t *timer)
+{
+    complete(timer->data);
+}
+
+static void on_kill(uv_timer_t *timer)
+{
+    end_group(timer->data, SIGKILL);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct process *process = timer->data;
+    process->result.timed_out = true;
+    end_group(process, SIGTERM);
+    uv_timer_start(timer, on_kill, KILL_AFTER_MS, 0);
+}
+
+static void on_exit_status(uv_process_t *handle, int64_t code, int signal)
+{
+    struct process *process = handle->data;
+    process->running = false;
+    process->result.code = signal ? -1 : (int)code;
+    process->result.signal = signal;
+    if (process->result.timed_out || process->cancelled)
+        end_group(process, SIGKILL); /* whoever ignored SIGTERM */
+    if (process->open_pipes == 0 || process->result.timed_out || process->cancelled)
+        complete(process);
+    else
+        uv_timer_start(&process->timer, on_linger_end, LINGER_MS, 0);
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct process *process = handle->data;
+    *buffer = uv_buf_init(process->chunk, sizeof process->chunk);
+}
+
+static void keep_output(struct process *process, const char *bytes, size_t length)
+{
+    size_t room = process->output_bytes.maximum - process->output_bytes.length;
+    process->result.output_cut = process->result.output_cut || length > room;
+    buffer_append(&process->output_bytes, bytes, length < room ? length : room);
+}
+
+/* The end of what a program complained about says most. */
+static void keep_errors(struct process *process, const char *bytes, size_t length)
+{
+    struct buffer *kept = &process->error_bytes;
+    if (length > kept->maximum) {
+        bytes += length - kept->maximum;
+        length = kept->maximum;
+    }
+    if (length > kept->maximum - kept->length) {
+        size_t excess = length - (kept->maximum - kept->length);
+        buffer_consume(kept, excess > kept->length / 2 ? excess : kept->length / 2);
+    }
+    buffer_append(kept, bytes, length);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct process *process = stream->data;
+    if (length > 0 && (uv_pipe_t *)stream == &process->output)
+        keep_output(process, buffer->base, (size_t)length);
+    else if (length > 0)
+        keep_errors(process, buffer->base, (size_t)length);
+    if (length >= 0)
+        return;
+    uv_read_stop(stream);
+    if (--process->open_pipes == 0 && !process->running)
+        complete(process);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* a child that does not read its input is its own business */
+    struct process *process = write->data;
+    close_handle((uv_handle_t *)&process->input);
+}
+
+static int take_results(lua_State *L, struct operation *operation)
+{
+    struct process *process = (struct process *)operation;
+    process->result.output = process->output_bytes.data ? process->output_bytes.data : "";
+    process->result.output_length = process->output_bytes.length;
+    process->result.errors = process->error_bytes.data ? process->error_bytes.data : "";
+    process->result.errors_length = process->error_bytes.length;
+    return process->results(L, &process->result, process->context);
+}
+
+static void cancel(struct operation *operation)
+{
+    struct process *process = (struct process *)operation;
+    process->cancelled = true;
+    if (process->running)
+        end_group(process, SIGKILL); /* on_exit_status reaps it */
+    else
+        complete(process);
+}
+
+static void release(struct operation *operation)
+{
+    struct process *process = (struct process *)operation;
+    process->released = true;
+    free_when_done(process);
+}
+
+static void open_pipe(struct process *process, uv_loop_t *loop, uv_pipe_t *pipe)
+{
+    uv_pipe_init(loop, pipe, 0);
+    pipe->data = process;
+    process->open_handles++;
+}
+
+static void start_streams(struct process *process, const struct process_request *request)
+{
+    if (request->input) {
+        process->write.data = process;
+        process->input_bytes = memory_copy(request->input, request->input_length);
+        uv_buf_t bytes = uv_buf_init(process->input_bytes, (unsigned)request->input_length);
+        if (uv_write(&process->write, (uv_stream_t *)&process->input, &bytes, 1, on_written) < 0)
+            close_handle((uv_handle_t *)&process->input);
+    }
+    if (!request->inherit) {
+        process->open_pipes = 2;
+        uv_read_start((uv_stream_t *)&process->output, on_allocate, on_read);
+        uv_read_start((uv_stream_t *)&process->errors, on_allocate, on_read);
+    }
+    if (process->timeout_ms > 0)
+        uv_timer_start(&process->timer, on_timeout, (uint64_t)process->timeout_ms, 0);
+}
+
+struct operation *process_start(uv_loop_t *loop, const struct process_request *request, process_results *results,
+                                void *context, int *error)
+{
+    struct process *process = memory_allocate(sizeof *process);
+    process->operation = (struct operation){.results = take_results, .cancel = cancel, .release = release};
+    process->results = results;
+    process->context = context;
+    process->timeout_ms = request->timeout_ms;
+    buffer_init(&process->output_bytes, request->output_maximum);
+    buffer_init(&process->error_bytes, request->output_maximum);
+    open_pipe(process, loop, &process->input);
+    open_pipe(process, loop, &process->output);
+    open_pipe(process, loop, &process->errors);
+    uv_update_time(loop); /* Lua code may have run for a while: the timeout counts from now */
+    uv_timer_init(loop, &process->timer);
+    process->timer.data = process;
+    process->handle.data = process;
+    process->open_handles += 2;
+
+    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
+                                       {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
+    if (request->input)
+        streams[0] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_READABLE_PIPE,
+                                            .data.stream = (uv_stream_t *)&process->input};
+    if (!request->inherit) {
+        streams[1] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+                                            .data.stream = (uv_stream_t *)&process->output};
+        streams[2] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
+                                            .data.stream = (uv_stream_t *)&process->errors};
+    }
+    uv_process_options_t options = {
+        .file = request->argv[0],
+        .args = request->argv,
+        .env = request->environment,
+        .cwd = request->directory,
+        .flags = UV_PROCESS_DETACHED,
+        .exit_cb = on_exit_status,
+        .stdio_count = 3,
+        .stdio = streams,
+    };
+    *error = uv_spawn(loop, &process->handle, &options);
+    if (*error < 0) {
+        process->cancelled = process->released = true;
+        process->handle.pid = 0;
+        complete(process);
+        return NULL;
+    }
+    process->running = true;
+    start_streams(process, request);
+    return &process->operation;
+}

@@ -1,0 +1,116 @@
+/* A user's agent: a script file or a backend, run on a worker thread. This header is all that host/ knows of Lua.
+ *
+ * Every function here is called on the host thread; every callback comes on the host thread. What a job points to is
+ * the worker's from script_submit until its `done`. */
+#ifndef MOLECULE_SCRIPT_SCRIPT_H
+#define MOLECULE_SCRIPT_SCRIPT_H
+
+#include "base/thread.h"
+#include "wire/envelope.h"
+#include "wire/reply.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* How a handler ended. X(enumerator, word in logs, docs and metrics) */
+#define SCRIPT_OUTCOMES(X)                                                                        \
+    X(SCRIPT_REPLIED, "replied")   /* there is a reply */                                         \
+    X(SCRIPT_NO_REPLY, "no_reply") /* nothing to say */                                           \
+    X(SCRIPT_SKIPPED, "skipped")   /* molecule.skip */                                            \
+    X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */                              \
+    X(SCRIPT_DEAD, "dead")         /* molecule.dead */                                            \
+    X(SCRIPT_FAILED, "failed")     /* an error, or a limit */                                     \
+    X(SCRIPT_AGAIN, "again")       /* not this message's fault: run it again, uncounted */
+enum script_outcome_kind {
+#define X(name, text) name,
+    SCRIPT_OUTCOMES(X)
+#undef X
+};
+const char *script_outcome_text(enum script_outcome_kind kind);
+
+/* Which limit ended a handler. X(enumerator, word) */
+#define SCRIPT_LIMITS(X)                                                    \
+    X(SCRIPT_LIMIT_NONE, "none")                                            \
+    X(SCRIPT_LIMIT_CPU, "cpu")       /* --cpu-limit */                      \
+    X(SCRIPT_LIMIT_WALL, "timeout")  /* --timeout */                        \
+    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */
+enum script_limit {
+#define X(name, text) name,
+    SCRIPT_LIMITS(X)
+#undef X
+};
+
+struct script_outcome {
+    enum script_outcome_kind kind;
+    enum script_limit limit;
+    struct reply reply;      /* SCRIPT_REPLIED */
+    char *reason;            /* of skip, retry, dead, or what failed (one line); NULL: none given */
+    char *traceback;         /* SCRIPT_FAILED: where; NULL where there is none */
+    int64_t retry_after_ms;  /* SCRIPT_RETRY; -1: the host's backoff decides */
+    bool hold;               /* SCRIPT_RETRY: the conversation waits too */
+};
+void script_outcome_free(struct script_outcome *outcome); /* its members */
+
+struct script_option {
+    char *key, *value;
+};
+
+/* Borrowed for the life of the script. */
+struct script_settings {
+    const char *workspace_id;
+    const char *path;        /* a script file; NULL: `backend` */
+    const char *backend;     /* "mock": lua/molecule/backends/mock.lua or one on the Lua path */
+    const struct script_option *backend_options;
+    size_t backend_option_count;
+    const struct script_option *options; /* ctx.options */
+    size_t option_count;
+    int64_t cpu_limit_ms;    /* per handler; 0: none */
+    int64_t timeout_ms;      /* per handler, waiting included; 0: none */
+    size_t memory_limit;     /* bytes per Lua state; 0: none */
+};
+
+/* What a loaded agent says of itself. Borrowed during the callback. */
+struct script_agent {
+    const char *problem;     /* NULL: it loaded and its `start` succeeded; else what failed, with file:line */
+    const char *name, *description; /* NULL: not given */
+    const json_t *skills;    /* NULL: not given */
+    int concurrency;         /* 0: not given */
+};
+
+struct script;
+
+struct script_events {
+    /* once after script_open */
+    void (*loaded)(void *context, const struct script_agent *agent);
+    void *context;
+};
+
+/* One message for the handler. Embed or allocate it; it must live until `done`. */
+struct script_job {
+    struct task task;              /* the script's own */
+    struct script *script;
+    const struct message *message; /* read by the worker until `done` */
+    unsigned attempt;              /* from 1 */
+    bool redelivered;              /* it may have been seen before a restart */
+    struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
+    void (*done)(struct script_job *job);
+    void *context;
+};
+
+/* Loads the agent on `worker` and calls its `start`; answers with events.loaded. */
+struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
+                           const struct script_events *events);
+void script_submit(struct script *script, struct script_job *job);
+/* Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if `graceful`; then `closed`, on the host
+ * thread, and the script is gone. Jobs' `done` come before it. */
+void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context);
+
+/* Asks the worker for a sign of life: `alive` is called on the host thread once the worker is not inside Lua or C of a
+ * handler. A stuck script keeps it waiting. */
+void script_ping(struct script *script, void (*alive)(void *context), void *context);
+
+/* The backends in the binary, comma-separated. */
+const char *script_backend_names(void);
+
+#endif

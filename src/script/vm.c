@@ -1,0 +1,444 @@
+/* A Lua state with its limits.
+ *
+ * CPU and wall clock: a count hook every HOOK_INSTRUCTIONS. At expiry the hook yields wherever Lua allows it and the
+ * host never resumes that coroutine: no pcall, __close or error handler of the script gets another instruction. Where
+ * it cannot yield (below a C function that called back into Lua) it raises, again at every further instruction.
+ * Memory: an allocator that refuses beyond the limit; the state is replaced afterwards. */
+#include "script/vm.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/loader.h"
+
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be kept */
+#define HOOK_INSTRUCTIONS 1000
+#define ERROR_TEXT_CPU_MS 1000
+#define TRACEBACK_MAXIMUM 8192
+
+const char vm_verdict_metatable;
+static const char await_mark; /* its address, as light userdata, is what a waiting coroutine yields */
+
+struct vm *vm_of(lua_State *L)
+{
+    return *(struct vm **)lua_getextraspace(L);
+}
+
+static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+{
+    struct vm *vm = context;
+    if (!block)
+        old_size = 0; /* Lua passes a type tag there */
+    if (new_size == 0) {
+        free(block);
+        vm->memory_used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && vm->memory_limit && vm->memory_used + (new_size - old_size) > vm->memory_limit) {
+        vm->memory_hit = vm->memory_hit || vm->running;
+        return NULL;
+    }
+    void *grown = realloc(block, new_size);
+    if (grown)
+        vm->memory_used += new_size - old_size;
+    return grown;
+}
+
+/* Only a bug of ours comes here: every call into Lua is protected. */
+static int panic(lua_State *L)
+{
+    log_error(NULL, "internal error: unprotected Lua error: %s", lua_tostring(L, -1));
+    log_flush();
+    return 0;
+}
+
+static int open_libraries(lua_State *L)
+{
+    environment_install(L);
+    loader_install(L);
+    coroutines_install(L);
+    api_install(L);
+    return 0;
+}
+
+struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limit)
+{
+    struct vm *vm = memory_allocate(sizeof *vm);
+    vm->loop = loop;
+    vm->workspace_id = workspace_id;
+    vm->memory_limit = memory_limit;
+    vm->agent = LUA_NOREF;
+    vm->L = lua_newstate(allocate, vm);
+    if (!vm->L) {
+        free(vm);
+        return NULL;
+    }
+    *(struct vm **)lua_getextraspace(vm->L) = vm;
+    lua_atpanic(vm->L, panic);
+    char problem[512];
+    if (!vm_call(vm, open_libraries, NULL, problem, sizeof problem)) {
+        log_error(workspace_id, "cannot set up a Lua state: %s", problem);
+        vm_close(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+void vm_close(struct vm *vm)
+{
+    vm->running = NULL;
+    vm->memory_limit = 0;
+    lua_sethook(vm->L, NULL, 0, 0);
+    lua_close(vm->L);
+    free(vm);
+}
+
+bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size)
+{
+    lua_State *L = vm->L;
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, function); /* a C function without upvalues allocates nothing */
+    lua_pushlightuserdata(L, argument);
+    bool called = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (!called) {
+        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "unknown error";
+        snprintf(problem, problem_size, "%s", text);
+    }
+    lua_settop(L, top);
+    return called;
+}
+
+/* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was reached. */
+static void describe_position(lua_State *L, char *text, size_t size)
+{
+    lua_Debug frame;
+    size_t length = 0;
+    for (int level = 0, shown = 0; shown < 6 && lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline < 0)
+            continue;
+        int wrote = snprintf(text + length, size - length, "%s%s:%d", shown++ ? ", called from " : "", frame.short_src,
+                             frame.currentline);
+        if (wrote < 0 || (size_t)wrote >= size - length)
+            return;
+        length += (size_t)wrote;
+    }
+}
+
+static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
+{
+    return handler->cpu_used_ms + clock_thread_cpu_ms() - vm->slice_started_cpu_ms;
+}
+
+/* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run out. */
+static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_us)
+{
+    int64_t next = INT64_MAX;
+    if (handler->cpu_limit_ms) {
+        int64_t left = handler->cpu_limit_ms - cpu_used(vm, handler);
+        if (left <= 0) {
+            handler->limit = SCRIPT_LIMIT_CPU;
+            return true;
+        }
+        next = now_us + left * 1000;
+    }
+    if (handler->deadline_ms) {
+        int64_t left = handler->deadline_ms * 1000 - now_us;
+        if (left <= 0) {
+            handler->limit = SCRIPT_LIMIT_WALL;
+            return true;
+        }
+        if (now_us + left < next)
+            next = now_us + left;
+    }
+    vm->check_at_us = next;
+    return false;
+}
+
+static void on_hook(lua_State *L, lua_Debug *debug)
+{
+    (void)debug;
+    struct vm *vm = vm_of(L);
+    struct handler *handler = vm->running;
+    if (!handler)
+        return;
+    if (!handler->expired) {
+        int64_t now = clock_monotonic_us();
+        if (now < vm->check_at_us || !look_at_limits(vm, handler, now))
+            return;
+        handler->expired = true;
+        describe_position(L, handler->where, sizeof handler->where);
+    }
+    lua_sethook(L, on_hook, LUA_MASKCOUNT | LUA_MASKLINE, 1);
+    if (L == vm->current && lua_isyieldable(L))
+        lua_yield(L, 0);
+    else
+        luaL_error(L, "the %s limit was reached", handler->limit == SCRIPT_LIMIT_CPU ? "CPU" : "time");
+}
+
+int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results)
+{
+    lua_State *outer = vm->current;
+    vm->current = co;
+    int status = lua_resume(co, from, arguments, results);
+    vm->current = outer;
+    return status;
+}
+
+bool vm_is_await(lua_State *co, int results)
+{
+    return results == 1 && lua_touserdata(co, -1) == (const void *)&await_mark;
+}
+
+void vm_check_await(lua_State *L, const char *what)
+{
+    struct vm *vm = vm_of(L);
+    if (!vm->running)
+        luaL_error(L, "%s cannot wait here", what);
+    if (!lua_isyieldable(L) || L != vm->current)
+        luaL_error(L, "%s cannot wait here: it is inside a function that C calls (a table.sort comparator, a gsub "
+                      "callback, a metamethod, or a file that require loads)", what);
+}
+
+static int after_await(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct operation *operation = (struct operation *)context;
+    lua_settop(L, 0);
+    struct handler *handler = operation->handler;
+    int count = operation->results(L, operation);
+    handler->operation = NULL;
+    operation->release(operation);
+    return count;
+}
+
+int vm_await(lua_State *L, struct operation *operation)
+{
+    struct vm *vm = vm_of(L);
+    operation->handler = vm->running;
+    if (vm->running->operation) /* its results could not be pushed for want of memory, and the script went on */
+        vm->running->operation->release(vm->running->operation);
+    vm->running->operation = operation;
+    lua_pushlightuserdata(L, (void *)&await_mark);
+    return lua_yieldk(L, 1, (lua_KContext)operation, after_await);
+}
+
+int vm_pass_await(lua_State *L, lua_KFunction next, bool context)
+{
+    lua_pushlightuserdata(L, (void *)&await_mark);
+    return lua_yieldk(L, 1, context, next);
+}
+
+static void finish(struct handler *handler)
+{
+    struct vm *vm = handler->vm;
+    if (handler->operation) { /* complete, but its results were never taken */
+        handler->operation->release(handler->operation);
+        handler->operation = NULL;
+    }
+    /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs again */
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
+    if (handler->previous)
+        handler->previous->next = handler->next;
+    else
+        vm->handlers = handler->next;
+    if (handler->next)
+        handler->next->previous = handler->previous;
+    handler->finished(handler);
+}
+
+static int make_traceback(lua_State *L)
+{
+    luaL_traceback(L, lua_touserdata(L, 1), NULL, 0);
+    return 1;
+}
+
+/* luaL_traceback on the main thread, protected: there may be no memory for it. */
+static char *traceback_of(struct vm *vm, lua_State *co)
+{
+    lua_State *L = vm->L;
+    lua_pushcfunction(L, make_traceback);
+    lua_pushlightuserdata(L, co);
+    char *text = NULL;
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
+        size_t length;
+        const char *bytes = lua_tolstring(L, -1, &length);
+        text = memory_copy(bytes, length < TRACEBACK_MAXIMUM ? length : TRACEBACK_MAXIMUM);
+    }
+    lua_pop(L, 1);
+    return text;
+}
+
+/* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like anything else. */
+static char *custom_text(struct vm *vm, lua_State *co)
+{
+    lua_State *L = vm->L;
+    struct handler guard = {.vm = vm, .cpu_limit_ms = ERROR_TEXT_CPU_MS,
+                            .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS};
+    struct handler *outer = vm->running;
+    char *text = NULL;
+    int top = lua_gettop(L), results;
+    if (!lua_checkstack(L, 8) || !lua_checkstack(co, 8))
+        return NULL;
+    lua_State *thread = lua_newthread(L); /* protected by our caller, vm_error_text */
+    luaL_getmetafield(co, -1, "__tostring");
+    lua_pushvalue(co, -2);
+    lua_xmove(co, thread, 2);
+    vm->running = &guard;
+    vm->slice_started_cpu_ms = clock_thread_cpu_ms();
+    vm->check_at_us = 0;
+    lua_sethook(thread, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    int status = vm_resume(vm, thread, NULL, 1, &results);
+    vm->running = outer;
+    if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
+        text = memory_copy_text(lua_tostring(thread, -1));
+    lua_settop(L, top);
+    return text;
+}
+
+struct error_text {
+    struct vm *vm;
+    lua_State *co;
+    char *text;
+};
+
+static int find_error_text(lua_State *L)
+{
+    struct error_text *request = lua_touserdata(L, 1);
+    lua_State *co = request->co;
+    if (luaL_getmetafield(co, -1, "__tostring") != LUA_TNIL) {
+        lua_pop(co, 1);
+        request->text = custom_text(request->vm, co);
+        if (!request->text)
+            request->text = memory_format("an error object (%s) whose __tostring failed", luaL_typename(co, -1));
+    }
+    return 0;
+}
+
+char *vm_error_text(struct vm *vm, lua_State *co)
+{
+    if (lua_type(co, -1) == LUA_TSTRING)
+        return memory_copy_text(lua_tostring(co, -1));
+    if (lua_type(co, -1) == LUA_TNUMBER)
+        return memory_format("%g", lua_tonumber(co, -1));
+    if (lua_isnil(co, -1))
+        return memory_copy_text("error() was called with nil");
+    struct error_text request = {.vm = vm, .co = co};
+    char problem[256];
+    vm_call(vm, find_error_text, &request, problem, sizeof problem);
+    if (request.text)
+        return request.text;
+    return memory_format("the error object is a %s value", luaL_typename(co, -1));
+}
+
+static char *limit_text(const struct handler *handler)
+{
+    if (handler->limit == SCRIPT_LIMIT_CPU)
+        return memory_format("used more than %.3g s of CPU time (--cpu-limit), at %s",
+                             (double)handler->cpu_limit_ms / 1000, handler->where[0] ? handler->where : "?");
+    return memory_format("took longer than its time limit (--timeout), at %s", handler->where[0] ? handler->where : "?");
+}
+
+static void fail(struct handler *handler, int status)
+{
+    struct vm *vm = handler->vm;
+    bool memory = status == LUA_ERRMEM || (vm->memory_hit && status != LUA_YIELD);
+    char *traceback = traceback_of(vm, handler->co);
+    char *reason = memory ? memory_format("needed more than %zu MiB of memory (--memory-limit)",
+                                          vm->memory_limit / (1024 * 1024))
+                          : vm_error_text(vm, handler->co);
+    outcome_fail(&handler->outcome, memory ? SCRIPT_LIMIT_MEMORY : SCRIPT_LIMIT_NONE, reason, traceback);
+}
+
+static void run(struct handler *handler, int arguments)
+{
+    struct vm *vm = handler->vm;
+    int results;
+    vm->running = handler;
+    vm->slice_started_cpu_ms = clock_thread_cpu_ms();
+    vm->check_at_us = 0;
+    int status = vm_resume(vm, handler->co, NULL, arguments, &results);
+    handler->cpu_used_ms = cpu_used(vm, handler);
+    vm->running = NULL;
+    if (handler->expired) {
+        outcome_fail(&handler->outcome, handler->limit, limit_text(handler), traceback_of(vm, handler->co));
+    } else if (status == LUA_YIELD && vm_is_await(handler->co, results)) {
+        lua_pop(handler->co, 1);
+        if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
+            handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
+        return;
+    } else if (status == LUA_YIELD) {
+        outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
+                     memory_copy_text("the handler called coroutine.yield outside a coroutine of its own"),
+                     traceback_of(vm, handler->co));
+    } else if (status != LUA_OK) {
+        fail(handler, status);
+    }
+    finish(handler);
+}
+
+struct start_request {
+    struct handler *handler;
+    lua_CFunction body;
+};
+
+static int make_coroutine(lua_State *L)
+{
+    struct start_request *request = lua_touserdata(L, 1);
+    struct handler *handler = request->handler;
+    handler->co = lua_newthread(L);
+    lua_pushcfunction(handler->co, request->body);
+    lua_pushlightuserdata(handler->co, handler);
+    handler->co_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    return 0;
+}
+
+void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+{
+    struct start_request request = {.handler = handler, .body = body};
+    char problem[256];
+    handler->vm = vm;
+    handler->cpu_limit_ms = cpu_limit_ms;
+    handler->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
+    handler->co_reference = LUA_NOREF;
+    handler->next = vm->handlers;
+    if (vm->handlers)
+        vm->handlers->previous = handler;
+    vm->handlers = handler;
+    if (!vm_call(vm, make_coroutine, &request, problem, sizeof problem)) {
+        vm->memory_hit = true;
+        outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text(problem), NULL);
+        finish(handler);
+        return;
+    }
+    lua_sethook(handler->co, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    run(handler, 1);
+}
+
+void handler_wake(struct handler *handler)
+{
+    run(handler, 0);
+}
+
+void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason)
+{
+    handler->expired = true;
+    handler->limit = limit;
+    describe_position(handler->co, handler->where, sizeof handler->where);
+    if (handler->operation)
+        handler->operation->cancel(handler->operation);
+    outcome_fail(&handler->outcome, limit, reason ? memory_copy_text(reason) : limit_text(handler),
+                 traceback_of(handler->vm, handler->co));
+    finish(handler);
+}
+
+void handler_free(struct handler *handler)
+{
+    script_outcome_free(&handler->outcome);
+    free(handler);
+}

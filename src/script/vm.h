@@ -1,0 +1,110 @@
+/* One Lua state with its limits, and the one way into it. Runs on a worker thread only. */
+#ifndef MOLECULE_SCRIPT_VM_H
+#define MOLECULE_SCRIPT_VM_H
+
+#include "script/script.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+/* Registry keys. */
+extern const char vm_verdict_metatable; /* its address: the metatable of molecule.skip, retry and dead */
+
+struct handler;
+
+struct vm {
+    lua_State *L;
+    uv_loop_t *loop;
+    const char *workspace_id;       /* subject of log lines; borrowed */
+    const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
+    size_t memory_used, memory_limit;
+    bool memory_hit;                /* an allocation was refused: the state is to be replaced */
+    struct handler *running;        /* whose code runs now; NULL outside vm_resume */
+    lua_State *current;             /* the innermost coroutine that runs now */
+    int64_t check_at_us;            /* the hook looks closer from then on */
+    int64_t slice_started_cpu_ms;
+    int agent;                      /* registry reference of the agent table; LUA_NOREF */
+    struct handler *handlers;       /* all that live */
+};
+
+/* What a handler waits for. Allocated by the API that starts it. */
+struct operation {
+    /* on the coroutine, protected: pushes the results, returns how many; may raise */
+    int (*results)(lua_State *L, struct operation *operation);
+    /* ends what is under way: no completion may follow */
+    void (*cancel)(struct operation *operation);
+    /* after `results` or `cancel` */
+    void (*release)(struct operation *operation);
+    struct handler *handler;        /* whom it wakes */
+};
+
+/* One run of script code in a coroutine of its own: a message, or the agent's load, start, stop. */
+struct handler {
+    struct vm *vm;
+    struct handler *next, *previous;
+    lua_State *co;
+    int co_reference;
+    int64_t cpu_limit_ms, cpu_used_ms;
+    int64_t deadline_ms;            /* monotonic; 0: none */
+    bool expired;                   /* set by the host when a limit was reached; never cleared */
+    enum script_limit limit;
+    char where[512];                /* the script's position when it expired */
+    struct operation *operation;    /* what it waits for; NULL while it runs */
+    struct script_outcome outcome;
+    void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
+    struct script_job *job;         /* NULL for load, start and stop */
+    void *context;
+};
+
+/* A state with the libraries and the API in it. NULL: no memory; the log says so. */
+struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limit);
+/* No Lua code runs (no __close, no __gc of a script's). Handlers must be gone. */
+void vm_close(struct vm *vm);
+struct vm *vm_of(lua_State *L);
+
+/* Calls the C function on the main thread of the state, protected, outside any handler: for our own code, never a
+ * script's. false: `problem` holds the error. */
+bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size);
+
+/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. Runs until its end or its first
+ * wait; `finished` may come from inside. */
+void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms);
+/* Its operation is complete: goes on. */
+void handler_wake(struct handler *handler);
+/* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
+void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
+void handler_free(struct handler *handler);
+
+/* From a Lua C function, after vm_check_await: suspends the handler until handler_wake; the operation's results are
+ * what the function's caller gets. `return vm_await(L, …)`. */
+int vm_await(lua_State *L, struct operation *operation);
+/* For coroutine.resume: yields the same wait again from an outer coroutine; `next` runs when the host wakes it. */
+int vm_pass_await(lua_State *L, lua_KFunction next, bool context);
+/* Raises an error that names `what` where a function cannot wait. Call it before anything is started. */
+void vm_check_await(lua_State *L, const char *what);
+
+/* script/coroutines.c: replaces xpcall, coroutine.resume, coroutine.wrap and debug.traceback. */
+void coroutines_install(lua_State *L);
+/* script/environment.c: the standard libraries as scripts get them. */
+void environment_install(lua_State *L);
+/* Resumes `co` from `from` with `arguments`; keeps track of who runs. As lua_resume. */
+int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results);
+/* The value on top of a yielded coroutine says that the host is to be waited for. */
+bool vm_is_await(lua_State *co, int results);
+
+/* The error object on top of `co` as text, its `__tostring` run within limits. Yours to free. */
+char *vm_error_text(struct vm *vm, lua_State *co);
+
+/* script/api.c: the table of our Lua modules. */
+void api_install(lua_State *L);
+
+/* script/outcome.c */
+void message_push(lua_State *L, const struct message *message);
+/* Reads what the handler returned, from stack index `first` to the top, into `outcome`. Never raises. */
+void outcome_read(lua_State *L, int first, struct script_outcome *outcome);
+void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason, char *traceback);
+
+#endif

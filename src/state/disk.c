@@ -1,0 +1,52 @@
+#include "state/disk.h"
+
+#include "base/log.h"
+
+static struct disk *log_disk;
+
+static void wake_log(void)
+{
+    uv_async_send(&log_disk->log_wakeup);
+}
+
+static void on_log_wakeup(uv_async_t *wakeup)
+{
+    (void)wakeup;
+    log_flush();
+}
+
+struct watch_task {
+    struct task task;
+    struct disk *disk;
+    uv_sem_t ready;
+};
+
+/* On the disk thread: a handle must be made on the thread of its loop. */
+static void watch_log(struct task *task)
+{
+    struct watch_task *watch = (struct watch_task *)task;
+    uv_async_init(&watch->disk->thread.loop, &watch->disk->log_wakeup, on_log_wakeup);
+    uv_sem_post(&watch->ready);
+}
+
+int disk_open(struct disk *disk)
+{
+    int result = thread_start(&disk->thread, "disk", NULL, NULL);
+    if (result < 0)
+        return result;
+    struct watch_task watch = {.task.run = watch_log, .disk = disk};
+    uv_sem_init(&watch.ready, 0);
+    thread_post(&disk->thread, &watch.task);
+    uv_sem_wait(&watch.ready);
+    uv_sem_destroy(&watch.ready);
+    log_disk = disk;
+    log_set_waker(wake_log);
+    return 0;
+}
+
+void disk_close(struct disk *disk)
+{
+    log_set_waker(NULL);
+    thread_close(&disk->thread);
+    log_flush();
+}
