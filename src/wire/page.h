@@ -19,8 +19,8 @@ struct page {
 };
 
 /* false: the body is not one whole JSON array (truncated, HTML, an object, bytes after its end, too many rows);
- * `*problem` says which, a static text, and the page is empty. true: `*problem` is NULL. Rows themselves are not validated beyond what cutting needs: balanced
- * brackets (counted, not matched by kind), terminated strings. */
+ * `*problem` says which, a static text, and the page is empty. true: `*problem` is NULL. Rows themselves are not
+ * validated beyond what cutting needs: balanced brackets (counted, not matched by kind), terminated strings. */
 bool page_cut(const char *body, size_t length, struct page *page, const char **problem);
 void page_free(struct page *page);
 

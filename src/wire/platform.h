@@ -85,8 +85,8 @@ struct platform_fetch {
     int limit;            /* 1..500 */
 };
 
-/* `token` NULL: no Authorization header. A request that cannot be made (out of memory; a workspace id or target that is not
- * valid) has a NULL `url`. Control characters in header values are left out: a token file's newline does no harm. */
+/* `token` NULL: no Authorization header. A request that cannot be made (out of memory; a workspace id or target that is
+ * not valid) has a NULL `url`. Control characters in header values are left out: a token file's newline does no harm. */
 struct platform_request platform_register(const struct platform *, const char *token, const struct platform_card *);
 struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);

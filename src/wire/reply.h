@@ -34,9 +34,9 @@ void reply_request_free(struct reply_request *request);
  * message had one, metadata.molecule = {in_reply_to: row's messageId, hops: message->hops + 1}. The canvas gets
  * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files alone is given their
  * names as text. Every string is repaired (wire/repair.h); part keys `type` become `kind`, and a part without either is
- * given the kind that its members show. false: the reply cannot be sent
- * (nothing in it, larger than REPLY_BODY_MAXIMUM, a part that is not an object or of no kind, parts for the canvas
- * without any text or file); `problem` says so with sizes. */
+ * given the kind that its members show. false: the reply cannot be sent (nothing in it, larger than REPLY_BODY_MAXIMUM,
+ * a part that is not an object or of no kind, parts for the canvas without any text or file); `problem` says so with
+ * sizes. */
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
                  struct reply_request *request, char *problem, size_t problem_size);
 

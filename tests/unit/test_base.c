@@ -1,0 +1,244 @@
+#include "unit.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/uuid.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void a_buffer_takes_its_maximum_and_not_a_byte_more(void **state)
+{
+    (void)state;
+    struct buffer buffer;
+    buffer_init(&buffer, 10);
+    assert_true(buffer_append(&buffer, "12345", 5));
+    assert_true(buffer_printf(&buffer, "%d", 678));
+    assert_false(buffer_append_text(&buffer, "9ab"));
+    assert_false(buffer_printf(&buffer, "%s", "9ab"));
+    assert_string_equal(buffer.data, "12345678");
+    assert_true(buffer_append_char(&buffer, '9') && buffer_append_char(&buffer, '0'));
+    assert_false(buffer_append_char(&buffer, 'x'));
+    assert_true(buffer_append(&buffer, "", 0));
+    assert_string_equal(buffer.data, "1234567890");
+    buffer_free(&buffer);
+    assert_null(buffer.data);
+    assert_true(buffer_append_text(&buffer, "again"));
+    buffer_free(&buffer);
+}
+
+static void a_buffer_is_consumed_from_its_front(void **state)
+{
+    (void)state;
+    struct buffer buffer;
+    buffer_init(&buffer, 1 << 20);
+    buffer_append_text(&buffer, "hello world");
+    buffer_consume(&buffer, 6);
+    assert_string_equal(buffer.data, "world");
+    assert_int_equal(buffer.length, 5);
+    buffer_consume(&buffer, 99);
+    assert_int_equal(buffer.length, 0);
+    assert_string_equal(buffer.data, "");
+    buffer_append_text(&buffer, "x");
+    char *taken = buffer_take(&buffer);
+    assert_string_equal(taken, "x");
+    free(taken);
+    taken = buffer_take(&buffer);
+    assert_string_equal(taken, "");
+    free(taken);
+}
+
+static void a_buffer_grows_and_keeps_every_byte(void **state)
+{
+    (void)state;
+    struct buffer buffer;
+    buffer_init(&buffer, 1 << 20);
+    for (int i = 0; i < 100000; i++)
+        assert_true(buffer_append_char(&buffer, (char)('a' + i % 26)));
+    assert_int_equal(buffer.length, 100000);
+    for (int i = 0; i < 100000; i++)
+        assert_int_equal(buffer.data[i], 'a' + i % 26);
+    buffer_clear(&buffer);
+    assert_int_equal(buffer.length, 0);
+    buffer_free(&buffer);
+}
+
+static void times_of_the_platform_are_read_to_the_microsecond(void **state)
+{
+    (void)state;
+    static const struct { const char *text; int64_t us; } cases[] = {
+        {"1970-01-01T00:00:00Z", 0}, {"1970-01-01T00:00:01.5Z", 1500000}, {"2026-05-01T20:14:07.123456Z", 1777666447123456},
+        {"2026-05-01T20:14:07.123456789Z", 1777666447123456}, {"2026-05-01T22:14:07+02:00", 1777666447000000},
+        {"2026-05-01T14:44:07-05:30", 1777666447000000}, {"2026-05-01T20:14:07z", 1777666447000000}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t us = -1;
+        assert_true(clock_parse(cases[i].text, &us));
+        assert_int_equal(us, cases[i].us);
+    }
+    static const char *const others[] = {"", "now", "2026-05-01", "2026-05-01T20:14:07", "2026-05-01T20:14:07.Z",
+                                         "2026-05-01T20:14:07.1234567890Z", "2026-05-01T20:14:07+2", "2026-05-01T20:14:07Zx",
+                                         "2026-05-01T20:14:07+02:0", "2026-13-01T20:14:07Z", "2026-05-01T20:14:07*02:00"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        int64_t us;
+        if (clock_parse(others[i], &us))
+            fail_msg("%s was taken for a time", others[i]);
+    }
+}
+
+static void times_are_shown_in_utc_with_milliseconds(void **state)
+{
+    (void)state;
+    char text[CLOCK_TEXT_SIZE];
+    clock_format(1777666447123, text);
+    assert_string_equal(text, "2026-05-01T20:14:07.123Z");
+    clock_format(0, text);
+    assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
+static void clocks_do_not_run_backwards(void **state)
+{
+    (void)state;
+    int64_t us = clock_monotonic_us(), ms = clock_monotonic_ms();
+    assert_true(clock_monotonic_us() >= us && clock_monotonic_ms() >= ms);
+    assert_true(clock_thread_cpu_ms() >= 0);
+    assert_true(clock_wall_ms() > 1700000000000);
+}
+
+static void durations_are_read_as_operators_write_them(void **state)
+{
+    (void)state;
+    static const struct { const char *text; int64_t ms; } cases[] = {
+        {"0", 0}, {"30", 30000}, {"0.25", 250}, {"250ms", 250}, {"30s", 30000}, {"5m", 300000}, {"2h", 7200000},
+        {"1d", 86400000}, {"1.5s", 1500}, {"1m30s", 90000}, {"1h0m1ms", 3600001}, {"3650d", 315360000000}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        int64_t ms = -1;
+        if (!clock_parse_duration(cases[i].text, &ms))
+            fail_msg("%s was refused", cases[i].text);
+        assert_int_equal(ms, cases[i].ms);
+    }
+    static const char *const others[] = {"", "-1", "-5s", "s", "5x", "5 s", "s5", "1e400", "3651d", "5sec", "nan", "inf",
+                                         "0x10x", "1m30", "+5", "5S"};
+    for (size_t i = 0; i < COUNT(others); i++) {
+        int64_t ms;
+        if (clock_parse_duration(others[i], &ms))
+            fail_msg("%s was taken for a duration", others[i]);
+    }
+}
+
+static void ids_of_a_name_are_the_same_everywhere(void **state)
+{
+    (void)state;
+    char first[UUID_TEXT_SIZE], second[UUID_TEXT_SIZE];
+    uuid_of_name("row-1/reply", first);
+    uuid_of_name("row-1/reply", second);
+    assert_string_equal(first, second);
+    assert_int_equal(first[14], '5');
+    assert_true(uuid_valid(first));
+    uuid_of_name("row-1/error", second);
+    assert_string_not_equal(first, second);
+    uuid_random(first);
+    uuid_random(second);
+    assert_string_not_equal(first, second);
+    assert_true(uuid_valid(first));
+}
+
+static void only_a_uuid_is_one(void **state)
+{
+    (void)state;
+    assert_true(uuid_valid("7F1D0000-0000-4000-8000-00000000000a"));
+    assert_false(uuid_valid(NULL));
+    assert_false(uuid_valid(""));
+    assert_false(uuid_valid("7f1d0000-0000-4000-8000-00000000000"));
+    assert_false(uuid_valid("7f1d0000-0000-4000-8000-00000000000ax"));
+    assert_false(uuid_valid("7f1d0000x0000-4000-8000-00000000000a"));
+    assert_false(uuid_valid("7f1d0000-0000-4000-8000-00000000000g"));
+}
+
+static void hidden_texts_do_not_show(void **state)
+{
+    (void)state;
+    log_hide("tok-0123456789");
+    log_hide("abcd");
+    log_hide("abc");
+    log_hide(NULL);
+    char text[] = "a tok-0123456789 b tok-0123456789tok-0123456789 abcdabc";
+    log_redact(text);
+    assert_string_equal(text, "a [hidden] b [hidden][hidden] [hidabc");
+    char clean[] = "nothing to hide";
+    log_redact(clean);
+    assert_string_equal(clean, "nothing to hide");
+}
+
+/* What `act` writes to standard error. */
+static char *captured(void (*act)(void))
+{
+    int ends[2], saved = dup(STDERR_FILENO);
+    static char text[8192];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_not_equal(saved, -1);
+    dup2(ends[1], STDERR_FILENO);
+    act();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(ends[1]);
+    ssize_t length = read(ends[0], text, sizeof text - 1);
+    close(ends[0]);
+    text[length > 0 ? length : 0] = '\0';
+    return text;
+}
+
+static void write_lines(void)
+{
+    log_hide("s3cret-token");
+    log_info("7f1d", "registered with %s", "s3cret-token");
+    log_warn(NULL, "two\nlines\x1b[31m");
+    log_debug("x", "not shown");
+}
+
+static void a_log_line_says_when_who_and_what_and_no_secret(void **state)
+{
+    (void)state;
+    const char *text = captured(write_lines);
+    assert_non_null(strstr(text, "Z info  7f1d: registered with [hidden]\n"));
+    assert_non_null(strstr(text, "Z warn  two\n    lines?[31m\n"));
+    assert_null(strstr(text, "s3cret"));
+    assert_null(strstr(text, "not shown"));
+}
+
+static void a_copy_is_terminated_and_a_format_is_whole(void **state)
+{
+    (void)state;
+    char *copy = memory_copy("a\0b", 3), *text = memory_format("%s-%d", "x", 7);
+    assert_memory_equal(copy, "a\0b", 4);
+    assert_string_equal(text, "x-7");
+    assert_null(memory_copy_text(NULL));
+    free(copy);
+    free(text);
+    copy = memory_copy(NULL, 0);
+    assert_string_equal(copy, "");
+    free(copy);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_buffer_takes_its_maximum_and_not_a_byte_more),
+        cmocka_unit_test(a_buffer_is_consumed_from_its_front),
+        cmocka_unit_test(a_buffer_grows_and_keeps_every_byte),
+        cmocka_unit_test(times_of_the_platform_are_read_to_the_microsecond),
+        cmocka_unit_test(times_are_shown_in_utc_with_milliseconds),
+        cmocka_unit_test(clocks_do_not_run_backwards),
+        cmocka_unit_test(durations_are_read_as_operators_write_them),
+        cmocka_unit_test(ids_of_a_name_are_the_same_everywhere),
+        cmocka_unit_test(only_a_uuid_is_one),
+        cmocka_unit_test(hidden_texts_do_not_show),
+        cmocka_unit_test(a_log_line_says_when_who_and_what_and_no_secret),
+        cmocka_unit_test(a_copy_is_terminated_and_a_format_is_whole),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
