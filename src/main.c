@@ -1,1 +1,38 @@
-int main(void) { return 0; }
+/* argv -> a command; nothing else. */
+#include "commands/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct command *const commands[] = {
+#define X(symbol) &symbol,
+    COMMANDS(X)
+#undef X
+};
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "molecule hosts a Lua script as an agent of a workspace.\n\nUsage: molecule <command> [options]\n\n"
+                 "Commands:\n");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "\nmolecule <command> --help tells the rest.\n");
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        print_usage(stdout);
+        return 0;
+    }
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (strcmp(name, commands[i]->name) == 0)
+            return commands[i]->run(commands[i], argc - 2, argv + 2);
+    if (*name)
+        fprintf(stderr, "molecule: there is no command \"%s\"\n\n", name);
+    print_usage(stderr);
+    return 2;
+}

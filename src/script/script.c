@@ -185,6 +185,10 @@ static void on_loaded(struct handler *handler)
         on_started(handler);
         return;
     }
+    if (script->settings.load_only) {
+        on_started(handler);
+        return;
+    }
     handler_free(handler);
     start(script, make_handler(script, on_started), agent_start_body, LOAD_CPU_MS, LOAD_WALL_MS);
 }

@@ -68,6 +68,7 @@ struct script_settings {
     int64_t cpu_limit_ms;    /* per handler; 0: none */
     int64_t timeout_ms;      /* per handler, waiting included; 0: none */
     size_t memory_limit;     /* bytes per Lua state; 0: none */
+    bool load_only;          /* the agent's `start` is not called */
 };
 
 /* What a loaded agent says of itself. Borrowed during the callback. */

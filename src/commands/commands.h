@@ -1,0 +1,16 @@
+/* The subcommands: one file each. */
+#ifndef MOLECULE_COMMANDS_COMMANDS_H
+#define MOLECULE_COMMANDS_COMMANDS_H
+
+#include "commands/options.h"
+
+/* In the order of `molecule --help`. */
+#define COMMANDS(X)    \
+    X(command_connect) \
+    X(command_version)
+
+#define X(symbol) extern const struct command symbol;
+COMMANDS(X)
+#undef X
+
+#endif

@@ -1,0 +1,45 @@
+/* One request to the platform and what its outcome means: wire/ builds and judges, net/ carries. */
+#ifndef MOLECULE_HOST_EXCHANGE_H
+#define MOLECULE_HOST_EXCHANGE_H
+
+#include "host/host.h"
+#include "wire/platform.h"
+#include "wire/retry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct exchange_answer {
+    struct retry_verdict verdict;
+    int status;
+    const char *body;
+    size_t body_length;
+    bool too_large; /* the answer went over its maximum */
+};
+
+struct exchange_limits {
+    int64_t timeout_ms;
+    int64_t stall_ms;        /* 0: none */
+    size_t response_maximum;
+    bool fresh_connection;
+};
+
+typedef void exchange_callback(const struct exchange_answer *answer, void *context);
+
+/* Embed one per loop; zeroed it is idle. */
+struct exchange {
+    struct host *host;
+    struct platform_request request;
+    struct http_exchange *http;   /* NULL: idle */
+    exchange_callback *callback;
+    void *context;
+};
+
+/* Takes the request. The callback comes later, once; the exchange is idle again when it does. */
+void exchange_start(struct exchange *exchange, struct host *host, struct http_client *client,
+                    struct platform_request request, const struct exchange_limits *limits,
+                    exchange_callback *callback, void *context);
+bool exchange_busy(const struct exchange *exchange);
+void exchange_cancel(struct exchange *exchange); /* no callback; fine when idle */
+
+#endif

@@ -1,0 +1,69 @@
+/* Which message is next, and how far the cursor may move. Pure: no I/O, no clock of its own.
+ *
+ * Rows are admitted in the platform's order. Within a conversation they are handled strictly in that order; different
+ * conversations may run at once. The watermark is the last row such that it and all before it are finished: only that
+ * is saved as the cursor, however far the fetch position has run ahead. */
+#ifndef MOLECULE_HOST_INBOX_H
+#define MOLECULE_HOST_INBOX_H
+
+#include "wire/envelope.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct inbox;
+struct inbox_conversation;
+
+enum inbox_state {
+    INBOX_WAITING,  /* for its turn, or for its next attempt */
+    INBOX_RUNNING,  /* the script has it */
+    INBOX_POSTING,  /* its reply is on the way */
+    INBOX_FINISHED
+};
+
+/* One admitted row. Owned by the inbox. */
+struct inbox_entry {
+    struct inbox_entry *next;              /* in order of admission */
+    struct inbox_entry *conversation_next; /* in order within the conversation */
+    struct inbox_conversation *conversation;
+    struct message *message;               /* freed when finished */
+    char *row_id;
+    enum inbox_state state;
+    unsigned attempts;                     /* started so far */
+    unsigned failures;                     /* of those, how many failed; the host counts */
+    int64_t not_before_ms;                 /* monotonic; of the next attempt */
+    bool aside;                            /* waits for a retry without holding its conversation */
+    bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */
+    size_t bytes;
+    void *context;                         /* the host's */
+};
+
+struct inbox *inbox_open(void);
+void inbox_close(struct inbox *inbox);
+
+/* Pending, or finished not long ago (the last 20,000 are remembered). */
+bool inbox_known(const struct inbox *inbox, const char *row_id);
+/* Takes the message. NULL: known already, and the message was freed. A row that is nothing to answer may be given to
+ * inbox_finish at once. */
+struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, bool moves_cursor);
+
+/* The entry to run now, or NULL: `*wait_ms` says in how long one becomes ready by itself, -1 if none will. */
+struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wait_ms);
+void inbox_start(struct inbox *inbox, struct inbox_entry *entry);   /* counts an attempt */
+void inbox_post(struct inbox *inbox, struct inbox_entry *entry);    /* handled; its reply is on the way */
+/* Another attempt, not before `at_ms`; `hold`: its conversation waits. `counted` false takes the attempt back. */
+void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted);
+void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);  /* the entry may be freed by this */
+
+/* The watermark's row id, or NULL if nothing was finished yet. Changes only with inbox_finish. */
+const char *inbox_watermark(const struct inbox *inbox);
+
+size_t inbox_pending(const struct inbox *inbox);  /* admitted, not finished */
+size_t inbox_bytes(const struct inbox *inbox);    /* of their messages */
+size_t inbox_running(const struct inbox *inbox);  /* the script has them */
+size_t inbox_posting(const struct inbox *inbox);
+/* The first entry that is running, NULL if none: for the status and the watchdog. */
+const struct inbox_entry *inbox_first_running(const struct inbox *inbox);
+
+#endif

@@ -1,0 +1,407 @@
+/* Fetches the inbox: a window at first and after a pruned cursor, else what follows the last row seen. No outcome ends
+ * this loop: it waits and asks again. */
+#include "host/workspace.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "wire/envelope.h"
+#include "wire/page.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT_MAXIMUM 500                    /* rows a page: the platform's own (contract §1.6) */
+#define PAGE_MAXIMUM ((size_t)64 << 20)      /* bytes; beyond it the limit is halved */
+#define PAGE_MAXIMUM_ONE ((size_t)256 << 20) /* of a page of one row, which cannot be halved */
+#define PENDING_BYTES_MAXIMUM ((size_t)256 << 20)
+#define WINDOW_ROWS_MAXIMUM 20000
+#define TIMEOUT_MS 120000
+#define STALL_MS 10000
+#define BACKOFF_CAP_MS 60000
+#define LOOKUP_FAILURES_MAXIMUM 3
+#define WINDOW_SLACK_S 60                    /* clocks differ, and rows are committed late */
+
+/* Rows that were committed late, or share the cursor's microsecond on T1, stand before the fetch position. They are
+ * found by reading again from a row seen some time ago. */
+#define OVERLAP_AGE_MS 10000
+#define OVERLAP_EVERY_MS 15000
+#define ANCHOR_EVERY_MS 2000
+#define ANCHORS 16
+
+struct overlap {
+    struct { char *row_id; int64_t seen_ms; } anchors[ANCHORS]; /* ring */
+    size_t next;
+    int64_t last_new_ms, last_run_ms;
+    char *position; /* since_id while an overlap is paged; NULL: none is */
+};
+
+static void fetch(struct workspace *workspace);
+
+static void on_timer(uv_timer_t *timer)
+{
+    fetch(timer->data);
+}
+
+static void schedule(struct workspace *workspace, int64_t after_ms)
+{
+    if (workspace->poller.running)
+        workspace_arm(&workspace->poller.timer, on_timer, after_ms);
+}
+
+static bool is_full(const struct workspace *workspace)
+{
+    return inbox_pending(workspace->inbox) >= workspace->settings.max_pending ||
+           inbox_bytes(workspace->inbox) >= PENDING_BYTES_MAXIMUM;
+}
+
+static void note_anchor(struct poller *poller, const char *row_id)
+{
+    struct overlap *overlap = poller->overlap;
+    int64_t now = clock_monotonic_ms();
+    overlap->last_new_ms = now;
+    size_t latest = (overlap->next + ANCHORS - 1) % ANCHORS;
+    if (overlap->anchors[latest].row_id && now - overlap->anchors[latest].seen_ms < ANCHOR_EVERY_MS)
+        return;
+    free(overlap->anchors[overlap->next].row_id);
+    overlap->anchors[overlap->next].row_id = memory_copy_text(row_id);
+    overlap->anchors[overlap->next].seen_ms = now;
+    overlap->next = (overlap->next + 1) % ANCHORS;
+}
+
+/* The youngest row that was seen at least OVERLAP_AGE_MS ago, or NULL. */
+static const char *find_anchor(const struct overlap *overlap, int64_t now)
+{
+    const char *best = NULL;
+    int64_t best_ms = 0;
+    for (size_t i = 0; i < ANCHORS; i++)
+        if (overlap->anchors[i].row_id && now - overlap->anchors[i].seen_ms >= OVERLAP_AGE_MS &&
+            overlap->anchors[i].seen_ms >= best_ms) {
+            best = overlap->anchors[i].row_id;
+            best_ms = overlap->anchors[i].seen_ms;
+        }
+    return best;
+}
+
+static bool overlap_due(const struct poller *poller)
+{
+    const struct overlap *overlap = poller->overlap;
+    int64_t now = clock_monotonic_ms();
+    return now - overlap->last_run_ms >= OVERLAP_EVERY_MS && overlap->last_new_ms > 0 &&
+           overlap->last_run_ms < overlap->last_new_ms + OVERLAP_AGE_MS + OVERLAP_EVERY_MS && find_anchor(overlap, now);
+}
+
+static int64_t window_seconds(const struct workspace *workspace)
+{
+    int64_t window = workspace->settings.since_secs;
+    if (workspace->poller.last_poll_wall_ms > 0) {
+        int64_t away = (clock_wall_ms() - workspace->poller.last_poll_wall_ms) / 1000 + WINDOW_SLACK_S;
+        if (away > window)
+            window = away;
+    }
+    return window;
+}
+
+/* Every row becomes an entry; what is nothing to answer is finished at once. */
+static void admit(struct workspace *workspace, struct message *message, bool in_order)
+{
+    const char *id = workspace->settings.id;
+    if (message->kind == ENVELOPE_UNREADABLE)
+        log_error(id, "row %s cannot be read and is set aside: %s; the inbox goes on",
+                  message->row_id ? message->row_id : "without an id", message->problem ? message->problem : "?");
+    if (!message->row_id) {
+        message_free(message);
+        return;
+    }
+    if (message->repaired && message->kind == ENVELOPE_MESSAGE)
+        log_debug(id, "row %s is not quite JSON; the script gets a repaired copy", message->row_id);
+    enum envelope_kind kind = message->kind;
+    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, in_order);
+    if (!entry)
+        return;
+    if (in_order)
+        note_anchor(&workspace->poller, entry->row_id);
+    else
+        log_debug(id, "row %s came late", entry->row_id);
+    if (kind != ENVELOPE_MESSAGE) {
+        log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
+        inbox_finish(workspace->inbox, entry);
+    }
+}
+
+static void set_position(char **position, const char *row_id)
+{
+    if (!row_id)
+        return;
+    char *copy = memory_copy_text(row_id);
+    free(*position);
+    *position = copy;
+}
+
+static void recovered(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    if (poller->failing)
+        log_info(workspace->settings.id, "poll: well again");
+    poller->failing = false;
+    poller->lookup_failures = 0;
+    poller->last_poll_wall_ms = clock_wall_ms();
+    retry_succeeded(&poller->backoff);
+    token_accepted(workspace);
+    if (poller->limit < LIMIT_MAXIMUM)
+        poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
+}
+
+static void drop_window(struct poller *poller)
+{
+    for (size_t i = 0; i < poller->window_count; i++)
+        message_free(poller->window[i]);
+    free(poller->window);
+    poller->window = NULL;
+    poller->window_count = poller->window_capacity = 0;
+}
+
+static bool window_has(const struct poller *poller, const char *row_id)
+{
+    for (size_t i = 0; row_id && i < poller->window_count; i++)
+        if (poller->window[i]->row_id && strcmp(poller->window[i]->row_id, row_id) == 0)
+            return true;
+    return false;
+}
+
+/* A page of the window, newest first. true: a further, older page may exist and is to be fetched. */
+static bool collect_window(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    size_t before = poller->window_count;
+    for (size_t i = 0; i < page->count; i++) {
+        struct message *message = envelope_read(page->rows[i], workspace->settings.id);
+        /* only a page that overlaps the last one can repeat a row: T1 ignores before_ts */
+        if (before > 0 && window_has(poller, message->row_id)) {
+            message_free(message);
+            continue;
+        }
+        if (poller->window_count == poller->window_capacity) {
+            poller->window_capacity = poller->window_capacity ? poller->window_capacity * 2 : 64;
+            poller->window = memory_resize(poller->window, poller->window_capacity * sizeof *poller->window);
+        }
+        poller->window[poller->window_count++] = message;
+    }
+    if ((int)page->count < poller->limit)
+        return false;
+    if (poller->window_count == before || poller->window_count >= WINDOW_ROWS_MAXIMUM) {
+        log_warn(workspace->settings.id,
+                 "poll: the first window holds more than %zu rows; older ones may be missing (this platform gives no way "
+                 "to page back)", poller->window_count);
+        return false;
+    }
+    return true;
+}
+
+/* The window is complete: oldest first into the inbox. */
+static void admit_window(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    for (size_t i = poller->window_count; i-- > 0;) {
+        set_position(&poller->position, poller->window[i]->row_id);
+        admit(workspace, poller->window[i], true);
+    }
+    poller->window_count = 0;
+    drop_window(poller);
+}
+
+static void admit_page(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    bool overlapping = poller->overlap->position != NULL;
+    for (size_t i = 0; i < page->count; i++) {
+        struct message *message = envelope_read(page->rows[i], workspace->settings.id);
+        set_position(overlapping ? &poller->overlap->position : &poller->position, message->row_id);
+        admit(workspace, message, !overlapping);
+    }
+}
+
+static void end_overlap(struct poller *poller)
+{
+    free(poller->overlap->position);
+    poller->overlap->position = NULL;
+    poller->overlap->last_run_ms = clock_monotonic_ms();
+}
+
+/* Whether the next page is to be fetched at once. */
+static bool take_page(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    bool full = (int)page->count >= poller->limit;
+    if (!poller->position && !poller->overlap->position) {
+        if (collect_window(workspace, page))
+            return true;
+        admit_window(workspace);
+        return false;
+    }
+    admit_page(workspace, page);
+    if (poller->overlap->position && !full)
+        end_overlap(poller);
+    return full;
+}
+
+static void forget_cursor(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    if (poller->overlap->position) { /* only the old row is gone: no reason to forget the position */
+        end_overlap(poller);
+        schedule(workspace, workspace->settings.interval_ms);
+        return;
+    }
+    log_warn(workspace->settings.id,
+             "poll: the platform does not know our cursor any more (pruned, or its database was reset); fetching the "
+             "last %lld s instead, what was answered is not answered again", (long long)window_seconds(workspace));
+    free(poller->position);
+    poller->position = NULL;
+    poller->lookup_failures = 0;
+    drop_window(poller);
+    schedule(workspace, 0);
+}
+
+static void failed(struct workspace *workspace, const struct exchange_answer *answer)
+{
+    struct poller *poller = &workspace->poller;
+    const struct retry_verdict *verdict = &answer->verdict;
+    int64_t floor = verdict->floor_ms;
+    drop_window(poller);
+    if (verdict->cursor_lookup_failed && ++poller->lookup_failures >= LOOKUP_FAILURES_MAXIMUM) {
+        forget_cursor(workspace);
+        return;
+    }
+    if (verdict->tenant_guard && !workspace->token.mentioned_guard) {
+        workspace->token.mentioned_guard = true;
+        log_error(workspace->settings.id,
+                  "%s: this is the tenant guard of a hosted platform; check that --api-url is the tenant's own address, "
+                  "or set MOLECULE_ORG_ID (--org-id)", verdict->reason);
+    } else if (verdict->class == RETRY_UNAUTHORIZED) {
+        token_refused(workspace, answer);
+        floor = token_floor_ms(workspace);
+    } else if (verdict->class == RETRY_PERMANENT) {
+        if (!poller->failing)
+            log_error(workspace->settings.id, "%s; asking again every %d s", verdict->reason, BACKOFF_CAP_MS / 1000);
+        floor = BACKOFF_CAP_MS;
+    } else if (!poller->failing) {
+        log_warn(workspace->settings.id, "%s; trying again", verdict->reason);
+    } else {
+        log_debug(workspace->settings.id, "%s; trying again", verdict->reason);
+    }
+    poller->failing = true;
+    schedule(workspace, retry_next_delay(&poller->backoff, floor, host_random()));
+}
+
+static bool shrink_page(struct workspace *workspace, const struct exchange_answer *answer)
+{
+    struct poller *poller = &workspace->poller;
+    if (!answer->too_large || poller->limit == 1)
+        return false;
+    poller->limit /= 2;
+    log_warn(workspace->settings.id, "poll: a page is larger than %zu MiB; asking for %d rows at a time",
+             PAGE_MAXIMUM >> 20, poller->limit);
+    drop_window(poller);
+    schedule(workspace, 0);
+    return true;
+}
+
+static void on_answer(const struct exchange_answer *answer, void *context)
+{
+    struct workspace *workspace = context;
+    struct poller *poller = &workspace->poller;
+    if (!poller->running || shrink_page(workspace, answer))
+        return;
+    if (answer->verdict.class == RETRY_GONE) {
+        forget_cursor(workspace);
+        return;
+    }
+    struct page page = {0};
+    const char *problem;
+    struct exchange_answer damaged = *answer;
+    if (answer->verdict.class == RETRY_OK && !page_cut(answer->body, answer->body_length, &page, &problem)) {
+        damaged.verdict.class = RETRY_TRANSIENT;
+        snprintf(damaged.verdict.reason, sizeof damaged.verdict.reason, "poll: the answer is not a page of rows: %s",
+                 problem);
+    }
+    if (damaged.verdict.class != RETRY_OK) {
+        failed(workspace, &damaged);
+        return;
+    }
+    recovered(workspace);
+    bool more = take_page(workspace, &page);
+    page_free(&page);
+    schedule(workspace, more ? 0 : workspace->settings.interval_ms);
+    workspace_dispatch(workspace);
+    saver_request(workspace);
+}
+
+static void fetch(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    if (!poller->running || exchange_busy(&poller->exchange))
+        return;
+    poller->paused = is_full(workspace);
+    if (poller->paused)
+        return; /* poller_resume */
+    if (poller->position && !poller->overlap->position && overlap_due(poller))
+        poller->overlap->position = memory_copy_text(find_anchor(poller->overlap, clock_monotonic_ms()));
+    struct platform_fetch wanted = {.limit = poller->limit};
+    if (poller->overlap->position)
+        wanted.since_id = poller->overlap->position;
+    else if (poller->position)
+        wanted.since_id = poller->position;
+    else
+        wanted.since_secs = window_seconds(workspace);
+    if (!wanted.since_id && poller->window_count > 0)
+        wanted.before_ts = poller->window[poller->window_count - 1]->created_at;
+    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .stall_ms = STALL_MS,
+                                     .response_maximum = poller->limit == 1 ? PAGE_MAXIMUM_ONE : PAGE_MAXIMUM};
+    exchange_start(&poller->exchange, workspace->host, workspace->host->client,
+                   platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer,
+                   workspace);
+}
+
+void poller_open(struct workspace *workspace, const char *cursor, int64_t last_poll_wall_ms)
+{
+    struct poller *poller = &workspace->poller;
+    poller->position = memory_copy_text(cursor);
+    poller->last_poll_wall_ms = last_poll_wall_ms;
+    poller->limit = LIMIT_MAXIMUM;
+    poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
+    poller->overlap = memory_allocate(sizeof *poller->overlap);
+    if (cursor)
+        note_anchor(poller, cursor);
+}
+
+void poller_start(struct workspace *workspace)
+{
+    workspace->poller.running = true;
+    fetch(workspace);
+}
+
+void poller_resume(struct workspace *workspace)
+{
+    if (workspace->poller.paused && !is_full(workspace))
+        schedule(workspace, 0);
+}
+
+void poller_close(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    poller->running = false;
+    exchange_cancel(&poller->exchange);
+    uv_timer_stop(&poller->timer);
+    drop_window(poller);
+    if (workspace->state < WORKSPACE_CLOSED)
+        return;
+    free(poller->position);
+    poller->position = NULL;
+    for (size_t i = 0; poller->overlap && i < ANCHORS; i++)
+        free(poller->overlap->anchors[i].row_id);
+    if (poller->overlap)
+        free(poller->overlap->position);
+    free(poller->overlap);
+    poller->overlap = NULL;
+}

@@ -1,0 +1,128 @@
+/* Saves the watermark: on the disk thread, the latest wins, a few times a second at most, always at the end. */
+#include "host/workspace.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define SAVE_EVERY_MS 250
+#define RETRY_MAXIMUM_MS 30000
+#define POLL_EVERY_MS 30000 /* without a cursor the time of the last poll is what a restart needs */
+
+static void save(struct workspace *workspace);
+
+static void on_timer(uv_timer_t *timer)
+{
+    save(timer->data);
+}
+
+static bool needs_save(const struct workspace *workspace)
+{
+    const struct saver *saver = &workspace->saver;
+    const char *watermark = inbox_watermark(workspace->inbox);
+    return watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0);
+}
+
+static void work(void *context)
+{
+    struct workspace *workspace = context;
+    struct saver *saver = &workspace->saver;
+    if (!saver->cursor.members)
+        saver->cursor.members = json_object();
+    if (saver->writing_poll_ms > 0)
+        json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
+    saver->result = cursor_save(&saver->cursor, saver->writing, saver->problem, sizeof saver->problem);
+}
+
+static void done(void *context)
+{
+    struct workspace *workspace = context;
+    struct saver *saver = &workspace->saver;
+    saver->busy = false;
+    if (saver->result) {
+        if (saver->failing)
+            log_info(workspace->settings.id, "state: saved again");
+        saver->failing = false;
+        saver->failures = 0;
+        free(saver->saved);
+        saver->saved = saver->writing;
+        saver->writing = NULL;
+    } else {
+        saver->failures++;
+        if (saver->failures == 1 || saver->failures % 20 == 0)
+            log_error(workspace->settings.id, "state: %s; going on and trying again", saver->problem);
+        saver->failing = true;
+        free(saver->writing);
+        saver->writing = NULL;
+    }
+    if (saver->final && (saver->result || saver->failures > 3) && !(saver->result && needs_save(workspace))) {
+        if (!saver->result)
+            log_error(workspace->settings.id, "state: the last save failed; messages answered since the last one that "
+                                              "succeeded may be answered again");
+        workspace_saved(workspace);
+    } else if (saver->final) {
+        save(workspace);
+    } else {
+        saver_request(workspace);
+    }
+}
+
+static void save(struct workspace *workspace)
+{
+    struct saver *saver = &workspace->saver;
+    if (saver->busy)
+        return;
+    const char *watermark = inbox_watermark(workspace->inbox);
+    saver->busy = true;
+    saver->last_save_ms = clock_monotonic_ms();
+    saver->writing = memory_copy_text(watermark ? watermark : saver->saved);
+    saver->writing_poll_ms = workspace->poller.last_poll_wall_ms;
+    host_on_disk(workspace->host, work, done, workspace);
+}
+
+void saver_request(struct workspace *workspace)
+{
+    struct saver *saver = &workspace->saver;
+    if (saver->busy || saver->final || uv_is_active((uv_handle_t *)&saver->timer))
+        return;
+    int64_t gap = SAVE_EVERY_MS;
+    if (!needs_save(workspace)) {
+        if (saver->saved || inbox_pending(workspace->inbox) > 0 || workspace->poller.last_poll_wall_ms == 0)
+            return;
+        gap = POLL_EVERY_MS;
+    }
+    if (saver->failing) {
+        gap = 1000 * (int64_t)saver->failures;
+        gap = gap < RETRY_MAXIMUM_MS ? gap : RETRY_MAXIMUM_MS;
+    }
+    int64_t left = saver->last_save_ms ? saver->last_save_ms + gap - clock_monotonic_ms() : 0;
+    if (left <= 0)
+        save(workspace);
+    else
+        workspace_arm(&saver->timer, on_timer, left);
+}
+
+void saver_finish(struct workspace *workspace)
+{
+    struct saver *saver = &workspace->saver;
+    saver->final = true;
+    saver->failures = 0;
+    uv_timer_stop(&saver->timer);
+    if (saver->busy)
+        return; /* `done` goes on */
+    if (needs_save(workspace) || workspace->poller.last_poll_wall_ms > 0)
+        save(workspace);
+    else
+        workspace_saved(workspace);
+}
+
+void saver_close(struct workspace *workspace)
+{
+    struct saver *saver = &workspace->saver;
+    cursor_free(&saver->cursor);
+    free(saver->saved);
+    free(saver->writing);
+}

@@ -1,0 +1,489 @@
+#include "host/workspace.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "state/atomic_file.h"
+#include "state/lock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEFAULT_NAME "molecule"
+#define DEFAULT_DESCRIPTION "a Lua agent hosted by molecule"
+#define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
+#define FAILURE_CAP_MS 60000
+#define WATCHDOG_EVERY_MS 1000
+#define WEDGED_SLACK_MS 5000     /* beyond --cpu-limit: the hook would have ended Lua code by then */
+#define CLOSE_MS 8000            /* for the script's stop and the last save, after the drain */
+
+static void close_down(struct workspace *workspace);
+
+void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms)
+{
+    uv_update_time(timer->loop);
+    uv_timer_start(timer, callback, after_ms > 0 ? (uint64_t)after_ms : 0, 0);
+}
+
+void workspace_timer(struct workspace *workspace, uv_timer_t *timer)
+{
+    uv_timer_init(&workspace->host->network.loop, timer);
+    timer->data = workspace;
+}
+
+bool workspace_over(const struct workspace *workspace)
+{
+    return workspace->state >= WORKSPACE_CLOSING;
+}
+
+static bool is_idle(const struct workspace *workspace)
+{
+    return inbox_running(workspace->inbox) == 0 && !workspace->posts;
+}
+
+/* --- messages --- */
+
+struct handling {
+    struct script_job job; /* first */
+    struct workspace *workspace;
+    struct inbox_entry *entry;
+    int64_t started_ms;
+};
+
+static const char *sender(const struct inbox_entry *entry)
+{
+    return entry->message->source_id ? entry->message->source_id : "the canvas";
+}
+
+static int64_t failure_delay(unsigned failures)
+{
+    struct retry_backoff backoff = {.base_ms = FAILURE_BASE_MS, .cap_ms = FAILURE_CAP_MS,
+                                    .failures = failures > 0 ? failures - 1 : 0};
+    return retry_next_delay(&backoff, 0, host_random());
+}
+
+static void post_reply(struct workspace *workspace, struct inbox_entry *entry, const struct reply *reply,
+                       const char *purpose)
+{
+    struct reply_request request = {0};
+    char problem[512];
+    if (!reply_build(entry->message, reply, purpose, &request, problem, sizeof problem)) {
+        log_error(workspace->settings.id, "message %s from %s is set aside: its reply cannot be sent: %s",
+                  entry->row_id, sender(entry), problem);
+        workspace->dead++;
+        workspace_finish(workspace, entry);
+        return;
+    }
+    inbox_post(workspace->inbox, entry);
+    outbox_post(workspace, entry, &request);
+}
+
+/* Given up: a dead letter, and a word to its sender if the operator wants one. */
+static void give_up(struct workspace *workspace, struct inbox_entry *entry)
+{
+    workspace->dead++;
+    if (workspace->settings.error_reply) {
+        struct reply reply = {.text = (char *)workspace->settings.error_reply,
+                              .text_length = strlen(workspace->settings.error_reply)};
+        post_reply(workspace, entry, &reply, "/error");
+        return;
+    }
+    workspace_finish(workspace, entry);
+}
+
+static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
+{
+    const char *id = workspace->settings.id;
+    const char *reason = outcome->reason ? outcome->reason : "it failed";
+    unsigned maximum = workspace->settings.max_attempts;
+    heartbeat_record(workspace, reason);
+    entry->failures++;
+    if (entry->failures >= maximum) {
+        log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
+                      "dead letter; the inbox goes on", entry->row_id, sender(entry), entry->failures, maximum, reason,
+                  outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
+        give_up(workspace, entry);
+        return;
+    }
+    int64_t delay = failure_delay(entry->failures);
+    log_warn(id, "message %s from %s: the handler failed (attempt %u of %u, again in %.1f s): %s%s%s", entry->row_id,
+             sender(entry), entry->failures, maximum, (double)delay / 1000, reason, outcome->traceback ? "\n" : "",
+             outcome->traceback ? outcome->traceback : "");
+    inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + delay, true, true);
+}
+
+static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome,
+                          int64_t took_ms)
+{
+    const char *id = workspace->settings.id;
+    if (outcome->kind != SCRIPT_FAILED && outcome->kind != SCRIPT_AGAIN)
+        heartbeat_record(workspace, NULL);
+    switch (outcome->kind) {
+    case SCRIPT_REPLIED:
+        log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, sender(entry), (long long)took_ms);
+        post_reply(workspace, entry, &outcome->reply, "/reply");
+        return;
+    case SCRIPT_NO_REPLY:
+    case SCRIPT_SKIPPED:
+        log_info(id, "message %s from %s: %s%s%s", entry->row_id, sender(entry), script_outcome_text(outcome->kind),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        workspace_finish(workspace, entry);
+        return;
+    case SCRIPT_RETRY: {
+        int64_t delay = outcome->retry_after_ms >= 0 ? outcome->retry_after_ms : failure_delay(entry->attempts);
+        log_info(id, "message %s from %s: retry in %.1f s%s%s", entry->row_id, sender(entry), (double)delay / 1000,
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + delay, outcome->hold, true);
+        return;
+    }
+    case SCRIPT_DEAD:
+        log_warn(id, "message %s from %s: the script made it a dead letter%s%s", entry->row_id, sender(entry),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        workspace->dead++;
+        workspace_finish(workspace, entry);
+        return;
+    case SCRIPT_FAILED:
+        handler_failed(workspace, entry, outcome);
+        return;
+    case SCRIPT_AGAIN:
+        log_debug(id, "message %s from %s: runs again: %s", entry->row_id, sender(entry), outcome->reason);
+        inbox_retry(workspace->inbox, entry, 0, true, false);
+        return;
+    }
+}
+
+static void on_handled(struct script_job *job)
+{
+    struct handling *handling = (struct handling *)job;
+    struct workspace *workspace = handling->workspace;
+    if (workspace_over(workspace)) /* the drain ran out: it comes again at the next start */
+        inbox_retry(workspace->inbox, handling->entry, 0, true, false);
+    else
+        apply_outcome(workspace, handling->entry, &job->outcome, clock_monotonic_ms() - handling->started_ms);
+    script_outcome_free(&job->outcome);
+    free(handling);
+    if (workspace->state == WORKSPACE_DRAINING && is_idle(workspace))
+        close_down(workspace);
+    else
+        workspace_dispatch(workspace);
+}
+
+static void on_dispatch_timer(uv_timer_t *timer)
+{
+    workspace_dispatch(timer->data);
+}
+
+static void on_watchdog(uv_timer_t *timer);
+
+void workspace_dispatch(struct workspace *workspace)
+{
+    if (workspace->state != WORKSPACE_RUNNING)
+        return;
+    int64_t wait_ms = -1;
+    while (inbox_running(workspace->inbox) < workspace->concurrency) {
+        struct inbox_entry *entry = inbox_next(workspace->inbox, clock_monotonic_ms(), &wait_ms);
+        if (!entry)
+            break;
+        inbox_start(workspace->inbox, entry);
+        struct handling *handling = memory_allocate(sizeof *handling);
+        handling->workspace = workspace;
+        handling->entry = entry;
+        handling->started_ms = clock_monotonic_ms();
+        handling->job.message = entry->message;
+        handling->job.attempt = entry->attempts;
+        handling->job.redelivered = entry->attempts > 1;
+        handling->job.done = on_handled;
+        script_submit(workspace->script, &handling->job);
+    }
+    if (wait_ms >= 0)
+        workspace_arm(&workspace->dispatch_timer, on_dispatch_timer, wait_ms);
+    if (inbox_running(workspace->inbox) > 0 && !uv_is_active((uv_handle_t *)&workspace->watchdog))
+        uv_timer_start(&workspace->watchdog, on_watchdog, WATCHDOG_EVERY_MS, WATCHDOG_EVERY_MS);
+}
+
+void workspace_finish(struct workspace *workspace, struct inbox_entry *entry)
+{
+    inbox_finish(workspace->inbox, entry);
+    if (workspace_over(workspace))
+        return;
+    saver_request(workspace);
+    poller_resume(workspace);
+    if (workspace->state == WORKSPACE_DRAINING && is_idle(workspace))
+        close_down(workspace);
+    else
+        workspace_dispatch(workspace);
+}
+
+/* --- a script that does not come back --- */
+
+static void on_alive(void *context)
+{
+    struct workspace *workspace = context;
+    workspace->ping_sent_ms = 0;
+    if (workspace->wedged) {
+        log_info(workspace->settings.id, "the script answers again");
+        workspace->wedged = false;
+        heartbeat_now(workspace);
+    }
+}
+
+static void on_watchdog(uv_timer_t *timer)
+{
+    struct workspace *workspace = timer->data;
+    const struct workspace_settings *settings = &workspace->settings;
+    const struct inbox_entry *running = inbox_first_running(workspace->inbox);
+    if (!running && !workspace->wedged) {
+        uv_timer_stop(timer);
+        return;
+    }
+    int64_t now = clock_monotonic_ms();
+    if (!workspace->ping_sent_ms) {
+        workspace->ping_sent_ms = now;
+        script_ping(workspace->script, on_alive, workspace);
+        return;
+    }
+    int64_t silent = now - workspace->ping_sent_ms;
+    int64_t patience = settings->script.cpu_limit_ms + WEDGED_SLACK_MS;
+    if (settings->stuck_after_ms && patience > settings->stuck_after_ms)
+        patience = settings->stuck_after_ms;
+    if (!workspace->wedged && silent >= patience) {
+        workspace->wedged = true;
+        log_error(settings->id,
+                  "the script has been stuck in C code for %lld s with message %s from %s and cannot be interrupted; "
+                  "heartbeats go on%s", (long long)silent / 1000, running ? running->row_id : "?",
+                  running ? sender(running) : "?", settings->stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
+        heartbeat_now(workspace);
+    }
+    if (settings->stuck_after_ms && silent >= settings->stuck_after_ms && !workspace_over(workspace)) {
+        log_error(settings->id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that whoever "
+                                "supervises this process starts it again; message %s comes again then",
+                  (long long)settings->stuck_after_ms / 1000, HOST_EXIT_STUCK, running ? running->row_id : "?");
+        workspace_fail(workspace, HOST_EXIT_STUCK);
+    }
+}
+
+/* --- its life --- */
+
+void workspace_registered(struct workspace *workspace)
+{
+    workspace->state = WORKSPACE_RUNNING;
+    heartbeat_start(workspace);
+    poller_start(workspace);
+}
+
+static void take_card(struct workspace *workspace, const struct script_agent *agent)
+{
+    const struct workspace_settings *settings = &workspace->settings;
+    const char *name = settings->name ? settings->name : agent->name ? agent->name : DEFAULT_NAME;
+    const char *description = settings->description ? settings->description
+                              : agent->description  ? agent->description
+                                                    : DEFAULT_DESCRIPTION;
+    workspace->name = memory_copy_text(name);
+    workspace->description = memory_copy_text(description);
+    workspace->skills = agent->skills ? json_deep_copy(agent->skills) : NULL;
+    workspace->concurrency = settings->concurrency    ? settings->concurrency
+                             : agent->concurrency > 0 ? (unsigned)agent->concurrency
+                                                      : 1;
+}
+
+static void on_loaded(void *context, const struct script_agent *agent)
+{
+    struct workspace *workspace = context;
+    if (agent->problem) {
+        log_error(workspace->settings.id, "the %s does not load: %s",
+                  workspace->settings.script.path ? "script" : "backend", agent->problem);
+        workspace_fail(workspace, HOST_EXIT_USAGE);
+        return;
+    }
+    if (workspace->state != WORKSPACE_LOADING)
+        return; /* stopped meanwhile */
+    take_card(workspace, agent);
+    workspace->state = WORKSPACE_REGISTERING;
+    registration_start(workspace, false);
+}
+
+static void on_drained(uv_timer_t *timer)
+{
+    struct workspace *workspace = timer->data;
+    log_warn(workspace->settings.id, "not everything was finished within --drain; what is left comes again at the next "
+                                     "start");
+    close_down(workspace);
+}
+
+/* A script stuck in C, or a disk that hangs, must not keep the process from ending. */
+static void on_close_overdue(uv_timer_t *timer)
+{
+    struct workspace *workspace = timer->data;
+    log_error(workspace->settings.id, "the script or the disk does not let go; ending without them");
+    log_flush();
+    _exit(workspace->exit_code);
+}
+
+static void on_script_closed(void *context)
+{
+    struct workspace *workspace = context;
+    workspace->script = NULL;
+    heartbeat_close(workspace);
+    uv_timer_stop(&workspace->drain_timer);
+    uv_timer_stop(&workspace->watchdog);
+    workspace->state = WORKSPACE_CLOSED;
+    if (workspace->exit_code == HOST_EXIT_STOPPED)
+        log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside", workspace->answered, workspace->dead);
+    host_workspace_ended(workspace->host, workspace->exit_code);
+}
+
+void workspace_saved(struct workspace *workspace)
+{
+    if (workspace->exit_code == HOST_EXIT_STUCK) { /* its worker will not answer */
+        log_flush();
+        _exit(HOST_EXIT_STUCK);
+    }
+    script_close(workspace->script, true, on_script_closed, workspace);
+}
+
+static void close_down(struct workspace *workspace)
+{
+    if (workspace_over(workspace))
+        return;
+    outbox_close(workspace);
+    workspace->state = WORKSPACE_CLOSING;
+    poller_close(workspace);
+    registration_close(workspace);
+    exchange_cancel(&workspace->query);
+    uv_timer_stop(&workspace->dispatch_timer);
+    workspace_arm(&workspace->drain_timer, on_close_overdue, CLOSE_MS);
+    saver_finish(workspace);
+}
+
+void workspace_stop(struct workspace *workspace)
+{
+    if (workspace->state >= WORKSPACE_DRAINING)
+        return;
+    bool was_running = workspace->state == WORKSPACE_RUNNING;
+    workspace->state = WORKSPACE_DRAINING;
+    if (!was_running || is_idle(workspace)) {
+        close_down(workspace);
+        return;
+    }
+    poller_close(workspace);
+    workspace_arm(&workspace->drain_timer, on_drained, workspace->settings.drain_ms);
+}
+
+void workspace_fail(struct workspace *workspace, enum host_exit code)
+{
+    if (workspace_over(workspace))
+        return;
+    workspace->exit_code = code;
+    close_down(workspace);
+}
+
+static char *state_path(const struct workspace_settings *settings, const char *ending)
+{
+    return memory_format("%s/%s.%s", settings->state_directory, settings->id, ending);
+}
+
+/* The directory, the lock, the cursor. Blocks on the disk: nothing runs yet. */
+static bool open_state(struct workspace *workspace, char *problem, size_t problem_size)
+{
+    const struct workspace_settings *settings = &workspace->settings;
+    if (!atomic_file_make_directory(settings->state_directory, problem, problem_size))
+        return false;
+    char *lock = state_path(settings, "lock");
+    workspace->lock = lock_take(lock, problem, problem_size);
+    free(lock);
+    if (workspace->lock < 0)
+        return false;
+    char *path = state_path(settings, "json"), what[512];
+    atomic_file_sweep(path);
+    if (settings->reset_state) {
+        char *aside = memory_format("%s.reset", path);
+        if (rename(path, aside) == 0)
+            log_info(settings->id, "state: starting afresh; the old file is %s", aside);
+        free(aside);
+    }
+    enum cursor_status status = cursor_load(&workspace->saver.cursor, path, settings->id, what, sizeof what);
+    free(path);
+    if (status == CURSOR_DAMAGED) {
+        snprintf(problem, problem_size,
+                 "%s; it says how far the inbox was answered, so nothing is guessed: repair it, or start afresh with "
+                 "--reset-state (it is kept beside as .reset; messages of the last %lld s are answered)",
+                 what, (long long)settings->since_secs);
+        return false;
+    }
+    json_t *last_poll = json_object_get(workspace->saver.cursor.members, "last_poll_ms");
+    workspace->saver.saved = memory_copy_text(workspace->saver.cursor.last_since_id);
+    poller_open(workspace, workspace->saver.cursor.last_since_id, json_integer_value(last_poll));
+    return true;
+}
+
+static void init_timers(struct workspace *workspace)
+{
+    uv_timer_t *timers[] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
+                            &workspace->saver.timer, &workspace->dispatch_timer, &workspace->drain_timer,
+                            &workspace->watchdog};
+    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
+        workspace_timer(workspace, timers[i]);
+}
+
+bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code, char *problem,
+                    size_t problem_size)
+{
+    struct workspace *workspace = memory_allocate(sizeof *workspace);
+    workspace->host = host;
+    workspace->settings = *settings;
+    workspace->lock = -1;
+    workspace->inbox = inbox_open();
+    init_timers(workspace);
+    workspace->next = host->workspaces;
+    host->workspaces = workspace; /* from here on host_close frees it */
+    workspace->state = WORKSPACE_CLOSED;
+    const char *url_problem;
+    *code = HOST_EXIT_USAGE;
+    if (!platform_open(&workspace->platform, settings->api_url, workspace->settings.id, settings->org_id, &url_problem)) {
+        snprintf(problem, problem_size, "--api-url %s: %s", settings->api_url, url_problem);
+        return false;
+    }
+    if (!platform_is_private(&workspace->platform) && !settings->insecure_http) {
+        snprintf(problem, problem_size,
+                 "--api-url %s would send the token unencrypted to another machine; use https, or --insecure-http if "
+                 "you mean it", settings->api_url);
+        return false;
+    }
+    token_open(workspace);
+    if (!token_available(workspace) && !settings->bootstrap) {
+        snprintf(problem, problem_size,
+                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has "
+                 "never had one (the platform then mints it, and it is kept)");
+        return false;
+    }
+    *code = HOST_EXIT_FAILED;
+    if (!open_state(workspace, problem, problem_size))
+        return false;
+    workspace->state = WORKSPACE_LOADING;
+    host->open_workspaces++;
+    struct script_events events = {.loaded = on_loaded, .context = workspace};
+    workspace->script = script_open(&host->worker, &host->network, &workspace->settings.script, &events);
+    return true;
+}
+
+void workspace_close(struct workspace *workspace)
+{
+    workspace->state = WORKSPACE_CLOSED;
+    outbox_close(workspace);
+    poller_close(workspace);
+    registration_close(workspace);
+    heartbeat_close(workspace);
+    exchange_cancel(&workspace->query);
+    saver_close(workspace);
+    token_close(workspace);
+    inbox_close(workspace->inbox);
+    platform_close(&workspace->platform);
+    json_decref(workspace->skills);
+    free(workspace->name);
+    free(workspace->description);
+    if (workspace->lock >= 0)
+        close(workspace->lock);
+}

@@ -1,0 +1,200 @@
+/* One workspace's life: loading -> registering -> running -> draining -> closed. Everything here runs on the network
+ * thread; the files beside this one are its loops. */
+#ifndef MOLECULE_HOST_WORKSPACE_H
+#define MOLECULE_HOST_WORKSPACE_H
+
+#include "host/exchange.h"
+#include "host/host.h"
+#include "host/inbox.h"
+#include "script/script.h"
+#include "state/cursor.h"
+#include "wire/platform.h"
+#include "wire/reply.h"
+#include "wire/retry.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Borrowed for the life of the workspace. Times in milliseconds. */
+struct workspace_settings {
+    const char *id;
+    const char *api_url;
+    const char *org_id;          /* NULL: none */
+    const char *state_directory;
+    const char *token;           /* NULL: none given */
+    const char *token_file;      /* read again after a 401; NULL: none */
+    bool bootstrap;              /* register without a token, keep the one that is minted */
+    bool reset_state;            /* start afresh: the cursor file is set aside */
+    const char *name, *description; /* of the agent card; NULL: what the agent says, else the defaults */
+    int64_t interval_ms;         /* between polls */
+    int64_t since_secs;          /* window of the first fetch */
+    int64_t heartbeat_ms;
+    int64_t drain_ms;
+    int64_t stuck_after_ms;      /* 0: never */
+    unsigned register_attempts;  /* 0: for ever */
+    unsigned max_attempts;       /* of a message whose handler fails */
+    size_t max_pending;          /* rows fetched ahead of the cursor */
+    const char *error_reply;     /* sent when a message is given up; NULL: nothing */
+    unsigned concurrency;        /* handlers at once; 0: what the agent says, else 1 */
+    bool insecure_http;
+    struct script_settings script;
+};
+
+enum workspace_state {
+    WORKSPACE_LOADING,     /* the script */
+    WORKSPACE_REGISTERING,
+    WORKSPACE_RUNNING,
+    WORKSPACE_DRAINING,    /* no new rows; what runs is finished */
+    WORKSPACE_CLOSING,     /* saving, closing the script */
+    WORKSPACE_CLOSED
+};
+
+/* host/token.c: which token is used, and where the next one comes from. */
+struct token {
+    char *current;        /* NULL: none */
+    char *kept_path;      /* <state-dir>/<id>.token: minted by the platform */
+    char *configured;     /* --token or the environment */
+    bool using_kept;
+    bool busy;            /* a read or write is on the disk thread */
+    unsigned refused;     /* 401s in a row, of any call */
+    bool mentioned_guard; /* the tenant guard's hint was logged */
+};
+
+/* host/registration.c */
+struct registration {
+    struct exchange exchange;
+    uv_timer_t timer;
+    struct retry_backoff backoff;
+    unsigned attempts, refused;
+    bool again;           /* the workspace is running and registers once more */
+};
+
+/* host/heartbeat.c */
+struct heartbeat {
+    struct exchange exchange;
+    uv_timer_t timer;
+    struct retry_backoff backoff;
+    int64_t due_ms;
+    bool running, stopped, failing;
+    bool results[20];     /* of the last handlers: true is a failure */
+    unsigned result_count, result_next;
+    char sample[256];     /* the last failure's text */
+    int64_t sample_ms;
+};
+
+/* host/poller.c */
+struct poller {
+    struct exchange exchange;
+    uv_timer_t timer;
+    struct retry_backoff backoff;
+    char *position;       /* since_id of the next fetch; NULL: by window */
+    int64_t last_poll_wall_ms; /* of the last successful poll, also of an earlier run; 0: never */
+    int limit;            /* rows a page, halved when a page is too large */
+    unsigned lookup_failures;
+    bool running, failing, paused;
+    struct message **window; /* rows of a window, newest first, while it is paged */
+    size_t window_count, window_capacity;
+    struct overlap *overlap;
+};
+
+/* host/saver.c: the cursor file, written by the disk thread */
+struct saver {
+    struct cursor cursor;  /* the disk thread's while `busy` */
+    uv_timer_t timer;
+    char *saved;           /* what the file holds, as far as we know */
+    char *writing;
+    bool busy, failing, final, poll_only;
+    unsigned failures;
+    int64_t last_save_ms;
+    int64_t writing_poll_ms;
+    char problem[512];
+    bool result;
+};
+
+struct post; /* host/outbox.c: a reply on its way */
+
+struct workspace {
+    struct workspace *next;
+    struct host *host;
+    struct workspace_settings settings;
+    enum workspace_state state;
+    struct platform platform;
+    struct script *script;
+    int lock;
+    char *name, *description;  /* of the card */
+    json_t *skills;
+    unsigned concurrency;
+    struct token token;
+    struct registration registration;
+    struct exchange query;     /* GET /workspaces/:id after 401s */
+    struct heartbeat heartbeat;
+    struct poller poller;
+    struct saver saver;
+    struct inbox *inbox;
+    struct post *posts;
+    uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
+    uv_timer_t drain_timer;
+    uv_timer_t watchdog;
+    int64_t ping_sent_ms;      /* 0: no ping is under way */
+    bool wedged;
+    enum host_exit exit_code;
+    unsigned long answered, dead;
+};
+
+/* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
+bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code,
+                    char *problem, size_t problem_size);
+/* Frees what it holds; its own memory goes when its timers have left the loop (host_close). */
+void workspace_close(struct workspace *workspace);
+/* Drains: stops fetching, finishes what runs, saves. */
+void workspace_stop(struct workspace *workspace);
+/* Ends it with an error: as workspace_stop, but with this exit code and without waiting for handlers. */
+void workspace_fail(struct workspace *workspace, enum host_exit code);
+
+/* --dry-run: loads the script and prints what would be done, on standard output. Sends and writes nothing. */
+enum host_exit workspace_rehearse(struct host *host, const struct workspace_settings *settings);
+
+/* Between the loops. */
+void workspace_registered(struct workspace *workspace);
+void workspace_dispatch(struct workspace *workspace);      /* give the script what is ready */
+void workspace_finish(struct workspace *workspace, struct inbox_entry *entry); /* its outcome is final */
+void workspace_saved(struct workspace *workspace);         /* the final save is done */
+bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */
+void workspace_timer(struct workspace *workspace, uv_timer_t *timer);
+void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
+
+void token_open(struct workspace *workspace);
+void token_close(struct workspace *workspace);
+bool token_available(const struct workspace *workspace);
+/* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers again after three. */
+void token_refused(struct workspace *workspace, const struct exchange_answer *answer);
+void token_accepted(struct workspace *workspace);
+/* Uses the minted token and keeps it; `then` is called when it is on disk. */
+void token_mint(struct workspace *workspace, const char *minted, void (*then)(struct workspace *workspace));
+/* Reads the source again; `then` is called with the result in place. */
+void token_reload(struct workspace *workspace, void (*then)(struct workspace *workspace));
+int64_t token_floor_ms(const struct workspace *workspace); /* how long to wait at least after a 401 */
+
+void registration_start(struct workspace *workspace, bool again);
+void registration_close(struct workspace *workspace);
+
+void heartbeat_start(struct workspace *workspace);
+void heartbeat_close(struct workspace *workspace);
+void heartbeat_record(struct workspace *workspace, const char *failure); /* NULL: a handler succeeded */
+void heartbeat_now(struct workspace *workspace);
+
+void poller_open(struct workspace *workspace, const char *cursor, int64_t last_poll_wall_ms);
+void poller_start(struct workspace *workspace);
+void poller_resume(struct workspace *workspace);  /* there may be room again */
+void poller_close(struct workspace *workspace);
+
+void saver_request(struct workspace *workspace);  /* the watermark may have moved */
+void saver_finish(struct workspace *workspace);   /* a last save, then workspace_saved */
+void saver_close(struct workspace *workspace);
+
+/* Posts the reply; the entry is finished or made a dead letter when its outcome is known. Takes the request. */
+void outbox_post(struct workspace *workspace, struct inbox_entry *entry, struct reply_request *request);
+/* Drain is over: what is still on its way is unconfirmed or comes again. */
+void outbox_close(struct workspace *workspace);
+
+#endif
