@@ -1,7 +1,7 @@
+/* The conversion between jansson's values and Lua's, and the Lua module made of it. */
 #include "script/json.h"
 
-#include "base/memory.h"
-#include "wire/repair.h"
+#include "base/buffer.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -10,317 +10,383 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATH_MAXIMUM 256
+#define BOX_METATABLE "molecule.json.box"
+#define STACK_NEEDED 8
+
+/* The registry key under which json_take finds the array metatable without making a string. */
+static const char array_key = 0;
+
+/* ---- to Lua ---- */
+
+static void push_array_metatable(lua_State *L)
+{
+    if (luaL_newmetatable(L, JSON_ARRAY_METATABLE)) {
+        lua_pushvalue(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);
+    }
+}
+
+static void push_object(lua_State *L, const json_t *value)
+{
+    json_t *object = (json_t *)(uintptr_t)value; /* jansson's iteration is not const-correct; nothing is changed */
+    size_t size = json_object_size(object);
+    lua_createtable(L, 0, size > INT32_MAX ? 0 : (int)size);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        lua_pushlstring(L, json_object_iter_key(at), json_object_iter_key_len(at));
+        json_push(L, json_object_iter_value(at));
+        lua_rawset(L, -3);
+    }
+}
+
+static void push_array(lua_State *L, const json_t *value)
+{
+    size_t size = json_array_size(value);
+    lua_createtable(L, size > INT32_MAX ? 0 : (int)size, 0);
+    push_array_metatable(L);
+    lua_setmetatable(L, -2);
+    for (size_t i = 0; i < size; i++) {
+        json_push(L, json_array_get(value, i));
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
 
 void json_push(lua_State *L, const json_t *value)
 {
-    luaL_checkstack(L, 4, "JSON nested too deeply");
-    switch (json_typeof(value)) {
-    case JSON_OBJECT: {
-        const char *key;
-        json_t *member;
-        lua_createtable(L, 0, (int)json_object_size(value));
-        json_object_foreach((json_t *)value, key, member) {
-            lua_pushstring(L, key);
-            json_push(L, member);
-            lua_rawset(L, -3);
-        }
-        break;
-    }
-    case JSON_ARRAY:
-        lua_createtable(L, (int)json_array_size(value), 0);
-        luaL_setmetatable(L, JSON_ARRAY_METATABLE);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            json_push(L, json_array_get(value, i));
-            lua_rawseti(L, -2, (lua_Integer)i + 1);
-        }
-        break;
-    case JSON_STRING:
-        lua_pushlstring(L, json_string_value(value), json_string_length(value));
-        break;
-    case JSON_INTEGER:
-        lua_pushinteger(L, json_integer_value(value));
-        break;
-    case JSON_REAL:
-        lua_pushnumber(L, json_real_value(value));
-        break;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        lua_pushboolean(L, json_is_true(value));
-        break;
-    case JSON_NULL:
-        lua_pushlightuserdata(L, NULL);
-        break;
+    luaL_checkstack(L, STACK_NEEDED, "JSON nested too deeply");
+    switch (value ? json_typeof(value) : JSON_NULL) {
+    case JSON_OBJECT: push_object(L, value); break;
+    case JSON_ARRAY: push_array(L, value); break;
+    case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
+    case JSON_INTEGER: lua_pushinteger(L, json_integer_value(value)); break;
+    case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
+    case JSON_TRUE: lua_pushboolean(L, 1); break;
+    case JSON_FALSE: lua_pushboolean(L, 0); break;
+    case JSON_NULL: lua_pushlightuserdata(L, NULL); break;
     }
 }
 
-/* Where in the value we are, for messages. */
-struct taker {
-    lua_State *L;
-    char path[PATH_MAXIMUM];
-    size_t path_length;
+/* ---- from Lua ---- */
+
+struct step {
+    const struct step *up;
+    const void *table;    /* the one that is being walked */
+    const char *key;      /* of the member in it that is being taken; NULL: `position` */
+    lua_Integer position;
     int depth;
-    const void *above[JSON_DEPTH_MAXIMUM + 1]; /* the tables we are in: a cycle comes back to one */
-    char *problem;
-    size_t problem_size;
 };
 
-static json_t *refuse(struct taker *taker, const char *what)
+struct taking {
+    lua_State *L;
+    char *problem;
+    size_t size;
+};
+
+static json_t *take(struct taking *taking, int index, const struct step *up);
+
+static void write_path(struct buffer *path, const struct step *step)
 {
-    snprintf(taker->problem, taker->problem_size, "%s%s%s", taker->path, taker->path_length ? ": " : "", what);
+    if (step->up)
+        write_path(path, step->up);
+    if (!step->key)
+        buffer_printf(path, "[%lld]", (long long)step->position);
+    else
+        buffer_printf(path, "%s%.40s", path->length > 0 ? "." : "", step->key);
+}
+
+static json_t *refuse(const struct taking *taking, const struct step *step, const char *why)
+{
+    struct buffer path;
+    buffer_init(&path, 400);
+    if (step)
+        write_path(&path, step);
+    snprintf(taking->problem, taking->size, "%s%s%s", path.length > 0 ? path.data : "", path.length > 0 ? ": " : "",
+             why);
+    buffer_free(&path);
     return NULL;
 }
 
-static size_t enter(struct taker *taker, const char *key, lua_Integer number)
+/* The length of the UTF-8 sequence at `text`, 0 if there is none. */
+static size_t sequence(const unsigned char *text, size_t left)
 {
-    size_t before = taker->path_length, room = sizeof taker->path - before;
-    int wrote = key ? snprintf(taker->path + before, room, "%s%.60s", before ? "." : "", key)
-                    : snprintf(taker->path + before, room, "[%lld]", (long long)number);
-    if (wrote > 0)
-        taker->path_length = (size_t)wrote < room ? before + (size_t)wrote : sizeof taker->path - 1;
-    return before;
+    unsigned char first = text[0];
+    if (first < 0x80)
+        return 1;
+    size_t length = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3
+                  : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    if (length == 0 || length > left)
+        return 0;
+    for (size_t i = 1; i < length; i++)
+        if ((text[i] & 0xC0) != 0x80)
+            return 0;
+    bool overlong = (first == 0xE0 && text[1] < 0xA0) || (first == 0xF0 && text[1] < 0x90);
+    bool outside = (first == 0xED && text[1] > 0x9F) || (first == 0xF4 && text[1] > 0x8F);
+    return overlong || outside ? 0 : length;
 }
 
-static void leave(struct taker *taker, size_t before)
+static size_t valid_prefix(const char *text, size_t length)
 {
-    taker->path_length = before;
-    taker->path[before] = '\0';
+    size_t at = 0;
+    while (at < length) {
+        size_t step = sequence((const unsigned char *)text + at, length - at);
+        if (step == 0)
+            break;
+        at += step;
+    }
+    return at;
 }
 
-static json_t *take_value(struct taker *taker);
-
-static json_t *take_string(lua_State *L)
+/* `fixed` is used, and has to be freed, when something had to be replaced. */
+static void repair(const char **text, size_t *length, struct buffer *fixed)
 {
-    size_t length, repaired_length;
-    const char *text = lua_tolstring(L, -1, &length);
-    json_t *string = json_stringn(text, length);
-    if (string)
-        return string;
-    char *repaired = repair_text(text, length, &repaired_length);
-    string = json_stringn(repaired, repaired_length);
-    free(repaired);
-    return string;
+    buffer_init(fixed, SIZE_MAX / 4);
+    size_t good = valid_prefix(*text, *length);
+    if (good == *length)
+        return;
+    const char *from = *text;
+    size_t left = *length;
+    while (left > 0) {
+        buffer_append(fixed, from, good);
+        from += good;
+        left -= good;
+        if (left == 0)
+            break;
+        buffer_append(fixed, "\xEF\xBF\xBD", 3);
+        from++;
+        left--;
+        good = valid_prefix(from, left);
+    }
+    *text = fixed->data;
+    *length = fixed->length;
 }
 
-static json_t *take_array(struct taker *taker, size_t count)
+static json_t *take_string(lua_State *L, int index)
 {
-    lua_State *L = taker->L;
-    json_t *array = json_array();
-    for (size_t i = 1; array && i <= count; i++) {
-        size_t before = enter(taker, NULL, (lua_Integer)i);
-        lua_rawgeti(L, -1, (lua_Integer)i);
-        json_t *item = take_value(taker);
+    size_t length;
+    const char *text = lua_tolstring(L, index, &length);
+    struct buffer fixed;
+    repair(&text, &length, &fixed);
+    json_t *value = json_stringn_nocheck(text, length);
+    buffer_free(&fixed);
+    return value;
+}
+
+enum shape { SHAPE_OBJECT, SHAPE_ARRAY, SHAPE_MIXED, SHAPE_HOLES };
+
+static enum shape shape_of(lua_State *L, int index, lua_Integer *length)
+{
+    bool marked = false;
+    if (lua_getmetatable(L, index)) {
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
+        marked = lua_rawequal(L, -1, -2);
+        lua_pop(L, 2);
+    }
+    lua_Integer numbers = 0, strings = 0, others = 0, highest = 0;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
         lua_pop(L, 1);
-        if (!item || json_array_append_new(array, item) != 0) {
-            json_decref(array);
-            array = NULL;
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            strings++;
+        } else if (lua_isinteger(L, -1) && lua_tointeger(L, -1) > 0) {
+            numbers++;
+            if (lua_tointeger(L, -1) > highest)
+                highest = lua_tointeger(L, -1);
+        } else {
+            others++;
         }
-        leave(taker, before);
+    }
+    *length = highest;
+    if (others > 0 || (strings > 0 && (numbers > 0 || marked)))
+        return SHAPE_MIXED;
+    if (numbers != highest)
+        return SHAPE_HOLES;
+    return numbers > 0 || marked ? SHAPE_ARRAY : SHAPE_OBJECT;
+}
+
+static json_t *take_array(struct taking *taking, int index, lua_Integer length, struct step *step)
+{
+    json_t *array = json_array();
+    for (lua_Integer i = 1; array && i <= length; i++) {
+        step->position = i;
+        lua_rawgeti(taking->L, index, i);
+        json_t *member = take(taking, lua_gettop(taking->L), step);
+        lua_pop(taking->L, 1);
+        if (!member || json_array_append_new(array, member) != 0) {
+            json_decref(array);
+            return NULL;
+        }
     }
     return array;
 }
 
-static json_t *take_object(struct taker *taker)
+static json_t *take_object(struct taking *taking, int index, struct step *step)
 {
-    lua_State *L = taker->L;
+    lua_State *L = taking->L;
     json_t *object = json_object();
     lua_pushnil(L);
-    while (object && lua_next(L, -2)) {
-        json_t *member = NULL;
-        if (lua_type(L, -2) != LUA_TSTRING) {
-            refuse(taker, "a table with both string and other keys cannot be JSON");
-        } else {
-            size_t before = enter(taker, lua_tostring(L, -2), 0);
-            member = take_value(taker);
-            leave(taker, before);
-        }
-        if (!member || json_object_set_new(object, lua_tostring(L, -2), member) != 0) {
-            if (member)
-                refuse(taker, "a key is not UTF-8, or there is no memory");
-            json_decref(object);
-            object = NULL;
-            lua_pop(L, 1);
-        }
+    while (object && lua_next(L, index)) {
+        size_t length;
+        const char *key = lua_tolstring(L, -2, &length);
+        step->key = key;
+        struct buffer fixed;
+        repair(&key, &length, &fixed);
+        json_t *member = memchr(key, '\0', length) ? refuse(taking, step, "a key with a NUL byte cannot be JSON")
+                                                   : take(taking, lua_gettop(L), step);
+        bool kept = member && json_object_setn_new_nocheck(object, key, length, member) == 0;
+        buffer_free(&fixed);
         lua_pop(L, 1);
+        if (!kept) {
+            lua_pop(L, 1);
+            json_decref(object);
+            return NULL;
+        }
     }
     return object;
 }
 
-/* How many items a table has if its keys are 1…n, else -1. */
-static lua_Integer sequence_length(lua_State *L)
+static json_t *take_table(struct taking *taking, int index, const struct step *up)
 {
-    lua_Integer count = 0;
-    size_t length = lua_rawlen(L, -1);
-    lua_pushnil(L);
-    while (lua_next(L, -2)) {
-        lua_pop(L, 1);
-        if (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || (size_t)lua_tointeger(L, -1) > length) {
-            lua_pop(L, 1);
-            return -1;
-        }
-        count++;
+    struct step step = {.up = up, .table = lua_topointer(taking->L, index), .depth = up ? up->depth + 1 : 1};
+    for (const struct step *above = up; above; above = above->up)
+        if (above->table == step.table)
+            return refuse(taking, up, "a table that contains itself cannot be JSON");
+    if (step.depth > JSON_DEPTH_MAXIMUM)
+        return refuse(taking, up, "nested more than 200 tables deep");
+    lua_Integer length;
+    switch (shape_of(taking->L, index, &length)) {
+    case SHAPE_ARRAY: return take_array(taking, index, length, &step);
+    case SHAPE_OBJECT: return take_object(taking, index, &step);
+    case SHAPE_HOLES: return refuse(taking, up, "a list with holes cannot be JSON (use null)");
+    case SHAPE_MIXED: break;
     }
-    return (size_t)count == length ? count : -1;
+    return refuse(taking, up, "a table with both list and named members cannot be JSON");
 }
 
-static bool is_marked(lua_State *L)
+static json_t *take_number(struct taking *taking, int index, const struct step *up)
 {
-    if (!lua_getmetatable(L, -1))
-        return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &luaopen_molecule_json);
-    bool marked = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return marked;
+    if (lua_isinteger(taking->L, index))
+        return json_integer(lua_tointeger(taking->L, index));
+    double number = lua_tonumber(taking->L, index);
+    if (!isfinite(number))
+        return refuse(taking, up, isnan(number) ? "not a number (nan) cannot be JSON" : "an infinite number cannot be JSON");
+    return json_real(number);
 }
 
-static json_t *take_table(struct taker *taker)
+static json_t *take(struct taking *taking, int index, const struct step *up)
 {
-    lua_State *L = taker->L;
-    const void *self = lua_topointer(L, -1);
-    if (taker->depth >= JSON_DEPTH_MAXIMUM)
-        return refuse(taker, "nested deeper than 200 levels");
-    for (int i = 0; i < taker->depth; i++)
-        if (taker->above[i] == self)
-            return refuse(taker, "a table that contains itself cannot be JSON");
-    taker->above[taker->depth++] = self;
-    lua_Integer count = sequence_length(L);
-    json_t *value;
-    if (count > 0 || (count == 0 && is_marked(L)))
-        value = take_array(taker, (size_t)count);
-    else if (count < 0 && is_marked(L))
-        value = refuse(taker, "an array has keys other than 1 to n");
-    else
-        value = take_object(taker);
-    taker->depth--;
-    return value;
-}
-
-/* The value on top of the stack, which stays there. */
-static json_t *take_value(struct taker *taker)
-{
-    lua_State *L = taker->L;
-    if (!lua_checkstack(L, 6))
-        return refuse(taker, "no memory");
-    json_t *value = NULL;
-    switch (lua_type(L, -1)) {
-    case LUA_TSTRING:
-        value = take_string(L);
-        break;
-    case LUA_TNUMBER:
-        if (lua_isinteger(L, -1))
-            value = json_integer(lua_tointeger(L, -1));
-        else if (isfinite(lua_tonumber(L, -1)))
-            value = json_real(lua_tonumber(L, -1));
-        else
-            return refuse(taker, "NaN and infinity cannot be JSON");
-        break;
-    case LUA_TBOOLEAN:
-        value = json_boolean(lua_toboolean(L, -1));
-        break;
-    case LUA_TNIL:
-        value = json_null();
-        break;
-    case LUA_TTABLE:
-        return take_table(taker);
+    lua_State *L = taking->L;
+    if (!lua_checkstack(L, STACK_NEEDED))
+        return refuse(taking, up, "not enough memory");
+    switch (lua_type(L, index)) {
+    case LUA_TNIL: return json_null();
+    case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, index));
+    case LUA_TNUMBER: return take_number(taking, index, up);
+    case LUA_TSTRING: return take_string(L, index);
+    case LUA_TTABLE: return take_table(taking, index, up);
     case LUA_TLIGHTUSERDATA:
-        if (!lua_touserdata(L, -1)) {
-            value = json_null();
-            break;
-        }
-        /* fall through */
-    default: {
-        char what[64];
-        snprintf(what, sizeof what, "a %s cannot be JSON", luaL_typename(L, -1));
-        return refuse(taker, what);
+        if (!lua_touserdata(L, index))
+            return json_null();
+        break;
+    default: break;
     }
-    }
-    return value ? value : refuse(taker, "no memory");
+    char why[60];
+    snprintf(why, sizeof why, "a %s cannot be JSON", lua_typename(L, lua_type(L, index)));
+    return refuse(taking, up, why);
 }
 
-json_t *json_take(lua_State *L, int index, char *problem, size_t problem_size)
+json_t *json_take(lua_State *L, int index, char *problem, size_t size)
 {
-    struct taker *taker = memory_allocate(sizeof *taker);
-    taker->L = L;
-    taker->problem = problem;
-    taker->problem_size = problem_size;
-    snprintf(problem, problem_size, "no memory");
-    json_t *value = NULL;
-    int top = lua_gettop(L);
-    if (lua_checkstack(L, 4)) {
-        lua_pushvalue(L, index);
-        value = take_value(taker);
-        lua_settop(L, top);
-    }
-    free(taker);
-    return value;
+    struct taking taking = {L, problem, size};
+    snprintf(problem, size, "not enough memory");
+    return take(&taking, lua_absindex(L, index), NULL);
 }
 
-/* Called protected, so that what json_decode holds is freed whether or not this raises. */
-static int push_decoded(lua_State *L)
+/* ---- the module ---- */
+
+/* Keeps what is not Lua's until a push that may raise is over. */
+struct box {
+    json_t *value;
+    char *text;
+};
+
+static int box_collect(lua_State *L)
 {
-    json_push(L, lua_touserdata(L, 1));
-    return 1;
+    struct box *box = luaL_checkudata(L, 1, BOX_METATABLE);
+    json_decref(box->value);
+    free(box->text);
+    *box = (struct box){0};
+    return 0;
 }
 
-static int json_decode(lua_State *L)
+static struct box *push_box(lua_State *L)
+{
+    struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
+    *box = (struct box){0};
+    luaL_setmetatable(L, BOX_METATABLE);
+    return box;
+}
+
+static int fail(lua_State *L, const char *problem)
+{
+    lua_pushnil(L);
+    lua_pushstring(L, problem);
+    lua_pushliteral(L, "JSON");
+    return 3;
+}
+
+static int decode(lua_State *L)
 {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
-    json_error_t place;
-    json_t *value = json_loadb(text, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, &place);
-    if (!value) {
-        lua_pushnil(L);
-        lua_pushfstring(L, "not JSON: %s, at byte %d", place.text, place.position);
-        lua_pushliteral(L, "JSON");
-        return 3;
+    struct box *box = push_box(L);
+    json_error_t error;
+    box->value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    if (!box->value) {
+        char problem[JSON_ERROR_TEXT_LENGTH + 60];
+        snprintf(problem, sizeof problem, "line %d, column %d: %s", error.line, error.column, error.text);
+        return fail(L, problem);
     }
-    lua_pushcfunction(L, push_decoded);
-    lua_pushlightuserdata(L, value);
-    int status = lua_pcall(L, 1, 1, 0);
-    json_decref(value);
-    return status == LUA_OK ? 1 : lua_error(L);
-}
-
-static int push_encoded(lua_State *L)
-{
-    lua_pushstring(L, lua_touserdata(L, 1)); /* jansson escapes U+0000, so there is none inside */
+    json_push(L, box->value);
+    json_decref(box->value);
+    box->value = NULL;
     return 1;
 }
 
-static int json_encode(lua_State *L)
+static size_t flags_from(lua_State *L, int index)
 {
-    char problem[512];
-    size_t flags = JSON_ENCODE_ANY | JSON_COMPACT;
-    luaL_checkany(L, 1);
-    if (lua_istable(L, 2)) {
-        if (lua_getfield(L, 2, "indent") != LUA_TNIL) {
-            lua_Integer indent = luaL_checkinteger(L, -1);
-            luaL_argcheck(L, indent >= 0 && indent <= 16, 2, "indent must be between 0 and 16");
-            flags = JSON_ENCODE_ANY | JSON_INDENT((size_t)indent);
-        }
-        lua_getfield(L, 2, "sort");
-        if (lua_toboolean(L, -1))
-            flags |= JSON_SORT_KEYS;
-    }
-    json_t *value = json_take(L, 1, problem, sizeof problem);
-    char *text = value ? json_dumps(value, flags) : NULL;
-    if (value && !text)
-        snprintf(problem, sizeof problem, "no memory");
-    json_decref(value);
-    if (!text) {
-        lua_pushnil(L);
-        lua_pushstring(L, problem);
-        lua_pushliteral(L, "JSON");
-        return 3;
-    }
-    lua_pushcfunction(L, push_encoded);
-    lua_pushlightuserdata(L, text);
-    int status = lua_pcall(L, 1, 1, 0);
-    free(text);
-    return status == LUA_OK ? 1 : lua_error(L);
+    size_t flags = JSON_ENCODE_ANY;
+    if (lua_isnoneornil(L, index))
+        return flags | JSON_COMPACT;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_getfield(L, index, "indent");
+    lua_Integer indent = luaL_optinteger(L, -1, 0);
+    luaL_argcheck(L, indent >= 0 && indent <= 31, index, "indent must be from 0 to 31");
+    lua_getfield(L, index, "sort");
+    flags |= lua_toboolean(L, -1) ? JSON_SORT_KEYS : 0;
+    lua_pop(L, 2);
+    return flags | (indent > 0 ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
 }
 
-static int json_mark_array(lua_State *L)
+static int encode(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    size_t flags = flags_from(L, 2);
+    struct box *box = push_box(L);
+    char problem[500];
+    box->value = json_take(L, 1, problem, sizeof problem);
+    if (!box->value)
+        return fail(L, problem);
+    box->text = json_dumps(box->value, flags);
+    json_decref(box->value);
+    box->value = NULL;
+    if (!box->text)
+        return fail(L, "not enough memory");
+    lua_pushstring(L, box->text);
+    free(box->text);
+    box->text = NULL;
+    return 1;
+}
+
+static int array(lua_State *L)
 {
     if (lua_isnoneornil(L, 1)) {
         lua_settop(L, 0);
@@ -328,18 +394,33 @@ static int json_mark_array(lua_State *L)
     }
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
-    luaL_setmetatable(L, JSON_ARRAY_METATABLE);
+    push_array_metatable(L);
+    lua_setmetatable(L, 1);
     return 1;
 }
 
+static int is_array(lua_State *L)
+{
+    bool marked = false;
+    if (lua_istable(L, 1) && lua_getmetatable(L, 1)) {
+        push_array_metatable(L);
+        marked = lua_rawequal(L, -1, -2);
+    }
+    lua_pushboolean(L, marked);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"decode", decode}, {"encode", encode}, {"array", array}, {"is_array", is_array}, {NULL, NULL}};
+
 int luaopen_molecule_json(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"decode", json_decode}, {"encode", json_encode}, {"array", json_mark_array}, {NULL, NULL}};
-    luaL_newmetatable(L, JSON_ARRAY_METATABLE);
-    lua_pushboolean(L, false);
-    lua_setfield(L, -2, "__metatable"); /* a script that changed it would change every array */
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &luaopen_molecule_json);
+    push_array_metatable(L);
+    if (luaL_newmetatable(L, BOX_METATABLE)) {
+        lua_pushcfunction(L, box_collect);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_pop(L, 2);
     luaL_newlib(L, functions);
     lua_pushlightuserdata(L, NULL);
     lua_setfield(L, -2, "null");

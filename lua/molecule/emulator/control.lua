@@ -1,0 +1,234 @@
+--- The control API, /__emulator/: for tests and for people, not part of the platform. All of it is JSON.
+
+local host = require "molecule.emulator.host"
+local json = require "molecule.json"
+local events = require "molecule.emulator.events"
+local faults = require "molecule.emulator.faults"
+local guard = require "molecule.emulator.guard"
+local journal = require "molecule.emulator.journal"
+local messages = require "molecule.emulator.messages"
+local rows = require "molecule.emulator.rows"
+local store = require "molecule.emulator.store"
+local time = require "molecule.emulator.time"
+
+local control = {}
+
+local WAIT_DEFAULT_MS, WAIT_MAXIMUM_MS = 10000, 600000
+local FIELDS = { "name", "role", "delivery_mode", "status", "parent_id", "url", "push_answer", "agent_card", "tier" }
+local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number", stale_seconds = "number",
+  insert_delay_ms = "number", upload_maximum = "number", admin_token = "string" }
+
+local function fine(request, value)
+  request:json(200, value or { ok = true })
+end
+
+local function bad(request, problem)
+  request:json(400, { error = problem })
+end
+
+-- Wraps a handler that wants a JSON object; an empty body is an empty object.
+local function with_object(handler)
+  return function(request)
+    local value = request.body == "" and {} or request:object()
+    if not value then return bad(request, "the body must be a JSON object") end
+    handler(request, value)
+  end
+end
+
+-- Wraps a handler that wants a JSON object which names a workspace.
+local function with_workspace(handler)
+  return with_object(function(request, value)
+    local workspace = messages.target(request, value.workspace or value.to)
+    if workspace then handler(request, value, workspace) end
+  end)
+end
+
+local function described(workspace)
+  local tokens = 0
+  for _ in pairs(workspace.tokens) do tokens = tokens + 1 end
+  return { id = workspace.id, name = workspace.name, role = workspace.role, status = store.status(workspace),
+    delivery_mode = workspace.delivery_mode, url = workspace.url, parent_id = workspace.parent_id, tokens = tokens,
+    rows = #workspace.rows, registrations = workspace.registrations, heartbeats = workspace.heartbeats,
+    last_heartbeat_at = workspace.last_heartbeat_us and time.format(workspace.last_heartbeat_us),
+    agent_card = workspace.agent_card, last_acked_seq = workspace.last_acked_seq,
+    heartbeat = { error_rate = workspace.error_rate, sample_error = workspace.sample_error,
+      active_tasks = workspace.active_tasks, uptime_seconds = workspace.uptime_seconds,
+      current_task = workspace.current_task, runtime_state = workspace.runtime_state,
+      monthly_spend = workspace.monthly_spend, runtime_metadata = workspace.runtime_metadata } }
+end
+
+local function state(request)
+  local list = json.array {}
+  for i, workspace in ipairs(store.order) do list[i] = described(workspace) end
+  local entries, last = journal.size()
+  local config = {}
+  for name, value in pairs(store.config) do config[name] = value end
+  config.stale_seconds, config.admin_token = store.stale_seconds(), nil
+  fine(request, { workspaces = list, config = config, faults = json.array(faults.list()),
+    journal = { entries = entries, last = last }, streams = events.count() })
+end
+
+local put_workspace = with_object(function(request, value)
+  local id = value.id or host.uuid()
+  if not host.uuid_valid(id) then return bad(request, "id must be a UUID") end
+  local workspace = store.find(id)
+  if not workspace then
+    workspace = store.create(id)
+    workspace.delivery_mode = "poll"
+  end
+  for _, name in ipairs(FIELDS) do
+    local given = value[name]
+    if given ~= nil then workspace[name] = given ~= json.null and given or nil end
+  end
+  if type(value.deny) == "table" then
+    workspace.deny = {}
+    for _, denied in ipairs(value.deny) do workspace.deny[denied:lower()] = true end
+  end
+  if type(value.token) == "string" then
+    store.revoke(workspace)
+    store.mint(workspace, value.token)
+  end
+  fine(request, described(workspace))
+end)
+
+local put_message = with_workspace(function(request, value, workspace)
+  local ids, problem = messages.insert(workspace, value)
+  if not ids then return bad(request, problem) end
+  fine(request, { ids = ids })
+end)
+
+local put_late = with_workspace(function(request, value, workspace)
+  local us, seq = rows.before_last(workspace)
+  if not us then return bad(request, "no row to be late for") end
+  if value.created_at then us = nil end
+  local ids, problem = messages.insert(workspace, value, { us = us, seq = seq })
+  if not ids then return bad(request, problem) end
+  fine(request, { ids = ids })
+end)
+
+local put_tie = with_workspace(function(request, value, workspace)
+  if type(value.messages) ~= "table" then return bad(request, "messages must be a list") end
+  local place, all = { us = time.parse(value.created_at) or time.now() }, json.array {}
+  for _, message in ipairs(value.messages) do
+    local ids, problem = messages.insert(workspace, message, place)
+    if not ids then return bad(request, problem) end
+    for _, id in ipairs(ids) do all[#all + 1] = id end
+  end
+  fine(request, { ids = all })
+end)
+
+local function list_rows(request)
+  local workspace = messages.target(request, request.query.workspace)
+  if not workspace then return end
+  local texts = {}
+  for i, row in ipairs(workspace.rows) do texts[i] = row.text end
+  request.extra["Content-Type"] = "application/json; charset=utf-8"
+  request:respond(200, "[" .. table.concat(texts, ",") .. "]")
+end
+
+local function list_journal(request)
+  local since = math.tointeger(tonumber(request.query.since or 0)) or 0
+  local _, last = journal.size()
+  fine(request, { entries = json.array(journal.after(since)), last = last })
+end
+
+local function wait(request)
+  local query = request.query
+  local function whole(name, otherwise)
+    if query[name] == nil then return otherwise end
+    return math.tointeger(tonumber(query[name]))
+  end
+  local count, since, timeout = whole("count", 1), whole("since", 0), whole("timeout_ms", WAIT_DEFAULT_MS)
+  local status = whole("status", false)
+  if not count or not since or not timeout or status == nil or timeout < 0 then
+    return bad(request, "count, since, status and timeout_ms must be whole numbers")
+  end
+  journal.wait(request, { since = since, status = status or nil, method = query.method, path = query.path,
+    body = query.body, workspace = query.workspace }, count, math.min(timeout, WAIT_MAXIMUM_MS))
+end
+
+local put_fault = with_object(function(request, value)
+  local id, problem = faults.add(value)
+  if not id then return bad(request, problem) end
+  fine(request, { id = id })
+end)
+
+local prune = with_workspace(function(request, value, workspace)
+  local before, doomed = time.parse(value.before), {}
+  for _, id in ipairs(value.ids or {}) do doomed[id] = true end
+  if not (before or value.ids or value.all) then return bad(request, "say before, ids or all") end
+  fine(request, { removed = rows.prune(workspace, function(row)
+    return value.all == true or doomed[row.id] or before ~= nil and row.us < before
+  end) })
+end)
+
+local duplicate = with_workspace(function(request, value, workspace)
+  local row = workspace.index[value.id]
+  if not row then return bad(request, "no such row") end
+  row.copies = value.copies or 2
+  fine(request)
+end)
+
+-- With `replace` a token nobody knows takes the place, so that no registration can bootstrap a new one.
+local revoke = with_workspace(function(request, value, workspace)
+  store.revoke(workspace, value.token)
+  if value.replace then store.mint(workspace) end
+  fine(request)
+end)
+
+local remove = with_workspace(function(request, _, workspace)
+  store.remove(workspace)
+  fine(request)
+end)
+
+local set_events = with_object(function(request, value)
+  if type(value.enabled) == "boolean" then store.config.events = value.enabled end
+  if type(value.mute) == "boolean" then store.config.events_mute = value.mute end
+  if not store.config.events or value.disconnect then events.close_all() end
+  fine(request)
+end)
+
+local configure = with_object(function(request, value)
+  for name, given in pairs(value) do
+    if SETTINGS[name] ~= type(given) then return bad(request, ("unknown or mistyped setting %s"):format(name)) end
+  end
+  local done, problem = store.set(value)
+  if not done then return bad(request, problem) end
+  guard.reset()
+  fine(request)
+end)
+
+local function reset(request)
+  events.close_all()
+  store.reset()
+  rows.reset()
+  faults.clear()
+  guard.reset()
+  journal.reset()
+  fine(request)
+end
+
+function control.routes(router)
+  local function add(method, path, handler) router:add(method, "/__emulator/" .. path, handler) end
+  add("GET", "state", state)
+  add("POST", "workspaces", put_workspace)
+  add("POST", "messages", put_message)
+  add("POST", "late", put_late)
+  add("POST", "tie", put_tie)
+  add("GET", "rows", list_rows)
+  add("GET", "journal", list_journal)
+  add("GET", "wait", wait)
+  add("POST", "faults", put_fault)
+  add("DELETE", "faults", function(request) faults.clear() fine(request) end)
+  add("POST", "prune", prune)
+  add("POST", "duplicate", duplicate)
+  add("POST", "revoke", revoke)
+  add("POST", "remove", remove)
+  add("POST", "events", set_events)
+  add("POST", "config", configure)
+  add("POST", "reset", reset)
+  -- The answer leaves first.
+  add("POST", "quit", function(request) fine(request) host.after(20, host.quit) end)
+end
+
+return control

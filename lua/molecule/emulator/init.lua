@@ -1,0 +1,63 @@
+--- The emulator: what the platform does, in the order in which it does it to a request.
+---
+--- journal -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign followed by a
+--- number names a section of the platform contract. Everything under /__emulator/ is control.lua's and passes none of
+--- these.
+
+local host = require "molecule.emulator.host"
+local auth = require "molecule.emulator.auth"
+local control = require "molecule.emulator.control"
+local events = require "molecule.emulator.events"
+local faults = require "molecule.emulator.faults"
+local guard = require "molecule.emulator.guard"
+local journal = require "molecule.emulator.journal"
+local request_methods = require "molecule.emulator.request"
+local router = require "molecule.emulator.router"
+local store = require "molecule.emulator.store"
+
+local emulator = {}
+
+local platform = router.new()
+for _, part in ipairs { "misc", "registry", "peers", "activity", "a2a", "notify", "workspaces", "tokens", "delegation",
+  "uploads", "events" } do
+  require("molecule.emulator." .. part).routes(platform)
+end
+
+local controls = router.new()
+control.routes(controls)
+
+local function serve_platform(request)
+  if guard.limited(request) or guard.foreign(request) then return end
+  local route = platform:find(request)
+  if not route or route.latest and not store.latest() then
+    request:text(404, "404 page not found")
+  elseif not route.auth or auth.workspace(request) then
+    route.handler(request)
+  end
+end
+
+local function serve(request)
+  request_methods.extend(request)
+  if request.path:sub(1, 12) == "/__emulator/" then
+    local route = controls:find(request)
+    if route then route.handler(request) else request:json(404, { error = "no such control route" }) end
+    return
+  end
+  local entry = journal.add(request)
+  faults.apply(request, serve_platform)
+  journal.offer(entry)
+end
+
+local function gone(handle)
+  events.forget(handle)
+  journal.forget(handle)
+end
+
+---Called once by the host, before its server listens.
+---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number}
+function emulator.start(options)
+  store.configure(options)
+  host.serve(serve, gone)
+end
+
+return emulator

@@ -1,0 +1,57 @@
+--- A workspace's own tokens: list, mint, revoke, rotate (§1.17).
+
+local json = require "molecule.json"
+local store = require "molecule.emulator.store"
+local time = require "molecule.emulator.time"
+local workspaces = require "molecule.emulator.workspaces"
+
+local tokens = {}
+
+local LIVE_MAXIMUM = 50
+
+local function list(request)
+  local found = json.array {}
+  for _, token in pairs(request.workspace.tokens) do
+    found[#found + 1] = { id = token.id, prefix = token.prefix, created_at = time.format(token.created_us),
+      last_used_at = json.null }
+  end
+  table.sort(found, function(a, b) return a.created_at < b.created_at end)
+  request:json(200, { tokens = found, count = #found })
+end
+
+local function mint(request)
+  local live = 0
+  for _ in pairs(request.workspace.tokens) do live = live + 1 end
+  if live >= LIVE_MAXIMUM then return request:fail(429, "too many active tokens") end
+  request:json(201, { auth_token = store.mint(request.workspace), workspace_id = request.workspace.id,
+    message = "Save this token now; it will not be shown again." })
+end
+
+local function revoke(request)
+  for text, token in pairs(request.workspace.tokens) do
+    if token.id == request.parameters.token then
+      store.revoke(request.workspace, text)
+      return request:json(200, { status = "revoked" })
+    end
+  end
+  request:fail(404, "token not found")
+end
+
+local function rotate(request)
+  store.revoke(request.workspace)
+  request:json(200, { connection = workspaces.connection(request, request.workspace, store.mint(request.workspace)) })
+end
+
+local function connection(request)
+  request:json(200, { connection = workspaces.connection(request, request.workspace, "") })
+end
+
+function tokens.routes(router)
+  router:add("GET", "/workspaces/:id/tokens", list, { auth = true })
+  router:add("POST", "/workspaces/:id/tokens", mint, { auth = true })
+  router:add("DELETE", "/workspaces/:id/tokens/:token", revoke, { auth = true })
+  router:add("POST", "/workspaces/:id/external/rotate", rotate, { auth = true, latest = true })
+  router:add("GET", "/workspaces/:id/external/connection", connection, { auth = true, latest = true })
+end
+
+return tokens

@@ -1,0 +1,82 @@
+--- Files that wait for a poll workspace to fetch them (§1.16, since 2026-05-05).
+
+local host = require "molecule.emulator.host"
+local json = require "molecule.json"
+local multipart = require "molecule.emulator.multipart"
+local rows = require "molecule.emulator.rows"
+local store = require "molecule.emulator.store"
+
+local uploads = {}
+
+---Stages a file and puts its row into the workspace's inbox.
+---@param workspace Workspace
+---@param name string
+---@param mime string
+---@param content string
+---@return table described
+function uploads.stage(workspace, name, mime, content)
+  local id = host.uuid()
+  local uri = ("platform-pending:%s/%s"):format(workspace.id, id)
+  workspace.uploads[id] = { name = name, mime = mime, content = content, acked = false }
+  rows.insert(workspace, { activity_type = "a2a_receive", method = "chat_upload_receive",
+    summary = "Upload received: " .. name,
+    request_body = { file_id = id, name = name, mimeType = mime, size = #content, uri = uri } })
+  return { uri = uri, name = name, mimeType = mime, size = #content }
+end
+
+local function upload(request)
+  local workspace, maximum = request.workspace, store.config.upload_maximum
+  if not store.latest() or workspace.delivery_mode ~= "poll" then
+    return request:fail(503, "workspace url not registered yet")
+  end
+  local parts, problem = multipart.parse(request.headers["content-type"], request.body)
+  if not parts then return request:fail(400, problem) end
+  local files = json.array {}
+  for _, part in ipairs(parts) do
+    if part.name == "files" and part.filename and #part.content > maximum then
+      return request:fail(413, "file too large", { filename = part.filename, size = #part.content, max = maximum })
+    end
+  end
+  for _, part in ipairs(parts) do
+    if part.name == "files" and part.filename then
+      files[#files + 1] = uploads.stage(workspace, part.filename, part.type or "application/octet-stream",
+        part.content)
+    end
+  end
+  if #files == 0 then return request:fail(400, "no files in upload") end
+  request:json(200, { files = files })
+end
+
+local function find(request)
+  local id = request.parameters.file
+  if not host.uuid_valid(id) then
+    request:fail(400, "invalid file id")
+    return nil
+  end
+  local file = request.workspace.uploads[id:lower()]
+  if not file then request:fail(404, "pending upload not found or expired") end
+  return file
+end
+
+local function content(request)
+  local file = find(request)
+  if not file then return end
+  request:respond(200, file.content, { ["Content-Type"] = file.mime,
+    ["Content-Disposition"] = ('attachment; filename="%s"'):format(file.name:gsub('[%c"\\]', "_")) })
+end
+
+local function ack(request)
+  local file = find(request)
+  if not file then return end
+  if file.acked then return request:fail(404, "pending upload not found or expired") end
+  file.acked = true
+  request:json(200, { acked = true })
+end
+
+function uploads.routes(router)
+  router:add("POST", "/workspaces/:id/chat/uploads", upload, { auth = true })
+  router:add("GET", "/workspaces/:id/pending-uploads/:file/content", content, { auth = true, latest = true })
+  router:add("POST", "/workspaces/:id/pending-uploads/:file/ack", ack, { auth = true, latest = true })
+end
+
+return uploads
