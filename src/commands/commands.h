@@ -7,6 +7,7 @@
 /* In the order of `molecule --help`. */
 #define COMMANDS(X)    \
     X(command_connect) \
+    X(command_dev)     \
     X(command_version)
 
 #define X(symbol) extern const struct command symbol;

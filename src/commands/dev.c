@@ -1,0 +1,292 @@
+/* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
+#include "commands/commands.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/uuid.h"
+#include "host/host.h"
+#include "host/workspace.h"
+#include "net/http_client.h"
+#include "script/emulator.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct dev_options {
+    const char *profile, *org_id, *backend, *workspace;
+    struct option_pairs backend_options, script_options;
+    int64_t port, rate_limit, stale_seconds;
+    bool headless, verbose;
+};
+
+#define FIELD(member) offsetof(struct dev_options, member)
+
+static const struct option options[] = {
+    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "where the emulator listens, on 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
+    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "which version of the platform it behaves as", FIELD(profile), 0, 0},
+    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(org_id), 0, 0},
+    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
+    {"stale-seconds", 0, OPTION_NUMBER, "N", "0", NULL,
+     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own", FIELD(stale_seconds), 0, 86400},
+    {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL, "the workspace that the script serves [a new one]", FIELD(workspace), 0, 0},
+    {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "connect a backend instead of a script", FIELD(backend), 0, 0},
+    {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
+    {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},
+    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
+    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
+    {.name = NULL},
+};
+
+/* The emulator on a thread of its own. */
+struct platform_thread {
+    struct thread thread;
+    struct emulator *emulator;
+    struct emulator_options options;
+    char problem[512];
+    uv_sem_t ready;
+    struct host *host; /* to stop when the emulator is told to quit; NULL: none */
+    uv_loop_t *loop;   /* of the headless emulator */
+};
+
+static void on_quit(void *context)
+{
+    struct platform_thread *platform = context;
+    if (platform->host)
+        host_request_stop(platform->host);
+    else if (platform->loop)
+        uv_stop(platform->loop);
+}
+
+struct platform_task {
+    struct task task;
+    struct platform_thread *platform;
+};
+
+static void run_open(struct task *task)
+{
+    struct platform_thread *platform = ((struct platform_task *)task)->platform;
+    platform->emulator = emulator_open(&platform->thread.loop, &platform->options, platform->problem,
+                                       sizeof platform->problem);
+    uv_sem_post(&platform->ready);
+}
+
+static void run_close(struct task *task)
+{
+    struct platform_thread *platform = ((struct platform_task *)task)->platform;
+    emulator_close(platform->emulator);
+    uv_sem_post(&platform->ready);
+}
+
+static void run_there(struct platform_thread *platform, void (*run)(struct task *task))
+{
+    struct platform_task task = {.task.run = run, .platform = platform};
+    thread_post(&platform->thread, &task.task);
+    uv_sem_wait(&platform->ready);
+}
+
+static void say_where(const struct dev_options *given, const struct emulator *emulator)
+{
+    printf("emulator listening on http://127.0.0.1:%u (profile %s)\n", emulator_port(emulator), given->profile);
+    fflush(stdout);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    (void)number;
+    uv_stop(handle->loop);
+}
+
+static int run_headless(const struct dev_options *given, struct emulator_options *settings)
+{
+    struct platform_thread platform = {0};
+    uv_loop_t loop;
+    uv_signal_t signals[2];
+    char problem[512];
+    uv_loop_init(&loop);
+    platform.loop = &loop;
+    settings->on_quit = on_quit;
+    settings->context = &platform;
+    struct emulator *emulator = emulator_open(&loop, settings, problem, sizeof problem);
+    if (emulator) {
+        say_where(given, emulator);
+        for (int i = 0; i < 2; i++) {
+            uv_signal_init(&loop, &signals[i]);
+            uv_signal_start(&signals[i], on_signal, i ? SIGTERM : SIGINT);
+        }
+        uv_run(&loop, UV_RUN_DEFAULT);
+        for (int i = 0; i < 2; i++)
+            uv_close((uv_handle_t *)&signals[i], NULL);
+        for (int turns = 0; turns < 100 && uv_run(&loop, UV_RUN_NOWAIT); turns++) /* the answer to quit goes out */
+            ;
+        emulator_close(emulator);
+    } else {
+        fprintf(stderr, "molecule dev: %s\n", problem);
+    }
+    uv_run(&loop, UV_RUN_DEFAULT);
+    uv_loop_close(&loop);
+    return emulator ? 0 : 1;
+}
+
+static void remove_directory(const char *directory, const char *id)
+{
+    static const char *const endings[] = {"json", "lock", "token", "db", "db-wal", "db-shm", "sock"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char *path = memory_format("%s/%s.%s", directory, id, endings[i]);
+        unlink(path);
+        free(path);
+    }
+    rmdir(directory);
+}
+
+static struct workspace_settings make_settings(const struct dev_options *given, const char *script, const char *id,
+                                               const char *url, const char *directory)
+{
+    return (struct workspace_settings){
+        .id = id,
+        .api_url = url,
+        .org_id = given->org_id,
+        .state_directory = directory,
+        .bootstrap = true,
+        .interval_ms = 200,
+        .since_secs = 30,
+        .heartbeat_ms = 20000,
+        .drain_ms = 5000,
+        .stuck_after_ms = 300000,
+        .register_attempts = 5,
+        .max_attempts = 3,
+        .max_pending = 500,
+        .script = {
+            .workspace_id = id,
+            .path = script,
+            .backend = given->backend,
+            .backend_options = given->backend_options.pairs,
+            .backend_option_count = given->backend_options.count,
+            .options = given->script_options.pairs,
+            .option_count = given->script_options.count,
+            .cpu_limit_ms = 10000,
+            .timeout_ms = 300000,
+            .memory_limit = (size_t)256 << 20,
+        },
+    };
+}
+
+static int connect_script(struct platform_thread *platform, const struct dev_options *given, const char *script,
+                          const char *id)
+{
+    char problem[1024], directory[] = "/tmp/molecule-dev-XXXXXX";
+    if (!mkdtemp(directory)) {
+        fprintf(stderr, "molecule dev: cannot make a directory for the state: %s\n", strerror(errno));
+        return 1;
+    }
+    char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
+    struct workspace_settings settings = make_settings(given, script, id, url, directory);
+    struct host *host = host_open(NULL, true, problem, sizeof problem);
+    enum host_exit code = HOST_EXIT_FAILED;
+    if (host) {
+        platform->host = host;
+        printf("%s serves workspace %s; say something to it:\n"
+               "  curl -s %s/__emulator/messages -d '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
+               script ? script : given->backend, id, url, id);
+        fflush(stdout);
+        if (workspace_open(host, &settings, &code, problem, sizeof problem))
+            code = host_run(host);
+        else
+            log_error(id, "%s", problem);
+        host_close(host);
+    } else {
+        fprintf(stderr, "molecule dev: %s\n", problem);
+    }
+    remove_directory(directory, id);
+    free(url);
+    return (int)code;
+}
+
+static int run_with_script(const struct dev_options *given, struct emulator_options *settings, const char *script)
+{
+    struct platform_thread platform = {.options = *settings};
+    char id[UUID_TEXT_SIZE];
+    uuid_random(id);
+    platform.options.on_quit = on_quit;
+    platform.options.context = &platform;
+    uv_sem_init(&platform.ready, 0);
+    int code = 1;
+    if (thread_start(&platform.thread, "emulator", NULL, NULL) < 0) {
+        fprintf(stderr, "molecule dev: cannot start a thread\n");
+        return 1;
+    }
+    run_there(&platform, run_open);
+    if (platform.emulator) {
+        say_where(given, platform.emulator);
+        code = connect_script(&platform, given, script, given->workspace ? given->workspace : id);
+        run_there(&platform, run_close);
+    } else {
+        fprintf(stderr, "molecule dev: %s\n", platform.problem);
+    }
+    thread_close(&platform.thread);
+    uv_sem_destroy(&platform.ready);
+    return code;
+}
+
+static int check(const struct command *command, const struct dev_options *given, const char *script)
+{
+    if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
+        return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
+    if (given->headless && (script || given->backend))
+        return options_complain(command, "--headless is the emulator alone; leave %s away", script ? script : "--backend");
+    if (!given->headless && !script && !given->backend)
+        return options_complain(command, "which script? Give one, or --backend NAME, or --headless for the emulator alone");
+    if (script && given->backend)
+        return options_complain(command, "a script and --backend exclude each other");
+    if (script && access(script, R_OK) != 0)
+        return options_complain(command, "the script %s cannot be read: %m", script);
+    if (given->workspace && !uuid_valid(given->workspace))
+        return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
+    return 0;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct dev_options given = {0};
+    const char *positionals[1] = {NULL};
+    size_t count;
+    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    int code = parsed == OPTIONS_HELP ? 0 : 2;
+    if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
+        struct emulator_options settings = {
+            .port = (uint16_t)given.port,
+            .profile = given.profile,
+            .org_id = given.org_id,
+            .rate_limit = (int)given.rate_limit,
+            .stale_seconds = (double)given.stale_seconds,
+        };
+        log_set_level(given.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+        http_global_open();
+        json_object_seed(0); /* before there are threads */
+        code = given.headless ? run_headless(&given, &settings) : run_with_script(&given, &settings, positionals[0]);
+        http_global_close();
+    }
+    options_free(command, &given);
+    return code;
+}
+
+const struct command command_dev = {
+    .name = "dev",
+    .usage = "(<script> | --backend NAME | --headless) [options]",
+    .summary = "run a local stand-in for the platform, and connect a script to it",
+    .description =
+        "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
+        "a workspace of its own that is gone afterwards. With --headless the emulator runs alone: connect to\n"
+        "it with `molecule connect <uuid> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua`.\n"
+        "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).",
+    .examples =
+        "  molecule dev agent.lua\n"
+        "  molecule dev --backend mock --port 0\n"
+        "  molecule dev --headless --port 8080 --profile t1",
+    .options = options,
+    .positional_maximum = 1,
+    .run = run,
+};
