@@ -3,13 +3,10 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "host/host.h"
-#include "host/workspace.h"
-#include "net/http_client.h"
+#include "molecule/molecule.h"
 #include "script/script.h"
 #include "wire/platform.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -108,65 +105,65 @@ static int check(const struct command *command, const struct connect_options *gi
     return 0;
 }
 
-static struct workspace_settings make_settings(const struct connect_options *given, const char *workspace_id,
-                                               const char *state_directory, const char *token)
+static struct molecule_workspace_options make_workspace(const struct connect_options *given, const char *workspace_id,
+                                                        const char *state_directory, const char *token)
 {
-    return (struct workspace_settings){
+    return (struct molecule_workspace_options){
         .id = workspace_id,
+        .script = given->script,
+        .backend = given->backend,
+        .backend_options = given->backend_options.pairs,
+        .backend_option_count = given->backend_options.count,
+        .script_options = given->script_options.pairs,
+        .script_option_count = given->script_options.count,
         .api_url = given->api_url,
         .org_id = given->org_id,
-        .state_directory = state_directory,
         .token = token,
         .token_file = given->token_file,
-        .bootstrap = given->bootstrap,
-        .reset_state = given->reset_state,
+        .state_directory = state_directory,
         .name = given->name,
         .description = given->description,
+        .error_reply = given->error_reply,
+        .bootstrap = given->bootstrap,
+        .reset_state = given->reset_state,
+        .insecure_http = given->insecure_http,
         .interval_ms = given->interval_ms,
         .since_secs = given->since_secs,
         .heartbeat_ms = given->heartbeat_ms,
         .drain_ms = given->drain_ms,
         .stuck_after_ms = given->stuck_after_ms,
+        .cpu_limit_ms = given->cpu_limit_ms,
+        .timeout_ms = given->timeout_ms,
+        .memory_limit = (size_t)given->memory_limit,
+        .max_pending = (size_t)given->max_pending,
         .register_attempts = (unsigned)given->register_attempts,
         .max_attempts = (unsigned)given->max_attempts,
-        .max_pending = (size_t)given->max_pending,
-        .error_reply = given->error_reply,
         .concurrency = (unsigned)given->concurrency,
-        .insecure_http = given->insecure_http,
-        .script = {
-            .workspace_id = workspace_id,
-            .path = given->script,
-            .backend = given->backend,
-            .backend_options = given->backend_options.pairs,
-            .backend_option_count = given->backend_options.count,
-            .options = given->script_options.pairs,
-            .option_count = given->script_options.count,
-            .cpu_limit_ms = given->cpu_limit_ms,
-            .timeout_ms = given->timeout_ms,
-            .memory_limit = (size_t)given->memory_limit,
-        },
     };
 }
 
-static int start(const struct command *command, const struct connect_options *given, const char *workspace_id,
-                 const char *state_directory, const char *token)
+static int start(const struct command *command, const struct connect_options *given,
+                 const struct molecule_workspace_options *workspace)
 {
     char problem[1024];
-    struct host *host = host_open(given->ca_file, true, problem, sizeof problem);
-    if (!host) {
+    struct molecule_options settings = {.ca_file = given->ca_file, .handle_signals = true, .verbose = given->verbose};
+    struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
+    if (!molecule) {
         fprintf(stderr, "molecule %s: %s\n", command->name, problem);
-        return HOST_EXIT_FAILED;
+        return MOLECULE_FAILED;
     }
-    struct workspace_settings settings = make_settings(given, workspace_id, state_directory, token);
-    enum host_exit code;
-    if (given->dry_run)
-        code = workspace_rehearse(host, &settings);
-    else if (workspace_open(host, &settings, &code, problem, sizeof problem))
-        code = host_run(host);
-    else
-        log_error(workspace_id, "%s", problem);
-    host_close(host);
-    return (int)code;
+    enum molecule_result result;
+    if (given->dry_run) {
+        result = molecule_rehearse(molecule, workspace);
+    } else {
+        result = molecule_add(molecule, workspace, problem, sizeof problem);
+        if (result == MOLECULE_STOPPED)
+            result = molecule_run(molecule);
+        else
+            log_error(workspace->id, "%s", problem);
+    }
+    molecule_close(molecule);
+    return (int)result;
 }
 
 static bool was_typed(int argc, char **argv, const char *option)
@@ -199,16 +196,13 @@ static int run(const struct command *command, int argc, char **argv)
     if (check(command, &given, positionals[0]) != 0)
         goto cleanup;
     workspace_id = memory_copy_text(positionals[0]);
-    platform_normalise_id(workspace_id);
+    platform_normalise_id(workspace_id); /* as it will stand in the log */
     state_directory = given.state_directory ? memory_copy_text(given.state_directory) : default_state_directory();
-    log_set_level(given.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     if (token_typed)
         log_warn(workspace_id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
                                "or --token-file is better");
-    http_global_open();
-    json_object_seed(0); /* before there are threads */
-    code = start(command, &given, workspace_id, state_directory, token);
-    http_global_close();
+    struct molecule_workspace_options workspace = make_workspace(&given, workspace_id, state_directory, token);
+    code = start(command, &given, &workspace);
 
 cleanup:
     options_free(command, &given);

@@ -52,8 +52,9 @@ struct script_outcome {
 };
 void script_outcome_free(struct script_outcome *outcome); /* its members */
 
+/* NAME=VALUE of the command line */
 struct script_option {
-    char *key, *value;
+    const char *key, *value;
 };
 
 /* Borrowed for the life of the script. */
