@@ -117,13 +117,24 @@ local put_tie = with_workspace(function(request, value, workspace)
   fine(request, { ids = all })
 end)
 
+local function whole(query, name, otherwise)
+  if query[name] == nil then return otherwise end
+  return math.tointeger(tonumber(query[name]))
+end
+
+-- With `count` the answer comes once there are that many rows, or as 408 after timeout_ms.
 local function list_rows(request)
-  local workspace = messages.target(request, request.query.workspace)
+  local query = request.query
+  local workspace = messages.target(request, query.workspace)
   if not workspace then return end
-  local texts = {}
-  for i, row in ipairs(workspace.rows) do texts[i] = row.text end
-  request.extra["Content-Type"] = "application/json; charset=utf-8"
-  request:respond(200, "[" .. table.concat(texts, ",") .. "]")
+  local count, timeout = whole(query, "count", 0), whole(query, "timeout_ms", WAIT_DEFAULT_MS)
+  if not count or not timeout or timeout < 0 then return bad(request, "count and timeout_ms must be whole numbers") end
+  rows.wait(workspace, count, math.min(timeout, WAIT_MAXIMUM_MS), function(reached)
+    local texts = {}
+    for i, row in ipairs(workspace.rows) do texts[i] = row.text end
+    request.extra["Content-Type"] = "application/json; charset=utf-8"
+    request:respond(reached and 200 or 408, "[" .. table.concat(texts, ",") .. "]")
+  end)
 end
 
 local function list_journal(request)
@@ -134,12 +145,8 @@ end
 
 local function wait(request)
   local query = request.query
-  local function whole(name, otherwise)
-    if query[name] == nil then return otherwise end
-    return math.tointeger(tonumber(query[name]))
-  end
-  local count, since, timeout = whole("count", 1), whole("since", 0), whole("timeout_ms", WAIT_DEFAULT_MS)
-  local status = whole("status", false)
+  local count, since = whole(query, "count", 1), whole(query, "since", 0)
+  local timeout, status = whole(query, "timeout_ms", WAIT_DEFAULT_MS), whole(query, "status", false)
   if not count or not since or not timeout or status == nil or timeout < 0 then
     return bad(request, "count, since, status and timeout_ms must be whole numbers")
   end
