@@ -90,7 +90,10 @@ local function connected(self, text)
     if err then
       fail(self, (err:match "^E%u+"))
     elseif not bytes then
-      if self.status and not self.expected and not self.chunked then self.done = true else fail(self, "EOF") end
+      -- libuv reports a reset that comes together with data as an end; but then the socket has no peer any more.
+      if not self.socket:getpeername() then
+        fail(self, "ECONNRESET")
+      elseif self.status and not self.expected and not self.chunked then self.done = true else fail(self, "EOF") end
     else
       take(self, bytes)
     end
