@@ -1,4 +1,24 @@
 --- The control API, /__emulator/: for tests and for people, not part of the platform. All of it is JSON.
+---
+--- GET  state                                        everything but tokens
+--- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id?, deny?, url?, push_answer?}
+--- POST messages    {to, from?, text? ("%n": its number), parts?, request_body?, response_body?, message_id?,
+---                   context_id?, task_id?, metadata?, method?, id?, created_at?, count?,
+---                   row? {column: value, omit: [column]}, raw_row?, raw_row_base64?}          -> {ids}
+--- POST late        {workspace, ...message}           a row before the last one               -> {ids}
+--- POST tie         {workspace, messages}             rows in one microsecond                 -> {ids}
+--- GET  rows        ?workspace&count&timeout_ms       the rows, once there are `count`
+--- GET  journal     ?since                            -> {entries, last}
+--- GET  wait        ?path&method&status&body&workspace&since&count&timeout_ms -> {entries, last}; 408 when too late
+--- POST faults      {match?, times?, skip?, action}   see faults.lua -> {id};  DELETE faults: none any more
+--- POST prune       {workspace, before? | ids? | all?} -> {removed}
+--- POST duplicate   {workspace, id, copies?}
+--- POST revoke      {workspace, token?, replace?}
+--- POST remove      {workspace}
+--- POST events      {enabled?, mute?, disconnect?}
+--- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
+---                   admin_token?}
+--- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -215,6 +235,7 @@ local function reset(request)
   fine(request)
 end
 
+---@param router table see router.new
 function control.routes(router)
   local function add(method, path, handler) router:add(method, "/__emulator/" .. path, handler) end
   add("GET", "state", state)
