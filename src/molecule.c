@@ -69,6 +69,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .cpu_limit_ms = 10000,
         .timeout_ms = 300000,
         .memory_limit = (size_t)256 << 20,
+        .reply_ttl_ms = 24 * 3600000,
         .max_pending = 500,
         .register_attempts = 5,
         .max_attempts = 5,
@@ -97,6 +98,8 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .max_attempts = options->max_attempts,
         .max_pending = options->max_pending,
         .error_reply = options->error_reply,
+        .record_file = options->record_file,
+        .reply_ttl_ms = options->reply_ttl_ms,
         .concurrency = options->concurrency,
         .insecure_http = options->insecure_http,
         .script = {

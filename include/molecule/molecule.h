@@ -70,6 +70,7 @@ struct molecule_workspace_options {
     const char *name;             /* of the agent card; NULL: what the script says */
     const char *description;
     const char *error_reply;      /* told to the sender of a message that is given up; NULL: nothing */
+    const char *record_file;      /* JSON lines of every finished message are appended; NULL: none */
     bool bootstrap, reset_state, insecure_http;
     int64_t interval_ms;          /* between polls, at least 1 */
     int64_t since_secs;           /* first window in seconds, at least 1 */
@@ -78,6 +79,7 @@ struct molecule_workspace_options {
     int64_t stuck_after_ms;       /* 0: never */
     int64_t cpu_limit_ms;         /* of one message; 0: none */
     int64_t timeout_ms;           /* of one message; 0: none */
+    int64_t reply_ttl_ms;         /* a message without an outcome for so long is set aside; 0: never */
     size_t memory_limit;          /* bytes of the Lua state; 0: none */
     size_t max_pending;           /* rows, at least 1 */
     unsigned register_attempts;   /* 0: for ever */

@@ -13,10 +13,10 @@
 
 struct connect_options {
     const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
-        *ca_file, *error_reply;
+        *ca_file, *error_reply, *record_file;
     struct option_pairs backend_options, script_options;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
-        cpu_limit_ms, timeout_ms, memory_limit, concurrency;
+        cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms;
     bool bootstrap, reset_state, dry_run, verbose, insecure_http;
 };
 
@@ -55,6 +55,10 @@ static const struct option options[] = {
      FIELD(max_attempts), 1, 1000},
     {"error-reply", 0, OPTION_TEXT, "TEXT", NULL, NULL, "what the sender of such a message is told [nothing]",
      FIELD(error_reply), 0, 0},
+    {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL,
+     "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", FIELD(reply_ttl_ms), 0, HOURS(8760)},
+    {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines",
+     FIELD(record_file), 0, 0},
     {"timeout", 0, OPTION_DURATION, "TIME", "300s", NULL, "for one message, waiting included; 0: none", FIELD(timeout_ms), 0, HOURS(24)},
     {"cpu-limit", 0, OPTION_DURATION, "TIME", "10s", NULL, "of processor time for one message; 0: none", FIELD(cpu_limit_ms), 0, HOURS(24)},
     {"memory-limit", 0, OPTION_SIZE, "SIZE", "256MiB", NULL, "of the script's Lua state; 0: none", FIELD(memory_limit), 0, 0},
@@ -124,6 +128,8 @@ static struct molecule_workspace_options make_workspace(const struct connect_opt
         .name = given->name,
         .description = given->description,
         .error_reply = given->error_reply,
+        .record_file = given->record_file,
+        .reply_ttl_ms = given->reply_ttl_ms,
         .bootstrap = given->bootstrap,
         .reset_state = given->reset_state,
         .insecure_http = given->insecure_http,

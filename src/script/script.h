@@ -112,6 +112,9 @@ void script_close(struct script *script, bool graceful, void (*closed)(void *con
  * handler. A stuck script keeps it waiting. */
 void script_ping(struct script *script, void (*alive)(void *context), void *context);
 
+/* The job whose Lua or C code the worker is in at this moment, NULL for none. Only to be compared: it may end any time. */
+const struct script_job *script_current(const struct script *script);
+
 /* The backends in the binary, comma-separated. */
 const char *script_backend_names(void);
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,11 @@
              " created) VALUES (?1, 1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)"                                               \
              " ON CONFLICT (row_id) DO UPDATE SET state = 1, attempts = ?3, failures = ?4, updated = ?5")            \
     X(REPLY, "INSERT INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source, created_at," \
-             " created, to_canvas, target, reply_id, body, dead_after_reply, reason, traceback)"                      \
-             " VALUES (?1, 2, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"                      \
+             " created, to_canvas, target, reply_id, body, dead_after_reply, reason, traceback, digest)"              \
+             " VALUES (?1, 2, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)"                 \
              " ON CONFLICT (row_id) DO UPDATE SET state = 2, attempts = ?3, failures = ?4, updated = ?5,"            \
              " to_canvas = ?9, target = ?10, reply_id = ?11, body = ?12, dead_after_reply = ?13, reason = ?14,"      \
-             " traceback = ?15")                                                                                     \
+             " traceback = ?15, digest = ?17")                                                                        \
     X(FINISH, "INSERT INTO messages (row_id, state, outcome, first_seen, updated) VALUES (?1, 3, ?2, ?3, ?3)"         \
               " ON CONFLICT (row_id) DO UPDATE SET state = CASE dead_after_reply WHEN 1 THEN 5 ELSE 3 END,"          \
               " outcome = CASE dead_after_reply WHEN 1 THEN 'dead' ELSE ?2 END, updated = ?3, body = NULL,"          \
@@ -38,12 +39,13 @@
     X(KEEP, "INSERT INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source, created_at,"  \
             " created, due, passed, reason) VALUES (?1, 4, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?16, 1, ?14)"              \
             " ON CONFLICT (row_id) DO UPDATE SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = ?3,"      \
-            " failures = ?4, updated = ?5, due = ?16, passed = 1, reason = ?14")                                     \
+            " failures = ?4, updated = ?5, due = ?16, passed = 1, reason = ?14"                                      \
+            " WHERE state IN (1, 2, 4)")                                                                             \
     X(DIE, "INSERT INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source, created_at,"   \
            " created, outcome, reason, traceback) VALUES (?1, 5, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, 'dead', ?14, ?15)"   \
            " ON CONFLICT (row_id) DO UPDATE SET state = 5, attempts = ?3, failures = ?4, updated = ?5,"              \
            " outcome = 'dead', reason = ?14, traceback = ?15")                                                       \
-    X(UNCOUNT, "UPDATE messages SET attempts = max(attempts - 1, 0) WHERE row_id = ?1 AND state = 1")                \
+    X(UNCOUNT, "UPDATE messages SET state = 4, attempts = max(attempts - 1, 0) WHERE row_id = ?1 AND state = 1")     \
     X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1 WHERE state IN (1, 2) AND passed = 0") \
     X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NULL THEN 1 ELSE 2 END, outcome = NULL"              \
                  " WHERE row_id = ?1 AND state = 6")                                                                 \
@@ -60,6 +62,9 @@
     X(COUNT, "SELECT state, count(*), min(first_seen) FROM messages GROUP BY state")                                 \
     X(PRUNE, "DELETE FROM messages WHERE sequence IN (SELECT sequence FROM messages WHERE state IN (3, 6)"           \
              " AND created > 0 AND created < ?1 ORDER BY sequence LIMIT ?2)")                                        \
+    X(SAME_REPLIES, "SELECT count(*) FROM messages WHERE digest = ?1 AND state IN (3, 5) AND updated >= ?2"          \
+                    " AND row_id <> ?3")                                                                             \
+    X(OPEN_PASSED, "UPDATE messages SET passed = 1 WHERE state IN (1, 2, 4)")                                        \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                      \
     X(COMMIT, "COMMIT")                                                                                              \
     X(ROLLBACK, "ROLLBACK")
@@ -95,8 +100,10 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  to_canvas INTEGER NOT NULL DEFAULT 0,"
     "  target TEXT, reply_id TEXT, body BLOB,"
     "  outcome TEXT, reason TEXT, traceback TEXT, source TEXT, created_at TEXT,"
+    "  digest TEXT,"                            /* of a reply to the canvas */
     "  created INTEGER NOT NULL DEFAULT 0);"    /* created_at in microseconds, 0: unknown */
-    "CREATE INDEX messages_open ON messages (state, sequence) WHERE state IN (1, 2, 4, 5);",
+    "CREATE INDEX messages_open ON messages (state, sequence) WHERE state IN (1, 2, 4, 5);"
+    "CREATE INDEX messages_digest ON messages (digest, updated) WHERE digest IS NOT NULL;",
 };
 
 const char *ledger_state_text(enum ledger_state state)
@@ -299,8 +306,12 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
     }
     struct ledger *opened = memory_allocate(sizeof *opened);
     int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
-    mode_t mask = umask(077); /* 0600 for the file, its log and its index */
     enum ledger_status result = LEDGER_FAILED;
+    if (!exists) { /* its log and index get the same mode */
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            close(fd);
+    }
     if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         sqlite3_wal_hook(opened->database, log_hook, opened);
@@ -309,7 +320,6 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
         snprintf(opened->problem, sizeof opened->problem, "cannot open the ledger %s: %s", path,
                  opened->database ? sqlite3_errmsg(opened->database) : "no memory");
     }
-    umask(mask);
     if (result == LEDGER_OPENED) {
         *ledger = opened;
         return result;
@@ -445,6 +455,7 @@ bool ledger_reply(struct ledger *ledger, const struct ledger_message *message)
         sqlite3_bind_int(statement, 13, message->dead_after_reply);
         bind_text(statement, 14, message->reason);
         bind_text(statement, 15, message->traceback);
+        bind_text(statement, 17, message->digest);
     }
     return run(ledger, statement, "record a reply");
 }
@@ -601,11 +612,36 @@ bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found)
     return done;
 }
 
+int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id)
+{
+    sqlite3_stmt *statement = prepare(ledger, STATEMENT_SAME_REPLIES);
+    if (!statement)
+        return -1;
+    bind_text(statement, 1, digest);
+    sqlite3_bind_int64(statement, 2, since_ms);
+    bind_text(statement, 3, but_row_id);
+    int64_t count = sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : -1;
+    if (count < 0)
+        fail(ledger, "count replies");
+    sqlite3_reset(statement);
+    return count;
+}
+
+bool ledger_pass_open(struct ledger *ledger)
+{
+    return run(ledger, prepare(ledger, STATEMENT_OPEN_PASSED), "keep what is open");
+}
+
 /* --- the cursor's copy, counts, pruning --- */
 
 char *ledger_cursor(struct ledger *ledger)
 {
     return get_meta(ledger, "cursor");
+}
+
+char *ledger_cursor_before(struct ledger *ledger)
+{
+    return get_meta(ledger, "cursor_before");
 }
 
 int64_t ledger_last_poll(struct ledger *ledger)
@@ -620,8 +656,11 @@ bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *cr
 {
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)last_poll_ms);
-    return (!row_id || set_meta(ledger, "cursor", row_id)) &&
-           (!created_at || set_meta(ledger, "cursor_created_at", created_at)) && set_meta(ledger, "last_poll_ms", number);
+    char *before = get_meta(ledger, "cursor");
+    bool moved = row_id && (!before || strcmp(before, row_id) != 0);
+    bool set = !moved || ((!before || set_meta(ledger, "cursor_before", before)) && set_meta(ledger, "cursor", row_id));
+    free(before);
+    return set && (!created_at || set_meta(ledger, "cursor_created_at", created_at)) && set_meta(ledger, "last_poll_ms", number);
 }
 
 bool ledger_count(struct ledger *ledger, struct ledger_counts *counts)

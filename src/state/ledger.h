@@ -81,6 +81,7 @@ struct ledger_message {
     const char *target, *reply_id, *body;
     size_t body_length;
     const char *outcome, *reason, *traceback;
+    const char *digest;         /* of a reply to the canvas, to count equal ones */
     const char *source;         /* "canvas" or the peer's id */
     const char *created_at;     /* the platform's stamp */
 };
@@ -96,7 +97,7 @@ bool ledger_finish(struct ledger *ledger, const char *row_id, const char *outcom
 /* Runs again at due_ms, or its stored reply is posted again then. */
 bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message);
-/* An attempt that did not end by the message's fault is not counted. */
+/* The attempt did not end by the message's fault: it is not counted, and the message runs again. */
 bool ledger_uncount(struct ledger *ledger, const char *row_id);
 /* Another client moved the cursor: what was under way and not kept is left to it. */
 bool ledger_leave_to_others(struct ledger *ledger);
@@ -111,12 +112,18 @@ bool ledger_each_dead(struct ledger *ledger, bool (*each)(const struct ledger_me
 bool ledger_find(struct ledger *ledger, const char *row_id, bool (*each)(const struct ledger_message *message, void *context),
                  void *context);
 
+/* From now on only the ledger brings the open messages back: a start has loaded them. */
+bool ledger_pass_open(struct ledger *ledger);
+/* How many replies to the canvas with this digest were finished since then (wall clock), but for one row's; -1: failed. */
+int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id);
+
 /* Dead letters: runs again (true: it was dead), or forgotten but for its id. */
 bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found);
 bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 
 /* The cursor that stands in the file, as of the commit before it is saved. NULL: none. Yours to free. */
 char *ledger_cursor(struct ledger *ledger);
+char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 
