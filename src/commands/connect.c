@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "commands/local_state.h"
 #include "molecule/molecule.h"
 #include "script/script.h"
 #include "wire/platform.h"
@@ -75,14 +76,6 @@ static const struct option options[] = {
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
-
-static char *default_state_directory(void)
-{
-    const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
-    if (systemd && *systemd)
-        return memory_copy(systemd, strcspn(systemd, ":"));
-    return memory_format("%s/.config/molecule/state", home && *home ? home : ".");
-}
 
 /* Everything that can be wrong with the words themselves; nothing is touched yet. */
 static int check(const struct command *command, const struct connect_options *given, const char *workspace_id)
@@ -203,7 +196,7 @@ static int run(const struct command *command, int argc, char **argv)
         goto cleanup;
     workspace_id = memory_copy_text(positionals[0]);
     platform_normalise_id(workspace_id); /* as it will stand in the log */
-    state_directory = given.state_directory ? memory_copy_text(given.state_directory) : default_state_directory();
+    state_directory = local_state_directory(given.state_directory);
     if (token_typed)
         log_warn(workspace_id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
                                "or --token-file is better");
