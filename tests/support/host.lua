@@ -82,7 +82,8 @@ end
 ---@return string[]
 function host.list(path)
   local names, stream = {}, uv.fs_scandir(path)
-  for name in uv.fs_scandir_next, stream or function() end do names[#names + 1] = name end
+  if not stream then return names end
+  for name in uv.fs_scandir_next, stream do names[#names + 1] = name end
   table.sort(names)
   return names
 end
