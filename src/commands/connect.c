@@ -188,7 +188,8 @@ static int run(const struct command *command, int argc, char **argv)
     }
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
-    token = memory_copy_text(given.token);
+    if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
+        token = memory_copy_text(given.token);
     if (token_typed) /* not for the process list any longer than it must be */
         memset((char *)given.token, 'x', strlen(given.token));
     unsetenv("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */

@@ -20,6 +20,7 @@
 #define STALL_MS 10000
 #define BACKOFF_CAP_MS 60000
 #define LOOKUP_FAILURES_MAXIMUM 3
+#define NAMELESS_SAY_EVERY_MS 60000
 #define WINDOW_SLACK_S 60                    /* clocks differ, and rows are committed late */
 
 /* Rows that were committed late, or share the cursor's microsecond on T1, stand before the fetch position. They are
@@ -77,18 +78,32 @@ static void note_anchor(struct poller *poller, const char *row_id)
     overlap->next = (overlap->next + 1) % ANCHORS;
 }
 
-/* The youngest row that was seen at least OVERLAP_AGE_MS ago, or NULL. */
+/* What comes late may have been committed just after the last overlap, so the next one begins at a row that was old
+ * enough then: the youngest such row, or the oldest known. NULL: no row is old enough even now. */
 static const char *find_anchor(const struct overlap *overlap, int64_t now)
 {
-    const char *best = NULL;
-    int64_t best_ms = 0;
-    for (size_t i = 0; i < ANCHORS; i++)
-        if (overlap->anchors[i].row_id && now - overlap->anchors[i].seen_ms >= OVERLAP_AGE_MS &&
-            overlap->anchors[i].seen_ms >= best_ms) {
-            best = overlap->anchors[i].row_id;
-            best_ms = overlap->anchors[i].seen_ms;
-        }
-    return best;
+    size_t best = ANCHORS, oldest = ANCHORS;
+    for (size_t i = 0; i < ANCHORS; i++) {
+        int64_t seen_ms = overlap->anchors[i].seen_ms;
+        if (!overlap->anchors[i].row_id)
+            continue;
+        if (oldest == ANCHORS || seen_ms < overlap->anchors[oldest].seen_ms)
+            oldest = i;
+        if (seen_ms <= overlap->last_run_ms - OVERLAP_AGE_MS &&
+            (best == ANCHORS || seen_ms >= overlap->anchors[best].seen_ms))
+            best = i;
+    }
+    if (oldest == ANCHORS || now - overlap->anchors[oldest].seen_ms < OVERLAP_AGE_MS)
+        return NULL;
+    return overlap->anchors[best < ANCHORS ? best : oldest].row_id;
+}
+
+static void forget_anchors(struct overlap *overlap)
+{
+    for (size_t i = 0; i < ANCHORS; i++) {
+        free(overlap->anchors[i].row_id);
+        overlap->anchors[i].row_id = NULL;
+    }
 }
 
 static bool overlap_due(const struct poller *poller)
@@ -110,6 +125,18 @@ static int64_t window_seconds(const struct workspace *workspace)
     return window;
 }
 
+/* A row without an id comes with every poll until another follows it. */
+static void say_nameless(struct workspace *workspace, const struct message *message)
+{
+    struct poller *poller = &workspace->poller;
+    int64_t now = clock_monotonic_ms();
+    if (poller->nameless_said_ms && now - poller->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
+        return;
+    poller->nameless_said_ms = now;
+    log_error(workspace->settings.id, "row without an id cannot be read and is set aside: %s; the inbox goes on",
+              message->problem ? message->problem : "?");
+}
+
 /* Every row becomes an entry; what is nothing to answer, or was answered before, is finished at once. */
 static void admit(struct workspace *workspace, struct fetched *fetched, enum ledger_state state)
 {
@@ -118,7 +145,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     bool in_order = !workspace->poller.overlapping;
     fetched->message = NULL;
     if (!message->row_id) {
-        log_error(id, "a row without an id cannot be read and is passed over: %s", message->problem ? message->problem : "?");
+        say_nameless(workspace, message);
         message_free(message);
         return;
     }
@@ -335,6 +362,7 @@ static void forget_cursor(struct workspace *workspace)
     free(poller->position);
     poller->position = NULL;
     poller->lookup_failures = 0;
+    forget_anchors(poller->overlap);
     drop_fetched(poller);
     schedule(workspace, 0);
 }
@@ -472,10 +500,10 @@ void poller_close(struct workspace *workspace)
         return;
     free(poller->position);
     poller->position = NULL;
-    for (size_t i = 0; poller->overlap && i < ANCHORS; i++)
-        free(poller->overlap->anchors[i].row_id);
-    if (poller->overlap)
+    if (poller->overlap) {
+        forget_anchors(poller->overlap);
         free(poller->overlap->position);
+    }
     free(poller->overlap);
     poller->overlap = NULL;
 }

@@ -94,7 +94,7 @@ static void save(struct workspace *workspace)
 void saver_request(struct workspace *workspace)
 {
     struct saver *saver = &workspace->saver;
-    if (saver->busy || saver->final || uv_is_active((uv_handle_t *)&saver->timer))
+    if (saver->busy || saver->final)
         return;
     int64_t gap = SAVE_EVERY_MS;
     if (!needs_save(workspace)) {
@@ -109,7 +109,7 @@ void saver_request(struct workspace *workspace)
     int64_t left = saver->last_save_ms ? saver->last_save_ms + gap - clock_monotonic_ms() : 0;
     if (left <= 0)
         save(workspace);
-    else
+    else /* an armed timer may be that of the next poll's time, which is later than a cursor may wait */
         workspace_arm(&saver->timer, on_timer, left);
 }
 

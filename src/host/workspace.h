@@ -94,6 +94,7 @@ struct poller {
     int64_t last_poll_wall_ms; /* of the last successful poll, also of an earlier run; 0: never */
     int limit;            /* rows a page, halved when a page is too large */
     unsigned lookup_failures;
+    int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
     struct fetched *fetched; /* rows of a page, or of a window while it is paged, until they are admitted */
     size_t fetched_count, fetched_capacity;
