@@ -324,7 +324,7 @@ describe("registration", function()
     process:signal "sigterm"
     assert.equal(0, (process:wait_exit()))
     local names = host.list(state_dir)
-    assert.equal(workspace.id .. ".json", names[1])
+    assert.truthy(table.concat(names, " "):find(workspace.id .. ".json", 1, true))
     for _, entry in ipairs(platform:journal()) do
       if entry.path:find(workspace.id, 1, true) then assert.equal("org-1", entry.headers["x-molecule-org-id"]) end
     end
