@@ -138,6 +138,7 @@ static void on_dead_letter(void *context, struct record_loaded *loaded, bool fou
     struct control_client *client = context;
     struct control *control = client->control;
     if (control && loaded) {
+        inbox_forget(control->workspace->inbox, loaded->row_id);
         workspace_resume(control->workspace, loaded, false);
         workspace_dispatch(control->workspace);
     } else {

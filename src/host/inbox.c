@@ -122,6 +122,19 @@ static void age(struct inbox *inbox, const char *row_id)
     }
 }
 
+void inbox_forget(struct inbox *inbox, const char *row_id)
+{
+    for (size_t i = 0; i < REMEMBERED_MAXIMUM; i++) {
+        struct known_id *id = inbox->remembered[i];
+        if (!id || strcmp(id->key, row_id) != 0)
+            continue;
+        tdelete(id, &inbox->known_tree, compare_keys);
+        free_id(id);
+        inbox->remembered[i] = NULL;
+        return;
+    }
+}
+
 static struct inbox_conversation *find_conversation(struct inbox *inbox, const char *key)
 {
     struct inbox_conversation wanted = {.key = key};

@@ -52,6 +52,8 @@ void inbox_close(struct inbox *inbox);
 
 /* Pending, or finished not long ago (the last 20,000 are remembered). */
 bool inbox_known(const struct inbox *inbox, const char *row_id);
+/* A finished row is to be handled again: someone asked for it. */
+void inbox_forget(struct inbox *inbox, const char *row_id);
 /* Takes the message and copies its row. NULL: known already, and the message was freed. A row that is nothing to answer
  * may be given to inbox_finish at once. */
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row, size_t row_length,

@@ -464,7 +464,7 @@ static void fetch(struct workspace *workspace)
                    workspace);
 }
 
-void poller_open(struct workspace *workspace, const char *cursor, int64_t last_poll_wall_ms)
+void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t last_poll_wall_ms)
 {
     struct poller *poller = &workspace->poller;
     poller->position = memory_copy_text(cursor);
@@ -473,7 +473,9 @@ void poller_open(struct workspace *workspace, const char *cursor, int64_t last_p
     poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     poller->overlap = memory_allocate(sizeof *poller->overlap);
     if (cursor)
-        note_anchor(poller, cursor);
+        note_anchor(poller, anchor ? anchor : cursor);
+    if (cursor && anchor) /* read again from there at once: rows may have been committed late while nobody looked */
+        poller->overlap->anchors[0].seen_ms -= OVERLAP_AGE_MS;
 }
 
 void poller_start(struct workspace *workspace)

@@ -611,6 +611,7 @@ static bool read_start(struct record *record, const char *file_cursor, bool file
     struct ledger *ledger = record->ledger;
     start->cursor = ledger_cursor(ledger);
     start->last_poll_ms = ledger_last_poll(ledger);
+    start->anchor = ledger_anchor(ledger);
     /* a crash between the ledger's commit and the file's rename leaves the file one cursor behind */
     char *before = ledger_cursor_before(ledger);
     start->taken_over = file_readable && file_cursor && start->cursor && strcmp(file_cursor, start->cursor) != 0 &&

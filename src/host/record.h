@@ -44,6 +44,7 @@ struct record_start {
     char *set_aside;          /* a damaged ledger was moved; what it says; NULL: none */
     bool taken_over;          /* another client moved the cursor since we last wrote it */
     char *cursor;             /* the ledger's copy; NULL: none */
+    char *anchor;             /* a row behind the cursor to read again from; NULL: none */
     int64_t last_poll_ms;
     struct record_loaded *open; /* in order; the caller takes the list */
     size_t open_count;

@@ -652,7 +652,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
         int64_t polled = json_integer_value(last_poll);
         workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
-        poller_open(workspace, cursor->last_since_id, start.last_poll_ms > polled ? start.last_poll_ms : polled);
+        poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
         if (start.open_count > 0)
             log_info(id, "%zu messages of an earlier run go on", start.open_count);
     }
@@ -666,6 +666,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
             record_loaded_free(loaded);
     }
     free(start.cursor);
+    free(start.anchor);
     free(start.set_aside);
     free(path);
     return opened;

@@ -205,7 +205,8 @@ void heartbeat_close(struct workspace *workspace);
 void heartbeat_record(struct workspace *workspace, const char *failure); /* NULL: a handler succeeded */
 void heartbeat_now(struct workspace *workspace);
 
-void poller_open(struct workspace *workspace, const char *cursor, int64_t last_poll_wall_ms);
+/* `anchor`: an older row to read again from once, for what was committed late; NULL: none. */
+void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t last_poll_wall_ms);
 void poller_start(struct workspace *workspace);
 void poller_resume(struct workspace *workspace);  /* there may be room again */
 void poller_close(struct workspace *workspace);

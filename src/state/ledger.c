@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define SCHEMA_VERSION 1
+#define ANCHOR_AGE_MS 10000
 #define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it for moments only */
 
 /* The columns of struct ledger_message, in the order that read_message expects. */
@@ -644,6 +645,28 @@ char *ledger_cursor_before(struct ledger *ledger)
     return get_meta(ledger, "cursor_before");
 }
 
+char *ledger_anchor(struct ledger *ledger)
+{
+    return get_meta(ledger, "anchor");
+}
+
+/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor. */
+static bool set_anchor(struct ledger *ledger, const char *row_id)
+{
+    char now[32];
+    char *next = get_meta(ledger, "anchor_next"), *at = get_meta(ledger, "anchor_next_ms");
+    int64_t age_ms = at ? clock_wall_ms() - strtoll(at, NULL, 10) : ANCHOR_AGE_MS;
+    bool set = true;
+    if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
+        snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
+        set = (!next || set_meta(ledger, "anchor", next)) && set_meta(ledger, "anchor_next", row_id) &&
+              set_meta(ledger, "anchor_next_ms", now);
+    }
+    free(next);
+    free(at);
+    return set;
+}
+
 int64_t ledger_last_poll(struct ledger *ledger)
 {
     char *text = get_meta(ledger, "last_poll_ms");
@@ -658,7 +681,8 @@ bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *cr
     snprintf(number, sizeof number, "%lld", (long long)last_poll_ms);
     char *before = get_meta(ledger, "cursor");
     bool moved = row_id && (!before || strcmp(before, row_id) != 0);
-    bool set = !moved || ((!before || set_meta(ledger, "cursor_before", before)) && set_meta(ledger, "cursor", row_id));
+    bool set = !moved || ((!before || set_meta(ledger, "cursor_before", before)) && set_meta(ledger, "cursor", row_id) &&
+                           set_anchor(ledger, row_id));
     free(before);
     return set && (!created_at || set_meta(ledger, "cursor_created_at", created_at)) && set_meta(ledger, "last_poll_ms", number);
 }

@@ -1,0 +1,383 @@
+--- What the ledger promises: never lost, never answered twice, across failures and restarts.
+
+local cjson = require "cjson"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local process = require "tests.support.process"
+
+--- Counts its runs in a file, so that a run behind our back shows.
+local COUNTING = [[
+return function(msg, ctx)
+  local file = assert(io.open(ctx.options.runs, "a"))
+  file:write(msg.text, "\n")
+  file:close()
+  return "answer to " .. msg.text
+end]]
+
+describe("the ledger", function()
+  local platform, workspace, peer, directory, runs, state_dir
+
+  setup(function() platform = emulator.start { profile = "t1", args = { "--rate-limit", "-1" } } end)
+  before_each(function()
+    workspace, peer = host.workspace(platform), host.workspace(platform)
+    directory = host.directory()
+    runs, state_dir = directory .. "/runs", directory .. "/state"
+  end)
+  after_each(function()
+    platform:clear_faults()
+    host.clean_up()
+  end)
+  teardown(function() platform:stop() end)
+
+  local function connect(script, args)
+    local all = { "--script-opt", "runs=" .. runs }
+    for _, word in ipairs(args or {}) do all[#all + 1] = word end
+    return host.connect { platform = platform, workspace = workspace, script = script or COUNTING, state_dir = state_dir,
+      args = all }
+  end
+
+  local function count_runs()
+    local _, count = (host.read(runs) or ""):gsub("\n", "")
+    return count
+  end
+
+  local function molecule(...)
+    local one = process.spawn { command = { emulator.binary(), ... }, env = { MOLECULE_STATE_DIR = state_dir } }
+    local code = one:wait_exit()
+    return code, one.stdout, one.stderr
+  end
+
+  local function posts(path, since)
+    local found = {}
+    for _, entry in ipairs(platform:journal(since)) do
+      if entry.method == "POST" and entry.path:find(path, 1, true) then found[#found + 1] = entry end
+    end
+    return found
+  end
+
+  it("posts the same reply after a kill, byte for byte, and does not run the script again", function()
+    local path = ("/workspaces/%s/a2a"):format(peer.id)
+    platform:fault({ kind = "status", status = 503 }, { method = "POST", path = path }, { times = -1 })
+    local one = connect()
+    platform:message { to = workspace.id, from = peer.id, text = "a question" }
+    one:wait { path = path, status = 503 }
+    one:kill()
+    platform:clear_faults()
+    local two = connect()
+    two:wait { path = path, status = 200 }
+    local sent = posts(path)
+    assert.equal(1, count_runs())
+    assert.is_true(#sent >= 2)
+    for _, entry in ipairs(sent) do assert.equal(sent[1].body, entry.body) end
+    two:stop()
+  end)
+
+  it("does not tell the canvas twice when the answer to the reply was lost", function()
+    platform:fault({ kind = "reset_after" }, { method = "POST", path = "/notify" }, { times = 1 })
+    local one = connect()
+    local id = platform:message { to = workspace.id, text = "hello" }[1]
+    one:log_of(id, "its receipt was found")
+    local echoes = 0
+    for _, row in ipairs(platform:rows(workspace.id)) do
+      if row.method == "notify" then echoes = echoes + 1 end
+    end
+    assert.equal(1, echoes)
+    one:stop()
+  end)
+
+  it("tells the canvas after a kill if it was not told, and only then", function()
+    platform:fault({ kind = "reset" }, { method = "POST", path = "/notify" }, { times = -1 })
+    local one = connect()
+    platform:message { to = workspace.id, text = "hello" }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id) }
+    one:kill()
+    platform:clear_faults()
+    local two = connect()
+    two:canvas(1)
+    two:kill()
+    local three = connect()
+    local id = platform:message { to = workspace.id, text = "again" }[1]
+    three:log_of(id, "replied")
+    assert.same({ "answer to hello", "answer to again" }, three:told_canvas())
+    assert.equal(2, count_runs())
+    three:stop()
+  end)
+
+  it("answers equal questions equally often, whatever is lost on the way", function()
+    local one = connect()
+    for i = 1, 6 do
+      platform:fault({ kind = i % 2 == 0 and "reset_after" or "reset" }, { method = "POST", path = "/notify" }, { times = 1 })
+      platform:message { to = workspace.id, text = "ping" }
+    end
+    local last = platform:message { to = workspace.id, text = "the end" }[1]
+    one:log_of(last, "replied")
+    local echoes = 0
+    for _, row in ipairs(platform:rows(workspace.id)) do
+      if row.method == "notify" and row.response_body.result == "answer to ping" then echoes = echoes + 1 end
+    end
+    assert.equal(6, echoes)
+    one:stop()
+  end)
+
+  it("lets the cursor pass a message that waits for long, and answers it in time, also after a restart", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        if msg.text == "later" and not ctx.redelivered then return molecule.retry {after = 31, reason = "not now"} end
+        return "done: " .. msg.text
+      end]]
+    local one = connect(script)
+    local later = platform:message { to = workspace.id, text = "later" }[1]
+    local id = platform:message { to = workspace.id, from = peer.id, text = "now" }[1]
+    one:log_of(later, "retry in 31")
+    one:wait_cursor(id)
+    one:kill()
+    -- as if the time were over
+    assert.is_true(os.execute(("sqlite3 %s/%s.db 'UPDATE messages SET due = 1 WHERE state = 4'"):format(state_dir, workspace.id)))
+    local two = connect(script)
+    assert.same({ "done: later" }, two:canvas(1))
+    two:stop()
+  end)
+
+  it("sets a message aside that ends the process every time, and answers the others", function()
+    local script = [[
+      return function(msg)
+        if msg.text == "poison" then os.execute("kill -9 $PPID") end
+        return "fine: " .. msg.text
+      end]]
+    platform:message { to = workspace.id, text = "poison" }
+    local good = platform:message { to = workspace.id, from = peer.id, text = "good" }[1]
+    for _ = 1, 3 do
+      local one = host.start { platform = platform, workspace = workspace, script = script, state_dir = state_dir,
+        args = { "--max-attempts", "3" } }
+      one.process:wait_exit()
+      one:kill()
+    end
+    local last = connect(script, { "--max-attempts", "3" })
+    last:log "the process ended 3 times while it handled this message"
+    last:log_of(good, "replied")
+    last:stop()
+    local _, output = molecule("dead", "list", workspace.id)
+    assert.truthy(output:find("the process ended 3 times", 1, true))
+  end)
+
+  it("remembers what was answered when the platform forgets the cursor across a restart", function()
+    local one = connect()
+    local first = platform:message { to = workspace.id, text = "one" }[1]
+    one:log_of(first, "replied")
+    one:stop()
+    platform:order("prune", { workspace = workspace.id, ids = { first } })
+    platform:message { to = workspace.id, id = first, text = "one" }
+    local since = platform:mark()
+    local two = connect()
+    local second = platform:message { to = workspace.id, text = "two" }[1]
+    two:log_of(second, "replied")
+    assert.equal(2, count_runs())
+    assert.equal(1, #posts("/notify", since))
+    two:stop()
+  end)
+
+  it("finds after a restart what was committed late while it was down", function()
+    local one = connect()
+    local first = platform:message { to = workspace.id, from = peer.id, text = "first" }[1]
+    one:wait_cursor(first)
+    one:stop()
+    -- as if ten seconds had passed between two cursors
+    local db = ("%s/%s.db"):format(state_dir, workspace.id)
+    assert.is_true(os.execute(("sqlite3 %s \"UPDATE meta SET value = '1' WHERE key = 'anchor_next_ms'\""):format(db)))
+    local two = connect()
+    local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
+    two:wait_cursor(second)
+    two:stop()
+    local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
+    local three = connect()
+    three:log_of(late, "replied")
+    three:stop()
+    assert.equal(3, count_runs())
+  end)
+
+  it("leaves to another client what that client has answered", function()
+    local path = ("/workspaces/%s/a2a"):format(peer.id)
+    local one = connect()
+    local before = platform:message { to = workspace.id, from = peer.id, text = "before" }[1]
+    one:wait_cursor(before)
+    platform:fault({ kind = "status", status = 503 }, { method = "POST", path = path }, { times = -1 })
+    platform:message { to = workspace.id, from = peer.id, text = "under way" }
+    one:wait { path = path, status = 503 }
+    one:kill()
+    local since = platform:mark()
+    platform:clear_faults()
+    -- the Go client answered it and went on to a further one
+    local further = platform:message { to = workspace.id, text = "further" }[1]
+    host.write(("%s/%s.json"):format(state_dir, workspace.id),
+      ('{\n  "workspace_id": "%s",\n  "last_since_id": "%s"\n}\n'):format(workspace.id, further))
+    local two = connect()
+    local new = platform:message { to = workspace.id, text = "new" }[1]
+    two:log_of(new, "replied")
+    assert.equal(0, #posts(path, since))
+    two:stop_at(new)
+  end)
+
+  it("goes on from its own copy when the cursor file is damaged", function()
+    local one = connect()
+    local first = platform:message { to = workspace.id, text = "one" }[1]
+    one:log_of(first, "replied")
+    one:stop_at(first)
+    host.write(one.state_path, "{ not json")
+    local two = connect()
+    two:log "going on from the ledger's copy"
+    local second = platform:message { to = workspace.id, text = "two" }[1]
+    two:log_of(second, "replied")
+    two:stop_at(second)
+    assert.equal(2, count_runs())
+    assert.equal("{ not json", host.read(one.state_path .. ".damaged"))
+  end)
+
+  it("sets a damaged ledger aside, says so, and goes on", function()
+    local one = connect()
+    one:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
+    one:stop()
+    host.write(("%s/%s.db"):format(state_dir, workspace.id), ("garbage "):rep(2000))
+    local two = connect()
+    two:log "damaged"
+    local second = platform:message { to = workspace.id, text = "two" }[1]
+    two:log_of(second, "replied")
+    assert.equal(2, count_runs())
+    two:stop()
+    assert.truthy(table.concat(host.list(state_dir), " "):find(".db.damaged-", 1, true))
+  end)
+
+  it("refuses the ledger of another platform", function()
+    local one = connect()
+    one:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
+    one:stop()
+    local two = host.run({ platform = platform, workspace = workspace, script = COUNTING, state_dir = state_dir,
+      api_url = platform.url:gsub("127%.0%.0%.1", "localhost") }, 1)
+    assert.equal(1, two:count_log "belongs to the platform")
+  end)
+
+  it("handles nothing while the ledger cannot be written, says why in the heartbeat, and goes on afterwards", function()
+    assert.is_true(os.execute("mkdir -p " .. state_dir .. "/" .. workspace.id .. ".db"))
+    local one = host.start { platform = platform, workspace = workspace, script = COUNTING, state_dir = state_dir,
+      args = { "--script-opt", "runs=" .. runs } }
+    one:wait_exit(1)
+    assert.equal(1, one:count_log "ledger")
+    assert.is_true(os.execute("rmdir " .. state_dir .. "/" .. workspace.id .. ".db"))
+    local two = connect()
+    two:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
+    two:stop()
+  end)
+
+  describe("from the command line", function()
+    local FAILING = [[
+      return function(msg, ctx)
+        local allowed = io.open(ctx.options.runs)
+        if not allowed then error("no file yet") end
+        allowed:close()
+        return "well: " .. msg.text
+      end]]
+
+    it("status tells how a live workspace fares, and how a stopped one stood", function()
+      local one = connect()
+      local id = platform:message { to = workspace.id, from = peer.id, text = "one" }[1]
+      one:log_of(id, "replied")
+      one:wait_cursor(id)
+      local code, output = molecule("status", workspace.id, "--json")
+      local status = cjson.decode(output)
+      assert.equal(0, code)
+      assert.equal("running", status.state)
+      assert.equal(one.process.pid, status.pid)
+      assert.equal(id, status.cursor)
+      assert.equal(1, status.messages.finished)
+      assert.truthy(status.last_poll:match "^%d+%-%d+%-%d+T")
+      assert.truthy(status.last_heartbeat:match "^%d+%-%d+%-%d+T")
+      one:stop()
+      code, output = molecule("status", workspace.id, "--json")
+      status = cjson.decode(output)
+      assert.equal(0, code)
+      assert.equal("not running", status.state)
+      assert.equal(id, status.cursor)
+      assert.equal(1, status.messages.finished)
+      code, output = molecule("status", workspace.id)
+      assert.equal(0, code)
+      assert.truthy(output:find(id, 1, true))
+      code = molecule("status", "unknown")
+      assert.equal(1, code)
+    end)
+
+    it("dead shows what failed and where, and hands it to the live script again", function()
+      local one = connect(FAILING, { "--max-attempts", "1" })
+      local id = platform:message { to = workspace.id, text = "try me" }[1]
+      one:log_of(id, "failed")
+      one:wait_cursor(id)
+      local _, list = molecule("dead", "list", workspace.id)
+      assert.truthy(list:find(id, 1, true))
+      local _, shown = molecule("dead", "show", workspace.id, id)
+      assert.truthy(shown:find("no file yet", 1, true))
+      assert.truthy(shown:find("agent.lua:3", 1, true))
+      assert.truthy(shown:find("try me", 1, true))
+      host.write(runs, "")
+      local code, output = molecule("dead", "retry", workspace.id, id)
+      assert.equal(0, code)
+      assert.truthy(output:find("runs again", 1, true))
+      assert.same({ "well: try me" }, one:canvas(1))
+      _, list = molecule("dead", "list", workspace.id)
+      assert.equal("no dead letters\n", list)
+      one:stop()
+    end)
+
+    it("dead retry and drop work while no host runs", function()
+      local one = connect(FAILING, { "--max-attempts", "1" })
+      local first = platform:message { to = workspace.id, text = "first" }[1]
+      local second = platform:message { to = workspace.id, text = "second" }[1]
+      one:log_of(first, "the handler failed")
+      one:log_of(second, "the handler failed")
+      one:stop()
+      local code, output = molecule("dead", "retry", workspace.id, first)
+      assert.equal(0, code)
+      assert.truthy(output:find("at the next start", 1, true))
+      code = molecule("dead", "drop", workspace.id, second)
+      assert.equal(0, code)
+      code = molecule("dead", "drop", workspace.id, second)
+      assert.equal(1, code)
+      host.write(runs, "")
+      local two = connect(FAILING)
+      assert.same({ "well: first" }, two:canvas(1))
+      two:stop()
+      assert.same({ "well: first" }, two:told_canvas())
+    end)
+
+    it("dead says what is wrong with its words", function()
+      assert.equal(2, (molecule("dead")))
+      assert.equal(2, (molecule("dead", "burn", workspace.id)))
+      assert.equal(2, (molecule("dead", "retry", workspace.id)))
+      assert.equal(2, (molecule("dead", "list", "../x")))
+    end)
+
+    it("--error-reply tells the sender and still leaves a dead letter", function()
+      local one = connect(FAILING, { "--max-attempts", "1", "--error-reply", "sorry" })
+      local id = platform:message { to = workspace.id, text = "x" }[1]
+      assert.same({ "sorry" }, one:canvas(1))
+      one:log_of(id, "replied")
+      local _, list = molecule("dead", "list", workspace.id)
+      assert.truthy(list:find(id, 1, true))
+      one:stop()
+    end)
+
+    it("--record writes envelope, outcome and reply of each message, and no token", function()
+      local record = directory .. "/record.jsonl"
+      local one = connect(nil, { "--record", record })
+      local id = platform:message { to = workspace.id, text = "my token is " .. workspace.token }[1]
+      one:log_of(id, "replied")
+      one:stop()
+      local text = host.read(record)
+      local line = cjson.decode(text)
+      assert.equal(id, line.row_id)
+      assert.equal("replied", line.outcome)
+      assert.equal("canvas", line.from)
+      assert.equal("message/send", line.envelope.method)
+      assert.truthy(line.reply.message:find("answer to", 1, true))
+      assert.is_nil(text:find(workspace.token, 1, true))
+    end)
+  end)
+end)
