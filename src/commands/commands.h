@@ -8,6 +8,8 @@
 #define COMMANDS(X)    \
     X(command_connect) \
     X(command_dev)     \
+    X(command_status)  \
+    X(command_dead)    \
     X(command_version)
 
 #define X(symbol) extern const struct command symbol;

@@ -3,23 +3,21 @@
 
 #include "base/log.h"
 #include "base/memory.h"
-#include "host/host.h"
-#include "host/workspace.h"
-#include "net/http_client.h"
+#include "commands/local_state.h"
+#include "molecule/molecule.h"
 #include "script/script.h"
 #include "wire/platform.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct connect_options {
     const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
-        *ca_file, *error_reply;
+        *ca_file, *error_reply, *record_file;
     struct option_pairs backend_options, script_options;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
-        cpu_limit_ms, timeout_ms, memory_limit, concurrency;
+        cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms;
     bool bootstrap, reset_state, dry_run, verbose, insecure_http;
 };
 
@@ -58,6 +56,10 @@ static const struct option options[] = {
      FIELD(max_attempts), 1, 1000},
     {"error-reply", 0, OPTION_TEXT, "TEXT", NULL, NULL, "what the sender of such a message is told [nothing]",
      FIELD(error_reply), 0, 0},
+    {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL,
+     "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", FIELD(reply_ttl_ms), 0, HOURS(8760)},
+    {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines",
+     FIELD(record_file), 0, 0},
     {"timeout", 0, OPTION_DURATION, "TIME", "300s", NULL, "for one message, waiting included; 0: none", FIELD(timeout_ms), 0, HOURS(24)},
     {"cpu-limit", 0, OPTION_DURATION, "TIME", "10s", NULL, "of processor time for one message; 0: none", FIELD(cpu_limit_ms), 0, HOURS(24)},
     {"memory-limit", 0, OPTION_SIZE, "SIZE", "256MiB", NULL, "of the script's Lua state; 0: none", FIELD(memory_limit), 0, 0},
@@ -74,14 +76,6 @@ static const struct option options[] = {
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
-
-static char *default_state_directory(void)
-{
-    const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
-    if (systemd && *systemd)
-        return memory_copy(systemd, strcspn(systemd, ":"));
-    return memory_format("%s/.config/molecule/state", home && *home ? home : ".");
-}
 
 /* Everything that can be wrong with the words themselves; nothing is touched yet. */
 static int check(const struct command *command, const struct connect_options *given, const char *workspace_id)
@@ -108,65 +102,67 @@ static int check(const struct command *command, const struct connect_options *gi
     return 0;
 }
 
-static struct workspace_settings make_settings(const struct connect_options *given, const char *workspace_id,
-                                               const char *state_directory, const char *token)
+static struct molecule_workspace_options make_workspace(const struct connect_options *given, const char *workspace_id,
+                                                        const char *state_directory, const char *token)
 {
-    return (struct workspace_settings){
+    return (struct molecule_workspace_options){
         .id = workspace_id,
+        .script = given->script,
+        .backend = given->backend,
+        .backend_options = given->backend_options.pairs,
+        .backend_option_count = given->backend_options.count,
+        .script_options = given->script_options.pairs,
+        .script_option_count = given->script_options.count,
         .api_url = given->api_url,
         .org_id = given->org_id,
-        .state_directory = state_directory,
         .token = token,
         .token_file = given->token_file,
-        .bootstrap = given->bootstrap,
-        .reset_state = given->reset_state,
+        .state_directory = state_directory,
         .name = given->name,
         .description = given->description,
+        .error_reply = given->error_reply,
+        .record_file = given->record_file,
+        .reply_ttl_ms = given->reply_ttl_ms,
+        .bootstrap = given->bootstrap,
+        .reset_state = given->reset_state,
+        .insecure_http = given->insecure_http,
         .interval_ms = given->interval_ms,
         .since_secs = given->since_secs,
         .heartbeat_ms = given->heartbeat_ms,
         .drain_ms = given->drain_ms,
         .stuck_after_ms = given->stuck_after_ms,
+        .cpu_limit_ms = given->cpu_limit_ms,
+        .timeout_ms = given->timeout_ms,
+        .memory_limit = (size_t)given->memory_limit,
+        .max_pending = (size_t)given->max_pending,
         .register_attempts = (unsigned)given->register_attempts,
         .max_attempts = (unsigned)given->max_attempts,
-        .max_pending = (size_t)given->max_pending,
-        .error_reply = given->error_reply,
         .concurrency = (unsigned)given->concurrency,
-        .insecure_http = given->insecure_http,
-        .script = {
-            .workspace_id = workspace_id,
-            .path = given->script,
-            .backend = given->backend,
-            .backend_options = given->backend_options.pairs,
-            .backend_option_count = given->backend_options.count,
-            .options = given->script_options.pairs,
-            .option_count = given->script_options.count,
-            .cpu_limit_ms = given->cpu_limit_ms,
-            .timeout_ms = given->timeout_ms,
-            .memory_limit = (size_t)given->memory_limit,
-        },
     };
 }
 
-static int start(const struct command *command, const struct connect_options *given, const char *workspace_id,
-                 const char *state_directory, const char *token)
+static int start(const struct command *command, const struct connect_options *given,
+                 const struct molecule_workspace_options *workspace)
 {
     char problem[1024];
-    struct host *host = host_open(given->ca_file, true, problem, sizeof problem);
-    if (!host) {
+    struct molecule_options settings = {.ca_file = given->ca_file, .handle_signals = true, .verbose = given->verbose};
+    struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
+    if (!molecule) {
         fprintf(stderr, "molecule %s: %s\n", command->name, problem);
-        return HOST_EXIT_FAILED;
+        return MOLECULE_FAILED;
     }
-    struct workspace_settings settings = make_settings(given, workspace_id, state_directory, token);
-    enum host_exit code;
-    if (given->dry_run)
-        code = workspace_rehearse(host, &settings);
-    else if (workspace_open(host, &settings, &code, problem, sizeof problem))
-        code = host_run(host);
-    else
-        log_error(workspace_id, "%s", problem);
-    host_close(host);
-    return (int)code;
+    enum molecule_result result;
+    if (given->dry_run) {
+        result = molecule_rehearse(molecule, workspace);
+    } else {
+        result = molecule_add(molecule, workspace, problem, sizeof problem);
+        if (result == MOLECULE_STOPPED)
+            result = molecule_run(molecule);
+        else
+            log_error(workspace->id, "%s", problem);
+    }
+    molecule_close(molecule);
+    return (int)result;
 }
 
 static bool was_typed(int argc, char **argv, const char *option)
@@ -200,16 +196,13 @@ static int run(const struct command *command, int argc, char **argv)
     if (check(command, &given, positionals[0]) != 0)
         goto cleanup;
     workspace_id = memory_copy_text(positionals[0]);
-    platform_normalise_id(workspace_id);
-    state_directory = given.state_directory ? memory_copy_text(given.state_directory) : default_state_directory();
-    log_set_level(given.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    platform_normalise_id(workspace_id); /* as it will stand in the log */
+    state_directory = local_state_directory(given.state_directory);
     if (token_typed)
         log_warn(workspace_id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
                                "or --token-file is better");
-    http_global_open();
-    json_object_seed(0); /* before there are threads */
-    code = start(command, &given, workspace_id, state_directory, token);
-    http_global_close();
+    struct molecule_workspace_options workspace = make_workspace(&given, workspace_id, state_directory, token);
+    code = start(command, &given, &workspace);
 
 cleanup:
     options_free(command, &given);

@@ -3,14 +3,11 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
 #include "base/uuid.h"
-#include "host/host.h"
-#include "host/workspace.h"
-#include "net/http_client.h"
 #include "script/emulator.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,15 +45,15 @@ struct platform_thread {
     struct emulator_options options;
     char problem[512];
     uv_sem_t ready;
-    struct host *host; /* to stop when the emulator is told to quit; NULL: none */
+    struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
     uv_loop_t *loop;   /* of the headless emulator */
 };
 
 static void on_quit(void *context)
 {
     struct platform_thread *platform = context;
-    if (platform->host)
-        host_request_stop(platform->host);
+    if (platform->molecule)
+        molecule_stop(platform->molecule);
     else if (platform->loop)
         uv_stop(platform->loop);
 }
@@ -71,6 +68,13 @@ static void run_open(struct task *task)
     struct platform_thread *platform = ((struct platform_task *)task)->platform;
     platform->emulator = emulator_open(&platform->thread.loop, &platform->options, platform->problem,
                                        sizeof platform->problem);
+    uv_sem_post(&platform->ready);
+}
+
+static void run_forget(struct task *task)
+{
+    struct platform_thread *platform = ((struct platform_task *)task)->platform;
+    platform->molecule = NULL;
     uv_sem_post(&platform->ready);
 }
 
@@ -142,36 +146,25 @@ static void remove_directory(const char *directory, const char *id)
     rmdir(directory);
 }
 
-static struct workspace_settings make_settings(const struct dev_options *given, const char *script, const char *id,
-                                               const char *url, const char *directory)
+static struct molecule_workspace_options make_workspace(const struct dev_options *given, const char *script,
+                                                        const char *id, const char *url, const char *directory)
 {
-    return (struct workspace_settings){
-        .id = id,
-        .api_url = url,
-        .org_id = given->org_id,
-        .state_directory = directory,
-        .bootstrap = true,
-        .interval_ms = 200,
-        .since_secs = 30,
-        .heartbeat_ms = 20000,
-        .drain_ms = 5000,
-        .stuck_after_ms = 300000,
-        .register_attempts = 5,
-        .max_attempts = 3,
-        .max_pending = 500,
-        .script = {
-            .workspace_id = id,
-            .path = script,
-            .backend = given->backend,
-            .backend_options = given->backend_options.pairs,
-            .backend_option_count = given->backend_options.count,
-            .options = given->script_options.pairs,
-            .option_count = given->script_options.count,
-            .cpu_limit_ms = 10000,
-            .timeout_ms = 300000,
-            .memory_limit = (size_t)256 << 20,
-        },
-    };
+    struct molecule_workspace_options workspace;
+    molecule_workspace_defaults(&workspace);
+    workspace.id = id;
+    workspace.api_url = url;
+    workspace.org_id = given->org_id;
+    workspace.state_directory = directory;
+    workspace.bootstrap = true;
+    workspace.interval_ms = 200;
+    workspace.drain_ms = 5000;
+    workspace.script = script;
+    workspace.backend = given->backend;
+    workspace.backend_options = given->backend_options.pairs;
+    workspace.backend_option_count = given->backend_options.count;
+    workspace.script_options = given->script_options.pairs;
+    workspace.script_option_count = given->script_options.count;
+    return workspace;
 }
 
 static int connect_script(struct platform_thread *platform, const struct dev_options *given, const char *script,
@@ -183,20 +176,23 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
         return 1;
     }
     char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
-    struct workspace_settings settings = make_settings(given, script, id, url, directory);
-    struct host *host = host_open(NULL, true, problem, sizeof problem);
-    enum host_exit code = HOST_EXIT_FAILED;
-    if (host) {
-        platform->host = host;
+    struct molecule_workspace_options workspace = make_workspace(given, script, id, url, directory);
+    struct molecule_options options_of_host = {.handle_signals = true, .verbose = given->verbose};
+    struct molecule *molecule = molecule_open(&options_of_host, problem, sizeof problem);
+    enum molecule_result code = MOLECULE_FAILED;
+    if (molecule) {
+        platform->molecule = molecule;
         printf("%s serves workspace %s; say something to it:\n"
                "  curl -s %s/__emulator/messages -d '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
                script ? script : given->backend, id, url, id);
         fflush(stdout);
-        if (workspace_open(host, &settings, &code, problem, sizeof problem))
-            code = host_run(host);
+        code = molecule_add(molecule, &workspace, problem, sizeof problem);
+        if (code == MOLECULE_STOPPED)
+            code = molecule_run(molecule);
         else
             log_error(id, "%s", problem);
-        host_close(host);
+        run_there(platform, run_forget);
+        molecule_close(molecule);
     } else {
         fprintf(stderr, "molecule dev: %s\n", problem);
     }
@@ -264,10 +260,7 @@ static int run(const struct command *command, int argc, char **argv)
             .stale_seconds = (double)given.stale_seconds,
         };
         log_set_level(given.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        http_global_open();
-        json_object_seed(0); /* before there are threads */
         code = given.headless ? run_headless(&given, &settings) : run_with_script(&given, &settings, positionals[0]);
-        http_global_close();
     }
     options_free(command, &given);
     return code;

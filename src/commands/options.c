@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "script/script.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -60,7 +59,7 @@ static bool add_pair(struct option_pairs *list, const char *text)
     if (!equals || equals == text)
         return false;
     list->pairs = memory_resize(list->pairs, (list->count + 1) * sizeof *list->pairs);
-    list->pairs[list->count].key = memory_copy(text, (size_t)(equals - text));
+    list->pairs[list->count].name = memory_copy(text, (size_t)(equals - text));
     list->pairs[list->count].value = memory_copy_text(equals + 1);
     list->count++;
     return true;
@@ -208,8 +207,8 @@ void options_free(const struct command *command, void *values)
             continue;
         struct option_pairs *list = field_of(option, values);
         for (size_t i = 0; i < list->count; i++) {
-            free(list->pairs[i].key);
-            free(list->pairs[i].value);
+            free((char *)list->pairs[i].name);
+            free((char *)list->pairs[i].value);
         }
         free(list->pairs);
         *list = (struct option_pairs){0};

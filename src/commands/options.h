@@ -3,6 +3,8 @@
 #ifndef MOLECULE_COMMANDS_OPTIONS_H
 #define MOLECULE_COMMANDS_OPTIONS_H
 
+#include "molecule/molecule.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +20,7 @@ enum option_type {
 };
 
 struct option_pairs {
-    struct script_option *pairs;
+    struct molecule_option *pairs;
     size_t count;
 };
 

@@ -14,6 +14,7 @@ struct exchange_answer {
     int status;
     const char *body;
     size_t body_length;
+    bool sent;      /* the request went out whole, but no whole answer came */
     bool too_large; /* the answer went over its maximum */
 };
 

@@ -62,6 +62,7 @@ static void recovered(struct workspace *workspace)
     else if (heartbeat->failing)
         log_info(workspace->settings.id, "heartbeat: well again");
     heartbeat->stopped = heartbeat->failing = false;
+    workspace->last_beat_wall_ms = clock_wall_ms();
     retry_succeeded(&heartbeat->backoff);
     token_accepted(workspace);
 }
@@ -124,7 +125,10 @@ static void beat(struct workspace *workspace)
                                                : running->message->source_id);
     struct platform_beat snapshot = {
         .error_rate = error_rate(heartbeat),
-        .sample_error = workspace->saver.failing ? workspace->saver.problem : sample ? heartbeat->sample : NULL,
+        .sample_error = record_problem(workspace->record) ? record_problem(workspace->record)
+                        : workspace->saver.failing        ? workspace->saver.problem
+                        : sample                          ? heartbeat->sample
+                                                          : NULL,
         .active_tasks = (int)active,
         .uptime_seconds = (now - workspace->host->started_ms) / 1000,
         .current_task = task,

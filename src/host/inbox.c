@@ -26,8 +26,9 @@ struct inbox {
     void *conversation_tree, *known_tree;          /* of tsearch(3) */
     struct known_id *remembered[REMEMBERED_MAXIMUM]; /* ring of finished ids */
     size_t remembered_next;
-    char *watermark;
-    size_t pending, bytes, running, posting;
+    char *watermark, *watermark_stamp;
+    uint64_t admitted;
+    size_t pending, kept, bytes, running, posting;
 };
 
 static int compare_keys(const void *left, const void *right)
@@ -51,6 +52,8 @@ static void free_entry(struct inbox_entry *entry)
 {
     message_free(entry->message);
     free(entry->row_id);
+    free(entry->stamp);
+    free(entry->row);
     free(entry);
 }
 
@@ -71,8 +74,15 @@ void inbox_close(struct inbox *inbox)
 {
     if (!inbox)
         return;
-    while (inbox->conversations)
+    while (inbox->conversations) {
+        struct inbox_entry *next;
+        for (struct inbox_entry *entry = inbox->conversations->first; entry; entry = next) {
+            next = entry->conversation_next;
+            if (!entry->listed)
+                free_entry(entry);
+        }
         drop_conversation(inbox, inbox->conversations);
+    }
     while (inbox->first) {
         struct inbox_entry *entry = inbox->first;
         inbox->first = entry->next;
@@ -80,6 +90,7 @@ void inbox_close(struct inbox *inbox)
     }
     tdestroy(inbox->known_tree, free_id);
     free(inbox->watermark);
+    free(inbox->watermark_stamp);
     free(inbox);
 }
 
@@ -128,7 +139,8 @@ static struct inbox_conversation *find_conversation(struct inbox *inbox, const c
     return made;
 }
 
-struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, bool moves_cursor)
+struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row, size_t row_length,
+                                bool moves_cursor)
 {
     if (message->row_id && inbox_known(inbox, message->row_id)) {
         message_free(message);
@@ -137,8 +149,13 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, bo
     struct inbox_entry *entry = memory_allocate(sizeof *entry);
     entry->message = message;
     entry->row_id = memory_copy_text(message->row_id);
+    entry->stamp = memory_copy_text(message->created_at);
+    entry->row = memory_copy(row, row_length);
+    entry->row_length = row_length;
+    entry->sequence = inbox->admitted++;
     entry->moves_cursor = moves_cursor && entry->row_id;
-    entry->bytes = message->raw_length + message->text_length + 1024;
+    entry->listed = true;
+    entry->bytes = row_length + message->raw_length + message->text_length + 1024;
     if (entry->row_id)
         remember(inbox, entry->row_id);
     entry->conversation = find_conversation(inbox, message->conversation ? message->conversation : "");
@@ -177,19 +194,19 @@ static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int
 
 struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wait_ms)
 {
+    struct inbox_entry *oldest = NULL;
     *wait_ms = -1;
-    /* the oldest ready entry: look through the conversations' heads, unless the very first entry is ready */
-    if (inbox->first && inbox->first->state == INBOX_WAITING &&
+    /* most often the very first one is it */
+    if (inbox->first && inbox->kept == 0 && inbox->first->state == INBOX_WAITING &&
         ready_in(inbox->first->conversation, now_ms, wait_ms) == inbox->first)
         return inbox->first;
     *wait_ms = -1;
-    for (struct inbox_entry *entry = inbox->first; entry; entry = entry->next)
-        if (entry->state == INBOX_WAITING && entry->not_before_ms <= now_ms &&
-            ready_in(entry->conversation, now_ms, wait_ms) == entry)
-            return entry;
-    for (struct inbox_conversation *each = inbox->conversations; each; each = each->next)
-        ready_in(each, now_ms, wait_ms);
-    return NULL;
+    for (struct inbox_conversation *each = inbox->conversations; each; each = each->next) {
+        struct inbox_entry *entry = ready_in(each, now_ms, wait_ms);
+        if (entry && (!oldest || entry->sequence < oldest->sequence))
+            oldest = entry;
+    }
+    return oldest;
 }
 
 static void leave(struct inbox *inbox, struct inbox_entry *entry)
@@ -245,6 +262,39 @@ static void unlink_from_conversation(struct inbox *inbox, struct inbox_entry *en
     entry->conversation = NULL;
 }
 
+/* Finished and kept ones at the front let the watermark move. */
+static void move_watermark(struct inbox *inbox)
+{
+    while (inbox->first && (inbox->first->state == INBOX_FINISHED || inbox->first->kept)) {
+        struct inbox_entry *done = inbox->first;
+        inbox->first = done->next;
+        if (!inbox->first)
+            inbox->last = NULL;
+        done->listed = false;
+        done->next = NULL;
+        if (done->moves_cursor) {
+            free(inbox->watermark);
+            free(inbox->watermark_stamp);
+            inbox->watermark = memory_copy_text(done->row_id);
+            inbox->watermark_stamp = done->stamp;
+            done->stamp = NULL;
+        }
+        if (done->state == INBOX_FINISHED)
+            free_entry(done);
+    }
+}
+
+void inbox_keep(struct inbox *inbox, struct inbox_entry *entry)
+{
+    if (entry->kept)
+        return;
+    entry->kept = true;
+    inbox->kept++;
+    inbox->pending--;
+    inbox->bytes -= entry->bytes;
+    move_watermark(inbox);
+}
+
 void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
 {
     leave(inbox, entry);
@@ -252,27 +302,35 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
     unlink_from_conversation(inbox, entry);
     if (entry->row_id)
         age(inbox, entry->row_id);
-    inbox->pending--;
-    inbox->bytes -= entry->bytes;
+    if (entry->kept) {
+        inbox->kept--;
+    } else {
+        inbox->pending--;
+        inbox->bytes -= entry->bytes;
+    }
     message_free(entry->message);
     entry->message = NULL;
-    while (inbox->first && inbox->first->state == INBOX_FINISHED) {
-        struct inbox_entry *done = inbox->first;
-        inbox->first = done->next;
-        if (!inbox->first)
-            inbox->last = NULL;
-        if (done->moves_cursor) {
-            free(inbox->watermark);
-            inbox->watermark = done->row_id;
-            done->row_id = NULL;
-        }
-        free_entry(done);
-    }
+    free(entry->row);
+    entry->row = NULL;
+    if (entry->listed)
+        move_watermark(inbox);
+    else
+        free_entry(entry);
 }
 
 const char *inbox_watermark(const struct inbox *inbox)
 {
     return inbox->watermark;
+}
+
+const char *inbox_watermark_stamp(const struct inbox *inbox)
+{
+    return inbox->watermark_stamp;
+}
+
+size_t inbox_kept(const struct inbox *inbox)
+{
+    return inbox->kept;
 }
 
 size_t inbox_pending(const struct inbox *inbox)
@@ -297,8 +355,26 @@ size_t inbox_posting(const struct inbox *inbox)
 
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox)
 {
-    for (const struct inbox_entry *entry = inbox->first; entry; entry = entry->next)
-        if (entry->state == INBOX_RUNNING)
-            return entry;
+    if (inbox->running == 0)
+        return NULL;
+    for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
+        for (const struct inbox_entry *entry = each->active > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
+            if (entry->state == INBOX_RUNNING)
+                return entry;
     return NULL;
+}
+
+void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context)
+{
+    for (const struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
+        for (const struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
+            if (entry->state == INBOX_RUNNING)
+                each(entry, context);
+}
+
+void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))
+{
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
+        for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
+            each(entry);
 }

@@ -29,14 +29,22 @@ struct inbox_entry {
     struct inbox_conversation *conversation;
     struct message *message;               /* freed when finished */
     char *row_id;
+    char *stamp;                           /* created_at */
+    char *row;                             /* the row's bytes; NULL once finished */
+    size_t row_length;
+    uint64_t sequence;                     /* in order of admission */
     enum inbox_state state;
     unsigned attempts;                     /* started so far */
     unsigned failures;                     /* of those, how many failed; the host counts */
     int64_t not_before_ms;                 /* monotonic; of the next attempt */
     bool aside;                            /* waits for a retry without holding its conversation */
     bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */
+    bool suspect;                          /* the host's: an earlier process ended while it was handled */
+    bool kept;                             /* in the ledger whole: the cursor may pass it */
+    bool listed;                           /* in the order that the watermark follows */
     size_t bytes;
-    void *context;                         /* the host's */
+    int64_t first_seen_ms;                 /* wall clock; the host's */
+    void *context;                         /* the host's: a reply that is to be posted without running the script */
 };
 
 struct inbox *inbox_open(void);
@@ -44,9 +52,10 @@ void inbox_close(struct inbox *inbox);
 
 /* Pending, or finished not long ago (the last 20,000 are remembered). */
 bool inbox_known(const struct inbox *inbox, const char *row_id);
-/* Takes the message. NULL: known already, and the message was freed. A row that is nothing to answer may be given to
- * inbox_finish at once. */
-struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, bool moves_cursor);
+/* Takes the message and copies its row. NULL: known already, and the message was freed. A row that is nothing to answer
+ * may be given to inbox_finish at once. */
+struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row, size_t row_length,
+                                bool moves_cursor);
 
 /* The entry to run now, or NULL: `*wait_ms` says in how long one becomes ready by itself, -1 if none will. */
 struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wait_ms);
@@ -54,15 +63,20 @@ void inbox_start(struct inbox *inbox, struct inbox_entry *entry);   /* counts an
 void inbox_post(struct inbox *inbox, struct inbox_entry *entry);    /* handled; its reply is on the way */
 /* Another attempt, not before `at_ms`; `hold`: its conversation waits. `counted` false takes the attempt back. */
 void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted);
+void inbox_keep(struct inbox *inbox, struct inbox_entry *entry);    /* the ledger has it: the watermark may pass it */
 void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);  /* the entry may be freed by this */
 
 /* The watermark's row id, or NULL if nothing was finished yet. Changes only with inbox_finish. */
 const char *inbox_watermark(const struct inbox *inbox);
+const char *inbox_watermark_stamp(const struct inbox *inbox); /* that row's created_at; NULL: unknown */
 
-size_t inbox_pending(const struct inbox *inbox);  /* admitted, not finished */
+size_t inbox_pending(const struct inbox *inbox);  /* admitted, neither finished nor kept */
+size_t inbox_kept(const struct inbox *inbox);     /* kept, not finished */
 size_t inbox_bytes(const struct inbox *inbox);    /* of their messages */
 size_t inbox_running(const struct inbox *inbox);  /* the script has them */
 size_t inbox_posting(const struct inbox *inbox);
+void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context);
+void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);
 

@@ -37,6 +37,14 @@ struct overlap {
     char *position; /* since_id while an overlap is paged; NULL: none is */
 };
 
+/* A row on its way from the page into the inbox. */
+struct fetched {
+    struct message *message;
+    char *row;
+    size_t row_length;
+    bool asked; /* the ledger was asked about it */
+};
+
 static void fetch(struct workspace *workspace);
 
 static void on_timer(uv_timer_t *timer)
@@ -118,39 +126,49 @@ static int64_t window_seconds(const struct workspace *workspace)
 }
 
 /* A row without an id comes with every poll until another follows it. */
-static void say_unreadable(struct workspace *workspace, const struct message *message)
+static void say_nameless(struct workspace *workspace, const struct message *message)
 {
     struct poller *poller = &workspace->poller;
     int64_t now = clock_monotonic_ms();
-    if (!message->row_id && poller->nameless_said_ms && now - poller->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
+    if (poller->nameless_said_ms && now - poller->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
         return;
-    if (!message->row_id)
-        poller->nameless_said_ms = now;
-    log_error(workspace->settings.id, "row %s cannot be read and is set aside: %s; the inbox goes on",
-              message->row_id ? message->row_id : "without an id", message->problem ? message->problem : "?");
+    poller->nameless_said_ms = now;
+    log_error(workspace->settings.id, "row without an id cannot be read and is set aside: %s; the inbox goes on",
+              message->problem ? message->problem : "?");
 }
 
-/* Every row becomes an entry; what is nothing to answer is finished at once. */
-static void admit(struct workspace *workspace, struct message *message, bool in_order)
+/* Every row becomes an entry; what is nothing to answer, or was answered before, is finished at once. */
+static void admit(struct workspace *workspace, struct fetched *fetched, enum ledger_state state)
 {
     const char *id = workspace->settings.id;
-    if (message->kind == ENVELOPE_UNREADABLE && !(message->row_id && inbox_known(workspace->inbox, message->row_id)))
-        say_unreadable(workspace, message);
+    struct message *message = fetched->message;
+    bool in_order = !workspace->poller.overlapping;
+    fetched->message = NULL;
     if (!message->row_id) {
+        say_nameless(workspace, message);
         message_free(message);
         return;
     }
-    if (message->repaired && message->kind == ENVELOPE_MESSAGE)
-        log_debug(id, "row %s is not quite JSON; the script gets a repaired copy", message->row_id);
     enum envelope_kind kind = message->kind;
-    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, in_order);
+    if (message->repaired && kind == ENVELOPE_MESSAGE)
+        log_debug(id, "row %s is not quite JSON; the script gets a repaired copy", message->row_id);
+    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row, fetched->row_length, in_order);
     if (!entry)
         return;
+    entry->first_seen_ms = clock_wall_ms();
     if (in_order)
         note_anchor(&workspace->poller, entry->row_id);
     else
         log_debug(id, "row %s came late", entry->row_id);
-    if (kind != ENVELOPE_MESSAGE) {
+    if (state != LEDGER_UNKNOWN && state != LEDGER_ELSEWHERE) {
+        log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
+        inbox_finish(workspace->inbox, entry);
+    } else if (kind == ENVELOPE_UNREADABLE) {
+        log_error(id, "row %s cannot be read and is set aside: %s; the inbox goes on", entry->row_id,
+                  message->problem ? message->problem : "?");
+        inbox_start(workspace->inbox, entry);
+        workspace_dead(workspace, entry, message->problem ? message->problem : "it cannot be read", NULL);
+    } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(workspace->inbox, entry);
     }
@@ -179,73 +197,124 @@ static void recovered(struct workspace *workspace)
         poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
 }
 
-static void drop_window(struct poller *poller)
+static void drop_fetched(struct poller *poller)
 {
-    for (size_t i = 0; i < poller->window_count; i++)
-        message_free(poller->window[i]);
-    free(poller->window);
-    poller->window = NULL;
-    poller->window_count = poller->window_capacity = 0;
+    for (size_t i = 0; i < poller->fetched_count; i++) {
+        message_free(poller->fetched[i].message);
+        free(poller->fetched[i].row);
+    }
+    free(poller->fetched);
+    poller->fetched = NULL;
+    poller->fetched_count = poller->fetched_capacity = 0;
 }
 
-static bool window_has(const struct poller *poller, const char *row_id)
+static bool has_fetched(const struct poller *poller, size_t count, const char *row_id)
 {
-    for (size_t i = 0; row_id && i < poller->window_count; i++)
-        if (poller->window[i]->row_id && strcmp(poller->window[i]->row_id, row_id) == 0)
+    for (size_t i = 0; row_id && i < count; i++)
+        if (poller->fetched[i].message->row_id && strcmp(poller->fetched[i].message->row_id, row_id) == 0)
             return true;
     return false;
 }
 
-/* A page of the window, newest first. true: a further, older page may exist and is to be fetched. */
-static bool collect_window(struct workspace *workspace, const struct page *page)
+/* Reads the rows of a page behind those fetched so far. */
+static void collect(struct workspace *workspace, const struct page *page)
 {
     struct poller *poller = &workspace->poller;
-    size_t before = poller->window_count;
+    size_t before = poller->fetched_count;
     for (size_t i = 0; i < page->count; i++) {
         struct message *message = envelope_read(page->rows[i], workspace->settings.id);
-        /* only a page that overlaps the last one can repeat a row: T1 ignores before_ts */
-        if (before > 0 && window_has(poller, message->row_id)) {
+        /* only a further page of a window can repeat a row: T1 ignores before_ts */
+        if (before > 0 && has_fetched(poller, before, message->row_id)) {
             message_free(message);
             continue;
         }
-        if (poller->window_count == poller->window_capacity) {
-            poller->window_capacity = poller->window_capacity ? poller->window_capacity * 2 : 64;
-            poller->window = memory_resize(poller->window, poller->window_capacity * sizeof *poller->window);
+        if (poller->fetched_count == poller->fetched_capacity) {
+            poller->fetched_capacity = poller->fetched_capacity ? poller->fetched_capacity * 2 : 16;
+            poller->fetched = memory_resize(poller->fetched, poller->fetched_capacity * sizeof *poller->fetched);
         }
-        poller->window[poller->window_count++] = message;
+        poller->fetched[poller->fetched_count++] = (struct fetched){
+            .message = message,
+            .row = memory_copy(page->rows[i].bytes, page->rows[i].length),
+            .row_length = page->rows[i].length,
+        };
     }
+}
+
+/* A window comes newest first. true: an older page may exist and is to be fetched before anything is admitted. */
+static bool window_goes_on(struct workspace *workspace, const struct page *page, size_t before)
+{
+    struct poller *poller = &workspace->poller;
     if ((int)page->count < poller->limit)
         return false;
-    if (poller->window_count == before || poller->window_count >= WINDOW_ROWS_MAXIMUM) {
+    if (poller->fetched_count == before || poller->fetched_count >= WINDOW_ROWS_MAXIMUM) {
         log_warn(workspace->settings.id,
                  "poll: the first window holds more than %zu rows; older ones may be missing (this platform gives no way "
-                 "to page back)", poller->window_count);
+                 "to page back)", poller->fetched_count);
         return false;
     }
     return true;
 }
 
-/* The window is complete: oldest first into the inbox. */
-static void admit_window(struct workspace *workspace)
+static void reverse_fetched(struct poller *poller)
 {
-    struct poller *poller = &workspace->poller;
-    for (size_t i = poller->window_count; i-- > 0;) {
-        set_position(&poller->position, poller->window[i]->row_id);
-        admit(workspace, poller->window[i], true);
+    for (size_t i = 0, j = poller->fetched_count; i + 1 < j; i++) {
+        struct fetched moved = poller->fetched[i];
+        poller->fetched[i] = poller->fetched[--j];
+        poller->fetched[j] = moved;
     }
-    poller->window_count = 0;
-    drop_window(poller);
 }
 
-static void admit_page(struct workspace *workspace, const struct page *page)
+static void admit_fetched(struct workspace *workspace, const struct record_known *known)
 {
     struct poller *poller = &workspace->poller;
-    bool overlapping = poller->overlap->position != NULL;
-    for (size_t i = 0; i < page->count; i++) {
-        struct message *message = envelope_read(page->rows[i], workspace->settings.id);
-        set_position(overlapping ? &poller->overlap->position : &poller->position, message->row_id);
-        admit(workspace, message, !overlapping);
+    size_t asked = 0;
+    for (size_t i = 0; i < poller->fetched_count; i++) {
+        struct fetched *fetched = &poller->fetched[i];
+        enum ledger_state state = LEDGER_UNKNOWN;
+        struct record_loaded *loaded = NULL;
+        if (known && fetched->asked) {
+            state = known->states[asked];
+            loaded = known->loaded[asked];
+            known->loaded[asked++] = NULL;
+        }
+        if (loaded)
+            workspace_resume(workspace, loaded, !poller->overlapping);
+        else
+            admit(workspace, fetched, state);
     }
+    drop_fetched(poller);
+    poller->checking = false;
+    schedule(workspace, poller->more ? 0 : workspace->settings.interval_ms);
+    workspace_dispatch(workspace);
+    saver_request(workspace);
+}
+
+static void on_known(struct workspace *workspace, struct record_known *known)
+{
+    if (workspace->poller.checking)
+        admit_fetched(workspace, known);
+}
+
+/* What an earlier process finished is not handled again, whatever brings it back: the ledger knows. */
+static void check_fetched(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    size_t count = 0;
+    const char **ids = memory_allocate((poller->fetched_count + 1) * sizeof *ids);
+    for (size_t i = 0; i < poller->fetched_count; i++) {
+        struct fetched *fetched = &poller->fetched[i];
+        const char *row_id = fetched->message->row_id;
+        fetched->asked = row_id && !inbox_known(workspace->inbox, row_id) &&
+                         (fetched->message->kind == ENVELOPE_MESSAGE || fetched->message->kind == ENVELOPE_UNREADABLE);
+        if (fetched->asked)
+            ids[count++] = row_id;
+    }
+    poller->checking = true;
+    if (count == 0 || !record_exists(workspace->record))
+        admit_fetched(workspace, NULL);
+    else
+        record_known(workspace->record, ids, count, !poller->window, on_known);
+    free(ids);
 }
 
 static void end_overlap(struct poller *poller)
@@ -255,21 +324,28 @@ static void end_overlap(struct poller *poller)
     poller->overlap->last_run_ms = clock_monotonic_ms();
 }
 
-/* Whether the next page is to be fetched at once. */
-static bool take_page(struct workspace *workspace, const struct page *page)
+/* What a page holds; the next fetch is scheduled when it is admitted. */
+static void take_page(struct workspace *workspace, const struct page *page)
 {
     struct poller *poller = &workspace->poller;
-    bool full = (int)page->count >= poller->limit;
-    if (!poller->position && !poller->overlap->position) {
-        if (collect_window(workspace, page))
-            return true;
-        admit_window(workspace);
-        return false;
+    size_t before = poller->fetched_count;
+    poller->overlapping = poller->overlap->position != NULL;
+    poller->window = !poller->overlapping && !poller->position;
+    collect(workspace, page);
+    if (poller->window) {
+        if (window_goes_on(workspace, page, before)) {
+            schedule(workspace, 0);
+            return;
+        }
+        reverse_fetched(poller);
     }
-    admit_page(workspace, page);
-    if (poller->overlap->position && !full)
+    poller->more = !poller->window && (int)page->count >= poller->limit;
+    char **position = poller->overlapping ? &poller->overlap->position : &poller->position;
+    for (size_t i = 0; i < poller->fetched_count; i++)
+        set_position(position, poller->fetched[i].message->row_id);
+    if (poller->overlapping && !poller->more)
         end_overlap(poller);
-    return full;
+    check_fetched(workspace);
 }
 
 static void forget_cursor(struct workspace *workspace)
@@ -287,7 +363,7 @@ static void forget_cursor(struct workspace *workspace)
     poller->position = NULL;
     poller->lookup_failures = 0;
     forget_anchors(poller->overlap);
-    drop_window(poller);
+    drop_fetched(poller);
     schedule(workspace, 0);
 }
 
@@ -296,7 +372,7 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     struct poller *poller = &workspace->poller;
     const struct retry_verdict *verdict = &answer->verdict;
     int64_t floor = verdict->floor_ms;
-    drop_window(poller);
+    drop_fetched(poller);
     if (verdict->cursor_lookup_failed && ++poller->lookup_failures >= LOOKUP_FAILURES_MAXIMUM) {
         forget_cursor(workspace);
         return;
@@ -330,7 +406,7 @@ static bool shrink_page(struct workspace *workspace, const struct exchange_answe
     poller->limit /= 2;
     log_warn(workspace->settings.id, "poll: a page is larger than %zu MiB; asking for %d rows at a time",
              PAGE_MAXIMUM >> 20, poller->limit);
-    drop_window(poller);
+    drop_fetched(poller);
     schedule(workspace, 0);
     return true;
 }
@@ -358,17 +434,14 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         return;
     }
     recovered(workspace);
-    bool more = take_page(workspace, &page);
+    take_page(workspace, &page);
     page_free(&page);
-    schedule(workspace, more ? 0 : workspace->settings.interval_ms);
-    workspace_dispatch(workspace);
-    saver_request(workspace);
 }
 
 static void fetch(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
-    if (!poller->running || exchange_busy(&poller->exchange))
+    if (!poller->running || poller->checking || exchange_busy(&poller->exchange))
         return;
     poller->paused = is_full(workspace);
     if (poller->paused)
@@ -382,8 +455,8 @@ static void fetch(struct workspace *workspace)
         wanted.since_id = poller->position;
     else
         wanted.since_secs = window_seconds(workspace);
-    if (!wanted.since_id && poller->window_count > 0)
-        wanted.before_ts = poller->window[poller->window_count - 1]->created_at;
+    if (!wanted.since_id && poller->fetched_count > 0)
+        wanted.before_ts = poller->fetched[poller->fetched_count - 1].message->created_at;
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .stall_ms = STALL_MS,
                                      .response_maximum = poller->limit == 1 ? PAGE_MAXIMUM_ONE : PAGE_MAXIMUM};
     exchange_start(&poller->exchange, workspace->host, workspace->host->client,
@@ -421,7 +494,8 @@ void poller_close(struct workspace *workspace)
     poller->running = false;
     exchange_cancel(&poller->exchange);
     uv_timer_stop(&poller->timer);
-    drop_window(poller);
+    drop_fetched(poller);
+    poller->checking = false;
     if (workspace->state < WORKSPACE_CLOSED)
         return;
     free(poller->position);

@@ -30,6 +30,11 @@ static void work(void *context)
 {
     struct workspace *workspace = context;
     struct saver *saver = &workspace->saver;
+    /* first the ledger, durably: the file must not say more than it can prove */
+    saver->result = record_sync(workspace->record, saver->writing, saver->writing_stamp, saver->writing_poll_ms,
+                                saver->problem, sizeof saver->problem);
+    if (!saver->result)
+        return;
     if (!saver->cursor.members)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
@@ -76,6 +81,9 @@ static void save(struct workspace *workspace)
     if (saver->busy)
         return;
     const char *watermark = inbox_watermark(workspace->inbox);
+    const char *stamp = inbox_watermark_stamp(workspace->inbox);
+    free(saver->writing_stamp);
+    saver->writing_stamp = memory_copy_text(stamp);
     saver->busy = true;
     saver->last_save_ms = clock_monotonic_ms();
     saver->writing = memory_copy_text(watermark ? watermark : saver->saved);
@@ -125,4 +133,5 @@ void saver_close(struct workspace *workspace)
     cursor_free(&saver->cursor);
     free(saver->saved);
     free(saver->writing);
+    free(saver->writing_stamp);
 }

@@ -6,6 +6,7 @@
 #include "host/exchange.h"
 #include "host/host.h"
 #include "host/inbox.h"
+#include "host/record.h"
 #include "script/script.h"
 #include "state/cursor.h"
 #include "wire/platform.h"
@@ -34,6 +35,8 @@ struct workspace_settings {
     unsigned register_attempts;  /* 0: for ever */
     unsigned max_attempts;       /* of a message whose handler fails */
     size_t max_pending;          /* rows fetched ahead of the cursor */
+    int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
+    const char *record_file;     /* --record; NULL: none */
     const char *error_reply;     /* sent when a message is given up; NULL: nothing */
     unsigned concurrency;        /* handlers at once; 0: what the agent says, else 1 */
     bool insecure_http;
@@ -93,8 +96,10 @@ struct poller {
     unsigned lookup_failures;
     int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
-    struct message **window; /* rows of a window, newest first, while it is paged */
-    size_t window_count, window_capacity;
+    struct fetched *fetched; /* rows of a page, or of a window while it is paged, until they are admitted */
+    size_t fetched_count, fetched_capacity;
+    bool window, overlapping, more; /* what they are of */
+    bool checking;        /* the ledger is asked which of them are finished */
     struct overlap *overlap;
 };
 
@@ -103,7 +108,7 @@ struct saver {
     struct cursor cursor;  /* the disk thread's while `busy` */
     uv_timer_t timer;
     char *saved;           /* what the file holds, as far as we know */
-    char *writing;
+    char *writing, *writing_stamp;
     bool busy, failing, final, poll_only;
     unsigned failures;
     int64_t last_save_ms;
@@ -113,6 +118,13 @@ struct saver {
 };
 
 struct post; /* host/outbox.c: a reply on its way */
+struct control; /* host/control.c: the socket that `status` and `dead` talk to */
+
+/* The context of an inbox entry that has its reply: it is posted, not handled. */
+struct stored_reply {
+    struct reply_request request;
+    bool restarted; /* an earlier process may have posted it */
+};
 
 struct workspace {
     struct workspace *next;
@@ -132,7 +144,10 @@ struct workspace {
     struct poller poller;
     struct saver saver;
     struct inbox *inbox;
+    struct record *record;
+    struct control *control;
     struct post *posts;
+    size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
     uv_timer_t watchdog;
@@ -140,6 +155,7 @@ struct workspace {
     bool wedged;
     enum host_exit exit_code;
     unsigned long answered, dead;
+    int64_t started_wall_ms, last_beat_wall_ms;
 };
 
 /* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
@@ -158,7 +174,12 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
 /* Between the loops. */
 void workspace_registered(struct workspace *workspace);
 void workspace_dispatch(struct workspace *workspace);      /* give the script what is ready */
-void workspace_finish(struct workspace *workspace, struct inbox_entry *entry); /* its outcome is final */
+/* The outcome is final: it is recorded, then the next of the conversation may go on. */
+void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
+void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback);
+/* A message that the ledger brought back goes on where it was. Takes it. */
+void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
+bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
 void workspace_saved(struct workspace *workspace);         /* the final save is done */
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */
 void workspace_timer(struct workspace *workspace, uv_timer_t *timer);
@@ -193,8 +214,8 @@ void saver_request(struct workspace *workspace);  /* the watermark may have move
 void saver_finish(struct workspace *workspace);   /* a last save, then workspace_saved */
 void saver_close(struct workspace *workspace);
 
-/* Posts the reply; the entry is finished or made a dead letter when its outcome is known. Takes the request. */
-void outbox_post(struct workspace *workspace, struct inbox_entry *entry, struct reply_request *request);
+/* Posts the entry's stored reply; the entry is finished or made a dead letter when its outcome is known. */
+void outbox_post(struct workspace *workspace, struct inbox_entry *entry);
 /* Drain is over: what is still on its way is unconfirmed or comes again. */
 void outbox_close(struct workspace *workspace);
 

@@ -1,4 +1,6 @@
-/* libmicrohttpd, driven from outside: its epoll descriptor is watched by the loop, its timeout feeds a timer.
+/* libmicrohttpd, driven from outside: its epoll descriptor is watched by the loop, its timeout feeds a timer. It does
+ * not wake itself when a connection is resumed, and has work left at times without a ready socket; then an idle handle
+ * makes the loop's next turn run it. (A timer of 0 ms would not do: restarted from its own callback it starves the loop.)
  *
  * A request that is not answered at once is suspended. libmicrohttpd does not look at suspended connections, so the
  * loop itself watches their sockets for the client's departure. An RST is produced by connect(AF_UNSPEC): closing with
@@ -30,6 +32,7 @@ struct http_server {
     uv_loop_t *loop;
     uv_poll_t readiness;
     uv_timer_t timeout;
+    uv_idle_t again;
     int open_handles;
     uint16_t port;
     bool closing;
@@ -72,6 +75,42 @@ struct http_request {
     uv_poll_t watch;
     int open_handles;
 };
+
+/* ---- driving libmicrohttpd ---- */
+
+static void on_again(uv_idle_t *again);
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct http_server *server = timer->data;
+    uv_idle_start(&server->again, on_again);
+}
+
+static void run(struct http_server *server)
+{
+    uv_idle_stop(&server->again);
+    uv_timer_stop(&server->timeout);
+    (void)MHD_run(server->daemon);
+    MHD_UNSIGNED_LONG_LONG milliseconds;
+    if (MHD_get_timeout(server->daemon, &milliseconds) != MHD_YES)
+        return;
+    if (milliseconds == 0)
+        uv_idle_start(&server->again, on_again);
+    else
+        uv_timer_start(&server->timeout, on_timeout, milliseconds, 0);
+}
+
+static void on_again(uv_idle_t *again)
+{
+    run(again->data);
+}
+
+static void on_readiness(uv_poll_t *handle, int status, int events)
+{
+    (void)status;
+    (void)events;
+    run(handle->data);
+}
 
 /* ---- a request's own handles ---- */
 
@@ -123,6 +162,8 @@ static void wake(struct http_request *request)
         return;
     request->suspended = false;
     MHD_resume_connection(request->connection);
+    if (!request->server->closing)
+        uv_idle_start(&request->server->again, on_again);
 }
 
 static void on_departure(uv_poll_t *handle, int status, int events)
@@ -425,30 +466,6 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 
 /* ---- the server ---- */
 
-static void run(struct http_server *server);
-
-static void on_timeout(uv_timer_t *timer)
-{
-    run(timer->data);
-}
-
-static void on_readiness(uv_poll_t *handle, int status, int events)
-{
-    (void)status;
-    (void)events;
-    run(handle->data);
-}
-
-static void run(struct http_server *server)
-{
-    (void)MHD_run(server->daemon);
-    MHD_UNSIGNED_LONG_LONG milliseconds;
-    if (MHD_get_timeout(server->daemon, &milliseconds) == MHD_YES)
-        uv_timer_start(&server->timeout, on_timeout, milliseconds, 0);
-    else
-        uv_timer_stop(&server->timeout);
-}
-
 /* A listening socket, or -1 with the problem told. */
 static int listen_on(const struct http_server_options *options, uint16_t *port, char *problem, size_t problem_size)
 {
@@ -513,8 +530,9 @@ struct http_server *http_server_open(uv_loop_t *loop, const struct http_server_o
         return NULL;
     }
     uv_timer_init(loop, &server->timeout);
-    server->open_handles = 2;
-    server->readiness.data = server->timeout.data = server;
+    uv_idle_init(loop, &server->again);
+    server->open_handles = 3;
+    server->readiness.data = server->timeout.data = server->again.data = server;
     uv_poll_start(&server->readiness, UV_READABLE, on_readiness);
     return server;
 }
@@ -538,6 +556,7 @@ void http_server_close(struct http_server *server)
     server->closing = true;
     uv_close((uv_handle_t *)&server->readiness, on_server_handle_closed);
     uv_close((uv_handle_t *)&server->timeout, on_server_handle_closed);
+    uv_close((uv_handle_t *)&server->again, on_server_handle_closed);
     for (struct http_request *request = server->requests; request; request = request->next) {
         request->held = false;
         request->aborted = true;

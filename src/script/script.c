@@ -34,6 +34,7 @@ struct script {
     uv_timer_t *deadline;        /* the earliest of the handlers that wait */
     struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
     char *problem;               /* why it is broken */
+    _Atomic(const struct script_job *) executing; /* the one value that threads share, so that the watchdog can name a culprit */
 };
 
 struct script_task {
@@ -204,6 +205,7 @@ static void start_load(struct script *script)
         return;
     }
     script->vm->settings = &script->settings;
+    script->vm->executing = &script->executing;
     start(script, handler, agent_load_body, LOAD_CPU_MS, LOAD_WALL_MS);
 }
 
@@ -411,4 +413,9 @@ void script_ping(struct script *script, void (*alive)(void *context), void *cont
     ping->callback = alive;
     ping->context = context;
     post(script->worker, ping, run_ping);
+}
+
+const struct script_job *script_current(const struct script *script)
+{
+    return script->executing;
 }

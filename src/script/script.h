@@ -52,8 +52,9 @@ struct script_outcome {
 };
 void script_outcome_free(struct script_outcome *outcome); /* its members */
 
+/* NAME=VALUE of the command line */
 struct script_option {
-    char *key, *value;
+    const char *key, *value;
 };
 
 /* Borrowed for the life of the script. */
@@ -110,6 +111,9 @@ void script_close(struct script *script, bool graceful, void (*closed)(void *con
 /* Asks the worker for a sign of life: `alive` is called on the host thread once the worker is not inside Lua or C of a
  * handler. A stuck script keeps it waiting. */
 void script_ping(struct script *script, void (*alive)(void *context), void *context);
+
+/* The job whose Lua or C code the worker is in at this moment, NULL for none. Only to be compared: it may end any time. */
+const struct script_job *script_current(const struct script *script);
 
 /* The backends in the binary, comma-separated. */
 const char *script_backend_names(void);

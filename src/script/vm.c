@@ -362,7 +362,11 @@ static void run(struct handler *handler, int arguments)
     vm->running = handler;
     vm->slice_started_cpu_ms = clock_thread_cpu_ms();
     vm->check_at_us = 0;
+    if (vm->executing)
+        *vm->executing = handler->job;
     int status = vm_resume(vm, handler->co, NULL, arguments, &results);
+    if (vm->executing)
+        *vm->executing = NULL;
     handler->cpu_used_ms = cpu_used(vm, handler);
     vm->running = NULL;
     if (handler->expired) {

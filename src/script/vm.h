@@ -22,6 +22,7 @@ struct vm {
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
     size_t memory_used, memory_limit;
     bool memory_hit;                /* an allocation was refused: the state is to be replaced */
+    _Atomic(const struct script_job *) *executing; /* the same, for the host's watchdog; NULL: nobody looks */
     struct handler *running;        /* whose code runs now; NULL outside vm_resume */
     lua_State *current;             /* the innermost coroutine that runs now */
     int64_t check_at_us;            /* the hook looks closer from then on */

@@ -15,6 +15,26 @@ static void on_log_wakeup(uv_async_t *wakeup)
     log_flush();
 }
 
+static void commit_batches(void *context)
+{
+    struct disk *disk = context;
+    while (disk->batches) {
+        struct disk_batch *batch = disk->batches;
+        disk->batches = batch->next;
+        batch->listed = false;
+        batch->commit(batch);
+    }
+}
+
+void disk_defer(struct disk *disk, struct disk_batch *batch)
+{
+    if (batch->listed)
+        return;
+    batch->listed = true;
+    batch->next = disk->batches;
+    disk->batches = batch;
+}
+
 struct watch_task {
     struct task task;
     struct disk *disk;
@@ -31,7 +51,7 @@ static void watch_log(struct task *task)
 
 int disk_open(struct disk *disk)
 {
-    int result = thread_start(&disk->thread, "disk", NULL, NULL);
+    int result = thread_start(&disk->thread, "disk", commit_batches, disk);
     if (result < 0)
         return result;
     struct watch_task watch = {.task.run = watch_log, .disk = disk};

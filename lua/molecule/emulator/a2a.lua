@@ -84,6 +84,7 @@ local function queue_item(request)
   request:fail(404, "queue item not found", store.latest() and { retryable = true } or nil)
 end
 
+---@param router table see router.new
 function a2a.routes(router)
   router:add("POST", "/workspaces/:id/a2a", send)
   router:add("GET", "/workspaces/:id/a2a/queue/:queue_id", queue_item)

@@ -113,6 +113,7 @@ local function ack(request)
   request:json(200, { last_acked_seq = workspace.last_acked_seq })
 end
 
+---@param router table see router.new
 function activity.routes(router)
   router:add("GET", "/workspaces/:id/activity", list, { auth = true })
   router:add("POST", "/workspaces/:id/activity", report, { auth = true })

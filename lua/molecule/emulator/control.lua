@@ -1,4 +1,24 @@
 --- The control API, /__emulator/: for tests and for people, not part of the platform. All of it is JSON.
+---
+--- GET  state                                        everything but tokens
+--- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id?, deny?, url?, push_answer?}
+--- POST messages    {to, from?, text? ("%n": its number), parts?, request_body?, response_body?, message_id?,
+---                   context_id?, task_id?, metadata?, method?, id?, created_at?, count?,
+---                   row? {column: value, omit: [column]}, raw_row?, raw_row_base64?}          -> {ids}
+--- POST late        {workspace, ...message}           a row before the last one               -> {ids}
+--- POST tie         {workspace, messages}             rows in one microsecond                 -> {ids}
+--- GET  rows        ?workspace&count&timeout_ms       the rows, once there are `count`
+--- GET  journal     ?since                            -> {entries, last}
+--- GET  wait        ?path&method&status&body&workspace&since&count&timeout_ms -> {entries, last}; 408 when too late
+--- POST faults      {match?, times?, skip?, action}   see faults.lua -> {id};  DELETE faults: none any more
+--- POST prune       {workspace, before? | ids? | all?} -> {removed}
+--- POST duplicate   {workspace, id, copies?}
+--- POST revoke      {workspace, token?, replace?}
+--- POST remove      {workspace}
+--- POST events      {enabled?, mute?, disconnect?}
+--- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
+---                   admin_token?}
+--- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -117,13 +137,24 @@ local put_tie = with_workspace(function(request, value, workspace)
   fine(request, { ids = all })
 end)
 
+local function whole(query, name, otherwise)
+  if query[name] == nil then return otherwise end
+  return math.tointeger(tonumber(query[name]))
+end
+
+-- With `count` the answer comes once there are that many rows, or as 408 after timeout_ms.
 local function list_rows(request)
-  local workspace = messages.target(request, request.query.workspace)
+  local query = request.query
+  local workspace = messages.target(request, query.workspace)
   if not workspace then return end
-  local texts = {}
-  for i, row in ipairs(workspace.rows) do texts[i] = row.text end
-  request.extra["Content-Type"] = "application/json; charset=utf-8"
-  request:respond(200, "[" .. table.concat(texts, ",") .. "]")
+  local count, timeout = whole(query, "count", 0), whole(query, "timeout_ms", WAIT_DEFAULT_MS)
+  if not count or not timeout or timeout < 0 then return bad(request, "count and timeout_ms must be whole numbers") end
+  rows.wait(workspace, count, math.min(timeout, WAIT_MAXIMUM_MS), function(reached)
+    local texts = {}
+    for i, row in ipairs(workspace.rows) do texts[i] = row.text end
+    request.extra["Content-Type"] = "application/json; charset=utf-8"
+    request:respond(reached and 200 or 408, "[" .. table.concat(texts, ",") .. "]")
+  end)
 end
 
 local function list_journal(request)
@@ -134,12 +165,8 @@ end
 
 local function wait(request)
   local query = request.query
-  local function whole(name, otherwise)
-    if query[name] == nil then return otherwise end
-    return math.tointeger(tonumber(query[name]))
-  end
-  local count, since, timeout = whole("count", 1), whole("since", 0), whole("timeout_ms", WAIT_DEFAULT_MS)
-  local status = whole("status", false)
+  local count, since = whole(query, "count", 1), whole(query, "since", 0)
+  local timeout, status = whole(query, "timeout_ms", WAIT_DEFAULT_MS), whole(query, "status", false)
   if not count or not since or not timeout or status == nil or timeout < 0 then
     return bad(request, "count, since, status and timeout_ms must be whole numbers")
   end
@@ -208,6 +235,7 @@ local function reset(request)
   fine(request)
 end
 
+---@param router table see router.new
 function control.routes(router)
   local function add(method, path, handler) router:add(method, "/__emulator/" .. path, handler) end
   add("GET", "state", state)

@@ -48,6 +48,7 @@ local function list(request)
   request:json(200, found)
 end
 
+---@param router table see router.new
 function delegation.routes(router)
   router:add("POST", "/workspaces/:id/delegate", delegate, { auth = true })
   router:add("GET", "/workspaces/:id/delegations", list, { auth = true })

@@ -56,6 +56,7 @@ local function stream(request)
   end
 end
 
+---@param router table see router.new
 function events.routes(router)
   router:add("GET", "/workspaces/:id/events/stream", stream, { auth = true })
 end

@@ -10,6 +10,7 @@ function misc.upload_maximum()
   return store.config.upload_maximum
 end
 
+---@param router table see router.new
 function misc.routes(router)
   router:add("GET", "/health", function(request) request:json(200, { status = "ok" }) end)
   router:add("GET", "/buildinfo", function(request) request:json(200, { git_sha = "emulator" }) end)

@@ -52,6 +52,7 @@ local function send(request)
   request:json(200, { status = "sent" })
 end
 
+---@param router table see router.new
 function notify.routes(router)
   router:add("POST", "/workspaces/:id/notify", send, { auth = true })
 end

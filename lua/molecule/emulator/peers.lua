@@ -46,6 +46,7 @@ local function check_access(request)
   request:json(200, { allowed = target ~= nil and auth.may_talk(value.caller_id:lower(), target) })
 end
 
+---@param router table see router.new
 function peers.routes(router)
   router:add("GET", "/registry/:id/peers", list)
   router:add("GET", "/registry/discover/:id", discover)

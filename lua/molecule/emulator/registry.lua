@@ -122,6 +122,7 @@ local function update_card(request)
   request:json(200, { status = "updated" })
 end
 
+---@param router table see router.new
 function registry.routes(router)
   router:add("POST", "/registry/register", register)
   router:add("POST", "/registry/heartbeat", heartbeat)

@@ -93,7 +93,27 @@ function rows.insert(workspace, columns, options)
   row.text = options.raw or text_of(columns, options.omit)
   place(workspace, row)
   announce(workspace, columns)
+  for check in pairs(workspace.row_waiters or {}) do check() end
   return row
+end
+
+---Calls back once the workspace has that many rows (true), or after the timeout (false).
+---@param workspace Workspace
+---@param count integer
+---@param timeout_ms integer
+---@param done fun(reached: boolean)
+function rows.wait(workspace, count, timeout_ms, done)
+  local waiters = workspace.row_waiters or {}
+  workspace.row_waiters = waiters
+  local check
+  function check(expired)
+    if not waiters[check] or #workspace.rows < count and not expired then return end
+    waiters[check] = nil
+    done(#workspace.rows >= count)
+  end
+  waiters[check] = true
+  check()
+  if waiters[check] then host.after(timeout_ms, function() check(true) end) end
 end
 
 ---@class Reading

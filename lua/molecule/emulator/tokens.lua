@@ -46,6 +46,7 @@ local function connection(request)
   request:json(200, { connection = workspaces.connection(request, request.workspace, "") })
 end
 
+---@param router table see router.new
 function tokens.routes(router)
   router:add("GET", "/workspaces/:id/tokens", list, { auth = true })
   router:add("POST", "/workspaces/:id/tokens", mint, { auth = true })

@@ -73,6 +73,7 @@ local function ack(request)
   request:json(200, { acked = true })
 end
 
+---@param router table see router.new
 function uploads.routes(router)
   router:add("POST", "/workspaces/:id/chat/uploads", upload, { auth = true })
   router:add("GET", "/workspaces/:id/pending-uploads/:file/content", content, { auth = true, latest = true })

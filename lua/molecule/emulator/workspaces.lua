@@ -90,6 +90,7 @@ local function state(request)
   request:json(200, { workspace_id = workspace.id, status = status, paused = status == "paused", deleted = false })
 end
 
+---@param router table see router.new
 function workspaces.routes(router)
   router:add("GET", "/workspaces", list)
   router:add("POST", "/workspaces", create)

@@ -1,0 +1,116 @@
+/* libmolecule: the host of `molecule connect`, embeddable.
+ *
+ *   struct molecule_options options = {0};
+ *   struct molecule_workspace_options workspace;
+ *   char problem[1024];
+ *
+ *   struct molecule *host = molecule_open(&options, problem, sizeof problem);
+ *   molecule_workspace_defaults(&workspace);
+ *   workspace.id = "7f1d0c9e-…";
+ *   workspace.api_url = "https://acme.example.com";
+ *   workspace.token_file = "/etc/agent/token";
+ *   workspace.script = "agent.lua";
+ *   if (!host || molecule_add(host, &workspace, problem, sizeof problem) != MOLECULE_STOPPED)
+ *       fprintf(stderr, "%s\n", problem);
+ *   else
+ *       code = molecule_run(host);
+ *   molecule_close(host);
+ *
+ * One host per process at a time: it owns the log (standard error) and its thread. All functions but molecule_stop
+ * belong to the thread that called molecule_open. Texts are UTF-8, NUL-terminated, and borrowed until molecule_close
+ * unless it is said otherwise; times are milliseconds. Out of memory ends the process (the state on disk is safe). */
+#ifndef MOLECULE_MOLECULE_H
+#define MOLECULE_MOLECULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* How a host ends; the exit codes of the program. */
+enum molecule_result {
+    MOLECULE_STOPPED = 0,  /* as asked; of molecule_add: added */
+    MOLECULE_FAILED = 1,   /* the reason was logged */
+    MOLECULE_USAGE = 2,    /* wrong options, or a script that does not load */
+    MOLECULE_STUCK = 75,   /* a script is stuck in C code: this process should be started again */
+    MOLECULE_REFUSED = 77  /* the platform refuses the workspace's credentials, or it was removed */
+};
+
+struct molecule; /* a host: its threads, connections and workspaces */
+
+struct molecule_options {
+    const char *ca_file;  /* PEM file of certificates to trust; NULL: the system's */
+    bool handle_signals;  /* SIGTERM and SIGINT drain, a second one ends at once; SIGPIPE is ignored */
+    bool verbose;         /* log at debug level */
+};
+
+/* NAME=VALUE for a script or a backend. */
+struct molecule_option {
+    const char *name, *value;
+};
+
+/* What `molecule connect --help` says of the flag of the same name holds here. Zero values mean what the comment says;
+ * molecule_workspace_defaults fills in the defaults of the flags. */
+struct molecule_workspace_options {
+    const char *id;               /* required: [A-Za-z0-9][A-Za-z0-9._-]{0,127}; a UUID is lower-cased */
+    const char *script;           /* path of a Lua file; exactly one of script and backend */
+    const char *backend;
+    const struct molecule_option *backend_options;
+    size_t backend_option_count;
+    const struct molecule_option *script_options;
+    size_t script_option_count;
+    const char *api_url;          /* required: http or https */
+    const char *org_id;           /* NULL: no X-Molecule-Org-Id header */
+    const char *token;            /* the token itself; NULL: token_file, else what --bootstrap kept */
+    const char *token_file;       /* read again after a 401 */
+    const char *state_directory;  /* required; made with mode 0700 if it is missing */
+    const char *name;             /* of the agent card; NULL: what the script says */
+    const char *description;
+    const char *error_reply;      /* told to the sender of a message that is given up; NULL: nothing */
+    const char *record_file;      /* JSON lines of every finished message are appended; NULL: none */
+    bool bootstrap, reset_state, insecure_http;
+    int64_t interval_ms;          /* between polls, at least 1 */
+    int64_t since_secs;           /* first window in seconds, at least 1 */
+    int64_t heartbeat_ms;         /* at least 10 */
+    int64_t drain_ms;             /* 0: do not wait */
+    int64_t stuck_after_ms;       /* 0: never */
+    int64_t cpu_limit_ms;         /* of one message; 0: none */
+    int64_t timeout_ms;           /* of one message; 0: none */
+    int64_t reply_ttl_ms;         /* a message without an outcome for so long is set aside; 0: never */
+    size_t memory_limit;          /* bytes of the Lua state; 0: none */
+    size_t max_pending;           /* rows, at least 1 */
+    unsigned register_attempts;   /* 0: for ever */
+    unsigned max_attempts;        /* at least 1 */
+    unsigned concurrency;         /* 0: what the script says, else 1 */
+};
+
+/* NULL: `problem` says why. */
+struct molecule *molecule_open(const struct molecule_options *options, char *problem, size_t problem_size);
+void molecule_close(struct molecule *molecule); /* NULL is fine */
+
+void molecule_workspace_defaults(struct molecule_workspace_options *options);
+
+/* Locks the workspace's state and starts loading its script; the rest happens in molecule_run. Anything but
+ * MOLECULE_STOPPED: not added, and `problem` says why. */
+enum molecule_result molecule_add(struct molecule *molecule, const struct molecule_workspace_options *options,
+                                  char *problem, size_t problem_size);
+
+/* Loads the script, calls nothing of it, and prints on standard output what molecule_add and molecule_run would do.
+ * Sends and writes nothing. */
+enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options);
+
+/* Serves until every workspace has ended: stopped, or failed for good. The first result that is not MOLECULE_STOPPED
+ * wins. A stuck script ends the whole process with MOLECULE_STUCK (see --stuck-after). */
+enum molecule_result molecule_run(struct molecule *molecule);
+
+/* From any thread: drains. The second call ends the process. */
+void molecule_stop(struct molecule *molecule);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,276 @@
+/* molecule dead: the messages that could not be answered. */
+#include "commands/commands.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "commands/local_state.h"
+#include "state/ledger.h"
+#include "state/lock.h"
+#include "wire/platform.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define POSITIONALS_MAXIMUM 256
+
+struct dead_options {
+    const char *state_directory;
+    bool json, all;
+};
+
+static const struct option options[] = {
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect", offsetof(struct dead_options, state_directory), 0, 0},
+    {"all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of them (show, retry, drop)", offsetof(struct dead_options, all), 0, 0},
+    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct dead_options, json), 0, 0},
+    {.name = NULL},
+};
+
+struct dead_call {
+    const struct command *command;
+    const struct dead_options *given;
+    const char *verb, *workspace_id;
+    const char **ids;
+    size_t id_count;
+    char *directory;
+};
+
+/* --- reading --- */
+
+static json_t *describe(const struct ledger_message *message)
+{
+    char seen[CLOCK_TEXT_SIZE], died[CLOCK_TEXT_SIZE];
+    clock_format(message->first_seen_ms, seen);
+    clock_format(message->updated_ms, died);
+    json_t *row = message->row ? json_loadb(message->row, message->row_length, JSON_ALLOW_NUL, NULL) : NULL;
+    if (!row && message->row)
+        row = json_stringn(message->row, message->row_length);
+    return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:i, s:s?, s:s?, s:o*}", "id", message->row_id, "from", message->source,
+                     "created_at", message->created_at, "first_seen", seen, "set_aside", died, "attempts",
+                     (int)message->attempts, "reason", message->reason, "traceback", message->traceback, "row", row);
+}
+
+static bool collect(const struct ledger_message *message, void *context)
+{
+    if (message->state == LEDGER_DEAD)
+        json_array_append_new(context, describe(message));
+    return true;
+}
+
+/* All dead letters, or the ones that were named. NULL: cannot be read, `problem` says why. */
+static json_t *read_dead(const struct dead_call *call, char *problem, size_t problem_size)
+{
+    char *path = local_state_path(call->directory, call->workspace_id, "db");
+    struct ledger *ledger;
+    json_t *list = NULL;
+    enum ledger_status status = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, problem_size);
+    if (status == LEDGER_ABSENT)
+        list = json_array(); /* nothing was ever set aside */
+    if (status == LEDGER_OPENED) {
+        list = json_array();
+        bool read = true;
+        if (call->id_count == 0)
+            read = ledger_each_dead(ledger, collect, list);
+        for (size_t i = 0; i < call->id_count; i++)
+            ledger_find(ledger, call->ids[i], collect, list);
+        if (!read) {
+            snprintf(problem, problem_size, "%s", ledger_problem(ledger));
+            json_decref(list);
+            list = NULL;
+        }
+        ledger_close(ledger);
+    }
+    free(path);
+    return list;
+}
+
+static void print_json(const json_t *value)
+{
+    char *text = json_dumps(value, JSON_INDENT(2));
+    printf("%s\n", text ? text : "[]");
+    free(text);
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "-";
+}
+
+static void print_list(const json_t *list)
+{
+    size_t i;
+    json_t *letter;
+    if (json_array_size(list) == 0) {
+        printf("no dead letters\n");
+        return;
+    }
+    printf("%-36s  %-24s  %-8s  %-36s  %s\n", "ID", "SET ASIDE", "ATTEMPTS", "FROM", "REASON");
+    json_array_foreach(list, i, letter) {
+        const char *reason = text_of(letter, "reason");
+        printf("%-36s  %-24s  %-8lld  %-36s  %.*s\n", text_of(letter, "id"), text_of(letter, "set_aside"),
+               (long long)json_integer_value(json_object_get(letter, "attempts")), text_of(letter, "from"),
+               (int)strcspn(reason, "\n"), reason);
+    }
+}
+
+static void print_letter(const json_t *letter)
+{
+    static const char *const names[] = {"id", "from", "created_at", "first_seen", "set_aside", "reason"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        printf("%-11s %s\n", names[i], text_of(letter, names[i]));
+    printf("%-11s %lld\n", "attempts", (long long)json_integer_value(json_object_get(letter, "attempts")));
+    if (json_object_get(letter, "traceback") && !json_is_null(json_object_get(letter, "traceback")))
+        printf("%s\n", text_of(letter, "traceback"));
+    const json_t *row = json_object_get(letter, "row");
+    const json_t *envelope = json_object_get(row, "request_body");
+    char *text = json_dumps(envelope ? envelope : row, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    printf("%s\n\n", text ? text : "-");
+    free(text);
+}
+
+static int read_letters(const struct dead_call *call, bool whole)
+{
+    char problem[1024];
+    size_t i;
+    json_t *letter, *list = read_dead(call, problem, sizeof problem);
+    if (!list) {
+        fprintf(stderr, "molecule dead: %s\n", problem);
+        return 1;
+    }
+    int code = json_array_size(list) < call->id_count ? 1 : 0;
+    if (code)
+        fprintf(stderr, "molecule dead: not all of these are dead letters of %s\n", call->workspace_id);
+    if (call->given->json)
+        print_json(list);
+    else if (!whole)
+        print_list(list);
+    else
+        json_array_foreach(list, i, letter)
+            print_letter(letter);
+    json_decref(list);
+    return code;
+}
+
+/* --- changing --- */
+
+/* Nobody serves the workspace: under its lock, in its ledger. */
+static bool change_in_ledger(const struct dead_call *call, const char *row_id, bool retry, bool *found, char *problem,
+                             size_t problem_size)
+{
+    char *path = local_state_path(call->directory, call->workspace_id, "db");
+    char *lock_path = local_state_path(call->directory, call->workspace_id, "lock");
+    struct ledger *ledger = NULL;
+    bool changed = false;
+    int lock = lock_take(lock_path, problem, problem_size);
+    if (lock >= 0 && ledger_open(&ledger, path, NULL, LEDGER_WRITE_EXISTING, problem, problem_size) == LEDGER_OPENED) {
+        changed = ledger_begin(ledger) &&
+                  (retry ? ledger_retry_dead(ledger, row_id, clock_wall_ms(), found) : ledger_drop_dead(ledger, row_id, found)) &&
+                  ledger_commit_durably(ledger);
+        if (!changed) {
+            snprintf(problem, problem_size, "%s", ledger_problem(ledger));
+            ledger_rollback(ledger);
+        }
+    }
+    ledger_close(ledger);
+    if (lock >= 0)
+        close(lock);
+    free(lock_path);
+    free(path);
+    return changed;
+}
+
+static bool change(const struct dead_call *call, const char *row_id, bool retry, bool *found, bool *live, char *problem,
+                   size_t problem_size)
+{
+    json_t *request = json_pack("{s:s, s:s}", "do", retry ? "dead retry" : "dead drop", "row_id", row_id);
+    json_t *answer = local_state_ask(call->directory, call->workspace_id, request, live, problem, problem_size);
+    *found = json_is_true(json_object_get(answer, "found"));
+    json_decref(answer);
+    return answer || (!*live && change_in_ledger(call, row_id, retry, found, problem, problem_size));
+}
+
+static int change_letters(const struct dead_call *call, bool retry)
+{
+    char problem[1024];
+    int code = 0;
+    struct dead_call all = *call;
+    json_t *list = call->given->all ? read_dead(&all, problem, sizeof problem) : json_array();
+    for (size_t i = 0; i < call->id_count; i++)
+        json_array_append_new(list, json_pack("{s:s}", "id", call->ids[i]));
+    size_t i;
+    json_t *letter;
+    json_array_foreach(list, i, letter) {
+        const char *row_id = text_of(letter, "id");
+        bool found = false, live = false;
+        if (!change(call, row_id, retry, &found, &live, problem, sizeof problem)) {
+            fprintf(stderr, "molecule dead: %s: %s\n", row_id, problem);
+            code = 1;
+        } else if (!found) {
+            fprintf(stderr, "molecule dead: %s is not a dead letter of %s\n", row_id, call->workspace_id);
+            code = 1;
+        } else {
+            printf("%s %s\n", row_id, !retry ? "dropped" : live ? "runs again" : "runs again at the next start");
+        }
+    }
+    json_decref(list);
+    return code;
+}
+
+static int dispatch(struct dead_call *call)
+{
+    bool changes = strcmp(call->verb, "retry") == 0 || strcmp(call->verb, "drop") == 0;
+    if (changes && call->id_count == 0 && !call->given->all)
+        return options_complain(call->command, "which ones? Name their ids, or --all");
+    if (strcmp(call->verb, "list") == 0)
+        return read_letters(call, false);
+    if (strcmp(call->verb, "show") == 0)
+        return read_letters(call, true);
+    if (changes)
+        return change_letters(call, strcmp(call->verb, "retry") == 0);
+    return options_complain(call->command, "\"%s\" is none of list, show, retry, drop", call->verb);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct dead_options given = {0};
+    const char *positionals[POSITIONALS_MAXIMUM];
+    size_t count;
+    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    if (parsed != OPTIONS_PARSED)
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (count < 2)
+        return options_complain(command, "it takes list, show, retry or drop, and a workspace id");
+    if (!platform_valid_id(positionals[1]))
+        return options_complain(command, "\"%s\" cannot be a workspace id", positionals[1]);
+    struct dead_call call = {
+        .command = command,
+        .given = &given,
+        .verb = positionals[0],
+        .workspace_id = positionals[1],
+        .ids = positionals + 2,
+        .id_count = count - 2,
+        .directory = local_state_directory(given.state_directory),
+    };
+    int code = dispatch(&call);
+    free(call.directory);
+    return code;
+}
+
+const struct command command_dead = {
+    .name = "dead",
+    .usage = "list|show|retry|drop <workspace-id> [message-id…] [options]",
+    .summary = "look after messages that were set aside",
+    .description =
+        "A message whose handler failed too often, or whose reply was refused, is set aside as a dead letter:\n"
+        "  list   a line for each\n"
+        "  show   envelope, attempts, the last error with its traceback\n"
+        "  retry  hand it to the script again, at once if a host is running\n"
+        "  drop   forget it; its id stays known, so it is not handled again",
+    .examples =
+        "  molecule dead list 7f1d0c9e-…\n"
+        "  molecule dead retry 7f1d0c9e-… --all",
+    .options = options,
+    .positional_maximum = POSITIONALS_MAXIMUM,
+    .run = run,
+};

@@ -1,0 +1,19 @@
+/* What status and dead share: finding a workspace's state and talking to its live host. */
+#ifndef MOLECULE_COMMANDS_LOCAL_STATE_H
+#define MOLECULE_COMMANDS_LOCAL_STATE_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. */
+char *local_state_directory(const char *given);
+/* <directory>/<id>.<ending>, the id normalised. Yours to free. */
+char *local_state_path(const char *directory, const char *workspace_id, const char *ending);
+
+/* Sends one request to the live host's control socket. NULL: nobody answers there (`*live` false), or it answered with
+ * an error (`*live` true); `problem` says what. The answer is the caller's. */
+json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request, bool *live, char *problem,
+                        size_t problem_size);
+
+#endif

@@ -1,0 +1,152 @@
+/* molecule status: how a workspace fares, from its live host or, when that is gone, from its files. */
+#include "commands/commands.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "commands/local_state.h"
+#include "state/cursor.h"
+#include "state/ledger.h"
+#include "state/lock.h"
+#include "wire/platform.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct status_options {
+    const char *state_directory;
+    bool json;
+};
+
+static const struct option options[] = {
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect", offsetof(struct status_options, state_directory), 0, 0},
+    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct status_options, json), 0, 0},
+    {.name = NULL},
+};
+
+static json_t *stamp(int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (wall_ms <= 0)
+        return json_null();
+    clock_format(wall_ms, text);
+    return json_string(text);
+}
+
+/* Nobody serves the workspace: what its files say. NULL: there are none, or they cannot be read. */
+static json_t *read_files(const char *directory, const char *workspace_id, char *problem, size_t problem_size)
+{
+    char *path = local_state_path(directory, workspace_id, "json"), *db = local_state_path(directory, workspace_id, "db");
+    char what[512];
+    struct cursor cursor;
+    struct ledger *ledger = NULL;
+    struct ledger_counts counts = {0};
+    json_t *status = NULL;
+    enum cursor_status read = cursor_load(&cursor, path, workspace_id, what, sizeof what);
+    enum ledger_status opened = ledger_open(&ledger, db, NULL, LEDGER_READ, problem, problem_size);
+    if (read == CURSOR_ABSENT && opened == LEDGER_ABSENT) {
+        snprintf(problem, problem_size, "there is no state of workspace %s in %s", workspace_id, directory);
+        goto cleanup;
+    }
+    if (read == CURSOR_DAMAGED || (opened != LEDGER_OPENED && opened != LEDGER_ABSENT)) {
+        if (read == CURSOR_DAMAGED)
+            snprintf(problem, problem_size, "%s", what);
+        goto cleanup;
+    }
+    int64_t last_poll = json_integer_value(json_object_get(cursor.members, "last_poll_ms"));
+    json_t *by_state = json_object();
+    if (ledger && ledger_count(ledger, &counts) && ledger_last_poll(ledger) > last_poll)
+        last_poll = ledger_last_poll(ledger);
+#define X(name, number, text) json_object_set_new(by_state, text, json_integer(counts.by_state[number]));
+    LEDGER_STATES(X)
+#undef X
+    status = json_pack("{s:s, s:n, s:s, s:n, s:o, s:n, s:s?, s:o, s:o}", "workspace", workspace_id, "pid", "state",
+                       "not running", "since", "last_poll", stamp(last_poll), "last_heartbeat", "cursor",
+                       cursor.last_since_id, "messages", by_state, "oldest_pending", stamp(counts.oldest_pending_ms));
+
+cleanup:
+    ledger_close(ledger);
+    cursor_free(&cursor);
+    free(path);
+    free(db);
+    return status;
+}
+
+static void print_value(const char *name, const json_t *value)
+{
+    if (json_is_integer(value))
+        printf("%-15s %lld\n", name, (long long)json_integer_value(value));
+    else
+        printf("%-15s %s\n", name, json_is_string(value) ? json_string_value(value) : "-");
+}
+
+static void print_table(const json_t *status)
+{
+    static const char *const names[] = {"workspace", "state", "pid", "since", "last_heartbeat", "last_poll", "cursor",
+                                        "oldest_pending"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        print_value(names[i], json_object_get(status, names[i]));
+    const char *state;
+    json_t *count;
+    json_object_foreach(json_object_get(status, "messages"), state, count)
+        if (json_integer_value(count) > 0 || strcmp(state, "dead") == 0)
+            print_value(state, count);
+}
+
+static int show(const struct command *command, const struct status_options *given, const char *workspace_id)
+{
+    char problem[1024], *directory = local_state_directory(given->state_directory);
+    bool live;
+    json_t *answer = local_state_ask(directory, workspace_id, json_pack("{s:s}", "do", "status"), &live, problem, sizeof problem);
+    json_t *status = answer ? json_incref(json_object_get(answer, "status")) : NULL;
+    json_decref(answer);
+    if (!status && !live) {
+        char *lock = local_state_path(directory, workspace_id, "lock");
+        long pid = lock_holder(lock);
+        status = read_files(directory, workspace_id, problem, sizeof problem);
+        if (status && pid > 0) { /* no socket, but somebody holds the lock: starting, stuck, or an older version */
+            json_object_set_new(status, "pid", json_integer(pid));
+            json_object_set_new(status, "state", json_string("running, not answering"));
+        }
+        free(lock);
+    }
+    free(directory);
+    if (!status) {
+        fprintf(stderr, "molecule %s: %s\n", command->name, problem);
+        return 1;
+    }
+    if (given->json) {
+        char *text = json_dumps(status, JSON_INDENT(2));
+        printf("%s\n", text ? text : "{}");
+        free(text);
+    } else {
+        print_table(status);
+    }
+    json_decref(status);
+    return 0;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct status_options given = {0};
+    const char *positionals[1] = {NULL};
+    size_t count;
+    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    if (parsed != OPTIONS_PARSED)
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (count < 1 || !platform_valid_id(positionals[0]))
+        return options_complain(command, count < 1 ? "which workspace? Its id is missing" : "that cannot be a workspace id");
+    return show(command, &given, positionals[0]);
+}
+
+const struct command command_status = {
+    .name = "status",
+    .usage = "<workspace-id> [options]",
+    .summary = "show how a workspace fares: cursor, counts, dead letters",
+    .description =
+        "Asks the live host of the workspace on this machine; when there is none, reads its files: process,\n"
+        "since when, last poll and heartbeat, the cursor, how many messages are in which state, how old the\n"
+        "oldest unfinished one is.",
+    .options = options,
+    .positional_maximum = 1,
+    .run = run,
+};

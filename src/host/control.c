@@ -1,0 +1,256 @@
+#include "host/control.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/workspace.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define REQUEST_MAXIMUM 65536
+#define CLIENTS_MAXIMUM 16
+
+struct control_client {
+    uv_pipe_t pipe; /* first */
+    struct control_client *next;
+    struct control *control; /* NULL once the workspace has closed it */
+    struct buffer request;
+    uv_write_t write;
+    char *answer;
+    bool closing, waiting; /* for the disk thread */
+};
+
+struct control {
+    uv_pipe_t pipe; /* first */
+    struct workspace *workspace;
+    struct control_client *clients;
+    size_t client_count;
+    char *path;
+};
+
+static void free_client(uv_handle_t *handle)
+{
+    struct control_client *client = (struct control_client *)handle;
+    buffer_free(&client->request);
+    free(client->answer);
+    free(client);
+}
+
+static void end_client(struct control_client *client)
+{
+    if (client->closing)
+        return;
+    client->closing = true;
+    if (client->control) {
+        struct control_client **link = &client->control->clients;
+        while (*link != client)
+            link = &(*link)->next;
+        *link = client->next;
+        client->control->client_count--;
+        client->control = NULL;
+    }
+    if (!client->waiting)
+        uv_close((uv_handle_t *)&client->pipe, free_client);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status;
+    end_client(write->data);
+}
+
+/* Takes the object. */
+static void answer(struct control_client *client, json_t *object)
+{
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    client->answer = memory_format("%s\n", text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
+    free(text);
+    client->write.data = client;
+    uv_buf_t bytes = uv_buf_init(client->answer, (unsigned)strlen(client->answer));
+    if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &bytes, 1, on_written) < 0)
+        end_client(client);
+}
+
+/* The disk thread has answered; the client or the workspace may be gone. */
+static bool is_still_there(struct control_client *client)
+{
+    client->waiting = false;
+    if (!client->closing)
+        return true;
+    uv_close((uv_handle_t *)&client->pipe, free_client);
+    return false;
+}
+
+static json_t *stamp(int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (wall_ms <= 0)
+        return json_null();
+    clock_format(wall_ms, text);
+    return json_string(text);
+}
+
+static const char *state_text(const struct workspace *workspace)
+{
+    switch (workspace->state) {
+    case WORKSPACE_LOADING: return "loading";
+    case WORKSPACE_REGISTERING: return "registering";
+    case WORKSPACE_RUNNING: return workspace->wedged ? "wedged" : record_problem(workspace->record) ? "disk failing" : "running";
+    case WORKSPACE_DRAINING: return "draining";
+    case WORKSPACE_CLOSING: return "closing";
+    case WORKSPACE_CLOSED: break;
+    }
+    return "closed";
+}
+
+static void on_counts(void *context, const struct ledger_counts *counts)
+{
+    struct control_client *client = context;
+    if (!is_still_there(client))
+        return;
+    const struct workspace *workspace = client->control->workspace;
+    const char *watermark = inbox_watermark(workspace->inbox);
+    json_t *by_state = json_object();
+#define X(name, number, text) json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
+    LEDGER_STATES(X)
+#undef X
+    json_object_set_new(by_state, "waiting",
+                        json_integer((json_int_t)(inbox_pending(workspace->inbox) - inbox_running(workspace->inbox) -
+                                                  inbox_posting(workspace->inbox))));
+    json_t *status = json_pack(
+        "{s:s, s:i, s:s, s:o, s:o, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
+        "state", state_text(workspace), "since", stamp(workspace->started_wall_ms), "last_poll",
+        stamp(workspace->poller.last_poll_wall_ms), "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
+        watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
+        stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
+    answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
+}
+
+static void on_dead_letter(void *context, struct record_loaded *loaded, bool found)
+{
+    struct control_client *client = context;
+    struct control *control = client->control;
+    if (control && loaded) {
+        workspace_resume(control->workspace, loaded, false);
+        workspace_dispatch(control->workspace);
+    } else {
+        record_loaded_free(loaded); /* the next start finds it in the ledger */
+    }
+    if (is_still_there(client))
+        answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
+}
+
+static void serve(struct control_client *client, json_t *request)
+{
+    struct workspace *workspace = client->control->workspace;
+    const char *verb = json_string_value(json_object_get(request, "do"));
+    const char *row_id = json_string_value(json_object_get(request, "row_id"));
+    client->waiting = true;
+    if (verb && strcmp(verb, "status") == 0) {
+        if (record_exists(workspace->record))
+            record_counts(workspace->record, on_counts, client);
+        else
+            on_counts(client, NULL);
+    } else if (verb && row_id && strcmp(verb, "dead retry") == 0) {
+        record_dead_letter(workspace->record, RECORD_DEAD_RETRY, row_id, on_dead_letter, client);
+    } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {
+        record_dead_letter(workspace->record, RECORD_DEAD_DROP, row_id, on_dead_letter, client);
+    } else {
+        client->waiting = false;
+        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "unknown request"));
+    }
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *bytes)
+{
+    (void)handle;
+    (void)suggested;
+    *bytes = uv_buf_init(memory_allocate(4096), 4096);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
+{
+    struct control_client *client = (struct control_client *)stream;
+    bool whole = length > 0 && memchr(bytes->base, '\n', (size_t)length);
+    bool fits = length <= 0 || buffer_append(&client->request, bytes->base, (size_t)length);
+    free(bytes->base);
+    if (length < 0 || !fits) {
+        end_client(client);
+        return;
+    }
+    if (!whole)
+        return;
+    uv_read_stop(stream);
+    json_t *request = json_loads(client->request.data, JSON_DISABLE_EOF_CHECK, NULL);
+    serve(client, request);
+    json_decref(request);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct control *control = (struct control *)stream;
+    if (status < 0)
+        return;
+    struct control_client *client = memory_allocate(sizeof *client);
+    buffer_init(&client->request, REQUEST_MAXIMUM);
+    uv_pipe_init(stream->loop, &client->pipe, 0);
+    if (uv_accept(stream, (uv_stream_t *)&client->pipe) < 0 || control->client_count >= CLIENTS_MAXIMUM) {
+        uv_close((uv_handle_t *)&client->pipe, free_client);
+        return;
+    }
+    client->control = control;
+    client->next = control->clients;
+    control->clients = client;
+    control->client_count++;
+    uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read);
+}
+
+static void free_control(uv_handle_t *handle)
+{
+    struct control *control = (struct control *)handle;
+    free(control->path);
+    free(control);
+}
+
+void control_open(struct workspace *workspace)
+{
+    const struct workspace_settings *settings = &workspace->settings;
+    struct control *control = memory_allocate(sizeof *control);
+    control->workspace = workspace;
+    control->path = memory_format("%s/%s.sock", settings->state_directory, settings->id);
+    uv_pipe_init(&workspace->host->network.loop, &control->pipe, 0);
+    unlink(control->path); /* of a process that was killed: we hold the lock */
+    int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path ? 0 : UV_ENAMETOOLONG;
+    if (result == 0)
+        result = uv_pipe_bind(&control->pipe, control->path); /* its directory is 0700 until the chmod */
+    if (result == 0)
+        chmod(control->path, 0600);
+    if (result == 0)
+        result = uv_listen((uv_stream_t *)&control->pipe, CLIENTS_MAXIMUM, on_connection);
+    if (result < 0) {
+        log_warn(settings->id, "no control socket %s: %s; `molecule status` will read the ledger instead", control->path,
+                 uv_strerror(result));
+        uv_close((uv_handle_t *)&control->pipe, free_control);
+        return;
+    }
+    workspace->control = control;
+}
+
+void control_close(struct workspace *workspace)
+{
+    struct control *control = workspace->control;
+    if (!control)
+        return;
+    workspace->control = NULL;
+    while (control->clients)
+        end_client(control->clients);
+    unlink(control->path);
+    uv_close((uv_handle_t *)&control->pipe, free_control);
+}

@@ -1,0 +1,71 @@
+#include "host/transcript.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/workspace.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct transcript_line {
+    struct task task;
+    const char *path;
+    const char *workspace_id;
+    char *text;
+};
+
+/* On the disk thread. One write of one line to a file opened for appending: lines of several processes do not mix. */
+static void run_write(struct task *task)
+{
+    static bool complained; /* the disk thread's */
+    struct transcript_line *line = (struct transcript_line *)task;
+    size_t length = strlen(line->text);
+    int fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    bool written = fd >= 0 && write(fd, line->text, length) == (ssize_t)length;
+    if (!written && !complained)
+        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path, strerror(errno));
+    complained = !written;
+    if (fd >= 0)
+        close(fd);
+    free(line->text);
+    free(line);
+}
+
+static json_t *parse_or_text(const char *bytes, size_t length)
+{
+    json_t *value = bytes ? json_loadb(bytes, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : json_null();
+    return value ? value : json_stringn(bytes, length);
+}
+
+void transcript_write(struct workspace *workspace, const struct inbox_entry *entry, const char *outcome,
+                      const char *reason)
+{
+    if (!workspace->settings.record_file || !entry->message)
+        return;
+    char at[CLOCK_TEXT_SIZE];
+    clock_format(clock_wall_ms(), at);
+    const struct stored_reply *stored = entry->context;
+    const struct message *message = entry->message;
+    json_t *object = json_pack("{s:s, s:s, s:s*, s:s, s:o*, s:s, s:s*, s:o*}", "at", at, "workspace",
+                               workspace->settings.id, "row_id", entry->row_id, "from",
+                               message->source_id ? message->source_id : "canvas", "envelope",
+                               parse_or_text(message->raw, message->raw_length), "outcome", outcome, "reason", reason,
+                               "reply", stored ? parse_or_text(stored->request.body, stored->request.body_length) : NULL);
+    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    json_decref(object);
+    if (!text)
+        return;
+    log_redact(text);
+    struct transcript_line *line = memory_allocate(sizeof *line);
+    line->task.run = run_write;
+    line->path = workspace->settings.record_file;
+    line->workspace_id = workspace->settings.id;
+    line->text = memory_format("%s\n", text);
+    free(text);
+    thread_post(&workspace->host->disk.thread, &line->task);
+}

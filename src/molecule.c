@@ -1,0 +1,174 @@
+/* The public face of the host: include/molecule/molecule.h. */
+#include "molecule/molecule.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/host.h"
+#include "host/workspace.h"
+#include "net/http_client.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The numbers are the same, so that a result needs no translation. */
+_Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED && (int)MOLECULE_USAGE == (int)HOST_EXIT_USAGE &&
+                   (int)MOLECULE_STUCK == (int)HOST_EXIT_STUCK && (int)MOLECULE_REFUSED == (int)HOST_EXIT_REFUSED,
+               "host_exit and molecule_result differ");
+_Static_assert(sizeof(struct molecule_option) == sizeof(struct script_option), "options differ");
+
+struct added {
+    struct added *next;
+    char *id; /* normalised */
+};
+
+struct molecule {
+    struct host *host;
+    struct added *added;
+};
+
+struct molecule *molecule_open(const struct molecule_options *options, char *problem, size_t problem_size)
+{
+    log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    http_global_open();
+    json_object_seed(0); /* before there are threads */
+    struct molecule *molecule = memory_allocate(sizeof *molecule);
+    molecule->host = host_open(options->ca_file, options->handle_signals, problem, problem_size);
+    if (!molecule->host) {
+        http_global_close();
+        free(molecule);
+        return NULL;
+    }
+    return molecule;
+}
+
+void molecule_close(struct molecule *molecule)
+{
+    if (!molecule)
+        return;
+    host_close(molecule->host);
+    while (molecule->added) {
+        struct added *added = molecule->added;
+        molecule->added = added->next;
+        free(added->id);
+        free(added);
+    }
+    free(molecule);
+    http_global_close();
+}
+
+void molecule_workspace_defaults(struct molecule_workspace_options *options)
+{
+    *options = (struct molecule_workspace_options){
+        .interval_ms = 1000,
+        .since_secs = 30,
+        .heartbeat_ms = 20000,
+        .drain_ms = 25000,
+        .stuck_after_ms = 300000,
+        .cpu_limit_ms = 10000,
+        .timeout_ms = 300000,
+        .memory_limit = (size_t)256 << 20,
+        .reply_ttl_ms = 24 * 3600000,
+        .max_pending = 500,
+        .register_attempts = 5,
+        .max_attempts = 5,
+    };
+}
+
+static struct workspace_settings translate(const struct molecule_workspace_options *options, const char *id)
+{
+    return (struct workspace_settings){
+        .id = id,
+        .api_url = options->api_url,
+        .org_id = options->org_id,
+        .state_directory = options->state_directory,
+        .token = options->token,
+        .token_file = options->token_file,
+        .bootstrap = options->bootstrap,
+        .reset_state = options->reset_state,
+        .name = options->name,
+        .description = options->description,
+        .interval_ms = options->interval_ms,
+        .since_secs = options->since_secs,
+        .heartbeat_ms = options->heartbeat_ms,
+        .drain_ms = options->drain_ms,
+        .stuck_after_ms = options->stuck_after_ms,
+        .register_attempts = options->register_attempts,
+        .max_attempts = options->max_attempts,
+        .max_pending = options->max_pending,
+        .error_reply = options->error_reply,
+        .record_file = options->record_file,
+        .reply_ttl_ms = options->reply_ttl_ms,
+        .concurrency = options->concurrency,
+        .insecure_http = options->insecure_http,
+        .script = {
+            .workspace_id = id,
+            .path = options->script,
+            .backend = options->backend,
+            .backend_options = (const struct script_option *)(const void *)options->backend_options,
+            .backend_option_count = options->backend_option_count,
+            .options = (const struct script_option *)(const void *)options->script_options,
+            .option_count = options->script_option_count,
+            .cpu_limit_ms = options->cpu_limit_ms,
+            .timeout_ms = options->timeout_ms,
+            .memory_limit = options->memory_limit,
+        },
+    };
+}
+
+/* What options_parse cannot have checked for a caller of the library. */
+static const char *find_problem(const struct molecule_workspace_options *options)
+{
+    if (!options->id || !platform_valid_id(options->id))
+        return "the workspace id is missing or not of the form [A-Za-z0-9][A-Za-z0-9._-]{0,127}";
+    if (!options->api_url || !options->state_directory)
+        return "api_url and state_directory are required";
+    if (!options->script == !options->backend)
+        return "exactly one of script and backend is required";
+    if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 || options->drain_ms < 0 ||
+        options->max_pending < 1 || options->max_attempts < 1)
+        return "a number is below its minimum; begin with molecule_workspace_defaults";
+    return NULL;
+}
+
+static const char *keep_id(struct molecule *molecule, const char *id)
+{
+    struct added *added = memory_allocate(sizeof *added);
+    added->id = memory_copy_text(id);
+    platform_normalise_id(added->id);
+    added->next = molecule->added;
+    molecule->added = added;
+    return added->id;
+}
+
+enum molecule_result molecule_add(struct molecule *molecule, const struct molecule_workspace_options *options,
+                                  char *problem, size_t problem_size)
+{
+    const char *wrong = find_problem(options);
+    if (wrong) {
+        snprintf(problem, problem_size, "%s", wrong);
+        return MOLECULE_USAGE;
+    }
+    struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
+    enum host_exit code;
+    if (workspace_open(molecule->host, &settings, &code, problem, problem_size))
+        return MOLECULE_STOPPED;
+    return (enum molecule_result)code;
+}
+
+enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options)
+{
+    struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
+    return (enum molecule_result)workspace_rehearse(molecule->host, &settings);
+}
+
+enum molecule_result molecule_run(struct molecule *molecule)
+{
+    return (enum molecule_result)host_run(molecule->host);
+}
+
+void molecule_stop(struct molecule *molecule)
+{
+    host_request_stop(molecule->host);
+}

@@ -1,0 +1,139 @@
+/* The ledger: <state-dir>/<workspace-id>.db. What happened to each message, the exact reply it got, and what could not
+ * be answered. SQLite, WAL; the only file that knows sqlite3.h.
+ *
+ * A message's states: running (its handler was started, the attempt is counted) -> replied (the exact reply is stored)
+ * -> finished; or kept (it runs again later, from here, and the cursor has passed it); or dead (set aside until someone
+ * retries or drops it).
+ *
+ * All functions block on the disk and belong to the disk thread, or to a process that holds the workspace's lock, or
+ * (opened read-only) to anyone. Changes are made inside ledger_begin … ledger_commit; a commit is safe against a crash of the process, and against
+ * power loss after ledger_commit_durably. false or NULL: ledger_problem says why, and the transaction must be rolled back. */
+#ifndef MOLECULE_STATE_LEDGER_H
+#define MOLECULE_STATE_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* X(enumerator, number in the file, word) */
+#define LEDGER_STATES(X)                  \
+    X(LEDGER_RUNNING, 1, "running")       \
+    X(LEDGER_REPLIED, 2, "replied")       \
+    X(LEDGER_FINISHED, 3, "finished")     \
+    X(LEDGER_KEPT, 4, "kept")             \
+    X(LEDGER_DEAD, 5, "dead")             \
+    X(LEDGER_ELSEWHERE, 6, "elsewhere") /* answered by another client, unless the platform brings it again */
+enum ledger_state {
+    LEDGER_UNKNOWN = 0,
+#define X(name, number, text) name = number,
+    LEDGER_STATES(X)
+#undef X
+};
+const char *ledger_state_text(enum ledger_state state);
+
+enum ledger_mode {
+    LEDGER_WRITE,       /* made if it is missing */
+    LEDGER_WRITE_EXISTING,
+    LEDGER_READ
+};
+
+enum ledger_status {
+    LEDGER_OPENED,
+    LEDGER_ABSENT,         /* no file, and the mode does not make one */
+    LEDGER_DAMAGED,        /* not a database, or it fails its check */
+    LEDGER_OTHER_PLATFORM, /* it belongs to another platform URL */
+    LEDGER_NEWER,          /* made by a newer version of molecule */
+    LEDGER_FAILED          /* cannot be opened */
+};
+
+struct ledger;
+
+/* `platform_url` NULL: not checked. Migrates an older schema forward. `*ledger` is NULL unless it opened. */
+enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url, enum ledger_mode mode,
+                               char *problem, size_t problem_size);
+void ledger_close(struct ledger *ledger); /* NULL is fine */
+/* Moves a damaged database out of the way, with its log: <path>.damaged-<time>. false: `problem` says why. */
+bool ledger_set_aside(const char *path, char *problem, size_t problem_size);
+const char *ledger_problem(const struct ledger *ledger);
+
+bool ledger_begin(struct ledger *ledger);
+bool ledger_commit(struct ledger *ledger);
+bool ledger_commit_durably(struct ledger *ledger); /* fsync before it returns */
+void ledger_rollback(struct ledger *ledger);
+/* Moves the write-ahead log into the database through a connection of its own, beside writers. Any thread. */
+void ledger_checkpoint(const char *path);
+/* Pages in the write-ahead log after the last commit. */
+int ledger_log_pages(const struct ledger *ledger);
+
+/* Everything kept of one message. Strings and bytes are borrowed until the next call. */
+struct ledger_message {
+    const char *row_id;
+    enum ledger_state state;
+    const char *row;            /* the row as fetched; NULL once finished */
+    size_t row_length;
+    unsigned attempts, failures;
+    int64_t first_seen_ms;      /* wall clock */
+    int64_t updated_ms;         /* of the last change */
+    int64_t due_ms;             /* wall clock; of a kept one */
+    bool passed;                /* the cursor is, or may be, behind it: only the ledger can bring it back */
+    bool dead_after_reply;      /* the stored reply tells the sender that the message was given up */
+    bool to_canvas;             /* the stored reply; NULL body: none */
+    const char *target, *reply_id, *body;
+    size_t body_length;
+    const char *outcome, *reason, *traceback;
+    const char *digest;         /* of a reply to the canvas, to count equal ones */
+    const char *source;         /* "canvas" or the peer's id */
+    const char *created_at;     /* the platform's stamp */
+};
+
+enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id);
+
+/* The attempt is counted; the whole row is kept from now on. */
+bool ledger_start(struct ledger *ledger, const struct ledger_message *message);
+/* The exact reply, before its first post. */
+bool ledger_reply(struct ledger *ledger, const struct ledger_message *message);
+/* Finished with this outcome ("replied", "no_reply", …), or dead if the stored reply was its last word. */
+bool ledger_finish(struct ledger *ledger, const char *row_id, const char *outcome);
+/* Runs again at due_ms, or its stored reply is posted again then. */
+bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
+bool ledger_die(struct ledger *ledger, const struct ledger_message *message);
+/* The attempt did not end by the message's fault: it is not counted, and the message runs again. */
+bool ledger_uncount(struct ledger *ledger, const char *row_id);
+/* Another client moved the cursor: what was under way and not kept is left to it. */
+bool ledger_leave_to_others(struct ledger *ledger);
+/* The platform brought a row that we thought was answered elsewhere. */
+bool ledger_take_back(struct ledger *ledger, const char *row_id);
+
+/* Running, replied and kept messages, in the order in which they were first started. The callback returns false to end.
+ * Do not change the ledger from inside. */
+bool ledger_each_open(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
+bool ledger_each_dead(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
+/* One message whole. false: there is none. */
+bool ledger_find(struct ledger *ledger, const char *row_id, bool (*each)(const struct ledger_message *message, void *context),
+                 void *context);
+
+/* From now on only the ledger brings the open messages back: a start has loaded them. */
+bool ledger_pass_open(struct ledger *ledger);
+/* How many replies to the canvas with this digest were finished since then (wall clock), but for one row's; -1: failed. */
+int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id);
+
+/* Dead letters: runs again (true: it was dead), or forgotten but for its id. */
+bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found);
+bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
+
+/* The cursor that stands in the file, as of the commit before it is saved. NULL: none. Yours to free. */
+char *ledger_cursor(struct ledger *ledger);
+char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
+bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms);
+int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
+
+struct ledger_counts {
+    int64_t by_state[LEDGER_ELSEWHERE + 1];
+    int64_t oldest_pending_ms; /* first_seen_ms of the oldest open message; 0: none */
+};
+bool ledger_count(struct ledger *ledger, struct ledger_counts *counts);
+
+/* Forgets finished messages whose stamp lies `keep_seconds` before the cursor row's, oldest first, at most `most`. */
+bool ledger_prune(struct ledger *ledger, int64_t keep_seconds, int most);
+
+#endif

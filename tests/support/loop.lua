@@ -1,0 +1,36 @@
+--- Waiting, for tests: the one libuv loop turns until something is true or a deadline is over. Nothing ever sleeps.
+
+local uv = require "luv"
+
+local loop = {}
+
+---@param done fun(): any looked at after every event
+---@param timeout_ms integer
+---@return any what `done` returned last
+function loop.wait(done, timeout_ms)
+  local result, expired = done(), false
+  if result then return result end
+  local timer = uv.new_timer()
+  timer:start(timeout_ms, 0, function() expired = true end)
+  while not result and not expired do
+    uv.run "once"
+    result = done()
+  end
+  timer:stop()
+  timer:close()
+  loop.flush()
+  return result
+end
+
+---Lets handles finish closing: luv crashes when the Lua state closes before they have.
+function loop.flush()
+  uv.run "nowait"
+end
+
+---Milliseconds of a clock that never goes back.
+---@return number
+function loop.now()
+  return uv.hrtime() / 1e6
+end
+
+return loop

@@ -1,0 +1,170 @@
+/* JSON <-> Lua, seen from Lua: each case is a chunk that has to return true. */
+#include "script/json.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+static lua_State *open_state(void)
+{
+    lua_State *L = luaL_newstate();
+    luaL_openlibs(L);
+    luaL_requiref(L, "json", luaopen_molecule_json, 1);
+    lua_pop(L, 1);
+    return L;
+}
+
+static void check(const char *chunk)
+{
+    lua_State *L = open_state();
+    bool fine = luaL_dostring(L, chunk) == LUA_OK && lua_toboolean(L, -1);
+    if (!fine)
+        print_error("%s\n  -> %s\n", chunk, luaL_tolstring(L, -1, NULL));
+    lua_close(L);
+    assert_true(fine);
+}
+
+static void test_numbers_keep_their_kind(void **state)
+{
+    (void)state;
+    check("local v = json.decode '[1, 1.0, 9007199254740993, -9223372036854775808]'"
+          "return math.type(v[1]) == 'integer' and math.type(v[2]) == 'float' and v[3] == 9007199254740993"
+          " and json.encode(v) == '[1,1.0,9007199254740993,-9223372036854775808]'");
+}
+
+static void test_empty_lists_and_objects_stay_apart(void **state)
+{
+    (void)state;
+    check("return json.encode(json.decode '{\"a\":[],\"b\":{}}', {sort = true}) == '{\"a\":[],\"b\":{}}'");
+    check("return json.encode({}) == '{}' and json.encode(json.array {}) == '[]' and json.encode(json.array()) == '[]'");
+}
+
+static void test_null_is_a_value(void **state)
+{
+    (void)state;
+    check("local v = json.decode '[null, {\"a\":null}]' return v[1] == json.null and v[2].a == json.null"
+          " and json.encode(v) == '[null,{\"a\":null}]' and json.encode(nil) == 'null'");
+}
+
+static void test_any_value_is_a_document(void **state)
+{
+    (void)state;
+    check("return json.decode '\"x\"' == 'x' and json.decode '5' == 5 and json.decode 'true' == true");
+    check("return json.encode 'a\\0b' == '\"a\\\\u0000b\"' and json.decode '\"a\\\\u0000b\"' == 'a\\0b'");
+}
+
+static void test_errors_are_values_with_a_place(void **state)
+{
+    (void)state;
+    check("local v, m, c = json.decode '{\"a\":' return v == nil and m:find 'line 1' and c == 'JSON'");
+    check("local v, m, c = json.encode {parts = {{}, {data = print}}}"
+          "return v == nil and m == 'parts[2].data: a function cannot be JSON' and c == 'JSON'");
+    check("local v, m = json.encode(print) return m == 'a function cannot be JSON'");
+    check("local v, m = json.encode {1, 2, x = 3} return m == 'a table with both list and named members cannot be JSON'");
+    check("local v, m = json.encode {a = {[1] = 1, [3] = 3}} return m:find '^a: a list with holes'");
+    check("local v, m = json.encode {a = 0/0} return m:find '^a: .*nan'");
+    check("local v, m = json.encode {1, math.huge} return m:find '^%[2%]: an infinite'");
+    check("local v, m = json.encode {['a\\0'] = 1} return m:find 'NUL'");
+    check("local v, m = json.encode {[1.5] = 1} return m:find 'both list and named'");
+    check("local v, m = json.encode {io.stdout} return m:find '^%[1%]: a userdata'");
+}
+
+static void test_cycles_and_depth_are_bounded(void **state)
+{
+    (void)state;
+    check("local t = {} t.a = {b = {t}} local v, m = json.encode(t) return m == 'a.b[1]: a table that contains itself cannot be JSON'");
+    check("local s = {} local v = json.encode {s, s} return v == '[{},{}]'");
+    check("local t = {} for _ = 1, 300 do t = {t} end local v, m = json.encode(t) return m:find '200 tables deep'");
+    check("local t = {} for _ = 1, 199 do t = {t} end return json.encode(t) ~= nil");
+    check("return json.decode(('['):rep(5000)) == nil");
+}
+
+static void test_bad_text_is_repaired(void **state)
+{
+    (void)state;
+    check("return json.encode {'a\\255b'} == '[\"a\\u{FFFD}b\"]' and json.encode {['\\xC3'] = 1} == '{\"\\u{FFFD}\":1}'");
+    check("return json.encode '\\xED\\xA0\\x80' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode 'é€😀' == '\"é€😀\"'");
+    check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode '\\xC0\\x80' == '\"\\u{FFFD}\\u{FFFD}\"'");
+}
+
+static void test_layout_is_chosen(void **state)
+{
+    (void)state;
+    check("return json.encode({b = 1, a = {2}}, {indent = 2, sort = true}) == '{\\n  \"a\": [\\n    2\\n  ],\\n  \"b\": 1\\n}'");
+    check("return not pcall(json.encode, 1, {indent = 99})");
+}
+
+/* What json_take must survive: a metatable that raises is never asked. */
+static void test_metamethods_are_not_run(void **state)
+{
+    (void)state;
+    check("local t = setmetatable({x = 1}, {__index = error, __pairs = error, __len = error})"
+          "return json.encode(t) == '{\"x\":1}'");
+}
+
+struct quota {
+    size_t left;
+};
+
+static void *meter(void *context, void *block, size_t old_size, size_t size)
+{
+    struct quota *quota = context;
+    if (size == 0) {
+        free(block);
+        return NULL;
+    }
+    if ((!block || size > old_size) && quota->left-- == 0) {
+        quota->left = 0;
+        return NULL;
+    }
+    return realloc(block, size);
+}
+
+static int round_trip(lua_State *L)
+{
+    luaL_requiref(L, "json", luaopen_molecule_json, 1);
+    if (luaL_dostring(L, "return json.encode(json.decode '{\"a\":[1,2,{\"b\":\"text\"}],\"c\":null}')") != LUA_OK)
+        return lua_error(L);
+    return 1;
+}
+
+/* Every allocation of Lua fails once; under ASan a leaked json_t shows. */
+static void test_no_memory_raises_and_leaks_nothing(void **state)
+{
+    (void)state;
+    bool done = false;
+    for (size_t allowed = 0; !done && allowed < 5000; allowed++) {
+        struct quota quota = {allowed};
+        lua_State *L = lua_newstate(meter, &quota);
+        if (!L)
+            continue;
+        lua_pushcfunction(L, round_trip);
+        done = lua_pcall(L, 0, 0, 0) == LUA_OK;
+        quota.left = SIZE_MAX;
+        lua_close(L);
+    }
+    assert_true(done);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_numbers_keep_their_kind),
+        cmocka_unit_test(test_empty_lists_and_objects_stay_apart),
+        cmocka_unit_test(test_null_is_a_value),
+        cmocka_unit_test(test_any_value_is_a_document),
+        cmocka_unit_test(test_errors_are_values_with_a_place),
+        cmocka_unit_test(test_cycles_and_depth_are_bounded),
+        cmocka_unit_test(test_bad_text_is_repaired),
+        cmocka_unit_test(test_layout_is_chosen),
+        cmocka_unit_test(test_metamethods_are_not_run),
+        cmocka_unit_test(test_no_memory_raises_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
