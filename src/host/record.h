@@ -40,7 +40,7 @@ void record_loaded_free(struct record_loaded *loaded);
 
 struct record_start {
     bool failed;              /* the ledger cannot be used: `problem` says what to do */
-    char problem[1024];
+    char problem[2048];
     char *set_aside;          /* a damaged ledger was moved; what it says; NULL: none */
     bool taken_over;          /* another client moved the cursor since we last wrote it */
     char *cursor;             /* the ledger's copy; NULL: none */

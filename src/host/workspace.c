@@ -209,7 +209,7 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
     entry->failures++;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
-                      "dead letter (molecule dead show %s %s); the inbox goes on", entry->row_id, sender(entry),
+                      "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, sender(entry),
                   entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
                   outcome->traceback ? outcome->traceback : "", id, entry->row_id);
         give_up(workspace, entry, reason, outcome->traceback);

@@ -1,0 +1,248 @@
+/* The order of messages and the watermark, against a plain model, through random histories. */
+#include "unit.h"
+
+#include "base/memory.h"
+#include "host/inbox.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS 200
+#define CONVERSATIONS 7
+#define HISTORIES 400
+
+static struct message *make_message(int number, int conversation)
+{
+    struct message *message = memory_allocate(sizeof *message);
+    message->row_id = memory_format("row-%d", number);
+    message->conversation = memory_format("conversation-%d", conversation);
+    message->created_at = memory_copy_text("2026-05-01T00:00:00Z");
+    message->text = memory_copy_text("");
+    message->raw = memory_copy_text("");
+    return message;
+}
+
+static struct inbox_entry *admit(struct inbox *inbox, int number, int conversation, bool moves_cursor)
+{
+    return inbox_admit(inbox, make_message(number, conversation), "{}", 2, moves_cursor);
+}
+
+static void a_row_that_comes_again_is_not_admitted_twice(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *entry = admit(inbox, 1, 1, true);
+    assert_non_null(entry);
+    assert_null(admit(inbox, 1, 1, true));
+    inbox_start(inbox, entry);
+    inbox_finish(inbox, entry);
+    assert_true(inbox_known(inbox, "row-1"));
+    assert_null(admit(inbox, 1, 1, true));
+    inbox_close(inbox);
+}
+
+static void the_cursor_waits_for_the_oldest_unfinished_message(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
+    assert_null(inbox_watermark(inbox));
+    inbox_start(inbox, first);
+    inbox_start(inbox, second);
+    inbox_finish(inbox, second);
+    assert_null(inbox_watermark(inbox));
+    inbox_finish(inbox, first);
+    assert_string_equal(inbox_watermark(inbox), "row-2");
+    inbox_close(inbox);
+}
+
+static void the_cursor_passes_a_kept_message_which_runs_later_all_the_same(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
+    inbox_start(inbox, first);
+    inbox_retry(inbox, first, 5000, false, true);
+    inbox_keep(inbox, first);
+    assert_string_equal(inbox_watermark(inbox), "row-1");
+    assert_int_equal(inbox_pending(inbox), 1);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
+    inbox_start(inbox, second);
+    inbox_finish(inbox, second);
+    assert_string_equal(inbox_watermark(inbox), "row-2");
+    assert_null(inbox_next(inbox, 4999, &wait));
+    assert_int_equal(wait, 1);
+    assert_ptr_equal(inbox_next(inbox, 5000, &wait), first);
+    inbox_start(inbox, first);
+    inbox_finish(inbox, first);
+    assert_string_equal(inbox_watermark(inbox), "row-2");
+    inbox_close(inbox);
+}
+
+static void a_late_row_never_pulls_the_cursor_back(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *first = admit(inbox, 5, 1, true), *late = admit(inbox, 3, 2, false);
+    inbox_start(inbox, first);
+    inbox_finish(inbox, first);
+    inbox_start(inbox, late);
+    inbox_finish(inbox, late);
+    assert_string_equal(inbox_watermark(inbox), "row-5");
+    inbox_close(inbox);
+}
+
+static void a_retry_with_hold_keeps_its_conversation_waiting(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true);
+    inbox_start(inbox, first);
+    inbox_retry(inbox, first, 100, true, true);
+    assert_null(inbox_next(inbox, 50, &wait));
+    assert_int_equal(wait, 50);
+    inbox_start(inbox, first);
+    inbox_retry(inbox, first, 100, false, true);
+    assert_ptr_equal(inbox_next(inbox, 50, &wait), second);
+    assert_int_equal(first->attempts, 2);
+    inbox_close(inbox);
+}
+
+/* A model beside the inbox: what was admitted, in which conversation, in which state. */
+struct model {
+    struct inbox_entry *entries[ROWS];
+    int conversation[ROWS];
+    bool finished[ROWS], kept[ROWS], running[ROWS], late[ROWS];
+    int admitted;
+};
+
+static void check_watermark(const struct model *model, const struct inbox *inbox)
+{
+    int expected = -1;
+    for (int i = 0; i < model->admitted && (model->finished[i] || model->kept[i]); i++)
+        if (!model->late[i])
+            expected = i;
+    const char *watermark = inbox_watermark(inbox);
+    if (expected < 0) {
+        assert_null(watermark);
+        return;
+    }
+    char text[32];
+    snprintf(text, sizeof text, "row-%d", expected);
+    assert_non_null(watermark);
+    assert_string_equal(watermark, text);
+}
+
+static int index_of(const struct model *model, const struct inbox_entry *entry)
+{
+    for (int i = 0; i < model->admitted; i++)
+        if (model->entries[i] == entry && !model->finished[i])
+            return i;
+    fail_msg("the inbox gave an entry that was finished or never admitted");
+    return -1;
+}
+
+/* Whoever runs must be the oldest of its conversation, but for those set aside, and alone in it. */
+static void check_turn(const struct model *model, int which, int64_t now)
+{
+    for (int i = 0; i < model->admitted; i++) {
+        if (i == which || model->finished[i] || model->conversation[i] != model->conversation[which])
+            continue;
+        assert_false(model->running[i]);
+        if (i < which && !model->entries[i]->aside)
+            fail_msg("row %d ran before row %d of its conversation (now %lld)", which, i, (long long)now);
+    }
+}
+
+static void one_history(unsigned seed)
+{
+    struct inbox *inbox = inbox_open();
+    struct model model = {0};
+    int64_t now = 0, wait;
+    int finished = 0, steps = 0;
+    srand(seed);
+    while (finished < ROWS && steps++ < 200000) {
+        int what = rand() % 10;
+        now += rand() % 3;
+        if (what < 3 && model.admitted < ROWS) {
+            int i = model.admitted++;
+            model.conversation[i] = rand() % CONVERSATIONS;
+            model.late[i] = rand() % 10 == 0;
+            model.entries[i] = admit(inbox, i, model.conversation[i], !model.late[i]);
+            assert_null(admit(inbox, rand() % model.admitted, 0, true)); /* pages overlap */
+        } else if (what < 6) {
+            struct inbox_entry *entry = inbox_next(inbox, now, &wait);
+            if (!entry)
+                continue;
+            int i = index_of(&model, entry);
+            assert_true(entry->not_before_ms <= now);
+            check_turn(&model, i, now);
+            inbox_start(inbox, entry);
+            model.running[i] = true;
+            if (rand() % 2)
+                inbox_post(inbox, entry);
+        } else if (model.admitted > 0) {
+            int i = rand() % model.admitted;
+            if (!model.running[i])
+                continue;
+            model.running[i] = false;
+            if (rand() % 3 == 0) {
+                inbox_retry(inbox, model.entries[i], now + rand() % 20, rand() % 2, rand() % 2);
+                if (rand() % 3 == 0) {
+                    inbox_keep(inbox, model.entries[i]);
+                    model.kept[i] = true;
+                }
+            } else {
+                model.finished[i] = true;
+                finished++;
+                inbox_finish(inbox, model.entries[i]);
+            }
+        }
+        check_watermark(&model, inbox);
+    }
+    assert_int_equal(finished, ROWS);
+    assert_int_equal(inbox_pending(inbox), 0);
+    assert_int_equal(inbox_kept(inbox), 0);
+    assert_int_equal(inbox_running(inbox), 0);
+    assert_int_equal(inbox_posting(inbox), 0);
+    assert_int_equal(inbox_bytes(inbox), 0);
+    inbox_close(inbox);
+}
+
+static void any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished(void **state)
+{
+    (void)state;
+    for (unsigned seed = 1; seed <= HISTORIES; seed++)
+        one_history(seed);
+}
+
+static void an_inbox_that_closes_half_done_leaks_nothing(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *kept = admit(inbox, 1, 1, true), *finished = admit(inbox, 3, 3, true);
+    admit(inbox, 2, 2, true);
+    inbox_start(inbox, kept);
+    inbox_retry(inbox, kept, 100, false, true);
+    inbox_keep(inbox, kept);
+    inbox_start(inbox, finished);
+    inbox_finish(inbox, finished); /* behind an unfinished one */
+    inbox_close(inbox);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_row_that_comes_again_is_not_admitted_twice),
+        cmocka_unit_test(the_cursor_waits_for_the_oldest_unfinished_message),
+        cmocka_unit_test(the_cursor_passes_a_kept_message_which_runs_later_all_the_same),
+        cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
+        cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),
+        cmocka_unit_test(any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
+        cmocka_unit_test(an_inbox_that_closes_half_done_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

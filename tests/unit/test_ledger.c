@@ -1,0 +1,286 @@
+/* The ledger's file: states, durability of what was committed, damage, other platforms, pruning. */
+#include "unit.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "state/ledger.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define URL "https://one.example.com"
+
+static char directory[64];
+static char path[128];
+
+static int make_directory(void **state)
+{
+    (void)state;
+    snprintf(directory, sizeof directory, "/tmp/molecule-ledger-XXXXXX");
+    if (!mkdtemp(directory))
+        return -1;
+    snprintf(path, sizeof path, "%s/w.db", directory);
+    return 0;
+}
+
+static int remove_directory(void **state)
+{
+    (void)state;
+    char command[160];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    return system(command);
+}
+
+static struct ledger *open_ledger(enum ledger_mode mode)
+{
+    struct ledger *ledger;
+    char problem[512] = "";
+    if (ledger_open(&ledger, path, URL, mode, problem, sizeof problem) != LEDGER_OPENED)
+        fail_msg("%s", problem);
+    return ledger;
+}
+
+static struct ledger_message message(const char *row_id)
+{
+    return (struct ledger_message){.row_id = row_id, .row = "{\"id\":1}", .row_length = 8, .attempts = 1,
+                                   .source = "canvas", .created_at = "2026-05-01T10:00:00.000001Z"};
+}
+
+static bool copy_state(const struct ledger_message *found, void *context)
+{
+    struct ledger_message *copy = context;
+    *copy = *found;
+    copy->row_id = copy->target = copy->reply_id = copy->outcome = NULL;
+    static char body[64], reason[64], row[64];
+    snprintf(body, sizeof body, "%.*s", (int)found->body_length, found->body ? found->body : "");
+    snprintf(reason, sizeof reason, "%s", found->reason ? found->reason : "");
+    snprintf(row, sizeof row, "%.*s", (int)found->row_length, found->row ? found->row : "");
+    copy->body = body;
+    copy->reason = reason;
+    copy->row = row;
+    return false;
+}
+
+static void a_reply_stands_byte_for_byte_after_a_restart(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a"), found = {0};
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_RUNNING);
+    one.body = "{\"message\":\"\xc3\xa9\"}";
+    one.body_length = strlen(one.body);
+    one.to_canvas = true;
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_commit(ledger));
+    ledger_close(ledger);
+    ledger = open_ledger(LEDGER_WRITE);
+    assert_true(ledger_find(ledger, "a", copy_state, &found));
+    assert_int_equal(found.state, LEDGER_REPLIED);
+    assert_string_equal(found.body, one.body);
+    assert_true(found.to_canvas);
+    assert_string_equal(found.row, "{\"id\":1}");
+    ledger_close(ledger);
+}
+
+static void what_was_not_committed_is_gone(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a");
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one));
+    ledger_rollback(ledger);
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNKNOWN);
+    ledger_close(ledger);
+}
+
+static void a_finished_message_keeps_its_id_and_gives_its_space_back(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a"), found = {0};
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
+                ledger_commit(ledger));
+    assert_true(ledger_find(ledger, "a", copy_state, &found));
+    assert_int_equal(found.state, LEDGER_FINISHED);
+    assert_string_equal(found.row, "");
+    ledger_close(ledger);
+}
+
+static void a_message_that_was_finished_is_not_kept_again_by_a_late_word(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a");
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
+                ledger_keep(ledger, &one) && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_FINISHED);
+    ledger_close(ledger);
+}
+
+static void a_dead_letter_runs_again_when_asked_and_only_then(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a"), found = {0};
+    bool there;
+    one.reason = "boom";
+    one.traceback = "agent.lua:3";
+    assert_true(ledger_begin(ledger) && ledger_die(ledger, &one) && ledger_commit(ledger));
+    assert_true(ledger_begin(ledger));
+    assert_true(ledger_retry_dead(ledger, "b", 1, &there));
+    assert_false(there);
+    assert_true(ledger_retry_dead(ledger, "a", 1, &there));
+    assert_true(there);
+    assert_true(ledger_commit(ledger));
+    assert_true(ledger_find(ledger, "a", copy_state, &found));
+    assert_int_equal(found.state, LEDGER_KEPT);
+    assert_int_equal(found.attempts, 0);
+    assert_true(found.passed);
+    ledger_close(ledger);
+}
+
+static void an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a"), found = {0};
+    one.body = "x";
+    one.body_length = 1;
+    one.dead_after_reply = true;
+    one.reason = "boom";
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
+                ledger_commit(ledger));
+    assert_true(ledger_find(ledger, "a", copy_state, &found));
+    assert_int_equal(found.state, LEDGER_DEAD);
+    assert_string_equal(found.row, "{\"id\":1}");
+    assert_string_equal(found.reason, "boom");
+    ledger_close(ledger);
+}
+
+static void what_another_client_passed_is_left_to_it_unless_the_platform_brings_it_back(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message running = message("a"), kept = message("b");
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &running) && ledger_keep(ledger, &kept) &&
+                ledger_leave_to_others(ledger) && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_ELSEWHERE);
+    assert_int_equal(ledger_state_of(ledger, "b"), LEDGER_KEPT);
+    assert_true(ledger_begin(ledger) && ledger_take_back(ledger, "a") && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_RUNNING);
+    ledger_close(ledger);
+}
+
+static void a_ledger_meets_only_its_own_platform(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    char problem[512];
+    ledger_close(ledger);
+    assert_int_equal(ledger_open(&ledger, path, "https://two.example.com", LEDGER_WRITE, problem, sizeof problem),
+                     LEDGER_OTHER_PLATFORM);
+    assert_non_null(strstr(problem, "https://one.example.com"));
+}
+
+static void a_damaged_ledger_is_told_and_set_aside_never_replaced_silently(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    char problem[512] = "", aside[256];
+    struct stat status;
+    ledger_close(ledger);
+    int fd = open(path, O_WRONLY);
+    for (int i = 0; i < 8192; i++)
+        assert_int_equal(write(fd, "x", 1), 1);
+    close(fd);
+    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem), LEDGER_DAMAGED);
+    assert_null(ledger);
+    assert_true(problem[0]);
+    assert_true(ledger_set_aside(path, problem, sizeof problem));
+    assert_int_not_equal(stat(path, &status), 0);
+    snprintf(aside, sizeof aside, "ls %s/w.db.damaged-* >/dev/null", directory);
+    assert_int_equal(system(aside), 0);
+}
+
+static void a_ledger_of_a_newer_version_is_refused(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    char problem[512], command[256];
+    ledger_close(ledger);
+    /* user_version stands at byte 60 of the header, big-endian */
+    snprintf(command, sizeof command, "printf '\\000\\000\\000\\143' | dd of=%s bs=1 seek=60 conv=notrunc 2>/dev/null", path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem), LEDGER_NEWER);
+    assert_non_null(strstr(problem, "newer"));
+}
+
+static void only_the_owner_can_read_it(void **state)
+{
+    (void)state;
+    struct stat status;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    ledger_close(ledger);
+}
+
+static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message old = message("old"), recent = message("recent"), dead = message("dead");
+    old.created_at = dead.created_at = "2020-01-01T00:00:00Z";
+    recent.created_at = "2020-02-01T00:00:00Z";
+    assert_true(ledger_begin(ledger) && ledger_start(ledger, &old) && ledger_start(ledger, &recent) &&
+                ledger_finish(ledger, "old", "replied") && ledger_finish(ledger, "recent", "replied") &&
+                ledger_die(ledger, &dead) && ledger_commit(ledger));
+    assert_true(ledger_begin(ledger) && ledger_prune(ledger, 86400, 100) && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_FINISHED); /* no cursor: nothing is forgotten */
+    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "recent", "2020-02-01T00:00:00Z", 1) &&
+                ledger_prune(ledger, 86400, 100) && ledger_commit_durably(ledger));
+    assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_UNKNOWN);
+    assert_int_equal(ledger_state_of(ledger, "recent"), LEDGER_FINISHED);
+    assert_int_equal(ledger_state_of(ledger, "dead"), LEDGER_DEAD);
+    ledger_close(ledger);
+}
+
+static void the_cursor_and_the_one_before_it_are_known(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5) && ledger_set_cursor(ledger, "b", NULL, 6) &&
+                ledger_set_cursor(ledger, "b", NULL, 7) && ledger_commit_durably(ledger));
+    char *cursor = ledger_cursor(ledger), *before = ledger_cursor_before(ledger);
+    assert_string_equal(cursor, "b");
+    assert_string_equal(before, "a");
+    assert_int_equal(ledger_last_poll(ledger), 7);
+    free(cursor);
+    free(before);
+    ledger_close(ledger);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
+    const struct CMUnitTest tests[] = {
+        TEST(a_reply_stands_byte_for_byte_after_a_restart),
+        TEST(what_was_not_committed_is_gone),
+        TEST(a_finished_message_keeps_its_id_and_gives_its_space_back),
+        TEST(a_message_that_was_finished_is_not_kept_again_by_a_late_word),
+        TEST(a_dead_letter_runs_again_when_asked_and_only_then),
+        TEST(an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row),
+        TEST(what_another_client_passed_is_left_to_it_unless_the_platform_brings_it_back),
+        TEST(a_ledger_meets_only_its_own_platform),
+        TEST(a_damaged_ledger_is_told_and_set_aside_never_replaced_silently),
+        TEST(a_ledger_of_a_newer_version_is_refused),
+        TEST(only_the_owner_can_read_it),
+        TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
+        TEST(the_cursor_and_the_one_before_it_are_known),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
