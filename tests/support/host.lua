@@ -82,7 +82,8 @@ end
 ---@return string[]
 function host.list(path)
   local names, stream = {}, uv.fs_scandir(path)
-  for name in uv.fs_scandir_next, stream or function() end do names[#names + 1] = name end
+  if not stream then return names end
+  for name in uv.fs_scandir_next, stream do names[#names + 1] = name end
   table.sort(names)
   return names
 end
@@ -103,6 +104,21 @@ end
 ---@return string
 function host.ago(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%S.000000Z", math.floor(os.time() - seconds)) --[[@as string]]
+end
+
+---@param bytes string
+---@return string
+function host.base64(bytes)
+  local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+  local padding = (3 - #bytes % 3) % 3
+  local text = (bytes .. ("\0"):rep(padding)):gsub("...", function(three)
+    local number = string.unpack(">I3", three)
+    return (("x"):rep(4):gsub("()x", function(at)
+      local digit = number >> (24 - 6 * at) & 63
+      return alphabet:sub(digit + 1, digit + 1)
+    end))
+  end)
+  return text:sub(1, #text - padding) .. ("="):rep(padding)
 end
 
 local function append(list, more)
