@@ -73,6 +73,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .max_pending = 500,
         .register_attempts = 5,
         .max_attempts = 5,
+        .max_hops = 8,
     };
 }
 
@@ -101,6 +102,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .record_file = options->record_file,
         .reply_ttl_ms = options->reply_ttl_ms,
         .concurrency = options->concurrency,
+        .max_hops = options->max_hops,
         .insecure_http = options->insecure_http,
         .script = {
             .workspace_id = id,

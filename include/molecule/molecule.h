@@ -84,6 +84,7 @@ struct molecule_workspace_options {
     size_t max_pending;           /* rows, at least 1 */
     unsigned register_attempts;   /* 0: for ever */
     unsigned max_attempts;        /* at least 1 */
+    int max_hops;                 /* replies to replies between agents with answers_replies, at least 1 */
     unsigned concurrency;         /* 0: what the script says, else 1 */
 };
 

@@ -17,7 +17,7 @@ struct connect_options {
         *ca_file, *error_reply, *record_file;
     struct option_pairs backend_options, script_options;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
-        cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms;
+        cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
     bool bootstrap, reset_state, dry_run, verbose, insecure_http;
 };
 
@@ -56,6 +56,8 @@ static const struct option options[] = {
      FIELD(max_attempts), 1, 1000},
     {"error-reply", 0, OPTION_TEXT, "TEXT", NULL, NULL, "what the sender of such a message is told [nothing]",
      FIELD(error_reply), 0, 0},
+    {"max-hops", 0, OPTION_NUMBER, "N", "8", NULL,
+     "replies to replies, back and forth, where the agent says answers_replies", FIELD(max_hops), 1, 1000},
     {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL,
      "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", FIELD(reply_ttl_ms), 0, HOURS(8760)},
     {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines",
@@ -138,6 +140,7 @@ static struct molecule_workspace_options make_workspace(const struct connect_opt
         .register_attempts = (unsigned)given->register_attempts,
         .max_attempts = (unsigned)given->max_attempts,
         .concurrency = (unsigned)given->concurrency,
+        .max_hops = (int)given->max_hops,
     };
 }
 

@@ -309,6 +309,26 @@ static void on_start_recorded(struct workspace *workspace, struct inbox_entry *e
     script_submit(workspace->script, &handling->job);
 }
 
+/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk for ever. false: it is
+ * a message for the script. */
+static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
+{
+    const struct message *message = entry->message;
+    const char *id = workspace->settings.id;
+    if (!message->in_reply_to || (workspace->answers_replies && message->hops < workspace->settings.max_hops))
+        return false;
+    if (workspace->answers_replies)
+        log_warn(id, "message %s from %s: skipped, it is the %dth reply in a row between two agents (--max-hops)",
+                 entry->row_id, sender(entry), message->hops);
+    else
+        log_info(id, "message %s from %s: skipped, it is a reply to ours (an agent with answers_replies = true sees these)",
+                 entry->row_id, sender(entry));
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_finish(workspace, entry, "answer");
+    return true;
+}
+
 static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
 {
     inbox_start(workspace->inbox, entry);
@@ -399,7 +419,7 @@ void workspace_dispatch(struct workspace *workspace)
             inbox_start(workspace->inbox, entry);
             inbox_post(workspace->inbox, entry);
             outbox_post(workspace, entry);
-        } else {
+        } else if (!passes_over(workspace, entry)) {
             start_handler(workspace, entry);
         }
     }
@@ -476,6 +496,7 @@ static void take_card(struct workspace *workspace, const struct script_agent *ag
     workspace->name = memory_copy_text(name);
     workspace->description = memory_copy_text(description);
     workspace->skills = agent->skills ? json_deep_copy(agent->skills) : NULL;
+    workspace->answers_replies = agent->answers_replies;
     workspace->concurrency = settings->concurrency    ? settings->concurrency
                              : agent->concurrency > 0 ? (unsigned)agent->concurrency
                                                       : 1;

@@ -38,6 +38,7 @@ struct workspace_settings {
     int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
     const char *record_file;     /* --record; NULL: none */
     const char *error_reply;     /* sent when a message is given up; NULL: nothing */
+    int max_hops;                /* replies to replies, back and forth between molecule hosts */
     unsigned concurrency;        /* handlers at once; 0: what the agent says, else 1 */
     bool insecure_http;
     struct script_settings script;
@@ -138,6 +139,7 @@ struct workspace {
     char *name, *description;  /* of the card */
     json_t *skills;
     unsigned concurrency;
+    bool answers_replies;      /* the agent's */
     struct token token;
     struct registration registration;
     struct exchange query;     /* GET /workspaces/:id after 401s */

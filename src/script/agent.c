@@ -34,6 +34,8 @@ static int read_info(lua_State *L)
         char problem[256];
         request->info->skills = json_take(L, -1, problem, sizeof problem);
     }
+    lua_getfield(L, 2, "answers_replies");
+    request->info->answers_replies = lua_toboolean(L, -1);
     lua_getfield(L, 2, "concurrency");
     request->info->concurrency = (int)lua_tointeger(L, -1);
     return 0;
@@ -96,7 +98,7 @@ static void keep_agent(lua_State *L, const char *source)
     lua_pop(L, 1);
     static const struct { const char *name; int type; } fields[] = {
         {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"name", LUA_TSTRING},
-        {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER}};
+        {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER}, {"answers_replies", LUA_TBOOLEAN}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (!is_a(L, fields[i].name, fields[i].type))
             luaL_error(L, "the agent's `%s` must be a %s", fields[i].name, lua_typename(L, fields[i].type));

@@ -8,6 +8,7 @@ struct agent_info {
     char *name, *description;
     json_t *skills;
     int concurrency;
+    bool answers_replies;
 };
 void agent_info_free(struct agent_info *info);
 

@@ -76,6 +76,7 @@ static void run_loaded(struct task *task)
         .description = loaded->info.description,
         .skills = loaded->info.skills,
         .concurrency = loaded->info.concurrency,
+        .answers_replies = loaded->info.answers_replies,
     };
     loaded->events.loaded(loaded->events.context, &agent);
     agent_info_free(&loaded->info);

@@ -78,6 +78,7 @@ struct script_agent {
     const char *name, *description; /* NULL: not given */
     const json_t *skills;    /* NULL: not given */
     int concurrency;         /* 0: not given */
+    bool answers_replies;    /* it wants to see what other molecule hosts reply */
 };
 
 struct script;
