@@ -384,7 +384,7 @@ describe("a script that is stuck in C code", function()
     local before = loop.now()
     one:wait_exit(75)
     assert(loop.now() - before < 5000, "it took too long")
-    one:log("the script has been stuck in C code for 2 s with message " .. row:gsub("%-", "%%-"))
+    one:log("the script has been stuck in C code for %d s with message " .. row:gsub("%-", "%%-"))
     one:log("ending with exit code 75, .* message " .. row:gsub("%-", "%%-") .. " comes again then")
     local last, longest = nil, 0
     for _, entry in ipairs(one:posts("/registry/heartbeat", since)) do
