@@ -1,3 +1,3 @@
 std = "lua54"
-max_line_length = 125
+max_line_length = 130
 files["tests/"].std = "+busted"

@@ -50,6 +50,15 @@ function backend.duration(name, key, value)
   return value
 end
 
+--- "60s", "1m30s", "5" -> seconds.
+function backend.seconds(name, key, value)
+  local scale, total = {ms = 0.001, s = 1, m = 60, h = 3600}, 0
+  backend.duration(name, key, value)
+  if tonumber(value) then return tonumber(value) end
+  for number, unit in value:gmatch("(%d+%.?%d*)(%a+)") do total = total + tonumber(number) * scale[unit] end
+  return total
+end
+
 function backend.open(name, options)
   local open = find(name)
   if type(open) ~= "function" then

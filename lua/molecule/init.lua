@@ -12,6 +12,7 @@ local molecule = {
   now = core.now,
   uuid = core.uuid,
   exec = core.exec,
+  http = require "molecule.http",
 }
 
 --- Log lines of the script: molecule.log.info("took %d rows", n). Also callable: molecule.log("text") is info.

@@ -26,7 +26,7 @@ struct connect_options {
 
 static const struct option options[] = {
     {"script", 's', OPTION_TEXT, "FILE", NULL, NULL, "the Lua script that answers", FIELD(script), 0, 0},
-    {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "answer with a backend instead: one in the binary (mock, exec, "
+    {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "answer with a backend instead: one in the binary (mock, exec, http, "
      "claude-code) or NAME.lua on LUA_PATH", FIELD(backend), 0, 0},
     {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
     {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},

@@ -39,10 +39,11 @@ struct http_exchange {
     struct buffer body;
     size_t header_bytes;
     size_t request_length;
-    bool too_large, header_flood;
+    bool too_large, header_flood, general;
+    size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
     int64_t sent_at_ms;
-    void (*on_data)(void *context, const char *bytes, size_t length);
+    bool (*on_data)(void *context, const char *bytes, size_t length);
     http_callback *callback;
     void *context;
     char error[CURL_ERROR_SIZE];
@@ -86,7 +87,7 @@ static int before_request(void *context, char *remote, char *local, int remote_p
     (void)local_port;
     struct http_exchange *exchange = context;
     exchange->sent_at_ms = clock_monotonic_ms();
-    return ++exchange->sends > 1 ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    return ++exchange->sends > 1 && !exchange->general ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
@@ -104,7 +105,12 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     struct http_exchange *exchange = context;
     size_t length = size * count;
     if (exchange->on_data) {
-        exchange->on_data(exchange->context, bytes, length);
+        exchange->too_large = exchange->received + length > exchange->response_maximum;
+        if (exchange->too_large)
+            return 0;
+        if (!exchange->on_data(exchange->context, bytes, length))
+            return CURL_WRITEFUNC_PAUSE;
+        exchange->received += length;
         return length;
     }
     if (buffer_append(&exchange->body, bytes, length))
@@ -156,6 +162,27 @@ static void release(struct http_exchange *exchange)
     free(exchange);
 }
 
+static const char *code_text(const struct http_exchange *exchange, CURLcode code)
+{
+    if (exchange->too_large)
+        return "TOO_LARGE";
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT: return "TIMEOUT";
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY: return "RESOLVE";
+    case CURLE_COULDNT_CONNECT: return "CONNECT";
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_PEER_FAILED_VERIFICATION: return "TLS";
+    case CURLE_URL_MALFORMAT:
+    case CURLE_UNSUPPORTED_PROTOCOL: return "URL";
+    case CURLE_TOO_MANY_REDIRECTS: return "REDIRECTS";
+    default: return "NETWORK";
+    }
+}
+
 static void finish(struct http_exchange *exchange, CURLcode code)
 {
     long status = 0;
@@ -171,10 +198,12 @@ static void finish(struct http_exchange *exchange, CURLcode code)
         .since_sent_ms = exchange->sent_at_ms ? now - exchange->sent_at_ms : 0,
         .exchange = exchange,
     };
+    result.code = code == CURLE_OK ? NULL : code_text(exchange, code);
     if (code != CURLE_OK)
         result.error = exchange->header_flood ? "more response headers than can be right"
                        : exchange->too_large  ? "the answer is larger than its maximum"
-                       : exchange->sends > 1  ? "the connection closed before the answer came"
+                       : exchange->sends > 1 && !exchange->general
+                           ? "the connection closed before the answer came"
                        : exchange->error[0]   ? exchange->error
                                               : curl_easy_strerror(code);
     *exchange->client->addresses_failed = result.cannot_connect && code != CURLE_OK;
@@ -356,6 +385,13 @@ static void set_limits(CURL *easy, const struct http_request *request)
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 100L);
         curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((request->stall_timeout_ms + 999) / 1000));
     }
+    if (request->general) {
+        curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
+        curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
+        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request->redirects_maximum > 0 ? 1L : 0L);
+        curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)request->redirects_maximum);
+        curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    }
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
 }
 
@@ -376,7 +412,9 @@ static void set_body(struct http_exchange *exchange, const struct http_request *
             curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
         }
     }
-    if (strcmp(request->method, "POST") != 0 && strcmp(request->method, "GET") != 0)
+    if (strcmp(request->method, "HEAD") == 0)
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    else if (strcmp(request->method, "POST") != 0 && strcmp(request->method, "GET") != 0)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 }
@@ -390,6 +428,8 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     exchange->context = context;
     exchange->on_data = request->on_data;
     exchange->request_length = request->body_length;
+    exchange->general = request->general;
+    exchange->response_maximum = request->response_maximum;
     buffer_init(&exchange->body, request->response_maximum);
     exchange->easy = take_easy(client);
     if (!exchange->easy)
@@ -424,4 +464,24 @@ const char *http_header(const struct http_result *result, const char *name)
 size_t http_client_active(const struct http_client *client)
 {
     return client->active;
+}
+
+void http_each_header(const struct http_result *result, void (*each)(const char *name, const char *value, void *context),
+                      void *context)
+{
+    for (struct curl_header *header = NULL;
+         (header = curl_easy_nextheader(result->exchange->easy, CURLH_HEADER, -1, header));)
+        each(header->name, header->value, context);
+}
+
+int http_status(const struct http_exchange *exchange)
+{
+    long status = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
+    return (int)status;
+}
+
+void http_resume(struct http_exchange *exchange)
+{
+    curl_easy_pause(exchange->easy, CURLPAUSE_CONT);
 }

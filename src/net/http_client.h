@@ -40,8 +40,13 @@ struct http_request {
     int64_t stall_timeout_ms;     /* below 100 bytes/s for so long; 0: none */
     size_t response_maximum;      /* bytes of body */
     bool fresh_connection;
-    /* called with each piece of body as it comes, instead of collecting it; NULL: collect */
-    void (*on_data)(void *context, const char *bytes, size_t length);
+    /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers, several sends where a
+     * redirect or a closed connection asks for them */
+    bool general;
+    int redirects_maximum;        /* general only; 0: none are followed */
+    /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false: not now, the same piece
+     * again after http_resume. It must not call into this client. */
+    bool (*on_data)(void *context, const char *bytes, size_t length);
 };
 
 struct http_result {
@@ -50,6 +55,7 @@ struct http_result {
     const char *body;       /* NUL-terminated, valid during the callback; "" for none */
     size_t body_length;
     const char *error;      /* NULL if answered; else libcurl's words */
+    const char *code;       /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, NETWORK */
     bool too_large;         /* the body went over response_maximum */
     bool cannot_connect;    /* no connection came about (resolver, TCP, TLS) */
     int64_t since_sent_ms;  /* from our last byte to the end */
@@ -72,6 +78,13 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
 void http_cancel(struct http_exchange *exchange);
 /* A response header of an answered exchange, the last of that name, or NULL; valid during the callback. */
 const char *http_header(const struct http_result *result, const char *name);
+/* Every header of the last answer, in order. */
+void http_each_header(const struct http_result *result, void (*each)(const char *name, const char *value, void *context),
+                      void *context);
+/* The status line so far, 0 before it came; for on_data. */
+int http_status(const struct http_exchange *exchange);
+/* After on_data said "not now". Not from a callback of this client. */
+void http_resume(struct http_exchange *exchange);
 /* How many exchanges are under way. */
 size_t http_client_active(const struct http_client *client);
 

@@ -10,7 +10,8 @@
 #define API_PARTS(X)     \
     X(api_log_install)   \
     X(api_time_install)  \
-    X(api_exec_install)
+    X(api_exec_install)  \
+    X(api_http_install)
 
 #define X(install) void install(lua_State *L);
 API_PARTS(X)

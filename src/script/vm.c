@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/http_client.h"
 #include "script/loader.h"
 
 #include <lualib.h>
@@ -119,6 +120,7 @@ void vm_close(struct vm *vm)
     vm->memory_limit = 0;
     lua_sethook(vm->L, NULL, 0, 0);
     lua_close(vm->L);
+    http_client_close(vm->http);
     free(vm);
 }
 

@@ -14,10 +14,12 @@
 extern const char vm_verdict_metatable; /* its address: the metatable of molecule.skip, retry and dead */
 
 struct handler;
+struct http_client;
 
 struct vm {
     lua_State *L;
     uv_loop_t *loop;
+    struct http_client *http;       /* of molecule.http; opened at its first use */
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
     size_t memory_used, memory_limit;

@@ -4,6 +4,7 @@ local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
+local server = require "tests.support.server"
 
 describe("a backend", function()
   local platform, workspace
@@ -50,7 +51,7 @@ describe("a backend", function()
   end
 
   it("that is unknown is refused with the names of those there are", function()
-    refused("nope", nil, 'there is no backend "nope": the binary has claude%-code, exec, mock; .*nope.lua on LUA_PATH')
+    refused("nope", nil, 'there is no backend "nope": the binary has claude%-code, exec, http, mock; .*nope.lua on LUA_PATH')
   end)
 
   for name, options in pairs { mock = { wrong = 1 }, exec = { cmd = "x", wrong = 1 }, ["claude-code"] = { wrong = 1 } } do
@@ -212,6 +213,63 @@ describe("a backend", function()
       local row = platform:message { to = workspace.id, text = "hello" }[1]
       one:log_of(row, "/nowhere/claude: cannot run /nowhere/claude: no such file or directory %[ENOENT%]")
       one:stop()
+    end)
+  end)
+
+  describe("http", function()
+    local web
+
+    after_each(server.stop_all)
+
+    local function serve(handler)
+      web = server.start(handler)
+      return { url = web.url .. "/hook" }
+    end
+
+    it("posts the message and replies with what comes back", function()
+      local options = serve(function(request, reply)
+        reply(200, cjson.encode { text = "heard " .. cjson.decode(request.body).text })
+      end)
+      assert.equal("heard hello", ask(connect("http", options)))
+      local sent = cjson.decode(web.requests[1].body)
+      assert.equal("/hook", web.requests[1].path)
+      assert.equal("canvas", sent.from)
+      assert.equal("message-1", sent.message_id)
+      assert.equal(workspace.id, sent.workspace)
+      assert.equal("application/json", web.requests[1].headers["content-type"])
+      assert.is_nil(web.requests[1].headers.authorization)
+    end)
+
+    it("sends the token of token_env, and nothing of ours", function()
+      local options = serve(function(_, reply) reply(200, '{"parts": [{"kind": "text", "text": "fine"}]}') end)
+      options.token_env = "HOOK_TOKEN"
+      assert.equal("fine", ask(connect("http", options, nil, { HOOK_TOKEN = "its-own" })))
+      assert.equal("Bearer its-own", web.requests[1].headers.authorization)
+    end)
+
+    it("takes 204 and an empty object for no reply, and waits where the service asks for it", function()
+      local answers = { { 204, "" }, { 200, "{}" }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, '{"text": "at last"}' } }
+      local one = connect("http", serve(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end))
+      local first = platform:message { to = workspace.id, text = "a" }[1]
+      local second = platform:message { to = workspace.id, text = "b" }[1]
+      one:log_of(first, "no_reply")
+      one:log_of(second, "no_reply")
+      local third = platform:message { to = workspace.id, text = "c" }[1]
+      one:log_of(third, "retry in 0.1 s: .* answered 503")
+      assert.same({ "at last" }, one:canvas(1))
+      one:stop()
+    end)
+
+    it("says what the service answered when it is no reply", function()
+      local one = connect("http", serve(function(_, reply) reply(500, "out of order") end), { "--max-attempts", "1" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "/hook answered 500: out of order")
+      one:stop()
+    end)
+
+    it("says which option is missing", function()
+      refused("http", {}, "backend http needs %-%-backend%-opt url=")
+      refused("http", { url = "x", token_env = "NOT_SET_AT_ALL" }, "backend http: the variable NOT_SET_AT_ALL")
     end)
   end)
 end)

@@ -1,0 +1,184 @@
+--- molecule.http: requests that wait without blocking: other conversations go on meanwhile.
+--
+-- http.get(url [, options]), http.post(url, {json = value}), http.post(url, body), put, patch, delete, head,
+-- http.request(options), and every one of them with options = {url = ...} alone
+--   -> {status, headers, body, json()}, or nil, message, CODE
+-- Options: headers, query, json, body, timeout (seconds, 30), follow (true), max_bytes (16 MiB), stream (function(chunk)).
+-- CODE: TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, NETWORK; JSON from json().
+-- http.sse(options) iterates the server-sent events of an answer: for event in http.sse {url = ...} do ... end
+local core = require "molecule.core"
+local json = require "molecule.json"
+local misuse = require "molecule.misuse"
+
+local http = {}
+
+local KNOWN = {url = true, method = true, headers = true, query = true, json = true, body = true, timeout = true,
+  follow = true, max_bytes = true, stream = true}
+
+local function escape(text)
+  return (tostring(text):gsub("[^%w%-%._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+end
+
+local function with_query(url, query)
+  if not query then return url end
+  local pairs_of = {}
+  for name, value in pairs(query) do pairs_of[#pairs_of + 1] = escape(name) .. "=" .. escape(value) end
+  table.sort(pairs_of)
+  local base, fragment = url:match("^([^#]*)(#?.*)$")
+  return base .. (base:find("?", 1, true) and "&" or "?") .. table.concat(pairs_of, "&") .. fragment
+end
+
+local function has_header(headers, wanted)
+  for name in pairs(headers) do
+    if name:lower() == wanted then return true end
+  end
+  return false
+end
+
+local function check(options, name, wanted)
+  local value = options[name]
+  if value ~= nil and type(value) ~= wanted then
+    misuse(("http: %s must be a %s, not a %s"):format(name, wanted, type(value)))
+  end
+  return value
+end
+
+local function check_headers(options)
+  local headers = {}
+  for name, value in pairs(check(options, "headers", "table") or {}) do
+    if type(name) ~= "string" or type(value) ~= "string" and type(value) ~= "number" then
+      misuse("http: headers must be a table of name = value")
+    elseif tostring(value):find("[\r\n]") or name:find("[\r\n:]") then
+      misuse(("http: header %s holds a line break"):format(name))
+    end
+    headers[name] = tostring(value)
+  end
+  return headers
+end
+
+--- What core.http takes, made of what scripts give; misuse raises at the script's line.
+local function prepare(options)
+  if type(options) ~= "table" or type(options.url) ~= "string" then misuse("http: `url` is needed") end
+  for name in pairs(options) do
+    if not KNOWN[name] then misuse(("http: unknown option %q"):format(tostring(name))) end
+  end
+  local headers, body = check_headers(options), check(options, "body", "string")
+  if options.json ~= nil then
+    local problem
+    body, problem = json.encode(options.json)
+    if not body then misuse("http: json: " .. problem) end
+    if not has_header(headers, "content-type") then headers["Content-Type"] = "application/json" end
+    if not has_header(headers, "accept") then headers.Accept = "application/json" end
+  end
+  check(options, "stream", "function")
+  if not (check(options, "method", "string") or "GET"):match("^%u+$") then misuse("http: method must be upper-case letters") end
+  local timeout, max_bytes = check(options, "timeout", "number"), check(options, "max_bytes", "number")
+  if timeout and not (timeout > 0 and timeout <= 86400) then misuse("http: timeout must be above 0 and at most 86400 s") end
+  if max_bytes and not (max_bytes >= 0 and max_bytes <= 1 << 40) then misuse("http: max_bytes must be between 0 and 2^40") end
+  return {
+    url = with_query(options.url, check(options, "query", "table")),
+    method = options.method or (body and "POST" or "GET"),
+    headers = headers,
+    body = body,
+    timeout = timeout,
+    redirects = options.follow == false and 0 or nil,
+    max_bytes = max_bytes,
+  }
+end
+
+local answer = {}
+answer.__index = answer
+
+--- The body as JSON, or nil, message, "JSON".
+function answer:json()
+  return json.decode(self.body)
+end
+
+local function request(options)
+  local prepared = prepare(options)
+  if not options.stream then
+    local result, problem, code = core.http(prepared)
+    if not result then return nil, problem, code end
+    return setmetatable(result, answer)
+  end
+  local stream = core.http_stream(prepared)
+  while true do
+    local chunk, problem, code = stream:read()
+    if problem then return nil, problem, code end
+    if not chunk then break end
+    options.stream(chunk)
+  end
+  return setmetatable({status = stream:status(), headers = {}, body = ""}, answer)
+end
+
+function http.request(options) return request(options) end
+
+--- A function (options), (url [, options]) or (url, body [, options]).
+local function method(name)
+  return function(first, second, third)
+    local given = type(first) == "table" and first or type(second) == "table" and second or third or {}
+    local options = {}
+    for key, value in pairs(given) do options[key] = value end
+    if type(first) ~= "table" then options.url = first end
+    if type(second) == "string" then options.body = second end
+    options.method = name
+    return request(options)
+  end
+end
+
+http.get = method("GET")
+http.head = method("HEAD")
+http.delete = method("DELETE")
+http.post = method("POST")
+http.put = method("PUT")
+http.patch = method("PATCH")
+
+--- Feeds lines into events. https://html.spec.whatwg.org/multipage/server-sent-events.html
+local function event_reader()
+  local rest, event, data, id = "", nil, nil, nil
+  return function(chunk, events)
+    rest = rest .. chunk
+    while true do
+      local line, ending, after = rest:match("^([^\r\n]*)(\r?\n?)()")
+      if ending == "" or (ending == "\r" and after > #rest) then break end -- "\r" may be half of "\r\n"
+      rest = rest:sub(after)
+      if line == "" then
+        if data then events[#events + 1] = {event = event or "message", data = table.concat(data, "\n"), id = id} end
+        event, data = nil, nil
+      else
+        local field, value = line:match("^([^:]*):? ?(.*)$")
+        if field == "data" then
+          data = data or {}
+          data[#data + 1] = value
+        elseif field == "event" then
+          event = value
+        elseif field == "id" then
+          id = value
+        end
+      end
+    end
+  end
+end
+
+--- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200.
+function http.sse(options)
+  local prepared = prepare(options)
+  if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
+  local stream, feed, events, at = core.http_stream(prepared), event_reader(), {}, 0
+  return function()
+    while true do
+      at = at + 1
+      if events[at] then return events[at] end
+      events, at = {}, 0
+      local chunk, problem = stream:read()
+      if problem then error("http.sse: " .. problem, 2) end
+      if not chunk then return nil end
+      if stream:status() ~= 200 then
+        error(("http.sse: %s answered %d: %s"):format(prepared.url, stream:status(), chunk:sub(1, 200)), 2)
+      end
+      feed(chunk, events)
+    end
+  end
+end
+
+return http

@@ -1,0 +1,379 @@
+/* molecule.http: requests on the worker's own libcurl handle. core.http(options) waits for the whole answer;
+ * core.http_stream(options) gives a stream whose read() waits for the next piece. lua/molecule/http.lua shapes both. */
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "net/http_client.h"
+#include "script/api.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define STREAM_METATABLE "molecule.http.stream"
+#define HEADERS_MAXIMUM 100
+#define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
+#define USER_AGENT "molecule/" MOLECULE_VERSION
+
+struct call {
+    struct operation operation; /* first; of the handler that waits, if one does */
+    struct http_exchange *exchange;     /* NULL: over */
+    const struct http_result *result;   /* during the callback that wakes the handler */
+    char *url, *method, *body;
+    char *headers[HEADERS_MAXIMUM + 1];
+    /* streams only */
+    bool streaming, waiting, paused, owned; /* owned: the userdata is alive */
+    uv_timer_t *wake;                       /* wakes the reader from outside libcurl */
+    struct buffer pieces;
+    char *error;
+    const char *code;
+    int status;
+};
+
+static void free_timer(uv_handle_t *timer)
+{
+    free(timer);
+}
+
+static void free_call(struct call *call)
+{
+    if (call->wake)
+        uv_close((uv_handle_t *)call->wake, free_timer);
+    free(call->url);
+    free(call->method);
+    free(call->body);
+    for (char **header = call->headers; *header; header++)
+        free(*header);
+    buffer_free(&call->pieces);
+    free(call->error);
+    free(call);
+}
+
+static void end_exchange(struct call *call)
+{
+    if (call->exchange)
+        http_cancel(call->exchange);
+    call->exchange = NULL;
+}
+
+/* --- options: everything is checked, and may raise, before anything is allocated --- */
+
+static const char *check_text(lua_State *L, const char *field, size_t *length)
+{
+    int type = lua_getfield(L, 1, field);
+    if (type == LUA_TNIL)
+        return NULL;
+    if (type != LUA_TSTRING)
+        luaL_error(L, "http: %s must be a string, not a %s", field, lua_typename(L, type));
+    return lua_tolstring(L, -1, length);
+}
+
+static void check_headers(lua_State *L)
+{
+    if (lua_getfield(L, 1, "headers") == LUA_TNIL)
+        return;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int count = 0;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (lua_type(L, -2) != LUA_TSTRING || (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER))
+            luaL_error(L, "http: headers must be a table of name = value");
+        lua_pushvalue(L, -1); /* tolstring must not change the table's value under lua_next */
+        if (strpbrk(lua_tostring(L, -1), "\r\n") || strpbrk(lua_tostring(L, -3), "\r\n:"))
+            luaL_error(L, "http: header %s holds a line break", lua_tostring(L, -3));
+        lua_pop(L, 2);
+        if (++count > HEADERS_MAXIMUM)
+            luaL_error(L, "http: more than %d headers", HEADERS_MAXIMUM);
+    }
+}
+
+static void copy_headers(lua_State *L, int index, struct call *call)
+{
+    size_t count = 0;
+    if (!lua_istable(L, index))
+        return;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        lua_pushvalue(L, -1);
+        call->headers[count++] = memory_format("%s: %s", lua_tostring(L, -3), lua_tostring(L, -1));
+        lua_pop(L, 2);
+    }
+}
+
+static int64_t number_field(lua_State *L, const char *field, double scale, double fallback, double maximum)
+{
+    double number = fallback;
+    int type = lua_getfield(L, 1, field);
+    if (type == LUA_TNUMBER)
+        number = lua_tonumber(L, -1);
+    else if (type != LUA_TNIL)
+        luaL_error(L, "http: %s must be a number", field);
+    if (!(number >= 0 && number <= maximum))
+        luaL_error(L, "http: %s must be between 0 and %f", field, maximum);
+    lua_pop(L, 1);
+    return (int64_t)(number * scale);
+}
+
+static void on_done(const struct http_result *result, void *context);
+static bool on_data(void *context, const char *bytes, size_t length);
+
+/* The options are at stack index 1. The call, under way. */
+static struct call *start(lua_State *L, bool streaming)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    int64_t timeout_ms = number_field(L, "timeout", 1000, 30, 86400);
+    int64_t maximum = number_field(L, "max_bytes", 1, 16 << 20, (double)((int64_t)1 << 40));
+    int64_t redirects = number_field(L, "redirects", 1, 5, 50);
+    size_t url_length = 0, method_length = 0, body_length = 0;
+    const char *url = check_text(L, "url", &url_length);
+    const char *method = check_text(L, "method", &method_length);
+    const char *body = check_text(L, "body", &body_length);
+    check_headers(L);
+    int headers = lua_gettop(L);
+    if (!url || strlen(url) != url_length)
+        luaL_error(L, "http: url is required");
+    for (const char *at = method ? method : "GET"; *at; at++)
+        if (!isupper((unsigned char)*at))
+            luaL_error(L, "http: method must be upper-case letters");
+    struct vm *vm = vm_of(L);
+    struct http_client_options options = {.user_agent = USER_AGENT};
+    if (!vm->http)
+        vm->http = http_client_open(vm->loop, &options);
+    if (!vm->http)
+        luaL_error(L, "http: libcurl cannot be set up");
+    struct call *call = memory_allocate(sizeof *call);
+    call->streaming = streaming;
+    call->url = memory_copy_text(url);
+    call->method = memory_copy_text(method ? method : body ? "POST" : "GET");
+    call->body = body ? memory_copy(body, body_length) : NULL;
+    buffer_init(&call->pieces, SIZE_MAX / 4);
+    copy_headers(L, headers, call);
+    struct http_request request = {
+        .method = call->method,
+        .url = call->url,
+        .headers = call->headers,
+        .body = call->body,
+        .body_length = body_length,
+        .timeout_ms = timeout_ms,
+        .response_maximum = (size_t)maximum,
+        .general = true,
+        .redirects_maximum = (int)redirects,
+        .on_data = streaming ? on_data : NULL,
+    };
+    call->exchange = http_send(vm->http, &request, on_done, call);
+    return call;
+}
+
+/* --- results --- */
+
+static void push_header(const char *name, const char *value, void *context)
+{
+    lua_State *L = context;
+    char lower[128];
+    size_t length = 0;
+    for (; name[length] && length + 1 < sizeof lower; length++)
+        lower[length] = (char)tolower((unsigned char)name[length]);
+    lower[length] = '\0';
+    if (lua_getfield(L, -1, lower) == LUA_TSTRING) {
+        lua_pushfstring(L, "%s, %s", lua_tostring(L, -1), value);
+        lua_remove(L, -2);
+    } else {
+        lua_pop(L, 1);
+        lua_pushstring(L, value);
+    }
+    lua_setfield(L, -2, lower);
+}
+
+static int push_failure(lua_State *L, const struct call *call, const char *error, const char *code)
+{
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", call->url, error);
+    lua_pushstring(L, code);
+    return 3;
+}
+
+static int take_answer(lua_State *L, struct operation *operation)
+{
+    struct call *call = (struct call *)operation;
+    const struct http_result *result = call->result;
+    if (result->error)
+        return push_failure(L, call, result->error, result->code);
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, result->status);
+    lua_setfield(L, -2, "status");
+    lua_newtable(L);
+    http_each_header(result, push_header, L);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, result->body, result->body_length);
+    lua_setfield(L, -2, "body");
+    return 1;
+}
+
+static void on_done(const struct http_result *result, void *context)
+{
+    struct call *call = context;
+    call->exchange = NULL;
+    call->result = result;
+    if (!call->streaming) {
+        handler_wake(call->operation.handler); /* frees the call */
+        return;
+    }
+    call->status = result->status;
+    if (result->error) {
+        call->error = memory_copy_text(result->error);
+        call->code = result->code;
+    }
+    call->result = NULL;
+    if (call->waiting)
+        handler_wake(call->operation.handler);
+}
+
+static void cancel_call(struct operation *operation)
+{
+    end_exchange((struct call *)operation);
+}
+
+static void release_call(struct operation *operation)
+{
+    free_call((struct call *)operation);
+}
+
+static int api_http(lua_State *L)
+{
+    lua_settop(L, 1);
+    vm_check_await(L, "molecule.http");
+    struct call *call = start(L, false);
+    call->operation = (struct operation){.results = take_answer, .cancel = cancel_call, .release = release_call};
+    return vm_await(L, &call->operation);
+}
+
+/* --- streams --- */
+
+static void on_wake(uv_timer_t *timer)
+{
+    struct call *call = timer->data;
+    if (call->waiting && call->pieces.length > 0) /* else a read that did not wait has taken them */
+        handler_wake(call->operation.handler);
+}
+
+static bool on_data(void *context, const char *bytes, size_t length)
+{
+    struct call *call = context;
+    call->status = http_status(call->exchange);
+    call->paused = call->pieces.length > 0 && call->pieces.length + length > PAUSE_ABOVE;
+    if (!call->paused)
+        buffer_append(&call->pieces, bytes, length);
+    if (call->waiting) /* not from here: this is inside libcurl, which the script may call again */
+        uv_timer_start(call->wake, on_wake, 0, 0);
+    return !call->paused;
+}
+
+static void after_read(struct operation *operation)
+{
+    struct call *call = (struct call *)operation;
+    call->waiting = false;
+    if (!call->owned)
+        free_call(call);
+}
+
+static void cancel_read(struct operation *operation)
+{
+    struct call *call = (struct call *)operation;
+    end_exchange(call);
+}
+
+static int push_piece(lua_State *L, struct operation *operation)
+{
+    struct call *call = (struct call *)operation;
+    if (call->pieces.length > 0) {
+        lua_pushlstring(L, call->pieces.data, call->pieces.length);
+        buffer_clear(&call->pieces);
+        if (call->paused && call->exchange)
+            http_resume(call->exchange);
+        return 1;
+    }
+    if (call->error)
+        return push_failure(L, call, call->error, call->code);
+    lua_pushnil(L); /* the end */
+    return 1;
+}
+
+static struct call *check_stream(lua_State *L)
+{
+    struct call *call = *(struct call **)luaL_checkudata(L, 1, STREAM_METATABLE);
+    luaL_argcheck(L, call, 1, "the stream was never opened");
+    return call;
+}
+
+/* stream:read() -> the next piece; nil at the end; nil, message, CODE. */
+static int stream_read(lua_State *L)
+{
+    struct call *call = check_stream(L);
+    if (call->waiting)
+        return luaL_error(L, "http: another coroutine reads this stream");
+    if (call->pieces.length > 0 || !call->exchange)
+        return push_piece(L, &call->operation);
+    vm_check_await(L, "a stream's read");
+    call->operation = (struct operation){.results = push_piece, .cancel = cancel_read, .release = after_read};
+    call->waiting = true;
+    return vm_await(L, &call->operation);
+}
+
+static int stream_status(lua_State *L)
+{
+    lua_pushinteger(L, check_stream(L)->status);
+    return 1;
+}
+
+static int stream_close(lua_State *L)
+{
+    struct call *call = check_stream(L);
+    if (!call->waiting)
+        end_exchange(call);
+    return 0;
+}
+
+static int stream_collect(lua_State *L)
+{
+    struct call *call = *(struct call **)luaL_checkudata(L, 1, STREAM_METATABLE);
+    if (!call)
+        return 0;
+    call->owned = false;
+    if (!call->waiting) { /* else the operation, which is released first or later, does it */
+        end_exchange(call);
+        free_call(call);
+    }
+    return 0;
+}
+
+static int api_http_stream(lua_State *L)
+{
+    lua_settop(L, 1);
+    struct call **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+    *slot = NULL;
+    luaL_setmetatable(L, STREAM_METATABLE);
+    struct call *call = start(L, true);
+    call->owned = true;
+    call->wake = memory_allocate(sizeof *call->wake);
+    uv_timer_init(vm_of(L)->loop, call->wake);
+    call->wake->data = call;
+    *slot = call;
+    lua_settop(L, 2);
+    return 1;
+}
+
+void api_http_install(lua_State *L)
+{
+    static const luaL_Reg methods[] = {
+        {"read", stream_read}, {"status", stream_status}, {"close", stream_close}, {NULL, NULL}};
+    luaL_newmetatable(L, STREAM_METATABLE);
+    lua_pushcfunction(L, stream_collect);
+    lua_setfield(L, -2, "__gc");
+    luaL_newlib(L, methods);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+    lua_pushcfunction(L, api_http);
+    lua_setfield(L, -2, "http");
+    lua_pushcfunction(L, api_http_stream);
+    lua_setfield(L, -2, "http_stream");
+}

@@ -1,0 +1,210 @@
+--- molecule.http, as a script uses it.
+
+local uv = require "luv"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local server = require "tests.support.server"
+
+describe("molecule.http", function()
+  local platform, workspace, web
+
+  setup(function() platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } } end)
+  before_each(function() workspace = host.workspace(platform) end)
+  after_each(function()
+    server.stop_all()
+    host.clean_up()
+  end)
+  teardown(function() platform:stop() end)
+
+  --- Runs `code` as the handler's body, with `http`, `json` and `url` (of the web server) in reach.
+  local function connect(code, handler, args)
+    web = server.start(handler or function(_, reply) reply(200, "ok") end)
+    local all = { "--script-opt", "url=" .. web.url }
+    for _, word in ipairs(args or {}) do all[#all + 1] = word end
+    return host.connect { platform = platform, workspace = workspace, args = all, script = ([[
+local molecule = require "molecule"
+local http, json = molecule.http, molecule.json
+return function(msg, ctx)
+  local url = ctx.options.url
+  %s
+end]]):format(code) }
+  end
+
+  local function ask(one, text)
+    platform:message { to = workspace.id, text = text or "go" }
+    local told = one:canvas(#one:told_canvas() + 1)
+    return told[#told]
+  end
+
+  it("gets a page: status, headers in lower case, body", function()
+    local one = connect([[
+      local answer = assert(http.get(url .. "/page", {query = {q = "a b&c"}, headers = {["X-One"] = "1"}}))
+      return answer.status .. " " .. answer.headers["x-name"] .. " " .. answer.body]],
+      function(_, reply) reply(201, "the body", { ["X-Name"] = "value" }) end)
+    assert.equal("201 value the body", ask(one))
+    assert.equal("GET", web.requests[1].method)
+    assert.equal("/page", web.requests[1].path)
+    assert.equal("q=a%20b%26c", web.requests[1].query)
+    assert.equal("1", web.requests[1].headers["x-one"])
+    assert.truthy(web.requests[1].headers["user-agent"]:find("molecule/", 1, true))
+    one:stop()
+  end)
+
+  it("posts a table as JSON and reads JSON back, integers whole", function()
+    local one = connect([[
+      local answer = assert(http.post(url, {json = {n = 9007199254740993, list = json.array()}}))
+      local value = assert(answer:json())
+      return math.type(value.n) .. " " .. value.n .. " " .. value.text]],
+      function(request, reply) reply(200, ('{"n": 9007199254740995, "text": "%s"}'):format(request.headers["content-type"])) end)
+    assert.equal("integer 9007199254740995 application/json", ask(one))
+    assert.truthy(web.requests[1].body:find('"n":9007199254740993', 1, true))
+    assert.truthy(web.requests[1].body:find('"list":[]', 1, true))
+    one:stop()
+  end)
+
+  it("says what failed, where, and with which code", function()
+    local one = connect([[
+      local results = {}
+      for _, options in ipairs {{url = url .. "/never", timeout = 0.2}, {url = "http://127.0.0.1:1/"}, {url = "nonsense://x"},
+                                {url = url .. "/reset"}, {url = url .. "/big", max_bytes = 1000},
+                                {url = "http://no-such-host.invalid/"}} do
+        local answer, problem, code = http.request(options)
+        assert(answer == nil and problem:find(options.url, 1, true), problem)
+        results[#results + 1] = code
+      end
+      return table.concat(results, " ")]], function(request, reply)
+      if request.path == "/reset" then reply.reset() end
+      if request.path == "/big" then reply(200, ("x"):rep(100000)) end
+    end)
+    assert.equal("TIMEOUT CONNECT URL NETWORK TOO_LARGE RESOLVE", ask(one))
+    one:stop()
+  end)
+
+  it("follows redirects unless it is told not to", function()
+    local one = connect([[return http.get(url).body .. http.get(url, {follow = false}).status]], function(request, reply)
+      if request.path == "/there" then reply(200, "arrived ") else reply(302, "", { Location = "/there" }) end
+    end)
+    assert.equal("arrived 302", ask(one))
+    one:stop()
+  end)
+
+  it("refuses wrong options at the script's own line", function()
+    local one = connect([[
+      local _, first = pcall(http.get, nil)
+      local _, second = pcall(function() local _ = http.request {url = url, tiemout = 3} end)
+      local _, third = pcall(function() local _ = http.get(url, {headers = {["X"] = "a\r\nb"}}) end)
+      return second .. " | " .. third]])
+    local told = ask(one)
+    assert.truthy(told:find('agent.lua:6: http: unknown option "tiemout"', 1, true), told)
+    assert.truthy(told:find("agent.lua:7: http: header X holds a line break", 1, true), told)
+    one:stop()
+  end)
+
+  it("lets other conversations go on while one waits", function()
+    local held
+    local one = connect([[
+      if msg.text == "slow" then return http.get(url).body end
+      return "quick"]], function(_, reply) held = reply end, { "--concurrency", "2" })
+    local peer = host.workspace(platform)
+    platform:message { to = workspace.id, from = peer.id, text = "slow" }
+    require("tests.support.loop").wait(function() return held end, 10000)
+    assert.equal("quick", ask(one))
+    held(200, "slow answer")
+    one:wait { path = ("/workspaces/%s/a2a"):format(peer.id), body = "slow answer" }
+    one:stop()
+  end)
+
+  it("works inside the script's own coroutines and under pcall", function()
+    local one = connect([[
+      local pages = coroutine.wrap(function() for i = 1, 3 do coroutine.yield(http.get(url .. "/" .. i).body) end end)
+      local fine, body = pcall(function() return http.get(url .. "/4").body end)
+      return pages() .. pages() .. pages() .. body]], function(request, reply) reply(200, request.path) end)
+    assert.equal("/1/2/3/4", ask(one))
+    one:stop()
+  end)
+
+  it("ends with the handler: a timeout of the message closes the connection", function()
+    local one = connect([[return http.get(url, {timeout = 60}).body]], function() end,
+      { "--timeout", "300ms", "--max-attempts", "1", "--error-reply", "sorry" })
+    assert.equal("sorry", ask(one))
+    one:stop()
+  end)
+
+  it("1,000 calls in a row leave memory and descriptors as they were", function()
+    local one = connect([[
+      for i = 1, tonumber(msg.text) do assert(http.get(url)) end
+      return "done " .. msg.text]])
+    ask(one, "50")
+    local function descriptors() return #host.list(("/proc/%d/fd"):format(one.process.pid)) end
+    local function resident()
+      return tonumber(host.read(("/proc/%d/status"):format(one.process.pid)):match "VmRSS:%s*(%d+)")
+    end
+    local fds, memory = descriptors(), resident()
+    assert.equal("done 1000", ask(one, "1000"))
+    assert.is_true(descriptors() <= fds + 1, "descriptors grew")
+    if emulator.binary():find("release", 1, true) then assert.is_true(resident() < memory + 4096, "memory grew") end
+    assert.is_true(web.connections < 20, "connections were not kept")
+    one:stop()
+  end)
+
+  it("hands a long answer over in pieces as they come", function()
+    local send
+    local one = connect([[
+      local pieces = {}
+      local answer = assert(http.request {url = url, stream = function(chunk)
+        pieces[#pieces + 1] = chunk
+        molecule.log.info("piece %d", #pieces)
+      end})
+      return answer.status .. " " .. #pieces .. " " .. table.concat(pieces)]], function(_, reply) send = reply end)
+    platform:message { to = workspace.id, text = "go" }
+    require("tests.support.loop").wait(function() return send end, 10000)
+    send.raw "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst "
+    one:log "piece 1"
+    send.raw "second"
+    one:log "piece 2"
+    send.finish()
+    assert.equal("200 2 first second", one:canvas(1)[1])
+    one:stop()
+  end)
+
+  it("a sender that is faster than the script has to wait: memory stays bounded", function()
+    local one = connect([[
+      local total = 0
+      local answer, problem, code = http.request {url = url, max_bytes = 64 << 20, timeout = 60, stream = function(chunk)
+        total = total + #chunk
+        if total < 3 << 20 then molecule.sleep(0.05) end
+      end}
+      return tostring(total) .. tostring(problem)]], function(_, reply)
+      reply.raw(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(32 << 20))
+      local piece = ("x"):rep(1 << 20)
+      for _ = 1, 32 do reply.raw(piece) end
+    end)
+    assert.equal(tostring(32 << 20) .. "nil", ask(one))
+    one:stop()
+  end)
+
+  it("iterates server-sent events, however they are cut", function()
+    local one = connect([[
+      local seen = {}
+      for event in http.sse {url = url} do
+        seen[#seen + 1] = event.event .. "=" .. event.data .. (event.id and "#" .. event.id or "")
+        if event.data == "end" then break end
+      end
+      return table.concat(seen, " ")]], function(_, reply)
+      local text = ": hello\n\ndata: one\n\nevent: named\r\nid: 7\r\ndata: two\r\ndata: lines\r\n\r\ndata:end\n\n"
+      reply.raw "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+      for character in text:gmatch "." do reply.raw(character) end
+    end)
+    assert.equal("message=one named=two\nlines#7 message=end#7", ask(one))
+    one:stop()
+  end)
+
+  it("stops quickly though a request is under way", function()
+    local one = connect([[return http.get(url, {timeout = 60}).body]], function() end, { "--drain", "200ms" })
+    platform:message { to = workspace.id, text = "go" }
+    require("tests.support.loop").wait(function() return #web.requests == 1 end, 10000)
+    local before = uv.hrtime()
+    one:stop()
+    assert.is_true((uv.hrtime() - before) / 1e9 < 5)
+  end)
+end)
