@@ -174,6 +174,15 @@ static bool was_typed(int argc, char **argv, const char *option)
     return false;
 }
 
+/* Also from where /proc/<pid>/environ shows it. */
+static void wipe_variable(const char *name)
+{
+    char *value = getenv(name);
+    if (value)
+        memset(value, 'x', strlen(value));
+    unsetenv(name);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct connect_options given = {0};
@@ -192,7 +201,7 @@ static int run(const struct command *command, int argc, char **argv)
         token = memory_copy_text(given.token);
     if (token_typed) /* not for the process list any longer than it must be */
         memset((char *)given.token, 'x', strlen(given.token));
-    unsetenv("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
+    wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
     if (check(command, &given, positionals[0]) != 0)
         goto cleanup;
     workspace_id = memory_copy_text(positionals[0]);

@@ -1,4 +1,5 @@
-/* Replies on their way: posted again, the same bytes under the same id, until the platform's answer settles them. */
+/* Replies on their way. Each peer, and the canvas, has a queue of its own: first in, first out, a few at once, one
+ * backoff. A post is repeated, the same bytes under the same id, until the platform's answer settles it. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -7,58 +8,161 @@
 #include "host/receipt.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define PEER_TIMEOUT_MS 120000 /* a push peer works for minutes, but the edge gives up after about 100 s */
 #define CANVAS_TIMEOUT_MS 30000
 #define ANSWER_MAXIMUM ((size_t)64 << 20) /* a push peer's whole result (contract §1.10) */
 #define BACKOFF_CAP_MS 60000
-#define KEEP_AFTER_MS 30000
+#define KEEP_AFTER_MS 30000    /* a reply that waits for longer is kept in the ledger, and the cursor passes */
+#define IN_FLIGHT_MAXIMUM 4    /* to one peer at once */
 
 struct post {
-    struct post *next;
+    struct post *next;            /* of the workspace's */
+    struct post *queue_next;      /* of its peer's that wait */
     struct workspace *workspace;
+    struct outbox_peer *peer;
     struct inbox_entry *entry;
     struct stored_reply *stored;  /* the entry's */
     struct exchange exchange;
-    uv_timer_t timer;
-    struct retry_backoff backoff;
     int64_t started_ms;
+    bool in_flight, repeated;
     bool uncertain;               /* an earlier post of this reply may have arrived */
     struct receipt *receipt;      /* it is being looked for */
 };
 
+struct outbox_peer {
+    uv_timer_t timer; /* first: the end of its backoff */
+    struct outbox_peer *next;
+    struct workspace *workspace;
+    char *id;         /* NULL: the canvas */
+    struct post *first, *last;
+    size_t posts, in_flight;
+    struct retry_backoff backoff;
+    int64_t not_before_ms;
+};
+
 static void transmit(struct post *post);
 
-static void free_post(uv_handle_t *timer)
+/* --- queues --- */
+
+static void free_peer(uv_handle_t *timer)
 {
-    free(timer->data);
+    struct outbox_peer *peer = (struct outbox_peer *)timer;
+    free(peer->id);
+    free(peer);
+}
+
+static struct outbox_peer *find_peer(struct workspace *workspace, const char *id)
+{
+    for (struct outbox_peer *peer = workspace->peers; peer; peer = peer->next)
+        if (id ? peer->id && strcmp(peer->id, id) == 0 : !peer->id)
+            return peer;
+    struct outbox_peer *peer = memory_allocate(sizeof *peer);
+    peer->workspace = workspace;
+    peer->id = memory_copy_text(id);
+    peer->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
+    peer->next = workspace->peers;
+    workspace->peers = peer;
+    uv_timer_init(&workspace->host->network.loop, &peer->timer);
+    return peer;
+}
+
+static void drop_peer(struct outbox_peer *peer)
+{
+    struct outbox_peer **link = &peer->workspace->peers;
+    while (*link != peer)
+        link = &(*link)->next;
+    *link = peer->next;
+    uv_close((uv_handle_t *)&peer->timer, free_peer);
+}
+
+static void pump(struct outbox_peer *peer);
+
+static void on_peer_timer(uv_timer_t *timer)
+{
+    pump((struct outbox_peer *)timer);
+}
+
+/* Posts what may go now, else waits for the backoff's end, or for the platform's rate budget. */
+static void pump(struct outbox_peer *peer)
+{
+    struct workspace *workspace = peer->workspace;
+    int64_t now = clock_monotonic_ms(), wait = peer->not_before_ms - now;
+    int64_t quiet = workspace->host->quiet_until_ms - now;
+    if (quiet > wait)
+        wait = quiet;
+    if (peer->first && wait > 0) {
+        workspace_arm(&peer->timer, on_peer_timer, wait);
+        return;
+    }
+    while (peer->first && peer->in_flight < IN_FLIGHT_MAXIMUM) {
+        struct post *post = peer->first;
+        peer->first = post->queue_next;
+        if (!peer->first)
+            peer->last = NULL;
+        post->queue_next = NULL;
+        post->in_flight = true;
+        peer->in_flight++;
+        transmit(post);
+    }
+}
+
+static void enqueue(struct post *post, bool in_front)
+{
+    struct outbox_peer *peer = post->peer;
+    if (in_front) {
+        post->queue_next = peer->first;
+        peer->first = post;
+        if (!peer->last)
+            peer->last = post;
+    } else {
+        if (peer->last)
+            peer->last->queue_next = post;
+        else
+            peer->first = post;
+        peer->last = post;
+    }
+}
+
+static void land(struct post *post)
+{
+    if (post->in_flight)
+        post->peer->in_flight--;
+    post->in_flight = false;
 }
 
 static void end(struct post *post)
 {
-    struct post **link = &post->workspace->posts;
+    struct workspace *workspace = post->workspace;
+    struct outbox_peer *peer = post->peer;
+    struct post **link = &workspace->posts;
     while (*link != post)
         link = &(*link)->next;
     *link = post->next;
+    land(post);
     exchange_cancel(&post->exchange);
     receipt_cancel(post->receipt);
-    uv_close((uv_handle_t *)&post->timer, free_post);
+    free(post);
+    if (--peer->posts == 0)
+        drop_peer(peer);
+    else
+        pump(peer);
 }
 
-static void on_timer(uv_timer_t *timer)
-{
-    transmit(timer->data);
-}
+/* --- outcomes --- */
 
 static const char *whom(const struct post *post)
 {
-    return post->stored->request.to_canvas ? "the canvas" : post->stored->request.target;
+    return post->peer->id ? post->peer->id : "the canvas";
 }
 
 static void settle(struct post *post)
 {
     struct workspace *workspace = post->workspace;
     struct inbox_entry *entry = post->entry;
+    retry_succeeded(&post->peer->backoff);
+    post->peer->not_before_ms = 0;
     end(post);
     workspace_finish(workspace, entry, "replied");
 }
@@ -71,49 +175,50 @@ static void give_up(struct post *post, const char *reason)
     workspace_dead(workspace, entry, reason, NULL);
 }
 
-struct keeping {
-    int64_t wait_ms;
-};
-
 static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void *context)
 {
-    struct keeping *keeping = context;
+    (void)context;
     for (struct post *post = workspace->posts; post; post = post->next)
         if (post->entry == entry) {
             inbox_keep(workspace->inbox, entry);
-            workspace_arm(&post->timer, on_timer, keeping->wait_ms);
+            enqueue(post, true);
+            pump(post->peer);
             saver_request(workspace);
             poller_resume(workspace);
-            break;
+            return;
         }
-    free(keeping);
 }
 
-/* Posted again after a wait. One that has waited for long is kept in the ledger, so that it does not hold the cursor. */
+/* Posted again after its peer's backoff. One that has waited for long is kept in the ledger first, so that it does not
+ * hold the cursor. */
 static void again(struct post *post, const struct exchange_answer *answer, int64_t floor_ms)
 {
     struct workspace *workspace = post->workspace;
-    int64_t wait = retry_next_delay(&post->backoff, floor_ms, host_random());
+    struct outbox_peer *peer = post->peer;
+    int64_t now = clock_monotonic_ms();
+    land(post);
     if (workspace_expired(workspace, post->entry)) {
         log_error(workspace->settings.id, "%s; message %s is set aside as a dead letter: its reply could not be posted within "
                   "--reply-ttl", answer->verdict.reason, post->entry->row_id);
         give_up(post, answer->verdict.reason);
         return;
     }
-    if (post->backoff.failures == 1)
+    if (peer->not_before_ms <= now) /* else another post has failed at the same time: one step of the backoff */
+        peer->not_before_ms = now + retry_next_delay(&peer->backoff, floor_ms, host_random());
+    int64_t wait = peer->not_before_ms - now;
+    if (!post->repeated)
         log_warn(workspace->settings.id, "%s (message %s); posting the same reply again", answer->verdict.reason,
                  post->entry->row_id);
     else
         log_debug(workspace->settings.id, "%s (message %s); again in %lld ms", answer->verdict.reason,
                   post->entry->row_id, (long long)wait);
-    bool long_wait = wait >= KEEP_AFTER_MS || clock_monotonic_ms() - post->started_ms >= KEEP_AFTER_MS;
-    if (!long_wait || post->entry->kept) {
-        workspace_arm(&post->timer, on_timer, wait);
+    post->repeated = true;
+    if (post->entry->kept || (wait < KEEP_AFTER_MS && now - post->started_ms < KEEP_AFTER_MS)) {
+        enqueue(post, true);
+        pump(peer);
         return;
     }
-    struct keeping *keeping = memory_allocate(sizeof *keeping);
-    keeping->wait_ms = wait;
-    record_keep(workspace->record, post->entry, clock_wall_ms() + wait, answer->verdict.reason, on_kept, keeping);
+    record_keep(workspace->record, post->entry, clock_wall_ms() + wait, answer->verdict.reason, on_kept, NULL);
 }
 
 static void on_answer(const struct exchange_answer *answer, void *context)
@@ -132,7 +237,7 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         settle(post);
         return;
     case RETRY_UNCONFIRMED:
-        if (post->stored->request.to_canvas) { /* the canvas gives a receipt: look for it first */
+        if (!post->peer->id) { /* the canvas gives a receipt: look for it first */
             post->uncertain = true;
             again(post, answer, 0);
             return;
@@ -178,13 +283,6 @@ static void transmit(struct post *post)
 {
     struct workspace *workspace = post->workspace;
     const struct reply_request *request = &post->stored->request;
-    int64_t quiet = workspace->host->quiet_until_ms - clock_monotonic_ms();
-    if (quiet > 0) {
-        log_debug(workspace->settings.id, "the platform's rate budget is nearly spent; the reply waits %lld ms",
-                  (long long)quiet);
-        workspace_arm(&post->timer, on_timer, quiet);
-        return;
-    }
     if (post->uncertain && request->to_canvas) {
         post->receipt = receipt_look(workspace, post->entry, request, on_receipt, post);
         return;
@@ -194,36 +292,45 @@ static void transmit(struct post *post)
             ? platform_notify(&workspace->platform, workspace->token.current, request->body, request->body_length)
             : platform_a2a(&workspace->platform, workspace->token.current, request->target, request->body,
                            request->body_length);
-    if (!call.url) {
-        log_error(workspace->settings.id, "message %s: its sender's id %s cannot be an address; it is set aside as a dead "
-                  "letter", post->entry->row_id, request->target);
-        give_up(post, "the sender's id cannot be an address");
-        return;
-    }
     struct exchange_limits limits = {.timeout_ms = request->to_canvas ? CANVAS_TIMEOUT_MS : PEER_TIMEOUT_MS,
                                      .response_maximum = ANSWER_MAXIMUM,
-                                     .fresh_connection = post->backoff.failures > 0};
+                                     .fresh_connection = post->repeated};
     exchange_start(&post->exchange, workspace->host, workspace->host->client, call, &limits, on_answer, post);
+}
+
+/* The platform's ids are UUIDs; whatever else a row claims must not become a path. */
+static bool has_address(const struct reply_request *request)
+{
+    return request->to_canvas || (request->target && platform_valid_id(request->target));
 }
 
 void outbox_post(struct workspace *workspace, struct inbox_entry *entry)
 {
+    struct stored_reply *stored = entry->context;
+    if (!has_address(&stored->request)) {
+        log_error(workspace->settings.id, "message %s: its sender's id %s cannot be an address; it is set aside as a dead "
+                  "letter", entry->row_id, stored->request.target);
+        workspace_dead(workspace, entry, "the sender's id cannot be an address", NULL);
+        return;
+    }
     struct post *post = memory_allocate(sizeof *post);
     post->workspace = workspace;
     post->entry = entry;
-    post->stored = entry->context;
-    post->uncertain = post->stored->restarted;
-    post->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
+    post->stored = stored;
+    post->uncertain = stored->restarted;
     post->started_ms = clock_monotonic_ms();
-    uv_timer_init(&workspace->host->network.loop, &post->timer);
-    post->timer.data = post;
+    post->peer = find_peer(workspace, stored->request.to_canvas ? NULL : stored->request.target);
+    post->peer->posts++;
     post->next = workspace->posts;
     workspace->posts = post;
-    transmit(post);
+    enqueue(post, false);
+    pump(post->peer);
 }
 
 void outbox_close(struct workspace *workspace)
 {
+    for (struct outbox_peer *peer = workspace->peers; peer; peer = peer->next)
+        peer->first = peer->last = NULL; /* nothing is posted any more */
     while (workspace->posts) {
         struct post *post = workspace->posts;
         if (workspace->state >= WORKSPACE_DRAINING)

@@ -439,8 +439,8 @@ static void on_watchdog(uv_timer_t *timer)
     }
     int64_t silent = now - workspace->ping_sent_ms;
     int64_t patience = settings->script.cpu_limit_ms + WEDGED_SLACK_MS;
-    if (settings->stuck_after_ms && patience > settings->stuck_after_ms)
-        patience = settings->stuck_after_ms;
+    if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
+        patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */
     if (!workspace->wedged && silent >= patience) {
         workspace->wedged = true;
         log_error(settings->id,

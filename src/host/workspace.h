@@ -118,6 +118,7 @@ struct saver {
 };
 
 struct post; /* host/outbox.c: a reply on its way */
+struct outbox_peer;
 struct control; /* host/control.c: the socket that `status` and `dead` talk to */
 
 /* The context of an inbox entry that has its reply: it is posted, not handled. */
@@ -147,6 +148,7 @@ struct workspace {
     struct record *record;
     struct control *control;
     struct post *posts;
+    struct outbox_peer *peers;
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;

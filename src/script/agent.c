@@ -202,23 +202,27 @@ int agent_stop_body(lua_State *L)
 
 static int after_handle(lua_State *L, int status, lua_KContext context)
 {
-    (void)status;
     (void)context;
     struct handler *handler = lua_touserdata(L, 1);
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
     outcome_read(L, 3, &handler->outcome);
     return 0;
 }
 
-/* Stack while the handler runs: handler, agent. What it returns lands at index 3. */
+/* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3. Protected, so that an
+ * error runs its __close. */
 int agent_handle_body(lua_State *L)
 {
     struct handler *handler = lua_touserdata(L, 1);
+    lua_pushcfunction(L, vm_keep_traceback);
     lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
-    lua_getfield(L, 2, "handle");
+    lua_getfield(L, -1, "handle");
+    lua_remove(L, -2);
     message_push(L, handler->job->message);
     push_context(L, handler);
-    lua_callk(L, 2, LUA_MULTRET, 0, after_handle);
-    return after_handle(L, LUA_OK, 0);
+    int status = lua_pcallk(L, 2, LUA_MULTRET, 2, 0, after_handle);
+    return after_handle(L, status, 0);
 }
 
 const char *script_backend_names(void)

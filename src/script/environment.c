@@ -53,13 +53,44 @@ static int safe_getmetatable(lua_State *L)
     return 1;
 }
 
+/* The pieces that the function at index 1 returns, until nil or "", as one string in its place. Lua's own load would
+ * be on the stack below that function, and debug.getinfo would hand it out. */
+static void read_pieces(lua_State *L)
+{
+    luaL_Buffer text;
+    lua_settop(L, 4);
+    luaL_buffinit(L, &text);
+    for (bool more = true; more;) {
+        lua_pushvalue(L, 1);
+        lua_call(L, 0, 1);
+        if (!lua_isnil(L, -1) && !lua_isstring(L, -1))
+            luaL_error(L, "reader function must return a string");
+        more = !lua_isnil(L, -1) && lua_rawlen(L, -1) > 0;
+        if (more)
+            luaL_addvalue(&text);
+        else
+            lua_pop(L, 1);
+    }
+    luaL_pushresult(&text);
+    lua_replace(L, 1);
+}
+
 /* load(chunk [, name [, mode [, env]]]) with mode "t". */
 static int text_load(lua_State *L)
 {
     bool environment = lua_gettop(L) >= 4;
-    lua_settop(L, environment ? 4 : 3);
+    lua_settop(L, 4);
+    if (!lua_isstring(L, 1)) {
+        luaL_checktype(L, 1, LUA_TFUNCTION);
+        if (lua_isnoneornil(L, 2)) {
+            lua_pushliteral(L, "=(load)"); /* what Lua calls it */
+            lua_replace(L, 2);
+        }
+        read_pieces(L);
+    }
     lua_pushliteral(L, "t");
     lua_replace(L, 3);
+    lua_settop(L, environment ? 4 : 3);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
@@ -97,6 +128,17 @@ static int text_dofile(lua_State *L)
     return continue_dofile(L, 0, 0);
 }
 
+/* debug.getupvalue and setupvalue, but for C functions: what our own are put around, and what they rely on. */
+static int lua_upvalue(lua_State *L)
+{
+    if (lua_iscfunction(L, 1))
+        return 0;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 /* Puts `function` around the global, or the field of a library, that it replaces. */
 static void surround(lua_State *L, const char *library, const char *name, lua_CFunction function)
 {
@@ -127,6 +169,9 @@ void environment_install(lua_State *L)
     lua_pushcfunction(L, text_dofile);
     lua_setglobal(L, "dofile");
     surround(L, "debug", "getmetatable", safe_getmetatable);
+    surround(L, "debug", "getupvalue", lua_upvalue);
+    surround(L, "debug", "setupvalue", lua_upvalue);
+    remove_field(L, "debug", "setlocal"); /* it reaches into running C functions */
     remove_field(L, "debug", "sethook");
     remove_field(L, "debug", "setmetatable");
     remove_field(L, "debug", "getregistry");

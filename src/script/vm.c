@@ -29,6 +29,23 @@ struct vm *vm_of(lua_State *L)
     return *(struct vm **)lua_getextraspace(L);
 }
 
+/* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was reached. */
+static void describe_position(lua_State *L, char *text, size_t size)
+{
+    lua_Debug frame;
+    size_t length = 0;
+    for (int level = 0, shown = 0; shown < 6 && lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline < 0)
+            continue;
+        int wrote = snprintf(text + length, size - length, "%s%s:%d", shown++ ? ", called from " : "", frame.short_src,
+                             frame.currentline);
+        if (wrote < 0 || (size_t)wrote >= size - length)
+            return;
+        length += (size_t)wrote;
+    }
+}
+
 static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
 {
     struct vm *vm = context;
@@ -39,10 +56,17 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
         vm->memory_used -= old_size;
         return NULL;
     }
+    /* Lua asks a second time after it collected all garbage */
+    bool second_time = vm->refused_size == new_size && vm->refused_block == block;
     if (new_size > old_size && vm->memory_limit && vm->memory_used + (new_size - old_size) > vm->memory_limit) {
-        vm->memory_hit = vm->memory_hit || vm->running;
+        if (vm->running)
+            describe_position(vm->current, vm->running->where, sizeof vm->running->where);
+        vm->memory_hit = vm->memory_hit || (second_time && vm->running);
+        vm->refused_block = block;
+        vm->refused_size = second_time ? 0 : new_size;
         return NULL;
     }
+    vm->refused_size = 0;
     void *grown = realloc(block, new_size);
     if (grown)
         vm->memory_used += new_size - old_size;
@@ -111,23 +135,6 @@ bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *proble
     }
     lua_settop(L, top);
     return called;
-}
-
-/* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was reached. */
-static void describe_position(lua_State *L, char *text, size_t size)
-{
-    lua_Debug frame;
-    size_t length = 0;
-    for (int level = 0, shown = 0; shown < 6 && lua_getstack(L, level, &frame); level++) {
-        lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline < 0)
-            continue;
-        int wrote = snprintf(text + length, size - length, "%s%s:%d", shown++ ? ", called from " : "", frame.short_src,
-                             frame.currentline);
-        if (wrote < 0 || (size_t)wrote >= size - length)
-            return;
-        length += (size_t)wrote;
-    }
 }
 
 static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
@@ -258,6 +265,16 @@ static int make_traceback(lua_State *L)
     return 1;
 }
 
+int vm_keep_traceback(lua_State *L)
+{
+    struct handler *handler = vm_of(L)->running;
+    luaL_traceback(L, L, NULL, 1);
+    free(handler->traceback);
+    handler->traceback = memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
+    lua_pop(L, 1);
+    return 1;
+}
+
 /* luaL_traceback on the main thread, protected: there may be no memory for it. */
 static char *traceback_of(struct vm *vm, lua_State *co)
 {
@@ -295,6 +312,10 @@ static char *custom_text(struct vm *vm, lua_State *co)
     lua_sethook(thread, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
     int status = vm_resume(vm, thread, NULL, 1, &results);
     vm->running = outer;
+    if (guard.operation) { /* it began to wait: nobody will wake it */
+        guard.operation->cancel(guard.operation);
+        guard.operation->release(guard.operation);
+    }
     if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
         text = memory_copy_text(lua_tostring(thread, -1));
     lua_settop(L, top);
@@ -338,21 +359,28 @@ char *vm_error_text(struct vm *vm, lua_State *co)
 
 static char *limit_text(const struct handler *handler)
 {
+    const char *where = handler->where[0] ? handler->where : "?";
     if (handler->limit == SCRIPT_LIMIT_CPU)
         return memory_format("used more than %.3g s of CPU time (--cpu-limit), at %s",
-                             (double)handler->cpu_limit_ms / 1000, handler->where[0] ? handler->where : "?");
-    return memory_format("took longer than its time limit (--timeout), at %s", handler->where[0] ? handler->where : "?");
+                             (double)handler->cpu_limit_ms / 1000, where);
+    if (handler->limit == SCRIPT_LIMIT_MEMORY)
+        return memory_format("needed more than %zu MiB of memory (--memory-limit), at %s",
+                             handler->vm->memory_limit / (1024 * 1024), where);
+    return memory_format("took longer than its time limit (--timeout), at %s", where);
 }
 
 static void fail(struct handler *handler, int status)
 {
     struct vm *vm = handler->vm;
     bool memory = status == LUA_ERRMEM || (vm->memory_hit && status != LUA_YIELD);
-    char *traceback = traceback_of(vm, handler->co);
-    char *reason = memory ? memory_format("needed more than %zu MiB of memory (--memory-limit)",
-                                          vm->memory_limit / (1024 * 1024))
-                          : vm_error_text(vm, handler->co);
-    outcome_fail(&handler->outcome, memory ? SCRIPT_LIMIT_MEMORY : SCRIPT_LIMIT_NONE, reason, traceback);
+    char *traceback = handler->traceback ? handler->traceback : traceback_of(vm, handler->co);
+    handler->traceback = NULL;
+    if (memory) {
+        vm->memory_hit = true;
+        handler->limit = SCRIPT_LIMIT_MEMORY;
+    }
+    outcome_fail(&handler->outcome, handler->limit, memory ? limit_text(handler) : vm_error_text(vm, handler->co),
+                 traceback);
 }
 
 static void run(struct handler *handler, int arguments)
@@ -444,5 +472,6 @@ void handler_abandon(struct handler *handler, enum script_limit limit, const cha
 void handler_free(struct handler *handler)
 {
     script_outcome_free(&handler->outcome);
+    free(handler->traceback);
     free(handler);
 }

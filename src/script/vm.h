@@ -21,7 +21,9 @@ struct vm {
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
     size_t memory_used, memory_limit;
-    bool memory_hit;                /* an allocation was refused: the state is to be replaced */
+    const void *refused_block;      /* of the allocation that was refused last, */
+    size_t refused_size;            /* and its size; 0: none was since one succeeded */
+    bool memory_hit;                /* there was no memory even without garbage: the state is to be replaced */
     _Atomic(const struct script_job *) *executing; /* the same, for the host's watchdog; NULL: nobody looks */
     struct handler *running;        /* whose code runs now; NULL outside vm_resume */
     lua_State *current;             /* the innermost coroutine that runs now */
@@ -52,7 +54,8 @@ struct handler {
     int64_t deadline_ms;            /* monotonic; 0: none */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
     enum script_limit limit;
-    char where[512];                /* the script's position when it expired */
+    char where[512];                /* the script's position when it reached a limit */
+    char *traceback;                /* of vm_keep_traceback; NULL: none */
     struct operation *operation;    /* what it waits for; NULL while it runs */
     struct script_outcome outcome;
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
@@ -78,6 +81,9 @@ void handler_wake(struct handler *handler);
 /* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
 void handler_free(struct handler *handler);
+
+/* Lua's message handler for a handler's body: keeps the traceback of the error, which unwinding will lose. */
+int vm_keep_traceback(lua_State *L);
 
 /* From a Lua C function, after vm_check_await: suspends the handler until handler_wake; the operation's results are
  * what the function's caller gets. `return vm_await(L, …)`. */

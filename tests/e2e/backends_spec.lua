@@ -1,0 +1,217 @@
+--- The backends in the binary, and one of the user's own.
+local uv = require "luv"
+local cjson = require "cjson"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local loop = require "tests.support.loop"
+
+describe("a backend", function()
+  local platform, workspace
+
+  setup(function()
+    platform = emulator.start { args = { "--rate-limit", "-1" } }
+  end)
+
+  before_each(function()
+    workspace = host.workspace(platform)
+  end)
+
+  after_each(host.clean_up)
+
+  teardown(function()
+    platform:stop()
+  end)
+
+  local function arguments(name, options, more)
+    local args = { "--backend", name }
+    for key, value in pairs(options or {}) do
+      args[#args + 1] = "--backend-opt"
+      args[#args + 1] = key .. "=" .. value
+    end
+    table.move(more or {}, 1, #(more or {}), #args + 1, args)
+    return args
+  end
+
+  local function connect(name, options, more, env)
+    return host.connect { platform = platform, workspace = workspace, args = arguments(name, options, more), env = env }
+  end
+
+  local function ask(one, text)
+    platform:message { to = workspace.id, text = text or "hello", message_id = "message-1", task_id = "task-1" }
+    local told = one:canvas(1)
+    one:stop()
+    return told[1]
+  end
+
+  local function refused(name, options, pattern)
+    local one = host.run({ platform = platform, workspace = workspace, args = arguments(name, options) }, 2)
+    one:log("the backend does not load: " .. pattern)
+    assert.equal(0, #one:posts "/registry/register")
+  end
+
+  it("that is unknown is refused with the names of those there are", function()
+    refused("nope", nil, 'there is no backend "nope": the binary has claude%-code, exec, mock; .*nope.lua on LUA_PATH')
+  end)
+
+  for name, options in pairs { mock = { wrong = 1 }, exec = { cmd = "x", wrong = 1 }, ["claude-code"] = { wrong = 1 } } do
+    it("refuses an option that it does not know, with those it knows: " .. name, function()
+      local known = { mock = "reply", exec = "cmd, pass_meta, timeout", ["claude-code"] = "args, bin, pass_meta, timeout" }
+      refused(name, options, ('backend %s has no option "wrong"; it knows %s$'):format(name:gsub("%-", "%%-"), known[name]))
+    end)
+  end
+
+  it("refuses option values that make no sense", function()
+    refused("exec", { cmd = "x", timeout = "soon" }, "backend exec: option timeout must be a duration")
+    refused("exec", { cmd = "x", pass_meta = "maybe" }, "backend exec: option pass_meta must be true or false")
+    refused("exec", {}, "backend exec needs %-%-backend%-opt cmd=")
+    refused("claude-code", { args = "'open" }, "backend claude%-code: option args has an unclosed '")
+  end)
+
+  it("of the user's own is found on LUA_PATH and gets its options", function()
+    local directory = host.directory()
+    host.write(directory .. "/mine.lua", [[
+      return function(options)
+        return {name = "my own", handle = function(msg) return options.greeting .. ", " .. msg.text end}
+      end]])
+    local one = connect("mine", { greeting = "good day" }, nil, { LUA_PATH = directory .. "/?.lua;;" })
+    local card = cjson.decode(one:wait { path = "/registry/register", body = workspace.id }[1].body).agent_card
+    assert.equal("my own", card.name)
+    assert.equal("good day, hello", ask(one))
+  end)
+
+  it("of the user's own that is none is refused", function()
+    local directory = host.directory()
+    host.write(directory .. "/mine.lua", "return {}")
+    local one = host.run({ platform = platform, workspace = workspace, args = { "--backend", "mine" },
+      env = { LUA_PATH = directory .. "/?.lua;;" } }, 2)
+    one:log "backend mine: its module must return a function%(options%), not a table"
+  end)
+
+  describe("mock", function()
+    it("echoes", function()
+      assert.equal("echo: hello", ask(connect "mock"))
+    end)
+
+    it("fills in its template, whatever signs are in the text and around it", function()
+      local one = connect("mock", { reply = "100%: %s, again %s %d %%" })
+      assert.equal("100%: 50%s %1 %, again 50%s %1 % %d %%", ask(one, "50%s %1 %"))
+    end)
+  end)
+
+  describe("exec", function()
+    it("gives the text to a shell command and answers with its output", function()
+      assert.equal("HELLO\n", ask(connect("exec", { cmd = "tr a-z A-Z; echo" })))
+    end)
+
+    it("sends nothing for no output", function()
+      local one = connect("exec", { cmd = "true" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "no_reply")
+      one:stop()
+    end)
+
+    local ENVIRONMENT = "env | grep ^MOLECULE_ | grep -v E2E | sort"
+
+    it("does not tell the command of the message unless asked to", function()
+      local one = connect("exec", { cmd = ENVIRONMENT .. "; echo end" })
+      assert.equal("end\n", ask(one))
+    end)
+
+    it("tells the command of the message with pass_meta", function()
+      local peer = host.workspace(platform)
+      local one = connect("exec", { cmd = ENVIRONMENT, pass_meta = "true" })
+      platform:message { to = workspace.id, from = peer.id, text = "x", message_id = "message-1", task_id = "task-1" }
+      assert.equal(table.concat({ "MOLECULE_CALLER_ID=" .. peer.id, "MOLECULE_MESSAGE_ID=message-1",
+        "MOLECULE_METHOD=message/send", "MOLECULE_TASK_ID=task-1", "MOLECULE_WORKSPACE_ID=" .. workspace.id, "" }, "\n"),
+        one:peer(peer.id, 1)[1])
+      one:stop()
+    end)
+
+    it("quotes the end of the standard error of a command that fails", function()
+      local one = connect("exec", { cmd = "printf '%3000s' | tr ' ' x >&2; echo the reason >&2; exit 3" },
+        { "--max-attempts", "1", "--error-reply", "it failed" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "the handler failed .*exit code 3; its standard error ends with:$")
+      local line = one:log "^%s+x+the reason$" or one:log "^%s+x+$"
+      assert.equal(1023, #line:match "x.*") -- of the 1024 bytes the last is the line's end
+      assert.same({ "it failed" }, one:canvas(1))
+      one:stop()
+    end)
+
+    it("names the signal that ended a command", function()
+      local one = connect("exec", { cmd = "echo dying >&2; kill -9 $$" }, { "--max-attempts", "1" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "the handler failed .*ended by signal 9; its standard error ends with:$")
+      one:log "^%s+dying$"
+      one:stop()
+    end)
+
+    it("ends the command and all it started at its timeout", function()
+      local pid_file = host.directory() .. "/pid"
+      local one = connect("exec", { cmd = "sleep 100 & echo $! > " .. pid_file .. "; echo waiting >&2; wait",
+        timeout = "200ms" }, { "--max-attempts", "1", "--error-reply", "it failed" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "the handler failed .*timed out after 0.2 s; the whole process group was ended %[TIMEOUT%]")
+      local path = "/proc/" .. host.read(pid_file):match "%d+" .. "/stat"
+      local timer = uv.new_timer()
+      timer:start(10, 10, function() end)
+      local ended = loop.wait(function() return not (host.read(path) or ") Z"):find("%) [^Z]") end, 5000)
+      timer:close()
+      assert(ended, "it still runs")
+      one:stop()
+    end)
+
+    it("answers other conversations meanwhile", function()
+      local pipe = host.directory() .. "/pipe"
+      assert(os.execute("mkfifo " .. pipe))
+      local one = connect("exec", { cmd = "read text; if [ $text = wait ]; then cat " .. pipe .. "; fi; echo $text" })
+      platform:message { to = workspace.id, text = "wait\n", context_id = "a" }
+      platform:message { to = workspace.id, text = "meanwhile\n", context_id = "b" }
+      assert.same({ "meanwhile\n" }, one:canvas(1))
+      host.write(pipe, "go: ")
+      assert.same({ "meanwhile\n", "go: wait\n" }, one:canvas(2))
+      one:stop()
+    end)
+
+    it("does not hand the workspace's token to the command, wherever it came from", function()
+      local command = { cmd = "cat >/dev/null; env; echo end" }
+      local function check(one)
+        local told = ask(one)
+        assert(told:find "end\n$", told)
+        assert.is_nil(told:find(workspace.token, 1, true))
+      end
+      check(connect("exec", command))
+      workspace = host.workspace(platform)
+      check(host.connect { platform = platform, workspace = workspace, token = false,
+        args = arguments("exec", command, { "--token", workspace.token }) })
+    end)
+  end)
+
+  describe("claude-code", function()
+    local function fake(text)
+      local path = host.write(host.directory() .. "/claude", "#!/bin/sh\n" .. text)
+      assert(uv.fs_chmod(path, 448))
+      return path
+    end
+
+    it("runs the program with -p and its arguments, the text on standard input", function()
+      local bin = fake 'for word; do printf "<%s>" "$word"; done; cat; echo; echo'
+      local one = connect("claude-code", { bin = bin, args = [[--model "big one" 'and $HOME' '' x]] })
+      assert.equal("<-p><--model><big one><and $HOME><><x>hello", ask(one))
+    end)
+
+    it("tells the program of the message, unless told not to", function()
+      local bin = fake 'echo "${MOLECULE_MESSAGE_ID-nothing} ${MOLECULE_CALLER_ID-nothing}"'
+      assert.equal("message-1", ask(connect("claude-code", { bin = bin })))
+      workspace = host.workspace(platform)
+      assert.equal("nothing nothing", ask(connect("claude-code", { bin = bin, pass_meta = "false" })))
+    end)
+
+    it("says when the program is not there", function()
+      local one = connect("claude-code", { bin = "/nowhere/claude" }, { "--max-attempts", "1" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "/nowhere/claude: cannot run /nowhere/claude: no such file or directory %[ENOENT%]")
+      one:stop()
+    end)
+  end)
+end)

@@ -1,0 +1,27 @@
+/* Preloaded by tests/e2e/liveness_spec.lua: a resolver that knows platform.test (libcurl answers for localhost itself).
+ * It hangs for 7 seconds while the file $RESOLVER_HANGS exists, and says so by making $RESOLVER_HANGS.asked. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+{
+    static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    const char *flag = getenv("RESOLVER_HANGS");
+    char asked[4096];
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    for (int i = 0; flag && i < 140 && access(flag, F_OK) == 0; i++) {
+        snprintf(asked, sizeof asked, "%s.asked", flag);
+        close(open(asked, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+        usleep(50000);
+    }
+    if (node && strcmp(node, "platform.test") == 0)
+        node = "127.0.0.1";
+    return real(node, service, hints, result);
+}
