@@ -56,8 +56,7 @@ end)
 add("inbox: rows committed late", function(t)
   before(t)
   for _ = 1, 3 do
-    t:say "peer"
-    t:settle()
+    t.host:log_of(t:say "peer"[1], "replied")
     t.sent = t.sent + 1
     t.platform:order("late", { workspace = t.workspace.id, from = t.peer.id, text = "question " .. t.sent })
   end
@@ -85,11 +84,12 @@ end)
 
 add("inbox: rows that nobody can read", function(t)
   before(t)
-  for _, row in ipairs { '{"id":5}', '{"id":"7f1d9999-0000-4000-8000-00000000000a","request_body":{"params":[[[[}', "null", "[]" } do
+  local ID = '"id":"7f1d9999-0000-4000-8000-00000000000a"'
+  for _, row in ipairs { '{"id":5}', "{" .. ID .. ',"request_body":{"params":[tru, nul]}}', "null", "[]", "{}", '"text"' } do
     t.platform:message { to = t.workspace.id, raw_row = row }
     t:say()
   end
-  t:log "unreadable"
+  t:log "is set aside"
   after(t)
 end)
 

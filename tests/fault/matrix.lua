@@ -9,7 +9,7 @@ local process = require "tests.support.process"
 local stage = require "tests.fault.stage"
 
 local KIND_MS = 240000
-local WIDTHS = { 62, 86, 9, 5, 4 }
+local WIDTHS = { 68, 86, 9, 5, 4 }
 
 local kinds = {}
 for _, group in ipairs { "answers", "inbox", "machine" } do
@@ -22,7 +22,7 @@ local function usage()
 end
 
 local function parse(arguments)
-  local options = { only = "", jobs = 8 }
+  local options = { only = "", jobs = 12 }
   local i = 1
   while arguments[i] do
     local name, value = arguments[i]:match "^%-%-(%a+)$", arguments[i + 1]
@@ -42,7 +42,7 @@ end
 
 -- A log line without its time and its workspace.
 local function shorten(line)
-  line = (line or "-"):gsub("^%S+ +", ""):gsub("%x+%-%x+%-%x+%-%x+%-%x+ *", "… "):gsub("%s+", " ")
+  line = (line or "-"):gsub("^%S+ (%a+) +%S+: ", "%1: "):gsub("%x+%-%x+%-%x+%-%x+%-%x+", "…"):gsub("%s+", " ")
   return #line > WIDTHS[2] and line:sub(1, WIDTHS[2] - 1):gsub("[\xC2-\xF4][\x80-\xBF]*$", "") .. "…" or line
 end
 

@@ -8,6 +8,7 @@
 ---   { send = bytes, close = boolean? }   to answer with exactly these bytes; without close the connection stays open
 ---   { endless = bytes }                  to send these bytes until the client goes away
 ---   { pass = true, swallow = true }      to pass it on and keep the answer to itself
+---   { pass = true, instead = bytes }     to pass it on and answer with these bytes
 ---   { pass = true, cut = n }             to pass it on, and end the connection after n bytes of the answer
 
 local uv = require "luv"
@@ -41,6 +42,9 @@ end
 local function on_answer(client, bytes)
   if not bytes then return end_both(client) end
   if client.swallow or client.socket:is_closing() then return end
+  if client.instead then
+    bytes, client.instead, client.swallow = client.instead, nil, true
+  end
   if client.cut then
     bytes = bytes:sub(1, client.cut)
     client.cut = client.cut - #bytes
@@ -63,7 +67,7 @@ end
 local function serve(client, request)
   local action = client.proxy.rule(request) or { pass = true }
   if action.pass then
-    client.swallow, client.cut = action.swallow, action.cut
+    client.swallow, client.cut, client.instead = action.swallow, action.cut, action.instead
     pass(client, request.text)
   elseif action.endless then
     client.socket:write(action.send or "")
@@ -85,9 +89,9 @@ local function take(client)
   serve(client, { method = method, path = path, text = text })
 end
 
-local function listen(self, on_client)
+local function listen(self, on_client, port)
   self.server = uv.new_tcp()
-  assert(self.server:bind("127.0.0.1", 0))
+  assert(self.server:bind("127.0.0.1", port or 0))
   assert(self.server:listen(128, function(err)
     assert(not err, err)
     local socket = uv.new_tcp()
@@ -100,8 +104,9 @@ local function listen(self, on_client)
 end
 
 ---@param target integer the port behind it
+---@param port integer?
 ---@return Proxy
-function proxy.start(target)
+function proxy.start(target, port)
   local self = setmetatable({ target = target, connections = 0, clients = {}, rule = function() end }, Proxy)
   listen(self, function(socket)
     local client = { proxy = self, socket = socket, input = "" }
@@ -114,7 +119,7 @@ function proxy.start(target)
       client.input = client.input .. bytes
       take(client)
     end)
-  end)
+  end, port)
   return self
 end
 

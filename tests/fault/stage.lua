@@ -6,6 +6,7 @@ local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
+local proxy = require "tests.fault.proxy"
 
 local SCRIPT = [[
 return function(msg)
@@ -30,7 +31,7 @@ stage.host, stage.loop = host, loop
 ---@return Stage
 function stage.new(options)
   options = options or {}
-  local self = setmetatable({ options = options, sent = 0, told = {}, notes = {} }, Stage)
+  local self = setmetatable({ options = options, sent = 0, told = {}, notes = {}, servers = {} }, Stage)
   self:open_platform()
   self.workspace, self.peer = host.workspace(self.platform), host.workspace(self.platform)
   return self
@@ -55,6 +56,23 @@ end
 function Stage:introduce()
   self.platform:workspace { id = self.workspace.id, token = self.workspace.token }
   self.platform:workspace { id = self.peer.id, token = self.peer.token }
+end
+
+---A man in the middle, until the host has ended.
+---@param port integer?
+---@return Proxy
+function Stage:proxy(port)
+  local one = proxy.start(self.platform.port, port)
+  self.servers[#self.servers + 1] = one
+  return one
+end
+
+---Somebody else, who counts who comes.
+---@return Proxy
+function Stage:witness()
+  local one = proxy.witness()
+  self.servers[#self.servers + 1] = one
+  return one
 end
 
 ---@param options table? as host.start
@@ -107,7 +125,8 @@ function Stage:account()
     if type(body) == "table" and body.params then note(self, row.id, body.params.message.parts[1].text) end
   end
   for _, row in ipairs(self.platform:rows(self.workspace.id)) do
-    if row.method == "notify" and type(row.response_body) == "table" then note(self, row.id, row.response_body.result) end
+    local answer = type(row) == "table" and row.method == "notify" and row.response_body
+    if type(answer) == "table" then note(self, row.id, answer.result) end
   end
 end
 
@@ -176,6 +195,7 @@ end
 ---Stops everything. Fails unless the host ended well, left nothing behind and kept the token to itself.
 function Stage:close()
   self.host:stop()
+  for _, one in ipairs(self.servers) do one:close() end
   self:account()
   self.platform:stop()
 end
