@@ -85,11 +85,13 @@ end)
 add("inbox: rows that nobody can read", function(t)
   before(t)
   local ID = '"id":"7f1d9999-0000-4000-8000-00000000000a"'
-  for _, row in ipairs { '{"id":5}', "{" .. ID .. ',"request_body":{"params":[tru, nul]}}', "null", "[]", "{}", '"text"' } do
-    t.platform:message { to = t.workspace.id, raw_row = row }
+  local strange = {}
+  for _, row in ipairs { "{" .. ID .. ',"request_body":{"params":[tru, nul]}}', '{"id":5}', "null", "[]", "{}", '"text"' } do
+    strange[#strange + 1] = t.platform:message { to = t.workspace.id, raw_row = row }[1]
     t:say()
   end
-  t:log "is set aside"
+  t:log "7f1d9999.* cannot be read and is set aside"
+  t.platform:order("prune", { workspace = t.workspace.id, ids = strange }) -- the test cannot read them either
   after(t)
 end)
 
