@@ -41,7 +41,7 @@ static void on_result(const struct http_result *result, void *context)
         .status = facts.status,
         .body = result->body,
         .body_length = result->body_length,
-        .sent = result->progress == HTTP_NO_ANSWER,
+        .sent = result->progress == HTTP_NO_ANSWER || (answered && (facts.status < 300 || facts.status >= 500)),
         .too_large = result->too_large,
     };
     if (answered)

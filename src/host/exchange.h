@@ -14,7 +14,7 @@ struct exchange_answer {
     int status;
     const char *body;
     size_t body_length;
-    bool sent;      /* the request went out whole, but no whole answer came */
+    bool sent;      /* the request went out whole and was not refused: it may have had its effect, whatever came back */
     bool too_large; /* the answer went over its maximum */
 };
 

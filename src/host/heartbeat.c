@@ -64,7 +64,6 @@ static void recovered(struct workspace *workspace)
     heartbeat->stopped = heartbeat->failing = false;
     workspace->last_beat_wall_ms = clock_wall_ms();
     retry_succeeded(&heartbeat->backoff);
-    token_accepted(workspace);
 }
 
 /* Says it once; the rest is for -v. */

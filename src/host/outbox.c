@@ -229,7 +229,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     switch (answer->verdict.class) {
     case RETRY_OK:
     case RETRY_DELIVERED:
-        token_accepted(workspace);
+        if (!post->peer->id)
+            token_accepted(workspace);
         workspace->answered++;
         if (answer->verdict.reason[0] && answer->verdict.class == RETRY_DELIVERED)
             log_debug(id, "%s (message %s)", answer->verdict.reason, post->entry->row_id);

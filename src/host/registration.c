@@ -25,12 +25,13 @@ static void succeeded(struct workspace *workspace, const struct exchange_answer 
     struct registration *registration = &workspace->registration;
     struct platform_registered registered;
     retry_succeeded(&registration->backoff);
-    token_accepted(workspace);
     platform_read_registered(answer->body, answer->body_length, &registered);
     log_hide(registered.auth_token);
     log_hide(registered.platform_inbound_secret);
     log_info(workspace->settings.id, "registered%s as %s, mode poll, at %s", registration->again ? " again" : "",
              workspace->name, workspace->platform.base_url);
+    if (registered.auth_token)
+        token_accepted(workspace);
     if (registered.auth_token)
         token_mint(workspace, registered.auth_token, proceed);
     else

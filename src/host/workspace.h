@@ -194,7 +194,7 @@ void token_close(struct workspace *workspace);
 bool token_available(const struct workspace *workspace);
 /* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers again after three. */
 void token_refused(struct workspace *workspace, const struct exchange_answer *answer);
-void token_accepted(struct workspace *workspace);
+void token_accepted(struct workspace *workspace); /* of what the platform answers with a valid token alone: not heartbeats */
 /* Uses the minted token and keeps it; `then` is called when it is on disk. */
 void token_mint(struct workspace *workspace, const char *minted, void (*then)(struct workspace *workspace));
 /* Reads the source again; `then` is called with the result in place. */

@@ -132,6 +132,23 @@ local function random_kills(options)
   strike(self)
 end
 
+-- What runs below a wrapper like strace, by pid: other runs on this machine may serve workspaces of the same name.
+local function note_children(child, known)
+  local file = io.open(("/proc/%d/task/%d/children"):format(child.pid, child.pid))
+  if not file then return end
+  for pid in file:read("a"):gmatch "%d+" do known[math.tointeger(tonumber(pid))] = true end
+  file:close()
+end
+
+local function kill_children(self, known)
+  for pid in pairs(known) do
+    local file = io.open(("/proc/%d/cmdline"):format(pid))
+    local line = file and file:read "a" or ""
+    if file then file:close() end
+    if line:find(self.directory, 1, true) then uv.kill(pid, "sigkill") end
+  end
+end
+
 --- Kills at the first, second, … execution of the call until a host survives it.
 local function kills_at(call, most)
   local self = stage()
@@ -140,18 +157,20 @@ local function kills_at(call, most)
     send(self, 3)
     local host = start(self, { "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" .. call, "-e",
       ("inject=%s:signal=KILL:when=%d"):format(call, nth) })
-    local deadline = loop.now() + 1500
+    local deadline, children = loop.now() + 1500, {}
     repeat
+      note_children(host, children)
       self.tally:read()
       wait_ms(10)
-    until host.ended or (self.tally:answered(self.sent) == self.sent and loop.now() > deadline - 1000) or loop.now() > deadline
+      local done = self.tally:answered(self.sent) == self.sent and loop.now() > deadline - 1000
+    until host.ended or done or loop.now() > deadline
     if host.ended then kills = kills + 1 end
     if not host.ended then
       host:signal "sigterm"
       loop.wait(function() return host.ended end, 3000)
       host:kill()
     end
-    os.execute("pkill -KILL -f 'connect " .. self.id .. "' 2>/dev/null") -- strace's child, should strace go first
+    kill_children(self, children) -- of strace, should it go first
   end
   judge("SIGKILL at every " .. call, kills, settle(self), self.sent)
   strike(self)
@@ -163,15 +182,16 @@ local function failing(failure)
     send(self, 10)
     local host = start(self, { "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=" .. failure.call, "-e",
       ("inject=%s:error=%s:when=%s"):format(failure.call, failure.error, when) })
-    local deadline = loop.now() + 3000
+    local deadline, children = loop.now() + 3000, {}
     repeat
+      note_children(host, children)
       self.tally:read()
       wait_ms(10)
     until host.ended or self.tally:answered(self.sent) == self.sent or loop.now() > deadline
     host:signal "sigterm"
     loop.wait(function() return host.ended end, 2000)
     host:kill()
-    os.execute("pkill -KILL -f 'connect " .. self.id .. "' 2>/dev/null")
+    kill_children(self, children)
   end
   judge(("%s fails with %s"):format(failure.call, failure.error), 3, settle(self), self.sent)
   strike(self)

@@ -53,8 +53,10 @@ static const struct expectation expectations[] = {
     {NOTIFY, 200, "{\"status\":\"queued\"}", SOON, RETRY_TRANSIENT, 0, 0},
     {A2A, 200, "{\"status\":\"sent\"}", SOON, RETRY_TRANSIENT, 0, 0},
     /* 3xx */
-    {ALL, 301, "", SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 307, HTML, LATE, RETRY_PERMANENT, 0, 0},
+    {OTHERS, 301, "", SOON, RETRY_PERMANENT, 0, 0},
+    {OTHERS, 307, HTML, LATE, RETRY_PERMANENT, 0, 0},
+    {REPLY, 302, "", SOON, RETRY_TRANSIENT, 0, 0},
+    {REPLY, 307, HTML, LATE, RETRY_TRANSIENT, 0, 0},
     /* the tenant guard */
     {POLL | REPLY | QUERY, 404, "", SOON, RETRY_TRANSIENT, 1, 0},
     {POLL | REPLY | QUERY, 404, " \n", SOON, RETRY_TRANSIENT, 1, 0},
