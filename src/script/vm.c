@@ -277,6 +277,27 @@ int vm_keep_traceback(lua_State *L)
     return 1;
 }
 
+/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left. Takes the text. */
+static char *tidy_traceback(char *text)
+{
+    static const char *const endings[] = {"\n\t[C]: in ?", "\n\t(...tail calls...)"};
+    for (bool cut = text != NULL; cut;) {
+        cut = false;
+        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+            size_t length = strlen(text), size = strlen(endings[i]);
+            if (length >= size && strcmp(text + length - size, endings[i]) == 0) {
+                text[length - size] = '\0';
+                cut = true;
+            }
+        }
+    }
+    if (text && !strchr(text, '\n')) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
 /* luaL_traceback on the main thread, protected: there may be no memory for it. */
 static char *traceback_of(struct vm *vm, lua_State *co)
 {
@@ -290,7 +311,7 @@ static char *traceback_of(struct vm *vm, lua_State *co)
         text = memory_copy(bytes, length < TRACEBACK_MAXIMUM ? length : TRACEBACK_MAXIMUM);
     }
     lua_pop(L, 1);
-    return text;
+    return tidy_traceback(text);
 }
 
 /* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like anything else. */
