@@ -32,9 +32,9 @@ static bool parse_size(const char *text, int64_t *bytes)
     if (end == text || errno || number < 0)
         return false;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0) {
+        if (strcmp(end, units[i].unit) == 0 && number <= INT64_MAX / units[i].scale) {
             *bytes = number * units[i].scale;
-            return number <= INT64_MAX / units[i].scale;
+            return true;
         }
     return false;
 }

@@ -1,6 +1,7 @@
 local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
+local proxy = require "tests.fault.proxy"
 
 describe("a platform in trouble", function()
   local platform
@@ -174,6 +175,41 @@ describe("a platform in trouble", function()
     one.host:wait { path = one.workspace.id .. "/notify", body = "echo: next" }
     one.host:stop()
     assert.same({ "echo: hello", "echo: next" }, one.host:told_canvas())
+  end)
+
+  it("a canvas reply that an edge takes for failed is shown once: its echo is looked for first", function()
+    local middle = proxy.start(platform.port)
+    local one = begin { api_url = middle.url }
+    middle:meet("/notify", { pass = true, instead = "HTTP/1.1 504 Gateway Timeout\r\nContent-Length: 7\r\n\r\n<html/>" }, 1)
+    local row = one.say "hello"
+    one.host:log_of(row, "posting the same reply again")
+    one.host:log_of(row, "its receipt was found")
+    assert.same({ "echo: hello" }, one.host:told_canvas())
+    one.host:stop()
+    middle:close()
+  end)
+
+  it("a reply that meets a redirect is kept and posted again, and nobody else is told the token", function()
+    local middle, elsewhere = proxy.start(platform.port), proxy.witness()
+    local one = begin { api_url = middle.url }
+    local answer = "HTTP/1.1 307 Moved\r\nLocation: %s/\r\nContent-Length: 0\r\n\r\n"
+    middle:meet("/a2a", { send = answer:format(elsewhere.url) }, 1)
+    local row = one.say("hello", true)
+    one.host:log_of(row, "posting the same reply again")
+    one.host:log_of(row, "replied")
+    assert.equal(0, elsewhere.connections)
+    one.host:stop()
+    middle:close()
+    elsewhere:close()
+  end)
+
+  it("registers again with a platform that has forgotten all tokens, though it still takes heartbeats", function()
+    local one = begin { args = { "--heartbeat-ms", "50" } }
+    platform:order("revoke", { workspace = one.workspace.id })
+    one.host:log "registered again"
+    one.say "hello"
+    assert.same({ "echo: hello" }, one.host:canvas(1))
+    one.host:stop()
   end)
 
   it("a peer that received the reply is not sent it again because its own answer was lost", function()

@@ -284,6 +284,34 @@ add("machine: started with 40 descriptors", function(t)
   after(t)
 end)
 
+-- Whoever may open the control socket can write anything to it.
+add("machine: garbage on the control socket", function(t)
+  before(t)
+  local path = ("%s/%s.sock"):format(t.host.state_dir, t.workspace.id)
+  local pieces = { "", "\n", "{}\n", "nonsense\n", "[[[[\n", '{"do":5}\n', '{"do":"status"}', '{"do":"status"}\n',
+    '{"do":"dead retry","row_id":"x"}\n', '{"do":"dead drop","row_id":{}}\n', "\0\0\n", ("x"):rep(200000),
+    ("["):rep(50000) .. "\n" }
+  local open, answers = {}, 0
+  for i = 1, 60 do
+    local pipe = uv.new_pipe(false)
+    open[i] = pipe
+    pipe:connect(path, function(err)
+      if err then return end
+      pipe:read_start(function(_, bytes) if bytes then answers = answers + 1 end end)
+      pipe:write(pieces[i % #pieces + 1], function()
+        if i % 3 == 0 and not pipe:is_closing() then pipe:close() end
+      end)
+    end)
+  end
+  t:say()
+  t:settle()
+  assert(stage.loop.wait(function() return answers >= 5 end, 10000), "nobody answered on the control socket")
+  for _, pipe in ipairs(open) do
+    if not pipe:is_closing() then pipe:close() end
+  end
+  after(t)
+end)
+
 local function frozen(name, ms)
   add(name, function(t)
     before(t)

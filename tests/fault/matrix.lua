@@ -136,6 +136,10 @@ local function run_all(options)
   return #shown > 0 and failed == 0
 end
 
+local pipes = uv.new_signal()
+pipes:start("sigpipe", function() end) -- a peer that hangs up is one of the kinds
+pipes:unref()
+
 local options = parse(arg)
 if options.one then run_one(options.one) end
 if options.list then

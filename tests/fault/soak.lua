@@ -210,7 +210,8 @@ local function run(options)
   flow(self, options.minutes, options.rate)
   local lost, twice = settle(self)
   local idle = sample(self.host.process.pid)
-  for _, one in ipairs { { "first", self.samples[1] }, { "last", self.samples[#self.samples] }, { "idle afterwards", idle } } do
+  local last = self.samples[#self.samples]
+  for _, one in ipairs { { "first", self.samples[1] }, { "last", last }, { "idle afterwards", idle } } do
     if one[2] then show(self, one[1], one[2]) end
   end
   local most = { at = self.samples[#self.samples].at }

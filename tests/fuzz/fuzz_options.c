@@ -1,0 +1,81 @@
+/* Any words, one a line, as the arguments of a command, which the first byte chooses. Nothing is run. */
+#include "fuzz.h"
+
+#include "base/memory.h"
+#include "commands/commands.h"
+
+#include <string.h>
+
+#define WORDS_MAXIMUM 64
+#define POSITIONALS_MAXIMUM 256 /* more than any command takes */
+#define FIELDS_SIZE 4096 /* more than any command's structure */
+
+static const struct command *const commands[] = {
+#define X(symbol) &symbol,
+    COMMANDS(X)
+#undef X
+};
+
+static void check_values(const struct command *command, const char *values)
+{
+    for (const struct option *option = command->options; option->name; option++) {
+        const char *field = values + option->offset;
+        int64_t number;
+        HOLDS(option->offset + sizeof(struct option_pairs) <= FIELDS_SIZE);
+        switch (option->type) {
+        case OPTION_FLAG:
+            HOLDS(*(const unsigned char *)field <= 1);
+            break;
+        case OPTION_TEXT:
+            HOLDS(!*(char *const *)field || **(char *const *)field);
+            break;
+        case OPTION_NUMBER:
+        case OPTION_DURATION:
+        case OPTION_SIZE:
+            number = *(const int64_t *)field;
+            HOLDS((number == 0 && !option->standard) || number >= option->minimum);
+            HOLDS(!option->maximum || number <= option->maximum);
+            break;
+        case OPTION_PAIRS:
+            for (size_t i = 0; i < ((const struct option_pairs *)field)->count; i++)
+                HOLDS(*((const struct option_pairs *)field)->pairs[i].name);
+            break;
+        }
+    }
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void)argc;
+    (void)argv;
+    unsetenv("MOLECULE_API_URL");
+    unsetenv("MOLECULE_STATE_DIR");
+    unsetenv("MOLECULE_WORKSPACE_TOKEN");
+    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE");
+    unsetenv("MOLECULE_ORG_ID");
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char *words[WORDS_MAXIMUM], *text, *rest;
+    const char *positionals[POSITIONALS_MAXIMUM];
+    size_t count, used = 0;
+    if (size == 0)
+        return 0;
+    const struct command *command = commands[*data % (sizeof commands / sizeof *commands)];
+    void *values = memory_allocate(FIELDS_SIZE);
+    rest = text = memory_copy(data + 1, size - 1);
+    for (char *word; used < WORDS_MAXIMUM && (word = strsep(&rest, "\n"));)
+        words[used++] = word;
+    HOLDS(command->positional_maximum <= POSITIONALS_MAXIMUM);
+    enum options_result result = options_parse(command, (int)used, words, values, positionals, &count);
+    HOLDS(count <= command->positional_maximum);
+    if (result == OPTIONS_PARSED)
+        check_values(command, values);
+    options_free(command, values);
+    free(values);
+    free(text);
+    return 0;
+}
