@@ -405,6 +405,17 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
     submit(operation);
 }
 
+static bool perform_wait(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    return ledger_wait(operation->record->ledger, &message);
+}
+
+void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context)
+{
+    submit(make_for_entry(record, perform_wait, entry, then, context));
+}
+
 static bool perform_dead(struct operation *operation)
 {
     struct ledger_message message = describe(operation);

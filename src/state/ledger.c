@@ -47,9 +47,11 @@
            " ON CONFLICT (row_id) DO UPDATE SET state = 5, attempts = ?3, failures = ?4, updated = ?5,"              \
            " outcome = 'dead', reason = ?14, traceback = ?15")                                                       \
     X(UNCOUNT, "UPDATE messages SET state = 4, attempts = max(attempts - 1, 0) WHERE row_id = ?1 AND state = 1")     \
-    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1 WHERE state IN (1, 2) AND passed = 0") \
-    X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NULL THEN 1 ELSE 2 END, outcome = NULL"              \
-                 " WHERE row_id = ?1 AND state = 6")                                                                 \
+    X(WAIT, "UPDATE messages SET state = 4, attempts = ?2, failures = ?3, updated = ?4 WHERE row_id = ?1 AND state = 1") \
+    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1"                                    \
+             " WHERE state IN (1, 2, 4) AND passed = 0")                                                             \
+    X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 WHEN attempts > failures THEN 1"     \
+                 " ELSE 4 END, outcome = NULL WHERE row_id = ?1 AND state = 6")                                      \
     X(EACH_OPEN, "SELECT " COLUMNS " FROM messages WHERE state IN (1, 2, 4) ORDER BY sequence")                      \
     X(EACH_DEAD, "SELECT " COLUMNS " FROM messages WHERE state = 5 ORDER BY sequence")                               \
     X(FIND, "SELECT " COLUMNS " FROM messages WHERE row_id = ?1")                                                    \
@@ -481,6 +483,18 @@ bool ledger_keep(struct ledger *ledger, const struct ledger_message *message)
         sqlite3_bind_int64(statement, 16, message->due_ms);
     }
     return run(ledger, statement, "keep a message");
+}
+
+bool ledger_wait(struct ledger *ledger, const struct ledger_message *message)
+{
+    sqlite3_stmt *statement = prepare(ledger, STATEMENT_WAIT);
+    if (statement) {
+        bind_text(statement, 1, message->row_id);
+        sqlite3_bind_int64(statement, 2, message->attempts);
+        sqlite3_bind_int64(statement, 3, message->failures);
+        sqlite3_bind_int64(statement, 4, clock_wall_ms());
+    }
+    return run(ledger, statement, "record a wait");
 }
 
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message)
