@@ -221,6 +221,16 @@ static bool is_corrupt(const struct ledger *ledger)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
+/* The disk, the memory or another process was in the way of the check: what is in the ledger may be sound. It says so by
+ * its result or, where a page could not be read, among its words ("… error code 266"). */
+static bool is_out_of_reach(const struct ledger *ledger)
+{
+    const char *words = strstr(ledger->problem, "error code");
+    int code = words ? atoi(words + strcspn(words, "0123456789")) : sqlite3_errcode(ledger->database);
+    code &= 0xff;
+    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE && code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
+}
+
 /* A whole check reads everything; the header, the schema and the open messages are what a start depends on. */
 static bool passes_check(struct ledger *ledger, int64_t size)
 {
@@ -283,7 +293,7 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *ur
                                 !execute(ledger, "PRAGMA cache_size = -512") || !execute(ledger, "PRAGMA temp_store = MEMORY")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (size > 0 && !passes_check(ledger, size))
-        return LEDGER_DAMAGED;
+        return is_out_of_reach(ledger) ? LEDGER_FAILED : LEDGER_DAMAGED;
     int64_t version = read_number(ledger, "PRAGMA user_version");
     if (version < 0)
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
