@@ -519,6 +519,8 @@ static bool perform_known(struct operation *operation)
     struct ledger *ledger = operation->record->ledger;
     for (size_t i = 0; i < operation->known.count; i++) {
         enum ledger_state state = ledger_state_of(ledger, operation->ids[i]);
+        if (state == LEDGER_UNREADABLE)
+            return false;
         if (state == LEDGER_ELSEWHERE && operation->flag) {
             record_loaded_free(operation->known.loaded[i]); /* of an attempt whose commit failed */
             operation->known.loaded[i] = NULL;

@@ -115,6 +115,7 @@ const char *ledger_state_text(enum ledger_state state)
 #define X(name, number, text) case name: return text;
         LEDGER_STATES(X)
 #undef X
+    case LEDGER_UNREADABLE:
     case LEDGER_UNKNOWN:
         break;
     }
@@ -423,12 +424,17 @@ int ledger_log_pages(const struct ledger *ledger)
 enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id)
 {
     sqlite3_stmt *statement = prepare(ledger, STATEMENT_STATE_OF);
-    enum ledger_state state = LEDGER_UNKNOWN;
     if (!statement)
-        return state;
+        return LEDGER_UNREADABLE;
     bind_text(statement, 1, row_id);
-    if (sqlite3_step(statement) == SQLITE_ROW)
+    int result = sqlite3_step(statement);
+    enum ledger_state state = LEDGER_UNKNOWN;
+    if (result == SQLITE_ROW)
         state = (enum ledger_state)sqlite3_column_int(statement, 0);
+    else if (result != SQLITE_DONE)
+        state = LEDGER_UNREADABLE;
+    if (state == LEDGER_UNREADABLE)
+        fail(ledger, "look up a message");
     sqlite3_reset(statement);
     return state;
 }

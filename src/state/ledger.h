@@ -24,6 +24,7 @@
     X(LEDGER_DEAD, 5, "dead")             \
     X(LEDGER_ELSEWHERE, 6, "elsewhere") /* answered by another client, unless the platform brings it again */
 enum ledger_state {
+    LEDGER_UNREADABLE = -1, /* it could not be looked up */
     LEDGER_UNKNOWN = 0,
 #define X(name, number, text) name = number,
     LEDGER_STATES(X)

@@ -319,6 +319,19 @@ static void a_disk_that_cannot_be_read_is_not_a_damaged_ledger(void **state)
     ledger_close(ledger);
 }
 
+static void a_message_that_cannot_be_looked_up_is_not_an_unknown_one(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(ledger_begin(ledger) && ledger_finish(ledger, "a", "replied") && ledger_commit(ledger));
+    sqlite3 *vandal;
+    assert_int_equal(sqlite3_open(path, &vandal), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(vandal, "DROP TABLE messages", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(vandal);
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNREADABLE); /* as unknown it would be answered again */
+    ledger_close(ledger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
@@ -337,6 +350,7 @@ int main(void)
         TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
         TEST(the_cursor_and_the_one_before_it_are_known),
         TEST(a_disk_that_cannot_be_read_is_not_a_damaged_ledger),
+        TEST(a_message_that_cannot_be_looked_up_is_not_an_unknown_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
