@@ -201,6 +201,15 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
         record_wait(workspace->record, entry, on_wait_recorded, wait);
 }
 
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason)
+{
+    struct wait *wait = memory_allocate(sizeof *wait);
+    wait->at_ms = clock_monotonic_ms();
+    wait->hold = wait->kept = true;
+    inbox_post(workspace->inbox, entry);
+    record_keep(workspace->record, entry, clock_wall_ms(), reason, on_wait_recorded, wait);
+}
+
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
 {
     const char *id = workspace->settings.id;

@@ -196,6 +196,38 @@ describe("the ledger", function()
     assert.equal(3, count_runs())
   end)
 
+  it("does not forget a row that was committed late when it stops before its turn", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "slow" then molecule.log("slowly") molecule.sleep(60) end
+        return msg.text
+      end]]
+    local db = ("%s/%s.db"):format(state_dir, workspace.id)
+    local function set(key, value)
+      assert.is_true(os.execute(("sqlite3 %s \"UPDATE meta SET value = '%s' WHERE key = '%s'\""):format(db, value, key)))
+    end
+    local one = connect(script)
+    one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
+    one:stop()
+    set("anchor_next_ms", "1") -- as if ten seconds had passed between two cursors
+    local two = connect(script, { "--drain", "50ms" })
+    local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
+    two:wait_cursor(second)
+    local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
+    platform:message { to = workspace.id, from = peer.id, text = "slow" }
+    two:log "slowly"
+    two:stop()
+    local three = connect(script, { "--drain", "50ms", "-v" })
+    three:log "slowly"
+    three:log_of(late, "came late")
+    three:stop()
+    set("anchor", second) -- as if the cursor had moved on meanwhile
+    local four = connect(nil)
+    four:log_of(late, "replied")
+    four:stop()
+  end)
+
   it("leaves to another client what that client has answered", function()
     local path = ("/workspaces/%s/a2a"):format(peer.id)
     local one = connect()
