@@ -171,6 +171,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(workspace->inbox, entry);
+    } else if (!in_order) {
+        workspace_keep(workspace, entry, "it was committed late");
     }
 }
 

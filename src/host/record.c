@@ -405,6 +405,17 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
     submit(operation);
 }
 
+static bool perform_wait(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    return ledger_wait(operation->record->ledger, &message);
+}
+
+void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context)
+{
+    submit(make_for_entry(record, perform_wait, entry, then, context));
+}
+
 static bool perform_dead(struct operation *operation)
 {
     struct ledger_message message = describe(operation);
@@ -508,6 +519,8 @@ static bool perform_known(struct operation *operation)
     struct ledger *ledger = operation->record->ledger;
     for (size_t i = 0; i < operation->known.count; i++) {
         enum ledger_state state = ledger_state_of(ledger, operation->ids[i]);
+        if (state == LEDGER_UNREADABLE)
+            return false;
         if (state == LEDGER_ELSEWHERE && operation->flag) {
             record_loaded_free(operation->known.loaded[i]); /* of an attempt whose commit failed */
             operation->known.loaded[i] = NULL;

@@ -74,6 +74,8 @@ void record_finish(struct record *record, struct inbox_entry *entry, const char 
                    void *context);
 void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, const char *reason,
                  record_callback *then, void *context);
+/* Waits for its next attempt: an end of the process now is not this message's doing. */
+void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context);
 void record_dead(struct record *record, struct inbox_entry *entry, const char *reason, const char *traceback,
                  record_callback *then, void *context);
 /* The attempt did not end by the message's fault. No callback. */

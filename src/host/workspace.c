@@ -162,18 +162,20 @@ static void give_up(struct workspace *workspace, struct inbox_entry *entry, cons
     workspace_dead(workspace, entry, reason, traceback);
 }
 
-struct keeping {
+struct wait {
     int64_t at_ms;
-    bool hold;
+    bool hold, kept;
 };
 
-static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void *context)
+static void on_wait_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
 {
-    struct keeping *keeping = context;
-    settle_suspect(workspace, entry);
-    inbox_retry(workspace->inbox, entry, keeping->at_ms, keeping->hold, true);
-    inbox_keep(workspace->inbox, entry);
-    free(keeping);
+    struct wait *wait = context;
+    inbox_retry(workspace->inbox, entry, wait->at_ms, wait->hold, true);
+    if (wait->kept) {
+        settle_suspect(workspace, entry);
+        inbox_keep(workspace->inbox, entry);
+    }
+    free(wait);
     if (workspace_over(workspace))
         return;
     saver_request(workspace);
@@ -188,16 +190,24 @@ static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void
 static void try_later(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, bool hold,
                       const char *reason)
 {
-    int64_t at_ms = clock_monotonic_ms() + delay_ms;
-    if (delay_ms < KEEP_AFTER_MS && !entry->kept) {
-        inbox_retry(workspace->inbox, entry, at_ms, hold, true);
-        return;
-    }
-    struct keeping *keeping = memory_allocate(sizeof *keeping);
-    keeping->at_ms = at_ms;
-    keeping->hold = hold;
+    struct wait *wait = memory_allocate(sizeof *wait);
+    wait->at_ms = clock_monotonic_ms() + delay_ms;
+    wait->hold = hold;
+    wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, reason, on_kept, keeping);
+    if (wait->kept)
+        record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, reason, on_wait_recorded, wait);
+    else
+        record_wait(workspace->record, entry, on_wait_recorded, wait);
+}
+
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason)
+{
+    struct wait *wait = memory_allocate(sizeof *wait);
+    wait->at_ms = clock_monotonic_ms();
+    wait->hold = wait->kept = true;
+    inbox_post(workspace->inbox, entry);
+    record_keep(workspace->record, entry, clock_wall_ms(), reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
@@ -272,6 +282,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
     case SCRIPT_AGAIN:
         log_debug(id, "message %s from %s: runs again: %s", entry->row_id, sender(entry), outcome->reason);
         inbox_retry(workspace->inbox, entry, 0, true, false);
+        record_uncount(workspace->record, entry->row_id);
         return;
     }
 }

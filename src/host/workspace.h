@@ -181,6 +181,8 @@ void workspace_dispatch(struct workspace *workspace);      /* give the script wh
 /* The outcome is final: it is recorded, then the next of the conversation may go on. */
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback);
+/* Behind the cursor, which would not bring it back: it runs from the ledger. */
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason);
 /* A message that the ledger brought back goes on where it was. Takes it. */
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */

@@ -47,9 +47,11 @@
            " ON CONFLICT (row_id) DO UPDATE SET state = 5, attempts = ?3, failures = ?4, updated = ?5,"              \
            " outcome = 'dead', reason = ?14, traceback = ?15")                                                       \
     X(UNCOUNT, "UPDATE messages SET state = 4, attempts = max(attempts - 1, 0) WHERE row_id = ?1 AND state = 1")     \
-    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1 WHERE state IN (1, 2) AND passed = 0") \
-    X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NULL THEN 1 ELSE 2 END, outcome = NULL"              \
-                 " WHERE row_id = ?1 AND state = 6")                                                                 \
+    X(WAIT, "UPDATE messages SET state = 4, attempts = ?2, failures = ?3, updated = ?4 WHERE row_id = ?1 AND state = 1") \
+    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1"                                    \
+             " WHERE state IN (1, 2, 4) AND passed = 0")                                                             \
+    X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 WHEN attempts > failures THEN 1"     \
+                 " ELSE 4 END, outcome = NULL WHERE row_id = ?1 AND state = 6")                                      \
     X(EACH_OPEN, "SELECT " COLUMNS " FROM messages WHERE state IN (1, 2, 4) ORDER BY sequence")                      \
     X(EACH_DEAD, "SELECT " COLUMNS " FROM messages WHERE state = 5 ORDER BY sequence")                               \
     X(FIND, "SELECT " COLUMNS " FROM messages WHERE row_id = ?1")                                                    \
@@ -113,6 +115,7 @@ const char *ledger_state_text(enum ledger_state state)
 #define X(name, number, text) case name: return text;
         LEDGER_STATES(X)
 #undef X
+    case LEDGER_UNREADABLE:
     case LEDGER_UNKNOWN:
         break;
     }
@@ -219,6 +222,16 @@ static bool is_corrupt(const struct ledger *ledger)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
+/* The disk, the memory or another process was in the way of the check: what is in the ledger may be sound. It says so by
+ * its result or, where a page could not be read, among its words ("… error code 266"). */
+static bool is_out_of_reach(const struct ledger *ledger)
+{
+    const char *words = strstr(ledger->problem, "error code");
+    int code = words ? atoi(words + strcspn(words, "0123456789")) : sqlite3_errcode(ledger->database);
+    code &= 0xff;
+    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE && code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
+}
+
 /* A whole check reads everything; the header, the schema and the open messages are what a start depends on. */
 static bool passes_check(struct ledger *ledger, int64_t size)
 {
@@ -281,7 +294,7 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *ur
                                 !execute(ledger, "PRAGMA cache_size = -512") || !execute(ledger, "PRAGMA temp_store = MEMORY")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (size > 0 && !passes_check(ledger, size))
-        return LEDGER_DAMAGED;
+        return is_out_of_reach(ledger) ? LEDGER_FAILED : LEDGER_DAMAGED;
     int64_t version = read_number(ledger, "PRAGMA user_version");
     if (version < 0)
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
@@ -411,12 +424,17 @@ int ledger_log_pages(const struct ledger *ledger)
 enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id)
 {
     sqlite3_stmt *statement = prepare(ledger, STATEMENT_STATE_OF);
-    enum ledger_state state = LEDGER_UNKNOWN;
     if (!statement)
-        return state;
+        return LEDGER_UNREADABLE;
     bind_text(statement, 1, row_id);
-    if (sqlite3_step(statement) == SQLITE_ROW)
+    int result = sqlite3_step(statement);
+    enum ledger_state state = LEDGER_UNKNOWN;
+    if (result == SQLITE_ROW)
         state = (enum ledger_state)sqlite3_column_int(statement, 0);
+    else if (result != SQLITE_DONE)
+        state = LEDGER_UNREADABLE;
+    if (state == LEDGER_UNREADABLE)
+        fail(ledger, "look up a message");
     sqlite3_reset(statement);
     return state;
 }
@@ -481,6 +499,18 @@ bool ledger_keep(struct ledger *ledger, const struct ledger_message *message)
         sqlite3_bind_int64(statement, 16, message->due_ms);
     }
     return run(ledger, statement, "keep a message");
+}
+
+bool ledger_wait(struct ledger *ledger, const struct ledger_message *message)
+{
+    sqlite3_stmt *statement = prepare(ledger, STATEMENT_WAIT);
+    if (statement) {
+        bind_text(statement, 1, message->row_id);
+        sqlite3_bind_int64(statement, 2, message->attempts);
+        sqlite3_bind_int64(statement, 3, message->failures);
+        sqlite3_bind_int64(statement, 4, clock_wall_ms());
+    }
+    return run(ledger, statement, "record a wait");
 }
 
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message)

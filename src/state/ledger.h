@@ -24,6 +24,7 @@
     X(LEDGER_DEAD, 5, "dead")             \
     X(LEDGER_ELSEWHERE, 6, "elsewhere") /* answered by another client, unless the platform brings it again */
 enum ledger_state {
+    LEDGER_UNREADABLE = -1, /* it could not be looked up */
     LEDGER_UNKNOWN = 0,
 #define X(name, number, text) name = number,
     LEDGER_STATES(X)
@@ -96,6 +97,8 @@ bool ledger_reply(struct ledger *ledger, const struct ledger_message *message);
 bool ledger_finish(struct ledger *ledger, const char *row_id, const char *outcome);
 /* Runs again at due_ms, or its stored reply is posted again then. */
 bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
+/* Waits for its next attempt; the cursor has not passed it. */
+bool ledger_wait(struct ledger *ledger, const struct ledger_message *message);
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message);
 /* The attempt did not end by the message's fault: it is not counted, and the message runs again. */
 bool ledger_uncount(struct ledger *ledger, const char *row_id);

@@ -196,6 +196,38 @@ describe("the ledger", function()
     assert.equal(3, count_runs())
   end)
 
+  it("does not forget a row that was committed late when it stops before its turn", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "slow" then molecule.log("slowly") molecule.sleep(60) end
+        return msg.text
+      end]]
+    local db = ("%s/%s.db"):format(state_dir, workspace.id)
+    local function set(key, value)
+      assert.is_true(os.execute(("sqlite3 %s \"UPDATE meta SET value = '%s' WHERE key = '%s'\""):format(db, value, key)))
+    end
+    local one = connect(script)
+    one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
+    one:stop()
+    set("anchor_next_ms", "1") -- as if ten seconds had passed between two cursors
+    local two = connect(script, { "--drain", "50ms" })
+    local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
+    two:wait_cursor(second)
+    local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
+    platform:message { to = workspace.id, from = peer.id, text = "slow" }
+    two:log "slowly"
+    two:stop()
+    local three = connect(script, { "--drain", "50ms", "-v" })
+    three:log "slowly"
+    three:log_of(late, "came late")
+    three:stop()
+    set("anchor", second) -- as if the cursor had moved on meanwhile
+    local four = connect(nil)
+    four:log_of(late, "replied")
+    four:stop()
+  end)
+
   it("leaves to another client what that client has answered", function()
     local path = ("/workspaces/%s/a2a"):format(peer.id)
     local one = connect()
@@ -216,6 +248,43 @@ describe("the ledger", function()
     two:log_of(new, "replied")
     assert.equal(0, #posts(path, since))
     two:stop_at(new)
+  end)
+
+  it("leaves to another client what that client has answered, also what was interrupted by our own stop", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "slow" then molecule.log("slowly") molecule.sleep(60) end
+        return msg.text
+      end]]
+    local one = connect(script, { "--drain", "100ms" })
+    local first = platform:message { to = workspace.id, from = peer.id, text = "first" }[1]
+    one:wait_cursor(first)
+    local slow = platform:message { to = workspace.id, from = peer.id, text = "slow" }[1]
+    one:log "slowly"
+    one:stop()
+    host.write(one.state_path, cjson.encode { workspace_id = workspace.id, last_since_id = slow }) -- it answered "slow"
+    local two = connect()
+    local new = platform:message { to = workspace.id, from = peer.id, text = "new" }[1]
+    two:log_of(new, "replied")
+    assert.same({ "first", "answer to new" }, (two:peer(peer.id, 2)))
+    two:stop_at(new)
+  end)
+
+  it("does not take a message that waits for its retry for one that ended the process", function()
+    local script = [[
+      return function(msg, ctx)
+        if ctx.options.now then return "run " .. ctx.attempt end
+        return require("molecule").retry {after = 20}
+      end]]
+    local one = connect(script, { "--max-attempts", "1" })
+    local row = platform:message { to = workspace.id, text = "later" }[1]
+    one:log_of(row, "retry in 20")
+    one:stop()
+    local two = connect(script, { "--max-attempts", "1", "--script-opt", "now=yes" })
+    assert.same({ "run 2" }, two:canvas(1))
+    two:stop()
+    assert.equal(0, two:count_log "earlier process ended")
   end)
 
   it("goes on from its own copy when the cursor file is damaged", function()

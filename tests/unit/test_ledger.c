@@ -6,6 +6,7 @@
 #include "state/ledger.h"
 
 #include <fcntl.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,73 @@ static void the_cursor_and_the_one_before_it_are_known(void **state)
     ledger_close(ledger);
 }
 
+/* A disk of which a read fails: SQLite's own way to files, but for the reads from the n-th on. */
+static int reads_left;
+static sqlite3_io_methods failing_methods;
+static int (*real_read)(sqlite3_file *file, void *bytes, int size, sqlite3_int64 offset);
+
+static int failing_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 offset)
+{
+    return reads_left == 0 ? SQLITE_IOERR_READ : (reads_left--, real_read(file, bytes, size, offset));
+}
+
+static int failing_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *flags_out)
+{
+    sqlite3_vfs *real = vfs->pAppData;
+    int result = real->xOpen(real, name, file, flags, flags_out);
+    if (result == SQLITE_OK && flags & SQLITE_OPEN_MAIN_DB) {
+        failing_methods = *file->pMethods;
+        real_read = failing_methods.xRead;
+        failing_methods.xRead = failing_read;
+        failing_methods.iVersion = 2; /* no mapped pages: they would not be read */
+        file->pMethods = &failing_methods;
+    }
+    return result;
+}
+
+static sqlite3_vfs *begin_failing_reads(void)
+{
+    static sqlite3_vfs failing;
+    failing = *sqlite3_vfs_find(NULL);
+    failing.pAppData = sqlite3_vfs_find(NULL);
+    failing.zName = "failing";
+    failing.xOpen = failing_open;
+    sqlite3_vfs_register(&failing, 1);
+    return &failing;
+}
+
+static void a_disk_that_cannot_be_read_is_not_a_damaged_ledger(void **state)
+{
+    (void)state;
+    char problem[512];
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message kept = message("kept");
+    assert_true(ledger_begin(ledger) && ledger_keep(ledger, &kept) && ledger_commit(ledger));
+    ledger_close(ledger);
+    sqlite3_vfs *failing = begin_failing_reads();
+    enum ledger_status status = LEDGER_FAILED;
+    for (int reads = 0; reads < 100 && status == LEDGER_FAILED; reads++) {
+        reads_left = reads;
+        status = ledger_open(&ledger, path, URL, LEDGER_WRITE_EXISTING, problem, sizeof problem);
+    }
+    sqlite3_vfs_unregister(failing);
+    assert_int_equal(status, LEDGER_OPENED); /* never LEDGER_DAMAGED: it would be set aside, and what is kept with it */
+    ledger_close(ledger);
+}
+
+static void a_message_that_cannot_be_looked_up_is_not_an_unknown_one(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(ledger_begin(ledger) && ledger_finish(ledger, "a", "replied") && ledger_commit(ledger));
+    sqlite3 *vandal;
+    assert_int_equal(sqlite3_open(path, &vandal), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(vandal, "DROP TABLE messages", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(vandal);
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNREADABLE); /* as unknown it would be answered again */
+    ledger_close(ledger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
@@ -281,6 +349,8 @@ int main(void)
         TEST(only_the_owner_can_read_it),
         TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
         TEST(the_cursor_and_the_one_before_it_are_known),
+        TEST(a_disk_that_cannot_be_read_is_not_a_damaged_ledger),
+        TEST(a_message_that_cannot_be_looked_up_is_not_an_unknown_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
