@@ -227,7 +227,7 @@ static bool is_corrupt(const struct ledger *ledger)
 static bool is_out_of_reach(const struct ledger *ledger)
 {
     const char *words = strstr(ledger->problem, "error code");
-    int code = words ? atoi(words + strcspn(words, "0123456789")) : sqlite3_errcode(ledger->database);
+    int code = words ? (int)strtol(words + strcspn(words, "0123456789"), NULL, 10) : sqlite3_errcode(ledger->database);
     code &= 0xff;
     return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE && code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
 }
