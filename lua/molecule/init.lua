@@ -13,6 +13,7 @@ local molecule = {
   uuid = core.uuid,
   exec = core.exec,
   http = require "molecule.http",
+  router = require "molecule.router",
 }
 
 --- Log lines of the script: molecule.log.info("took %d rows", n). Also callable: molecule.log("text") is info.

@@ -1,0 +1,81 @@
+--- molecule.router: an agent that is a list of commands.
+--
+--   local router = molecule.router {allow = {"canvas", "<peer id>"}}
+--   router:on("^deploy (%S+)$", "deploy <name>: puts a version live", function(msg, ctx, name) ... end)
+--   router:default(function(msg, ctx) return router:help() end)
+--   return router
+--
+-- A route's pattern is a Lua pattern, matched against the text without the blanks around it; its captures follow msg and
+-- ctx. The first route that matches answers. Who is not allowed is skipped. Without a default, help is the answer.
+local misuse = require "molecule.misuse"
+local core = require "molecule.core"
+
+local Router = {}
+Router.__index = Router
+
+---@param pattern string a Lua pattern
+---@param about string what help() says; may be left out
+---@param handler fun(msg: table, ctx: table, ...: string): any
+function Router:on(pattern, about, handler)
+  if type(about) == "function" then about, handler = nil, about end
+  if type(pattern) ~= "string" or type(handler) ~= "function" then
+    misuse("router:on takes a pattern, perhaps a line for help, and a function")
+  end
+  local fine, problem = pcall(string.find, "", pattern)
+  if not fine then misuse(("router:on: the pattern %q: %s"):format(pattern, problem)) end
+  self.routes[#self.routes + 1] = {pattern = pattern, about = about, handler = handler}
+  return self
+end
+
+--- Answers what no route matches.
+---@param handler fun(msg: table, ctx: table): any
+function Router:default(handler)
+  if type(handler) ~= "function" then misuse("router:default takes a function") end
+  self.fallback = handler
+  return self
+end
+
+--- A line for each route: what was said about it, else its pattern.
+---@return string
+function Router:help()
+  local lines = {"I understand:"}
+  for _, route in ipairs(self.routes) do lines[#lines + 1] = "  " .. (route.about or route.pattern) end
+  return table.concat(lines, "\n")
+end
+
+local function find(router, text)
+  for _, route in ipairs(router.routes) do
+    local captures = table.pack(text:find(route.pattern))
+    if captures[1] then return route, captures end
+  end
+end
+
+local function handle(router, msg, ctx)
+  if router.allowed and not router.allowed[msg.from] then
+    return setmetatable({kind = "skip", reason = msg.from .. " is not on the router's allow-list"}, core.verdict)
+  end
+  local route, captures = find(router, msg.text:match("^%s*(.-)%s*$"))
+  if route then return route.handler(msg, ctx, table.unpack(captures, 3, captures.n)) end
+  if router.fallback then return router.fallback(msg, ctx) end
+  return router:help()
+end
+
+---@param options {allow: string[]?, name: string?, description: string?, concurrency: integer?}?
+---@return table router an agent: return it from the script
+return function(options)
+  options = options or {}
+  if type(options) ~= "table" then misuse("molecule.router takes a table") end
+  local known = {allow = true, name = true, description = true, skills = true, concurrency = true, start = true, stop = true}
+  local router = setmetatable({routes = {}}, Router)
+  for key, value in pairs(options) do
+    if not known[key] then misuse(("molecule.router: unknown option %q"):format(tostring(key))) end
+    if key ~= "allow" then router[key] = value end
+  end
+  if options.allow ~= nil then
+    if type(options.allow) ~= "table" then misuse("molecule.router: allow must be a list of senders") end
+    router.allowed = {}
+    for _, sender in ipairs(options.allow) do router.allowed[sender] = true end
+  end
+  router.handle = function(msg, ctx) return handle(router, msg, ctx) end
+  return router
+end
