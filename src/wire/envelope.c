@@ -125,11 +125,12 @@ static bool read_metadata(struct message *message, const json_t *params)
 
     if (json_object_size(outer) + json_object_size(inner) == 0)
         return true;
-    json_t *merged = json_is_object(outer) ? json_copy(outer) : json_object();
+    json_t *merged = json_object(); /* json_copy does not say when memory ran out half-way */
     if (!merged)
         return false;
+    bool complete = !json_is_object(outer) || json_object_update(merged, outer) == 0;
     json_object_del(merged, "history");
-    if (json_is_object(inner) && json_object_update(merged, inner) != 0) {
+    if (!complete || (json_is_object(inner) && json_object_update(merged, inner) != 0)) {
         json_decref(merged);
         return false;
     }
