@@ -7,6 +7,7 @@
 #include "base/uuid.h"
 #include "host/workspace.h"
 #include "state/disk.h"
+#include "wire/repair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -317,6 +318,16 @@ static struct operation *make_for_entry(struct record *record, bool (*perform)(s
     return operation;
 }
 
+/* What a script or the platform said, as the ledger may keep it and `molecule dead` can print it: UTF-8, no token. */
+static char *copy_words(const char *words)
+{
+    size_t length;
+    char *copy = words ? repair_text(words, strlen(words), &length) : NULL;
+    if (copy)
+        log_redact(copy);
+    return copy;
+}
+
 /* What the ledger keeps of an entry. Read on the disk thread: the entry does not change while an operation is under way. */
 static struct ledger_message describe(const struct operation *operation)
 {
@@ -369,8 +380,8 @@ void record_reply(struct record *record, struct inbox_entry *entry, const struct
     struct operation *operation = make_for_entry(record, perform_reply, entry, then, context);
     operation->request = request;
     operation->flag = dead_after_reply;
-    operation->text = memory_copy_text(reason);
-    operation->traceback = memory_copy_text(traceback);
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
     submit(operation);
 }
 
@@ -400,7 +411,7 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
 {
     struct operation *operation = make_for_entry(record, perform_keep, entry, then, context);
     operation->number = due_ms;
-    operation->text = memory_copy_text(reason);
+    operation->text = copy_words(reason);
     operation->durable = true; /* the cursor will pass it */
     submit(operation);
 }
@@ -426,8 +437,8 @@ void record_dead(struct record *record, struct inbox_entry *entry, const char *r
                  record_callback *then, void *context)
 {
     struct operation *operation = make_for_entry(record, perform_dead, entry, then, context);
-    operation->text = memory_copy_text(reason);
-    operation->traceback = memory_copy_text(traceback);
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
     submit(operation);
 }
 
