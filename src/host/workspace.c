@@ -495,14 +495,14 @@ static void take_card(struct workspace *workspace, const struct script_agent *ag
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct workspace *workspace = context;
+    if (workspace->state != WORKSPACE_LOADING)
+        return; /* stopped meanwhile */
     if (agent->problem) {
         log_error(workspace->settings.id, "the %s does not load: %s",
                   workspace->settings.script.path ? "script" : "backend", agent->problem);
         workspace_fail(workspace, HOST_EXIT_USAGE);
         return;
     }
-    if (workspace->state != WORKSPACE_LOADING)
-        return; /* stopped meanwhile */
     take_card(workspace, agent);
     workspace->state = WORKSPACE_REGISTERING;
     control_open(workspace);
