@@ -62,7 +62,7 @@ struct record {
     unsigned finished;
     bool checkpointing;
     /* the network thread's */
-    bool exists, failing;
+    bool exists, failing, closing;
     char problem[256];
     struct operation *failed, **failed_end;
     uv_timer_t timer;
@@ -246,6 +246,14 @@ static void on_retry(uv_timer_t *timer)
     }
 }
 
+/* It waits to be tried again, or for the end. */
+static void set_apart(struct record *record, struct operation *operation)
+{
+    operation->next = NULL;
+    *record->failed_end = operation;
+    record->failed_end = &operation->next;
+}
+
 static void set_failing(struct record *record, struct operation *operation)
 {
     if (!record->failing) {
@@ -255,10 +263,8 @@ static void set_failing(struct record *record, struct operation *operation)
     }
     record->failing = true;
     snprintf(record->problem, sizeof record->problem, "%s", operation->problem);
-    operation->next = NULL;
-    *record->failed_end = operation;
-    record->failed_end = &operation->next;
-    if (!uv_is_active((uv_handle_t *)&record->timer)) {
+    set_apart(record, operation);
+    if (!record->closing && !uv_is_active((uv_handle_t *)&record->timer)) {
         workspace_arm(&record->timer, on_retry, record->retry_ms);
         record->retry_ms = record->retry_ms * 2 < RETRY_MAXIMUM_MS ? record->retry_ms * 2 : RETRY_MAXIMUM_MS;
     }
@@ -298,6 +304,10 @@ static void submit(struct operation *operation)
     struct record *record = operation->record;
     record->busy++;
     record->exists = true;
+    if (record->closing) { /* nothing goes to the disk thread behind the task that closes the ledger */
+        set_apart(record, operation);
+        return;
+    }
     operation->task.run = run_operation;
     thread_post(&record->disk->thread, &operation->task);
 }
@@ -728,6 +738,8 @@ void record_close(struct record *record, void (*closed)(struct workspace *worksp
     close->task.run = run_close;
     close->record = record;
     close->closed = closed;
+    record->closing = true;
+    uv_timer_stop(&record->timer);
     thread_post(&record->disk->thread, &close->task);
 }
 

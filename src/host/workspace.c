@@ -529,9 +529,7 @@ static void on_close_overdue(uv_timer_t *timer)
 static void on_record_closed(struct workspace *workspace)
 {
     heartbeat_close(workspace);
-    control_close(workspace);
     uv_timer_stop(&workspace->drain_timer);
-    uv_timer_stop(&workspace->watchdog);
     workspace->state = WORKSPACE_CLOSED;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
         log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside", workspace->answered, workspace->dead);
@@ -542,6 +540,7 @@ static void on_script_closed(void *context)
 {
     struct workspace *workspace = context;
     workspace->script = NULL;
+    control_close(workspace); /* nothing more is asked of the ledger */
     record_close(workspace->record, on_record_closed);
 }
 
@@ -583,6 +582,7 @@ static void close_down(struct workspace *workspace)
     registration_close(workspace);
     exchange_cancel(&workspace->query);
     uv_timer_stop(&workspace->dispatch_timer);
+    uv_timer_stop(&workspace->watchdog); /* the script is not there for long */
     workspace_arm(&workspace->drain_timer, on_close_overdue, CLOSE_MS);
     saver_finish(workspace);
 }
