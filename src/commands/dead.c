@@ -6,6 +6,7 @@
 #include "commands/local_state.h"
 #include "state/ledger.h"
 #include "state/lock.h"
+#include "wire/jsontext.h"
 #include "wire/platform.h"
 
 #include <stdlib.h>
@@ -42,9 +43,9 @@ static json_t *describe(const struct ledger_message *message)
     char seen[CLOCK_TEXT_SIZE], died[CLOCK_TEXT_SIZE];
     clock_format(message->first_seen_ms, seen);
     clock_format(message->updated_ms, died);
-    json_t *row = message->row ? json_loadb(message->row, message->row_length, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *row = message->row ? jsontext_read(message->row, message->row_length, NULL, NULL) : NULL;
     if (!row && message->row)
-        row = json_stringn(message->row, message->row_length);
+        row = jsontext_string(message->row, message->row_length);
     return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:i, s:s?, s:s?, s:o*}", "id", message->row_id, "from", message->source,
                      "created_at", message->created_at, "first_seen", seen, "set_aside", died, "attempts",
                      (int)message->attempts, "reason", message->reason, "traceback", message->traceback, "row", row);

@@ -7,6 +7,7 @@
 #include "base/uuid.h"
 #include "host/workspace.h"
 #include "state/disk.h"
+#include "wire/repair.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,7 +62,7 @@ struct record {
     unsigned finished;
     bool checkpointing;
     /* the network thread's */
-    bool exists, failing;
+    bool exists, failing, closing;
     char problem[256];
     struct operation *failed, **failed_end;
     uv_timer_t timer;
@@ -245,6 +246,14 @@ static void on_retry(uv_timer_t *timer)
     }
 }
 
+/* It waits to be tried again, or for the end. */
+static void set_apart(struct record *record, struct operation *operation)
+{
+    operation->next = NULL;
+    *record->failed_end = operation;
+    record->failed_end = &operation->next;
+}
+
 static void set_failing(struct record *record, struct operation *operation)
 {
     if (!record->failing) {
@@ -254,10 +263,8 @@ static void set_failing(struct record *record, struct operation *operation)
     }
     record->failing = true;
     snprintf(record->problem, sizeof record->problem, "%s", operation->problem);
-    operation->next = NULL;
-    *record->failed_end = operation;
-    record->failed_end = &operation->next;
-    if (!uv_is_active((uv_handle_t *)&record->timer)) {
+    set_apart(record, operation);
+    if (!record->closing && !uv_is_active((uv_handle_t *)&record->timer)) {
         workspace_arm(&record->timer, on_retry, record->retry_ms);
         record->retry_ms = record->retry_ms * 2 < RETRY_MAXIMUM_MS ? record->retry_ms * 2 : RETRY_MAXIMUM_MS;
     }
@@ -297,6 +304,10 @@ static void submit(struct operation *operation)
     struct record *record = operation->record;
     record->busy++;
     record->exists = true;
+    if (record->closing) { /* nothing goes to the disk thread behind the task that closes the ledger */
+        set_apart(record, operation);
+        return;
+    }
     operation->task.run = run_operation;
     thread_post(&record->disk->thread, &operation->task);
 }
@@ -315,6 +326,16 @@ static struct operation *make_for_entry(struct record *record, bool (*perform)(s
     operation->then = then;
     operation->context = context;
     return operation;
+}
+
+/* What a script or the platform said, as the ledger may keep it and `molecule dead` can print it: UTF-8, no token. */
+static char *copy_words(const char *words)
+{
+    size_t length;
+    char *copy = words ? repair_text(words, strlen(words), &length) : NULL;
+    if (copy)
+        log_redact(copy);
+    return copy;
 }
 
 /* What the ledger keeps of an entry. Read on the disk thread: the entry does not change while an operation is under way. */
@@ -369,8 +390,8 @@ void record_reply(struct record *record, struct inbox_entry *entry, const struct
     struct operation *operation = make_for_entry(record, perform_reply, entry, then, context);
     operation->request = request;
     operation->flag = dead_after_reply;
-    operation->text = memory_copy_text(reason);
-    operation->traceback = memory_copy_text(traceback);
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
     submit(operation);
 }
 
@@ -400,7 +421,7 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
 {
     struct operation *operation = make_for_entry(record, perform_keep, entry, then, context);
     operation->number = due_ms;
-    operation->text = memory_copy_text(reason);
+    operation->text = copy_words(reason);
     operation->durable = true; /* the cursor will pass it */
     submit(operation);
 }
@@ -426,8 +447,8 @@ void record_dead(struct record *record, struct inbox_entry *entry, const char *r
                  record_callback *then, void *context)
 {
     struct operation *operation = make_for_entry(record, perform_dead, entry, then, context);
-    operation->text = memory_copy_text(reason);
-    operation->traceback = memory_copy_text(traceback);
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
     submit(operation);
 }
 
@@ -717,6 +738,8 @@ void record_close(struct record *record, void (*closed)(struct workspace *worksp
     close->task.run = run_close;
     close->record = record;
     close->closed = closed;
+    record->closing = true;
+    uv_timer_stop(&record->timer);
     thread_post(&record->disk->thread, &close->task);
 }
 

@@ -201,6 +201,8 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
         log_error(workspace->settings.id,
                   "%s (%u times in a row); check the token on the platform, put a new one into the token file, or stop "
                   "and start with --token-file", answer->verdict.reason, count);
+    if (workspace_over(workspace))
+        return;
     if (!token->busy)
         token_reload(workspace, NULL);
     if (count % 20 == 3) {

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/workspace.h"
+#include "wire/jsontext.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,8 +39,8 @@ static void run_write(struct task *task)
 
 static json_t *parse_or_text(const char *bytes, size_t length)
 {
-    json_t *value = bytes ? json_loadb(bytes, length, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : json_null();
-    return value ? value : json_stringn(bytes, length);
+    json_t *value = bytes ? jsontext_read(bytes, length, NULL, NULL) : json_null();
+    return value ? value : jsontext_string(bytes, length);
 }
 
 void transcript_write(struct workspace *workspace, const struct inbox_entry *entry, const char *outcome,
@@ -51,10 +52,11 @@ void transcript_write(struct workspace *workspace, const struct inbox_entry *ent
     clock_format(clock_wall_ms(), at);
     const struct stored_reply *stored = entry->context;
     const struct message *message = entry->message;
-    json_t *object = json_pack("{s:s, s:s, s:s*, s:s, s:o*, s:s, s:s*, s:o*}", "at", at, "workspace",
+    json_t *object = json_pack("{s:s, s:s, s:s*, s:s, s:o*, s:s, s:o*, s:o*}", "at", at, "workspace",
                                workspace->settings.id, "row_id", entry->row_id, "from",
                                message->source_id ? message->source_id : "canvas", "envelope",
-                               parse_or_text(message->raw, message->raw_length), "outcome", outcome, "reason", reason,
+                               parse_or_text(message->raw, message->raw_length), "outcome", outcome, "reason",
+                               reason ? jsontext_string(reason, strlen(reason)) : NULL,
                                "reply", stored ? parse_or_text(stored->request.body, stored->request.body_length) : NULL);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);

@@ -516,14 +516,14 @@ static void take_card(struct workspace *workspace, const struct script_agent *ag
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct workspace *workspace = context;
+    if (workspace->state != WORKSPACE_LOADING)
+        return; /* stopped meanwhile */
     if (agent->problem) {
         log_error(workspace->settings.id, "the %s does not load: %s",
                   workspace->settings.script.path ? "script" : "backend", agent->problem);
         workspace_fail(workspace, HOST_EXIT_USAGE);
         return;
     }
-    if (workspace->state != WORKSPACE_LOADING)
-        return; /* stopped meanwhile */
     take_card(workspace, agent);
     workspace->state = WORKSPACE_REGISTERING;
     control_open(workspace);
@@ -550,9 +550,7 @@ static void on_close_overdue(uv_timer_t *timer)
 static void on_record_closed(struct workspace *workspace)
 {
     heartbeat_close(workspace);
-    control_close(workspace);
     uv_timer_stop(&workspace->drain_timer);
-    uv_timer_stop(&workspace->watchdog);
     workspace->state = WORKSPACE_CLOSED;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
         log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside", workspace->answered, workspace->dead);
@@ -563,6 +561,7 @@ static void on_script_closed(void *context)
 {
     struct workspace *workspace = context;
     workspace->script = NULL;
+    control_close(workspace); /* nothing more is asked of the ledger */
     record_close(workspace->record, on_record_closed);
 }
 
@@ -604,6 +603,7 @@ static void close_down(struct workspace *workspace)
     registration_close(workspace);
     exchange_cancel(&workspace->query);
     uv_timer_stop(&workspace->dispatch_timer);
+    uv_timer_stop(&workspace->watchdog); /* the script is not there for long */
     workspace_arm(&workspace->drain_timer, on_close_overdue, CLOSE_MS);
     saver_finish(workspace);
 }

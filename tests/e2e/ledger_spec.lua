@@ -395,6 +395,25 @@ describe("the ledger", function()
       one:stop()
     end)
 
+    it("dead and --record show a message whose error or row is not UTF-8, and no token in it", function()
+      local record = directory .. "/record.jsonl"
+      local script = ("return function(msg) error('bad byte \\xff, %s') end"):format(workspace.token)
+      local one = connect(script, { "--max-attempts", "1", "--record", record })
+      local id = platform:message { to = workspace.id, text = "x" }[1]
+      one:log_of(id, "the handler failed")
+      one:wait_cursor(id)
+      local code, list = molecule("dead", "list", workspace.id)
+      assert.equal(0, code)
+      assert.truthy(list:find(id, 1, true))
+      assert.truthy(list:find("bad byte \u{FFFD}", 1, true))
+      assert.is_nil(list:find(workspace.token, 1, true))
+      one:stop()
+      assert.truthy((host.read(record) or ""):find(id, 1, true))
+      for _, name in ipairs(host.list(state_dir)) do
+        assert.is_nil(host.read(state_dir .. "/" .. name):find(workspace.token, 1, true), name)
+      end
+    end)
+
     it("dead retry and drop work while no host runs", function()
       local one = connect(FAILING, { "--max-attempts", "1" })
       local first = platform:message { to = workspace.id, text = "first" }[1]

@@ -60,6 +60,28 @@ describe("the end", function()
     end)
   end
 
+  it("SIGTERM while the script loads ends it with code 0 and blames nobody", function()
+    local one = host.start(options { script = [[
+      local molecule = require "molecule"
+      molecule.log("loading")
+      molecule.sleep(30)
+      return function() end]] })
+    one:log "loading"
+    one:stop()
+    assert.equal(0, one:count_log " error ")
+  end)
+
+  it("SIGTERM while the ledger cannot be written ends it in order, with code 0", function()
+    local one = host.connect(options { args = { "--drain", "300ms" } })
+    one:log_of(send "x", "replied")
+    assert(os.execute(("sqlite3 %s/%s.db 'CREATE TRIGGER no BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, \"no\"); END'")
+      :format(state_dir, workspace.id)))
+    send "0.1"
+    one:log "nothing is handled or posted until it can be written again"
+    one:stop()
+    one:log "the script was told to stop"
+  end)
+
   it("SIGTERM before the platform answers the registration ends it with code 0", function()
     platform:fault({ kind = "hang" }, { path = "/registry/register", workspace = workspace.id })
     local one = host.start(options())
