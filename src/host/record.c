@@ -27,6 +27,7 @@ struct operation {
     bool (*perform)(struct operation *operation); /* on the disk thread, in a transaction */
     void (*deliver)(struct operation *operation); /* on the network thread, once committed */
     bool durable, failed;
+    bool reads; /* its success does not say that the ledger can be written */
     char problem[256];
     struct inbox_entry *entry;
     record_callback *then;
@@ -279,7 +280,7 @@ static void deliver(struct task *task)
         return;
     }
     record->busy--;
-    if (record->failing) {
+    if (record->failing && !operation->reads) {
         log_info(record->workspace->settings.id, "state: the ledger can be written again");
         record->failing = false;
         workspace_dispatch(record->workspace);
@@ -488,6 +489,7 @@ void record_count_same(struct record *record, const char *digest, const char *bu
     operation->row_id = memory_copy_text(but_row_id);
     operation->number = since_ms;
     operation->then_number = counted;
+    operation->reads = true;
     operation->context = context;
     submit(operation);
 }
@@ -565,6 +567,7 @@ void record_known(struct record *record, const char *const *row_ids, size_t coun
     struct operation *operation = make(record, perform_known, deliver_known);
     operation->flag = take_back;
     operation->then_known = known;
+    operation->reads = true;
     operation->known.count = count;
     operation->ids = memory_allocate((count + 1) * sizeof *operation->ids);
     operation->known.states = memory_allocate((count + 1) * sizeof *operation->known.states);
@@ -619,6 +622,7 @@ void record_counts(struct record *record, void (*counted)(void *context, const s
 {
     struct operation *operation = make(record, perform_counts, deliver_counts);
     operation->then_counts = counted;
+    operation->reads = true;
     operation->context = context;
     submit(operation);
 }

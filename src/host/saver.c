@@ -32,14 +32,15 @@ static void work(void *context)
     struct saver *saver = &workspace->saver;
     /* first the ledger, durably: the file must not say more than it can prove */
     saver->result = record_sync(workspace->record, saver->writing, saver->writing_stamp, saver->writing_poll_ms,
-                                saver->problem, sizeof saver->problem);
+                                saver->writing_problem, sizeof saver->writing_problem);
     if (!saver->result)
         return;
     if (!saver->cursor.members)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
         json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
-    saver->result = cursor_save(&saver->cursor, saver->writing, saver->problem, sizeof saver->problem);
+    saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem,
+                                sizeof saver->writing_problem);
 }
 
 static void done(void *context)
@@ -57,6 +58,7 @@ static void done(void *context)
         saver->writing = NULL;
     } else {
         saver->failures++;
+        memcpy(saver->problem, saver->writing_problem, sizeof saver->problem);
         if (saver->failures == 1 || saver->failures % 20 == 0)
             log_error(workspace->settings.id, "state: %s; going on and trying again", saver->problem);
         saver->failing = true;

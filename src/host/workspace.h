@@ -110,11 +110,12 @@ struct saver {
     uv_timer_t timer;
     char *saved;           /* what the file holds, as far as we know */
     char *writing, *writing_stamp;
-    bool busy, failing, final, poll_only;
+    bool busy, failing, final;
     unsigned failures;
     int64_t last_save_ms;
     int64_t writing_poll_ms;
-    char problem[512];
+    char problem[512];     /* what heartbeats tell while `failing` */
+    char writing_problem[512]; /* the disk thread's while `busy`, as is `result` */
     bool result;
 };
 

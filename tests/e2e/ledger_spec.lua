@@ -374,6 +374,24 @@ describe("the ledger", function()
       assert.equal(1, code)
     end)
 
+    it("status does not make a ledger that cannot be written look well", function()
+      local one = connect()
+      one:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
+      local db = ("sqlite3 %s/%s.db "):format(state_dir, workspace.id)
+      assert.is_true(os.execute(db .. "'CREATE TRIGGER no BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, \"no\"); END'"))
+      platform:message { to = workspace.id, text = "two" }
+      one:log "nothing is handled or posted until it can be written again"
+      for _ = 1, 3 do
+        local _, output = molecule("status", workspace.id, "--json")
+        assert.equal("disk failing", cjson.decode(output).state)
+      end
+      assert.equal(0, one:count_log "the ledger can be written")
+      assert.is_true(os.execute(db .. "'DROP TRIGGER no'"))
+      one:log "the ledger can be written again"
+      assert.same({ "answer to one", "answer to two" }, one:canvas(2))
+      one:stop()
+    end)
+
     it("dead shows what failed and where, and hands it to the live script again", function()
       local one = connect(FAILING, { "--max-attempts", "1" })
       local id = platform:message { to = workspace.id, text = "try me" }[1]
