@@ -198,6 +198,8 @@ static int run(const struct command *command, int argc, char **argv)
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
     }
+    if (given.token) /* a line end of the file it came from is not part of it */
+        ((char *)given.token)[strcspn(given.token, " \t\r\n")] = '\0';
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
     if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */

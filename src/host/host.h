@@ -27,7 +27,7 @@ struct host {
     struct disk disk;
     struct http_client *client;     /* registrations, polls, replies */
     struct http_client *heartbeats; /* connections of their own */
-    uv_signal_t signals[3];
+    uv_signal_t signals[2];
     struct workspace *workspaces;   /* linked by `next` */
     size_t open_workspaces;
     unsigned stops;                 /* how often we were asked to stop */

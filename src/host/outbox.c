@@ -218,7 +218,8 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
         pump(peer);
         return;
     }
-    record_keep(workspace->record, post->entry, clock_wall_ms() + wait, answer->verdict.reason, on_kept, NULL);
+    record_keep(workspace->record, post->entry, clock_wall_ms() + wait, true, answer->verdict.reason, on_kept,
+                NULL);
 }
 
 static void on_answer(const struct exchange_answer *answer, void *context)
@@ -249,6 +250,12 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         settle(post);
         return;
     case RETRY_TRANSIENT:
+        if (answer->too_large) { /* the peer has answered, at length: it has the reply */
+            workspace->answered++;
+            log_warn(id, "%s; message %s counts as answered", answer->verdict.reason, post->entry->row_id);
+            settle(post);
+            return;
+        }
         post->uncertain = post->uncertain || answer->sent;
         again(post, answer, answer->verdict.floor_ms);
         return;

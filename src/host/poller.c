@@ -160,7 +160,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         note_anchor(&workspace->poller, entry->row_id);
     else
         log_debug(id, "row %s came late", entry->row_id);
-    if (state != LEDGER_UNKNOWN && state != LEDGER_ELSEWHERE) {
+    if (state != LEDGER_UNKNOWN) {
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
@@ -315,7 +315,8 @@ static void check_fetched(struct workspace *workspace)
     if (count == 0 || !record_exists(workspace->record))
         admit_fetched(workspace, NULL);
     else
-        record_known(workspace->record, ids, count, !poller->window, on_known);
+        /* only what stands behind our cursor can be ours again: a window, or an overlap, reaches before it */
+        record_known(workspace->record, ids, count, !poller->window && !poller->overlapping, on_known);
     free(ids);
 }
 

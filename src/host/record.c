@@ -414,14 +414,17 @@ static bool perform_keep(struct operation *operation)
 {
     struct ledger_message message = describe(operation);
     message.due_ms = operation->number;
+    message.hold = operation->flag;
     return ledger_keep(operation->record->ledger, &message);
 }
 
-void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, const char *reason,
+void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold,
+                 const char *reason,
                  record_callback *then, void *context)
 {
     struct operation *operation = make_for_entry(record, perform_keep, entry, then, context);
     operation->number = due_ms;
+    operation->flag = hold;
     operation->text = copy_words(reason);
     operation->durable = true; /* the cursor will pass it */
     submit(operation);
@@ -521,6 +524,7 @@ static struct record_loaded *copy_message(const struct ledger_message *message)
     loaded->due_ms = message->due_ms;
     loaded->dead_after_reply = message->dead_after_reply;
     loaded->passed = message->passed;
+    loaded->hold = message->hold;
     if (message->state == LEDGER_REPLIED && message->body) {
         loaded->reply.to_canvas = message->to_canvas;
         loaded->reply.target = memory_copy_text(message->target);

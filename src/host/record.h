@@ -1,7 +1,7 @@
 /* What is written of a message before and after each step, on the disk thread: one workspace's ledger.
  *
  * A step that must not happen before it is recorded waits for its callback. While writing fails nothing is called back:
- * the operation is tried again until it succeeds, and record_failing says so. */
+ * the operation is tried again until it succeeds, and record_problem says so. */
 #ifndef MOLECULE_HOST_RECORD_H
 #define MOLECULE_HOST_RECORD_H
 
@@ -33,7 +33,7 @@ struct record_loaded {
     enum ledger_state state;
     unsigned attempts, failures;
     int64_t first_seen_ms, due_ms;
-    bool dead_after_reply, passed;
+    bool dead_after_reply, passed, hold;
     struct reply_request reply; /* body NULL: none */
 };
 void record_loaded_free(struct record_loaded *loaded);
@@ -72,7 +72,8 @@ void record_reply(struct record *record, struct inbox_entry *entry, const struct
                   bool dead_after_reply, const char *reason, const char *traceback, record_callback *then, void *context);
 void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
                    void *context);
-void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, const char *reason,
+/* Kept until `due_ms` (wall clock); `hold`: its conversation waits with it. */
+void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold, const char *reason,
                  record_callback *then, void *context);
 /* Waits for its next attempt: an end of the process now is not this message's doing. */
 void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context);

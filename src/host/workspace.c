@@ -196,7 +196,7 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
     inbox_post(workspace->inbox, entry);
     if (wait->kept)
-        record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, reason, on_wait_recorded, wait);
+        record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
     else
         record_wait(workspace->record, entry, on_wait_recorded, wait);
 }
@@ -207,7 +207,7 @@ void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, cons
     wait->at_ms = clock_monotonic_ms();
     wait->hold = wait->kept = true;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_wall_ms(), reason, on_wait_recorded, wait);
+    record_keep(workspace->record, entry, clock_wall_ms(), true, reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
@@ -383,6 +383,16 @@ static void resume_running(struct workspace *workspace, struct inbox_entry *entr
     workspace->suspects++;
 }
 
+/* A dead letter that somebody retried, though it is none to answer. */
+static void resume_unreadable(struct workspace *workspace, struct inbox_entry *entry)
+{
+    const char *reason = entry->message->problem ? entry->message->problem : envelope_kind_text(entry->message->kind);
+    log_error(workspace->settings.id, "message %s stays a dead letter, it cannot be handled: %s", entry->row_id, reason);
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_dead(workspace, entry, reason, NULL);
+}
+
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor)
 {
     struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
@@ -397,9 +407,11 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
         int64_t wait_ms = loaded->due_ms - clock_wall_ms();
         if (loaded->due_ms > 0 && wait_ms > 0) {
             entry->not_before_ms = clock_monotonic_ms() + wait_ms;
-            entry->aside = true;
+            entry->aside = !loaded->hold;
         }
-        if (loaded->reply.body)
+        if (entry->message->kind != ENVELOPE_MESSAGE)
+            resume_unreadable(workspace, entry);
+        else if (loaded->reply.body)
             resume_reply(workspace, entry, loaded);
         else if (loaded->state == LEDGER_RUNNING)
             resume_running(workspace, entry);
@@ -691,8 +703,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
     while (start.open) {
         struct record_loaded *loaded = start.open;
         start.open = loaded->next;
-        /* what was taken over comes back from the platform, if it is ours after all */
-        if (opened && !(start.taken_over && loaded->state != LEDGER_KEPT && !loaded->passed))
+        if (opened)
             workspace_resume(workspace, loaded, false);
         else
             record_loaded_free(loaded);
@@ -719,9 +730,16 @@ static bool open_state(struct workspace *workspace, char *problem, size_t proble
     atomic_file_sweep(path);
     if (settings->reset_state) {
         char *aside = memory_format("%s.reset", path);
-        if (rename(path, aside) == 0)
+        int error = rename(path, aside) == 0 ? 0 : errno;
+        if (error == 0)
             log_info(settings->id, "state: starting afresh; the old file is %s", aside);
+        else if (error != ENOENT)
+            snprintf(problem, problem_size, "--reset-state: cannot move %s to %s: %s", path, aside, strerror(error));
         free(aside);
+        if (error != 0 && error != ENOENT) {
+            free(path);
+            return false;
+        }
     }
     enum cursor_status status = cursor_load(&workspace->saver.cursor, path, settings->id, what, sizeof what);
     free(path);

@@ -19,7 +19,7 @@
 /* The columns of struct ledger_message, in the order that read_message expects. */
 #define COLUMNS                                                                                                      \
     "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, to_canvas, target," \
-    " reply_id, body, outcome, reason, traceback, source, created_at"
+    " reply_id, body, outcome, reason, traceback, source, created_at, hold"
 
 /* X(enumerator, SQL): prepared at first use */
 #define STATEMENTS(X)                                                                                                \
@@ -38,9 +38,9 @@
               " outcome = CASE dead_after_reply WHEN 1 THEN 'dead' ELSE ?2 END, updated = ?3, body = NULL,"          \
               " row = CASE dead_after_reply WHEN 1 THEN row ELSE NULL END")                                          \
     X(KEEP, "INSERT INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source, created_at,"  \
-            " created, due, passed, reason) VALUES (?1, 4, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?16, 1, ?14)"              \
+            " created, due, passed, reason, hold) VALUES (?1, 4, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18)"   \
             " ON CONFLICT (row_id) DO UPDATE SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = ?3,"      \
-            " failures = ?4, updated = ?5, due = ?16, passed = 1, reason = ?14"                                      \
+            " failures = ?4, updated = ?5, due = ?16, passed = 1, reason = ?14, hold = ?18"                          \
             " WHERE state IN (1, 2, 4)")                                                                             \
     X(DIE, "INSERT INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source, created_at,"   \
            " created, outcome, reason, traceback) VALUES (?1, 5, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8, 'dead', ?14, ?15)"   \
@@ -99,6 +99,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  updated INTEGER NOT NULL,"
     "  due INTEGER NOT NULL DEFAULT 0,"
     "  passed INTEGER NOT NULL DEFAULT 0,"
+    "  hold INTEGER NOT NULL DEFAULT 0,"
     "  dead_after_reply INTEGER NOT NULL DEFAULT 0,"
     "  to_canvas INTEGER NOT NULL DEFAULT 0,"
     "  target TEXT, reply_id TEXT, body BLOB,"
@@ -497,6 +498,7 @@ bool ledger_keep(struct ledger *ledger, const struct ledger_message *message)
         bind_common(statement, message);
         bind_text(statement, 14, message->reason);
         sqlite3_bind_int64(statement, 16, message->due_ms);
+        sqlite3_bind_int(statement, 18, message->hold);
     }
     return run(ledger, statement, "keep a message");
 }
@@ -579,6 +581,7 @@ static struct ledger_message read_message(sqlite3_stmt *statement)
         .traceback = column_text(statement, 16),
         .source = column_text(statement, 17),
         .created_at = column_text(statement, 18),
+        .hold = sqlite3_column_int(statement, 19) != 0,
     };
 }
 

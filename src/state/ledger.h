@@ -76,6 +76,7 @@ struct ledger_message {
     int64_t first_seen_ms;      /* wall clock */
     int64_t updated_ms;         /* of the last change */
     int64_t due_ms;             /* wall clock; of a kept one */
+    bool hold;                  /* its conversation waits with it */
     bool passed;                /* the cursor is, or may be, behind it: only the ledger can bring it back */
     bool dead_after_reply;      /* the stored reply tells the sender that the message was given up */
     bool to_canvas;             /* the stored reply; NULL body: none */

@@ -287,6 +287,26 @@ describe("the ledger", function()
     assert.equal(0, two:count_log "earlier process ended")
   end)
 
+  it("a kept message that holds its conversation holds it after a restart too", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        if msg.text == "first" and ctx.attempt == 1 then return molecule.retry {after = 31, hold = true} end
+        return "done: " .. msg.text
+      end]]
+    local one = connect(script)
+    local first = platform:message { to = workspace.id, text = "first" }[1]
+    one:log_of(first, "retry in 31")
+    one:wait_cursor(first)
+    one:kill()
+    assert.is_true(os.execute(("sqlite3 %s/%s.db \"UPDATE messages SET due = %d WHERE state = 4\""):format(state_dir,
+      workspace.id, math.floor(os.time() * 1000 + 1500))))
+    local two = connect(script)
+    platform:message { to = workspace.id, text = "second" }
+    assert.same({ "done: first", "done: second" }, two:canvas(2))
+    two:stop()
+  end)
+
   it("goes on from its own copy when the cursor file is damaged", function()
     local one = connect()
     local first = platform:message { to = workspace.id, text = "one" }[1]
