@@ -96,7 +96,7 @@ void log_flush(void)
     if (!out)
         out = malloc(RING_SIZE);
     pthread_mutex_lock(&mutex);
-    size_t length = out ? ring_length : 0;
+    size_t length = out && ring ? ring_length : 0;
     unsigned long lost = dropped;
     if (length > 0)
         memcpy(out, ring, length);

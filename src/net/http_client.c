@@ -327,7 +327,7 @@ void http_client_close(struct http_client *client)
     if (!client)
         return;
     while (client->exchanges)
-        release(client->exchanges);
+        release(client->exchanges); /* NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees */
     while (client->pooled > 0)
         curl_easy_cleanup(client->pool[--client->pooled]);
     if (client->multi)

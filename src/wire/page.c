@@ -177,7 +177,7 @@ bool page_member(struct page_row object, const char *key, struct page_row *value
     bool found = false;
     if (at == end || *at != '{')
         return false;
-    for (const char *stop = at; at < end; at = stop) {
+    for (const char *stop; at < end; at = stop) {
         const char *name = skip_space(at + 1, end);
         if (name == end || *name != '"')
             break;

@@ -106,7 +106,8 @@ describe("the ledger", function()
   it("answers equal questions equally often, whatever is lost on the way", function()
     local one = connect()
     for i = 1, 6 do
-      platform:fault({ kind = i % 2 == 0 and "reset_after" or "reset" }, { method = "POST", path = "/notify" }, { times = 1 })
+      local kind = i % 2 == 0 and "reset_after" or "reset"
+      platform:fault({ kind = kind }, { method = "POST", path = "/notify" }, { times = 1 })
       platform:message { to = workspace.id, text = "ping" }
     end
     local last = platform:message { to = workspace.id, text = "the end" }[1]
@@ -133,7 +134,8 @@ describe("the ledger", function()
     one:wait_cursor(id)
     one:kill()
     -- as if the time were over
-    assert.is_true(os.execute(("sqlite3 %s/%s.db 'UPDATE messages SET due = 1 WHERE state = 4'"):format(state_dir, workspace.id)))
+    local order = "sqlite3 %s/%s.db 'UPDATE messages SET due = 1 WHERE state = 4'"
+    assert.is_true(os.execute(order:format(state_dir, workspace.id)))
     local two = connect(script)
     assert.same({ "done: later" }, two:canvas(1))
     two:stop()
