@@ -133,50 +133,23 @@ http.post = method("POST")
 http.put = method("PUT")
 http.patch = method("PATCH")
 
---- Feeds lines into events. https://html.spec.whatwg.org/multipage/server-sent-events.html
-local function event_reader()
-  local rest, event, data, id = "", nil, nil, nil
-  return function(chunk, events)
-    rest = rest .. chunk
-    while true do
-      local line, ending, after = rest:match("^([^\r\n]*)(\r?\n?)()")
-      if ending == "" or (ending == "\r" and after > #rest) then break end -- "\r" may be half of "\r\n"
-      rest = rest:sub(after)
-      if line == "" then
-        if data then events[#events + 1] = {event = event or "message", data = table.concat(data, "\n"), id = id} end
-        event, data = nil, nil
-      else
-        local field, value = line:match("^([^:]*):? ?(.*)$")
-        if field == "data" then
-          data = data or {}
-          data[#data + 1] = value
-        elseif field == "event" then
-          event = value
-        elseif field == "id" then
-          id = value
-        end
-      end
-    end
-  end
-end
-
 --- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200.
 function http.sse(options)
   local prepared = prepare(options)
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
-  local stream, feed, events, at = core.http_stream(prepared), event_reader(), {}, 0
+  local stream, reader, events, at = core.http_stream(prepared), core.sse(), {}, 0
   return function()
     while true do
       at = at + 1
       if events[at] then return events[at] end
-      events, at = {}, 0
+      at = 0
       local chunk, problem = stream:read()
       if problem then error("http.sse: " .. problem, 2) end
       if not chunk then return nil end
       if stream:status() ~= 200 then
         error(("http.sse: %s answered %d: %s"):format(prepared.url, stream:status(), chunk:sub(1, 200)), 2)
       end
-      feed(chunk, events)
+      events = reader:feed(chunk)
     end
   end
 end

@@ -11,7 +11,8 @@
     X(api_log_install)   \
     X(api_time_install)  \
     X(api_exec_install)  \
-    X(api_http_install)
+    X(api_http_install)  \
+    X(api_sse_install)
 
 #define X(install) void install(lua_State *L);
 API_PARTS(X)

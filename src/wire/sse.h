@@ -1,0 +1,37 @@
+/* Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), however they are cut into pieces.
+ * No I/O. */
+#ifndef MOLECULE_WIRE_SSE_H
+#define MOLECULE_WIRE_SSE_H
+
+#include "base/buffer.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Borrowed during the callback. */
+struct sse_event {
+    const char *event; /* "message" where the stream names none */
+    const char *data;  /* its lines joined by "\n" */
+    size_t data_length;
+    const char *id;    /* the last one seen; NULL: none yet */
+};
+
+typedef void sse_callback(const struct sse_event *event, void *context);
+
+struct sse_reader {
+    struct buffer line, data, event, id;
+    bool has_data, has_id;
+    bool after_return; /* a "\n" now belongs to the "\r" before it */
+    bool started;      /* a byte order mark may stand at the very start only */
+    sse_callback *callback;
+    void *context;
+};
+
+/* `maximum`: bytes of one line, and of one event's data. */
+void sse_open(struct sse_reader *reader, size_t maximum, sse_callback *callback, void *context);
+void sse_close(struct sse_reader *reader);
+/* false: a line or an event went over the maximum; the reader is to be closed. Events without data are not reported, an
+ * event that the stream's end cuts is dropped. Bytes are taken as they are: the text need not be UTF-8. */
+bool sse_feed(struct sse_reader *reader, const char *bytes, size_t length);
+
+#endif
