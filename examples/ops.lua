@@ -4,7 +4,7 @@ local molecule = require "molecule"
 
 local COMMANDS = {
   status = {argv = {"uptime"}, about = "load and users"},
-  disk = {argv = {"df", "-h", "-x", "tmpfs", "-x", "devtmpfs"}, about = "space on the file systems"},
+  disk = {argv = {"df", "-h", "/"}, about = "space on the root file system"},
   uptime = {argv = {"uptime", "-p"}, about = "how long the machine has been up"},
 }
 
