@@ -179,6 +179,7 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
 /* Between the loops. */
 void workspace_registered(struct workspace *workspace);
 void workspace_dispatch(struct workspace *workspace);      /* give the script what is ready */
+void workspace_step(struct workspace *workspace);          /* something ended: dispatch, or close if that was the last of a drain */
 /* The outcome is final: it is recorded, then the next of the conversation may go on. */
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback);
@@ -191,6 +192,14 @@ void workspace_saved(struct workspace *workspace);         /* the final save is 
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */
 void workspace_timer(struct workspace *workspace, uv_timer_t *timer);
 void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
+
+/* host/handling.c */
+const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "the canvas" or the peer's id */
+void workspace_free_reply(struct inbox_entry *entry);          /* the entry's stored reply, if it has one */
+/* host/watchdog.c: watches while handlers run */
+void watchdog_start(struct workspace *workspace);
+/* host/opening.c: blocks on the disk, so before anything runs. false: `problem` says why. */
+bool workspace_open_state(struct workspace *workspace, char *problem, size_t problem_size);
 
 void token_open(struct workspace *workspace);
 void token_close(struct workspace *workspace);

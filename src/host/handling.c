@@ -1,0 +1,408 @@
+/* A message's way: its handler is started, its outcome applied and recorded, its reply handed to the outbox; and how it
+ * goes on after a restart. Nothing happens before the step in front of it is recorded (host/record.h). */
+#include "host/workspace.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/transcript.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
+#define FAILURE_CAP_MS 60000
+#define KEEP_AFTER_MS 30000      /* who must wait longer is kept in the ledger, and the cursor passes */
+
+struct handling {
+    struct script_job job; /* first */
+    struct workspace *workspace;
+    struct inbox_entry *entry;
+    int64_t started_ms;
+};
+
+const char *workspace_sender(const struct inbox_entry *entry)
+{
+    return entry->message->source_id ? entry->message->source_id : "the canvas";
+}
+
+static int64_t failure_delay(unsigned failures)
+{
+    struct retry_backoff backoff = {.base_ms = FAILURE_BASE_MS, .cap_ms = FAILURE_CAP_MS,
+                                    .failures = failures > 0 ? failures - 1 : 0};
+    return retry_next_delay(&backoff, 0, host_random());
+}
+
+bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry)
+{
+    return workspace->settings.reply_ttl_ms > 0 &&
+           clock_wall_ms() - entry->first_seen_ms > workspace->settings.reply_ttl_ms;
+}
+
+void workspace_free_reply(struct inbox_entry *entry)
+{
+    struct stored_reply *stored = entry->context;
+    if (!stored)
+        return;
+    reply_request_free(&stored->request);
+    free(stored);
+    entry->context = NULL;
+}
+
+static void settle_suspect(struct workspace *workspace, struct inbox_entry *entry)
+{
+    if (!entry->suspect)
+        return;
+    entry->suspect = false;
+    workspace->suspects--;
+}
+
+static void on_finished(struct workspace *workspace, struct inbox_entry *entry, void *context)
+{
+    (void)context;
+    settle_suspect(workspace, entry);
+    workspace_free_reply(entry);
+    inbox_finish(workspace->inbox, entry);
+    if (workspace_over(workspace))
+        return;
+    saver_request(workspace);
+    poller_resume(workspace);
+    workspace_step(workspace);
+}
+
+void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
+{
+    transcript_write(workspace, entry, outcome, NULL);
+    record_finish(workspace->record, entry, outcome, on_finished, NULL);
+}
+
+void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
+{
+    workspace->dead++;
+    transcript_write(workspace, entry, "dead", reason);
+    record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
+}
+
+static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
+{
+    (void)context;
+    if (!workspace_over(workspace)) /* else the next start posts it */
+        outbox_post(workspace, entry);
+}
+
+/* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was given up. */
+static void store_reply(struct workspace *workspace, struct inbox_entry *entry, const struct reply *reply,
+                        const char *purpose, const char *dead_reason, const char *traceback)
+{
+    struct stored_reply *stored = memory_allocate(sizeof *stored);
+    char problem[512];
+    inbox_post(workspace->inbox, entry);
+    if (!reply_build(entry->message, reply, purpose, &stored->request, problem, sizeof problem)) {
+        free(stored);
+        log_error(workspace->settings.id, "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",
+                  entry->row_id, workspace_sender(entry), problem);
+        workspace_dead(workspace, entry, dead_reason ? dead_reason : problem, traceback);
+        return;
+    }
+    entry->context = stored;
+    if (dead_reason)
+        workspace->dead++;
+    record_reply(workspace->record, entry, &stored->request, dead_reason != NULL, dead_reason, traceback,
+                 on_reply_recorded, NULL);
+}
+
+/* Given up: a dead letter, and a word to its sender if the operator wants one. */
+static void give_up(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
+{
+    if (workspace->settings.error_reply) {
+        struct reply reply = {.text = (char *)workspace->settings.error_reply,
+                              .text_length = strlen(workspace->settings.error_reply)};
+        store_reply(workspace, entry, &reply, "/error", reason, traceback);
+        return;
+    }
+    inbox_post(workspace->inbox, entry);
+    workspace_dead(workspace, entry, reason, traceback);
+}
+
+struct wait {
+    int64_t at_ms;
+    bool hold, kept;
+};
+
+static void on_wait_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
+{
+    struct wait *wait = context;
+    inbox_retry(workspace->inbox, entry, wait->at_ms, wait->hold, true);
+    if (wait->kept) {
+        settle_suspect(workspace, entry);
+        inbox_keep(workspace->inbox, entry);
+    }
+    free(wait);
+    if (workspace_over(workspace))
+        return;
+    saver_request(workspace);
+    poller_resume(workspace);
+    workspace_step(workspace);
+}
+
+/* Again in `delay_ms`. A long wait is the ledger's: the cursor passes the message. */
+static void try_later(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, bool hold,
+                      const char *reason)
+{
+    struct wait *wait = memory_allocate(sizeof *wait);
+    wait->at_ms = clock_monotonic_ms() + delay_ms;
+    wait->hold = hold;
+    wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
+    inbox_post(workspace->inbox, entry);
+    if (wait->kept)
+        record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
+    else
+        record_wait(workspace->record, entry, on_wait_recorded, wait);
+}
+
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason)
+{
+    struct wait *wait = memory_allocate(sizeof *wait);
+    wait->at_ms = clock_monotonic_ms();
+    wait->hold = wait->kept = true;
+    inbox_post(workspace->inbox, entry);
+    record_keep(workspace->record, entry, clock_wall_ms(), true, reason, on_wait_recorded, wait);
+}
+
+static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
+{
+    const char *id = workspace->settings.id;
+    const char *reason = outcome->reason ? outcome->reason : "it failed";
+    unsigned maximum = workspace->settings.max_attempts;
+    heartbeat_record(workspace, reason);
+    entry->failures++;
+    if (entry->failures >= maximum) {
+        log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
+                      "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, workspace_sender(entry),
+                  entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
+                  outcome->traceback ? outcome->traceback : "", id, entry->row_id);
+        give_up(workspace, entry, reason, outcome->traceback);
+        return;
+    }
+    int64_t delay = failure_delay(entry->failures);
+    log_warn(id, "message %s from %s: the handler failed (attempt %u of %u, again in %.1f s): %s%s%s", entry->row_id,
+             workspace_sender(entry), entry->failures, maximum, (double)delay / 1000, reason, outcome->traceback ? "\n" : "",
+             outcome->traceback ? outcome->traceback : "");
+    try_later(workspace, entry, delay, true, reason);
+}
+
+static void handler_retries(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
+{
+    int64_t delay = outcome->retry_after_ms >= 0 ? outcome->retry_after_ms : failure_delay(entry->attempts);
+    const char *reason = outcome->reason ? outcome->reason : "the script asked for a retry";
+    if (workspace_expired(workspace, entry)) {
+        log_error(workspace->settings.id, "message %s from %s is set aside as a dead letter: still no outcome after "
+                  "--reply-ttl: %s", entry->row_id, workspace_sender(entry), reason);
+        give_up(workspace, entry, reason, NULL);
+        return;
+    }
+    log_info(workspace->settings.id, "message %s from %s: retry in %.1f s%s%s", entry->row_id, workspace_sender(entry),
+             (double)delay / 1000, outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+    try_later(workspace, entry, delay, outcome->hold, reason);
+}
+
+static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome,
+                          int64_t took_ms)
+{
+    const char *id = workspace->settings.id;
+    if (outcome->kind != SCRIPT_FAILED && outcome->kind != SCRIPT_AGAIN) {
+        heartbeat_record(workspace, NULL);
+        settle_suspect(workspace, entry);
+    }
+    switch (outcome->kind) {
+    case SCRIPT_REPLIED:
+        log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, workspace_sender(entry), (long long)took_ms);
+        store_reply(workspace, entry, &outcome->reply, "/reply", NULL, NULL);
+        return;
+    case SCRIPT_NO_REPLY:
+    case SCRIPT_SKIPPED:
+        log_info(id, "message %s from %s: %s%s%s", entry->row_id, workspace_sender(entry), script_outcome_text(outcome->kind),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        inbox_post(workspace->inbox, entry);
+        workspace_finish(workspace, entry, script_outcome_text(outcome->kind));
+        return;
+    case SCRIPT_RETRY:
+        handler_retries(workspace, entry, outcome);
+        return;
+    case SCRIPT_DEAD:
+        log_warn(id, "message %s from %s: the script made it a dead letter%s%s", entry->row_id, workspace_sender(entry),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        inbox_post(workspace->inbox, entry);
+        workspace_dead(workspace, entry, outcome->reason ? outcome->reason : "the script made it a dead letter", NULL);
+        return;
+    case SCRIPT_FAILED:
+        handler_failed(workspace, entry, outcome);
+        return;
+    case SCRIPT_AGAIN:
+        log_debug(id, "message %s from %s: runs again: %s", entry->row_id, workspace_sender(entry), outcome->reason);
+        inbox_retry(workspace->inbox, entry, 0, true, false);
+        record_uncount(workspace->record, entry->row_id);
+        return;
+    }
+}
+
+static void on_handled(struct script_job *job)
+{
+    struct handling *handling = (struct handling *)job;
+    struct workspace *workspace = handling->workspace;
+    struct inbox_entry *entry = handling->entry;
+    if (workspace_over(workspace)) { /* the drain ran out: it runs again at the next start */
+        inbox_retry(workspace->inbox, entry, 0, true, false);
+        record_uncount(workspace->record, entry->row_id);
+    } else {
+        apply_outcome(workspace, entry, &job->outcome, clock_monotonic_ms() - handling->started_ms);
+    }
+    script_outcome_free(&job->outcome);
+    free(handling);
+    workspace_step(workspace);
+}
+
+/* The attempt is counted: the handler may run. */
+static void on_start_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
+{
+    struct handling *handling = context;
+    if (workspace_over(workspace)) {
+        inbox_retry(workspace->inbox, entry, 0, true, false);
+        record_uncount(workspace->record, entry->row_id);
+        free(handling);
+        return;
+    }
+    handling->started_ms = clock_monotonic_ms();
+    script_submit(workspace->script, &handling->job);
+}
+
+/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk for ever. false: it is
+ * a message for the script. */
+static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
+{
+    const struct message *message = entry->message;
+    const char *id = workspace->settings.id;
+    if (!message->in_reply_to || (workspace->answers_replies && message->hops < workspace->settings.max_hops))
+        return false;
+    if (workspace->answers_replies)
+        log_warn(id, "message %s from %s: skipped, it is the %dth reply in a row between two agents (--max-hops)",
+                 entry->row_id, workspace_sender(entry), message->hops);
+    else
+        log_info(id, "message %s from %s: skipped, it is a reply to ours (an agent with answers_replies = true sees these)",
+                 entry->row_id, workspace_sender(entry));
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_finish(workspace, entry, "answer");
+    return true;
+}
+
+static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
+{
+    inbox_start(workspace->inbox, entry);
+    struct handling *handling = memory_allocate(sizeof *handling);
+    handling->workspace = workspace;
+    handling->entry = entry;
+    handling->job.message = entry->message;
+    handling->job.attempt = entry->attempts;
+    handling->job.redelivered = entry->attempts > 1;
+    handling->job.done = on_handled;
+    record_start(workspace->record, entry, on_start_recorded, handling);
+}
+
+/* --- what an earlier process left --- */
+
+static void resume_reply(struct workspace *workspace, struct inbox_entry *entry, struct record_loaded *loaded)
+{
+    struct stored_reply *stored = memory_allocate(sizeof *stored);
+    stored->request = loaded->reply;
+    stored->restarted = true;
+    loaded->reply = (struct reply_request){0};
+    entry->context = stored;
+    log_debug(workspace->settings.id, "message %s: its reply was stored by an earlier process and is posted", entry->row_id);
+}
+
+static void resume_running(struct workspace *workspace, struct inbox_entry *entry)
+{
+    char reason[160];
+    entry->failures++; /* the attempt under way ended with its process */
+    if (entry->failures >= workspace->settings.max_attempts) {
+        snprintf(reason, sizeof reason, "the process ended %u times while it handled this message", entry->failures);
+        log_error(workspace->settings.id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
+        inbox_start(workspace->inbox, entry);
+        inbox_post(workspace->inbox, entry);
+        workspace_dead(workspace, entry, reason, NULL);
+        return;
+    }
+    log_warn(workspace->settings.id, "message %s was being handled when an earlier process ended (attempt %u); it runs "
+                                     "again, alone", entry->row_id, entry->attempts);
+    entry->suspect = true;
+    workspace->suspects++;
+}
+
+/* A dead letter that somebody retried, though it is none to answer. */
+static void resume_unreadable(struct workspace *workspace, struct inbox_entry *entry)
+{
+    const char *reason = entry->message->problem ? entry->message->problem : envelope_kind_text(entry->message->kind);
+    log_error(workspace->settings.id, "message %s stays a dead letter, it cannot be handled: %s", entry->row_id, reason);
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_dead(workspace, entry, reason, NULL);
+}
+
+void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor)
+{
+    struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
+    struct message *message = envelope_read(row, workspace->settings.id);
+    if (!message->row_id)
+        message->row_id = memory_copy_text(loaded->row_id);
+    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, row.bytes, row.length, moves_cursor);
+    if (entry) {
+        entry->attempts = loaded->attempts;
+        entry->failures = loaded->failures;
+        entry->first_seen_ms = loaded->first_seen_ms;
+        int64_t wait_ms = loaded->due_ms - clock_wall_ms();
+        if (loaded->due_ms > 0 && wait_ms > 0) {
+            entry->not_before_ms = clock_monotonic_ms() + wait_ms;
+            entry->aside = !loaded->hold;
+        }
+        if (entry->message->kind != ENVELOPE_MESSAGE)
+            resume_unreadable(workspace, entry);
+        else if (loaded->reply.body)
+            resume_reply(workspace, entry, loaded);
+        else if (loaded->state == LEDGER_RUNNING)
+            resume_running(workspace, entry);
+        if (!moves_cursor)
+            inbox_keep(workspace->inbox, entry);
+    }
+    record_loaded_free(loaded);
+}
+
+static void on_dispatch_timer(uv_timer_t *timer)
+{
+    workspace_dispatch(timer->data);
+}
+
+void workspace_dispatch(struct workspace *workspace)
+{
+    if (workspace->state != WORKSPACE_RUNNING || record_problem(workspace->record))
+        return;
+    int64_t wait_ms = -1;
+    unsigned concurrency = workspace->suspects > 0 ? 1 : workspace->concurrency;
+    while (inbox_running(workspace->inbox) < concurrency) {
+        struct inbox_entry *entry = inbox_next(workspace->inbox, clock_monotonic_ms(), &wait_ms);
+        if (!entry)
+            break;
+        if (entry->context) {
+            inbox_start(workspace->inbox, entry);
+            inbox_post(workspace->inbox, entry);
+            outbox_post(workspace, entry);
+        } else if (!passes_over(workspace, entry)) {
+            start_handler(workspace, entry);
+        }
+    }
+    if (wait_ms >= 0)
+        workspace_arm(&workspace->dispatch_timer, on_dispatch_timer, wait_ms);
+    if (inbox_running(workspace->inbox) > 0)
+        watchdog_start(workspace);
+}

@@ -1,0 +1,116 @@
+/* What a workspace finds on disk when it opens: the directory, the lock, the cursor file, the ledger. */
+#include "host/workspace.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "state/atomic_file.h"
+#include "state/lock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char *state_path(const struct workspace_settings *settings, const char *ending)
+{
+    return memory_format("%s/%s.%s", settings->state_directory, settings->id, ending);
+}
+
+/* A damaged cursor file is replaced by the ledger's copy; without one nothing is guessed. */
+static bool recover_cursor(struct workspace *workspace, const char *what, const char *copy, char *problem,
+                           size_t problem_size)
+{
+    const struct workspace_settings *settings = &workspace->settings;
+    struct cursor *cursor = &workspace->saver.cursor;
+    if (!copy) {
+        snprintf(problem, problem_size,
+                 "%s; it says how far the inbox was answered, so nothing is guessed: repair it, or start afresh with "
+                 "--reset-state (it is kept beside as .reset; messages of the last %lld s are answered)",
+                 what, (long long)settings->since_secs);
+        return false;
+    }
+    char *aside = memory_format("%s.damaged", cursor->path);
+    bool moved = rename(cursor->path, aside) == 0;
+    if (moved)
+        log_warn(settings->id, "%s; going on from the ledger's copy, the damaged file is %s", what, aside);
+    else
+        snprintf(problem, problem_size, "%s; it cannot be moved to %s: %s", what, aside, strerror(errno));
+    free(aside);
+    free(cursor->last_since_id);
+    cursor->last_since_id = memory_copy_text(copy);
+    return moved;
+}
+
+/* What the ledger knows: the messages that an earlier process left go on. */
+static bool open_record(struct workspace *workspace, enum cursor_status status, const char *what, char *problem,
+                        size_t problem_size)
+{
+    const char *id = workspace->settings.id;
+    struct cursor *cursor = &workspace->saver.cursor;
+    struct record_start start;
+    char *path = state_path(&workspace->settings, "db");
+    workspace->record = record_open(workspace, path, workspace->platform.base_url);
+    record_load(workspace->record, cursor->last_since_id, status != CURSOR_DAMAGED, &start);
+    bool opened = !start.failed;
+    if (!opened)
+        snprintf(problem, problem_size, "%s", start.problem);
+    if (start.set_aside)
+        log_error(id, "%s; it was moved to %s.damaged-…, and a fresh ledger begins: which messages were answered is known "
+                      "from the cursor alone, one under way at the end may be answered again", start.set_aside, path);
+    if (opened && status == CURSOR_DAMAGED)
+        opened = recover_cursor(workspace, what, start.cursor, problem, problem_size);
+    if (start.taken_over)
+        log_info(id, "another client moved the cursor since this one ran last; what it passed counts as answered elsewhere");
+    if (opened) {
+        json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
+        int64_t polled = json_integer_value(last_poll);
+        workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
+        poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
+        if (start.open_count > 0)
+            log_info(id, "%zu messages of an earlier run go on", start.open_count);
+    }
+    while (start.open) {
+        struct record_loaded *loaded = start.open;
+        start.open = loaded->next;
+        if (opened)
+            workspace_resume(workspace, loaded, false);
+        else
+            record_loaded_free(loaded);
+    }
+    free(start.cursor);
+    free(start.anchor);
+    free(start.set_aside);
+    free(path);
+    return opened;
+}
+
+/* The directory, the lock, the cursor, the ledger. Blocks on the disk: nothing runs yet. */
+bool workspace_open_state(struct workspace *workspace, char *problem, size_t problem_size)
+{
+    const struct workspace_settings *settings = &workspace->settings;
+    if (!atomic_file_make_directory(settings->state_directory, problem, problem_size))
+        return false;
+    char *lock = state_path(settings, "lock");
+    workspace->lock = lock_take(lock, problem, problem_size);
+    free(lock);
+    if (workspace->lock < 0)
+        return false;
+    char *path = state_path(settings, "json"), what[512];
+    atomic_file_sweep(path);
+    if (settings->reset_state) {
+        char *aside = memory_format("%s.reset", path);
+        int error = rename(path, aside) == 0 ? 0 : errno;
+        if (error == 0)
+            log_info(settings->id, "state: starting afresh; the old file is %s", aside);
+        else if (error != ENOENT)
+            snprintf(problem, problem_size, "--reset-state: cannot move %s to %s: %s", path, aside, strerror(error));
+        free(aside);
+        if (error != 0 && error != ENOENT) {
+            free(path);
+            return false;
+        }
+    }
+    enum cursor_status status = cursor_load(&workspace->saver.cursor, path, settings->id, what, sizeof what);
+    free(path);
+    return open_record(workspace, status, what, problem, problem_size);
+}
