@@ -8,7 +8,7 @@
 ---   { send = bytes, close = boolean? }   to answer with exactly these bytes; without close the connection stays open
 ---   { endless = bytes }                  to send these bytes until the client goes away
 ---   { pass = true, swallow = true }      to pass it on and keep the answer to itself
----   { pass = true, instead = bytes }     to pass it on and answer with these bytes
+---   { pass = true, instead = bytes }     to pass it on and answer with these bytes; with `endless`, then with those
 ---   { pass = true, cut = n }             to pass it on, and end the connection after n bytes of the answer
 
 local uv = require "luv"
@@ -44,6 +44,10 @@ local function on_answer(client, bytes)
   if client.swallow or client.socket:is_closing() then return end
   if client.instead then
     bytes, client.instead, client.swallow = client.instead, nil, true
+    if client.endless then
+      client.socket:write(bytes)
+      return send_endlessly(client, client.endless)
+    end
   end
   if client.cut then
     bytes = bytes:sub(1, client.cut)
@@ -68,6 +72,7 @@ local function serve(client, request)
   local action = client.proxy.rule(request) or { pass = true }
   if action.pass then
     client.swallow, client.cut, client.instead = action.swallow, action.cut, action.instead
+    client.endless = action.endless
     pass(client, request.text)
   elseif action.endless then
     client.socket:write(action.send or "")
