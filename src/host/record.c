@@ -68,7 +68,6 @@ struct record {
     struct operation *failed, **failed_end;
     uv_timer_t timer;
     int64_t retry_ms;
-    size_t busy;
 };
 
 static struct record *record_of(struct disk_batch *batch)
@@ -279,7 +278,6 @@ static void deliver(struct task *task)
         set_failing(record, operation);
         return;
     }
-    record->busy--;
     if (record->failing && !operation->reads) {
         log_info(record->workspace->settings.id, "state: the ledger can be written again");
         record->failing = false;
@@ -303,7 +301,6 @@ static struct operation *make(struct record *record, bool (*perform)(struct oper
 static void submit(struct operation *operation)
 {
     struct record *record = operation->record;
-    record->busy++;
     record->exists = true;
     if (record->closing) { /* nothing goes to the disk thread behind the task that closes the ledger */
         set_apart(record, operation);
@@ -781,9 +778,4 @@ bool record_exists(const struct record *record)
 const char *record_problem(const struct record *record)
 {
     return record->failing ? record->problem : NULL;
-}
-
-bool record_busy(const struct record *record)
-{
-    return record->busy > 0;
 }

@@ -97,6 +97,5 @@ void record_dead_letter(struct record *record, enum record_dead_verb verb, const
 void record_counts(struct record *record, void (*counted)(void *context, const struct ledger_counts *counts), void *context);
 
 const char *record_problem(const struct record *record); /* NULL: writing works */
-bool record_busy(const struct record *record);           /* operations are under way */
 
 #endif
