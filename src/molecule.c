@@ -25,8 +25,36 @@ struct added {
 
 struct molecule {
     struct host *host;
+    struct molecule_options options;
     struct added *added;
 };
+
+static void on_reload(void *context)
+{
+    struct molecule *molecule = context;
+    molecule->options.on_reload(molecule->options.context);
+}
+
+static void forget_id(struct molecule *molecule, const char *id)
+{
+    for (struct added **link = &molecule->added; *link; link = &(*link)->next) {
+        struct added *added = *link;
+        if (strcmp(added->id, id) != 0)
+            continue;
+        *link = added->next;
+        free(added->id);
+        free(added);
+        return;
+    }
+}
+
+static void on_ended(void *context, const char *id, enum host_exit code)
+{
+    struct molecule *molecule = context;
+    forget_id(molecule, id);
+    if (molecule->options.on_ended)
+        molecule->options.on_ended(molecule->options.context, id, (enum molecule_result)code);
+}
 
 struct molecule *molecule_open(const struct molecule_options *options, char *problem, size_t problem_size)
 {
@@ -34,7 +62,17 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
     http_global_open();
     json_object_seed(0); /* before there are threads */
     struct molecule *molecule = memory_allocate(sizeof *molecule);
-    molecule->host = host_open(options->ca_file, options->handle_signals, problem, problem_size);
+    molecule->options = *options;
+    struct host_options settings = {
+        .ca_file = options->ca_file,
+        .handle_signals = options->handle_signals,
+        .workers = options->workers,
+        .fleet = options->fleet,
+        .reload = options->on_reload ? on_reload : NULL,
+        .ended = on_ended,
+        .context = molecule,
+    };
+    molecule->host = host_open(&settings, problem, problem_size);
     if (!molecule->host) {
         http_global_close();
         free(molecule);
@@ -62,6 +100,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
 {
     *options = (struct molecule_workspace_options){
         .interval_ms = 1000,
+        .wake_by_stream = true,
         .since_secs = 30,
         .heartbeat_ms = 20000,
         .drain_ms = 25000,
@@ -74,6 +113,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .register_attempts = 5,
         .max_attempts = 5,
         .max_hops = 8,
+        .breaker = 300,
     };
 }
 
@@ -91,6 +131,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .name = options->name,
         .description = options->description,
         .interval_ms = options->interval_ms,
+        .wake_by_stream = options->wake_by_stream,
         .since_secs = options->since_secs,
         .heartbeat_ms = options->heartbeat_ms,
         .drain_ms = options->drain_ms,
@@ -103,6 +144,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .reply_ttl_ms = options->reply_ttl_ms,
         .concurrency = options->concurrency,
         .max_hops = options->max_hops,
+        .breaker = options->breaker,
         .insecure_http = options->insecure_http,
         .script = {
             .workspace_id = id,
@@ -112,9 +154,13 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
             .backend_option_count = options->backend_option_count,
             .options = (const struct script_option *)(const void *)options->script_options,
             .option_count = options->script_option_count,
+            .sandbox = options->sandbox,
+            .allowed_hosts = options->allowed_hosts,
+            .allowed_host_count = options->allowed_host_count,
             .cpu_limit_ms = options->cpu_limit_ms,
             .timeout_ms = options->timeout_ms,
             .memory_limit = options->memory_limit,
+            .watch = options->watch,
         },
     };
 }
@@ -152,11 +198,39 @@ enum molecule_result molecule_add(struct molecule *molecule, const struct molecu
         snprintf(problem, problem_size, "%s", wrong);
         return MOLECULE_USAGE;
     }
+    if (molecule->host->stops) {
+        snprintf(problem, problem_size, "the host is stopping");
+        return MOLECULE_FAILED;
+    }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
     enum host_exit code;
     if (workspace_open(molecule->host, &settings, &code, problem, problem_size))
         return MOLECULE_STOPPED;
     return (enum molecule_result)code;
+}
+
+static struct workspace *find_workspace(struct molecule *molecule, const char *id)
+{
+    struct workspace *workspace = molecule->host->workspaces;
+    while (workspace && (workspace_over(workspace) || strcmp(workspace->settings.id, id) != 0))
+        workspace = workspace->next;
+    return workspace;
+}
+
+bool molecule_remove(struct molecule *molecule, const char *id)
+{
+    struct workspace *workspace = find_workspace(molecule, id);
+    if (workspace)
+        workspace_stop(workspace);
+    return workspace != NULL;
+}
+
+bool molecule_reload_one(struct molecule *molecule, const char *id)
+{
+    struct workspace *workspace = find_workspace(molecule, id);
+    if (workspace)
+        workspace_reload(workspace);
+    return workspace != NULL;
 }
 
 enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options)
@@ -173,4 +247,9 @@ enum molecule_result molecule_run(struct molecule *molecule)
 void molecule_stop(struct molecule *molecule)
 {
     host_request_stop(molecule->host);
+}
+
+void molecule_reload(struct molecule *molecule)
+{
+    host_request_reload(molecule->host);
 }

@@ -17,8 +17,8 @@
  *   molecule_close(host);
  *
  * One host per process at a time: it owns the log (standard error) and its thread. All functions but molecule_stop
- * belong to the thread that called molecule_open. Texts are UTF-8, NUL-terminated, and borrowed until molecule_close
- * unless it is said otherwise; times are milliseconds. Out of memory ends the process (the state on disk is safe). */
+ * and molecule_reload belong to the thread that called molecule_open. Texts are UTF-8, NUL-terminated, and borrowed until
+ * molecule_close unless it is said otherwise; times are milliseconds. Out of memory ends the process (the state on disk is safe). */
 #ifndef MOLECULE_MOLECULE_H
 #define MOLECULE_MOLECULE_H
 
@@ -45,6 +45,13 @@ struct molecule_options {
     const char *ca_file;  /* PEM file of certificates to trust; NULL: the system's */
     bool handle_signals;  /* SIGTERM and SIGINT drain, a second one ends at once; SIGPIPE is ignored */
     bool verbose;         /* log at debug level */
+    unsigned workers;     /* threads that run scripts; a workspace lives on one of them; 0: one */
+    bool fleet;           /* many workspaces: starts are spread, and descriptors are used sparingly */
+    /* Both may be NULL; they are called inside molecule_run, on its thread, and may call molecule_add and molecule_remove. */
+    void (*on_reload)(void *context); /* SIGHUP; NULL: every script is loaded anew */
+    /* of a fleet: the workspace has ended for good, its texts may be freed; it may be added again */
+    void (*on_ended)(void *context, const char *id, enum molecule_result result);
+    void *context;
 };
 
 /* NAME=VALUE for a script or a backend. */
@@ -62,6 +69,9 @@ struct molecule_workspace_options {
     size_t backend_option_count;
     const struct molecule_option *script_options;
     size_t script_option_count;
+    bool sandbox;                 /* the script gets no files, programs, environment or C modules, */
+    const char *const *allowed_hosts; /* and no http but to these: HOST, HOST:PORT or *.NAME */
+    size_t allowed_host_count;
     const char *api_url;          /* required: http or https */
     const char *org_id;           /* NULL: no X-Molecule-Org-Id header */
     const char *token;            /* the token itself; NULL: token_file, else what --bootstrap kept */
@@ -73,6 +83,7 @@ struct molecule_workspace_options {
     const char *record_file;      /* JSON lines of every finished message are appended; NULL: none */
     bool bootstrap, reset_state, insecure_http;
     int64_t interval_ms;          /* between polls, at least 1 */
+    bool wake_by_stream;          /* the platform's event stream, where it has one, says when to poll; polls go on */
     int64_t since_secs;           /* first window in seconds, at least 1 */
     int64_t heartbeat_ms;         /* at least 10 */
     int64_t drain_ms;             /* 0: do not wait */
@@ -85,6 +96,8 @@ struct molecule_workspace_options {
     unsigned register_attempts;   /* 0: for ever */
     unsigned max_attempts;        /* at least 1 */
     int max_hops;                 /* replies to replies between agents with answers_replies, at least 1 */
+    unsigned breaker;             /* turns a minute with a peer that answers each reply of ours; 0: any number */
+    bool watch;                   /* load the script anew when one of its files changes */
     unsigned concurrency;         /* 0: what the script says, else 1 */
 };
 
@@ -106,6 +119,14 @@ enum molecule_result molecule_rehearse(struct molecule *molecule, const struct m
 /* Serves until every workspace has ended: stopped, or failed for good. The first result that is not MOLECULE_STOPPED
  * wins. A stuck script ends the whole process with MOLECULE_STUCK (see --stuck-after). */
 enum molecule_result molecule_run(struct molecule *molecule);
+
+/* One workspace, in callbacks of molecule_run: drains it (on_ended follows), or loads its script anew. false: there is none
+ * of this id that has not ended. */
+bool molecule_remove(struct molecule *molecule, const char *id);
+bool molecule_reload_one(struct molecule *molecule, const char *id);
+
+/* From any thread: loads every script anew; one that does not load changes nothing, and the log says why. */
+void molecule_reload(struct molecule *molecule);
 
 /* From any thread: drains. The second call ends the process. */
 void molecule_stop(struct molecule *molecule);

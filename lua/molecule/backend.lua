@@ -14,7 +14,8 @@ local function find(name)
     name, core.backends, name), 0)
 end
 
---- Options as given on the command line (strings), checked against what the backend knows.
+--- Options as given on the command line (strings) or by a script (also numbers and booleans), checked against what the
+--- backend knows.
 --- `known` maps each name to its default: a string, a number, a boolean, or false for "none".
 function backend.options(name, given, known)
   local options, names = {}, {}
@@ -41,6 +42,7 @@ end
 
 --- "60s", "5m", "1m30s" -> checked, as molecule.exec takes it.
 function backend.duration(name, key, value)
+  value = tostring(value)
   local rest = value:gsub("%d+%.?%d*(%a+)", function(unit)
     return (unit == "ms" or unit == "s" or unit == "m" or unit == "h") and "" or nil
   end)
@@ -57,6 +59,76 @@ function backend.seconds(name, key, value)
   if tonumber(value) then return tonumber(value) end
   for number, unit in value:gmatch("(%d+%.?%d*)(%a+)") do total = total + tonumber(number) * scale[unit] end
   return total
+end
+
+--- "0.7" -> 0.7, checked to be between `least` and `most`; nil stays nil. `whole`: only integers.
+function backend.number(name, key, value, least, most, whole)
+  if value == nil then return nil end
+  local number = tonumber(value)
+  if number and whole then number = math.tointeger(number) end
+  if not number or not (number >= least and number <= most) then
+    error(("backend %s: option %s must be a %s from %s to %s, not %q"):format(name, key, whole and "whole number" or "number",
+      least, most, tostring(value)), 0)
+  end
+  return number
+end
+
+--- The value of the environment's variable that option `key` names; nil: not set. Raises in the sandbox, which has none.
+function backend.secret(name, key, variable)
+  if core.sandbox then
+    error(("backend %s: option %s reads the environment, which --sandbox forbids: leave one of the two away"):format(name,
+      key), 0)
+  end
+  local value = os.getenv(variable)
+  return value ~= "" and value or nil
+end
+
+--- What the other side gets of a message, as a value for JSON.
+function backend.describe(msg, ctx)
+  return {
+    id = msg.id,
+    message_id = msg.message_id,
+    text = msg.text,
+    parts = msg.parts,
+    metadata = msg.metadata,
+    from = msg.from,
+    peer = msg.peer,
+    conversation = msg.conversation,
+    context_id = msg.context_id,
+    created_at = msg.created_at,
+    workspace = ctx.workspace,
+    attempt = ctx.attempt,
+  }
+end
+
+local MONTHS = {Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12}
+
+--- Seconds from `now` (epoch) to a date as HTTP writes it: "Sun, 06 Nov 1994 08:49:37 GMT".
+local function seconds_until(date, now)
+  local day, month, year, hour, minute, second = date:match("(%d+) (%a+) (%d+) (%d+):(%d+):(%d+) GMT")
+  if not MONTHS[month] then return nil end
+  local here = os.time()
+  local ahead = os.difftime(here, os.time(os.date("!*t", here))) -- of the local clock, whatever the time zone
+  local utc = os.time {year = year, month = MONTHS[month], day = day, hour = hour, min = minute, sec = second, isdst = false}
+  return utc + ahead - now
+end
+
+--- What an answer's Retry-After asks for, in seconds (0 to a day); nil: nothing.
+function backend.retry_after(headers)
+  local given = headers["retry-after"]
+  local seconds = given and (tonumber(given) or seconds_until(given, core.now()))
+  return seconds and seconds == seconds and math.max(0, math.min(seconds, 86400)) or nil
+end
+
+--- A key of molecule.store for a conversation, whatever its name is made of.
+function backend.key(prefix, conversation)
+  local key = prefix .. (utf8.len(conversation) and conversation:gsub("[%c%%]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end) or conversation:gsub("[^%w%-._~:]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+  if #key <= 512 then return key end
+  local hash = 0xcbf29ce484222325 -- FNV-1a, 64 bits
+  for i = 1, #key do hash = (hash ~ key:byte(i)) * 0x100000001b3 end
+  return prefix .. ("%016x"):format(hash)
 end
 
 function backend.open(name, options)

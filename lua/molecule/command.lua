@@ -1,9 +1,17 @@
 --- What backends that run a command share.
+local core = require "molecule.core"
 local molecule = require "molecule"
 
 local command = {}
 
-local STDERR_SHOWN = 1024 -- bytes quoted of what a failing command complained about
+local QUOTED = 1024 -- bytes of what a failing command complained about
+
+--- Raises an error where the sandbox would refuse every message.
+function command.check_sandbox(name)
+  if core.sandbox then
+    error(("backend %s runs programs, which --sandbox forbids: leave one of the two away"):format(name), 0)
+  end
+end
 
 --- The variables a command may want to know of a message.
 function command.meta(msg, ctx)
@@ -16,17 +24,30 @@ function command.meta(msg, ctx)
   }
 end
 
---- Runs `request` (as molecule.exec takes it) and returns its output; raises an error that quotes the end of stderr.
-function command.run(what, request)
+local function quote(name, text)
+  text = text:sub(-QUOTED):gsub("%s+$", "")
+  return text ~= "" and ("; its standard %s ends with:\n%s"):format(name, text) or ""
+end
+
+--- Runs `request` (as molecule.exec takes it) and returns its output; or nil and what is wrong, with the end of what it
+--- complained about.
+function command.try(what, request)
   local result, problem, code, partial = molecule.exec(request)
-  local stderr = (result or partial or {stderr = ""}).stderr
-  local quoted = stderr:sub(-STDERR_SHOWN):gsub("%s+$", "")
-  if quoted ~= "" then quoted = "; its standard error ends with:\n" .. quoted end
-  if not result then error(("%s: %s [%s]%s"):format(what, problem, code, quoted), 0) end
-  if result.signal then error(("%s: ended by signal %d%s"):format(what, result.signal, quoted), 0) end
-  if result.code ~= 0 then error(("%s: exit code %d%s"):format(what, result.code, quoted), 0) end
-  if result.truncated then error(what .. ": its output is larger than a reply can be", 0) end
+  local said = result or partial or {stderr = "", stdout = ""}
+  local quoted = quote("error", said.stderr)
+  if quoted == "" then quoted = quote("output", said.stdout) end
+  if not result then return nil, ("%s: %s [%s]%s"):format(what, problem, code, quoted) end
+  if result.signal then return nil, ("%s: ended by signal %d%s"):format(what, result.signal, quoted) end
+  if result.code ~= 0 then return nil, ("%s: exit code %d%s"):format(what, result.code, quoted) end
+  if result.truncated then return nil, what .. ": its output is larger than a reply can be" end
   return result.stdout
+end
+
+--- The same; raises what is wrong.
+function command.run(what, request)
+  local output, problem = command.try(what, request)
+  if not output then error(problem, 0) end
+  return output
 end
 
 return command

@@ -4,7 +4,7 @@
 -- http.request(options), and every one of them with options = {url = ...} alone
 --   -> {status, headers, body, json()}, or nil, message, CODE
 -- Options: headers, query, json, body, timeout (seconds, 30), follow (true), max_bytes (16 MiB), stream (function(chunk)).
--- CODE: TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, NETWORK; JSON from json().
+-- CODE: TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, FORBIDDEN, NETWORK; JSON from json().
 -- http.sse(options) iterates the server-sent events of an answer: for event in http.sse {url = ...} do ... end
 local core = require "molecule.core"
 local json = require "molecule.json"
@@ -108,7 +108,7 @@ local function request(options)
     if not chunk then break end
     options.stream(chunk)
   end
-  return setmetatable({status = stream:status(), headers = {}, body = ""}, answer)
+  return setmetatable({status = stream:status(), headers = stream:headers(), body = ""}, answer)
 end
 
 function http.request(options) return request(options) end

@@ -2,6 +2,7 @@
 -- C does the work (molecule.core); this file gives it its shape.
 local core = require "molecule.core"
 local json = require "molecule.json"
+local require = require
 
 local molecule = {
   version = core.version,
@@ -9,12 +10,36 @@ local molecule = {
   null = json.null,
   array = json.array,
   sleep = core.sleep,
+  every = core.every,
+  after = core.after,
   now = core.now,
   uuid = core.uuid,
   exec = core.exec,
-  http = require "molecule.http",
-  router = require "molecule.router",
 }
+
+-- What is loaded when a script first touches it: a state that does without stays small.
+local later = {
+  http = function() return require "molecule.http" end,
+  router = function() return require "molecule.router" end,
+  store = function() return require "molecule.store" end,
+}
+for _, name in ipairs {"send", "notify", "peers", "delegate"} do
+  later[name] = function() return require "molecule.peers"[name] end
+end
+
+setmetatable(molecule, {
+  __index = function(self, name)
+    local open = later[name]
+    if not open then return nil end
+    later[name] = nil
+    self[name] = open()
+    return self[name]
+  end,
+  __pairs = function(self)
+    for _, name in ipairs {"http", "router", "store", "send", "notify", "peers", "delegate"} do local _ = self[name] end
+    return next, self, nil
+  end,
+})
 
 --- Log lines of the script: molecule.log.info("took %d rows", n). Also callable: molecule.log("text") is info.
 local function logger(level)
@@ -35,6 +60,7 @@ molecule.log = setmetatable({
 
 --- An environment variable, or `default`. The host's token is not among them.
 function molecule.env(name, default)
+  if core.sandbox then error("molecule.env is not in the sandbox (--sandbox): give the script --script-opt K=V", 2) end
   local value = os.getenv(name)
   if value == nil then return default end
   return value

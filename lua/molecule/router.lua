@@ -6,7 +6,8 @@
 --   return router
 --
 -- A route's pattern is a Lua pattern, matched against the text without the blanks around it; its captures follow msg and
--- ctx. The first route that matches answers. Who is not allowed is skipped. Without a default, help is the answer.
+-- ctx. The first route that matches answers. Who is not allowed is skipped; allow may also be
+-- a function(msg, ctx) -> boolean. Without a default, help is the answer.
 local misuse = require "molecule.misuse"
 local core = require "molecule.core"
 
@@ -51,7 +52,7 @@ local function find(router, text)
 end
 
 local function handle(router, msg, ctx)
-  if router.allowed and not router.allowed[msg.from] then
+  if router.allowed and not router.allowed(msg, ctx) then
     return setmetatable({kind = "skip", reason = msg.from .. " is not on the router's allow-list"}, core.verdict)
   end
   local route, captures = find(router, msg.text:match("^%s*(.-)%s*$"))
@@ -60,21 +61,26 @@ local function handle(router, msg, ctx)
   return router:help()
 end
 
----@param options {allow: string[]?, name: string?, description: string?, concurrency: integer?}?
+---@param options table? allow, and the fields of an agent but handle
 ---@return table router an agent: return it from the script
 return function(options)
   options = options or {}
   if type(options) ~= "table" then misuse("molecule.router takes a table") end
-  local known = {allow = true, name = true, description = true, skills = true, concurrency = true, start = true, stop = true}
+  local known = {allow = true, name = true, description = true, skills = true, concurrency = true, start = true, stop = true,
+    conversation = true}
   local router = setmetatable({routes = {}}, Router)
   for key, value in pairs(options) do
     if not known[key] then misuse(("molecule.router: unknown option %q"):format(tostring(key))) end
     if key ~= "allow" then router[key] = value end
   end
-  if options.allow ~= nil then
-    if type(options.allow) ~= "table" then misuse("molecule.router: allow must be a list of senders") end
-    router.allowed = {}
-    for _, sender in ipairs(options.allow) do router.allowed[sender] = true end
+  if type(options.allow) == "table" then
+    local senders = {}
+    for _, sender in ipairs(options.allow) do senders[sender] = true end
+    router.allowed = function(msg) return senders[msg.from] end
+  elseif type(options.allow) == "function" then
+    router.allowed = options.allow
+  elseif options.allow ~= nil then
+    misuse("molecule.router: allow must be a list of senders, or a function(msg, ctx)")
   end
   router.handle = function(msg, ctx) return handle(router, msg, ctx) end
   return router

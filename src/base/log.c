@@ -7,13 +7,16 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define RING_SIZE (1024 * 1024)
-#define SECRETS_MAXIMUM 64
+#define SECRETS_MAXIMUM 32768
+#define SECRET_MINIMUM 4 /* bytes */
+#define PLACES_BITS 12
 #define HIDDEN "[hidden]"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -22,8 +25,15 @@ static char *ring;                                              /* lines that wa
 static size_t ring_length;
 static unsigned long dropped;
 static void (*waker)(void);
-static char *secrets[SECRETS_MAXIMUM];
-static size_t secret_count;
+struct secret {
+    struct secret *next; /* with the same place */
+    size_t length;
+    char text[];
+};
+
+static struct secret *secrets[SECRETS_MAXIMUM]; /* a ring */
+static struct secret *places[1 << PLACES_BITS];
+static size_t next_secret;
 static atomic_int current_level = LOG_LEVEL_INFO;
 
 void log_set_level(enum log_level level)
@@ -36,23 +46,57 @@ enum log_level log_get_level(void)
     return (enum log_level)current_level;
 }
 
-void log_hide(const char *secret)
+/* Its first bytes decide where a secret is listed, so that a line is searched once for all of them. */
+static struct secret **place_of(const char *text)
 {
-    if (!secret || strlen(secret) < 4)
+    uint32_t first;
+    memcpy(&first, text, SECRET_MINIMUM);
+    return &places[(first * 2654435761u) >> (32 - PLACES_BITS)];
+}
+
+static void list_secret(struct secret *secret)
+{
+    struct secret **place = place_of(secret->text);
+    while (*place && (*place)->length >= secret->length) /* the longest that fits hides */
+        place = &(*place)->next;
+    secret->next = *place;
+    *place = secret;
+}
+
+static bool is_listed(const char *text)
+{
+    const struct secret *secret = *place_of(text);
+    while (secret && strcmp(secret->text, text) != 0)
+        secret = secret->next;
+    return secret != NULL;
+}
+
+/* A full table forgets the oldest: a token rotated so many times ago is no secret any more. */
+static void forget_oldest(void)
+{
+    struct secret *oldest = secrets[next_secret], **link = oldest ? place_of(oldest->text) : NULL;
+    while (link && *link != oldest)
+        link = &(*link)->next;
+    if (link)
+        *link = oldest->next;
+    free(oldest);
+    secrets[next_secret] = NULL;
+}
+
+void log_hide(const char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    if (length < SECRET_MINIMUM)
         return;
     pthread_mutex_lock(&mutex);
-    bool known = false;
-    for (size_t i = 0; i < secret_count; i++)
-        known = known || strcmp(secrets[i], secret) == 0;
-    if (!known) {
-        /* a full table forgets the oldest: a token rotated 64 times ago is no secret any more */
-        if (secret_count == SECRETS_MAXIMUM) {
-            free(secrets[0]);
-            memmove(secrets, secrets + 1, sizeof *secrets * --secret_count);
-        }
-        char *copy = strdup(secret);
-        if (copy)
-            secrets[secret_count++] = copy;
+    struct secret *secret = is_listed(text) ? NULL : malloc(sizeof *secret + length + 1);
+    if (secret) {
+        forget_oldest();
+        secret->length = length;
+        memcpy(secret->text, text, length + 1);
+        secrets[next_secret] = secret;
+        next_secret = (next_secret + 1) % SECRETS_MAXIMUM;
+        list_secret(secret);
     }
     pthread_mutex_unlock(&mutex);
 }
@@ -60,12 +104,21 @@ void log_hide(const char *secret)
 /* with the mutex held */
 static void redact(char *text)
 {
-    for (size_t i = 0; i < secret_count; i++) {
-        size_t length = strlen(secrets[i]), shown = strlen(HIDDEN) < length ? strlen(HIDDEN) : length;
-        for (char *at = strstr(text, secrets[i]); at; at = strstr(at + shown, secrets[i])) {
-            memcpy(at, HIDDEN, shown);
-            memmove(at + shown, at + length, strlen(at + length) + 1);
+    size_t left = strlen(text);
+    for (char *at = text; left >= SECRET_MINIMUM;) {
+        const struct secret *secret = *place_of(at);
+        while (secret && (secret->length > left || memcmp(at, secret->text, secret->length) != 0))
+            secret = secret->next;
+        if (!secret) {
+            at++;
+            left--;
+            continue;
         }
+        size_t shown = strlen(HIDDEN) < secret->length ? strlen(HIDDEN) : secret->length;
+        memcpy(at, HIDDEN, shown);
+        memmove(at + shown, at + secret->length, left - secret->length + 1);
+        at += shown;
+        left -= secret->length;
     }
 }
 

@@ -18,7 +18,9 @@ struct queue {
     uv_mutex_t mutex;
     struct queue_item *first, *last;
     bool closed;
-    uv_async_t wakeup;
+    bool woken; /* the reader has been told of what is queued */
+    int event; /* eventfd */
+    uv_poll_t wakeup;
     queue_handler *handler;
     void *context;
 };
@@ -26,8 +28,11 @@ struct queue {
 /* On the reading thread, before its loop runs. 0, or a negative libuv error. */
 int queue_open(struct queue *queue, uv_loop_t *loop, queue_handler *handler, void *context);
 
-/* From any thread. false: the queue is closed and the item stays the caller's. */
-bool queue_push(struct queue *queue, struct queue_item *item);
+/* From any thread. false: the queue is closed and the item stays the caller's. `*wake`: nobody has
+ * told the reader yet, so queue_wake has to, now or in a moment. */
+bool queue_push(struct queue *queue, struct queue_item *item, bool *wake);
+/* Tells the reader of what is queued, unless somebody has. */
+void queue_wake(struct queue *queue);
 
 /* On the reading thread: no further item is taken; those still queued are returned to the caller. The wake-up handle
  * closes with the loop's next turn. Free the mutex with queue_free once no writer is left. */

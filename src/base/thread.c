@@ -1,5 +1,6 @@
 #include "base/thread.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <pthread.h>
@@ -8,14 +9,46 @@
 
 /* Deep enough for Lua's own limit of nested C calls (200) through pattern matching and the JSON converters. */
 #define STACK_SIZE (8u * 1024 * 1024)
+#define LONG_US 1000 /* a task that took longer has its readers woken at once: the next may take as long */
+
+static _Thread_local struct thread *running; /* this thread, while it is in its loop */
+
+static void wake_readers(struct thread *thread)
+{
+    for (size_t i = 0; i < thread->to_wake_count; i++)
+        queue_wake(thread->to_wake[i]);
+    thread->to_wake_count = 0;
+}
+
+static void on_before_waiting(uv_prepare_t *prepare)
+{
+    wake_readers(prepare->data);
+}
+
+void thread_wake_readers(void)
+{
+    if (running && running->to_wake_count > 0 && clock_monotonic_us() - running->began_us >= LONG_US)
+        wake_readers(running);
+}
+
+void thread_run(struct thread *thread)
+{
+    running = thread;
+    uv_run(&thread->loop, UV_RUN_DEFAULT);
+    running = NULL;
+    wake_readers(thread);
+}
 
 static void run_tasks(struct queue_item *first, void *context)
 {
     struct thread *thread = context;
+    thread->began_us = clock_monotonic_us();
     while (first) {
         struct task *task = (struct task *)first;
         first = first->next;
         task->run(task);
+        thread_wake_readers();
+        thread->began_us = clock_monotonic_us();
     }
     if (thread->after_batch)
         thread->after_batch(thread->context);
@@ -28,9 +61,15 @@ int thread_adopt(struct thread *thread, const char *name)
     if (result < 0)
         return result;
     result = queue_open(&thread->tasks, &thread->loop, run_tasks, thread);
-    if (result < 0)
+    if (result < 0) {
         uv_loop_close(&thread->loop);
-    return result;
+        return result;
+    }
+    uv_prepare_init(&thread->loop, &thread->before_waiting);
+    thread->before_waiting.data = thread;
+    uv_prepare_start(&thread->before_waiting, on_before_waiting);
+    uv_unref((uv_handle_t *)&thread->before_waiting);
+    return 0;
 }
 
 static void close_handle(uv_handle_t *handle, void *context)
@@ -54,7 +93,7 @@ static void thread_main(void *argument)
     sigfillset(&all); /* signals belong to the main thread's loop */
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_setname_np(pthread_self(), thread->name);
-    uv_run(&thread->loop, UV_RUN_DEFAULT);
+    thread_run(thread);
     close_loop(thread);
 }
 
@@ -77,9 +116,33 @@ int thread_start(struct thread *thread, const char *name, void (*after_batch)(vo
     return 0;
 }
 
+/* false: there is no room for another one. */
+static bool wake_later(struct thread *thread, struct queue *reader)
+{
+    for (size_t i = 0; i < thread->to_wake_count; i++)
+        if (thread->to_wake[i] == reader)
+            return true;
+    if (thread->to_wake_count == sizeof thread->to_wake / sizeof *thread->to_wake)
+        return false;
+    thread->to_wake[thread->to_wake_count++] = reader;
+    return true;
+}
+
 bool thread_post(struct thread *thread, struct task *task)
 {
-    return queue_push(&thread->tasks, &task->item);
+    bool wake;
+    if (!queue_push(&thread->tasks, &task->item, &wake))
+        return false;
+    if (!wake)
+        return true;
+    if (!running || !wake_later(running, &thread->tasks))
+        queue_wake(&thread->tasks);
+    return true;
+}
+
+void thread_look(struct thread *thread)
+{
+    queue_wake(&thread->tasks);
 }
 
 struct stop_task {

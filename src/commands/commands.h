@@ -7,6 +7,7 @@
 /* In the order of `molecule --help`. */
 #define COMMANDS(X)    \
     X(command_connect) \
+    X(command_fleet)   \
     X(command_dev)     \
     X(command_status)  \
     X(command_dead)    \

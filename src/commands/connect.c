@@ -1,38 +1,53 @@
-/* molecule connect: options -> a host with one workspace. */
+/* molecule connect: options -> a host with one workspace, or several that are alike. */
+#include "commands/connect.h"
+
 #include "commands/commands.h"
+#include "commands/fleet_limits.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "commands/local_state.h"
+#include "commands/sandbox_options.h"
 #include "molecule/molecule.h"
 #include "script/script.h"
 #include "wire/platform.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 struct connect_options {
     const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
-        *ca_file, *error_reply, *record_file;
+        *ca_file, *error_reply, *record_file, *wake;
     struct option_pairs backend_options, script_options;
+    struct option_list allowed_hosts;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
-    bool bootstrap, reset_state, dry_run, verbose, insecure_http;
+    int64_t breaker, workers;
+    bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
 };
 
+#define IDS_MAXIMUM 1024
 #define FIELD(member) offsetof(struct connect_options, member)
 #define HOURS(n) ((int64_t)(n) * 3600000)
 
 static const struct option options[] = {
     {"script", 's', OPTION_TEXT, "FILE", NULL, NULL, "the Lua script that answers", FIELD(script), 0, 0},
     {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "answer with a backend instead: one in the binary (mock, exec, http, "
-     "claude-code) or NAME.lua on LUA_PATH", FIELD(backend), 0, 0},
+     "openai, stdio, claude-code) or NAME.lua on LUA_PATH", FIELD(backend), 0, 0},
     {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
+    {"watch", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "load the script anew when its file, or one it requires, changes (SIGHUP does so at any time)", FIELD(watch), 0, 0},
     {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},
+    {"sandbox", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "the script gets no files, programs, environment or C modules, and no http but to --allow-host", FIELD(sandbox), 0, 0},
+    {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
+     "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
+     FIELD(allowed_hosts), 0, 0},
     {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform", FIELD(api_url), 0, 0},
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
-     "the workspace's token; read again when the platform refuses it", FIELD(token_file), 0, 0},
+     "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},
     {"token", 0, OPTION_TEXT, "TOKEN", NULL, "MOLECULE_WORKSPACE_TOKEN",
      "the token itself; others on this machine can see a command line, so prefer the environment or a file", FIELD(token), 0, 0},
     {"bootstrap", 0, OPTION_FLAG, NULL, NULL, NULL,
@@ -45,12 +60,16 @@ static const struct option options[] = {
     {"name", 0, OPTION_TEXT, "TEXT", NULL, NULL, "the agent card's name [the agent's own, else molecule]", FIELD(name), 0, 0},
     {"description", 0, OPTION_TEXT, "TEXT", NULL, NULL, "the agent card's description", FIELD(description), 0, 0},
     {"interval-ms", 0, OPTION_NUMBER, "N", "1000", NULL, "between two polls of an empty inbox", FIELD(interval_ms), 1, HOURS(1)},
+    {"wake", 0, OPTION_TEXT, "stream|poll", "stream", NULL,
+     "what says that there is a message: the platform's event stream, where it has one, or polls alone", FIELD(wake), 0, 0},
     {"heartbeat-ms", 0, OPTION_NUMBER, "N", "20000", NULL,
      "between two heartbeats; the platform calls a workspace stale after 90 s", FIELD(heartbeat_ms), 10, 80000},
     {"since-secs", 0, OPTION_NUMBER, "N", "30", NULL, "how far back the first fetch looks where there is no cursor",
      FIELD(since_secs), 1, 2592000},
     {"concurrency", 0, OPTION_NUMBER, "N", NULL, NULL,
      "handlers at once, of different conversations [what the agent says, else 1]", FIELD(concurrency), 1, 1000},
+    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
+     "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
     {"max-pending", 0, OPTION_NUMBER, "N", "500", NULL, "rows fetched ahead of the cursor", FIELD(max_pending), 1, 100000},
     {"max-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "of a message whose handler fails; then it is set aside",
      FIELD(max_attempts), 1, 1000},
@@ -58,6 +77,9 @@ static const struct option options[] = {
      FIELD(error_reply), 0, 0},
     {"max-hops", 0, OPTION_NUMBER, "N", "8", NULL,
      "replies to replies, back and forth, where the agent says answers_replies", FIELD(max_hops), 1, 1000},
+    {"breaker", 0, OPTION_NUMBER, "N", "300", NULL,
+     "turns a minute with a peer that answers each reply of ours; beyond, its messages wait. 0: any number",
+     FIELD(breaker), 0, 1000000},
     {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL,
      "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", FIELD(reply_ttl_ms), 0, HOURS(8760)},
     {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines",
@@ -79,33 +101,49 @@ static const struct option options[] = {
     {.name = NULL},
 };
 
-/* Everything that can be wrong with the words themselves; nothing is touched yet. */
-static int check(const struct command *command, const struct connect_options *given, const char *workspace_id)
+char *connect_find_problem(const struct connect_options *given, const char *workspace_id)
 {
-    if (!workspace_id)
-        return options_complain(command, "which workspace? Its id is missing: molecule connect <workspace-id> --script "
-                                         "agent.lua");
     if (!platform_valid_id(workspace_id))
-        return options_complain(command, "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, "
-                                         "at most 128, beginning with a letter or digit", workspace_id);
+        return memory_format("\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, "
+                             "at most 128, beginning with a letter or digit", workspace_id);
     if (!given->script && !given->backend)
-        return options_complain(command, "who answers? Give --script FILE or --backend NAME (%s)", script_backend_names());
+        return memory_format("who answers? Give --script FILE or --backend NAME (%s)", script_backend_names());
     if (given->script && given->backend)
-        return options_complain(command, "--script and --backend exclude each other");
+        return memory_copy_text("--script and --backend exclude each other");
     if (given->backend_options.count > 0 && !given->backend)
-        return options_complain(command, "--backend-opt needs --backend; a script gets --script-opt");
+        return memory_copy_text("--backend-opt needs --backend; a script gets --script-opt");
     if (strcmp(given->mode, "push") == 0)
-        return options_complain(command, "--mode push is not there yet: molecule fetches its inbox (poll) and needs no "
-                                         "public address; leave --mode away");
+        return memory_copy_text("--mode push is not there yet: molecule fetches its inbox (poll) and needs no public address; "
+                                "leave --mode away");
     if (strcmp(given->mode, "poll") != 0)
-        return options_complain(command, "--mode is poll; got \"%s\"", given->mode);
+        return memory_format("--mode is poll; got \"%s\"", given->mode);
+    if (strcmp(given->wake, "stream") != 0 && strcmp(given->wake, "poll") != 0)
+        return memory_format("--wake is stream or poll; got \"%s\"", given->wake);
     if (given->script && access(given->script, R_OK) != 0)
-        return options_complain(command, "the script %s cannot be read: %m", given->script);
-    return 0;
+        return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
+    return sandbox_options_problem(given->sandbox, &given->allowed_hosts);
 }
 
-static struct molecule_workspace_options make_workspace(const struct connect_options *given, const char *workspace_id,
-                                                        const char *state_directory, const char *token)
+struct connect_options *connect_options_open(void)
+{
+    struct connect_options *values = memory_allocate(sizeof *values);
+    options_set_defaults(&command_connect, values);
+    if (options_from_environment(&command_connect, values) == 0)
+        return values;
+    connect_options_close(values);
+    return NULL;
+}
+
+void connect_options_close(struct connect_options *values)
+{
+    if (!values)
+        return;
+    options_free(&command_connect, values);
+    free(values);
+}
+
+struct molecule_workspace_options connect_workspace(const struct connect_options *given, const char *workspace_id,
+                                                    const char *state_directory, const char *token, const char *token_file)
 {
     return (struct molecule_workspace_options){
         .id = workspace_id,
@@ -115,10 +153,13 @@ static struct molecule_workspace_options make_workspace(const struct connect_opt
         .backend_option_count = given->backend_options.count,
         .script_options = given->script_options.pairs,
         .script_option_count = given->script_options.count,
+        .sandbox = given->sandbox,
+        .allowed_hosts = given->allowed_hosts.items,
+        .allowed_host_count = given->allowed_hosts.count,
         .api_url = given->api_url,
         .org_id = given->org_id,
         .token = token,
-        .token_file = given->token_file,
+        .token_file = token_file,
         .state_directory = state_directory,
         .name = given->name,
         .description = given->description,
@@ -129,6 +170,7 @@ static struct molecule_workspace_options make_workspace(const struct connect_opt
         .reset_state = given->reset_state,
         .insecure_http = given->insecure_http,
         .interval_ms = given->interval_ms,
+        .wake_by_stream = strcmp(given->wake, "stream") == 0,
         .since_secs = given->since_secs,
         .heartbeat_ms = given->heartbeat_ms,
         .drain_ms = given->drain_ms,
@@ -141,28 +183,72 @@ static struct molecule_workspace_options make_workspace(const struct connect_opt
         .max_attempts = (unsigned)given->max_attempts,
         .concurrency = (unsigned)given->concurrency,
         .max_hops = (int)given->max_hops,
+        .breaker = (unsigned)given->breaker,
+        .watch = given->watch,
     };
 }
 
-static int start(const struct command *command, const struct connect_options *given,
-                 const struct molecule_workspace_options *workspace)
+char *connect_token_path(const char *pattern, const char *workspace_id)
+{
+    char *path = memory_copy_text(pattern);
+    static const char *const marks[] = {"{id}", "%s"};
+    for (size_t i = 0; path && i < 2; i++) {
+        char *at = strstr(path, marks[i]);
+        if (!at)
+            continue;
+        char *filled = memory_format("%.*s%s%s", (int)(at - path), path, workspace_id, at + strlen(marks[i]));
+        free(path);
+        path = filled;
+    }
+    return path;
+}
+
+/* What belongs to one of the workspaces. */
+struct attached {
+    char *id, *token_file;
+    struct molecule_workspace_options workspace;
+};
+
+static enum molecule_result add_all(struct molecule *molecule, const struct attached *attached, size_t count)
 {
     char problem[1024];
-    struct molecule_options settings = {.ca_file = given->ca_file, .handle_signals = true, .verbose = given->verbose};
+    enum molecule_result first = MOLECULE_STOPPED;
+    bool serves = false;
+    for (size_t i = 0; i < count; i++) {
+        enum molecule_result result = molecule_add(molecule, &attached[i].workspace, problem, sizeof problem);
+        serves = serves || result == MOLECULE_STOPPED;
+        if (result == MOLECULE_STOPPED)
+            continue;
+        log_error(attached[i].id, count > 1 ? "%s; the others go on" : "%s", problem);
+        first = first == MOLECULE_STOPPED ? result : first;
+    }
+    return serves ? molecule_run(molecule) : first;
+}
+
+static int start(const struct command *command, const struct connect_options *given, const struct attached *attached,
+                 size_t count)
+{
+    char problem[1024];
+    struct molecule_options settings = {
+        .ca_file = given->ca_file,
+        .handle_signals = true,
+        .verbose = given->verbose,
+        .fleet = count > 1,
+        .workers = fleet_workers(given->workers, count),
+    };
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
     if (!molecule) {
         fprintf(stderr, "molecule %s: %s\n", command->name, problem);
         return MOLECULE_FAILED;
     }
-    enum molecule_result result;
+    enum molecule_result result = MOLECULE_STOPPED;
     if (given->dry_run) {
-        result = molecule_rehearse(molecule, workspace);
+        for (size_t i = 0; i < count && result == MOLECULE_STOPPED; i++)
+            result = molecule_rehearse(molecule, &attached[i].workspace);
     } else {
-        result = molecule_add(molecule, workspace, problem, sizeof problem);
-        if (result == MOLECULE_STOPPED)
-            result = molecule_run(molecule);
-        else
-            log_error(workspace->id, "%s", problem);
+        if (count > 1)
+            fleet_raise_limit(count);
+        result = add_all(molecule, attached, count);
     }
     molecule_close(molecule);
     return (int)result;
@@ -186,14 +272,64 @@ static void wipe_variable(const char *name)
     unsetenv(name);
 }
 
+/* 0, or 2 after saying what is wrong with the words themselves; nothing is touched yet. */
+static int check(const struct command *command, const struct connect_options *given, const char *const *ids, size_t count,
+                 const char *token)
+{
+    if (count == 0)
+        return options_complain(command, "which workspace? Its id is missing: molecule connect <workspace-id> --script "
+                                         "agent.lua");
+    for (size_t i = 0; i < count; i++) {
+        char *problem = connect_find_problem(given, ids[i]);
+        if (problem)
+            options_complain(command, "%s", problem);
+        free(problem);
+        if (problem)
+            return 2;
+        for (size_t j = 0; j < i; j++)
+            if (strcasecmp(ids[i], ids[j]) == 0)
+                return options_complain(command, "%s is there twice", ids[i]);
+    }
+    if (count > 1 && token)
+        return options_complain(command, "a token is of one workspace, but there are %zu ids: give --token-file tokens/{id}, "
+                                         "where {id} stands for the id", count);
+    if (count > 1 && given->token_file && !strstr(given->token_file, "{id}") && !strstr(given->token_file, "%s"))
+        return options_complain(command, "--token-file %s is of one workspace, but there are %zu ids: write {id} where the id "
+                                         "belongs, as in tokens/{id}", given->token_file, count);
+    return 0;
+}
+
+static struct attached *attach(const struct connect_options *given, const char *const *ids, size_t count,
+                               const char *state_directory, const char *token)
+{
+    struct attached *attached = memory_allocate(count * sizeof *attached);
+    for (size_t i = 0; i < count; i++) {
+        attached[i].id = memory_copy_text(ids[i]);
+        platform_normalise_id(attached[i].id); /* as it will stand in the log */
+        attached[i].token_file = connect_token_path(given->token_file, attached[i].id);
+        attached[i].workspace = connect_workspace(given, attached[i].id, state_directory, token, attached[i].token_file);
+    }
+    return attached;
+}
+
+static void free_attached(struct attached *attached, size_t count)
+{
+    for (size_t i = 0; attached && i < count; i++) {
+        free(attached[i].id);
+        free(attached[i].token_file);
+    }
+    free(attached);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct connect_options given = {0};
-    const char *positionals[1] = {NULL};
-    size_t count;
+    const char *ids[IDS_MAXIMUM];
+    size_t count = 0;
     int code = 2;
-    char *state_directory = NULL, *workspace_id = NULL, *token = NULL;
-    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    char *state_directory = NULL, *token = NULL;
+    struct attached *attached = NULL;
+    enum options_result parsed = options_parse(command, argc, argv, &given, ids, &count);
     if (parsed != OPTIONS_PARSED) {
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
@@ -204,36 +340,34 @@ static int run(const struct command *command, int argc, char **argv)
     bool token_typed = was_typed(argc, argv, "--token");
     if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
         token = memory_copy_text(given.token);
-    if (token_typed) /* not for the process list any longer than it must be */
+    if (token_typed && given.token) /* not for the process list any longer than it must be */
         memset((char *)given.token, 'x', strlen(given.token));
     wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
-    if (check(command, &given, positionals[0]) != 0)
+    if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
-    workspace_id = memory_copy_text(positionals[0]);
-    platform_normalise_id(workspace_id); /* as it will stand in the log */
     state_directory = local_state_directory(given.state_directory);
+    attached = attach(&given, ids, count, state_directory, token);
     if (token_typed)
-        log_warn(workspace_id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
-                               "or --token-file is better");
-    struct molecule_workspace_options workspace = make_workspace(&given, workspace_id, state_directory, token);
-    code = start(command, &given, &workspace);
+        log_warn(attached[0].id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
+                                 "or --token-file is better");
+    code = start(command, &given, attached, count);
 
 cleanup:
     options_free(command, &given);
+    free_attached(attached, count);
     free(state_directory);
-    free(workspace_id);
     free(token);
     return code;
 }
 
 const struct command command_connect = {
     .name = "connect",
-    .usage = "<workspace-id> (--script FILE | --backend NAME) [options]",
+    .usage = "<workspace-id>... (--script FILE | --backend NAME) [options]",
     .summary = "attach this machine to a workspace and answer its messages",
     .description =
         "Registers the workspace, keeps it alive with heartbeats, fetches its inbox, hands every message to\n"
         "the script, posts the reply that the script returns, and remembers how far it got. Needs no public\n"
-        "address. Runs until SIGTERM or Ctrl-C.\n\n"
+        "address. Runs until SIGTERM or Ctrl-C. Several ids: all are answered alike, by one process.\n\n"
         "Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage or a script that does not load, 75 the\n"
         "script is stuck (restart me), 77 the platform refuses the workspace's credentials.",
     .examples =
@@ -241,6 +375,6 @@ const struct command command_connect = {
         "  molecule connect 7f1d0c9e-… --backend exec --backend-opt cmd='tr a-z A-Z'\n"
         "  molecule connect 7f1d0c9e-… --backend mock --backend-opt reply='you said: %s'",
     .options = options,
-    .positional_maximum = 1,
+    .positional_maximum = IDS_MAXIMUM,
     .run = run,
 };

@@ -1,5 +1,6 @@
 /* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
 #include "commands/commands.h"
+#include "commands/sandbox_options.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -16,8 +17,9 @@
 struct dev_options {
     const char *profile, *org_id, *backend, *workspace;
     struct option_pairs backend_options, script_options;
+    struct option_list allowed_hosts;
     int64_t port, rate_limit, stale_seconds;
-    bool headless, verbose;
+    bool sandbox, headless, verbose;
 };
 
 #define FIELD(member) offsetof(struct dev_options, member)
@@ -33,6 +35,11 @@ static const struct option options[] = {
     {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "connect a backend instead of a script", FIELD(backend), 0, 0},
     {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
     {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},
+    {"sandbox", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "the script gets no files, programs, environment or C modules, and no http but to --allow-host", FIELD(sandbox), 0, 0},
+    {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
+     "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
+     FIELD(allowed_hosts), 0, 0},
     {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
@@ -137,7 +144,7 @@ static int run_headless(const struct dev_options *given, struct emulator_options
 
 static void remove_directory(const char *directory, const char *id)
 {
-    static const char *const endings[] = {"json", "lock", "token", "db", "db-wal", "db-shm", "sock"};
+    static const char *const endings[] = {"json", "lock", "token", "runs", "db", "db-wal", "db-shm", "sock"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char *path = memory_format("%s/%s.%s", directory, id, endings[i]);
         unlink(path);
@@ -164,6 +171,10 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.backend_option_count = given->backend_options.count;
     workspace.script_options = given->script_options.pairs;
     workspace.script_option_count = given->script_options.count;
+    workspace.watch = script != NULL;
+    workspace.sandbox = given->sandbox;
+    workspace.allowed_hosts = given->allowed_hosts.items;
+    workspace.allowed_host_count = given->allowed_hosts.count;
     return workspace;
 }
 
@@ -241,7 +252,7 @@ static int check(const struct command *command, const struct dev_options *given,
         return options_complain(command, "the script %s cannot be read: %m", script);
     if (given->workspace && !uuid_valid(given->workspace))
         return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
-    return 0;
+    return sandbox_options_check(command, given->sandbox, &given->allowed_hosts);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -272,8 +283,10 @@ const struct command command_dev = {
     .summary = "run a local stand-in for the platform, and connect a script to it",
     .description =
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
-        "a workspace of its own that is gone afterwards. With --headless the emulator runs alone: connect to\n"
-        "it with `molecule connect <uuid> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua`.\n"
+        "a workspace of its own that is gone afterwards. Whenever the script or a file that it requires\n"
+        "changes, it is loaded anew; one that does not load changes nothing. With --headless the emulator runs\n"
+        "alone: connect to it with\n"
+        "  molecule connect <uuid> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
         "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).",
     .examples =
         "  molecule dev agent.lua\n"

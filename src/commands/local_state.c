@@ -77,6 +77,10 @@ static json_t *exchange(int fd, const char *line)
 json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request, bool *live, char *problem,
                         size_t problem_size)
 {
+    char *id = memory_copy_text(workspace_id);
+    platform_normalise_id(id);
+    json_object_set_new(request, "workspace", json_string(id)); /* a fleet's socket is shared */
+    free(id);
     char *path = local_state_path(directory, workspace_id, "sock"), *text = json_dumps(request, JSON_COMPACT);
     char *line = memory_format("%s\n", text ? text : "{}");
     json_t *answer = NULL;

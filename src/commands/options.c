@@ -65,6 +65,13 @@ static bool add_pair(struct option_pairs *list, const char *text)
     return true;
 }
 
+static const char *add_item(struct option_list *list, const char *text)
+{
+    list->items = memory_resize(list->items, (list->count + 1) * sizeof *list->items);
+    list->items[list->count++] = text;
+    return *text ? NULL : "must not be empty";
+}
+
 /* Why the text is no value for the option, or NULL after storing it. */
 static const char *store(const struct option *option, const char *text, void *values)
 {
@@ -82,6 +89,8 @@ static const char *store(const struct option *option, const char *text, void *va
         return *text ? NULL : "must not be empty";
     case OPTION_PAIRS:
         return add_pair(field, text) ? NULL : "takes NAME=VALUE";
+    case OPTION_LIST:
+        return add_item(field, text);
     case OPTION_NUMBER:
         parsed = parse_number(text, &number);
         break;
@@ -117,15 +126,24 @@ static const struct option *find(const struct command *command, const char *name
     return NULL;
 }
 
-static void set_defaults(const struct command *command, void *values)
+const struct option *options_find(const struct command *command, const char *name)
+{
+    return find(command, name, strlen(name), 0);
+}
+
+const char *options_set(const struct option *option, const char *text, void *values)
+{
+    return store(option, text, values);
+}
+
+void options_set_defaults(const struct command *command, void *values)
 {
     for (const struct option *option = command->options; option->name; option++)
-        if (option->standard && option->type != OPTION_PAIRS)
+        if (option->standard && option->type != OPTION_PAIRS && option->type != OPTION_LIST)
             store(option, option->standard, values);
 }
 
-/* 0, or 2 after saying what is wrong with a variable. */
-static int set_from_environment(const struct command *command, void *values)
+int options_from_environment(const struct command *command, void *values)
 {
     for (const struct option *option = command->options; option->name; option++) {
         const char *text = option->environment ? getenv(option->environment) : NULL;
@@ -177,8 +195,8 @@ enum options_result options_parse(const struct command *command, int argc, char 
             options_print_help(command, stdout);
             return OPTIONS_HELP;
         }
-    set_defaults(command, values);
-    if (set_from_environment(command, values) != 0)
+    options_set_defaults(command, values);
+    if (options_from_environment(command, values) != 0)
         return OPTIONS_WRONG;
     bool only_positionals = false;
     for (int i = 0; i < argc;) {
@@ -200,18 +218,26 @@ enum options_result options_parse(const struct command *command, int argc, char 
     return OPTIONS_PARSED;
 }
 
+static void free_pairs(struct option_pairs *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free((char *)list->pairs[i].name);
+        free((char *)list->pairs[i].value);
+    }
+    free(list->pairs);
+    *list = (struct option_pairs){0};
+}
+
 void options_free(const struct command *command, void *values)
 {
     for (const struct option *option = command->options; option->name; option++) {
-        if (option->type != OPTION_PAIRS)
-            continue;
-        struct option_pairs *list = field_of(option, values);
-        for (size_t i = 0; i < list->count; i++) {
-            free((char *)list->pairs[i].name);
-            free((char *)list->pairs[i].value);
+        if (option->type == OPTION_PAIRS)
+            free_pairs(field_of(option, values));
+        if (option->type == OPTION_LIST) {
+            struct option_list *list = field_of(option, values);
+            free(list->items);
+            *list = (struct option_list){0};
         }
-        free(list->pairs);
-        *list = (struct option_pairs){0};
     }
 }
 

@@ -16,11 +16,17 @@ enum option_type {
     OPTION_NUMBER,   /* int64_t, between minimum and maximum */
     OPTION_DURATION, /* int64_t milliseconds: "30s", "5m", "250ms", or seconds; minimum and maximum in ms */
     OPTION_SIZE,     /* int64_t bytes: "256MiB", "64K", or bytes */
-    OPTION_PAIRS     /* struct option_pairs, K=V, repeatable */
+    OPTION_PAIRS,    /* struct option_pairs, K=V, repeatable */
+    OPTION_LIST      /* struct option_list, repeatable; the texts are borrowed */
 };
 
 struct option_pairs {
     struct molecule_option *pairs;
+    size_t count;
+};
+
+struct option_list {
+    const char **items;
     size_t count;
 };
 
@@ -56,7 +62,13 @@ enum options_result {
 /* Fills `values` (zeroed by this) and up to positional_maximum arguments. Texts are borrowed. */
 enum options_result options_parse(const struct command *command, int argc, char **argv, void *values,
                                   const char **positionals, size_t *positional_count);
-/* Frees the pairs. */
+/* The same in steps, for values that come from elsewhere. `options_set`: why the text is no value for the option, or NULL
+ * after storing it; the text is borrowed, but for pairs. `options_from_environment`: 0, or 2 after saying what is wrong. */
+void options_set_defaults(const struct command *command, void *values);
+int options_from_environment(const struct command *command, void *values);
+const struct option *options_find(const struct command *command, const char *name); /* NULL: there is none */
+const char *options_set(const struct option *option, const char *text, void *values);
+/* Frees the pairs and lists. */
 void options_free(const struct command *command, void *values);
 void options_print_help(const struct command *command, FILE *out);
 

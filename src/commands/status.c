@@ -81,7 +81,7 @@ static void print_value(const char *name, const json_t *value)
 
 static void print_table(const json_t *status)
 {
-    static const char *const names[] = {"workspace", "state", "pid", "since", "last_heartbeat", "last_poll", "cursor",
+    static const char *const names[] = {"workspace", "state", "pid", "since", "last_heartbeat", "last_poll", "wake", "cursor",
                                         "oldest_pending"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         print_value(names[i], json_object_get(status, names[i]));

@@ -6,7 +6,11 @@
 #include "base/memory.h"
 #include "host/workspace.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,12 +30,16 @@ struct control_client {
     bool closing, waiting; /* for the disk thread */
 };
 
+/* A workspace's own socket; or a fleet's, which finds the workspace by its id in the request. */
 struct control {
-    uv_pipe_t pipe; /* first */
-    struct workspace *workspace;
+    uv_pipe_t pipe; /* first; not there where a fleet's is used */
+    struct control *next;        /* of a fleet's */
+    struct host *host;
+    struct workspace *workspace; /* NULL: a fleet's */
     struct control_client *clients;
     size_t client_count;
-    char *path;
+    char *path, *directory;
+    bool borrows;                /* its path leads to a fleet's socket */
 };
 
 static void free_client(uv_handle_t *handle)
@@ -42,19 +50,31 @@ static void free_client(uv_handle_t *handle)
     free(client);
 }
 
+static void enlist(struct control_client *client, struct control *control)
+{
+    client->control = control;
+    client->next = control->clients;
+    control->clients = client;
+    control->client_count++;
+}
+
+static void strike(struct control_client *client)
+{
+    struct control_client **link = &client->control->clients;
+    while (*link != client)
+        link = &(*link)->next;
+    *link = client->next;
+    client->control->client_count--;
+    client->control = NULL;
+}
+
 static void end_client(struct control_client *client)
 {
     if (client->closing)
         return;
     client->closing = true;
-    if (client->control) {
-        struct control_client **link = &client->control->clients;
-        while (*link != client)
-            link = &(*link)->next;
-        *link = client->next;
-        client->control->client_count--;
-        client->control = NULL;
-    }
+    if (client->control)
+        strike(client);
     if (!client->waiting)
         uv_close((uv_handle_t *)&client->pipe, free_client);
 }
@@ -125,9 +145,10 @@ static void on_counts(void *context, const struct ledger_counts *counts)
                         json_integer((json_int_t)(inbox_pending(workspace->inbox) - inbox_running(workspace->inbox) -
                                                   inbox_posting(workspace->inbox))));
     json_t *status = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
         "state", state_text(workspace), "since", stamp(workspace->started_wall_ms), "last_poll",
-        stamp(workspace->poller.last_poll_wall_ms), "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
+        stamp(workspace->poller.last_poll_wall_ms), "wake", waker_trusted(workspace) ? "stream" : "poll",
+        "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
         watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
         stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
@@ -148,8 +169,26 @@ static void on_dead_letter(void *context, struct record_loaded *loaded, bool fou
         answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
 }
 
+/* From the fleet's socket to the workspace that is meant; false: there is none. */
+static bool hand_on(struct control_client *client, const char *id)
+{
+    struct workspace *workspace = client->control->host->workspaces;
+    while (workspace && (!id || !workspace->control || strcmp(workspace->settings.id, id) != 0))
+        workspace = workspace->next;
+    if (!workspace)
+        return false;
+    strike(client);
+    enlist(client, workspace->control);
+    return true;
+}
+
 static void serve(struct control_client *client, json_t *request)
 {
+    const char *id = json_string_value(json_object_get(request, "workspace"));
+    if (!client->control->workspace && !hand_on(client, id)) {
+        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "this process does not serve that workspace"));
+        return;
+    }
     struct workspace *workspace = client->control->workspace;
     const char *verb = json_string_value(json_object_get(request, "do"));
     const char *row_id = json_string_value(json_object_get(request, "row_id"));
@@ -206,28 +245,27 @@ static void on_connection(uv_stream_t *stream, int status)
         uv_close((uv_handle_t *)&client->pipe, free_client);
         return;
     }
-    client->control = control;
-    client->next = control->clients;
-    control->clients = client;
-    control->client_count++;
+    enlist(client, control);
     uv_read_start((uv_stream_t *)&client->pipe, on_allocate, on_read);
 }
 
-static void free_control(uv_handle_t *handle)
+static void free_control(struct control *control)
 {
-    struct control *control = (struct control *)handle;
     free(control->path);
+    free(control->directory);
     free(control);
 }
 
-void control_open(struct workspace *workspace)
+static void on_closed(uv_handle_t *handle)
 {
-    const struct workspace_settings *settings = &workspace->settings;
-    struct control *control = memory_allocate(sizeof *control);
-    control->workspace = workspace;
-    control->path = memory_format("%s/%s.sock", settings->state_directory, settings->id);
-    uv_pipe_init(&workspace->host->network.loop, &control->pipe, 0);
-    unlink(control->path); /* of a process that was killed: we hold the lock */
+    free_control((struct control *)handle);
+}
+
+/* Closes it where that fails. */
+static int listen_at(struct control *control)
+{
+    uv_pipe_init(&control->host->network.loop, &control->pipe, 0);
+    unlink(control->path); /* of a process that was killed: we hold the lock, or it has our pid */
     int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path ? 0 : UV_ENAMETOOLONG;
     if (result == 0)
         result = uv_pipe_bind(&control->pipe, control->path); /* its directory is 0700 until the chmod */
@@ -235,23 +273,105 @@ void control_open(struct workspace *workspace)
         chmod(control->path, 0600);
     if (result == 0)
         result = uv_listen((uv_stream_t *)&control->pipe, CLIENTS_MAXIMUM, on_connection);
+    return result;
+}
+
+/* Sockets of fleets that were killed. */
+static void sweep(const char *directory)
+{
+    DIR *stream = opendir(directory);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        int pid, end = 0;
+        if (sscanf(entry->d_name, "fleet-%d.sock%n", &pid, &end) == 1 && end > 0 && !entry->d_name[end] &&
+            kill(pid, 0) != 0 && errno == ESRCH)
+            unlinkat(dirfd(stream), entry->d_name, 0);
+    }
+    if (stream)
+        closedir(stream);
+}
+
+/* The fleet's socket in this directory; NULL: there is none, and the log says why. */
+static struct control *get_shared(struct host *host, const char *directory)
+{
+    struct control *control = host->controls;
+    while (control && strcmp(control->directory, directory) != 0)
+        control = control->next;
+    if (control)
+        return control;
+    sweep(directory);
+    control = memory_allocate(sizeof *control);
+    control->host = host;
+    control->directory = memory_copy_text(directory);
+    control->path = memory_format("%s/fleet-%d.sock", directory, (int)getpid());
+    int result = listen_at(control);
     if (result < 0) {
-        log_warn(settings->id, "no control socket %s: %s; `molecule status` will read the ledger instead", control->path,
+        log_warn(NULL, "no control socket %s: %s; `molecule status` will read the ledgers instead", control->path,
                  uv_strerror(result));
-        uv_close((uv_handle_t *)&control->pipe, free_control);
+        uv_close((uv_handle_t *)&control->pipe, on_closed);
+        return NULL;
+    }
+    control->next = host->controls;
+    host->controls = control;
+    return control;
+}
+
+static void open_shared(struct workspace *workspace, struct control *control)
+{
+    const struct control *shared = get_shared(workspace->host, workspace->settings.state_directory);
+    control->borrows = true;
+    unlink(control->path);
+    if (!shared || symlink(strrchr(shared->path, '/') + 1, control->path) != 0) {
+        free_control(control);
         return;
     }
     workspace->control = control;
 }
 
-void control_close(struct workspace *workspace)
+void control_open(struct workspace *workspace)
 {
-    struct control *control = workspace->control;
-    if (!control)
+    const struct workspace_settings *settings = &workspace->settings;
+    struct control *control = memory_allocate(sizeof *control);
+    control->workspace = workspace;
+    control->host = workspace->host;
+    control->path = memory_format("%s/%s.sock", settings->state_directory, settings->id);
+    if (workspace->host->options.fleet) {
+        open_shared(workspace, control);
         return;
-    workspace->control = NULL;
+    }
+    int result = listen_at(control);
+    if (result < 0) {
+        log_warn(settings->id, "no control socket %s: %s; `molecule status` will read the ledger instead", control->path,
+                 uv_strerror(result));
+        uv_close((uv_handle_t *)&control->pipe, on_closed);
+        return;
+    }
+    workspace->control = control;
+}
+
+static void close_control(struct control *control)
+{
     while (control->clients)
         end_client(control->clients);
     unlink(control->path);
-    uv_close((uv_handle_t *)&control->pipe, free_control);
+    if (control->borrows)
+        free_control(control);
+    else
+        uv_close((uv_handle_t *)&control->pipe, on_closed);
+}
+
+void control_close(struct workspace *workspace)
+{
+    struct control *control = workspace->control;
+    workspace->control = NULL;
+    if (control)
+        close_control(control);
+}
+
+void control_close_shared(struct host *host)
+{
+    while (host->controls) {
+        struct control *control = host->controls;
+        host->controls = control->next;
+        close_control(control);
+    }
 }

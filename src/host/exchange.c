@@ -4,7 +4,8 @@
 
 #include <stdlib.h>
 
-/* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and polls go on. */
+/* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and polls go on. Under a
+ * half of it: polls that hints lead to share half of what is left. */
 static void read_rate_budget(struct host *host, const struct http_result *result)
 {
     const char *limit = http_header(result, "X-RateLimit-Limit");
@@ -13,6 +14,7 @@ static void read_rate_budget(struct host *host, const struct http_result *result
     if (!limit || !remaining || !reset)
         return;
     long all = strtol(limit, NULL, 10), left = strtol(remaining, NULL, 10), seconds = strtol(reset, NULL, 10);
+    host->hint_gap_ms = all > 0 && left * 2 < all && seconds > 0 ? seconds * 2000 / (left > 0 ? left : 1) : 0;
     if (all > 0 && left * 10 < all && seconds > 0)
         host->quiet_until_ms = clock_monotonic_ms() + (seconds < 120 ? seconds : 120) * 1000;
     else
@@ -36,7 +38,9 @@ static void on_result(const struct http_result *result, void *context)
         .since_sent_ms = result->since_sent_ms,
         .now_wall_ms = clock_wall_ms(),
     };
+    const char *date = answered ? http_header(result, "Date") : NULL;
     struct exchange_answer answer = {
+        .date_ms = date ? retry_parse_after(date, 0) : -1,
         .verdict = retry_classify(&facts),
         .status = facts.status,
         .body = result->body,

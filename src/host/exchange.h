@@ -15,6 +15,7 @@ struct exchange_answer {
     const char *body;
     size_t body_length;
     bool sent;      /* the request went out whole and was not refused: it may have had its effect, whatever came back */
+    int64_t date_ms; /* the platform's clock, since the epoch; -1: it does not tell */
     bool too_large; /* the answer went over its maximum */
 };
 

@@ -5,6 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "host/breaker.h"
+#include "host/running.h"
+#include "host/service.h"
 #include "host/transcript.h"
 
 #include <stdio.h>
@@ -13,6 +16,7 @@
 
 #define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
 #define FAILURE_CAP_MS 60000
+#define UNCOUNTED_AGAIN_MS 1000  /* after an attempt that could not be counted */
 #define KEEP_AFTER_MS 30000      /* who must wait longer is kept in the ledger, and the cursor passes */
 
 struct handling {
@@ -20,6 +24,7 @@ struct handling {
     struct workspace *workspace;
     struct inbox_entry *entry;
     int64_t started_ms;
+    char problem[512];      /* why the attempt could not be counted */
 };
 
 const char *workspace_sender(const struct inbox_entry *entry)
@@ -50,6 +55,28 @@ void workspace_free_reply(struct inbox_entry *entry)
     entry->context = NULL;
 }
 
+void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry)
+{
+    struct changes *changes = entry->changes;
+    entry->changes = NULL;
+    if (changes && !workspace_over(workspace)) {
+        script_unlock(workspace->script, changes->locks);
+        for (size_t i = 0; i < changes->upload_count; i++)
+            service_acknowledge(workspace, changes->uploads[i]);
+    }
+    changes_free(changes);
+}
+
+/* The handler's outcome turned out to be a failure. */
+static void drop_changes(struct workspace *workspace, struct inbox_entry *entry)
+{
+    struct changes *changes = entry->changes;
+    entry->changes = NULL;
+    if (changes)
+        script_unlock(workspace->script, changes->locks);
+    changes_free(changes);
+}
+
 static void settle_suspect(struct workspace *workspace, struct inbox_entry *entry)
 {
     if (!entry->suspect)
@@ -71,10 +98,26 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
     workspace_step(workspace);
 }
 
+/* The reply was stored before it was posted, so nothing of this message can be lost: the next of the conversation is
+ * handled at once. What is recorded of it comes behind the finish, in the same commit most often. */
+static void go_on_behind(struct workspace *workspace, struct inbox_entry *entry)
+{
+    inbox_settle(workspace->inbox, entry);
+    if (!workspace->dispatching && !workspace_over(workspace))
+        workspace_dispatch(workspace);
+}
+
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
 {
     transcript_write(workspace, entry, outcome, NULL);
     record_finish(workspace->record, entry, outcome, on_finished, NULL);
+}
+
+void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
+{
+    transcript_write(workspace, entry, "replied", NULL);
+    record_finish_soon(workspace->record, entry, "replied", on_finished, NULL);
+    go_on_behind(workspace, entry);
 }
 
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
@@ -100,6 +143,7 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
     inbox_post(workspace->inbox, entry);
     if (!reply_build(entry->message, reply, purpose, &stored->request, problem, sizeof problem)) {
         free(stored);
+        drop_changes(workspace, entry);
         log_error(workspace->settings.id, "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",
                   entry->row_id, workspace_sender(entry), problem);
         workspace_dead(workspace, entry, dead_reason ? dead_reason : problem, traceback);
@@ -161,13 +205,13 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
         record_wait(workspace->record, entry, on_wait_recorded, wait);
 }
 
-void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason)
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason)
 {
     struct wait *wait = memory_allocate(sizeof *wait);
-    wait->at_ms = clock_monotonic_ms();
+    wait->at_ms = clock_monotonic_ms() + delay_ms;
     wait->hold = wait->kept = true;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_wall_ms(), true, reason, on_wait_recorded, wait);
+    record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, true, reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
@@ -207,10 +251,16 @@ static void handler_retries(struct workspace *workspace, struct inbox_entry *ent
     try_later(workspace, entry, delay, outcome->hold, reason);
 }
 
-static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome,
+static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, struct script_outcome *outcome,
                           int64_t took_ms)
 {
     const char *id = workspace->settings.id;
+    entry->changes = outcome->changes;
+    outcome->changes = NULL;
+    if (outcome->kind != SCRIPT_AGAIN && workspace->uncounted[0]) {
+        log_info(id, "state: attempts can be counted again");
+        workspace->uncounted[0] = '\0';
+    }
     if (outcome->kind != SCRIPT_FAILED && outcome->kind != SCRIPT_AGAIN) {
         heartbeat_record(workspace, NULL);
         settle_suspect(workspace, entry);
@@ -242,9 +292,18 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
     case SCRIPT_AGAIN:
         log_debug(id, "message %s from %s: runs again: %s", entry->row_id, workspace_sender(entry), outcome->reason);
         inbox_retry(workspace->inbox, entry, 0, true, false);
-        record_uncount(workspace->record, entry->row_id);
         return;
     }
+}
+
+/* The disk is full, or gone: the handler was not run. */
+static void could_not_count(struct workspace *workspace, struct handling *handling)
+{
+    if (!workspace->uncounted[0])
+        log_error(workspace->settings.id, "state: %s; nothing is handled or posted until it can be written again", handling->problem);
+    snprintf(workspace->uncounted, sizeof workspace->uncounted, "%s", handling->problem);
+    heartbeat_record(workspace, handling->problem);
+    inbox_retry(workspace->inbox, handling->entry, clock_monotonic_ms() + UNCOUNTED_AGAIN_MS, true, false);
 }
 
 static void on_handled(struct script_job *job)
@@ -252,53 +311,56 @@ static void on_handled(struct script_job *job)
     struct handling *handling = (struct handling *)job;
     struct workspace *workspace = handling->workspace;
     struct inbox_entry *entry = handling->entry;
-    if (workspace_over(workspace)) { /* the drain ran out: it runs again at the next start */
+    bool over = workspace_over(workspace); /* the drain ran out: it runs again at the next start */
+    running_leave(workspace, entry, !over && job->outcome.kind != SCRIPT_AGAIN);
+    if (over)
         inbox_retry(workspace->inbox, entry, 0, true, false);
-        record_uncount(workspace->record, entry->row_id);
-    } else {
+    else if (handling->problem[0])
+        could_not_count(workspace, handling);
+    else
         apply_outcome(workspace, entry, &job->outcome, clock_monotonic_ms() - handling->started_ms);
-    }
     script_outcome_free(&job->outcome);
     free(handling);
     workspace_step(workspace);
 }
 
-/* The attempt is counted: the handler may run. */
-static void on_start_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
+/* On the worker thread, in front of the handler. */
+static bool on_starting(struct script_job *job)
 {
-    struct handling *handling = context;
-    if (workspace_over(workspace)) {
-        inbox_retry(workspace->inbox, entry, 0, true, false);
-        record_uncount(workspace->record, entry->row_id);
-        free(handling);
-        return;
-    }
-    handling->started_ms = clock_monotonic_ms();
-    script_submit(workspace->script, &handling->job);
+    struct handling *handling = (struct handling *)job;
+    return running_mark(handling->workspace->running, handling->entry, handling->problem, sizeof handling->problem);
 }
 
-/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk for ever. false: it is
- * a message for the script. */
+/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk for ever; so would two
+ * scripts that ask each other. false: it is a message for the script. */
 static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
 {
     const struct message *message = entry->message;
     const char *id = workspace->settings.id;
-    if (!message->in_reply_to || (workspace->answers_replies && message->hops < workspace->settings.max_hops))
+    bool too_many = message->hops > 0 && message->hops >= workspace->settings.max_hops;
+    if (!too_many && (!message->in_reply_to || workspace->answers_replies))
         return false;
-    if (workspace->answers_replies)
-        log_warn(id, "message %s from %s: skipped, it is the %dth reply in a row between two agents (--max-hops)",
+    if (too_many && (!message->in_reply_to || workspace->answers_replies))
+        log_warn(id, "message %s from %s: skipped, it is the %dth message in a row between agents (--max-hops)",
                  entry->row_id, workspace_sender(entry), message->hops);
     else
         log_info(id, "message %s from %s: skipped, it is a reply to ours (an agent with answers_replies = true sees these)",
                  entry->row_id, workspace_sender(entry));
     inbox_start(workspace->inbox, entry);
     inbox_post(workspace->inbox, entry);
+    if (message->in_reply_to)
+        service_remember_answer(workspace, message);
     workspace_finish(workspace, entry, "answer");
     return true;
 }
 
 static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
 {
+    int64_t held_ms = breaker_wait(workspace, entry);
+    if (held_ms > 0) {
+        workspace_keep(workspace, entry, held_ms, "its peer is held (--breaker)");
+        return;
+    }
     inbox_start(workspace->inbox, entry);
     struct handling *handling = memory_allocate(sizeof *handling);
     handling->workspace = workspace;
@@ -306,8 +368,11 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     handling->job.message = entry->message;
     handling->job.attempt = entry->attempts;
     handling->job.redelivered = entry->attempts > 1;
+    handling->job.starting = on_starting;
     handling->job.done = on_handled;
-    record_start(workspace->record, entry, on_start_recorded, handling);
+    running_take(workspace->running, entry);
+    handling->started_ms = clock_monotonic_ms();
+    script_submit(workspace->script, &handling->job);
 }
 
 /* --- what an earlier process left --- */
@@ -322,22 +387,26 @@ static void resume_reply(struct workspace *workspace, struct inbox_entry *entry,
     log_debug(workspace->settings.id, "message %s: its reply was stored by an earlier process and is posted", entry->row_id);
 }
 
-static void resume_running(struct workspace *workspace, struct inbox_entry *entry)
+bool workspace_check_interrupted(struct workspace *workspace, struct inbox_entry *entry)
 {
     char reason[160];
+    if (!running_interrupted(workspace->running, entry))
+        return false;
     entry->failures++; /* the attempt under way ended with its process */
     if (entry->failures >= workspace->settings.max_attempts) {
         snprintf(reason, sizeof reason, "the process ended %u times while it handled this message", entry->failures);
         log_error(workspace->settings.id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
+        running_forget(workspace->running, entry);
         inbox_start(workspace->inbox, entry);
         inbox_post(workspace->inbox, entry);
         workspace_dead(workspace, entry, reason, NULL);
-        return;
+        return true;
     }
     log_warn(workspace->settings.id, "message %s was being handled when an earlier process ended (attempt %u); it runs "
                                      "again, alone", entry->row_id, entry->attempts);
     entry->suspect = true;
     workspace->suspects++;
+    return false;
 }
 
 /* A dead letter that somebody retried, though it is none to answer. */
@@ -370,8 +439,8 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
             resume_unreadable(workspace, entry);
         else if (loaded->reply.body)
             resume_reply(workspace, entry, loaded);
-        else if (loaded->state == LEDGER_RUNNING)
-            resume_running(workspace, entry);
+        else
+            workspace_check_interrupted(workspace, entry);
         if (!moves_cursor)
             inbox_keep(workspace->inbox, entry);
     }
@@ -387,8 +456,10 @@ void workspace_dispatch(struct workspace *workspace)
 {
     if (workspace->state != WORKSPACE_RUNNING || record_problem(workspace->record))
         return;
+    naming_step(workspace);
     int64_t wait_ms = -1;
     unsigned concurrency = workspace->suspects > 0 ? 1 : workspace->concurrency;
+    workspace->dispatching = true;
     while (inbox_running(workspace->inbox) < concurrency) {
         struct inbox_entry *entry = inbox_next(workspace->inbox, clock_monotonic_ms(), &wait_ms);
         if (!entry)
@@ -401,8 +472,9 @@ void workspace_dispatch(struct workspace *workspace)
             start_handler(workspace, entry);
         }
     }
+    workspace->dispatching = false;
     if (wait_ms >= 0)
         workspace_arm(&workspace->dispatch_timer, on_dispatch_timer, wait_ms);
-    if (inbox_running(workspace->inbox) > 0)
+    if (inbox_running(workspace->inbox) > 0 || workspace->naming)
         watchdog_start(workspace);
 }

@@ -125,6 +125,7 @@ static void beat(struct workspace *workspace)
     struct platform_beat snapshot = {
         .error_rate = error_rate(heartbeat),
         .sample_error = record_problem(workspace->record) ? record_problem(workspace->record)
+                        : workspace->uncounted[0]         ? workspace->uncounted
                         : workspace->saver.failing        ? workspace->saver.problem
                         : sample                          ? heartbeat->sample
                                                           : NULL,
@@ -152,6 +153,8 @@ void heartbeat_start(struct workspace *workspace)
     heartbeat->running = true;
     heartbeat->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     beat(workspace);
+    if (workspace->host->options.fleet)
+        heartbeat->due_ms = clock_monotonic_ms() + workspace_phase(workspace, workspace->settings.heartbeat_ms);
 }
 
 void heartbeat_close(struct workspace *workspace)

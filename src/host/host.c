@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "host/control.h"
 #include "host/workspace.h"
 
 #include <signal.h>
@@ -12,17 +13,36 @@
 #include <unistd.h>
 
 #define USER_AGENT "molecule/" MOLECULE_VERSION
+#define FLEET_KEPT 64     /* idle connections of each client of a fleet; by itself libcurl keeps four for each request */
+#define FLEET_AT_ONCE 256 /* connections of each client to one platform; what is beyond waits */
 
-static struct http_client *open_client(struct host *host, const char *ca_file, struct http_client *share)
+static struct http_client *open_client(struct host *host, struct http_client *share)
 {
-    struct http_client_options options = {
-        .ca_file = ca_file, .user_agent = USER_AGENT, .keep_addresses = true, .share = share};
+    struct http_client_options options = {.ca_file = host->options.ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
+                                          .share = share,
+                                          .connections_maximum = host->options.fleet ? FLEET_KEPT : 0,
+                                          .connections_at_once = host->options.fleet ? FLEET_AT_ONCE : 0};
     return http_client_open(&host->network.loop, &options);
+}
+
+/* The first shares its addresses and sessions with the others. */
+static void close_clients(struct host *host)
+{
+    http_client_close(host->watchers);
+    http_client_close(host->heartbeats);
+    http_client_close(host->client);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct host *host = handle->data;
+    if (number == SIGHUP) {
+        if (host->options.reload && !host->stops)
+            host->options.reload(host->options.context);
+        else
+            host_reload(host);
+        return;
+    }
     log_info(NULL, "%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
              host->stops ? "ending now" : "stopping; messages under way are finished first (again to end now)");
     host_stop(host);
@@ -30,7 +50,7 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static void watch_signals(struct host *host)
 {
-    static const int numbers[] = {SIGTERM, SIGINT};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_init(&host->network.loop, &host->signals[i]);
         host->signals[i].data = host;
@@ -39,12 +59,46 @@ static void watch_signals(struct host *host)
     }
 }
 
-struct host *host_open(const char *ca_file, bool handle_signals, char *problem, size_t problem_size)
+static void close_workers(struct host *host)
+{
+    for (size_t i = 0; i < host->worker_count; i++)
+        thread_close(&host->workers[i].thread);
+    free(host->workers);
+}
+
+static int start_workers(struct host *host)
+{
+    size_t wanted = host->options.workers ? host->options.workers : 1;
+    host->workers = memory_allocate(wanted * sizeof *host->workers);
+    while (host->worker_count < wanted) {
+        int result = thread_start(&host->workers[host->worker_count].thread, "worker", NULL, NULL);
+        if (result < 0)
+            return result;
+        host->worker_count++;
+    }
+    return 0;
+}
+
+static int start_threads(struct host *host)
+{
+    int result = disk_open(&host->disk);
+    if (result < 0)
+        return result;
+    result = start_workers(host);
+    if (result < 0) {
+        close_workers(host);
+        disk_close(&host->disk);
+    }
+    return result;
+}
+
+struct host *host_open(const struct host_options *options, char *problem, size_t problem_size)
 {
     struct host *host = memory_allocate(sizeof *host);
+    host->options = *options;
     host->started_ms = clock_monotonic_ms();
-    host->handle_signals = handle_signals;
-    if (handle_signals)
+    host->starting_end = &host->starting;
+    if (options->handle_signals)
         signal(SIGPIPE, SIG_IGN);
     int result = thread_adopt(&host->network, "network");
     if (result < 0) {
@@ -52,27 +106,26 @@ struct host *host_open(const char *ca_file, bool handle_signals, char *problem, 
         free(host);
         return NULL;
     }
-    host->client = open_client(host, ca_file, NULL);
-    host->heartbeats = host->client ? open_client(host, ca_file, host->client) : NULL;
-    if (!host->heartbeats) {
+    host->client = open_client(host, NULL);
+    host->heartbeats = host->client ? open_client(host, host->client) : NULL;
+    struct http_client_options watching = {.ca_file = options->ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
+                                           .share = host->client, .connections_maximum = 1};
+    host->watchers = host->heartbeats ? http_client_open(&host->network.loop, &watching) : NULL;
+    if (!host->watchers) {
         snprintf(problem, problem_size, "cannot set up libcurl");
-        http_client_close(host->client);
+        close_clients(host);
         thread_close(&host->network);
         free(host);
         return NULL;
     }
-    if (handle_signals)
+    uv_timer_init(&host->network.loop, &host->start_timer);
+    host->start_timer.data = host;
+    if (options->handle_signals)
         watch_signals(host);
-    result = disk_open(&host->disk);
-    if (result == 0) {
-        result = thread_start(&host->worker, "worker", NULL, NULL);
-        if (result < 0)
-            disk_close(&host->disk);
-    }
+    result = start_threads(host);
     if (result < 0) {
         snprintf(problem, problem_size, "cannot start a thread: %s", uv_strerror(result));
-        http_client_close(host->heartbeats);
-        http_client_close(host->client);
+        close_clients(host);
         thread_close(&host->network);
         free(host);
         return NULL;
@@ -80,20 +133,32 @@ struct host *host_open(const char *ca_file, bool handle_signals, char *problem, 
     return host;
 }
 
+struct worker *host_take_worker(struct host *host)
+{
+    struct worker *least = &host->workers[0];
+    for (size_t i = 1; i < host->worker_count; i++)
+        if (host->workers[i].workspaces < least->workspaces)
+            least = &host->workers[i];
+    least->workspaces++;
+    return least;
+}
+
 enum host_exit host_run(struct host *host)
 {
+    host->running = true;
     if (host->open_workspaces > 0)
-        uv_run(&host->network.loop, UV_RUN_DEFAULT);
+        thread_run(&host->network);
     return host->exit_code;
 }
 
 void host_close(struct host *host)
 {
+    host->closing = true;
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
         workspace_close(workspace);
-    http_client_close(host->heartbeats);
-    http_client_close(host->client);
-    thread_close(&host->worker);
+    control_close_shared(host);
+    close_clients(host);
+    close_workers(host);
     disk_close(&host->disk);
     thread_close(&host->network);
     while (host->workspaces) { /* their timers were on the loop until now */
@@ -101,6 +166,7 @@ void host_close(struct host *host)
         host->workspaces = workspace->next;
         free(workspace);
     }
+    free(host->swept_directory);
     free(host);
 }
 
@@ -111,36 +177,101 @@ void host_stop(struct host *host)
         log_flush();
         _exit(HOST_EXIT_STOPPED);
     }
+    if (host->options.fleet)
+        host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
         workspace_stop(workspace);
 }
 
-struct stop_task {
+void host_reload(struct host *host)
+{
+    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+        workspace_reload(workspace);
+}
+
+struct request_task {
     struct task task;
     struct host *host;
+    void (*request)(struct host *host);
 };
 
-static void run_stop(struct task *task)
+static void run_request(struct task *task)
 {
-    host_stop(((struct stop_task *)task)->host);
-    free(task);
+    struct request_task *request = (struct request_task *)task;
+    request->request(request->host);
+    free(request);
+}
+
+static void post_request(struct host *host, void (*what)(struct host *host))
+{
+    struct request_task *request = memory_allocate(sizeof *request);
+    request->task.run = run_request;
+    request->host = host;
+    request->request = what;
+    if (!thread_post(&host->network, &request->task))
+        free(request);
 }
 
 void host_request_stop(struct host *host)
 {
-    struct stop_task *stop = memory_allocate(sizeof *stop);
-    stop->task.run = run_stop;
-    stop->host = host;
-    if (!thread_post(&host->network, &stop->task))
-        free(stop);
+    post_request(host, host_stop);
 }
 
-void host_workspace_ended(struct host *host, enum host_exit code)
+void host_request_reload(struct host *host)
+{
+    post_request(host, host_reload);
+}
+
+static void end_if_last(struct host *host)
+{
+    if (host->open_workspaces == 0)
+        uv_stop(&host->network.loop);
+}
+
+/* Nothing of it is on the loop any more. */
+static void on_gone(struct workspace *workspace)
+{
+    struct host *host = workspace->host;
+    if (host->closing)
+        return;
+    bool was_open = workspace->worker != NULL;
+    char *id = was_open ? memory_copy_text(workspace->settings.id) : NULL;
+    enum host_exit code = workspace->exit_code;
+    struct workspace **link = &host->workspaces;
+    while (*link != workspace)
+        link = &(*link)->next;
+    *link = workspace->next;
+    workspace_close(workspace);
+    free(workspace);
+    if (!was_open)
+        return;
+    if (host->options.ended)
+        host->options.ended(host->options.context, id, code);
+    free(id);
+    host->open_workspaces--;
+    end_if_last(host);
+}
+
+void host_workspace_refused(struct workspace *workspace)
+{
+    if (workspace->host->options.fleet)
+        workspace_leave_loop(workspace, on_gone);
+}
+
+void host_workspace_ended(struct host *host, struct workspace *workspace)
 {
     if (host->exit_code == HOST_EXIT_STOPPED)
-        host->exit_code = code;
-    if (--host->open_workspaces == 0)
-        uv_stop(&host->network.loop);
+        host->exit_code = workspace->exit_code;
+    workspace->worker->workspaces--;
+    if (workspace->exit_code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
+        log_error(workspace->settings.id, "this workspace has ended (alone it would be exit code %d); the %zu others go on",
+                  (int)workspace->exit_code, host->open_workspaces - 1);
+    if (host->options.fleet) {
+        workspace_leave_loop(workspace, on_gone);
+        return;
+    }
+    host->open_workspaces--;
+    end_if_last(host);
 }
 
 struct disk_task {

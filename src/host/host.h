@@ -20,36 +20,79 @@ enum host_exit {
 };
 
 struct workspace;
+struct control;
+
+/* Runs scripts; a workspace lives on one. */
+struct worker {
+    struct thread thread;
+    size_t workspaces;              /* that live on it */
+};
+
+/* Borrowed for the life of the host. */
+struct host_options {
+    const char *ca_file;            /* NULL: the system's */
+    bool handle_signals;
+    unsigned workers;               /* 0: one */
+    bool fleet;                     /* many workspaces: starts are spread, files and sockets are shared or closed when idle */
+    /* both may be NULL, and are called on the network thread */
+    void (*reload)(void *context);  /* instead of host_reload */
+    void (*ended)(void *context, const char *workspace_id, enum host_exit code); /* the workspace is gone, its lock free */
+    void *context;
+};
 
 struct host {
     struct thread network;          /* the thread that runs host_run */
-    struct thread worker;
+    struct worker *workers;
+    size_t worker_count;
+    struct host_options options;
     struct disk disk;
     struct http_client *client;     /* registrations, polls, replies */
     struct http_client *heartbeats; /* connections of their own */
-    uv_signal_t signals[2];
+    struct http_client *watchers;   /* event streams: connections that are never free for anything else */
+    uv_signal_t signals[3];
     struct workspace *workspaces;   /* linked by `next` */
     size_t open_workspaces;
+    bool running;                   /* host_run was called */
+    char *swept_directory;          /* of the workspace that was opened last, before host_run; NULL: none */
+    bool leftovers;                 /* there were temporary files in it */
+    bool closing;                   /* host_close frees everything */
     unsigned stops;                 /* how often we were asked to stop */
     enum host_exit exit_code;
     int64_t started_ms;             /* monotonic */
     int64_t quiet_until_ms;         /* the platform's rate budget is nearly spent: no replies until then */
-    bool handle_signals;
+    int64_t hint_gap_ms;            /* so far apart may polls be that hints lead to: the rate budget's share */
+    int64_t hint_free_ms;           /* monotonic; when the next one may be */
+    size_t streams;                 /* event streams open or being opened */
+    struct workspace *starting, **starting_end; /* wait for their turn to register, linked by `starting_next` */
+    size_t registering;             /* first registrations under way */
+    int64_t next_start_ms;          /* monotonic */
+    uv_timer_t start_timer;
+    struct control *controls;       /* a fleet's sockets, one for each state directory (host/control.c) */
+    struct record *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
+    size_t open_ledgers;
 };
 
-/* NULL: `problem` says why. `ca_file` NULL: the system's. */
-struct host *host_open(const char *ca_file, bool handle_signals, char *problem, size_t problem_size);
+/* NULL: `problem` says why. */
+struct host *host_open(const struct host_options *options, char *problem, size_t problem_size);
 /* Runs until every workspace has ended. The exit code. */
 enum host_exit host_run(struct host *host);
 void host_close(struct host *host);
 
 /* Drains all workspaces; the second time the process ends at once. On the network thread. */
 void host_stop(struct host *host);
+/* Loads every workspace's script anew. On the network thread. */
+void host_reload(struct host *host);
 /* From any thread. */
 void host_request_stop(struct host *host);
+void host_request_reload(struct host *host);
 
-/* A workspace has ended with this code; the first code that is not 0 is the process's. */
-void host_workspace_ended(struct host *host, enum host_exit code);
+/* The worker with the fewest workspaces; counts one more. */
+struct worker *host_take_worker(struct host *host);
+
+/* The workspace has ended with its exit code; the first code that is not 0 is the process's. It is freed soon. */
+void host_workspace_ended(struct host *host, struct workspace *workspace);
+/* It could not be opened: it is freed soon, or by host_close. */
+void host_workspace_refused(struct workspace *workspace);
 
 /* Runs `work` on the disk thread, then `done` on the network thread. */
 void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context), void *context);

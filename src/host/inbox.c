@@ -24,10 +24,11 @@ struct inbox {
     struct inbox_entry *first, *last;              /* unfinished, and finished ones behind unfinished ones */
     struct inbox_conversation *conversations;      /* with unfinished entries */
     void *conversation_tree, *known_tree;          /* of tsearch(3) */
-    struct known_id *remembered[REMEMBERED_MAXIMUM]; /* ring of finished ids */
-    size_t remembered_next;
+    struct known_id **remembered;                  /* ring of finished ids, which grows to REMEMBERED_MAXIMUM */
+    size_t remembered_size, remembered_next;
     char *watermark, *watermark_stamp;
     uint64_t admitted;
+    uint64_t named;                                /* entries of a lower sequence may be handed out */
     size_t pending, kept, bytes, running, posting;
 };
 
@@ -38,7 +39,9 @@ static int compare_keys(const void *left, const void *right)
 
 struct inbox *inbox_open(void)
 {
-    return memory_allocate(sizeof(struct inbox));
+    struct inbox *inbox = memory_allocate(sizeof *inbox);
+    inbox->named = UINT64_MAX;
+    return inbox;
 }
 
 static void free_id(void *node)
@@ -54,6 +57,7 @@ static void free_entry(struct inbox_entry *entry)
     free(entry->row_id);
     free(entry->stamp);
     free(entry->row);
+    changes_free(entry->changes);
     free(entry);
 }
 
@@ -89,6 +93,7 @@ void inbox_close(struct inbox *inbox)
         free_entry(entry);
     }
     tdestroy(inbox->known_tree, free_id);
+    free(inbox->remembered);
     free(inbox->watermark);
     free(inbox->watermark_stamp);
     free(inbox);
@@ -108,14 +113,27 @@ static void remember(struct inbox *inbox, const char *row_id)
         abort(); /* no memory, as base/memory.h */
 }
 
+static void grow_ring(struct inbox *inbox)
+{
+    size_t size = inbox->remembered_size ? inbox->remembered_size * 2 : 64;
+    size = size < REMEMBERED_MAXIMUM ? size : REMEMBERED_MAXIMUM;
+    inbox->remembered = memory_resize(inbox->remembered, size * sizeof *inbox->remembered);
+    memset(inbox->remembered + inbox->remembered_size, 0, (size - inbox->remembered_size) * sizeof *inbox->remembered);
+    inbox->remembered_size = size;
+}
+
 /* A pending id became a finished one: it takes the place of the oldest finished one. */
 static void age(struct inbox *inbox, const char *row_id)
 {
     struct known_id wanted = {.key = row_id};
     struct known_id **found = tfind(&wanted, &inbox->known_tree, compare_keys);
+    if (inbox->remembered_next == inbox->remembered_size && inbox->remembered_size < REMEMBERED_MAXIMUM)
+        grow_ring(inbox);
     struct known_id *oldest = inbox->remembered[inbox->remembered_next];
     inbox->remembered[inbox->remembered_next] = *found;
-    inbox->remembered_next = (inbox->remembered_next + 1) % REMEMBERED_MAXIMUM;
+    inbox->remembered_next++;
+    if (inbox->remembered_next == REMEMBERED_MAXIMUM)
+        inbox->remembered_next = 0;
     if (oldest) {
         tdelete(oldest, &inbox->known_tree, compare_keys);
         free_id(oldest);
@@ -124,7 +142,7 @@ static void age(struct inbox *inbox, const char *row_id)
 
 void inbox_forget(struct inbox *inbox, const char *row_id)
 {
-    for (size_t i = 0; i < REMEMBERED_MAXIMUM; i++) {
+    for (size_t i = 0; i < inbox->remembered_size; i++) {
         struct known_id *id = inbox->remembered[i];
         if (!id || strcmp(id->key, row_id) != 0)
             continue;
@@ -194,6 +212,8 @@ static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int
     if (conversation->active > 0)
         return NULL;
     for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next) {
+        if (entry->state == INBOX_SETTLED)
+            continue;
         int64_t wait = entry->not_before_ms - now_ms;
         if (wait <= 0)
             return entry;
@@ -210,13 +230,13 @@ struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wai
     struct inbox_entry *oldest = NULL;
     *wait_ms = -1;
     /* most often the very first one is it */
-    if (inbox->first && inbox->kept == 0 && inbox->first->state == INBOX_WAITING &&
+    if (inbox->first && inbox->kept == 0 && inbox->first->state == INBOX_WAITING && inbox->first->sequence < inbox->named &&
         ready_in(inbox->first->conversation, now_ms, wait_ms) == inbox->first)
         return inbox->first;
     *wait_ms = -1;
     for (struct inbox_conversation *each = inbox->conversations; each; each = each->next) {
         struct inbox_entry *entry = ready_in(each, now_ms, wait_ms);
-        if (entry && (!oldest || entry->sequence < oldest->sequence))
+        if (entry && entry->sequence < inbox->named && (!oldest || entry->sequence < oldest->sequence))
             oldest = entry;
     }
     return oldest;
@@ -226,7 +246,7 @@ static void leave(struct inbox *inbox, struct inbox_entry *entry)
 {
     if (entry->state == INBOX_RUNNING)
         inbox->running--;
-    if (entry->state == INBOX_POSTING)
+    if (entry->state == INBOX_POSTING || entry->state == INBOX_SETTLED)
         inbox->posting--;
     if (entry->state == INBOX_RUNNING || entry->state == INBOX_POSTING)
         entry->conversation->active--;
@@ -245,6 +265,13 @@ void inbox_post(struct inbox *inbox, struct inbox_entry *entry)
     leave(inbox, entry);
     entry->state = INBOX_POSTING;
     entry->conversation->active++;
+    inbox->posting++;
+}
+
+void inbox_settle(struct inbox *inbox, struct inbox_entry *entry)
+{
+    leave(inbox, entry);
+    entry->state = INBOX_SETTLED;
     inbox->posting++;
 }
 
@@ -273,6 +300,85 @@ static void unlink_from_conversation(struct inbox *inbox, struct inbox_entry *en
     if (!conversation->first)
         drop_conversation(inbox, conversation);
     entry->conversation = NULL;
+}
+
+void inbox_await_names(struct inbox *inbox)
+{
+    inbox->named = 0;
+}
+
+static int compare_sequences(const void *left, const void *right)
+{
+    const struct inbox_entry *one = *(struct inbox_entry *const *)left, *other = *(struct inbox_entry *const *)right;
+    return one->sequence < other->sequence ? -1 : one->sequence > other->sequence;
+}
+
+/* Every unfinished message of at least that sequence, in order. Yours to free. */
+static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequence, size_t *count)
+{
+    struct inbox_entry **entries = memory_allocate((inbox->pending + inbox->kept + 1) * sizeof *entries);
+    *count = 0;
+    for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
+        for (struct inbox_entry *entry = each->first; entry; entry = entry->conversation_next)
+            if (entry->sequence >= sequence && entry->message->kind == ENVELOPE_MESSAGE)
+                entries[(*count)++] = entry;
+    qsort(entries, *count, sizeof *entries, compare_sequences);
+    return entries;
+}
+
+size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum)
+{
+    size_t count;
+    if (inbox->named >= inbox->admitted)
+        return 0;
+    struct inbox_entry **all = list_from(inbox, inbox->named, &count);
+    if (count == 0)
+        inbox->named = inbox->admitted; /* nothing of it is to be named */
+    if (count > maximum)
+        count = maximum;
+    for (size_t i = 0; i < count; i++)
+        entries[i] = all[i];
+    free(all);
+    return count;
+}
+
+/* Into the other conversation, at its place in order. */
+static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const char *key)
+{
+    bool active = entry->state == INBOX_RUNNING || entry->state == INBOX_POSTING;
+    if (strcmp(entry->conversation->key, key) == 0)
+        return;
+    entry->conversation->active -= active;
+    unlink_from_conversation(inbox, entry);
+    struct inbox_conversation *conversation = find_conversation(inbox, key);
+    struct inbox_entry *before = NULL;
+    for (struct inbox_entry *each = conversation->first; each && each->sequence < entry->sequence; each = each->conversation_next)
+        before = each;
+    entry->conversation_next = before ? before->conversation_next : conversation->first;
+    if (before)
+        before->conversation_next = entry;
+    else
+        conversation->first = entry;
+    if (!entry->conversation_next)
+        conversation->last = entry;
+    conversation->active += active;
+    entry->conversation = conversation;
+    free(entry->message->conversation);
+    entry->message->conversation = memory_copy_text(key);
+}
+
+void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count)
+{
+    size_t listed;
+    struct inbox_entry **entries = list_from(inbox, inbox->named, &listed);
+    for (size_t i = 0, at = 0; i < count; i++) {
+        while (at < listed && entries[at]->sequence < sequences[i])
+            at++;
+        if (keys[i] && at < listed && entries[at]->sequence == sequences[i])
+            move_entry(inbox, entries[at], keys[i]);
+    }
+    free(entries);
+    inbox->named = sequences[count - 1] + 1;
 }
 
 /* Finished and kept ones at the front let the watermark move. */
@@ -390,4 +496,16 @@ void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))
     for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
         for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
             each(entry);
+}
+
+struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id)
+{
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
+        for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next) {
+            const struct message *message = entry->message;
+            if (entry->state == INBOX_WAITING && message->in_reply_to && message->source_id &&
+                strcmp(message->in_reply_to, in_reply_to) == 0 && strcmp(message->source_id, source_id) == 0)
+                return entry;
+        }
+    return NULL;
 }

@@ -6,6 +6,7 @@
 #ifndef MOLECULE_HOST_INBOX_H
 #define MOLECULE_HOST_INBOX_H
 
+#include "base/changes.h"
 #include "wire/envelope.h"
 
 #include <stdbool.h>
@@ -19,6 +20,7 @@ enum inbox_state {
     INBOX_WAITING,  /* for its turn, or for its next attempt */
     INBOX_RUNNING,  /* the script has it */
     INBOX_POSTING,  /* its reply is on the way */
+    INBOX_SETTLED,  /* its outcome is known and on its way to the ledger: what is recorded behind it may go on */
     INBOX_FINISHED
 };
 
@@ -39,12 +41,14 @@ struct inbox_entry {
     int64_t not_before_ms;                 /* monotonic; of the next attempt */
     bool aside;                            /* waits for a retry without holding its conversation */
     bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */
+    size_t place;                          /* the host's, while it runs: host/running.h */
     bool suspect;                          /* the host's: an earlier process ended while it was handled */
     bool kept;                             /* in the ledger whole: the cursor may pass it */
     bool listed;                           /* in the order that the watermark follows */
     size_t bytes;
     int64_t first_seen_ms;                 /* wall clock; the host's */
     void *context;                         /* the host's: a reply that is to be posted without running the script */
+    struct changes *changes;               /* the host's: what its handler stored, until the outcome is recorded */
 };
 
 struct inbox *inbox_open(void);
@@ -63,10 +67,21 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
 struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wait_ms);
 void inbox_start(struct inbox *inbox, struct inbox_entry *entry);   /* counts an attempt */
 void inbox_post(struct inbox *inbox, struct inbox_entry *entry);    /* handled; its reply is on the way */
+/* Its outcome is being recorded; the next of its conversation may be, behind it. */
+void inbox_settle(struct inbox *inbox, struct inbox_entry *entry);
 /* Another attempt, not before `at_ms`; `hold`: its conversation waits. `counted` false takes the attempt back. */
 void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted);
 void inbox_keep(struct inbox *inbox, struct inbox_entry *entry);    /* the ledger has it: the watermark may pass it */
 void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);  /* the entry may be freed by this */
+
+/* For an agent that says itself to which conversation a message belongs: from now on no message is handed out before it
+ * and all before it are named; until then they stand in the conversations of their senders. */
+void inbox_await_names(struct inbox *inbox);
+/* Messages without a name, oldest first, up to `maximum`. */
+size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum);
+/* Names what inbox_unnamed gave, by `sequence`, in the same order; a key of NULL leaves a message where it is. Entries
+ * finished meanwhile are passed over. */
+void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count);
 
 /* The watermark's row id, or NULL if nothing was finished yet. Changes only with inbox_finish. */
 const char *inbox_watermark(const struct inbox *inbox);
@@ -78,6 +93,8 @@ size_t inbox_bytes(const struct inbox *inbox);    /* of their messages */
 size_t inbox_running(const struct inbox *inbox);  /* the script has them */
 size_t inbox_posting(const struct inbox *inbox);
 void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context);
+/* A peer's reply to this message of ours that waits for its turn; NULL: there is none. */
+struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id);
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "host/running.h"
 #include "state/atomic_file.h"
 #include "state/lock.h"
 
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static char *state_path(const struct workspace_settings *settings, const char *ending)
 {
@@ -62,6 +64,11 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
     if (start.taken_over)
         log_info(id, "another client moved the cursor since this one ran last; what it passed counts as answered elsewhere");
     if (opened) {
+        char *runs = state_path(&workspace->settings, "runs");
+        if (start.taken_over)
+            unlink(runs); /* what was under way is the other client's */
+        workspace->running = running_open(workspace, runs);
+        free(runs);
         json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
         int64_t polled = json_integer_value(last_poll);
         workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
@@ -69,6 +76,8 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         if (start.open_count > 0)
             log_info(id, "%zu messages of an earlier run go on", start.open_count);
     }
+    if (opened && workspace->host->options.fleet)
+        record_rest(workspace->record);
     while (start.open) {
         struct record_loaded *loaded = start.open;
         start.open = loaded->next;
@@ -84,6 +93,19 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
     return opened;
 }
 
+/* Many that open at the start need not look through the same large directory each. */
+static bool has_leftovers(struct host *host, const char *directory)
+{
+    if (!host->options.fleet || host->running)
+        return true;
+    if (!host->swept_directory || strcmp(host->swept_directory, directory) != 0) {
+        free(host->swept_directory);
+        host->swept_directory = memory_copy_text(directory);
+        host->leftovers = atomic_file_leftovers(directory);
+    }
+    return host->leftovers;
+}
+
 /* The directory, the lock, the cursor, the ledger. Blocks on the disk: nothing runs yet. */
 bool workspace_open_state(struct workspace *workspace, char *problem, size_t problem_size)
 {
@@ -96,7 +118,8 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
     if (workspace->lock < 0)
         return false;
     char *path = state_path(settings, "json"), what[512];
-    atomic_file_sweep(path);
+    if (has_leftovers(workspace->host, settings->state_directory))
+        atomic_file_sweep(path);
     if (settings->reset_state) {
         char *aside = memory_format("%s.reset", path);
         int error = rename(path, aside) == 0 ? 0 : errno;

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "host/breaker.h"
 #include "host/receipt.h"
 
 #include <stdlib.h>
@@ -162,9 +163,10 @@ static void settle(struct post *post)
     struct workspace *workspace = post->workspace;
     struct inbox_entry *entry = post->entry;
     retry_succeeded(&post->peer->backoff);
+    breaker_replied(workspace, post->peer->id);
     post->peer->not_before_ms = 0;
     end(post);
-    workspace_finish(workspace, entry, "replied");
+    workspace_replied(workspace, entry);
 }
 
 static void give_up(struct post *post, const char *reason)

@@ -54,6 +54,9 @@ struct record_start {
  * file's (NULL: none); `file_readable` false: the file is damaged, so nobody is taken to have moved the cursor. */
 void record_load(struct record *record, const char *file_cursor, bool file_readable, struct record_start *start);
 
+/* Closes the ledger that record_load opened; it is opened again when it is needed. Before anything runs. */
+void record_rest(struct record *record);
+
 /* Which of the rows of a page are finished already. The ids are copied. `take_back`: what was left to another client is
  * ours again if the platform brings it (only for rows behind our cursor). */
 struct record_known {
@@ -63,15 +66,21 @@ struct record_known {
 };
 void record_known(struct record *record, const char *const *row_ids, size_t count, bool take_back,
                   void (*known)(struct workspace *workspace, struct record_known *known));
+/* Blocks: before anything runs. Whether the ledger knows nothing that came of this attempt, the `attempts`th, begun at
+ * `started_ms` (wall clock): neither an outcome nor a wait for the next one. */
+bool record_lacks_outcome(struct record *record, const char *row_id, unsigned attempts, int64_t started_ms);
 /* Whether there is a ledger at all: without one no row can be known. */
 bool record_exists(const struct record *record);
 
-void record_start(struct record *record, struct inbox_entry *entry, record_callback *then, void *context);
 /* `request` stays the caller's and must live until `then`. */
 void record_reply(struct record *record, struct inbox_entry *entry, const struct reply_request *request,
                   bool dead_after_reply, const char *reason, const char *traceback, record_callback *then, void *context);
 void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
                    void *context);
+/* As record_finish, of a reply that was posted: it may wait some milliseconds for something to share its commit with. What
+ * is recorded later is never committed before it. */
+void record_finish_soon(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
+                        void *context);
 /* Kept until `due_ms` (wall clock); `hold`: its conversation waits with it. */
 void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold, const char *reason,
                  record_callback *then, void *context);
@@ -79,8 +88,6 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
 void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context);
 void record_dead(struct record *record, struct inbox_entry *entry, const char *reason, const char *traceback,
                  record_callback *then, void *context);
-/* The attempt did not end by the message's fault. No callback. */
-void record_uncount(struct record *record, const char *row_id);
 /* How many equal replies to the canvas were finished lately; `context` is handed through. */
 void record_count_same(struct record *record, const char *digest, const char *but_row_id, int64_t since_ms,
                        void (*counted)(void *context, int64_t count), void *context);
@@ -89,6 +96,22 @@ void record_count_same(struct record *record, const char *digest, const char *bu
  * false: `problem` says why. Nothing to do, and true, where there is no ledger. */
 bool record_sync(struct record *record, const char *cursor, const char *created_at, int64_t last_poll_ms, char *problem,
                  size_t problem_size);
+
+/* --- the script's store (record_store.c) --- */
+
+/* `value` is the callback's to free; NULL: there is none. */
+void record_store_get(struct record *record, const char *key, void (*then)(void *context, char *value), void *context);
+/* `value`: a JSON array of the keys that begin with `prefix`, in order, at most `most`. */
+void record_store_keys(struct record *record, const char *prefix, int64_t most, void (*then)(void *context, char *value),
+                       void *context);
+/* What start, stop or a timer changed. The changes stay the caller's and must live until `then`, which gets NULL. */
+void record_store_commit(struct record *record, const struct changes *changes, void (*then)(void *context, char *value),
+                         void *context);
+/* What a peer answered to what a handler sent under this id; NULL: nothing is known. */
+void record_answer_get(struct record *record, const char *message_id, void (*then)(void *context, char *value),
+                       void *context);
+void record_answer_set(struct record *record, const char *message_id, const char *answer,
+                       void (*then)(void *context, char *value), void *context);
 
 /* For the control socket: dead letters of a live host. */
 enum record_dead_verb { RECORD_DEAD_RETRY, RECORD_DEAD_DROP };

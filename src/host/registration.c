@@ -85,6 +85,7 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     struct workspace *workspace = context;
     if (workspace_over(workspace))
         return;
+    turns_leave(workspace);
     if (answer->verdict.class == RETRY_OK) {
         succeeded(workspace, answer);
     } else if (workspace->registration.again) {
@@ -122,6 +123,14 @@ void registration_start(struct workspace *workspace, bool again)
         return;
     registration->again = again;
     registration->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = 60000};
+    if (again)
+        attempt(workspace);
+    else
+        turns_take(workspace);
+}
+
+void registration_begin(struct workspace *workspace)
+{
     attempt(workspace);
 }
 

@@ -40,7 +40,7 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
     struct script_settings script = settings->script;
     struct script_events events = {.loaded = on_loaded, .context = &rehearsal};
     script.load_only = true;
-    rehearsal.script = script_open(&host->worker, &host->network, &script, &events);
-    uv_run(&host->network.loop, UV_RUN_DEFAULT);
+    rehearsal.script = script_open(&host->workers[0].thread, &host->network, &script, &events);
+    thread_run(&host->network);
     return rehearsal.code;
 }

@@ -10,7 +10,8 @@
 
 #define SAVE_EVERY_MS 250
 #define RETRY_MAXIMUM_MS 30000
-#define POLL_EVERY_MS 30000 /* without a cursor the time of the last poll is what a restart needs */
+#define POLL_EVERY_MS 30000 /* without a cursor the time of the last poll is what a restart needs; */
+#define POLL_EACH_MS 30     /* so much later for each workspace: the disk has other things to do */
 
 static void save(struct workspace *workspace);
 
@@ -102,7 +103,7 @@ void saver_request(struct workspace *workspace)
     if (!needs_save(workspace)) {
         if (saver->saved || inbox_pending(workspace->inbox) > 0 || workspace->poller.last_poll_wall_ms == 0)
             return;
-        gap = POLL_EVERY_MS;
+        gap = POLL_EVERY_MS + POLL_EACH_MS * (int64_t)workspace->host->open_workspaces;
     }
     if (saver->failing) {
         gap = 1000 * (int64_t)saver->failures;
@@ -123,7 +124,9 @@ void saver_finish(struct workspace *workspace)
     uv_timer_stop(&saver->timer);
     if (saver->busy)
         return; /* `done` goes on */
-    if (needs_save(workspace) || workspace->poller.last_poll_wall_ms > 0)
+    /* an older time of the last poll makes the next start look back further, no more: not worth the wait of thousands */
+    bool noted = workspace->host->options.fleet && (saver->saved || saver->last_save_ms > 0);
+    if (needs_save(workspace) || (workspace->poller.last_poll_wall_ms > 0 && !noted))
         save(workspace);
     else
         workspace_saved(workspace);

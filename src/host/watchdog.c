@@ -20,16 +20,43 @@ static void on_alive(void *context)
     }
 }
 
+struct workspace *watchdog_culprit(struct workspace *workspace)
+{
+    if (script_current(workspace->script))
+        return workspace;
+    struct workspace *other = workspace->host->workspaces;
+    while (other && (other->worker != workspace->worker || !other->script || !script_current(other->script)))
+        other = other->next;
+    return other ? other : workspace;
+}
+
+static void say_wedged(struct workspace *workspace, const struct inbox_entry *running, int64_t silent_ms)
+{
+    const char *id = workspace->settings.id;
+    const struct workspace *culprit = watchdog_culprit(workspace);
+    workspace->wedged = true;
+    if (culprit == workspace)
+        log_error(id, "the script has been stuck in C code for %lld s with message %s from %s and cannot be interrupted; "
+                      "heartbeats go on%s", (long long)silent_ms / 1000,
+                  running ? running->row_id : "? (in conversation(msg))", running ? workspace_sender(running) : "?",
+                  workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
+    else
+        log_error(id, "its messages have been waiting for %lld s: the script of workspace %s, on the same worker, is stuck in C "
+                      "code; heartbeats go on", (long long)silent_ms / 1000, culprit->settings.id);
+    heartbeat_now(workspace);
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
     const struct workspace_settings *settings = &workspace->settings;
     const struct inbox_entry *running = inbox_first_running(workspace->inbox);
-    if (!running && !workspace->wedged) {
+    if (!running && !workspace->naming && !workspace->wedged) {
         uv_timer_stop(timer);
         return;
     }
     int64_t now = clock_monotonic_ms();
+    thread_look(&workspace->host->network); /* for what the worker finished before it got stuck */
     if (!workspace->ping_sent_ms) {
         workspace->ping_sent_ms = now;
         script_ping(workspace->script, on_alive, workspace);
@@ -39,14 +66,8 @@ static void on_watchdog(uv_timer_t *timer)
     int64_t patience = settings->script.cpu_limit_ms + SLACK_MS;
     if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
         patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */
-    if (!workspace->wedged && silent >= patience) {
-        workspace->wedged = true;
-        log_error(settings->id,
-                  "the script has been stuck in C code for %lld s with message %s from %s and cannot be interrupted; "
-                  "heartbeats go on%s", (long long)silent / 1000, running ? running->row_id : "?",
-                  running ? workspace_sender(running) : "?", settings->stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
-        heartbeat_now(workspace);
-    }
+    if (!workspace->wedged && silent >= patience)
+        say_wedged(workspace, running, silent);
     if (settings->stuck_after_ms && silent >= settings->stuck_after_ms && !workspace_over(workspace)) {
         log_error(settings->id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that whoever "
                                 "supervises this process starts it again; message %s comes again then",

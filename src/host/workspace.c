@@ -5,15 +5,20 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "host/breaker.h"
 #include "host/control.h"
+#include "host/running.h"
+#include "host/service.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_NAME "molecule"
 #define DEFAULT_DESCRIPTION "a Lua agent hosted by molecule"
-#define CLOSE_MS 8000            /* for the script's stop and the last save, after the drain */
+#define CLOSE_MS 8000            /* for the script's stop and the last save, after the drain, */
+#define CLOSE_EACH_MS 3          /* and so much more for each workspace of a fleet, which all want the disk */
 
 static void close_down(struct workspace *workspace);
 
@@ -52,22 +57,34 @@ void workspace_registered(struct workspace *workspace)
     workspace->state = WORKSPACE_RUNNING;
     heartbeat_start(workspace);
     poller_start(workspace);
+    if (workspace->settings.wake_by_stream)
+        waker_start(workspace);
 }
 
-static void take_card(struct workspace *workspace, const struct script_agent *agent)
+/* true: the card is another one than before */
+static bool take_card(struct workspace *workspace, const struct script_agent *agent)
 {
     const struct workspace_settings *settings = &workspace->settings;
     const char *name = settings->name ? settings->name : agent->name ? agent->name : DEFAULT_NAME;
     const char *description = settings->description ? settings->description
                               : agent->description  ? agent->description
                                                     : DEFAULT_DESCRIPTION;
+    bool changed = !workspace->name || strcmp(workspace->name, name) != 0 || strcmp(workspace->description, description) != 0 ||
+                   (agent->skills ? !json_equal(workspace->skills, agent->skills) : workspace->skills != NULL);
+    free(workspace->name);
+    free(workspace->description);
+    json_decref(workspace->skills);
     workspace->name = memory_copy_text(name);
     workspace->description = memory_copy_text(description);
     workspace->skills = agent->skills ? json_deep_copy(agent->skills) : NULL;
     workspace->answers_replies = agent->answers_replies;
+    workspace->names_conversations = agent->names_conversations;
+    if (agent->names_conversations)
+        inbox_await_names(workspace->inbox);
     workspace->concurrency = settings->concurrency    ? settings->concurrency
                              : agent->concurrency > 0 ? (unsigned)agent->concurrency
                                                       : 1;
+    return changed;
 }
 
 static void on_loaded(void *context, const struct script_agent *agent)
@@ -87,6 +104,27 @@ static void on_loaded(void *context, const struct script_agent *agent)
     registration_start(workspace, false);
 }
 
+static void on_reloaded(void *context, const struct script_agent *agent)
+{
+    struct workspace *workspace = context;
+    if (workspace_over(workspace))
+        return;
+    if (take_card(workspace, agent) && workspace->state == WORKSPACE_RUNNING)
+        registration_start(workspace, true); /* the platform has the card of the script before */
+    workspace_dispatch(workspace);
+}
+
+void workspace_reload(struct workspace *workspace)
+{
+    if (workspace->script && !workspace_over(workspace))
+        script_reload(workspace->script);
+}
+
+static void on_ask(void *context, struct script_ask *ask)
+{
+    service_ask(context, ask);
+}
+
 static void on_drained(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
@@ -99,6 +137,22 @@ static void on_drained(uv_timer_t *timer)
 static void on_close_overdue(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
+    const struct host *host = workspace->host;
+    if (workspace->overdue && !host->stops) {
+        log_error(workspace->settings.id, "the script still does not let go: ending with exit code %d", HOST_EXIT_STUCK);
+        log_flush();
+        _exit(HOST_EXIT_STUCK);
+    }
+    if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
+        if (workspace->settings.stuck_after_ms == 0)
+            return;
+        log_error(workspace->settings.id, "the script does not let go of the workspace; the others go on for %lld s "
+                                          "(--stuck-after), then this process ends with exit code %d",
+                  (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK);
+        workspace->overdue = true;
+        workspace_arm(timer, on_close_overdue, workspace->settings.stuck_after_ms);
+        return;
+    }
     log_error(workspace->settings.id, "the script or the disk does not let go; ending without them");
     log_flush();
     _exit(workspace->exit_code);
@@ -111,7 +165,7 @@ static void on_record_closed(struct workspace *workspace)
     workspace->state = WORKSPACE_CLOSED;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
         log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside", workspace->answered, workspace->dead);
-    host_workspace_ended(workspace->host, workspace->exit_code);
+    host_workspace_ended(workspace->host, workspace);
 }
 
 static void on_script_closed(void *context)
@@ -122,13 +176,21 @@ static void on_script_closed(void *context)
     record_close(workspace->record, on_record_closed);
 }
 
-/* The one that is stuck keeps its counted attempt; the others are not to blame. */
+/* The one that is stuck keeps its counted attempt; the others, of all workspaces, are not to blame. */
 static void uncount_innocent(const struct inbox_entry *entry, void *context)
 {
     struct workspace *workspace = context;
-    const struct script_job *guilty = script_current(workspace->script);
+    const struct script_job *guilty = workspace->stuck ? script_current(workspace->script) : NULL;
     if (!guilty || guilty->message != entry->message)
-        record_uncount(workspace->record, entry->row_id);
+        running_leave(workspace, entry, false);
+}
+
+static void uncount_all_innocent(struct workspace *workspace)
+{
+    watchdog_culprit(workspace)->stuck = true;
+    for (struct workspace *each = workspace->host->workspaces; each; each = each->next)
+        if (each->script)
+            inbox_each_running(each->inbox, uncount_innocent, each);
 }
 
 static void on_stuck_closed(struct workspace *workspace)
@@ -141,9 +203,10 @@ static void on_stuck_closed(struct workspace *workspace)
 void workspace_saved(struct workspace *workspace)
 {
     if (workspace->exit_code == HOST_EXIT_STUCK) { /* its worker will not answer */
-        inbox_each_running(workspace->inbox, uncount_innocent, workspace);
+        uncount_all_innocent(workspace);
         record_close(workspace->record, on_stuck_closed);
     } else if (workspace->script) {
+        service_interrupt(workspace);
         script_close(workspace->script, true, on_script_closed, workspace);
     } else {
         on_script_closed(workspace);
@@ -156,12 +219,15 @@ static void close_down(struct workspace *workspace)
         return;
     outbox_close(workspace);
     workspace->state = WORKSPACE_CLOSING;
+    turns_leave(workspace);
+    waker_close(workspace);
     poller_close(workspace);
     registration_close(workspace);
     exchange_cancel(&workspace->query);
     uv_timer_stop(&workspace->dispatch_timer);
     uv_timer_stop(&workspace->watchdog); /* the script is not there for long */
-    workspace_arm(&workspace->drain_timer, on_close_overdue, CLOSE_MS);
+    workspace_arm(&workspace->drain_timer, on_close_overdue,
+                  CLOSE_MS + CLOSE_EACH_MS * (int64_t)workspace->host->open_workspaces);
     saver_finish(workspace);
 }
 
@@ -175,6 +241,7 @@ void workspace_stop(struct workspace *workspace)
         close_down(workspace);
         return;
     }
+    waker_close(workspace);
     poller_close(workspace);
     workspace_arm(&workspace->drain_timer, on_drained, workspace->settings.drain_ms);
 }
@@ -187,27 +254,46 @@ void workspace_fail(struct workspace *workspace, enum host_exit code)
     close_down(workspace);
 }
 
-static void init_timers(struct workspace *workspace)
+#define TIMER_COUNT 10
+
+static void list_timers(struct workspace *workspace, uv_timer_t *timers[TIMER_COUNT])
 {
-    uv_timer_t *timers[] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
+    uv_timer_t *const all[TIMER_COUNT] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
                             &workspace->saver.timer, &workspace->dispatch_timer, &workspace->drain_timer,
-                            &workspace->watchdog};
-    for (size_t i = 0; i < sizeof timers / sizeof *timers; i++)
-        workspace_timer(workspace, timers[i]);
+                            &workspace->watchdog, &workspace->waker.timer, &workspace->waker.news_timer,
+                            &workspace->waker.doubt_timer};
+    memcpy(timers, all, sizeof all);
 }
 
-bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code, char *problem,
-                    size_t problem_size)
+static void on_timer_gone(uv_handle_t *timer)
 {
-    struct workspace *workspace = memory_allocate(sizeof *workspace);
-    workspace->host = host;
-    workspace->settings = *settings;
-    workspace->lock = -1;
-    workspace->inbox = inbox_open();
-    init_timers(workspace);
-    workspace->next = host->workspaces;
-    host->workspaces = workspace; /* from here on host_close frees it */
-    workspace->state = WORKSPACE_CLOSED;
+    struct workspace *workspace = timer->data;
+    if (--workspace->timers_left == 0)
+        workspace->gone(workspace);
+}
+
+void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct workspace *workspace))
+{
+    uv_timer_t *timers[TIMER_COUNT];
+    list_timers(workspace, timers);
+    workspace->gone = gone;
+    workspace->timers_left = TIMER_COUNT;
+    for (size_t i = 0; i < TIMER_COUNT; i++)
+        uv_close((uv_handle_t *)timers[i], on_timer_gone);
+}
+
+int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (const char *at = workspace->settings.id; *at; at++)
+        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
+    return span_ms > 0 ? (int64_t)((hash >> 11) % (uint64_t)span_ms) : 0;
+}
+
+static bool open_workspace(struct workspace *workspace, enum host_exit *code, char *problem, size_t problem_size)
+{
+    struct host *host = workspace->host;
+    const struct workspace_settings *settings = &workspace->settings;
     const char *url_problem;
     *code = HOST_EXIT_USAGE;
     if (!platform_open(&workspace->platform, settings->api_url, workspace->settings.id, settings->org_id, &url_problem)) {
@@ -233,20 +319,46 @@ bool workspace_open(struct host *host, const struct workspace_settings *settings
     workspace->state = WORKSPACE_LOADING;
     workspace->started_wall_ms = clock_wall_ms();
     host->open_workspaces++;
-    struct script_events events = {.loaded = on_loaded, .context = workspace};
-    workspace->script = script_open(&host->worker, &host->network, &workspace->settings.script, &events);
+    struct script_events events = {.loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
+    workspace->worker = host_take_worker(host);
+    workspace->script = script_open(&workspace->worker->thread, &host->network, &workspace->settings.script, &events);
     return true;
+}
+
+bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code, char *problem,
+                    size_t problem_size)
+{
+    struct workspace *workspace = memory_allocate(sizeof *workspace);
+    workspace->host = host;
+    workspace->settings = *settings;
+    workspace->lock = -1;
+    workspace->inbox = inbox_open();
+    uv_timer_t *timers[TIMER_COUNT];
+    list_timers(workspace, timers);
+    for (size_t i = 0; i < TIMER_COUNT; i++)
+        workspace_timer(workspace, timers[i]);
+    workspace->next = host->workspaces;
+    host->workspaces = workspace; /* from here on the host frees it */
+    workspace->state = WORKSPACE_CLOSED;
+    if (open_workspace(workspace, code, problem, problem_size))
+        return true;
+    host_workspace_refused(workspace);
+    return false;
 }
 
 void workspace_close(struct workspace *workspace)
 {
     workspace->state = WORKSPACE_CLOSED;
     outbox_close(workspace);
+    waker_close(workspace);
     poller_close(workspace);
     registration_close(workspace);
     heartbeat_close(workspace);
     control_close(workspace);
     exchange_cancel(&workspace->query);
+    service_close(workspace);
+    breaker_close(workspace);
+    running_close(workspace->running);
     record_free(workspace->record);
     saver_close(workspace);
     inbox_each(workspace->inbox, workspace_free_reply);

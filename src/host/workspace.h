@@ -12,6 +12,7 @@
 #include "wire/platform.h"
 #include "wire/reply.h"
 #include "wire/retry.h"
+#include "wire/sse.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ struct workspace_settings {
     bool reset_state;            /* start afresh: the cursor file is set aside */
     const char *name, *description; /* of the agent card; NULL: what the agent says, else the defaults */
     int64_t interval_ms;         /* between polls */
+    bool wake_by_stream;         /* the platform's event stream says when to poll (host/waker.c) */
     int64_t since_secs;          /* window of the first fetch */
     int64_t heartbeat_ms;
     int64_t drain_ms;
@@ -38,6 +40,7 @@ struct workspace_settings {
     int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
     const char *record_file;     /* --record; NULL: none */
     const char *error_reply;     /* sent when a message is given up; NULL: nothing */
+    unsigned breaker;            /* turns a minute with one peer that is no molecule host; 0: any number */
     int max_hops;                /* replies to replies, back and forth between molecule hosts */
     unsigned concurrency;        /* handlers at once; 0: what the agent says, else 1 */
     bool insecure_http;
@@ -94,14 +97,41 @@ struct poller {
     char *position;       /* since_id of the next fetch; NULL: by window */
     int64_t last_poll_wall_ms; /* of the last successful poll, also of an earlier run; 0: never */
     int limit;            /* rows a page, halved when a page is too large */
+    int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;
     int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
+    bool spread;          /* among a fleet's the polls have their place in the interval */
     struct fetched *fetched; /* rows of a page, or of a window while it is paged, until they are admitted */
     size_t fetched_count, fetched_capacity;
-    bool window, overlapping, more; /* what they are of */
+    bool window, overlapping; /* what they are of */
+    bool more;            /* the last poll's page was full */
+    bool found;           /* the last poll brought a message */
+    bool hinted;          /* something is new that no poll under way or done has looked for */
+    bool expected, watched; /* of the poll under way: a hint led to it; the event stream was open when it began */
+    int64_t hint_free_ms; /* when a hint may lead to the next poll */
+    bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
-    struct overlap *overlap;
+    struct overlap *overlap; /* host/overlap.h */
+};
+
+/* host/waker.c: the platform's event stream */
+struct waker {
+    struct http_exchange *http; /* NULL: none is open or being opened */
+    struct platform_request request;
+    struct sse_reader events;
+    uv_timer_t timer;       /* the next attempt; while it is being opened: how long that may take */
+    uv_timer_t news_timer;  /* what the stream said is acted upon outside of its callback */
+    uv_timer_t doubt_timer; /* a message was not announced so far */
+    struct retry_backoff backoff;
+    bool running;
+    bool open;              /* it is there and is trusted */
+    bool refused;           /* what came is no event stream */
+    bool announced;         /* a message, since the last poll was asked for */
+    bool said_missing;
+    unsigned doubts;        /* how often it was not to be trusted */
+    int64_t opened_ms, announced_ms;
+    size_t received;        /* bytes, until it is open */
 };
 
 /* host/saver.c: the cursor file, written by the disk thread */
@@ -121,6 +151,8 @@ struct saver {
 
 struct post; /* host/outbox.c: a reply on its way */
 struct outbox_peer;
+struct breaker_peer; /* host/breaker.c */
+struct service; /* host/service.c: what the script asks of its host */
 struct control; /* host/control.c: the socket that `status` and `dead` talk to */
 
 /* The context of an inbox entry that has its reply: it is posted, not handled. */
@@ -136,28 +168,44 @@ struct workspace {
     enum workspace_state state;
     struct platform platform;
     struct script *script;
+    struct worker *worker;
+    struct workspace *starting_next;
+    bool starting;             /* it waits for its turn to register */
+    bool counted;              /* its first registration is among the host's `registering` */
+    size_t timers_left;        /* on the loop, while it leaves it */
+    void (*gone)(struct workspace *workspace);
     int lock;
     char *name, *description;  /* of the card */
     json_t *skills;
     unsigned concurrency;
     bool answers_replies;      /* the agent's */
+    bool names_conversations;  /* the agent has conversation(msg) */
+    bool naming;               /* the worker is asked for the conversations of a batch */
     struct token token;
     struct registration registration;
     struct exchange query;     /* GET /workspaces/:id after 401s */
     struct heartbeat heartbeat;
     struct poller poller;
+    struct waker waker;
     struct saver saver;
     struct inbox *inbox;
     struct record *record;
+    struct running *running;   /* host/running.c: attempts under way */
+    char uncounted[512];       /* why no attempt can be counted, and so nothing is handled; "": it can */
     struct control *control;
     struct post *posts;
+    struct service *services;
     struct outbox_peer *peers;
+    struct breaker_peer *breakers;
+    bool dispatching;          /* inside workspace_dispatch */
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
     uv_timer_t watchdog;
     int64_t ping_sent_ms;      /* 0: no ping is under way */
     bool wedged;
+    bool stuck;                /* its script is what the process ends for with HOST_EXIT_STUCK */
+    bool overdue;              /* its script did not let go when it should have been closed */
     enum host_exit exit_code;
     unsigned long answered, dead;
     int64_t started_wall_ms, last_beat_wall_ms;
@@ -166,10 +214,14 @@ struct workspace {
 /* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
 bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code,
                     char *problem, size_t problem_size);
-/* Frees what it holds; its own memory goes when its timers have left the loop (host_close). */
+/* Once it has ended: takes its timers off the loop, then calls `gone`, which may close and free it. */
+void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct workspace *workspace));
+/* Frees what it holds; its own memory goes when its timers have left the loop (workspace_leave_loop, host_close). */
 void workspace_close(struct workspace *workspace);
 /* Drains: stops fetching, finishes what runs, saves. */
 void workspace_stop(struct workspace *workspace);
+/* Loads its script anew (script_reload). */
+void workspace_reload(struct workspace *workspace);
 /* Ends it with an error: as workspace_stop, but with this exit code and without waiting for handlers. */
 void workspace_fail(struct workspace *workspace, enum host_exit code);
 
@@ -182,9 +234,14 @@ void workspace_dispatch(struct workspace *workspace);      /* give the script wh
 void workspace_step(struct workspace *workspace);          /* something ended: dispatch, or close if that was the last of a drain */
 /* The outcome is final: it is recorded, then the next of the conversation may go on. */
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
+/* Its reply was posted: as workspace_finish, but the next of the conversation does not wait for the ledger. */
+void workspace_replied(struct workspace *workspace, struct inbox_entry *entry);
+/* A message that was just admitted: it counts, and runs alone, if an earlier process ended while it was handled. true: that
+ * happened too often, and it was given up. */
+bool workspace_check_interrupted(struct workspace *workspace, struct inbox_entry *entry);
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback);
 /* Behind the cursor, which would not bring it back: it runs from the ledger. */
-void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, const char *reason);
+void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason);
 /* A message that the ledger brought back goes on where it was. Takes it. */
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
@@ -196,8 +253,14 @@ void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
 /* host/handling.c */
 const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "the canvas" or the peer's id */
 void workspace_free_reply(struct inbox_entry *entry);          /* the entry's stored reply, if it has one */
+/* The entry's outcome is recorded, and with it what its handler stored. */
+void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry);
+/* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
+void naming_step(struct workspace *workspace);
 /* host/watchdog.c: watches while handlers run */
 void watchdog_start(struct workspace *workspace);
+/* Whose script its worker is in: itself, or one that holds it up. */
+struct workspace *watchdog_culprit(struct workspace *workspace);
 /* host/opening.c: blocks on the disk, so before anything runs. false: `problem` says why. */
 bool workspace_open_state(struct workspace *workspace, char *problem, size_t problem_size);
 
@@ -213,8 +276,16 @@ void token_mint(struct workspace *workspace, const char *minted, void (*then)(st
 void token_reload(struct workspace *workspace, void (*then)(struct workspace *workspace));
 int64_t token_floor_ms(const struct workspace *workspace); /* how long to wait at least after a 401 */
 
+/* The first one waits for its turn where there are many (host/turns.c). */
 void registration_start(struct workspace *workspace, bool again);
 void registration_close(struct workspace *workspace);
+
+/* host/turns.c: a few first registrations at a time. `registration_begin` follows, at once or later. */
+void turns_take(struct workspace *workspace);
+void turns_leave(struct workspace *workspace); /* its registration has an outcome, or it ends; fine at any time */
+void registration_begin(struct workspace *workspace);
+/* A share of `span_ms` that is this workspace's own, so that many do not all act at once. */
+int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms);
 
 void heartbeat_start(struct workspace *workspace);
 void heartbeat_close(struct workspace *workspace);
@@ -226,6 +297,17 @@ void poller_open(struct workspace *workspace, const char *cursor, const char *an
 void poller_start(struct workspace *workspace);
 void poller_resume(struct workspace *workspace);  /* there may be room again */
 void poller_close(struct workspace *workspace);
+void poller_hint(struct workspace *workspace);    /* there may be something new: poll soon */
+
+/* Asks the platform to tell what arrives. Polls go on, less often while it does. */
+void waker_start(struct workspace *workspace);
+bool waker_trusted(const struct workspace *workspace);
+/* A poll that no hint led to brought a message. */
+void waker_doubt(struct workspace *workspace);
+void waker_close(struct workspace *workspace);
+
+/* host/arrival.c */
+void poller_admitted(struct workspace *workspace); /* the rows of the last page are in the inbox */
 
 void saver_request(struct workspace *workspace);  /* the watermark may have moved */
 void saver_finish(struct workspace *workspace);   /* a last save, then workspace_saved */

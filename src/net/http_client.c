@@ -7,13 +7,14 @@
 
 #include <curl/curl.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
-#define POOL_MAXIMUM 32              /* easy handles kept for the next request */
+#define POOL_MAXIMUM 64              /* exchanges kept for the next request */
 
 struct http_client {
     CURLM *multi;
@@ -25,10 +26,18 @@ struct http_client {
     bool own_addresses_failed;
     CURLSH *share;
     bool owns_share;
-    CURL *pool[POOL_MAXIMUM];
+    struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
     size_t pooled;
+    struct socket_slot *sockets; /* by descriptor */
+    size_t socket_count;
     struct http_exchange *exchanges; /* under way, doubly linked */
     size_t active;
+};
+
+struct socket_slot {
+    struct watched_socket *watched; /* NULL: not watched */
+    bool established;               /* a request went over it: libcurl says when it closes it, which it does not of one
+                                       that is still being connected */
 };
 
 struct http_exchange {
@@ -39,7 +48,9 @@ struct http_exchange {
     struct buffer body;
     size_t header_bytes;
     size_t request_length;
-    bool too_large, header_flood, general;
+    bool prepared; /* what set_common sets is set */
+    bool too_large, header_flood, general, forbidden;
+    const struct allowed_hosts *only_hosts;
     size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
     int64_t sent_at_ms;
@@ -47,13 +58,17 @@ struct http_exchange {
     http_callback *callback;
     void *context;
     char error[CURL_ERROR_SIZE];
+    char refusal[800];    /* of `forbidden` */
 };
 
-/* libuv's view of one socket of libcurl's */
+/* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for later, it stays watched for
+ * reading, which is what the next request will begin with: so a request on a kept connection costs no epoll_ctl. */
 struct watched_socket {
     uv_poll_t poll;
     curl_socket_t socket;
     struct http_client *client;
+    int events;
+    bool idle; /* libcurl does not want to hear of it */
 };
 
 void http_global_open(void)
@@ -71,11 +86,69 @@ static void free_handle(uv_handle_t *handle)
     free(handle);
 }
 
+/* Where libcurl is about to go: the URL as given, or the last redirect's. */
+static bool may_go_on(struct http_exchange *exchange)
+{
+    char *url = NULL, where[300] = "";
+    if (!exchange->only_hosts)
+        return true;
+    curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, &url);
+    if (url && allowed_hosts_include(exchange->only_hosts, url, where, sizeof where))
+        return true;
+    exchange->forbidden = true;
+    if (*where)
+        snprintf(exchange->refusal, sizeof exchange->refusal,
+                 "%s is out of reach in the sandbox; --allow-host %s would allow it", where, where);
+    else
+        snprintf(exchange->refusal, sizeof exchange->refusal, "its host is out of reach in the sandbox (--allow-host)");
+    return false;
+}
+
+static int before_resolve(void *resolver, void *reserved, void *context)
+{
+    (void)resolver;
+    (void)reserved;
+    return may_go_on(context) ? 0 : 1;
+}
+
+static struct socket_slot *get_slot(struct http_client *client, curl_socket_t socket)
+{
+    if ((size_t)socket >= client->socket_count) {
+        size_t count = (size_t)socket + 16;
+        client->sockets = memory_resize(client->sockets, count * sizeof *client->sockets);
+        memset(client->sockets + client->socket_count, 0, (count - client->socket_count) * sizeof *client->sockets);
+        client->socket_count = count;
+    }
+    return &client->sockets[socket];
+}
+
+static void unwatch(struct socket_slot *slot)
+{
+    struct watched_socket *watched = slot->watched;
+    slot->watched = NULL;
+    slot->established = false;
+    if (!watched)
+        return;
+    uv_poll_stop(&watched->poll);
+    uv_close((uv_handle_t *)&watched->poll, free_handle);
+}
+
+static int close_socket(void *context, curl_socket_t socket)
+{
+    unwatch(get_slot(context, socket));
+    return close(socket);
+}
+
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
-    (void)context;
     (void)purpose;
-    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (!may_go_on(context))
+        return CURL_SOCKET_BAD;
+    curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    struct http_client *client = ((struct http_exchange *)context)->client;
+    if (opened != CURL_SOCKET_BAD)
+        unwatch(get_slot(client, opened)); /* one of this number was closed without a word */
+    return opened;
 }
 
 /* A second call in one transfer is libcurl repeating the request on a new connection: refuse. */
@@ -86,6 +159,8 @@ static int before_request(void *context, char *remote, char *local, int remote_p
     (void)remote_port;
     (void)local_port;
     struct http_exchange *exchange = context;
+    if (!may_go_on(exchange))
+        return CURL_PREREQFUNC_ABORT;
     exchange->sent_at_ms = clock_monotonic_ms();
     return ++exchange->sends > 1 && !exchange->general ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -140,16 +215,29 @@ static enum http_progress progress_of(struct http_exchange *exchange, CURLcode c
     return sent || exchange->sends > 1 ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
 }
 
+static void free_exchange(struct http_exchange *exchange)
+{
+    curl_easy_cleanup(exchange->easy);
+    free(exchange);
+}
+
+/* A plain exchange with the platform keeps its easy handle's options, which but for a few are the same each time. */
+static void keep(struct http_exchange *exchange)
+{
+    struct http_client *client = exchange->client;
+    CURL *easy = exchange->easy;
+    bool prepared = !exchange->general && !exchange->only_hosts;
+    if (!prepared)
+        curl_easy_reset(easy);
+    *exchange = (struct http_exchange){.client = client, .easy = easy, .next = client->pool, .prepared = prepared};
+    client->pool = exchange;
+    client->pooled++;
+}
+
 static void release(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
     curl_multi_remove_handle(client->multi, exchange->easy);
-    if (client->pooled < POOL_MAXIMUM) {
-        curl_easy_reset(exchange->easy);
-        client->pool[client->pooled++] = exchange->easy;
-    } else {
-        curl_easy_cleanup(exchange->easy);
-    }
     if (exchange->previous)
         exchange->previous->next = exchange->next;
     else
@@ -159,13 +247,18 @@ static void release(struct http_exchange *exchange)
     client->active--;
     curl_slist_free_all(exchange->headers);
     buffer_free(&exchange->body);
-    free(exchange);
+    if (client->pooled < POOL_MAXIMUM)
+        keep(exchange);
+    else
+        free_exchange(exchange);
 }
 
 static const char *code_text(const struct http_exchange *exchange, CURLcode code)
 {
     if (exchange->too_large)
         return "TOO_LARGE";
+    if (exchange->forbidden)
+        return "FORBIDDEN";
     switch (code) {
     case CURLE_OPERATION_TIMEDOUT: return "TIMEOUT";
     case CURLE_COULDNT_RESOLVE_HOST:
@@ -200,7 +293,8 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     };
     result.code = code == CURLE_OK ? NULL : code_text(exchange, code);
     if (code != CURLE_OK)
-        result.error = exchange->header_flood ? "more response headers than can be right"
+        result.error = exchange->forbidden      ? exchange->refusal
+                       : exchange->header_flood ? "more response headers than can be right"
                        : exchange->too_large  ? "the answer is larger than its maximum"
                        : exchange->sends > 1 && !exchange->general
                            ? "the connection closed before the answer came"
@@ -227,6 +321,11 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched_socket *watched = poll->data;
     struct http_client *client = watched->client;
+    if (watched->idle) { /* the server closes it; libcurl will see that when it next wants to use it */
+        uv_poll_stop(poll);
+        watched->events = 0;
+        return;
+    }
     int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
                 (status < 0 ? CURL_CSELECT_ERR : 0);
     int running;
@@ -234,32 +333,51 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
     read_messages(client);
 }
 
+static void watch(struct watched_socket *watched, int events)
+{
+    if (watched->events == events)
+        return;
+    watched->events = events;
+    uv_poll_start(&watched->poll, events, on_socket_ready);
+}
+
+static struct watched_socket *add_socket(struct http_client *client, curl_socket_t socket)
+{
+    struct watched_socket *watched = memory_allocate(sizeof *watched);
+    watched->socket = socket;
+    watched->client = client;
+    if (uv_poll_init_socket(client->loop, &watched->poll, socket) < 0) {
+        free(watched);
+        return NULL;
+    }
+    watched->poll.data = watched;
+    get_slot(client, socket)->watched = watched;
+    return watched;
+}
+
 static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
 {
-    (void)easy;
+    (void)assigned;
     struct http_client *client = context;
-    struct watched_socket *watched = assigned;
+    struct socket_slot *slot = get_slot(client, socket);
+    struct watched_socket *watched = slot->watched;
+    struct http_exchange *exchange = NULL;
+    if (client->keep_addresses && !slot->established && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK &&
+        exchange && what != CURL_POLL_REMOVE)
+        slot->established = exchange->sends > 0;
     if (what == CURL_POLL_REMOVE) {
-        if (watched) {
-            uv_poll_stop(&watched->poll);
-            uv_close((uv_handle_t *)&watched->poll, free_handle);
-            curl_multi_assign(client->multi, socket, NULL);
+        if (watched && slot->established) {
+            watched->idle = true;
+            watch(watched, UV_READABLE);
+        } else {
+            unwatch(slot);
         }
         return 0;
     }
-    if (!watched) {
-        watched = memory_allocate(sizeof *watched);
-        watched->socket = socket;
-        watched->client = client;
-        if (uv_poll_init_socket(client->loop, &watched->poll, socket) < 0) {
-            free(watched);
-            return -1;
-        }
-        watched->poll.data = watched;
-        curl_multi_assign(client->multi, socket, watched);
-    }
-    int events = (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0);
-    uv_poll_start(&watched->poll, events, on_socket_ready);
+    if (!watched && !(watched = add_socket(client, socket)))
+        return -1;
+    watched->idle = false;
+    watch(watched, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
     return 0;
 }
 
@@ -282,7 +400,7 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
     return 0;
 }
 
-static CURLM *make_multi(struct http_client *client, int connections)
+static CURLM *make_multi(struct http_client *client, const struct http_client_options *options)
 {
     CURLM *multi = curl_multi_init();
     if (!multi)
@@ -292,8 +410,10 @@ static CURLM *make_multi(struct http_client *client, int connections)
     curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
     curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
-    if (connections > 0)
-        curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)connections);
+    if (options->connections_maximum > 0)
+        curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)options->connections_maximum);
+    if (options->connections_at_once > 0)
+        curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->connections_at_once);
     return multi;
 }
 
@@ -314,7 +434,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     client->timer = memory_allocate(sizeof *client->timer);
     uv_timer_init(loop, client->timer);
     client->timer->data = client;
-    client->multi = make_multi(client, options->connections_maximum);
+    client->multi = make_multi(client, options);
     if (!client->multi) {
         http_client_close(client);
         return NULL;
@@ -328,10 +448,16 @@ void http_client_close(struct http_client *client)
         return;
     while (client->exchanges)
         release(client->exchanges); /* NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees */
-    while (client->pooled > 0)
-        curl_easy_cleanup(client->pool[--client->pooled]);
+    while (client->pool) {
+        struct http_exchange *kept = client->pool;
+        client->pool = kept->next;
+        free_exchange(kept);
+    }
     if (client->multi)
-        curl_multi_cleanup(client->multi);
+        curl_multi_cleanup(client->multi); /* closes the kept connections */
+    for (size_t i = 0; i < client->socket_count; i++)
+        unwatch(&client->sockets[i]);
+    free(client->sockets);
     if (client->owns_share)
         curl_share_cleanup(client->share);
     uv_close((uv_handle_t *)client->timer, free_handle);
@@ -340,25 +466,47 @@ void http_client_close(struct http_client *client)
     free(client);
 }
 
-static CURL *take_easy(struct http_client *client)
+static struct http_exchange *take_exchange(struct http_client *client, const struct http_request *request)
 {
-    if (client->pooled > 0)
-        return client->pool[--client->pooled];
-    return curl_easy_init();
+    struct http_exchange *exchange = client->pool;
+    if (exchange) {
+        client->pool = exchange->next;
+        client->pooled--;
+        exchange->next = NULL;
+        if (exchange->prepared && (request->general || request->only_hosts)) {
+            curl_easy_reset(exchange->easy);
+            exchange->prepared = false;
+        }
+        return exchange;
+    }
+    exchange = memory_allocate(sizeof *exchange);
+    exchange->client = client;
+    exchange->easy = curl_easy_init();
+    if (!exchange->easy)
+        abort(); /* libcurl could not allocate: as base/memory.h */
+    return exchange;
 }
 
-static void set_common(struct http_exchange *exchange, const struct http_request *request)
+/* What is the same for every request with this exchange. */
+static void set_common(struct http_exchange *exchange)
 {
     CURL *easy = exchange->easy;
     struct http_client *client = exchange->client;
     curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
+    if (exchange->only_hosts) {
+        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
+        curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, exchange);
+        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* also none of the environment's: it would go anywhere */
+    }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
@@ -366,25 +514,25 @@ static void set_common(struct http_exchange *exchange, const struct http_request
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, before_request);
     curl_easy_setopt(easy, CURLOPT_PREREQDATA, exchange);
-    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, !client->keep_addresses       ? 60L
-                                                   : *client->addresses_failed ? 0L
-                                                                               : -1L);
     curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
+    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
     if (client->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     if (client->ca_file)
         curl_easy_setopt(easy, CURLOPT_CAINFO, client->ca_file);
 }
 
-static void set_limits(CURL *easy, const struct http_request *request)
+static void set_limits(CURL *easy, const struct http_client *client, const struct http_request *request)
 {
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, !client->keep_addresses       ? 60L
+                                                   : *client->addresses_failed ? 0L
+                                                                               : -1L);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(request->connect_timeout_ms ? request->connect_timeout_ms : 10000));
-    if (request->stall_timeout_ms > 0) {
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 100L);
-        curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((request->stall_timeout_ms + 999) / 1000));
-    }
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, request->stall_timeout_ms > 0 ? 100L : 0L);
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((request->stall_timeout_ms + 999) / 1000));
     if (request->general) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
@@ -406,12 +554,10 @@ static void set_body(struct http_exchange *exchange, const struct http_request *
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-        if (request->body_length > 64 * 1024) {
-            curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
-            curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-            curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
-        }
+    } else {
+        curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
+    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, request->body_length > 64 * 1024 ? 0L : 1L);
     if (strcmp(request->method, "HEAD") == 0)
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     else if (strcmp(request->method, "POST") != 0 && strcmp(request->method, "GET") != 0)
@@ -422,20 +568,19 @@ static void set_body(struct http_exchange *exchange, const struct http_request *
 struct http_exchange *http_send(struct http_client *client, const struct http_request *request,
                                 http_callback *callback, void *context)
 {
-    struct http_exchange *exchange = memory_allocate(sizeof *exchange);
-    exchange->client = client;
+    struct http_exchange *exchange = take_exchange(client, request);
     exchange->callback = callback;
     exchange->context = context;
     exchange->on_data = request->on_data;
     exchange->request_length = request->body_length;
     exchange->general = request->general;
+    exchange->only_hosts = request->only_hosts;
     exchange->response_maximum = request->response_maximum;
     buffer_init(&exchange->body, request->response_maximum);
-    exchange->easy = take_easy(client);
-    if (!exchange->easy)
-        abort(); /* libcurl could not allocate: as base/memory.h */
-    set_common(exchange, request);
-    set_limits(exchange->easy, request);
+    if (!exchange->prepared)
+        set_common(exchange);
+    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
+    set_limits(exchange->easy, client, request);
     set_body(exchange, request);
     exchange->next = client->exchanges;
     if (client->exchanges)

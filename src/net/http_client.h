@@ -5,6 +5,8 @@
 #ifndef MOLECULE_NET_HTTP_CLIENT_H
 #define MOLECULE_NET_HTTP_CLIENT_H
 
+#include "net/allowed_hosts.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -20,6 +22,7 @@ struct http_client_options {
                                   then delays nothing that worked before */
     struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
     int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
+    int connections_at_once;   /* to one host; what is beyond waits for one; 0: any number */
 };
 
 enum http_progress {
@@ -44,6 +47,9 @@ struct http_request {
      * redirect or a closed connection asks for them */
     bool general;
     int redirects_maximum;        /* general only; 0: none are followed */
+    /* every host that the exchange leads to, also by a redirect, is looked up here before its name is resolved, before
+     * it is connected to and before the request is sent; no proxy is used. NULL: any host. Borrowed as the strings. */
+    const struct allowed_hosts *only_hosts;
     /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false: not now, the same piece
      * again after http_resume. It must not call into this client. */
     bool (*on_data)(void *context, const char *bytes, size_t length);
@@ -55,7 +61,8 @@ struct http_result {
     const char *body;       /* NUL-terminated, valid during the callback; "" for none */
     size_t body_length;
     const char *error;      /* NULL if answered; else libcurl's words */
-    const char *code;       /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, NETWORK */
+    const char *code;       /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS,
+                               FORBIDDEN (not among only_hosts), NETWORK */
     bool too_large;         /* the body went over response_maximum */
     bool cannot_connect;    /* no connection came about (resolver, TCP, TLS) */
     int64_t since_sent_ms;  /* from our last byte to the end */

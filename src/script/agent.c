@@ -4,10 +4,13 @@
 #include "base/memory.h"
 #include "script/embedded.h"
 #include "script/json.h"
+#include "script/sandbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define CONVERSATION_MAXIMUM 512 /* bytes of a key */
 
 void agent_info_free(struct agent_info *info)
 {
@@ -36,6 +39,7 @@ static int read_info(lua_State *L)
     }
     lua_getfield(L, 2, "answers_replies");
     request->info->answers_replies = lua_toboolean(L, -1);
+    request->info->names_conversations = lua_getfield(L, 2, "conversation") == LUA_TFUNCTION;
     lua_getfield(L, 2, "concurrency");
     request->info->concurrency = (int)lua_tointeger(L, -1);
     return 0;
@@ -97,7 +101,7 @@ static void keep_agent(lua_State *L, const char *source)
                    luaL_typename(L, -1));
     lua_pop(L, 1);
     static const struct { const char *name; int type; } fields[] = {
-        {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"name", LUA_TSTRING},
+        {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"conversation", LUA_TFUNCTION}, {"name", LUA_TSTRING},
         {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER}, {"answers_replies", LUA_TBOOLEAN}};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
         if (!is_a(L, fields[i].name, fields[i].type))
@@ -117,6 +121,7 @@ static int after_script(lua_State *L, int status, lua_KContext context)
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 2);
     keep_agent(L, settings->path ? settings->path : settings->backend);
+    lua_gc(L, LUA_GCCOLLECT); /* what loading left over would stay until there are messages */
     return 0;
 }
 
@@ -124,8 +129,11 @@ int agent_load_body(lua_State *L)
 {
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 1);
-    if (settings->path) {
+    if (settings->path)
         prepend_path(L, settings->path);
+    if (settings->sandbox)
+        sandbox_install(L);
+    if (settings->path) {
         if (luaL_loadfilex(L, settings->path, "t") != LUA_OK)
             return lua_error(L);
         lua_callk(L, 0, 1, 0, after_script);
@@ -142,8 +150,7 @@ int agent_load_body(lua_State *L)
     return after_script(L, LUA_OK, 0);
 }
 
-/* ctx, shared by start, stop and handle. */
-static void push_context(lua_State *L, const struct handler *handler)
+void agent_push_context(lua_State *L, const struct handler *handler)
 {
     const struct script_settings *settings = handler->vm->settings;
     lua_createtable(L, 0, 7);
@@ -160,7 +167,10 @@ static void push_context(lua_State *L, const struct handler *handler)
     }
     lua_getfield(L, -1, "log");
     lua_setfield(L, -4, "log");
-    lua_pop(L, 2);
+    lua_getfield(L, -2, "molecule.core");
+    lua_getfield(L, -1, "progress");
+    lua_setfield(L, -5, "progress");
+    lua_pop(L, 3);
     if (!handler->job)
         return;
     lua_pushinteger(L, handler->job->attempt);
@@ -187,7 +197,7 @@ static int call_hook(lua_State *L, const char *name)
     lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
     if (lua_getfield(L, -1, name) == LUA_TNIL)
         return 0;
-    push_context(L, handler);
+    agent_push_context(L, handler);
     lua_callk(L, 1, 0, 0, nothing_more);
     return 0;
 }
@@ -202,14 +212,53 @@ int agent_stop_body(lua_State *L)
     return call_hook(L, "stop");
 }
 
+/* A function of lua/molecule/files.lua, which is loaded when it is first needed. */
+static void push_files_function(lua_State *L, const char *name)
+{
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, "molecule.files") != LUA_TTABLE) {
+        lua_pop(L, 1);
+        lua_getglobal(L, "require");
+        lua_pushliteral(L, "molecule.files");
+        lua_call(L, 1, 1);
+    }
+    lua_getfield(L, -1, name);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+}
+
+static int after_attach(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    struct handler *handler = lua_touserdata(L, 1);
+    outcome_read(L, 3, &handler->outcome);
+    return 0;
+}
+
+static bool has_files(lua_State *L, int index)
+{
+    if (!lua_istable(L, index))
+        return false;
+    lua_pushliteral(L, "files");
+    bool has = lua_rawget(L, index) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
 static int after_handle(lua_State *L, int status, lua_KContext context)
 {
-    (void)context;
     struct handler *handler = lua_touserdata(L, 1);
     if (status != LUA_OK && status != LUA_YIELD)
         return lua_error(L);
-    outcome_read(L, 3, &handler->outcome);
-    return 0;
+    if (!has_files(L, 3))
+        return after_attach(L, status, context);
+    lua_settop(L, 3);
+    push_files_function(L, "attach");
+    lua_insert(L, 3);
+    lua_pushboolean(L, !handler->job->message->source_id);
+    lua_callk(L, 2, 1, 0, after_attach);
+    return after_attach(L, LUA_OK, 0);
 }
 
 /* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3. Protected, so that an
@@ -222,9 +271,58 @@ int agent_handle_body(lua_State *L)
     lua_getfield(L, -1, "handle");
     lua_remove(L, -2);
     message_push(L, handler->job->message);
-    push_context(L, handler);
+    agent_push_context(L, handler); /* has required "molecule" by now */
+    if (handler->job->message->files) {
+        push_files_function(L, "adopt");
+        lua_getfield(L, -3, "files");
+        lua_call(L, 1, 0);
+    }
     int status = lua_pcallk(L, 2, LUA_MULTRET, 2, 0, after_handle);
     return after_handle(L, status, 0);
+}
+
+/* Raises at the place where the agent's conversation function begins. */
+static int refuse_key(lua_State *L, const char *what)
+{
+    lua_Debug function;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm_of(L)->agent);
+    lua_getfield(L, -1, "conversation");
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "conversation(msg) returned %s", what);
+    lua_getinfo(L, ">S", &function);
+    return luaL_error(L, "%s:%d: conversation(msg) returned %s; it must return a string or nil", function.short_src,
+                      function.linedefined, what);
+}
+
+static int after_conversation(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    struct agent_conversation *call = ((struct handler *)lua_touserdata(L, 1))->context;
+    size_t length;
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
+    if (lua_isnil(L, -1))
+        return 0;
+    if (lua_type(L, -1) != LUA_TSTRING)
+        return refuse_key(L, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
+    const char *key = lua_tolstring(L, -1, &length);
+    if (length == 0 || length > CONVERSATION_MAXIMUM || strlen(key) != length)
+        return refuse_key(L, "a string that is empty, longer than 512 bytes, or holds a zero byte");
+    call->key = memory_copy_text(key);
+    return 0;
+}
+
+int agent_conversation_body(lua_State *L)
+{
+    struct handler *handler = lua_touserdata(L, 1);
+    const struct agent_conversation *call = handler->context;
+    lua_pushcfunction(L, vm_keep_traceback);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
+    lua_getfield(L, -1, "conversation");
+    lua_remove(L, -2);
+    message_push(L, call->message);
+    int status = lua_pcallk(L, 1, 1, 2, 0, after_conversation);
+    return after_conversation(L, status, 0);
 }
 
 const char *script_backend_names(void)

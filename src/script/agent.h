@@ -8,17 +8,27 @@ struct agent_info {
     char *name, *description;
     json_t *skills;
     int concurrency;
-    bool answers_replies;
+    bool answers_replies, names_conversations;
+};
+struct agent_conversation {
+    const struct message *message;
+    char *key;     /* NULL: the message's own; yours to free */
+    struct script *script;
 };
 void agent_info_free(struct agent_info *info);
 
 /* What the loaded agent says of itself. */
 void agent_read_info(struct vm *vm, struct agent_info *info);
 
+/* Pushes `ctx`. Whatever takes a ctx begins with it: it requires "molecule". May raise a Lua error. */
+void agent_push_context(lua_State *L, const struct handler *handler);
+
 /* Bodies for handler_start. */
 int agent_load_body(lua_State *L);   /* loads vm->settings, checks what it returned, keeps it in vm->agent */
 int agent_start_body(lua_State *L);  /* agent.start(ctx), if it has one */
 int agent_stop_body(lua_State *L);   /* agent.stop(ctx), if it has one */
+/* agent.conversation(msg); handler->context is a struct agent_conversation, whose `key` it sets. It may not wait. */
+int agent_conversation_body(lua_State *L);
 int agent_handle_body(lua_State *L); /* agent.handle(msg, ctx) -> handler->outcome */
 
 #endif

@@ -2,7 +2,9 @@
 
 #include "script/embedded.h"
 #include "script/json.h"
+#include "script/sandbox.h"
 
+#include <string.h>
 
 /* liblua5.4-cjson has no header */
 int luaopen_cjson(lua_State *L);
@@ -15,6 +17,22 @@ static int core_embedded(lua_State *L)
     return 1;
 }
 
+/* core.misuse(text): raises it at the line of the script that called into our modules. */
+static int core_misuse(lua_State *L)
+{
+    const char *text = luaL_checkstring(L, 1);
+    lua_Debug frame;
+    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+        lua_getinfo(L, "Sl", &frame);
+        if (frame.currentline > 0 && strncmp(frame.source, "@molecule/", strlen("@molecule/")) != 0) {
+            lua_pushfstring(L, "%s:%d: %s", frame.short_src, frame.currentline, text);
+            return lua_error(L);
+        }
+    }
+    lua_settop(L, 1);
+    return lua_error(L);
+}
+
 static int open_core(lua_State *L)
 {
     lua_newtable(L);
@@ -24,6 +42,10 @@ static int open_core(lua_State *L)
     lua_setfield(L, -2, "backends");
     lua_pushcfunction(L, core_embedded);
     lua_setfield(L, -2, "embedded");
+    lua_pushcfunction(L, core_misuse);
+    lua_setfield(L, -2, "misuse");
+    lua_pushboolean(L, sandbox_is_on(vm_of(L)));
+    lua_setfield(L, -2, "sandbox");
 #define X(install) install(L);
     API_PARTS(X)
 #undef X
@@ -42,6 +64,8 @@ void api_install(lua_State *L)
     lua_pushcfunction(L, luaopen_cjson);
     lua_setfield(L, -2, "cjson");
     lua_pop(L, 1);
+    api_execute_install(L);
+    api_popen_install(L);
     /* opened at once: messages use its metatable */
     luaL_requiref(L, "molecule.json", luaopen_molecule_json, false);
     lua_pop(L, 1);

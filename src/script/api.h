@@ -11,11 +11,21 @@
     X(api_log_install)   \
     X(api_time_install)  \
     X(api_exec_install)  \
+    X(api_child_install) \
     X(api_http_install)  \
-    X(api_sse_install)
+    X(api_sse_install)   \
+    X(api_store_install) \
+    X(api_peers_install) \
+    X(api_files_install) \
+    X(api_timer_install)
 
 #define X(install) void install(lua_State *L);
 API_PARTS(X)
 #undef X
+
+/* os.execute, and io.popen with what io.type and io.close say of its objects: no parts of molecule.core; in place before a
+ * script can take hold of Lua's own. */
+void api_execute_install(lua_State *L);
+void api_popen_install(lua_State *L);
 
 #endif

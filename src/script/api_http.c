@@ -5,13 +5,16 @@
 #include "base/memory.h"
 #include "net/http_client.h"
 #include "script/api.h"
+#include "script/sandbox.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define STREAM_METATABLE "molecule.http.stream"
 #define HEADERS_MAXIMUM 100
+#define HEAD_MAXIMUM ((size_t)256 << 10) /* bytes of a stream's headers that are kept */
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
 
@@ -25,6 +28,7 @@ struct call {
     bool streaming, waiting, paused, owned; /* owned: the userdata is alive */
     uv_timer_t *wake;                       /* wakes the reader from outside libcurl */
     struct buffer pieces;
+    struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
     char *error;
     const char *code;
     int status;
@@ -45,6 +49,7 @@ static void free_call(struct call *call)
     for (char **header = call->headers; *header; header++)
         free(*header);
     buffer_free(&call->pieces);
+    buffer_free(&call->head);
     free(call->error);
     free(call);
 }
@@ -68,8 +73,22 @@ static const char *check_text(lua_State *L, const char *field, size_t *length)
     return lua_tolstring(L, -1, length);
 }
 
+/* In the sandbox: what would let a request mean another host than its URL, to a server that serves several. */
+static bool is_forbidden_header(const char *name)
+{
+    static const char *const forbidden[] = {"host", "content-length", "transfer-encoding", "connection", "upgrade",
+                                            "te", "trailer", "keep-alive", "expect", "proxy-connection",
+                                            "proxy-authorization", "forwarded", "x-forwarded-host"};
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
+        if (strcasecmp(name, forbidden[i]) == 0)
+            return true;
+    return !*name || strspn(name, letters) != strlen(name);
+}
+
 static void check_headers(lua_State *L)
 {
+    bool sandboxed = sandbox_is_on(vm_of(L));
     if (lua_getfield(L, 1, "headers") == LUA_TNIL)
         return;
     luaL_checktype(L, -1, LUA_TTABLE);
@@ -81,6 +100,8 @@ static void check_headers(lua_State *L)
         lua_pushvalue(L, -1); /* tolstring must not change the table's value under lua_next */
         if (strpbrk(lua_tostring(L, -1), "\r\n") || strpbrk(lua_tostring(L, -3), "\r\n:"))
             luaL_error(L, "http: header %s holds a line break", lua_tostring(L, -3));
+        if (sandboxed && is_forbidden_header(lua_tostring(L, -3)))
+            luaL_error(L, "http: header %s is not in the sandbox (--sandbox)", lua_tostring(L, -3));
         lua_pop(L, 2);
         if (++count > HEADERS_MAXIMUM)
             luaL_error(L, "http: more than %d headers", HEADERS_MAXIMUM);
@@ -147,6 +168,7 @@ static struct call *start(lua_State *L, bool streaming)
     call->method = memory_copy_text(method ? method : body ? "POST" : "GET");
     call->body = body ? memory_copy(body, body_length) : NULL;
     buffer_init(&call->pieces, SIZE_MAX / 4);
+    buffer_init(&call->head, HEAD_MAXIMUM);
     copy_headers(L, headers, call);
     struct http_request request = {
         .method = call->method,
@@ -158,6 +180,7 @@ static struct call *start(lua_State *L, bool streaming)
         .response_maximum = (size_t)maximum,
         .general = true,
         .redirects_maximum = (int)redirects,
+        .only_hosts = vm->allowed_hosts,
         .on_data = streaming ? on_data : NULL,
     };
     call->exchange = http_send(vm->http, &request, on_done, call);
@@ -209,6 +232,15 @@ static int take_answer(lua_State *L, struct operation *operation)
     return 1;
 }
 
+static void keep_header(const char *name, const char *value, void *context)
+{
+    struct call *call = context;
+    if (strlen(name) + strlen(value) + 2 > call->head.maximum - call->head.length)
+        return;
+    buffer_append(&call->head, name, strlen(name) + 1);
+    buffer_append(&call->head, value, strlen(value) + 1);
+}
+
 static void on_done(const struct http_result *result, void *context)
 {
     struct call *call = context;
@@ -219,6 +251,7 @@ static void on_done(const struct http_result *result, void *context)
         return;
     }
     call->status = result->status;
+    http_each_header(result, keep_header, call);
     if (result->error) {
         call->error = memory_copy_text(result->error);
         call->code = result->code;
@@ -325,6 +358,19 @@ static int stream_status(lua_State *L)
     return 1;
 }
 
+/* stream:headers() -> {[lower-case name] = value}; empty before the end. */
+static int stream_headers(lua_State *L)
+{
+    const struct call *call = check_stream(L);
+    lua_newtable(L);
+    for (size_t at = 0; at < call->head.length;) {
+        const char *name = call->head.data + at, *value = name + strlen(name) + 1;
+        push_header(name, value, L);
+        at += strlen(name) + strlen(value) + 2;
+    }
+    return 1;
+}
+
 static int stream_close(lua_State *L)
 {
     struct call *call = check_stream(L);
@@ -365,7 +411,8 @@ static int api_http_stream(lua_State *L)
 void api_http_install(lua_State *L)
 {
     static const luaL_Reg methods[] = {
-        {"read", stream_read}, {"status", stream_status}, {"close", stream_close}, {NULL, NULL}};
+        {"read", stream_read}, {"status", stream_status}, {"headers", stream_headers}, {"close", stream_close},
+        {NULL, NULL}};
     luaL_newmetatable(L, STREAM_METATABLE);
     lua_pushcfunction(L, stream_collect);
     lua_setfield(L, -2, "__gc");

@@ -1,6 +1,7 @@
 #include "script/loader.h"
 
 #include "script/embedded.h"
+#include "script/vm.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -40,6 +41,7 @@ static int search_files(lua_State *L)
         return 1; /* where it looked */
     lua_pop(L, 1);
     const char *name = lua_tostring(L, -1);
+    script_note_file(vm_of(L)->script, name); /* also one with a mistake in it: it will change */
     if (luaL_loadfilex(L, name, "t") != LUA_OK)
         return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
     lua_pushstring(L, name);

@@ -26,6 +26,7 @@ void script_outcome_free(struct script_outcome *outcome)
     reply_free(&outcome->reply);
     free(outcome->reason);
     free(outcome->traceback);
+    changes_free(outcome->changes);
     *outcome = (struct script_outcome){.retry_after_ms = -1};
 }
 

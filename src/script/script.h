@@ -5,6 +5,7 @@
 #ifndef MOLECULE_SCRIPT_SCRIPT_H
 #define MOLECULE_SCRIPT_SCRIPT_H
 
+#include "base/changes.h"
 #include "base/thread.h"
 #include "wire/envelope.h"
 #include "wire/reply.h"
@@ -49,6 +50,7 @@ struct script_outcome {
     char *traceback;         /* SCRIPT_FAILED: where; NULL where there is none */
     int64_t retry_after_ms;  /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool hold;               /* SCRIPT_RETRY: the conversation waits too */
+    struct changes *changes; /* what the handler stored, to be applied with the outcome; NULL: nothing */
 };
 void script_outcome_free(struct script_outcome *outcome); /* its members */
 
@@ -66,10 +68,14 @@ struct script_settings {
     size_t backend_option_count;
     const struct script_option *options; /* ctx.options */
     size_t option_count;
+    bool sandbox;            /* script/sandbox.c says what it takes away */
+    const char *const *allowed_hosts; /* patterns of net/allowed_hosts.h; only with `sandbox` */
+    size_t allowed_host_count;
     int64_t cpu_limit_ms;    /* per handler; 0: none */
     int64_t timeout_ms;      /* per handler, waiting included; 0: none */
     size_t memory_limit;     /* bytes per Lua state; 0: none */
     bool load_only;          /* the agent's `start` is not called */
+    bool watch;              /* reload when the script's file or a module it required changes */
 };
 
 /* What a loaded agent says of itself. Borrowed during the callback. */
@@ -79,13 +85,65 @@ struct script_agent {
     const json_t *skills;    /* NULL: not given */
     int concurrency;         /* 0: not given */
     bool answers_replies;    /* it wants to see what other molecule hosts reply */
+    bool names_conversations; /* it has conversation(msg): script_name */
 };
 
 struct script;
 
+/* What a script asks of its host, each through one function of its API. X(enumerator, name in Lua) */
+#define SCRIPT_ASKS(X)                                                                                   \
+    X(SCRIPT_ASK_GET, "molecule.store.get")        /* key -> value */                                    \
+    X(SCRIPT_ASK_KEYS, "molecule.store.keys")      /* key: prefix; most -> JSON array */                 \
+    X(SCRIPT_ASK_COMMIT, "the store")              /* changes, of start, stop or a timer */              \
+    X(SCRIPT_ASK_SEND, "molecule.send")            /* key: to whom; reply; timeout -> {text, parts} … */ \
+    X(SCRIPT_ASK_NOTIFY, "molecule.notify")        /* reply */                                           \
+    X(SCRIPT_ASK_PEERS, "molecule.peers")          /* key: q -> JSON array */                            \
+    X(SCRIPT_ASK_DELEGATE, "molecule.delegate")    /* key: to whom; text: the task -> JSON object */     \
+    X(SCRIPT_ASK_FETCH, "file:read")               /* key: id of a staged upload -> its bytes */         \
+    X(SCRIPT_ASK_UPLOAD, "molecule.files")         /* text: a multipart body -> JSON array of files */
+enum script_ask_kind {
+#define X(name, text) name,
+    SCRIPT_ASKS(X)
+#undef X
+};
+const char *script_ask_text(enum script_ask_kind kind);
+
+struct ask_operation;
+
+/* One question. Made on the worker, the host's from events.ask until script_answer, which gives it back with the answer
+ * in it. Everything is owned by it. */
+struct script_ask {
+    struct task task;          /* the script's own */
+    struct script *script;
+    struct ask_operation *operation; /* the worker's: who waits; NULL: nobody any more */
+    enum script_ask_kind kind;
+    char *key, *text;
+    size_t text_length;
+    struct reply reply;
+    struct changes *changes;
+    char *context_id;          /* SEND; NULL: none */
+    char *row_id;              /* of the message whose handler asks; NULL: a timer, start or stop */
+    unsigned number;           /* the how manieth of its handler: with row_id, the same when the handler runs again */
+    bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
+    int hops;                  /* replies in a row before the message whose handler asks */
+    int64_t timeout_ms;
+    int64_t most;              /* KEYS: how many; FETCH: bytes */
+    /* the answer */
+    char *value;               /* NULL: there is none, or `problem` */
+    size_t value_length;
+    char *problem;             /* what went wrong; NULL: nothing */
+    const char *code;          /* of the problem; static */
+};
+/* Answers; on the host thread, once. */
+void script_answer(struct script_ask *ask);
+
 struct script_events {
     /* once after script_open */
     void (*loaded)(void *context, const struct script_agent *agent);
+    /* after each reload, and after a state was replaced; never with a problem. NULL: nobody needs to know */
+    void (*reloaded)(void *context, const struct script_agent *agent);
+    /* takes the question; NULL: there is no host to ask */
+    void (*ask)(void *context, struct script_ask *ask);
     void *context;
 };
 
@@ -96,18 +154,39 @@ struct script_job {
     const struct message *message; /* read by the worker until `done` */
     unsigned attempt;              /* from 1 */
     bool redelivered;              /* it may have been seen before a restart */
+    /* on the worker thread, right in front of the handler. false: it is not run, and ends as SCRIPT_AGAIN */
+    bool (*starting)(struct script_job *job);
     struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
     void (*done)(struct script_job *job);
     void *context;
+};
+
+/* Messages whose conversations the agent is asked for. What it points to must live until `done`. */
+struct script_naming {
+    struct task task;              /* the script's own, as is `named` */
+    struct script *script;
+    size_t named;
+    struct message *const *messages; /* read by the worker until `done` */
+    char **keys;                   /* filled in before `done`: yours to free; NULL: the message's own conversation */
+    size_t count;
+    void (*done)(struct script_naming *naming);
 };
 
 /* Loads the agent on `worker` and calls its `start`; answers with events.loaded. */
 struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
                            const struct script_events *events);
 void script_submit(struct script *script, struct script_job *job);
-/* Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if `graceful`; then `closed`, on the host
+/* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds (events.reloaded); else
+ * nothing changes and the log says why. */
+void script_reload(struct script *script);
+/* One at a time, and only for an agent that names conversations. What fails is logged and leaves its key NULL. */
+void script_name(struct script *script, struct script_naming *naming);
+/* Every question must be answered before it can end. Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if `graceful`; then `closed`, on the host
  * thread, and the script is gone. Jobs' `done` come before it. */
 void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context);
+
+/* The outcome of the handler whose changes had these locks is recorded: others may have the keys. */
+void script_unlock(struct script *script, uint64_t locks);
 
 /* Asks the worker for a sign of life: `alive` is called on the host thread once the worker is not inside Lua or C of a
  * handler. A stuck script keeps it waiting. */

@@ -9,8 +9,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/thread.h"
+#include "net/allowed_hosts.h"
 #include "net/http_client.h"
 #include "script/loader.h"
+#include "script/pipe.h"
+#include "script/timers.h"
 
 #include <lualib.h>
 #include <stdio.h>
@@ -117,10 +121,12 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
 void vm_close(struct vm *vm)
 {
     vm->running = NULL;
+    timers_stop(vm);
     vm->memory_limit = 0;
     lua_sethook(vm->L, NULL, 0, 0);
     lua_close(vm->L);
     http_client_close(vm->http);
+    allowed_hosts_close(vm->allowed_hosts);
     free(vm);
 }
 
@@ -178,6 +184,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         return;
     if (!handler->expired) {
         int64_t now = clock_monotonic_us();
+        thread_wake_readers(); /* others' outcomes do not wait for this handler */
         if (now < vm->check_at_us || !look_at_limits(vm, handler, now))
             return;
         handler->expired = true;
@@ -209,6 +216,8 @@ void vm_check_await(lua_State *L, const char *what)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         luaL_error(L, "%s cannot wait here", what);
+    else if (vm->running->may_not_wait)
+        luaL_error(L, "%s cannot wait in %s", what, vm->running->may_not_wait);
     if (!lua_isyieldable(L) || L != vm->current)
         luaL_error(L, "%s cannot wait here: it is inside a function that C calls (a table.sort comparator, a gsub "
                       "callback, a metamethod, or a file that require loads)", what);
@@ -226,7 +235,13 @@ static int after_await(lua_State *L, int status, lua_KContext context)
     return count;
 }
 
-int vm_await(lua_State *L, struct operation *operation)
+void vm_end_await(struct operation *operation)
+{
+    operation->handler->operation = NULL;
+    operation->release(operation);
+}
+
+int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context)
 {
     struct vm *vm = vm_of(L);
     operation->handler = vm->running;
@@ -234,7 +249,12 @@ int vm_await(lua_State *L, struct operation *operation)
         vm->running->operation->release(vm->running->operation);
     vm->running->operation = operation;
     lua_pushlightuserdata(L, (void *)&await_mark);
-    return lua_yieldk(L, 1, (lua_KContext)operation, after_await);
+    return lua_yieldk(L, 1, context, next);
+}
+
+int vm_await(lua_State *L, struct operation *operation)
+{
+    return vm_await_then(L, operation, after_await, (lua_KContext)operation);
 }
 
 int vm_pass_await(lua_State *L, lua_KFunction next, bool context)
@@ -250,8 +270,10 @@ static void finish(struct handler *handler)
         handler->operation->release(handler->operation);
         handler->operation = NULL;
     }
+    pipe_end_all(handler);
     /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
     if (handler->previous)
         handler->previous->next = handler->next;
     else
@@ -339,6 +361,7 @@ static char *custom_text(struct vm *vm, lua_State *co)
         guard.operation->cancel(guard.operation);
         guard.operation->release(guard.operation);
     }
+    pipe_end_all(&guard);
     if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
         text = memory_copy_text(lua_tostring(thread, -1));
     lua_settop(L, top);
@@ -461,6 +484,7 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
     handler->cpu_limit_ms = cpu_limit_ms;
     handler->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
     handler->co_reference = LUA_NOREF;
+    handler->values = LUA_NOREF;
     handler->next = vm->handlers;
     if (vm->handlers)
         vm->handlers->previous = handler;
@@ -495,6 +519,7 @@ void handler_abandon(struct handler *handler, enum script_limit limit, const cha
 void handler_free(struct handler *handler)
 {
     script_outcome_free(&handler->outcome);
+    changes_free(handler->changes);
     free(handler->traceback);
     free(handler);
 }

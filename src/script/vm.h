@@ -15,11 +15,13 @@ extern const char vm_verdict_metatable; /* its address: the metatable of molecul
 
 struct handler;
 struct http_client;
+struct locks;
 
 struct vm {
     lua_State *L;
     uv_loop_t *loop;
     struct http_client *http;       /* of molecule.http; opened at its first use */
+    struct allowed_hosts *allowed_hosts; /* of --allow-host, in the sandbox; else NULL */
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
     size_t memory_used, memory_limit;
@@ -33,6 +35,12 @@ struct vm {
     int64_t slice_started_cpu_ms;
     int agent;                      /* registry reference of the agent table; LUA_NOREF */
     struct handler *handlers;       /* all that live */
+    struct script *script;          /* whose it is; NULL: nobody's (no questions to the host) */
+    struct locks *locks;            /* of the store's keys; the script's */
+    struct timer *timers;           /* of molecule.every and after */
+    size_t timer_count;
+    int64_t last_timer;             /* its id */
+    bool timers_go;                 /* false: they wait until the state is in charge */
 };
 
 /* What a handler waits for. Allocated by the API that starts it. */
@@ -59,10 +67,16 @@ struct handler {
     char where[512];                /* the script's position when it reached a limit */
     char *traceback;                /* of vm_keep_traceback; NULL: none */
     struct operation *operation;    /* what it waits for; NULL while it runs */
+    const char *may_not_wait;       /* what it is, where it must come to its end at once; NULL: it may */
+    struct pipe *pipes;             /* of io.popen: they end with it */
     struct script_outcome outcome;
+    struct changes *changes;        /* what it stored so far; NULL: nothing */
+    uint64_t ticket;                /* of the locks it holds; 0: none yet */
+    int values;                     /* registry reference: what it stored, as it would read it; LUA_NOREF */
+    unsigned asked;                 /* how often it sent something */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
-    struct script_job *job;         /* NULL for load, start and stop */
-    void *context;
+    struct script_job *job;         /* NULL for load, start, stop and timers */
+    void *context, *argument;
 };
 
 /* A state with the libraries and the API in it. NULL: no memory; the log says so. */
@@ -90,6 +104,10 @@ int vm_keep_traceback(lua_State *L);
 /* From a Lua C function, after vm_check_await: suspends the handler until handler_wake; the operation's results are
  * what the function's caller gets. `return vm_await(L, …)`. */
 int vm_await(lua_State *L, struct operation *operation);
+/* The same for a C function that goes on afterwards: `next` finds the stack as it was left, and first calls vm_end_await.
+ * The operation has no results. */
+int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context);
+void vm_end_await(struct operation *operation); /* releases it */
 /* For coroutine.resume: yields the same wait again from an outer coroutine; `next` runs when the host wakes it. */
 int vm_pass_await(lua_State *L, lua_KFunction next, bool context);
 /* Raises an error that names `what` where a function cannot wait. Call it before anything is started. */
@@ -109,6 +127,14 @@ char *vm_error_text(struct vm *vm, lua_State *co);
 
 /* script/api.c: the table of our Lua modules. */
 void api_install(lua_State *L);
+
+/* script/script.c: sends the question to the host. false: there is no host to ask, and the question stays the caller's. */
+bool script_ask(struct script *script, struct script_ask *ask);
+/* script/script_load.c: the file will be watched, if files are. */
+void script_note_file(struct script *script, const char *path);
+/* script/api_ask.c: its answer is here; on the worker. */
+void ask_answered(struct script_ask *ask);
+void ask_free(struct script_ask *ask);
 
 /* script/outcome.c */
 void message_push(lua_State *L, const struct message *message);

@@ -140,6 +140,17 @@ void atomic_file_sweep(const char *path)
     free(directory);
 }
 
+bool atomic_file_leftovers(const char *directory)
+{
+    DIR *stream = opendir(directory);
+    bool found = false;
+    for (struct dirent *entry; stream && !found && (entry = readdir(stream));)
+        found = strstr(entry->d_name, TEMPORARY_MARK) != NULL;
+    if (stream)
+        closedir(stream);
+    return found;
+}
+
 bool atomic_file_make_directory(const char *path, char *problem, size_t problem_size)
 {
     char *partial = memory_copy_text(path);

@@ -14,6 +14,8 @@ char *atomic_file_read(const char *path, size_t maximum, size_t *length, int *er
 
 /* Removes temporaries that a crash left beside `path`. Call it under the workspace's lock. */
 void atomic_file_sweep(const char *path);
+/* Whether there is a temporary of any file in the directory. */
+bool atomic_file_leftovers(const char *directory);
 
 /* mkdir -p with 0700. false: `problem` says which directory and why. */
 bool atomic_file_make_directory(const char *path, char *problem, size_t problem_size);

@@ -2,17 +2,29 @@
 
 #include "base/log.h"
 
+#define LOG_PAUSE_MS 5
+
 static struct disk *log_disk;
 
+/* A line alone is written at once; those that follow within LOG_PAUSE_MS together. */
 static void wake_log(void)
 {
-    uv_async_send(&log_disk->log_wakeup);
+    if (!atomic_exchange(&log_disk->log_awake, true))
+        uv_async_send(&log_disk->log_wakeup);
+}
+
+static void on_log_pause(uv_timer_t *timer)
+{
+    (void)timer;
+    atomic_store(&log_disk->log_awake, false); /* first: a line that comes now wakes again */
+    log_flush();
 }
 
 static void on_log_wakeup(uv_async_t *wakeup)
 {
     (void)wakeup;
     log_flush();
+    uv_timer_start(&log_disk->log_timer, on_log_pause, LOG_PAUSE_MS, 0);
 }
 
 static void commit_batches(void *context)
@@ -46,6 +58,7 @@ static void watch_log(struct task *task)
 {
     struct watch_task *watch = (struct watch_task *)task;
     uv_async_init(&watch->disk->thread.loop, &watch->disk->log_wakeup, on_log_wakeup);
+    uv_timer_init(&watch->disk->thread.loop, &watch->disk->log_timer);
     uv_sem_post(&watch->ready);
 }
 

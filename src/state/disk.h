@@ -4,6 +4,8 @@
 
 #include "base/thread.h"
 
+#include <stdatomic.h>
+
 /* Something to be committed once per batch of tasks. Embed it; it is the disk thread's. */
 struct disk_batch {
     struct disk_batch *next;
@@ -14,6 +16,8 @@ struct disk_batch {
 struct disk {
     struct thread thread;
     uv_async_t log_wakeup;
+    uv_timer_t log_timer;
+    atomic_bool log_awake; /* lines are written out in a moment, without another word */
     struct disk_batch *batches; /* with something to commit */
 };
 

@@ -1,9 +1,9 @@
 /* The ledger: <state-dir>/<workspace-id>.db. What happened to each message, the exact reply it got, and what could not
  * be answered. SQLite, WAL; the only file that knows sqlite3.h.
  *
- * A message's states: running (its handler was started, the attempt is counted) -> replied (the exact reply is stored)
- * -> finished; or kept (it runs again later, from here, and the cursor has passed it); or dead (set aside until someone
- * retries or drops it).
+ * A message's states: replied (the exact reply is stored) -> finished; or kept (it runs again later, from here, and the
+ * cursor may have passed it); or dead (set aside until someone retries or drops it). What is under way for the first time
+ * is not here yet: state/runs.h counts its attempt.
  *
  * All functions block on the disk and belong to the disk thread, or to a process that holds the workspace's lock, or
  * (opened read-only) to anyone. Changes are made inside ledger_begin … ledger_commit; a commit is safe against a crash of the process, and against
@@ -11,13 +11,14 @@
 #ifndef MOLECULE_STATE_LEDGER_H
 #define MOLECULE_STATE_LEDGER_H
 
+#include "base/changes.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 /* X(enumerator, number in the file, word) */
 #define LEDGER_STATES(X)                  \
-    X(LEDGER_RUNNING, 1, "running")       \
     X(LEDGER_REPLIED, 2, "replied")       \
     X(LEDGER_FINISHED, 3, "finished")     \
     X(LEDGER_KEPT, 4, "kept")             \
@@ -63,6 +64,9 @@ bool ledger_commit_durably(struct ledger *ledger); /* fsync before it returns */
 void ledger_rollback(struct ledger *ledger);
 /* Moves the write-ahead log into the database through a connection of its own, beside writers. Any thread. */
 void ledger_checkpoint(const char *path);
+/* Moves what a ledger_checkpoint beside commits has left, so that the log begins anew with the next commit; outside a
+ * transaction. It would grow for ever under a steady load, which always leaves something. */
+void ledger_restart_log(struct ledger *ledger);
 /* Pages in the write-ahead log after the last commit. */
 int ledger_log_pages(const struct ledger *ledger);
 
@@ -90,25 +94,22 @@ struct ledger_message {
 
 enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id);
 
-/* The attempt is counted; the whole row is kept from now on. */
-bool ledger_start(struct ledger *ledger, const struct ledger_message *message);
 /* The exact reply, before its first post. */
 bool ledger_reply(struct ledger *ledger, const struct ledger_message *message);
-/* Finished with this outcome ("replied", "no_reply", …), or dead if the stored reply was its last word. */
-bool ledger_finish(struct ledger *ledger, const char *row_id, const char *outcome);
+/* Finished with its outcome ("replied", "no_reply", …), or dead if the stored reply was its last word. Of the message only
+ * row_id, outcome, source, created_at and digest are read. */
+bool ledger_finish(struct ledger *ledger, const struct ledger_message *message);
 /* Runs again at due_ms, or its stored reply is posted again then. */
 bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
 /* Waits for its next attempt; the cursor has not passed it. */
 bool ledger_wait(struct ledger *ledger, const struct ledger_message *message);
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message);
-/* The attempt did not end by the message's fault: it is not counted, and the message runs again. */
-bool ledger_uncount(struct ledger *ledger, const char *row_id);
 /* Another client moved the cursor: what was under way and not kept is left to it. */
 bool ledger_leave_to_others(struct ledger *ledger);
 /* The platform brought a row that we thought was answered elsewhere. */
 bool ledger_take_back(struct ledger *ledger, const char *row_id);
 
-/* Running, replied and kept messages, in the order in which they were first started. The callback returns false to end.
+/* Replied and kept messages, in the order in which they were first recorded. The callback returns false to end.
  * Do not change the ledger from inside. */
 bool ledger_each_open(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
 bool ledger_each_dead(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
@@ -131,6 +132,24 @@ char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms);
 char *ledger_anchor(struct ledger *ledger); /* a cursor of at least ten seconds before, to read again from; NULL: none */
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
+
+/* --- the script's store (ledger_store.c): JSON values by key --- */
+
+/* `*value` is the JSON text, NULL: no such key (or its time is over). Yours to free. */
+bool ledger_store_get(struct ledger *ledger, const char *key, char **value);
+/* Up to `most` keys that begin with `prefix`, in order. */
+bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
+                       void *context);
+/* All of them, inside the caller's transaction. CHANGE_INCR and CHANGE_APPEND are replayed on what is stored now; on a
+ * value of another type they begin afresh. */
+bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
+
+/* What a peer answered to a message that a handler sent under this id: a handler that runs again after a crash gets it
+ * instead of asking twice. Forgotten after `keep_ms`. */
+bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **answer);
+bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer, int64_t keep_ms);
+/* Removes at most `most` values, and all answers, whose time is over. */
+bool ledger_store_expire(struct ledger *ledger, int most);
 
 struct ledger_counts {
     int64_t by_state[LEDGER_ELSEWHERE + 1];

@@ -204,16 +204,56 @@ static void make_unreadable(struct message *message, struct page_row row, const 
     }
 }
 
+/* The columns that a message is made of; the rest of a row is not even parsed. */
+static const char *const columns[] = {"request_body", "id", "source_id", "created_at", "method", "status", "summary", "seq",
+                                      "peer_name", "peer_role", "response_body"};
+#define COLUMNS (sizeof columns / sizeof *columns)
+
+/* A string that stands for itself: printable ASCII without escapes. */
+static bool is_plain(struct page_row value)
+{
+    if (value.length < 2 || value.bytes[0] != '"' || value.bytes[value.length - 1] != '"')
+        return false;
+    for (size_t i = 1; i < value.length - 1; i++)
+        if (value.bytes[i] < ' ' || value.bytes[i] > '~' || value.bytes[i] == '\\' || value.bytes[i] == '"')
+            return false;
+    return true;
+}
+
+/* The row with these columns alone, nulls left out. NULL: it has to be parsed as a whole, and will be repaired or is
+ * unreadable. */
+static json_t *read_columns(const struct page_row *values)
+{
+    json_t *row = json_object();
+    for (size_t i = 0; row && i < COLUMNS; i++) {
+        struct page_row value = values[i];
+        bool repaired = false;
+        if (!value.bytes || (value.length == 4 && memcmp(value.bytes, "null", 4) == 0))
+            continue;
+        json_t *parsed = is_plain(value) ? json_stringn_nocheck(value.bytes + 1, value.length - 2)
+                                         : jsontext_read(value.bytes, value.length, &repaired, NULL);
+        if (repaired || json_object_set_new_nocheck(row, columns[i], parsed) != 0) {
+            if (repaired)
+                json_decref(parsed);
+            json_decref(row);
+            row = NULL;
+        }
+    }
+    return row;
+}
+
 struct message *envelope_read(struct page_row row, const char *self)
 {
     struct message *message = memory_allocate(sizeof *message);
-    struct page_row envelope = {.bytes = "", .length = 0};
+    struct page_row values[COLUMNS];
     char trouble[JSONTEXT_PROBLEM_SIZE];
     message->seq = -1;
-    page_member(row, "request_body", &envelope);
-    message->raw = memory_copy(envelope.bytes, envelope.length);
-    message->raw_length = envelope.length;
-    json_t *parsed = jsontext_read(row.bytes, row.length, &message->repaired, trouble);
+    bool whole = page_members(row, columns, COLUMNS, values);
+    message->raw = memory_copy(values[0].bytes ? values[0].bytes : "", values[0].length);
+    message->raw_length = values[0].length;
+    json_t *parsed = whole ? read_columns(values) : NULL;
+    if (!parsed)
+        parsed = jsontext_read(row.bytes, row.length, &message->repaired, trouble);
     const char *problem = parsed ? read_row(message, parsed, self) : trouble;
     if (problem)
         make_unreadable(message, row, problem);

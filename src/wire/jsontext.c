@@ -59,6 +59,36 @@ bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed)
     return dumped && !sink.full;
 }
 
+static bool append_escaped(struct buffer *buffer, const char *text, size_t length)
+{
+    size_t plain = 0; /* where the bytes that stand for themselves begin */
+    bool fits = true;
+    for (size_t i = 0; fits && i < length; i++) {
+        unsigned char byte = (unsigned char)text[i];
+        if (byte >= ' ' && byte != '"' && byte != '\\')
+            continue;
+        fits = buffer_append(buffer, text + plain, i - plain);
+        plain = i + 1;
+        if (byte == '\n')
+            fits = fits && buffer_append_text(buffer, "\\n");
+        else if (byte >= ' ')
+            fits = fits && buffer_append_char(buffer, '\\') && buffer_append_char(buffer, (char)byte);
+        else
+            fits = fits && buffer_printf(buffer, "\\u%04x", byte);
+    }
+    return fits && buffer_append(buffer, text + plain, length - plain);
+}
+
+bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length)
+{
+    size_t clean_length;
+    char *clean = repair_text(text, length, &clean_length);
+    bool fits = buffer_append_char(buffer, '"') && append_escaped(buffer, clean, clean_length) &&
+                buffer_append_char(buffer, '"');
+    free(clean);
+    return fits;
+}
+
 json_t *jsontext_string(const char *text, size_t length)
 {
     size_t clean_length;

@@ -19,6 +19,10 @@ json_t *jsontext_read(const char *bytes, size_t length, bool *repaired, char pro
  * told apart by `*needed`, which is 0 for the first. */
 bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed);
 
+/* Appends the text as a JSON string, quotes and all, repaired so that the platform takes it. false: larger than the buffer
+ * takes. */
+bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length);
+
 /* A string that the platform takes (repair_text). NULL: out of memory. */
 json_t *jsontext_string(const char *text, size_t length);
 

@@ -170,33 +170,44 @@ static bool key_equals(const char *at, const char *end, const char *key)
     return *key == '\0';
 }
 
-bool page_member(struct page_row object, const char *key, struct page_row *value)
+bool page_members(struct page_row object, const char *const *keys, size_t count, struct page_row *values)
 {
     const char *end = object.length > 0 ? object.bytes + object.length : object.bytes;
     const char *at = skip_space(object.bytes, end);
-    bool found = false;
+    memset(values, 0, count * sizeof *values);
     if (at == end || *at != '{')
         return false;
     for (const char *stop; at < end; at = stop) {
         const char *name = skip_space(at + 1, end);
         if (name == end || *name != '"')
-            break;
+            return name < end && *name == '}' && *at == '{' && skip_space(name + 1, end) == end;
         const char *behind = skip_string(++name, end);
         if (!behind)
-            break;
+            return false;
         const char *colon = skip_space(behind, end);
         if (colon == end || *colon != ':')
-            break;
+            return false;
         const char *start = skip_space(colon + 1, end);
         stop = skip_value(start, end);
         if (!stop)
-            break;
-        if (key_equals(name, behind - 1, key)) {
-            *value = trimmed(start, stop);
-            found = value->length > 0;
-        }
+            return false;
+        struct page_row value = trimmed(start, stop);
+        for (size_t i = 0; i < count; i++)
+            if (key_equals(name, behind - 1, keys[i]) && value.length > 0)
+                values[i] = value;
         if (*stop != ',')
-            break;
+            return *stop == '}' && value.length > 0 && skip_space(stop + 1, end) == end;
+        if (value.length == 0)
+            return false;
     }
-    return found;
+    return false;
+}
+
+bool page_member(struct page_row object, const char *key, struct page_row *value)
+{
+    struct page_row found;
+    page_members(object, &key, 1, &found);
+    if (found.bytes)
+        *value = found;
+    return found.bytes != NULL;
 }

@@ -29,4 +29,8 @@ void page_free(struct page *page);
  * object that is not JSON it finds what stands before the first thing it cannot cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);
 
+/* The same of several members, in one go. values[i] is keys[i]'s, its bytes NULL where there is none. false: the object
+ * could not be cut to its end. */
+bool page_members(struct page_row object, const char *const *keys, size_t count, struct page_row *values);
+
 #endif

@@ -244,9 +244,9 @@ static struct platform_request start(const struct platform *platform, const char
         free(bearer);
     }
     add_header(&request, "Origin", platform->origin);
-    add_header(&request, "Accept", "application/json");
+    add_header(&request, "Accept", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
     add_header(&request, "X-Molecule-Org-Id", platform->org_id);
-    if (strcmp(method, "POST") == 0)
+    if (strcmp(method, "POST") == 0 && call != PLATFORM_UPLOAD)
         add_header(&request, "Content-Type", "application/json");
     return request;
 }
@@ -348,16 +348,24 @@ struct platform_request platform_workspace(const struct platform *platform, cons
     return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", platform->workspace_id));
 }
 
+struct platform_request platform_events(const struct platform *platform, const char *token)
+{
+    if (!platform_valid_id(platform->workspace_id))
+        return (struct platform_request){0};
+    return start(platform, token, PLATFORM_EVENTS, "GET", memory_format("/workspaces/%s/events/stream", platform->workspace_id));
+}
+
 /* `target` is whose inbox or canvas it goes to. */
 static struct platform_request post(const struct platform *platform, const char *token, enum platform_call call,
                                     const char *target, const char *body, size_t length)
 {
     if (!platform_valid_id(platform->workspace_id) || !platform_valid_id(target))
         return (struct platform_request){0};
-    const char *verb = call == PLATFORM_A2A ? "a2a" : "notify";
+    bool to_peer = call == PLATFORM_A2A || call == PLATFORM_SEND;
+    const char *verb = to_peer ? "a2a" : "notify";
     struct platform_request request = start(platform, token, call, "POST",
                                             memory_format("/workspaces/%s/%s", target, verb));
-    if (call == PLATFORM_A2A)
+    if (to_peer)
         add_header(&request, "X-Workspace-ID", platform->workspace_id);
     request.body = memory_copy(body, length);
     request.body_length = length;
@@ -374,4 +382,77 @@ struct platform_request platform_notify(const struct platform *platform, const c
                                         size_t length)
 {
     return post(platform, token, PLATFORM_NOTIFY, platform->workspace_id, body, length);
+}
+
+struct platform_request platform_send(const struct platform *platform, const char *token, const char *target,
+                                      const char *body, size_t length)
+{
+    return post(platform, token, PLATFORM_SEND, target, body, length);
+}
+
+struct platform_request platform_say(const struct platform *platform, const char *token, const char *body, size_t length)
+{
+    return post(platform, token, PLATFORM_SAY, platform->workspace_id, body, length);
+}
+
+struct platform_request platform_peers(const struct platform *platform, const char *token, const char *query)
+{
+    struct buffer path;
+    buffer_init(&path, REQUEST_MAXIMUM);
+    buffer_printf(&path, "/registry/%s/peers", platform->workspace_id);
+    if (query && *query) {
+        buffer_append_text(&path, "?q=");
+        append_encoded(&path, query);
+    }
+    return start(platform, token, PLATFORM_PEERS, "GET", buffer_take(&path));
+}
+
+struct platform_request platform_delegate(const struct platform *platform, const char *token, const char *target,
+                                          const char *task, size_t length, const char *idempotency_key)
+{
+    if (!platform_valid_id(target))
+        return (struct platform_request){0};
+    struct platform_request request = start(platform, token, PLATFORM_DELEGATE, "POST",
+                                            memory_format("/workspaces/%s/delegate", platform->workspace_id));
+    json_t *body = json_object();
+    bool complete = set_text(body, "target_id", target) &&
+                    json_object_set_new(body, "task", jsontext_string(task, length)) == 0 &&
+                    set_text(body, "idempotency_key", idempotency_key);
+    give_body(&request, body, complete);
+    return request;
+}
+
+static struct platform_request upload_request(const struct platform *platform, const char *token, const char *file_id,
+                                              enum platform_call call, const char *method, const char *verb)
+{
+    if (!platform_valid_id(file_id))
+        return (struct platform_request){0};
+    return start(platform, token, call, method,
+                 memory_format("/workspaces/%s/pending-uploads/%s/%s", platform->workspace_id, file_id, verb));
+}
+
+struct platform_request platform_fetch(const struct platform *platform, const char *token, const char *file_id)
+{
+    return upload_request(platform, token, file_id, PLATFORM_FETCH, "GET", "content");
+}
+
+struct platform_request platform_ack(const struct platform *platform, const char *token, const char *file_id)
+{
+    struct platform_request request = upload_request(platform, token, file_id, PLATFORM_ACK, "POST", "ack");
+    if (request.url)
+        give_body(&request, json_object(), true);
+    return request;
+}
+
+struct platform_request platform_upload(const struct platform *platform, const char *token, const char *boundary,
+                                        const char *body, size_t length)
+{
+    struct platform_request request = start(platform, token, PLATFORM_UPLOAD, "POST",
+                                            memory_format("/workspaces/%s/chat/uploads", platform->workspace_id));
+    char *type = memory_format("multipart/form-data; boundary=%s", boundary);
+    add_header(&request, "Content-Type", type);
+    free(type);
+    request.body = memory_copy(body, length);
+    request.body_length = length;
+    return request;
 }

@@ -14,7 +14,15 @@
     X(PLATFORM_ACTIVITY, "poll")                   \
     X(PLATFORM_A2A, "reply to a peer")             \
     X(PLATFORM_NOTIFY, "reply to the canvas")      \
-    X(PLATFORM_WORKSPACE, "workspace query")
+    X(PLATFORM_WORKSPACE, "workspace query")       \
+    X(PLATFORM_SEND, "message to a peer")          \
+    X(PLATFORM_SAY, "message to the canvas")       \
+    X(PLATFORM_PEERS, "list of peers")             \
+    X(PLATFORM_DELEGATE, "delegation")             \
+    X(PLATFORM_FETCH, "fetch of a file")           \
+    X(PLATFORM_ACK, "acknowledgement of a file")   \
+    X(PLATFORM_UPLOAD, "upload of files")          \
+    X(PLATFORM_EVENTS, "event stream")
 enum platform_call {
 #define X(name, text) name,
     PLATFORM_CALLS(X)
@@ -91,10 +99,27 @@ struct platform_request platform_register(const struct platform *, const char *t
 struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);
 struct platform_request platform_workspace(const struct platform *, const char *token);
+struct platform_request platform_events(const struct platform *, const char *token); /* contract §1.18 */
 /* `target` is the peer. The body is taken as it is (wire/reply.h made it). Carries X-Workspace-ID. */
 struct platform_request platform_a2a(const struct platform *, const char *token, const char *target, const char *body,
                                      size_t length);
 struct platform_request platform_notify(const struct platform *, const char *token, const char *body, size_t length);
+
+/* What handlers ask for. The same posts as the replies above, under another name in logs and in the retry table. */
+struct platform_request platform_send(const struct platform *, const char *token, const char *target, const char *body,
+                                      size_t length);
+struct platform_request platform_say(const struct platform *, const char *token, const char *body, size_t length);
+/* `query` NULL or "": all (contract §1.14). */
+struct platform_request platform_peers(const struct platform *, const char *token, const char *query);
+/* contract §1.15. The target must be a valid id. */
+struct platform_request platform_delegate(const struct platform *, const char *token, const char *target,
+                                          const char *task, size_t length, const char *idempotency_key);
+/* A staged upload of our own inbox, and that we have it (contract §1.16). */
+struct platform_request platform_fetch(const struct platform *, const char *token, const char *file_id);
+struct platform_request platform_ack(const struct platform *, const char *token, const char *file_id);
+/* A multipart/form-data body with this boundary. */
+struct platform_request platform_upload(const struct platform *, const char *token, const char *boundary,
+                                        const char *body, size_t length);
 
 /* The answer to a registration. false: not the JSON expected. Strings are the caller's to free, NULL where absent. */
 struct platform_registered {

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "wire/jsontext.h"
+#include "wire/page.h"
 #include "wire/parts.h"
 
 #include <limits.h>
@@ -190,12 +191,13 @@ failed:
     return NULL;
 }
 
-/* {in_reply_to, hops}: how another molecule host knows a reply from a question. */
-static json_t *make_mark(const struct message *message)
+/* {in_reply_to, hops}: how another molecule host knows a reply from a question, and an endless exchange from a short
+ * one. */
+static json_t *make_mark(const struct message *message, bool question)
 {
     const char *answered = message->message_id ? message->message_id : message->row_id;
     json_t *mark = json_object(), *metadata = json_object();
-    if (json_object_set_new(mark, "in_reply_to", jsontext_string(answered, strlen(answered))) != 0 ||
+    if ((!question && json_object_set_new(mark, "in_reply_to", jsontext_string(answered, strlen(answered))) != 0) ||
         json_object_set_new(mark, "hops", json_integer(message->hops < INT_MAX ? message->hops + 1 : INT_MAX)) != 0) {
         json_decref(mark);
         mark = NULL;
@@ -214,14 +216,14 @@ static bool set(json_t *object, const char *key, json_t *value)
 }
 
 /* NULL: out of memory */
-static json_t *peer_body(const struct message *message, const char *id, json_t *parts)
+static json_t *peer_body(const struct message *message, const char *id, json_t *parts, bool question)
 {
     const char *context = message->context_id;
     json_t *body = json_object(), *params = json_object(), *said = json_object();
     bool complete = set(said, "role", json_string("user")) && set(said, "messageId", json_string(id)) &&
                     set(said, "parts", json_incref(parts)) &&
                     (!context || set(said, "contextId", jsontext_string(context, strlen(context)))) &&
-                    set(said, "metadata", make_mark(message)) && set(body, "jsonrpc", json_string("2.0")) &&
+                    set(said, "metadata", make_mark(message, question)) && set(body, "jsonrpc", json_string("2.0")) &&
                     set(body, "id", json_string(id)) && set(body, "method", json_string("message/send")) &&
                     set(params, "message", json_incref(said)) && set(body, "params", json_incref(params));
     json_decref(said);
@@ -329,6 +331,55 @@ static bool write_body(const json_t *body, struct reply_request *request, char *
     return written;
 }
 
+static bool append_member(struct buffer *body, const char *before, const char *text)
+{
+    return buffer_append_text(body, before) && jsontext_append_string(body, text, strlen(text));
+}
+
+/* A text alone, which most replies are, is written straight: the same members in the same order as peer_body and
+ * canvas_body make them. false: it is too large. */
+static bool write_text(const struct message *message, const struct reply *reply, struct reply_request *request)
+{
+    struct buffer body;
+    bool fits;
+    buffer_init(&body, REPLY_BODY_MAXIMUM);
+    if (request->to_canvas) {
+        buffer_append_text(&body, "{\"message\":");
+        fits = jsontext_append_string(&body, reply->text, reply->text_length);
+    } else {
+        const char *answered = message->message_id ? message->message_id : message->row_id;
+        fits = append_member(&body, "{\"jsonrpc\":\"2.0\",\"id\":", request->id) &&
+               append_member(&body,
+                             ",\"method\":\"message/send\",\"params\":{\"message\":{\"role\":\"user\",\"messageId\":",
+                             request->id) &&
+               buffer_append_text(&body, ",\"parts\":[{\"kind\":\"text\",\"text\":") &&
+               jsontext_append_string(&body, reply->text, reply->text_length) && buffer_append_text(&body, "}]") &&
+               (!message->context_id || append_member(&body, ",\"contextId\":", message->context_id)) &&
+               buffer_append_text(&body, ",\"metadata\":{\"molecule\":{") &&
+               (reply->question ||
+                (append_member(&body, "\"in_reply_to\":", answered) && buffer_append_char(&body, ',')));
+        fits = fits && buffer_printf(&body, "\"hops\":%d}}}}", message->hops < INT_MAX ? message->hops + 1 : INT_MAX);
+    }
+    fits = fits && buffer_append_char(&body, '}');
+    if (fits) {
+        request->body_length = body.length;
+        request->body = buffer_take(&body);
+    }
+    buffer_free(&body);
+    return fits;
+}
+
+/* One that is left empty when what cannot be sent is taken out goes the long way, which says so. */
+static bool is_text_alone(const struct reply *reply)
+{
+    if (reply->parts || !reply->text)
+        return false;
+    for (size_t i = 0; i < reply->text_length; i++)
+        if (reply->text[i])
+            return true;
+    return false;
+}
+
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
                  struct reply_request *request, char *problem, size_t problem_size)
 {
@@ -342,14 +393,18 @@ bool reply_build(const struct message *message, const struct reply *reply, const
                  reply->text_length, REPLY_BODY_MAXIMUM);
         return false;
     }
-    json_t *body = NULL, *parts = make_parts(reply, problem, problem_size);
-    if (!parts)
-        return false;
     request->target = memory_copy_text(message->source_id);
     request->id = make_id(message, purpose);
+    if (is_text_alone(reply) && write_text(message, reply, request))
+        return true;
+    json_t *body = NULL, *parts = make_parts(reply, problem, problem_size);
+    if (!parts) {
+        reply_request_free(request);
+        return false;
+    }
     if (request->to_canvas)
         body = canvas_body(parts, problem, problem_size);
-    else if (!(body = peer_body(message, request->id, parts)))
+    else if (!(body = peer_body(message, request->id, parts, reply->question)))
         snprintf(problem, problem_size, OUT_OF_MEMORY);
     bool built = body && write_body(body, request, problem, problem_size);
     if (!built)
@@ -370,8 +425,23 @@ static enum reply_answer read_peer(const json_t *answer)
     return result ? REPLY_ANSWER_RESULT : REPLY_ANSWER_STRANGE;
 }
 
+static bool value_is(struct page_row value, const char *expected)
+{
+    return value.length == strlen(expected) && memcmp(value.bytes, expected, value.length) == 0;
+}
+
+/* What a peer that polls is answered with, thousands of times, is told by one member. */
+static bool says_queued(const char *body, size_t length)
+{
+    static const char *const keys[] = {"status", "queued"};
+    struct page_row values[2], answer = {.bytes = body, .length = length};
+    return page_members(answer, keys, 2, values) && (value_is(values[0], "\"queued\"") || value_is(values[1], "true"));
+}
+
 enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length)
 {
+    if (!to_canvas && says_queued(body, length))
+        return REPLY_ANSWER_QUEUED;
     json_t *answer = jsontext_read(body, length, NULL, NULL);
     const char *status = json_string_value(json_object_get(answer, "status"));
     enum reply_answer read = REPLY_ANSWER_STRANGE;

@@ -16,6 +16,7 @@ struct reply {
     size_t text_length;
     json_t *parts;   /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
                         NULL: one text part made of `text` */
+    bool question;   /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
 

@@ -25,9 +25,10 @@ const char *retry_class_text(enum retry_class class)
 
 /* Sets of calls. */
 #define CALL(name) (1u << PLATFORM_##name)
-#define REPLIES (CALL(A2A) | CALL(NOTIFY))
+#define REPLIES (CALL(A2A) | CALL(NOTIFY) | CALL(SEND) | CALL(SAY))
 #define LOOPS (CALL(REGISTER) | CALL(HEARTBEAT) | CALL(ACTIVITY))
-#define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES) /* /workspaces/..., which the tenant guard stands before */
+#define ASKED (CALL(PEERS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
+#define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED) /* the tenant guard stands before them */
 #define EVERY (LOOPS | GUARDED)
 
 /* What an answer can show. */
@@ -104,12 +105,14 @@ static unsigned success_facts(const struct retry_answer *answer)
 {
     size_t start = skip_space(answer->body, answer->body_length);
     char first = start < answer->body_length ? answer->body[start] : '\0';
-    if (answer->call == PLATFORM_ACTIVITY) /* the rest is page_cut's to check */
+    if (answer->call == PLATFORM_FETCH)
+        return FACT_EXPECTED;
+    if (answer->call == PLATFORM_ACTIVITY || answer->call == PLATFORM_PEERS) /* the rest is the caller's to check */
         return first == '[' ? FACT_EXPECTED : 0;
     if (first != '{')
         return 0;
-    if (answer->call == PLATFORM_A2A || answer->call == PLATFORM_NOTIFY) {
-        bool to_canvas = answer->call == PLATFORM_NOTIFY;
+    if (1u << answer->call & REPLIES) {
+        bool to_canvas = answer->call == PLATFORM_NOTIFY || answer->call == PLATFORM_SAY;
         enum reply_answer read = reply_read_answer(to_canvas, answer->body, answer->body_length);
         return read == REPLY_ANSWER_STRANGE ? 0 : read == REPLY_ANSWER_ERROR ? FACT_PEER_ERROR : FACT_EXPECTED;
     }

@@ -21,18 +21,24 @@ void sse_close(struct sse_reader *reader)
     buffer_free(&reader->id);
 }
 
+void sse_skip_large(struct sse_reader *reader)
+{
+    reader->skips = true;
+}
+
 static void dispatch(struct sse_reader *reader)
 {
     if (reader->has_data) {
         struct sse_event event = {
             .event = reader->event.length > 0 ? reader->event.data : "message",
-            .data = reader->data.data ? reader->data.data : "",
-            .data_length = reader->data.length,
+            .data = reader->data.data && !reader->cut ? reader->data.data : "",
+            .data_length = reader->cut ? 0 : reader->data.length,
+            .cut = reader->cut,
             .id = !reader->has_id ? NULL : reader->id.data ? reader->id.data : "",
         };
         reader->callback(&event, reader->context);
     }
-    reader->has_data = false;
+    reader->has_data = reader->cut = false;
     buffer_clear(&reader->data);
     buffer_clear(&reader->event);
 }
@@ -52,6 +58,8 @@ static bool take_field(struct sse_reader *reader, const char *line, size_t lengt
 {
     const char *colon = memchr(line, ':', length);
     size_t name = colon ? (size_t)(colon - line) : length;
+    reader->recognised = reader->recognised || name == 0 || is_field(line, name, "data") || is_field(line, name, "event") ||
+                         is_field(line, name, "id") || is_field(line, name, "retry");
     const char *value = colon ? colon + 1 : line + length;
     size_t size = (size_t)(line + length - value);
     if (size > 0 && *value == ' ') {
@@ -74,8 +82,22 @@ static bool take_field(struct sse_reader *reader, const char *line, size_t lengt
     return true; /* a comment, retry, or a field nobody knows */
 }
 
+/* The line or the data does not fit. */
+static bool skip(struct sse_reader *reader)
+{
+    if (!reader->skips)
+        return false;
+    reader->cut = reader->has_data = true;
+    return true;
+}
+
 static bool end_line(struct sse_reader *reader)
 {
+    if (reader->skipping) {
+        reader->skipping = false;
+        buffer_clear(&reader->line);
+        return true;
+    }
     const char *line = reader->line.data ? reader->line.data : "";
     size_t length = reader->line.length;
     if (!reader->started && length >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) {
@@ -87,7 +109,7 @@ static bool end_line(struct sse_reader *reader)
     if (length == 0)
         dispatch(reader);
     else
-        taken = take_field(reader, line, length);
+        taken = take_field(reader, line, length) || skip(reader);
     buffer_clear(&reader->line);
     return taken;
 }
@@ -105,8 +127,11 @@ bool sse_feed(struct sse_reader *reader, const char *bytes, size_t length)
         size_t size = 0;
         while (size < length && bytes[size] != '\n' && bytes[size] != '\r')
             size++;
-        if (!buffer_append(&reader->line, bytes, size))
-            return false;
+        if (!reader->skipping && !buffer_append(&reader->line, bytes, size)) {
+            reader->skipping = true;
+            if (!skip(reader))
+                return false;
+        }
         bytes += size;
         length -= size;
         if (length == 0)

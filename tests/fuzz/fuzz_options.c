@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define WORDS_MAXIMUM 64
-#define POSITIONALS_MAXIMUM 256 /* more than any command takes */
+#define POSITIONALS_MAXIMUM 1024 /* more than any command takes */
 #define FIELDS_SIZE 4096 /* more than any command's structure */
 
 static const struct command *const commands[] = {
@@ -39,6 +39,10 @@ static void check_values(const struct command *command, const char *values)
         case OPTION_PAIRS:
             for (size_t i = 0; i < ((const struct option_pairs *)field)->count; i++)
                 HOLDS(*((const struct option_pairs *)field)->pairs[i].name);
+            break;
+        case OPTION_LIST:
+            for (size_t i = 0; i < ((const struct option_list *)field)->count; i++)
+                HOLDS(((const struct option_list *)field)->items[i]);
             break;
         }
     }

@@ -333,7 +333,7 @@ static void a_row_nested_too_deeply_is_unreadable_and_nothing_worse(void **state
 {
     (void)state;
     static const struct { size_t levels; enum envelope_kind kind; } cases[] = {
-        {1000, ENVELOPE_MESSAGE}, {2047, ENVELOPE_MESSAGE}, {2048, ENVELOPE_UNREADABLE}, {1000000, ENVELOPE_UNREADABLE}};
+        {1000, ENVELOPE_MESSAGE}, {2048, ENVELOPE_MESSAGE}, {2049, ENVELOPE_UNREADABLE}, {1000000, ENVELOPE_UNREADABLE}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *row = nested(cases[i].levels);
         struct message *message = read_text(row);

@@ -219,6 +219,64 @@ static void any_history_keeps_conversations_in_order_and_the_cursor_behind_what_
         one_history(seed);
 }
 
+static void messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *unnamed[8];
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
+    inbox_await_names(inbox);
+    struct inbox_entry *third = admit(inbox, 3, 3, true);
+    assert_null(inbox_next(inbox, 0, &wait));
+    assert_int_equal(inbox_unnamed(inbox, unnamed, 8), 3);
+    assert_ptr_equal(unnamed[0], first);
+    assert_ptr_equal(unnamed[2], third);
+    uint64_t sequences[] = {first->sequence, second->sequence, third->sequence};
+    char key[] = "together", *keys[] = {NULL, key, key};
+    struct inbox_entry *fourth = admit(inbox, 4, 4, true); /* while they are being named */
+    inbox_name(inbox, sequences, keys, 3);
+    assert_string_equal(third->message->conversation, "together");
+    assert_string_equal(first->message->conversation, "conversation-1");
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), first);
+    inbox_start(inbox, first);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
+    inbox_start(inbox, second);
+    assert_null(inbox_next(inbox, 0, &wait)); /* the third is behind the second, the fourth has no name */
+    assert_int_equal(inbox_unnamed(inbox, unnamed, 8), 1);
+    sequences[0] = fourth->sequence;
+    keys[0] = key;
+    inbox_name(inbox, sequences, keys, 1);
+    inbox_finish(inbox, second);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
+    inbox_start(inbox, third);
+    inbox_finish(inbox, third);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), fourth);
+    inbox_close(inbox);
+}
+
+static void what_ended_while_it_was_being_named_is_passed_over(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open();
+    inbox_await_names(inbox);
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
+    uint64_t sequences[] = {first->sequence, second->sequence};
+    char key[] = "key", *keys[] = {key, key};
+    inbox_start(inbox, first);
+    inbox_post(inbox, second); /* on its way out: it counts as active under its name, too */
+    inbox_finish(inbox, first);
+    inbox_name(inbox, sequences, keys, 2);
+    struct inbox_entry *third = admit(inbox, 3, 2, true);
+    sequences[0] = third->sequence;
+    inbox_name(inbox, sequences, keys, 1);
+    assert_null(inbox_next(inbox, 0, &wait));
+    inbox_finish(inbox, second);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
+    inbox_close(inbox);
+}
+
 static void an_inbox_that_closes_half_done_leaks_nothing(void **state)
 {
     (void)state;
@@ -242,6 +300,8 @@ int main(void)
         cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
         cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),
         cmocka_unit_test(any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
+        cmocka_unit_test(messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them),
+        cmocka_unit_test(what_ended_while_it_was_being_named_is_passed_over),
         cmocka_unit_test(an_inbox_that_closes_half_done_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,8 +71,6 @@ static void a_reply_stands_byte_for_byte_after_a_restart(void **state)
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message one = message("a"), found = {0};
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_commit(ledger));
-    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_RUNNING);
     one.body = "{\"message\":\"\xc3\xa9\"}";
     one.body_length = strlen(one.body);
     one.to_canvas = true;
@@ -92,10 +90,16 @@ static void what_was_not_committed_is_gone(void **state)
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message one = message("a");
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one));
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one));
     ledger_rollback(ledger);
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNKNOWN);
     ledger_close(ledger);
+}
+
+static bool finish(struct ledger *ledger, struct ledger_message one)
+{
+    one.outcome = "replied";
+    return ledger_finish(ledger, &one);
 }
 
 static void a_finished_message_keeps_its_id_and_gives_its_space_back(void **state)
@@ -103,11 +107,13 @@ static void a_finished_message_keeps_its_id_and_gives_its_space_back(void **stat
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message one = message("a"), found = {0};
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
-                ledger_commit(ledger));
-    assert_true(ledger_find(ledger, "a", copy_state, &found));
-    assert_int_equal(found.state, LEDGER_FINISHED);
-    assert_string_equal(found.row, "");
+    struct ledger_counts counts;
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) && ledger_commit(ledger));
+    assert_false(ledger_find(ledger, "a", copy_state, &found));
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_FINISHED);
+    assert_true(ledger_count(ledger, &counts));
+    assert_int_equal(counts.by_state[LEDGER_FINISHED], 1);
+    assert_int_equal(counts.by_state[LEDGER_REPLIED], 0);
     ledger_close(ledger);
 }
 
@@ -116,7 +122,7 @@ static void a_message_that_was_finished_is_not_kept_again_by_a_late_word(void **
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message one = message("a");
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) &&
                 ledger_keep(ledger, &one) && ledger_commit(ledger));
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_FINISHED);
     ledger_close(ledger);
@@ -153,7 +159,7 @@ static void an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row(voi
     one.body_length = 1;
     one.dead_after_reply = true;
     one.reason = "boom";
-    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_finish(ledger, "a", "replied") &&
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) &&
                 ledger_commit(ledger));
     assert_true(ledger_find(ledger, "a", copy_state, &found));
     assert_int_equal(found.state, LEDGER_DEAD);
@@ -166,13 +172,13 @@ static void what_another_client_passed_is_left_to_it_unless_the_platform_brings_
 {
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
-    struct ledger_message running = message("a"), kept = message("b");
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &running) && ledger_keep(ledger, &kept) &&
+    struct ledger_message waiting = message("a"), kept = message("b");
+    assert_true(ledger_begin(ledger) && ledger_wait(ledger, &waiting) && ledger_keep(ledger, &kept) &&
                 ledger_leave_to_others(ledger) && ledger_commit(ledger));
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_ELSEWHERE);
     assert_int_equal(ledger_state_of(ledger, "b"), LEDGER_KEPT);
     assert_true(ledger_begin(ledger) && ledger_take_back(ledger, "a") && ledger_commit(ledger));
-    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_RUNNING);
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_KEPT);
     ledger_close(ledger);
 }
 
@@ -230,6 +236,23 @@ static void only_the_owner_can_read_it(void **state)
     ledger_close(ledger);
 }
 
+static void the_log_begins_anew_when_it_was_moved_into_the_database(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("a");
+    assert_true(ledger_begin(ledger) && ledger_keep(ledger, &one) && ledger_commit(ledger));
+    int pages = ledger_log_pages(ledger);
+    assert_true(pages > 0);
+    ledger_checkpoint(path);
+    assert_true(ledger_begin(ledger) && ledger_keep(ledger, &one) && ledger_commit(ledger));
+    ledger_restart_log(ledger);
+    assert_int_equal(ledger_log_pages(ledger), 0);
+    assert_true(ledger_begin(ledger) && ledger_keep(ledger, &one) && ledger_commit(ledger));
+    assert_true(ledger_log_pages(ledger) <= pages);
+    ledger_close(ledger);
+}
+
 static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock(void **state)
 {
     (void)state;
@@ -237,8 +260,8 @@ static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock
     struct ledger_message old = message("old"), recent = message("recent"), dead = message("dead");
     old.created_at = dead.created_at = "2020-01-01T00:00:00Z";
     recent.created_at = "2020-02-01T00:00:00Z";
-    assert_true(ledger_begin(ledger) && ledger_start(ledger, &old) && ledger_start(ledger, &recent) &&
-                ledger_finish(ledger, "old", "replied") && ledger_finish(ledger, "recent", "replied") &&
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &old) && ledger_reply(ledger, &recent) && finish(ledger, old) &&
+                finish(ledger, recent) &&
                 ledger_die(ledger, &dead) && ledger_commit(ledger));
     assert_true(ledger_begin(ledger) && ledger_prune(ledger, 86400, 100) && ledger_commit(ledger));
     assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_FINISHED); /* no cursor: nothing is forgotten */
@@ -323,10 +346,10 @@ static void a_message_that_cannot_be_looked_up_is_not_an_unknown_one(void **stat
 {
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
-    assert_true(ledger_begin(ledger) && ledger_finish(ledger, "a", "replied") && ledger_commit(ledger));
+    assert_true(ledger_begin(ledger) && finish(ledger, message("a")) && ledger_commit(ledger));
     sqlite3 *vandal;
     assert_int_equal(sqlite3_open(path, &vandal), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(vandal, "DROP TABLE messages", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(vandal, "DROP TABLE finished", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(vandal);
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNREADABLE); /* as unknown it would be answered again */
     ledger_close(ledger);
@@ -347,6 +370,7 @@ int main(void)
         TEST(a_damaged_ledger_is_told_and_set_aside_never_replaced_silently),
         TEST(a_ledger_of_a_newer_version_is_refused),
         TEST(only_the_owner_can_read_it),
+        TEST(the_log_begins_anew_when_it_was_moved_into_the_database),
         TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
         TEST(the_cursor_and_the_one_before_it_are_known),
         TEST(a_disk_that_cannot_be_read_is_not_a_damaged_ledger),

@@ -303,6 +303,19 @@ static void without_memory_no_half_reply_is_built(void **state)
     json_decref(parts);
 }
 
+/* The sender chooses its context. */
+static void a_context_that_leaves_no_room_does_not_leave_half_a_body(void **state)
+{
+    (void)state;
+    char *context = malloc(REPLY_BODY_MAXIMUM + 1);
+    memset(context, 'c', REPLY_BODY_MAXIMUM);
+    context[REPLY_BODY_MAXIMUM] = '\0';
+    struct message message = from_peer();
+    message.context_id = context;
+    refuses(message, "hello", NULL, "bytes as JSON, the platform takes at most");
+    free(context);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -317,6 +330,7 @@ int main(void)
         cmocka_unit_test(a_reply_may_be_as_large_as_the_platform_takes_and_no_larger),
         cmocka_unit_test(the_platforms_answer_to_a_reply_is_understood),
         cmocka_unit_test(without_memory_no_half_reply_is_built),
+        cmocka_unit_test(a_context_that_leaves_no_room_does_not_leave_half_a_body),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,192 @@
+--- Files both ways: what came with a message, and what goes out with a reply.
+--
+-- Incoming: msg.files[i] has name, mime_type, size, uri, and the methods read() -> bytes and save(path) -> true; failures
+-- are nil, message, CODE (NOT_FOUND: expired; UNAVAILABLE: it cannot be had from here; TOO_LARGE; FILE: writing failed).
+-- A staged upload is acknowledged once the handler's outcome stands; the platform forgets it an hour later.
+-- Outgoing: {"path", {name =, mime_type =, data = bytes}, {path =, name =, mime_type =}}. The canvas gets them as uploads,
+-- up to 25 MiB each; a peer gets the bytes inside the message, up to 700 KiB in all.
+local core = require "molecule.core"
+local json = require "molecule.json"
+local http = require "molecule.http"
+
+local files = {}
+
+local UPLOAD_MAXIMUM = 25 * 1024 * 1024
+local PEER_MAXIMUM = 700 * 1024
+local COUNT_MAXIMUM = 10 -- of one message (contract §1.2)
+
+local TYPES = {
+  txt = "text/plain", log = "text/plain", md = "text/markdown", csv = "text/csv", html = "text/html",
+  json = "application/json", pdf = "application/pdf", zip = "application/zip", gz = "application/gzip",
+  png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", gif = "image/gif", svg = "image/svg+xml",
+  webp = "image/webp", mp3 = "audio/mpeg", wav = "audio/wav", mp4 = "video/mp4", xml = "application/xml",
+  lua = "text/x-lua", yaml = "application/yaml", yml = "application/yaml",
+}
+
+local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local VALUES = {}
+for i = 1, 64 do VALUES[DIGITS:byte(i)] = i - 1 end
+VALUES[("-"):byte()], VALUES[("_"):byte()] = 62, 63
+
+local function encode(bytes)
+  local out = {}
+  for at = 1, #bytes, 3 do
+    local a, b, c = bytes:byte(at, at + 2)
+    local group = a << 16 | (b or 0) << 8 | (c or 0)
+    for shift = 18, 0, -6 do
+      local digit = (group >> shift & 63) + 1
+      out[#out + 1] = DIGITS:sub(digit, digit)
+    end
+    if not c then out[#out] = "=" end
+    if not b then out[#out - 1] = "=" end
+  end
+  return table.concat(out)
+end
+
+local function decode(text)
+  local out, group, bits = {}, 0, 0
+  for at = 1, #text do
+    local value = VALUES[text:byte(at)]
+    if value then
+      group, bits = group << 6 | value, bits + 6
+      if bits >= 8 then
+        bits = bits - 8
+        out[#out + 1] = string.char(group >> bits & 255)
+        group = group & (1 << bits) - 1
+      end
+    elseif not text:find("^[=%s]", at) then
+      return nil
+    end
+  end
+  return table.concat(out)
+end
+
+local file = {}
+file.__index = file
+file.__name = "molecule.file"
+
+--- The bytes.
+function file:read()
+  if self.bytes then
+    local bytes = decode(self.bytes)
+    if not bytes then return nil, ("file %s: its bytes are not base64"):format(self.name or "?"), "UNAVAILABLE" end
+    return bytes
+  end
+  local uri = self.uri or ""
+  local id = uri:match("^platform%-pending:[^/]*/([%w%-]+)$")
+  if id then return core.file_fetch(id) end
+  if uri:find("^https?://") then
+    local answer, problem, code = http.get(uri, {max_bytes = 100 * 1024 * 1024, timeout = 300})
+    if not answer then return nil, problem, code end
+    if answer.status ~= 200 then
+      return nil, ("file %s: %s answered %d"):format(self.name or "?", uri, answer.status), "UNAVAILABLE"
+    end
+    return answer.body
+  end
+  return nil, ("file %s: %s cannot be read from here"):format(self.name or "?",
+    uri == "" and "without uri or bytes it" or uri), "UNAVAILABLE"
+end
+
+--- Writes it to `path`: whole, or not at all.
+function file:save(path)
+  if type(path) ~= "string" then error("file:save: the path must be a string", 2) end
+  local bytes, problem, code = self:read()
+  if not bytes then return nil, problem, code end
+  return core.file_write(path, bytes)
+end
+
+--- Gives the files of a message their methods.
+function files.adopt(list)
+  for _, one in ipairs(list) do setmetatable(one, file) end
+  return list
+end
+
+local function clean_name(name)
+  name = name:match("[^/\\]*$"):gsub("[%c\"]", "_")
+  return name ~= "" and name or "file"
+end
+
+--- One outgoing file -> {name, mime_type, data}; raises what is wrong with it.
+local function load_one(given, position)
+  if type(given) == "string" then given = {path = given} end
+  if type(given) ~= "table" then
+    error(("files[%d] must be a path or {name =, mime_type =, data =}, not a %s"):format(position, type(given)), 0)
+  end
+  local data, name = given.data, given.name
+  if type(given.path) == "string" and data == nil then
+    local handle, problem = io.open(given.path, "rb")
+    if not handle then error(("files[%d]: %s"):format(position, problem), 0) end
+    data = handle:read(UPLOAD_MAXIMUM + 1)
+    handle:close()
+    data = data or ""
+    name = name or given.path
+  end
+  if type(data) ~= "string" then
+    error(("files[%d] needs a path, or data as a string"):format(position), 0)
+  end
+  name = clean_name(type(name) == "string" and name or "file")
+  local ending = name:match("%.(%w+)$")
+  return {name = name, data = data,
+    mime_type = given.mime_type or ending and TYPES[ending:lower()] or "application/octet-stream"}
+end
+
+local function load_all(list)
+  local loaded = {}
+  if type(list) ~= "table" then error("files must be a list of paths or {name =, mime_type =, data =}", 0) end
+  if #list > COUNT_MAXIMUM then error(("%d files, a message takes at most %d"):format(#list, COUNT_MAXIMUM), 0) end
+  for position, given in ipairs(list) do loaded[position] = load_one(given, position) end
+  return loaded
+end
+
+local function extend(parts)
+  local extended = json.array {}
+  for i, part in ipairs(parts or {}) do extended[i] = part end
+  return extended
+end
+
+--- `parts` and the files behind them, uploaded to our workspace. nil, message, CODE where that fails.
+function files.for_canvas(list, parts)
+  local loaded, boundary, body = load_all(list), "molecule-" .. core.uuid(), {}
+  local extended = extend(parts)
+  if #loaded == 0 then return extended end
+  for _, one in ipairs(loaded) do
+    if #one.data > UPLOAD_MAXIMUM then
+      return nil, ("file %s is larger than %d MiB"):format(one.name, UPLOAD_MAXIMUM >> 20), "TOO_LARGE"
+    end
+    body[#body + 1] = ('--%s\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\nContent-Type: %s\r\n\r\n')
+      :format(boundary, one.name, tostring(one.mime_type):gsub("[%c]", ""))
+    body[#body + 1] = one.data
+    body[#body + 1] = "\r\n"
+  end
+  body[#body + 1] = "--" .. boundary .. "--\r\n"
+  local uploaded, problem, code = core.file_upload(table.concat(body), boundary)
+  if not uploaded then return nil, problem, code end
+  for _, one in ipairs(uploaded) do extended[#extended + 1] = {kind = "file", file = one} end
+  return extended
+end
+
+--- `parts` and the files behind them, their bytes inside.
+function files.for_peer(list, parts)
+  local extended, total = extend(parts), 0
+  for _, one in ipairs(load_all(list)) do
+    total = total + #one.data
+    if total > PEER_MAXIMUM then
+      return nil, ("file %s: more than %d KiB of files in a message to a peer, which carries their bytes"):format(one.name,
+        PEER_MAXIMUM >> 10), "TOO_LARGE"
+    end
+    extended[#extended + 1] = {kind = "file", file = {name = one.name, mimeType = one.mime_type, bytes = encode(one.data)}}
+  end
+  return extended
+end
+
+--- What a handler returned, its `files` turned into parts. Raises where that fails: the message is tried again.
+function files.attach(reply, to_canvas)
+  if reply.text ~= nil and type(reply.text) ~= "string" or reply.parts ~= nil and type(reply.parts) ~= "table" then
+    return reply -- the host says what is wrong with it
+  end
+  local parts, problem = (to_canvas and files.for_canvas or files.for_peer)(reply.files, reply.parts)
+  if not parts then error("the reply's files: " .. problem, 0) end
+  return {text = reply.text, parts = parts}
+end
+
+return files

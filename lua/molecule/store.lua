@@ -1,0 +1,175 @@
+--- molecule.store: values that survive restarts, by key, one store per workspace: any value that JSON can hold.
+--
+-- What a handler changes it sees at once; others see it, and it is on disk, when the handler's outcome is: a handler that
+-- fails leaves the store as it was. Failures are nil, message, CODE (TYPE, TOO_LARGE, DEADLOCK, OFFLINE).
+-- A key is 1 to 512 bytes of UTF-8 without control characters, a value at most 1 MiB as JSON, all changes of one handler
+-- together 64 MiB. A write waits while another handler's store.update has the key; so does store.update itself.
+local core = require "molecule.core"
+local json = require "molecule.json"
+local misuse = require "molecule.misuse"
+
+local store = {}
+
+local VALUE_MAXIMUM = 1024 * 1024
+
+local function check_key(name, key)
+  if type(key) ~= "string" or key == "" or #key > 512 or not utf8.len(key) or key:find("%c") then
+    misuse(("store.%s: a key must be 1 to 512 bytes of UTF-8 without control characters, not %s"):format(name,
+      type(key) == "string" and ("%q"):format(key:sub(1, 40)) or "a " .. type(key)))
+  end
+end
+
+local function check_options(name, options, known)
+  if options ~= nil and type(options) ~= "table" then misuse(("store.%s: options must be a table"):format(name)) end
+  for option, value in pairs(options or {}) do
+    if not known[option] then misuse(("store.%s: unknown option %q"):format(name, tostring(option))) end
+    if type(value) ~= "number" or not (value > 0 and value < 1e10) then
+      misuse(("store.%s: %s must be a number above 0"):format(name, option))
+    end
+  end
+  return options or {}
+end
+
+--- What the running handler would read: JSON text, or nil.
+local function read(key)
+  local own = core.store_values()[key]
+  if own ~= nil then return own or nil end
+  return core.store_get(key)
+end
+
+local function encode(name, value)
+  local text, problem = json.encode(value)
+  if not text then misuse(("store.%s: the value cannot be stored: %s"):format(name, problem)) end
+  return text
+end
+
+local function too_large(name, key)
+  return nil, ("store.%s: the value of %q would be larger than 1 MiB, or all changes of this handler than 64 MiB"):format(
+    name, key), "TOO_LARGE"
+end
+
+--- Buffers the change; `text` is what the handler reads from now on.
+local function change(name, verb, key, text, given, ttl, most)
+  if text and #text > VALUE_MAXIMUM then return too_large(name, key) end
+  if not core.store_change(verb, key, given, ttl, most) then return too_large(name, key) end
+  core.store_values()[key] = text or false
+  return true
+end
+
+local function write(name, key, value, ttl)
+  if value == nil then return change(name, "delete", key) end
+  local text = encode(name, value)
+  return change(name, "set", key, text, text, ttl)
+end
+
+--- The value of `key`; nil: there is none, or its time is over.
+function store.get(key)
+  check_key("get", key)
+  local text, problem, code = read(key)
+  if not text then return nil, problem, code end
+  return json.decode(text)
+end
+
+--- Stores `value`, for `ttl` seconds if given; nil deletes. true, or nil, message, CODE.
+function store.set(key, value, options)
+  check_key("set", key)
+  options = check_options("set", options, {ttl = true})
+  if value ~= nil then encode("set", value) end
+  local locked, problem, code = core.store_lock(key, false)
+  if not locked then return nil, problem, code end
+  return write("set", key, value, options.ttl)
+end
+
+function store.delete(key)
+  check_key("delete", key)
+  return store.set(key, nil)
+end
+
+--- Adds `by` (1) to a number that is 0 where there is none, and returns the sum as this handler sees it. Concurrent
+--- handlers' increments all count. `ttl` holds from the first one on.
+function store.incr(key, by, options)
+  check_key("incr", key)
+  options = check_options("incr", options, {ttl = true})
+  by = by == nil and 1 or by
+  if type(by) ~= "number" or by ~= by or by == math.huge or by == -math.huge then
+    misuse("store.incr: the second argument must be a finite number")
+  end
+  local locked, problem, code = core.store_lock(key, false)
+  if not locked then return nil, problem, code end
+  local text
+  text, problem, code = read(key)
+  if problem then return nil, problem, code end
+  local value = text and json.decode(text) or 0
+  if type(value) ~= "number" then
+    return nil, ("store.incr: %q holds a %s, not a number"):format(key, type(value)), "TYPE"
+  end
+  local changed
+  changed, problem, code = change("incr", "incr", key, encode("incr", value + by), encode("incr", by), options.ttl)
+  if not changed then return nil, problem, code end
+  return value + by
+end
+
+--- Replaces the value by what `fn(value)` returns (nil deletes), and returns that. Until this handler's outcome is
+--- recorded no other handler changes the key, so nothing is lost between reading and writing. `fn` cannot wait.
+function store.update(key, fn, options)
+  check_key("update", key)
+  options = check_options("update", options, {ttl = true})
+  if type(fn) ~= "function" then misuse("store.update: the second argument must be a function(value)") end
+  local locked, problem, code = core.store_lock(key, true)
+  if not locked then return nil, problem, code end
+  local text
+  text, problem, code = read(key)
+  if problem then return nil, problem, code end
+  local value = core.call_at_once(fn, text and json.decode(text))
+  local changed
+  changed, problem, code = write("update", key, value, options.ttl)
+  if not changed then return nil, problem, code end
+  return value
+end
+
+--- Adds `value` to the end of a list, of which the last `max` stay; returns the list as this handler sees it.
+function store.append(key, value, options)
+  check_key("append", key)
+  options = check_options("append", options, {max = true, ttl = true})
+  if value == nil then misuse("store.append: the value is nil") end
+  if options.max and math.type(options.max) ~= "integer" then misuse("store.append: max must be an integer") end
+  local given = encode("append", value)
+  local locked, problem, code = core.store_lock(key, false)
+  if not locked then return nil, problem, code end
+  local text
+  text, problem, code = read(key)
+  if problem then return nil, problem, code end
+  local list = text and json.decode(text) or json.array {}
+  if type(list) ~= "table" or not json.is_array(list) then
+    return nil, ("store.append: %q holds a %s, not a list"):format(key, type(list)), "TYPE"
+  end
+  list[#list + 1] = json.decode(given)
+  while options.max and #list > options.max do table.remove(list, 1) end
+  local changed
+  changed, problem, code = change("append", "append", key, encode("append", list), given, options.ttl, options.max)
+  if not changed then return nil, problem, code end
+  return list
+end
+
+--- The keys that begin with `prefix` (default: all), in order, at most `limit` (1000).
+function store.keys(prefix, options)
+  prefix = prefix == nil and "" or prefix
+  if prefix ~= "" then check_key("keys", prefix) end
+  options = check_options("keys", options, {limit = true})
+  local limit = math.min(math.tointeger(options.limit or 1000) or 1000, 100000)
+  local stored, problem, code = core.store_keys(prefix, limit)
+  if not stored then return nil, problem, code end
+  local own, seen, keys = core.store_values(), {}, {}
+  for _, key in ipairs(stored) do
+    seen[key] = true
+    if own[key] ~= false then keys[#keys + 1] = key end
+  end
+  for key, text in pairs(own) do
+    if text and not seen[key] and key:sub(1, #prefix) == prefix then keys[#keys + 1] = key end
+  end
+  table.sort(keys)
+  for i = #keys, limit + 1, -1 do keys[i] = nil end
+  return keys
+end
+
+return store

@@ -1,0 +1,23 @@
+/* What a workspace of a fleet and `molecule connect` share: the options, their checks, and what they mean to the host. */
+#ifndef MOLECULE_COMMANDS_CONNECT_H
+#define MOLECULE_COMMANDS_CONNECT_H
+
+#include "molecule/molecule.h"
+
+struct connect_options; /* the values of command_connect's options */
+
+/* The defaults, and what the environment says. NULL after saying what is wrong with a variable. */
+struct connect_options *connect_options_open(void);
+void connect_options_close(struct connect_options *values); /* NULL is fine */
+
+/* Why these options make no sense for this id; yours to free. NULL: they do. */
+char *connect_find_problem(const struct connect_options *given, const char *workspace_id);
+
+/* Everything is borrowed. */
+struct molecule_workspace_options connect_workspace(const struct connect_options *given, const char *workspace_id,
+                                                    const char *state_directory, const char *token, const char *token_file);
+
+/* The path with the id in place of {id} or %s. Yours to free; NULL for NULL. */
+char *connect_token_path(const char *pattern, const char *workspace_id);
+
+#endif

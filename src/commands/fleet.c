@@ -1,0 +1,302 @@
+/* molecule fleet: the workspaces of a file in one process. SIGHUP reads the file again. */
+#include "commands/commands.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "commands/fleet_limits.h"
+#include "commands/fleet_plan.h"
+
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct fleet_options {
+    const char *state_directory, *api_url, *ca_file;
+    int64_t workers;
+    bool dry_run, verbose;
+};
+
+#define FIELD(member) offsetof(struct fleet_options, member)
+
+static const struct option options[] = {
+    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
+     "threads that run scripts; a workspace lives on one of them [one per workspace, at most one per processor]",
+     FIELD(workers), 1, 256},
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "where the file says nothing of state_dir",
+     FIELD(state_directory), 0, 0},
+    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL", "where the file says nothing of api_url", FIELD(api_url), 0, 0},
+    {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL, "trust these certificates instead of the system's", FIELD(ca_file), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, start nothing", FIELD(dry_run), 0, 0},
+    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
+    {.name = NULL},
+};
+
+struct fleet {
+    const char *path;
+    struct plan_defaults defaults;
+    struct molecule *molecule;
+    struct plan plan;
+    void *tree; /* of tsearch(3): the members by id */
+};
+
+static int compare(const void *left, const void *right)
+{
+    return strcmp(((const struct member *)left)->id, ((const struct member *)right)->id);
+}
+
+static struct member *find(const struct fleet *fleet, const char *id)
+{
+    struct member wanted = {.id = (char *)id};
+    struct member **found = tfind(&wanted, &fleet->tree, compare);
+    return found ? *found : NULL;
+}
+
+static enum molecule_result attach(struct fleet *fleet, struct member *member)
+{
+    char problem[1024];
+    enum molecule_result result = molecule_add(fleet->molecule, &member->workspace, problem, sizeof problem);
+    member->attached = result == MOLECULE_STOPPED;
+    if (!member->attached)
+        log_error(member->id, "%s; the others go on, SIGHUP tries this one again", problem);
+    return result;
+}
+
+/* The fleet's from now on. */
+static void enter(struct fleet *fleet, struct member *member)
+{
+    member->next = fleet->plan.members;
+    fleet->plan.members = member;
+    if (!tsearch(member, &fleet->tree, compare))
+        abort(); /* no memory, as base/memory.h */
+}
+
+/* Its slot in the list becomes the successor's, if it has one. */
+static void leave(struct fleet *fleet, struct member *member)
+{
+    struct member **link = &fleet->plan.members;
+    while (*link != member)
+        link = &(*link)->next;
+    *link = member->next;
+    tdelete(member, &fleet->tree, compare);
+    struct member *successor = member->successor;
+    member->successor = NULL;
+    member_free(member);
+    if (!successor)
+        return;
+    enter(fleet, successor);
+    attach(fleet, successor);
+}
+
+static void on_ended(void *context, const char *id, enum molecule_result result)
+{
+    struct fleet *fleet = context;
+    struct member *member = find(fleet, id);
+    if (!member)
+        return;
+    member->attached = false;
+    if (member->leaving)
+        leave(fleet, member);
+    else if (result != MOLECULE_STOPPED)
+        log_error(id, "it is given up until SIGHUP or the next start");
+}
+
+static void dismiss(struct fleet *fleet, struct member *member)
+{
+    if (member->leaving)
+        return;
+    member->leaving = true;
+    if (!member->attached)
+        leave(fleet, member);
+    else
+        molecule_remove(fleet->molecule, member->id);
+}
+
+struct tally {
+    size_t added, removed, changed, kept, again;
+};
+
+/* Those that are to end; what takes their place waits for it. */
+static void take_changes(struct fleet *fleet, struct plan *fresh, struct tally *tally)
+{
+    struct member **link = &fresh->members;
+    while (*link) {
+        struct member *member = *link, *before = find(fleet, member->id);
+        if (!before) {
+            link = &member->next;
+            continue;
+        }
+        *link = member->next;
+        before->planned = true;
+        if (!before->leaving && json_equal(before->values, member->values)) {
+            member_free(member);
+            continue;
+        }
+        tally->changed++;
+        member->planned = true;
+        member_free(before->successor);
+        before->successor = member;
+        dismiss(fleet, before);
+    }
+}
+
+static void remove_others(struct fleet *fleet, struct tally *tally)
+{
+    struct member *next;
+    for (struct member *member = fleet->plan.members; member; member = next) {
+        next = member->next;
+        if (member->planned)
+            continue;
+        member_free(member->successor);
+        member->successor = NULL;
+        tally->removed += !member->leaving;
+        dismiss(fleet, member);
+    }
+}
+
+static void attach_missing(struct fleet *fleet, struct tally *tally)
+{
+    for (struct member *member = fleet->plan.members; member; member = member->next) {
+        if (member->attached && !member->leaving)
+            tally->kept++;
+        if (member->attached)
+            continue;
+        tally->again++;
+        attach(fleet, member);
+    }
+}
+
+static void on_reload(void *context)
+{
+    struct fleet *fleet = context;
+    struct plan fresh;
+    struct tally tally = {0};
+    char problem[1024];
+    if (!plan_read(&fresh, fleet->path, &fleet->defaults, problem, sizeof problem)) {
+        log_error(NULL, "the fleet file was not read again, nothing has changed: %s", problem);
+        return;
+    }
+    for (struct member *member = fleet->plan.members; member; member = member->next)
+        member->planned = false;
+    take_changes(fleet, &fresh, &tally);
+    remove_others(fleet, &tally);
+    attach_missing(fleet, &tally);
+    fleet_raise_limit(fleet->plan.count + fresh.count);
+    while (fresh.members) {
+        struct member *member = fresh.members;
+        fresh.members = member->next;
+        enter(fleet, member);
+        attach(fleet, member);
+        tally.added++;
+    }
+    log_info(NULL, "the fleet file is read again: %zu workspaces are new, %zu end, %zu begin anew with other options, %zu are "
+                   "tried again, %zu go on; their scripts are loaded anew", tally.added, tally.removed, tally.changed,
+             tally.again, tally.kept);
+    molecule_reload(fleet->molecule);
+}
+
+static void print_plan(const struct fleet *fleet)
+{
+    for (const struct member *member = fleet->plan.members; member; member = member->next) {
+        const struct molecule_workspace_options *workspace = &member->workspace;
+        printf("%s  %s %s  api %s  state %s  token %s%s\n", member->id, workspace->script ? "script" : "backend",
+               workspace->script ? workspace->script : workspace->backend, workspace->api_url, member->state_directory,
+               member->token        ? "given"
+               : member->token_file ? "from "
+               : workspace->bootstrap ? "minted by the platform"
+                                      : "kept",
+               member->token_file ? member->token_file : "");
+    }
+    printf("dry run: %zu workspaces; nothing was sent, nothing was written\n", fleet->plan.count);
+}
+
+static enum molecule_result serve(struct fleet *fleet, const struct fleet_options *given)
+{
+    char problem[1024];
+    struct molecule_options settings = {
+        .ca_file = given->ca_file,
+        .handle_signals = true,
+        .verbose = given->verbose,
+        .fleet = true,
+        .workers = fleet_workers(given->workers, fleet->plan.count),
+        .on_reload = on_reload,
+        .on_ended = on_ended,
+        .context = fleet,
+    };
+    fleet_raise_limit(fleet->plan.count);
+    fleet->molecule = molecule_open(&settings, problem, sizeof problem);
+    if (!fleet->molecule) {
+        fprintf(stderr, "molecule fleet: %s\n", problem);
+        return MOLECULE_FAILED;
+    }
+    log_info(NULL, "%s: %zu workspaces, %u workers", fleet->path, fleet->plan.count, settings.workers);
+    enum molecule_result first = MOLECULE_STOPPED;
+    bool serves = false;
+    for (struct member *member = fleet->plan.members; member; member = member->next) {
+        enum molecule_result result = attach(fleet, member);
+        first = first == MOLECULE_STOPPED ? result : first;
+        serves = serves || member->attached;
+    }
+    if (serves)
+        first = molecule_run(fleet->molecule);
+    molecule_close(fleet->molecule);
+    return first;
+}
+
+static void keep_leaf(void *member)
+{
+    (void)member;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct fleet_options given = {0};
+    const char *path = NULL;
+    size_t count;
+    char problem[1024];
+    enum options_result parsed = options_parse(command, argc, argv, &given, &path, &count);
+    if (parsed != OPTIONS_PARSED)
+        return parsed == OPTIONS_HELP ? 0 : 2;
+    if (count < 1)
+        return options_complain(command, "which file? molecule fleet fleet.lua");
+    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* of a workspace alone, as is the token */
+    struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
+    if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
+        fprintf(stderr, "molecule fleet: %s\n", problem);
+        return MOLECULE_USAGE;
+    }
+    for (struct member *member = fleet.plan.members; member; member = member->next)
+        if (!tsearch(member, &fleet.tree, compare))
+            abort();
+    int code = 0;
+    if (given.dry_run)
+        print_plan(&fleet);
+    else
+        code = (int)serve(&fleet, &given);
+    tdestroy(fleet.tree, keep_leaf);
+    plan_free(&fleet.plan);
+    return code;
+}
+
+const struct command command_fleet = {
+    .name = "fleet",
+    .usage = "FILE [options]",
+    .summary = "attach this machine to many workspaces, as a file says",
+    .description =
+        "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace has an id and the options\n"
+        "of `molecule connect`, with _ for -. One process serves them all: one thread for the network, a pool of\n"
+        "workers for the scripts, a Lua state for each workspace. SIGHUP reads the file again: what is new begins,\n"
+        "what is gone ends, what has changed begins anew, and the rest gets its script loaded anew.\n\n"
+        "A workspace that ends on its own (exit codes 1, 2 and 77 of `molecule connect`) does not end the others;\n"
+        "when all have ended, the first code that is not 0 is the process's. A stuck script ends it with 75.",
+    .examples =
+        "  return {\n"
+        "    defaults = { script = \"agent.lua\", api_url = \"https://acme.example.com\", token_file = \"tokens/{id}\" },\n"
+        "    workspaces = {\n"
+        "      \"7f1d0c9e-…\",\n"
+        "      { id = \"b20a31d4-…\", script = \"other.lua\", token_env = \"OTHER_TOKEN\", concurrency = 4 },\n"
+        "    },\n"
+        "  }",
+    .options = options,
+    .positional_maximum = 1,
+    .run = run,
+};

@@ -1,0 +1,14 @@
+/* What many workspaces in one process need of the machine. */
+#ifndef MOLECULE_COMMANDS_FLEET_LIMITS_H
+#define MOLECULE_COMMANDS_FLEET_LIMITS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* `wanted`, or if it is 0 as many as there are processors, but not more than workspaces; at least 1. */
+unsigned fleet_workers(int64_t wanted, size_t workspaces);
+
+/* Raises the limit of open files as far as it must and can be, and says so. */
+void fleet_raise_limit(size_t workspaces);
+
+#endif

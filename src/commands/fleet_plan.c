@@ -1,0 +1,456 @@
+#include "commands/fleet_plan.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "commands/commands.h"
+#include "commands/local_state.h"
+#include "script/fleet_file.h"
+#include "wire/platform.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_MAXIMUM 64
+
+/* Names in the file that are not just the option's with _ for -. X(name in the file, option) */
+#define ALIASES(X)                       \
+    X("backend_options", "backend-opt")  \
+    X("script_options", "script-opt")    \
+    X("allow_hosts", "allow-host")
+
+/* Options of connect that are no workspace's own. */
+static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "dry-run", "verbose", "ca-file",
+                                       "workers", "mode"};
+
+struct reading {
+    struct plan *plan;
+    const struct plan_defaults *defaults;
+    struct fleet_file file;
+    const char *path;
+    char *directory;     /* of the file, with a slash; "" for the current one */
+    char *problem;
+    size_t problem_size;
+    json_t *seen;        /* ids */
+};
+
+void member_free(struct member *member)
+{
+    if (!member)
+        return;
+    member_free(member->successor);
+    connect_options_close(member->options);
+    json_decref(member->values);
+    free(member->id);
+    free(member->state_directory);
+    free(member->token);
+    free(member->token_file);
+    free(member);
+}
+
+void plan_free(struct plan *plan)
+{
+    while (plan->members) {
+        struct member *member = plan->members;
+        plan->members = member->next;
+        member_free(member);
+    }
+    plan->count = 0;
+}
+
+/* Always false. `after` and `word` are looked for in the file, for the line. */
+__attribute__((format(printf, 4, 5))) static bool complain(struct reading *reading, const char *after, const char *word,
+                                                           const char *format, ...)
+{
+    char text[768];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    snprintf(reading->problem, reading->problem_size, "%s:%u: %s", reading->path,
+             fleet_file_line(&reading->file, after, word ? word : ""), text);
+    return false;
+}
+
+/* --- names --- */
+
+/* The option that a name in the file stands for; NULL: none. */
+static const struct option *find_option(const char *key)
+{
+#define X(alias, option) if (strcmp(key, alias) == 0) return options_find(&command_connect, option);
+    ALIASES(X)
+#undef X
+    char name[NAME_MAXIMUM];
+    if (snprintf(name, sizeof name, "%s", key) >= (int)sizeof name || strchr(name, '-'))
+        return NULL;
+    for (char *at = name; *at; at++)
+        *at = *at == '_' ? '-' : *at;
+    for (size_t i = 0; i < sizeof not_here / sizeof *not_here; i++)
+        if (strcmp(name, not_here[i]) == 0)
+            return NULL;
+    return options_find(&command_connect, name);
+}
+
+static int least(int a, int b, int c)
+{
+    int two = a < b ? a : b;
+    return two < c ? two : c;
+}
+
+/* How many letters must change. */
+static int distance(const char *left, const char *right)
+{
+    int row[NAME_MAXIMUM + 1];
+    int width = (int)strnlen(right, NAME_MAXIMUM);
+    for (int j = 0; j <= width; j++)
+        row[j] = j;
+    for (int i = 1; left[i - 1] && i <= NAME_MAXIMUM; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= width; j++) {
+            int above = row[j];
+            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (left[i - 1] != right[j - 1]));
+            diagonal = above;
+        }
+    }
+    return row[width];
+}
+
+struct nearest {
+    const char *wanted;
+    char name[NAME_MAXIMUM];
+    int distance;
+};
+
+static void consider(struct nearest *nearest, const char *name)
+{
+    int far = distance(nearest->wanted, name);
+    if (far >= nearest->distance)
+        return;
+    nearest->distance = far;
+    snprintf(nearest->name, sizeof nearest->name, "%s", name);
+}
+
+static void find_nearest(struct nearest *nearest)
+{
+#define X(alias, option) consider(nearest, alias);
+    ALIASES(X)
+#undef X
+    consider(nearest, "id");
+    consider(nearest, "token_env");
+    for (const struct option *option = command_connect.options; option->name; option++) {
+        char name[NAME_MAXIMUM];
+        snprintf(name, sizeof name, "%s", option->name);
+        for (char *at = name; *at; at++)
+            *at = *at == '-' ? '_' : *at;
+        if (find_option(name))
+            consider(nearest, name);
+    }
+}
+
+static bool complain_of_key(struct reading *reading, const char *where, const char *key)
+{
+    struct nearest nearest = {.wanted = key, .distance = NAME_MAXIMUM};
+    find_nearest(&nearest);
+    return complain(reading, where, key, "%s: there is no key \"%s\"; the nearest is \"%s\"", where, key, nearest.name);
+}
+
+/* --- values --- */
+
+/* The values keep it: texts of options are borrowed from them. */
+static const char *keep_text(struct member *member, const char *key, char *text)
+{
+    json_t *kept = json_string(text);
+    free(text);
+    json_object_set_new(member->values, key, kept);
+    return json_string_value(kept);
+}
+
+static char *number_text(const json_t *value)
+{
+    return json_is_integer(value) ? memory_format("%lld", (long long)json_integer_value(value))
+                                  : memory_format("%.17g", json_real_value(value));
+}
+
+static char *scalar_text(const json_t *value)
+{
+    return json_is_string(value)    ? memory_copy_text(json_string_value(value))
+           : json_is_number(value)  ? number_text(value)
+           : json_is_boolean(value) ? memory_copy_text(json_is_true(value) ? "true" : "false")
+                                    : NULL;
+}
+
+static bool set_pairs(struct reading *reading, struct member *member, const struct option *option, const char *key,
+                      const json_t *value)
+{
+    const char *name;
+    json_t *each;
+    if (!json_is_object(value) && json_array_size(value) > 0)
+        return complain(reading, member->id, key, "%s: \"%s\" is a table of names and values, {NAME = \"VALUE\"}", member->id,
+                        key);
+    json_object_foreach((json_t *)value, name, each) {
+        char *text = scalar_text(each);
+        if (!text)
+            return complain(reading, member->id, name, "%s: \"%s.%s\" must be a text, a number or a boolean", member->id, key,
+                            name);
+        char *pair = memory_format("%s=%s", name, text);
+        const char *wrong = options_set(option, pair, member->options);
+        free(text);
+        free(pair);
+        if (wrong)
+            return complain(reading, member->id, name, "%s: \"%s.%s\" %s", member->id, key, name, wrong);
+    }
+    return true;
+}
+
+static bool set_list(struct reading *reading, struct member *member, const struct option *option, const char *key,
+                     const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+        const char *wrong = text ? options_set(option, text, member->options) : "must be a text";
+        if (wrong)
+            return complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id, key, i + 1, wrong);
+    }
+    return json_is_array(value) ||
+           complain(reading, member->id, key, "%s: \"%s\" is a list of texts, {\"one\", \"two\"}", member->id, key);
+}
+
+static bool is_path(const char *key)
+{
+    return strcmp(key, "script") == 0 || strcmp(key, "token_file") == 0 || strcmp(key, "state_dir") == 0 ||
+           strcmp(key, "record") == 0;
+}
+
+static bool set_scalar(struct reading *reading, struct member *member, const struct option *option, const char *key,
+                       const json_t *value)
+{
+    if (option->type == OPTION_FLAG && !json_is_boolean(value))
+        return complain(reading, member->id, key, "%s: \"%s\" must be true or false", member->id, key);
+    if (option->type == OPTION_TEXT && !json_is_string(value))
+        return complain(reading, member->id, key, "%s: \"%s\" must be a text", member->id, key);
+    char *text = scalar_text(value);
+    if (!text)
+        return complain(reading, member->id, key, "%s: \"%s\" cannot be a table", member->id, key);
+    if (is_path(key) && *text && *text != '/') {
+        char *whole = memory_format("%s%s", reading->directory, text);
+        free(text);
+        text = whole;
+    }
+    const char *kept = keep_text(member, key, text), *wrong = options_set(option, kept, member->options);
+    if (wrong)
+        return complain(reading, member->id, key, "%s: \"%s\" %s; got \"%s\"", member->id, key, wrong,
+                        strcmp(key, "token") == 0 ? "a token" : kept);
+    return true;
+}
+
+static bool set_value(struct reading *reading, struct member *member, const char *key, const json_t *value)
+{
+    const struct option *option = find_option(key);
+    switch (option->type) {
+    case OPTION_PAIRS: return set_pairs(reading, member, option, key, value);
+    case OPTION_LIST: return set_list(reading, member, option, key, value);
+    default: return set_scalar(reading, member, option, key, value);
+    }
+}
+
+/* --- tokens --- */
+
+/* A variable's value as it was at first: it is taken out of the environment, where scripts would see it, and asked for again
+ * when the file is read again. */
+static const char *read_variable(const char *name)
+{
+    static json_t *known;
+    const char *value = getenv(name);
+    if (!known)
+        known = json_object();
+    if (value && *value) {
+        json_object_set_new(known, name, json_string(value));
+        memset((char *)value, 'x', strlen(value));
+        unsetenv(name);
+    }
+    return json_string_value(json_object_get(known, name));
+}
+
+static bool take_token(struct reading *reading, struct member *member)
+{
+    const char *token = json_string_value(json_object_get(member->values, "token"));
+    const char *pattern = json_string_value(json_object_get(member->values, "token_file"));
+    const json_t *variable = json_object_get(member->values, "token_env");
+    if (variable && !json_is_string(variable))
+        return complain(reading, member->id, "token_env", "%s: \"token_env\" must be the name of a variable", member->id);
+    if (!token && variable) {
+        token = read_variable(json_string_value(variable));
+        if (!token)
+            return complain(reading, member->id, "token_env", "%s: the variable %s is not set", member->id,
+                            json_string_value(variable));
+        json_object_set_new(member->values, "token_env_value", json_string(token)); /* another one is another workspace */
+    }
+    if (token) {
+        member->token = memory_copy(token, strcspn(token, " \t\r\n"));
+        log_hide(member->token);
+    }
+    member->token_file = token ? NULL : connect_token_path(pattern, member->id);
+    return true;
+}
+
+/* --- workspaces --- */
+
+/* Which of the three ways to give a token counts is said once: the workspace's own before the defaults'. */
+static void merge(json_t *values, const json_t *own)
+{
+    static const char *const sources[] = {"token", "token_env", "token_file"};
+    static const char *const answerers[] = {"script", "backend"};
+    const char *key;
+    json_t *value;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t j = 0; json_object_get(own, sources[i]) && j < 3; j++)
+            json_object_del(values, sources[j]);
+    for (size_t i = 0; i < 2; i++)
+        if (json_object_get(own, answerers[i]))
+            json_object_del(values, answerers[1 - i]);
+    json_object_foreach((json_t *)own, key, value) {
+        json_t *before = json_object_get(values, key);
+        if (json_is_object(before) && json_is_object(value)) {
+            json_t *both = json_copy(before);
+            json_object_update(both, value);
+            json_object_set_new(values, key, both);
+        } else {
+            json_object_set(values, key, value);
+        }
+    }
+}
+
+static bool check_keys(struct reading *reading, const char *where, const json_t *table, bool workspace)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)table, key, value) {
+        bool known = find_option(key) || strcmp(key, "token_env") == 0 || (workspace && strcmp(key, "id") == 0);
+        if (!known)
+            return complain_of_key(reading, where, key);
+        if (!workspace && strcmp(key, "token") == 0)
+            return complain(reading, where, key, "a token is of one workspace and cannot be a default; token_file = "
+                                                 "\"tokens/{id}\" can");
+    }
+    return true;
+}
+
+static bool fill(struct reading *reading, struct member *member, const json_t *own)
+{
+    const char *key;
+    json_t *value, *given = member->values;
+    merge(given, own);
+    json_object_del(given, "id");
+    member->values = json_copy(given); /* texts are put in place below */
+    bool filled = true;
+    json_object_foreach(given, key, value) {
+        if (filled && strcmp(key, "token_env") != 0)
+            filled = set_value(reading, member, key, value);
+    }
+    json_decref(given);
+    return filled && take_token(reading, member);
+}
+
+/* What the options mean to the host. */
+static bool finish(struct reading *reading, struct member *member)
+{
+    const json_t *directory = json_object_get(member->values, "state_dir");
+    char *problem = connect_find_problem(member->options, member->id);
+    if (problem)
+        complain(reading, NULL, member->id, "%s: %s", member->id, problem);
+    free(problem);
+    if (problem)
+        return false;
+    member->state_directory = local_state_directory(directory ? json_string_value(directory)
+                                                              : reading->defaults->state_directory);
+    json_object_set_new(member->values, "id", json_string(member->id));
+    member->workspace = connect_workspace(member->options, member->id, member->state_directory, member->token,
+                                          member->token_file);
+    if (!json_object_get(member->values, "register_attempts"))
+        member->workspace.register_attempts = 0; /* nobody starts one of many again */
+    if (reading->defaults->api_url && !json_object_get(member->values, "api_url"))
+        member->workspace.api_url = reading->defaults->api_url;
+    return true;
+}
+
+static bool take_id(struct reading *reading, struct member *member, const json_t *entry, size_t number)
+{
+    const char *id = json_is_string(entry) ? json_string_value(entry) : json_string_value(json_object_get(entry, "id"));
+    if (!id)
+        return complain(reading, NULL, "workspaces", "workspaces, number %zu: its \"id\" is missing", number);
+    if (!platform_valid_id(id))
+        return complain(reading, NULL, id, "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
+                                           "most 128, beginning with a letter or digit", id);
+    member->id = memory_copy_text(id);
+    platform_normalise_id(member->id);
+    if (json_object_get(reading->seen, member->id))
+        return complain(reading, id, id, "%s is there twice", id);
+    json_object_set_new(reading->seen, member->id, json_true());
+    return true;
+}
+
+/* NULL: the problem is said. */
+static struct member *make_member(struct reading *reading, const json_t *defaults, const json_t *entry, size_t number)
+{
+    struct member *member = memory_allocate(sizeof *member);
+    member->options = connect_options_open();
+    member->values = defaults ? json_copy((json_t *)defaults) : json_object();
+    if (!member->options) {
+        complain(reading, NULL, NULL, "a variable of the environment is wrong");
+    } else if (!json_is_string(entry) && !json_is_object(entry)) {
+        complain(reading, NULL, "workspaces", "workspaces, number %zu is neither a table nor an id", number);
+    } else if (take_id(reading, member, entry, number) &&
+               (!json_is_object(entry) || check_keys(reading, member->id, entry, true)) &&
+               fill(reading, member, json_is_object(entry) ? entry : NULL) && finish(reading, member)) {
+        return member;
+    }
+    member_free(member);
+    return NULL;
+}
+
+static bool read_root(struct reading *reading)
+{
+    const json_t *root = reading->file.root, *defaults = json_object_get(root, "defaults");
+    const json_t *list = json_object_get(root, "workspaces");
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)root, key, value) {
+        if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
+            return complain(reading, NULL, key, "there is no key \"%s\" beside \"defaults\" and \"workspaces\"", key);
+    }
+    if (json_is_array(defaults) && json_array_size(defaults) == 0)
+        defaults = NULL;
+    if (defaults && !json_is_object(defaults))
+        return complain(reading, NULL, "defaults", "\"defaults\" must be a table of options");
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return complain(reading, NULL, "workspaces", "\"workspaces\" must be a list with at least one workspace");
+    if (defaults && !check_keys(reading, "defaults", defaults, false))
+        return false;
+    struct member **end = &reading->plan->members;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        *end = make_member(reading, defaults, json_array_get(list, i), i + 1);
+        if (!*end)
+            return false;
+        end = &(*end)->next;
+        reading->plan->count++;
+    }
+    return true;
+}
+
+bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size)
+{
+    const char *slash = strrchr(path, '/');
+    struct reading reading = {.plan = plan, .defaults = defaults, .path = path, .problem = problem,
+                              .problem_size = problem_size, .seen = json_object(),
+                              .directory = slash ? memory_copy(path, (size_t)(slash - path) + 1) : memory_copy_text("")};
+    *plan = (struct plan){0};
+    bool taken = fleet_file_read(&reading.file, path, problem, problem_size) && read_root(&reading);
+    if (!taken)
+        plan_free(plan);
+    fleet_file_free(&reading.file);
+    json_decref(reading.seen);
+    free(reading.directory);
+    return taken;
+}

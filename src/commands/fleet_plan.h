@@ -1,0 +1,39 @@
+/* A fleet file as workspaces: its defaults filled in, every value checked as the option of `molecule connect` that it is. */
+#ifndef MOLECULE_COMMANDS_FLEET_PLAN_H
+#define MOLECULE_COMMANDS_FLEET_PLAN_H
+
+#include "commands/connect.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct member {
+    struct member *next;      /* the plan's or the fleet's */
+    struct member *successor; /* takes its place when it has ended; NULL: nobody */
+    bool attached;            /* the host has it, or has it still */
+    bool leaving;             /* it was told to end */
+    bool planned;             /* the file that was read last names it */
+    struct connect_options *options;
+    json_t *values;           /* what the texts of the options are borrowed from; equal values, equal workspace */
+    char *id, *state_directory, *token, *token_file;
+    struct molecule_workspace_options workspace;
+};
+void member_free(struct member *member);
+
+struct plan {
+    struct member *members; /* in the file's order */
+    size_t count;
+};
+
+/* What the file leaves out; may be NULL. */
+struct plan_defaults {
+    const char *state_directory, *api_url;
+};
+
+/* false: `problem` says what is wrong, with file and line; the plan is empty. Variables of `token_env` are kept and taken
+ * out of the environment. */
+bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size);
+void plan_free(struct plan *plan);
+
+#endif

@@ -1,0 +1,42 @@
+/* Reading the inbox again. A row that was committed late, or shares the microsecond of the row before it on T1, appears
+ * behind the fetch position, where no poll looks. So each stretch of the inbox is read once more when it is some seconds
+ * old: from where the last such reading ended to the youngest row that is old enough, never beyond the fetch position. A
+ * stretch that was old already when it was first read (a backlog) is left out: nothing comes late there.
+ *
+ * A reading is paged, a few pages at a time, and goes on later. Pure: no I/O; times are monotonic milliseconds. */
+#ifndef MOLECULE_HOST_OVERLAP_H
+#define MOLECULE_HOST_OVERLAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct overlap;
+
+/* `position`: the fetch position; NULL: none. `anchor`: an older row, to read again from at once; NULL: none. */
+struct overlap *overlap_open(const char *position, const char *anchor, int64_t now_ms);
+void overlap_close(struct overlap *overlap);
+/* The fetch position is gone: as newly opened without one. */
+void overlap_forget(struct overlap *overlap);
+
+/* The fetch position moved to `position` (its created_at: `stamp`, NULL: unknown) with a page that begins with `first`. */
+struct overlap_page {
+    const char *first, *position, *stamp;
+    bool old; /* too old, all of it, for anything to be committed among it still */
+};
+void overlap_note(struct overlap *overlap, const struct overlap_page *page, int64_t now_ms);
+
+/* Begins a reading if one is due. `idle`: nothing new waits to be fetched. */
+void overlap_begin(struct overlap *overlap, bool idle, int64_t now_ms);
+/* since_id of the reading's next page; NULL: none is under way. */
+const char *overlap_position(const struct overlap *overlap);
+/* The rows of that page in order. false: this one and those behind it are not part of the reading. */
+bool overlap_take(struct overlap *overlap, const char *row_id, const char *stamp);
+/* The page's end; `last`: the last row taken, NULL: none; `more`: a page may follow. true: the reading stopped before what
+ * the page held, so there may be something new. */
+bool overlap_page_end(struct overlap *overlap, const char *last, bool more, int64_t now_ms);
+/* The platform does not know the row any more where the reading stands: it ends. */
+void overlap_lost(struct overlap *overlap, int64_t now_ms);
+/* Readings that had to leave rows out because more came than can be read twice. */
+unsigned long overlap_skips(const struct overlap *overlap);
+
+#endif

@@ -1,0 +1,86 @@
+/* What the files of the record share. Only they include this. */
+#ifndef MOLECULE_HOST_RECORD_OPERATION_H
+#define MOLECULE_HOST_RECORD_OPERATION_H
+
+#include "host/record.h"
+#include "state/disk.h"
+
+/* One thing to write or to read, on its way to the disk thread and back. */
+struct operation {
+    struct task task;
+    struct operation *next;
+    struct record *record;
+    bool (*perform)(struct operation *operation); /* on the disk thread, in a transaction */
+    void (*deliver)(struct operation *operation); /* on the network thread, once committed */
+    bool durable, failed;
+    bool reads; /* its success does not say that the ledger can be written; it overtakes what cannot be written */
+    bool leads; /* the first of those that are tried again */
+    char problem[256];
+    struct inbox_entry *entry;
+    record_callback *then;
+    void *context;
+    const struct reply_request *request;
+    char *text, *traceback, *row_id; /* owned */
+    int64_t number, since_ms;
+    bool flag;
+    /* known */
+    char **ids;
+    struct record_known known;
+    void (*then_known)(struct workspace *workspace, struct record_known *known);
+    /* dead letters, counts */
+    enum record_dead_verb verb;
+    struct record_loaded *loaded;
+    void (*then_dead)(void *context, struct record_loaded *loaded, bool found);
+    struct ledger_counts counts;
+    void (*then_counts)(void *context, const struct ledger_counts *counts);
+    void (*then_number)(void *context, int64_t number);
+    /* the store */
+    const struct changes *borrowed_changes;
+    bool settles; /* the entry's changes are applied in the same transaction */
+    char *value;
+    void (*then_value)(void *context, char *value);
+};
+
+struct record {
+    struct workspace *workspace;
+    struct disk *disk;
+    struct thread *network;
+    char *path;
+    const char *platform_url;
+    /* the disk thread's */
+    struct disk_batch batch; /* `commit` finds the record by its place */
+    struct ledger *ledger;
+    struct record *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
+    bool listed;
+    bool made;               /* there is a ledger file, open or not; until anything runs the network thread's */
+    struct operation *performed, **performed_end;
+    bool in_transaction, durable;
+    unsigned finished;
+    bool checkpointing;
+    int checkpointed_pages; /* of the log, at the last one's start */
+    bool refusing; /* something failed: nothing is written before it is tried again */
+    char refusal[256];
+    /* the network thread's */
+    bool exists, failing, closing;
+    char problem[256];
+    struct operation *failed, **failed_end; /* in order; behind them, what was to be written since */
+    size_t writing;                         /* under way to the disk thread and back */
+    struct operation *patient, **patient_end; /* may wait for company */
+    uv_timer_t timer, patience;
+    int closed_timers;
+    int64_t retry_ms;
+};
+
+struct operation *record_operation(struct record *record, bool (*perform)(struct operation *operation),
+                                   void (*deliver)(struct operation *operation));
+void record_submit(struct operation *operation);
+void record_submit_soon(struct operation *operation); /* with the next one, or in some milliseconds */
+/* A message as the ledger has it. record_loaded_free. */
+struct record_loaded *record_copy_message(const struct ledger_message *message);
+
+/* host/record_open.c, on the disk thread: opens the ledger if it is not, and closes those that were not used for the longest
+ * time when there are too many. */
+bool record_open_ledger(struct record *record, char *problem, size_t size);
+void record_unlist(struct record *record);
+
+#endif

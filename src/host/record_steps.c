@@ -1,0 +1,193 @@
+/* What is written of a message at each step of its way. */
+#include "host/record_operation.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/uuid.h"
+#include "host/workspace.h"
+#include "wire/repair.h"
+
+#include <string.h>
+
+static void deliver_entry(struct operation *operation)
+{
+    if (operation->then)
+        operation->then(operation->record->workspace, operation->entry, operation->context);
+}
+
+static struct operation *make_for_entry(struct record *record, bool (*perform)(struct operation *operation),
+                                        struct inbox_entry *entry, record_callback *then, void *context)
+{
+    struct operation *operation = record_operation(record, perform, deliver_entry);
+    operation->entry = entry;
+    operation->then = then;
+    operation->context = context;
+    return operation;
+}
+
+/* What the handler stored becomes visible with this step. */
+static struct operation *make_outcome(struct record *record, bool (*perform)(struct operation *operation),
+                                      struct inbox_entry *entry, record_callback *then, void *context)
+{
+    struct operation *operation = make_for_entry(record, perform, entry, then, context);
+    operation->settles = true;
+    return operation;
+}
+
+/* What a script or the platform said, as the ledger may keep it and `molecule dead` can print it: UTF-8, no token. */
+static char *copy_words(const char *words)
+{
+    size_t length;
+    char *copy = words ? repair_text(words, strlen(words), &length) : NULL;
+    if (copy)
+        log_redact(copy);
+    return copy;
+}
+
+/* What the ledger keeps of an entry. Read on the disk thread: the entry does not change while an operation is under way. */
+static struct ledger_message describe(const struct operation *operation)
+{
+    const struct inbox_entry *entry = operation->entry;
+    return (struct ledger_message){
+        .row_id = entry->row_id,
+        .row = entry->row,
+        .row_length = entry->row_length,
+        .attempts = entry->attempts,
+        .failures = entry->failures,
+        .source = entry->message && entry->message->source_id ? entry->message->source_id : "canvas",
+        .created_at = entry->stamp,
+        .first_seen_ms = entry->first_seen_ms,
+        .reason = operation->text,
+        .traceback = operation->traceback,
+    };
+}
+
+static bool perform_reply(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    const struct reply_request *request = operation->request;
+    char digest[UUID_TEXT_SIZE];
+    message.to_canvas = request->to_canvas;
+    message.target = request->target;
+    message.reply_id = request->id;
+    message.body = request->body;
+    message.body_length = request->body_length;
+    message.dead_after_reply = operation->flag;
+    if (request->to_canvas) {
+        uuid_of_name(request->body, digest);
+        message.digest = digest;
+    }
+    return ledger_reply(operation->record->ledger, &message);
+}
+
+void record_reply(struct record *record, struct inbox_entry *entry, const struct reply_request *request,
+                  bool dead_after_reply, const char *reason, const char *traceback, record_callback *then, void *context)
+{
+    struct operation *operation = make_outcome(record, perform_reply, entry, then, context);
+    operation->request = request;
+    operation->flag = dead_after_reply;
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
+    record_submit(operation);
+}
+
+static bool perform_finish(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    const struct stored_reply *stored = operation->entry->context;
+    char digest[UUID_TEXT_SIZE];
+    message.outcome = operation->text;
+    if (stored && stored->request.to_canvas) {
+        uuid_of_name(stored->request.body, digest);
+        message.digest = digest;
+    }
+    operation->record->finished++;
+    return ledger_finish(operation->record->ledger, &message);
+}
+
+void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
+                   void *context)
+{
+    struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
+    operation->text = memory_copy_text(outcome);
+    record_submit(operation);
+}
+
+void record_finish_soon(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
+                        void *context)
+{
+    struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
+    operation->text = memory_copy_text(outcome);
+    record_submit_soon(operation);
+}
+
+static bool perform_keep(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    message.due_ms = operation->number;
+    message.hold = operation->flag;
+    return ledger_keep(operation->record->ledger, &message);
+}
+
+void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold,
+                 const char *reason,
+                 record_callback *then, void *context)
+{
+    struct operation *operation = make_outcome(record, perform_keep, entry, then, context);
+    operation->number = due_ms;
+    operation->flag = hold;
+    operation->text = copy_words(reason);
+    operation->durable = true; /* the cursor will pass it */
+    record_submit(operation);
+}
+
+static bool perform_wait(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    return ledger_wait(operation->record->ledger, &message);
+}
+
+void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context)
+{
+    record_submit(make_outcome(record, perform_wait, entry, then, context));
+}
+
+static bool perform_dead(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    return ledger_die(operation->record->ledger, &message);
+}
+
+void record_dead(struct record *record, struct inbox_entry *entry, const char *reason, const char *traceback,
+                 record_callback *then, void *context)
+{
+    struct operation *operation = make_outcome(record, perform_dead, entry, then, context);
+    operation->text = copy_words(reason);
+    operation->traceback = copy_words(traceback);
+    record_submit(operation);
+}
+
+static bool perform_count_same(struct operation *operation)
+{
+    operation->number = ledger_count_same(operation->record->ledger, operation->text, operation->since_ms,
+                                          operation->row_id);
+    return operation->number >= 0;
+}
+
+static void deliver_number(struct operation *operation)
+{
+    operation->then_number(operation->context, operation->number);
+}
+
+void record_count_same(struct record *record, const char *digest, const char *but_row_id, int64_t since_ms,
+                       void (*counted)(void *context, int64_t count), void *context)
+{
+    struct operation *operation = record_operation(record, perform_count_same, deliver_number);
+    operation->text = memory_copy_text(digest);
+    operation->row_id = memory_copy_text(but_row_id);
+    operation->since_ms = since_ms;
+    operation->then_number = counted;
+    operation->reads = true;
+    operation->context = context;
+    record_submit(operation);
+}

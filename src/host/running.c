@@ -1,0 +1,149 @@
+#include "host/running.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/workspace.h"
+#include "state/runs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct place {
+    char *interrupted; /* the message of an earlier process that stands there; NULL: none */
+    unsigned attempts, failures;
+    bool busy;
+};
+
+struct running {
+    struct runs *runs;
+    struct record *record;
+    struct place *places;
+    size_t count, interrupted;
+};
+
+static struct place *get_place(struct running *running, size_t index)
+{
+    if (index >= running->count) {
+        running->places = memory_resize(running->places, (index + 1) * sizeof *running->places);
+        memset(running->places + running->count, 0, (index + 1 - running->count) * sizeof *running->places);
+        running->count = index + 1;
+    }
+    return &running->places[index];
+}
+
+/* A line whose handler had ended is left as it is: then the ledger knows the outcome. */
+static void load_one(const struct run *run, void *context)
+{
+    struct running *running = context;
+    if (!record_lacks_outcome(running->record, run->row_id, run->attempts, run->started_ms))
+        return;
+    struct place *place = get_place(running, run->place);
+    place->interrupted = memory_copy_text(run->row_id);
+    place->attempts = run->attempts;
+    place->failures = run->failures;
+    running->interrupted++;
+}
+
+struct running *running_open(struct workspace *workspace, const char *path)
+{
+    struct running *running = memory_allocate(sizeof *running);
+    running->runs = runs_open(path);
+    running->record = workspace->record;
+    if (!runs_load(running->runs, load_one, running))
+        log_warn(workspace->settings.id, "%s cannot be read: what was under way when an earlier process ended runs again as "
+                                         "if for the first time", path);
+    return running;
+}
+
+void running_close(struct running *running)
+{
+    if (!running)
+        return;
+    for (size_t i = 0; i < running->count; i++)
+        free(running->places[i].interrupted);
+    free(running->places);
+    runs_close(running->runs);
+    free(running);
+}
+
+static struct place *find_interrupted(struct running *running, const char *row_id)
+{
+    for (size_t i = 0; running->interrupted > 0 && i < running->count; i++)
+        if (running->places[i].interrupted && strcmp(running->places[i].interrupted, row_id) == 0)
+            return &running->places[i];
+    return NULL;
+}
+
+bool running_interrupted(struct running *running, struct inbox_entry *entry)
+{
+    const struct place *place = find_interrupted(running, entry->row_id);
+    if (!place || place->attempts <= entry->attempts)
+        return false;
+    entry->attempts = place->attempts;
+    entry->failures = place->failures > entry->failures ? place->failures : entry->failures;
+    return true;
+}
+
+static void free_place(struct running *running, struct place *place)
+{
+    free(place->interrupted);
+    place->interrupted = NULL;
+    running->interrupted--;
+}
+
+void running_forget(struct running *running, const struct inbox_entry *entry)
+{
+    struct place *place = find_interrupted(running, entry->row_id);
+    if (place)
+        free_place(running, place);
+}
+
+void running_take(struct running *running, struct inbox_entry *entry)
+{
+    struct place *place = find_interrupted(running, entry->row_id);
+    if (place) { /* its line is the one to be written over */
+        free_place(running, place);
+    } else {
+        size_t index = 0;
+        while (index < running->count && (running->places[index].busy || running->places[index].interrupted))
+            index++;
+        place = get_place(running, index);
+    }
+    place->busy = true;
+    entry->place = (size_t)(place - running->places);
+}
+
+bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem, size_t problem_size)
+{
+    return runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size);
+}
+
+struct clearing {
+    struct running *running;
+    size_t place;
+};
+
+static void run_clear(void *context)
+{
+    struct clearing *clearing = context;
+    runs_clear(clearing->running->runs, clearing->place);
+}
+
+static void on_cleared(void *context)
+{
+    struct clearing *clearing = context;
+    clearing->running->places[clearing->place].busy = false; /* not before: it would clear what its next one wrote */
+    free(clearing);
+}
+
+void running_leave(struct workspace *workspace, const struct inbox_entry *entry, bool counted)
+{
+    if (counted) {
+        workspace->running->places[entry->place].busy = false;
+        return;
+    }
+    struct clearing *clearing = memory_allocate(sizeof *clearing);
+    clearing->running = workspace->running;
+    clearing->place = entry->place;
+    host_on_disk(workspace->host, run_clear, on_cleared, clearing);
+}

@@ -1,0 +1,513 @@
+/* One question at a time is a struct service, from service_ask to script_answer. Those to the platform are repeated after
+ * transient errors until their time is over; a message to a peer that only queues it waits on for the reply that names it. */
+#include "host/service.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/uuid.h"
+#include "host/workspace.h"
+#include "wire/jsontext.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BACKOFF_CAP_MS 10000
+#define ANSWER_MAXIMUM ((size_t)64 << 20)
+#define SEND_LEAST_MS 10000 /* a peer's platform needs some time even where nobody waits for the peer */
+#define ACK_TIMEOUT_MS 30000
+
+struct service {
+    uv_timer_t timer; /* first: the next try, or the end of waiting */
+    struct service *next;
+    struct workspace *workspace;
+    struct script_ask *ask;    /* NULL: answered */
+    struct changes *changes;   /* of a commit whose question was answered early */
+    struct exchange exchange;
+    struct retry_backoff backoff;
+    struct reply_request request; /* SEND, NOTIFY */
+    int64_t started_ms, deadline_ms; /* monotonic */
+    bool recording;            /* the disk thread has it */
+    bool tried;                /* it may have reached the platform */
+    char *file_id;             /* of an acknowledgement, which nobody waits for */
+    char problem[RETRY_REASON_SIZE];
+};
+
+static void transmit(struct service *service);
+
+static void free_service(uv_handle_t *timer)
+{
+    struct service *service = (struct service *)timer;
+    reply_request_free(&service->request);
+    changes_free(service->changes);
+    free(service->file_id);
+    free(service);
+}
+
+static void end(struct service *service)
+{
+    struct service **link = &service->workspace->services;
+    while (*link != service)
+        link = &(*link)->next;
+    *link = service->next;
+    exchange_cancel(&service->exchange);
+    uv_close((uv_handle_t *)&service->timer, free_service);
+}
+
+static void end_if_idle(struct service *service)
+{
+    if (!service->recording)
+        end(service);
+}
+
+/* Takes `value`. */
+static void answer(struct service *service, char *value, size_t length)
+{
+    struct script_ask *ask = service->ask;
+    service->ask = NULL;
+    if (ask) {
+        ask->value = value;
+        ask->value_length = length;
+        script_answer(ask);
+    } else {
+        free(value);
+    }
+    end_if_idle(service);
+}
+
+static void fail(struct service *service, const char *problem, const char *code)
+{
+    struct script_ask *ask = service->ask;
+    service->ask = NULL;
+    if (ask) {
+        ask->problem = memory_copy_text(problem);
+        ask->code = code;
+        script_answer(ask);
+    } else if (service->file_id) {
+        log_debug(service->workspace->settings.id, "%s", problem);
+    }
+    end_if_idle(service);
+}
+
+static struct service *open_service(struct workspace *workspace, struct script_ask *ask, int64_t timeout_ms)
+{
+    struct service *service = memory_allocate(sizeof *service);
+    service->workspace = workspace;
+    service->ask = ask;
+    service->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
+    service->started_ms = clock_monotonic_ms();
+    service->deadline_ms = service->started_ms + timeout_ms;
+    service->next = workspace->services;
+    workspace->services = service;
+    uv_timer_init(&workspace->host->network.loop, &service->timer);
+    return service;
+}
+
+/* --- the store --- */
+
+static void on_stored(void *context, char *value)
+{
+    struct service *service = context;
+    service->recording = false;
+    answer(service, value, value ? strlen(value) : 0);
+}
+
+static void ask_record(struct service *service)
+{
+    struct record *record = service->workspace->record;
+    struct script_ask *ask = service->ask;
+    service->recording = true;
+    if (ask->kind == SCRIPT_ASK_GET)
+        record_store_get(record, ask->key, on_stored, service);
+    else if (ask->kind == SCRIPT_ASK_KEYS)
+        record_store_keys(record, ask->key, ask->most, on_stored, service);
+    else
+        record_store_commit(record, ask->changes, on_stored, service);
+}
+
+/* --- messages to peers --- */
+
+/* The question as the wire has it. false: it cannot be sent, and was answered so. */
+static bool build_message(struct service *service)
+{
+    struct script_ask *ask = service->ask;
+    char digest[UUID_TEXT_SIZE], random[UUID_TEXT_SIZE], problem[512];
+    char *parts = ask->reply.parts ? json_dumps(ask->reply.parts, JSON_COMPACT) : NULL;
+    char *content = memory_format("%s\n%s\n%s", ask->key ? ask->key : "", ask->reply.text ? ask->reply.text : "",
+                                  parts ? parts : "");
+    uuid_of_name(content, digest);
+    uuid_random(random);
+    char *purpose = memory_format("/send/%u/%s", ask->number, digest);
+    struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
+                             .context_id = ask->context_id, .hops = ask->hops};
+    ask->reply.question = true;
+    bool built = reply_build(&origin, &ask->reply, purpose, &service->request, problem, sizeof problem);
+    free(parts);
+    free(content);
+    free(purpose);
+    if (!built)
+        fail(service, problem, "TOO_LARGE");
+    return built;
+}
+
+/* {text, parts} of a peer's result or message. */
+static char *answer_text(const json_t *parts, const char *text)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "text", jsontext_string(text ? text : "", text ? strlen(text) : 0));
+    if (json_is_array(parts))
+        json_object_set(object, "parts", (json_t *)parts);
+    else
+        json_object_set_new(object, "parts", json_array());
+    char *written = json_dumps(object, JSON_COMPACT);
+    json_decref(object);
+    return written;
+}
+
+static void on_answer_recorded(void *context, char *value)
+{
+    struct service *service = context;
+    free(value);
+    service->recording = false;
+    if (!service->ask) {
+        end(service);
+        return;
+    }
+    struct script_ask *ask = service->ask;
+    answer(service, memory_copy_text(ask->text), strlen(ask->text));
+}
+
+/* Kept first: the handler that runs again after a crash gets it from there. Takes the answer's text. */
+static void keep_answer(struct service *service, char *text)
+{
+    free(service->ask->text);
+    service->ask->text = text;
+    service->recording = true;
+    uv_timer_stop(&service->timer);
+    record_answer_set(service->workspace->record, service->request.id, text, on_answer_recorded, service);
+}
+
+static void on_result(struct service *service, const struct exchange_answer *given)
+{
+    json_t *body = jsontext_read(given->body, given->body_length, NULL, NULL);
+    const json_t *result = json_object_get(body, "result"), *error = json_object_get(body, "error");
+    if (result && (!error || json_is_null(error))) {
+        const json_t *said = json_object_get(json_object_get(result, "status"), "message");
+        const json_t *parts = json_object_get(result, "parts");
+        char *text = envelope_result_text(result);
+        keep_answer(service, answer_text(parts ? parts : json_object_get(said, "parts"), text));
+        free(text);
+    } else {
+        fail(service, given->verdict.reason, "PEER");
+    }
+    json_decref(body);
+}
+
+static void on_waited(uv_timer_t *timer)
+{
+    struct service *service = (struct service *)timer;
+    char *queued = memory_format("{\"queued\":true,\"id\":\"%s\"}", service->request.id);
+    answer(service, queued, strlen(queued));
+}
+
+static void await_reply(struct service *service)
+{
+    int64_t left = service->started_ms + service->ask->timeout_ms - clock_monotonic_ms();
+    workspace_arm(&service->timer, on_waited, left > 0 ? left : 0);
+}
+
+/* The reply's row has had its effect. */
+static void finish_entry(struct workspace *workspace, struct inbox_entry *entry)
+{
+    log_info(workspace->settings.id, "message %s from %s: the answer to what a handler asked", entry->row_id,
+             workspace_sender(entry));
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_finish(workspace, entry, "answer");
+}
+
+static void take(struct service *service, struct inbox_entry *entry)
+{
+    exchange_cancel(&service->exchange);
+    keep_answer(service, answer_text(entry->message->parts, entry->message->text));
+    finish_entry(service->workspace, entry);
+}
+
+bool service_take_answer(struct workspace *workspace, struct inbox_entry *entry)
+{
+    const struct message *message = entry->message;
+    if (!message->in_reply_to || !message->source_id)
+        return false;
+    for (struct service *service = workspace->services; service; service = service->next) {
+        const struct script_ask *ask = service->ask;
+        if (!ask || ask->kind != SCRIPT_ASK_SEND || !service->request.id || service->recording ||
+            strcmp(service->request.id, message->in_reply_to) != 0 || strcmp(ask->key, message->source_id) != 0)
+            continue;
+        take(service, entry);
+        return true;
+    }
+    return false;
+}
+
+static void forget_it(void *context, char *value)
+{
+    (void)context;
+    free(value);
+}
+
+void service_remember_answer(struct workspace *workspace, const struct message *message)
+{
+    char *text = answer_text(message->parts, message->text);
+    record_answer_set(workspace->record, message->in_reply_to, text, forget_it, NULL);
+    free(text);
+}
+
+/* The answer may have come before the question: in an earlier run of the handler. */
+static void send_or_take(struct service *service)
+{
+    struct inbox_entry *entry = inbox_find_reply(service->workspace->inbox, service->request.id, service->ask->key);
+    if (entry)
+        take(service, entry);
+    else
+        transmit(service);
+}
+
+static void on_known_answer(void *context, char *value)
+{
+    struct service *service = context;
+    service->recording = false;
+    if (!service->ask) {
+        free(value);
+        end(service);
+    } else if (value) {
+        log_debug(service->workspace->settings.id, "message %s to %s: answered before this handler ran again",
+                  service->request.id, service->ask->key);
+        answer(service, value, strlen(value));
+    } else {
+        send_or_take(service);
+    }
+}
+
+/* --- calls to the platform --- */
+
+static void on_try_again(uv_timer_t *timer)
+{
+    transmit((struct service *)timer);
+}
+
+static const char *code_of(int status)
+{
+    switch (status) {
+    case 401: return "UNAUTHORIZED";
+    case 402: return "BUDGET";
+    case 403: return "FORBIDDEN";
+    case 404: return "NOT_FOUND";
+    case 413: return "TOO_LARGE";
+    default: return "REFUSED";
+    }
+}
+
+static void again(struct service *service, const struct exchange_answer *given, int64_t floor_ms)
+{
+    int64_t wait = retry_next_delay(&service->backoff, floor_ms, host_random());
+    snprintf(service->problem, sizeof service->problem, "%s", given->verdict.reason);
+    if (clock_monotonic_ms() + wait >= service->deadline_ms)
+        fail(service, service->problem, given->status ? "UNAVAILABLE" : "TIMEOUT");
+    else
+        workspace_arm(&service->timer, on_try_again, wait);
+}
+
+/* Not for a canvas message that may have been shown: it has no id that would make a second one the same. */
+static bool may_repeat(const struct service *service, const struct exchange_answer *given)
+{
+    return !service->ask || service->ask->kind != SCRIPT_ASK_NOTIFY || !given->sent;
+}
+
+/* T1 stages nothing for a workspace that polls, and will not do so later either (contract §1.16). */
+static bool has_no_uploads(const struct service *service, const struct exchange_answer *given)
+{
+    return service->ask && service->ask->kind == SCRIPT_ASK_UPLOAD && given->status == 503 &&
+           strstr(given->verdict.reason, "workspace url not registered yet");
+}
+
+static void succeed(struct service *service, const struct exchange_answer *given)
+{
+    if (!service->ask) { /* an acknowledgement */
+        end(service);
+        return;
+    }
+    switch (service->ask->kind) {
+    case SCRIPT_ASK_SEND:
+        if (reply_read_answer(false, given->body, given->body_length) == REPLY_ANSWER_QUEUED)
+            await_reply(service);
+        else
+            on_result(service, given);
+        return;
+    case SCRIPT_ASK_UPLOAD: {
+        json_t *body = jsontext_read(given->body, given->body_length, NULL, NULL);
+        char *files = json_dumps(json_object_get(body, "files"), JSON_COMPACT);
+        json_decref(body);
+        if (files)
+            answer(service, files, strlen(files));
+        else
+            fail(service, "the platform's answer names no files", "REFUSED");
+        return;
+    }
+    default:
+        answer(service, memory_copy(given->body, given->body_length), given->body_length);
+    }
+}
+
+static void on_exchanged(const struct exchange_answer *given, void *context)
+{
+    struct service *service = context;
+    service->tried = true;
+    switch (given->verdict.class) {
+    case RETRY_OK:
+    case RETRY_DELIVERED:
+        succeed(service, given);
+        return;
+    case RETRY_UNCONFIRMED:
+        fail(service, given->verdict.reason, "UNCONFIRMED");
+        return;
+    case RETRY_TRANSIENT:
+        if (given->too_large)
+            fail(service, given->verdict.reason, "TOO_LARGE");
+        else if (has_no_uploads(service, given))
+            fail(service, given->verdict.reason, "UNAVAILABLE");
+        else if (may_repeat(service, given))
+            again(service, given, given->verdict.floor_ms);
+        else
+            fail(service, given->verdict.reason, "UNCONFIRMED");
+        return;
+    case RETRY_UNAUTHORIZED:
+        token_refused(service->workspace, given);
+        again(service, given, token_floor_ms(service->workspace));
+        return;
+    case RETRY_GONE:
+    case RETRY_PERMANENT:
+        fail(service, given->verdict.reason, code_of(given->status));
+    }
+}
+
+static struct platform_request make_request(const struct service *service)
+{
+    const struct platform *platform = &service->workspace->platform;
+    const char *token = service->workspace->token.current;
+    const struct script_ask *ask = service->ask;
+    if (!ask)
+        return platform_ack(platform, token, service->file_id);
+    switch (ask->kind) {
+    case SCRIPT_ASK_SEND:
+        return platform_send(platform, token, ask->key, service->request.body, service->request.body_length);
+    case SCRIPT_ASK_NOTIFY:
+        return platform_say(platform, token, service->request.body, service->request.body_length);
+    case SCRIPT_ASK_PEERS:
+        return platform_peers(platform, token, ask->key);
+    case SCRIPT_ASK_DELEGATE: {
+        char key[UUID_TEXT_SIZE];
+        char *name = memory_format("%s/delegate/%u/%s/%s", ask->row_id ? ask->row_id : "", ask->number, ask->key, ask->text);
+        uuid_of_name(name, key);
+        free(name);
+        return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, ask->row_id ? key : NULL);
+    }
+    case SCRIPT_ASK_FETCH:
+        return platform_fetch(platform, token, ask->key);
+    case SCRIPT_ASK_UPLOAD:
+        return platform_upload(platform, token, ask->key, ask->text, ask->text_length);
+    default:
+        return (struct platform_request){0};
+    }
+}
+
+static void transmit(struct service *service)
+{
+    struct host *host = service->workspace->host;
+    int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
+    if (host->quiet_until_ms > now && host->quiet_until_ms < service->deadline_ms) { /* the platform's rate budget */
+        workspace_arm(&service->timer, on_try_again, host->quiet_until_ms - now);
+        return;
+    }
+    struct platform_request request = make_request(service);
+    if (!request.url) {
+        fail(service, "the id is not one that the platform could have", "BAD_ID");
+        return;
+    }
+    struct exchange_limits limits = {
+        .timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
+        .response_maximum = service->ask && service->ask->kind == SCRIPT_ASK_FETCH ? (size_t)service->ask->most : ANSWER_MAXIMUM,
+        .fresh_connection = service->tried};
+    exchange_start(&service->exchange, host, host->client, request, &limits, on_exchanged, service);
+}
+
+/* --- questions --- */
+
+void service_ask(struct workspace *workspace, struct script_ask *ask)
+{
+    struct service *service = open_service(workspace, ask, ask->timeout_ms);
+    if (workspace->state == WORKSPACE_CLOSED || !workspace->record) {
+        fail(service, "the host stops", "STOPPED");
+        return;
+    }
+    switch (ask->kind) {
+    case SCRIPT_ASK_GET:
+    case SCRIPT_ASK_KEYS:
+    case SCRIPT_ASK_COMMIT:
+        ask_record(service);
+        return;
+    case SCRIPT_ASK_SEND:
+        if (!platform_valid_id(ask->key)) {
+            fail(service, "the id is not one that the platform could have", "BAD_ID");
+        } else if (build_message(service)) {
+            if (ask->timeout_ms < SEND_LEAST_MS)
+                service->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
+            service->recording = ask->may_be_known;
+            if (ask->may_be_known)
+                record_answer_get(workspace->record, service->request.id, on_known_answer, service);
+            else
+                transmit(service);
+        }
+        return;
+    case SCRIPT_ASK_NOTIFY:
+        if (build_message(service))
+            transmit(service);
+        return;
+    case SCRIPT_ASK_PEERS:
+    case SCRIPT_ASK_DELEGATE:
+    case SCRIPT_ASK_FETCH:
+    case SCRIPT_ASK_UPLOAD:
+        transmit(service);
+        return;
+    }
+}
+
+void service_acknowledge(struct workspace *workspace, const char *file_id)
+{
+    struct service *service = open_service(workspace, NULL, ACK_TIMEOUT_MS);
+    service->file_id = memory_copy_text(file_id);
+    transmit(service);
+}
+
+void service_interrupt(struct workspace *workspace)
+{
+    struct service *next;
+    for (struct service *service = workspace->services; service; service = next) {
+        next = service->next;
+        if (service->ask && service->recording) { /* the disk thread may still read them */
+            service->changes = service->ask->changes;
+            service->ask->changes = NULL;
+        }
+        if (service->ask)
+            fail(service, "the host stops", "STOPPED");
+        else if (!service->recording)
+            end(service);
+    }
+}
+
+void service_close(struct workspace *workspace)
+{
+    service_interrupt(workspace);
+    while (workspace->services)
+        end(workspace->services);
+}

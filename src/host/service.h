@@ -1,0 +1,27 @@
+/* What scripts ask of their host while a handler runs: the store, messages to peers and to the canvas, files. */
+#ifndef MOLECULE_HOST_SERVICE_H
+#define MOLECULE_HOST_SERVICE_H
+
+#include "script/script.h"
+
+#include <stdbool.h>
+
+struct workspace;
+struct message;
+struct inbox_entry;
+
+/* Takes the question; script_answer follows, also when the workspace closes. */
+void service_ask(struct workspace *workspace, struct script_ask *ask);
+/* A peer's reply to what a handler sent and waits for: it goes there, and the entry is finished. false: nobody waits for
+ * it. */
+bool service_take_answer(struct workspace *workspace, struct inbox_entry *entry);
+/* One that nobody waits for any more, or yet: a handler that runs again and asks the same gets it. */
+void service_remember_answer(struct workspace *workspace, const struct message *message);
+/* Staged uploads that were read and may be forgotten by the platform. No answer is waited for. */
+void service_acknowledge(struct workspace *workspace, const char *file_id);
+/* Everything under way is answered with a problem. Later questions are still taken. */
+void service_interrupt(struct workspace *workspace);
+/* As service_interrupt, and frees what is left. */
+void service_close(struct workspace *workspace);
+
+#endif

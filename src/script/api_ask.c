@@ -1,0 +1,130 @@
+/* Questions to the host: the handler waits, the worker goes on with other handlers. */
+#include "script/api_ask.h"
+
+#include "base/memory.h"
+#include "script/json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct ask_operation {
+    struct operation operation; /* first */
+    struct script_ask *ask;
+    int (*push)(lua_State *L, const struct script_ask *ask);
+    bool answered;
+};
+
+const char *script_ask_text(enum script_ask_kind kind)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        SCRIPT_ASKS(X)
+#undef X
+    };
+    return texts[kind];
+}
+
+void ask_free(struct script_ask *ask)
+{
+    free(ask->key);
+    free(ask->text);
+    free(ask->context_id);
+    free(ask->row_id);
+    free(ask->value);
+    free(ask->problem);
+    reply_free(&ask->reply);
+    changes_free(ask->changes);
+    free(ask);
+}
+
+struct script_ask *ask_make(lua_State *L, enum script_ask_kind kind)
+{
+    const struct handler *handler = vm_of(L)->running;
+    struct script_ask *ask = memory_allocate(sizeof *ask);
+    ask->kind = kind;
+    if (handler->job) {
+        ask->row_id = memory_copy_text(handler->job->message->row_id);
+        ask->hops = handler->job->message->hops;
+        ask->may_be_known = true;
+    }
+    return ask;
+}
+
+static int push_answer(lua_State *L, struct operation *operation)
+{
+    const struct ask_operation *waiting = (const struct ask_operation *)operation;
+    const struct script_ask *ask = waiting->ask;
+    if (!ask->problem)
+        return waiting->push(L, ask);
+    luaL_pushfail(L);
+    lua_pushfstring(L, "%s: %s", script_ask_text(ask->kind), ask->problem);
+    lua_pushstring(L, ask->code);
+    return 3;
+}
+
+/* The host answers all the same; nobody hears it. */
+static void cancel(struct operation *operation)
+{
+    ((struct ask_operation *)operation)->ask->operation = NULL;
+}
+
+static void release(struct operation *operation)
+{
+    struct ask_operation *waiting = (struct ask_operation *)operation;
+    if (waiting->answered)
+        ask_free(waiting->ask);
+    else
+        waiting->ask->operation = NULL;
+    free(waiting);
+}
+
+int ask_await(lua_State *L, struct script_ask *ask, int (*push)(lua_State *L, const struct script_ask *ask))
+{
+    struct ask_operation *waiting = memory_allocate(sizeof *waiting);
+    waiting->operation = (struct operation){.results = push_answer, .cancel = cancel, .release = release};
+    waiting->ask = ask;
+    waiting->push = push;
+    ask->operation = waiting;
+    if (script_ask(vm_of(L)->script, ask))
+        return vm_await(L, &waiting->operation);
+    const char *what = script_ask_text(ask->kind);
+    ask_free(ask);
+    free(waiting);
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: there is no platform to ask here", what);
+    lua_pushliteral(L, "OFFLINE");
+    return 3;
+}
+
+void ask_answered(struct script_ask *ask)
+{
+    if (!ask->operation) {
+        ask_free(ask);
+        return;
+    }
+    ask->operation->answered = true;
+    handler_wake(ask->operation->operation.handler);
+}
+
+int ask_push_json(lua_State *L, const struct script_ask *ask)
+{
+    if (!ask->value) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "molecule.json");
+    lua_getfield(L, -1, "decode");
+    lua_pushlstring(L, ask->value, ask->value_length);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+int ask_push_bytes(lua_State *L, const struct script_ask *ask)
+{
+    if (ask->value)
+        lua_pushlstring(L, ask->value, ask->value_length);
+    else
+        lua_pushnil(L);
+    return 1;
+}

@@ -1,0 +1,108 @@
+/* What lua/molecule/files.lua is made of: the bytes of staged uploads, and uploads of our own. */
+#include "base/memory.h"
+#include "script/api.h"
+#include "script/api_ask.h"
+#include "script/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TRANSFER_TIMEOUT_MS 300000
+#define BOUNDARY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
+#define FETCH_MAXIMUM (100 * 1024 * 1024) /* the platform's own limit (contract §1.2) */
+
+/* A file that was read is acknowledged when the handler's outcome stands. */
+static int push_fetched(lua_State *L, const struct script_ask *ask)
+{
+    struct handler *handler = vm_of(L)->running;
+    lua_pushlstring(L, ask->value ? ask->value : "", ask->value_length);
+    changes_add_upload(&handler->changes, ask->key);
+    return 1;
+}
+
+/* core.file_fetch(file_id) -> bytes */
+static int file_fetch(lua_State *L)
+{
+    const char *id = luaL_checkstring(L, 1);
+    vm_check_await(L, "file:read");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_FETCH);
+    ask->key = memory_copy_text(id);
+    ask->most = FETCH_MAXIMUM;
+    ask->timeout_ms = TRANSFER_TIMEOUT_MS;
+    return ask_await(L, ask, push_fetched);
+}
+
+/* core.file_upload(multipart body, boundary) -> list of {uri, name, mimeType, size} */
+static int file_upload(lua_State *L)
+{
+    size_t length;
+    const char *body = luaL_checklstring(L, 1, &length);
+    const char *boundary = luaL_checkstring(L, 2);
+    /* it becomes part of a header */
+    luaL_argcheck(L, strspn(boundary, BOUNDARY_LETTERS) == strlen(boundary), 2,
+                  "a boundary is of letters, digits and \"-\"");
+    vm_check_await(L, "molecule.files");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_UPLOAD);
+    ask->text = memory_copy(body, length);
+    ask->text_length = length;
+    ask->key = memory_copy_text(boundary);
+    ask->timeout_ms = TRANSFER_TIMEOUT_MS;
+    return ask_await(L, ask, ask_push_json);
+}
+
+static bool write_all(int fd, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t wrote = write(fd, bytes, length);
+        if (wrote < 0 && errno == EINTR)
+            continue;
+        if (wrote < 0)
+            return false;
+        bytes += wrote;
+        length -= (size_t)wrote;
+    }
+    return true;
+}
+
+/* core.file_write(path, bytes) -> true; the file is there whole or not at all. */
+static int file_write(lua_State *L)
+{
+    size_t length;
+    const char *path = luaL_checkstring(L, 1);
+    const char *bytes = luaL_checklstring(L, 2, &length);
+    if (sandbox_is_on(vm_of(L)))
+        return luaL_error(L, "file:save is not in the sandbox (--sandbox)");
+    const char *temporary = lua_pushfstring(L, "%s.XXXXXX", path);
+    char name[4096];
+    if (strlen(temporary) >= sizeof name)
+        return luaL_error(L, "file:save: the path is too long");
+    memcpy(name, temporary, strlen(temporary) + 1);
+    int fd = mkostemp(name, O_CLOEXEC);
+    int error = fd < 0 || !write_all(fd, bytes, length) || fchmod(fd, 0644) != 0 ? errno : 0;
+    if (fd >= 0 && close(fd) != 0 && !error)
+        error = errno;
+    if (!error && rename(name, path) != 0)
+        error = errno;
+    if (!error) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    if (fd >= 0)
+        unlink(name);
+    luaL_pushfail(L);
+    lua_pushfstring(L, "file:save: %s: %s", path, strerror(error));
+    lua_pushliteral(L, "FILE");
+    return 3;
+}
+
+void api_files_install(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"file_fetch", file_fetch}, {"file_upload", file_upload}, {"file_write", file_write}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,121 @@
+/* What lua/molecule/peers.lua is made of: messages to peers and to the canvas, and who the peers are. */
+#include "base/memory.h"
+#include "script/api.h"
+#include "script/api_ask.h"
+#include "script/json.h"
+
+#include <stdlib.h>
+
+#define NOTIFY_TIMEOUT_MS 60000
+#define QUERY_TIMEOUT_MS 30000
+
+/* The text at `index` (a string or nil) and the parts behind it (a list or nil), as a reply. false: `problem`. */
+static bool take_reply(lua_State *L, int index, struct reply *reply, char *problem, size_t size)
+{
+    if (lua_type(L, index) == LUA_TSTRING) {
+        const char *text = lua_tolstring(L, index, &reply->text_length);
+        reply->text = memory_copy(text, reply->text_length);
+    }
+    if (lua_istable(L, index + 1)) {
+        reply->parts = json_take(L, index + 1, problem, size);
+        if (!reply->parts) {
+            reply_free(reply);
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, int index)
+{
+    char problem[512];
+    struct reply reply = {0};
+    if (!take_reply(L, index, &reply, problem, sizeof problem)) {
+        luaL_error(L, "%s: %s", script_ask_text(kind), problem);
+        return NULL;
+    }
+    struct script_ask *ask = ask_make(L, kind);
+    ask->reply = reply;
+    ask->number = ++vm_of(L)->running->asked;
+    return ask;
+}
+
+/* core.send(workspace_id, text, parts, timeout, context_id) -> {text, parts} or {queued = true} */
+static int api_send(lua_State *L)
+{
+    const char *target = luaL_checkstring(L, 1);
+    lua_Number timeout = luaL_checknumber(L, 4);
+    const char *context_id = luaL_optstring(L, 5, NULL);
+    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 4, "the timeout must be between 0 and 1e6 seconds");
+    vm_check_await(L, "molecule.send");
+    struct script_ask *ask = make_message(L, SCRIPT_ASK_SEND, 2);
+    ask->key = memory_copy_text(target);
+    ask->context_id = memory_copy_text(context_id);
+    ask->timeout_ms = (int64_t)(timeout * 1000);
+    return ask_await(L, ask, ask_push_json);
+}
+
+static int push_true(lua_State *L, const struct script_ask *ask)
+{
+    (void)ask;
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* core.notify(text, parts) -> true */
+static int api_notify(lua_State *L)
+{
+    vm_check_await(L, "molecule.notify");
+    struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
+    ask->timeout_ms = NOTIFY_TIMEOUT_MS;
+    return ask_await(L, ask, push_true);
+}
+
+/* ctx.progress(text) -> true: an interim word to the human, before the reply. */
+static int api_progress(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    const struct handler *handler = vm_of(L)->running;
+    if (handler && handler->job && handler->job->message->source_id) {
+        luaL_pushfail(L);
+        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes an interim word for the answer");
+        lua_pushliteral(L, "PEER");
+        return 3;
+    }
+    return api_notify(L);
+}
+
+/* core.peers(q) -> list */
+static int api_peers(lua_State *L)
+{
+    const char *query = luaL_optstring(L, 1, NULL);
+    vm_check_await(L, "molecule.peers");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_PEERS);
+    ask->key = memory_copy_text(query);
+    ask->timeout_ms = QUERY_TIMEOUT_MS;
+    return ask_await(L, ask, ask_push_json);
+}
+
+/* core.delegate(workspace_id, task) -> {delegation_id, status, …} */
+static int api_delegate(lua_State *L)
+{
+    const char *target = luaL_checkstring(L, 1);
+    size_t length;
+    const char *task = luaL_checklstring(L, 2, &length);
+    vm_check_await(L, "molecule.delegate");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_DELEGATE);
+    ask->key = memory_copy_text(target);
+    ask->text = memory_copy(task, length);
+    ask->text_length = length;
+    ask->number = ++vm_of(L)->running->asked;
+    ask->timeout_ms = QUERY_TIMEOUT_MS;
+    return ask_await(L, ask, ask_push_json);
+}
+
+void api_peers_install(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"send", api_send},   {"notify", api_notify},     {"progress", api_progress},
+                                         {"peers", api_peers}, {"delegate", api_delegate}, {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,143 @@
+/* What lua/molecule/store.lua is made of: reading the stored JSON, collecting the handler's changes, and the locks that
+ * keep store.update honest. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "script/api.h"
+#include "script/api_ask.h"
+#include "script/locks.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define KEYS_MAXIMUM 100000
+
+/* core.store_get(key) -> JSON text or nil */
+static int store_get(lua_State *L)
+{
+    const char *key = luaL_checkstring(L, 1);
+    vm_check_await(L, "molecule.store");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_GET);
+    ask->key = memory_copy_text(key);
+    return ask_await(L, ask, ask_push_bytes);
+}
+
+/* core.store_keys(prefix, most) -> list */
+static int store_keys(lua_State *L)
+{
+    const char *prefix = luaL_checkstring(L, 1);
+    lua_Integer most = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, most >= 1 && most <= KEYS_MAXIMUM, 2, "the limit must be between 1 and 100000");
+    vm_check_await(L, "molecule.store");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_KEYS);
+    ask->key = memory_copy_text(prefix);
+    ask->most = most;
+    return ask_await(L, ask, ask_push_json);
+}
+
+/* core.store_change(verb, key, JSON text, seconds to live, most): buffered. false: too much for one handler. */
+static int store_change(lua_State *L)
+{
+    static const char *const verbs[] = {"set", "delete", "incr", "append", NULL};
+    enum change_verb verb = (enum change_verb)luaL_checkoption(L, 1, NULL, verbs);
+    const char *key = luaL_checkstring(L, 2);
+    size_t length = 0;
+    const char *value = verb == CHANGE_DELETE ? NULL : luaL_checklstring(L, 3, &length);
+    lua_Number seconds = luaL_optnumber(L, 4, 0);
+    lua_Integer most = luaL_optinteger(L, 5, 0);
+    int64_t expires_ms = seconds > 0 ? clock_wall_ms() + (int64_t)(seconds * 1000) : 0;
+    struct handler *handler = vm_of(L)->running;
+    if (!handler)
+        return luaL_error(L, "molecule.store cannot be changed here");
+    lua_pushboolean(L, changes_add(&handler->changes, verb, key, value, length, expires_ms, most));
+    return 1;
+}
+
+struct lock_operation {
+    struct operation operation; /* first */
+    struct locks *locks;
+};
+
+static int no_results(lua_State *L, struct operation *operation)
+{
+    (void)operation;
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+static void on_granted(void *context)
+{
+    struct lock_operation *lock = context;
+    handler_wake(lock->operation.handler);
+}
+
+static void cancel_lock(struct operation *operation)
+{
+    locks_forget(((struct lock_operation *)operation)->locks, operation);
+}
+
+static void release_lock(struct operation *operation)
+{
+    free(operation);
+}
+
+/* core.store_lock(key, alone) -> true; nil, problem, CODE */
+static int store_lock(lua_State *L)
+{
+    const char *key = luaL_checkstring(L, 1);
+    bool alone = lua_toboolean(L, 2);
+    vm_check_await(L, "molecule.store");
+    struct vm *vm = vm_of(L);
+    struct handler *handler = vm->running;
+    if (!vm->locks)
+        return no_results(L, NULL);
+    if (!handler->ticket)
+        handler->ticket = locks_ticket(vm->locks);
+    struct lock_operation *lock = memory_allocate(sizeof *lock);
+    lock->operation = (struct operation){.results = no_results, .cancel = cancel_lock, .release = release_lock};
+    lock->locks = vm->locks;
+    switch (locks_take(vm->locks, handler->ticket, key, alone, on_granted, lock)) {
+    case LOCKS_WAIT:
+        return vm_await(L, &lock->operation);
+    case LOCKS_TAKEN:
+        free(lock);
+        return no_results(L, NULL);
+    case LOCKS_DEADLOCK:
+        break;
+    }
+    free(lock);
+    luaL_pushfail(L);
+    lua_pushfstring(L, "molecule.store: two handlers wait for each other's keys, here for \"%s\"; change keys in the same "
+                       "order everywhere", key);
+    lua_pushliteral(L, "DEADLOCK");
+    return 3;
+}
+
+/* core.store_values() -> the running handler's table of what it stored: JSON text by key, false for deleted */
+static int store_values(lua_State *L)
+{
+    struct handler *handler = vm_of(L)->running;
+    if (!handler)
+        return luaL_error(L, "molecule.store cannot be used here");
+    if (handler->values == LUA_NOREF) {
+        lua_newtable(L);
+        handler->values = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->values);
+    return 1;
+}
+
+/* core.call_at_once(function, ...): what it calls cannot wait. */
+static int call_at_once(lua_State *L)
+{
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+void api_store_install(lua_State *L)
+{
+    static const luaL_Reg functions[] = {{"store_get", store_get},       {"store_keys", store_keys},
+                                         {"store_change", store_change}, {"store_lock", store_lock},
+                                         {"store_values", store_values}, {"call_at_once", call_at_once},
+                                         {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,208 @@
+#include "script/timers.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "script/agent.h"
+#include "script/api.h"
+#include "script/script_private.h"
+
+#include <stdlib.h>
+
+#define TIMERS_MAXIMUM 1000 /* of one state */
+#define SECONDS_MAXIMUM 1e8
+#define SECONDS_MINIMUM 0.001 /* of molecule.every */
+#define HANDLE_METATABLE "molecule.timer"
+
+struct timer {
+    uv_timer_t uv; /* first */
+    struct timer *next;
+    struct vm *vm;
+    lua_Integer id;
+    int function; /* registry reference */
+    int64_t every_ms; /* 0: once */
+    int64_t due_ms;   /* monotonic */
+    bool running, cancelled;
+};
+
+static void on_timer(uv_timer_t *uv);
+
+static void free_timer(uv_handle_t *uv)
+{
+    free(uv);
+}
+
+static void drop(struct timer *timer)
+{
+    struct timer **link = &timer->vm->timers;
+    while (*link != timer)
+        link = &(*link)->next;
+    *link = timer->next;
+    timer->vm->timer_count--;
+    luaL_unref(timer->vm->L, LUA_REGISTRYINDEX, timer->function);
+    uv_close((uv_handle_t *)&timer->uv, free_timer);
+}
+
+static void cancel(struct timer *timer)
+{
+    timer->cancelled = true;
+    uv_timer_stop(&timer->uv);
+    if (!timer->running) /* else it goes when its function is done */
+        drop(timer);
+}
+
+static void arm(struct timer *timer)
+{
+    int64_t left = timer->due_ms - clock_monotonic_ms();
+    uv_update_time(timer->uv.loop);
+    uv_timer_start(&timer->uv, on_timer, left > 0 ? (uint64_t)left : 0, 0);
+}
+
+void timers_go(struct vm *vm)
+{
+    vm->timers_go = true;
+    for (struct timer *timer = vm->timers; timer; timer = timer->next)
+        if (!timer->running && !timer->cancelled)
+            arm(timer);
+}
+
+size_t timers_stop(struct vm *vm)
+{
+    size_t count = 0;
+    struct timer *next;
+    vm->timers_go = false;
+    for (struct timer *timer = vm->timers; timer; timer = next) {
+        next = timer->next;
+        count += !timer->cancelled;
+        cancel(timer);
+    }
+    return count;
+}
+
+static int no_results(lua_State *L, int status, lua_KContext context)
+{
+    (void)L;
+    (void)status;
+    (void)context;
+    return 0;
+}
+
+/* The body of a timer's handler: function(ctx). */
+static int timer_body(lua_State *L)
+{
+    struct handler *handler = lua_touserdata(L, 1);
+    const struct timer *timer = handler->argument;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, timer->function);
+    agent_push_context(L, handler);
+    lua_callk(L, 1, 0, 0, no_results);
+    return 0;
+}
+
+static void on_timer_done(struct handler *handler)
+{
+    struct script *script = handler->context;
+    struct timer *timer = handler->argument;
+    struct vm *vm = handler->vm;
+    timer->running = false;
+    if (handler->outcome.kind == SCRIPT_FAILED && !script->closing && !script->replacing) {
+        char *text = script_describe(&handler->outcome);
+        log_error(script->settings.workspace_id, "the function of a timer failed%s: %s",
+                  timer->every_ms ? " (it runs again when it is due)" : "", text);
+        free(text);
+    }
+    script_commit_changes(script, handler);
+    handler_free(handler);
+    if (!timer->every_ms || timer->cancelled) {
+        drop(timer);
+    } else {
+        int64_t now = clock_monotonic_ms();
+        timer->due_ms += timer->every_ms;
+        if (timer->due_ms < now) /* it took longer than its period: the runs in between are left out */
+            timer->due_ms = now + timer->every_ms - (now - timer->due_ms) % timer->every_ms;
+        arm(timer);
+    }
+    script_replace_soon(script);
+    script_handler_ended(script, vm);
+}
+
+static void on_timer(uv_timer_t *uv)
+{
+    struct timer *timer = (struct timer *)uv;
+    struct script *script = timer->vm->script;
+    struct handler *handler = script_handler(script, on_timer_done);
+    handler->argument = timer;
+    timer->running = true;
+    script_start(script, timer->vm, handler, timer_body, script->settings.cpu_limit_ms, script->settings.timeout_ms);
+}
+
+/* timer:cancel() -> whether it was still to run */
+static int timer_cancel(lua_State *L)
+{
+    const lua_Integer *id = luaL_checkudata(L, 1, HANDLE_METATABLE);
+    struct timer *timer = vm_of(L)->timers;
+    while (timer && timer->id != *id)
+        timer = timer->next;
+    bool cancelled = timer && !timer->cancelled;
+    if (cancelled)
+        cancel(timer);
+    lua_pushboolean(L, cancelled);
+    return 1;
+}
+
+static int make_timer(lua_State *L, const char *name, bool repeats)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    struct vm *vm = vm_of(L);
+    if (!(seconds >= (repeats ? SECONDS_MINIMUM : 0) && seconds <= SECONDS_MAXIMUM))
+        return luaL_error(L, "molecule.%s: the seconds must be between %s and 1e8", name, repeats ? "0.001" : "0");
+    if (!vm->script)
+        return luaL_error(L, "molecule.%s: no timers here", name);
+    if (vm->timer_count >= TIMERS_MAXIMUM)
+        return luaL_error(L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,
+                          TIMERS_MAXIMUM);
+    lua_settop(L, 2);
+    lua_Integer *id = lua_newuserdatauv(L, sizeof *id, 0);
+    luaL_setmetatable(L, HANDLE_METATABLE);
+    lua_pushvalue(L, 2);
+    int function = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct timer *timer = memory_allocate(sizeof *timer);
+    timer->vm = vm;
+    timer->id = *id = ++vm->last_timer;
+    timer->function = function;
+    timer->every_ms = repeats ? (int64_t)(seconds * 1000) : 0;
+    timer->due_ms = clock_monotonic_ms() + (int64_t)(seconds * 1000);
+    timer->next = vm->timers;
+    vm->timers = timer;
+    vm->timer_count++;
+    uv_timer_init(vm->loop, &timer->uv);
+    if (vm->timers_go)
+        arm(timer);
+    return 1;
+}
+
+/* core.every(seconds, function) -> timer */
+static int api_every(lua_State *L)
+{
+    return make_timer(L, "every", true);
+}
+
+/* core.after(seconds, function) -> timer */
+static int api_after(lua_State *L)
+{
+    return make_timer(L, "after", false);
+}
+
+void api_timer_install(lua_State *L)
+{
+    static const luaL_Reg methods[] = {{"cancel", timer_cancel}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"every", api_every}, {"after", api_after}, {NULL, NULL}};
+    luaL_newmetatable(L, HANDLE_METATABLE);
+    lua_newtable(L);
+    luaL_setfuncs(L, methods, 0);
+    lua_setfield(L, -2, "__index");
+    lua_pushliteral(L, HANDLE_METATABLE);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 1);
+    luaL_setfuncs(L, functions, 0);
+}

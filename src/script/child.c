@@ -1,0 +1,410 @@
+#include "script/child.h"
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINGER_MS 1000    /* what left the process group may hold our pipes open for so long after the program's end */
+#define SHOWN_MAXIMUM 200 /* bytes of a line that is no answer in the log */
+#define COMPLAINT_MAXIMUM ((size_t)2000) /* bytes of a line of standard error; longer ones are cut into several */
+
+struct child {
+    char *workspace_id, *name;
+    uv_process_t process;
+    uv_pipe_t input, output, errors;
+    uv_timer_t timer;         /* the grace of a stop; then the linger after the end */
+    uv_shutdown_t shutdown;
+    size_t queued;            /* bytes not yet written */
+    struct buffer line, complaint;
+    bool skips;               /* the rest of a line that is too long */
+    struct child_waiter *waiters;
+    int open_handles;
+    int open_pipes;           /* output and errors not yet at their end */
+    bool answers;             /* its standard output is open */
+    bool running;             /* not reaped yet */
+    bool over;                /* reaped and read to the end */
+    bool stopping;            /* its end is what we want */
+    bool freed;
+    char end[64];
+    char chunk[65536];
+};
+
+struct piece {
+    uv_write_t write; /* first */
+    struct child *child;
+    size_t length;
+    char bytes[];
+};
+
+/* --- handles --- */
+
+static void free_when_done(struct child *child)
+{
+    if (!child->freed || child->open_handles > 0)
+        return;
+    buffer_free(&child->line);
+    buffer_free(&child->complaint);
+    free(child->workspace_id);
+    free(child->name);
+    free(child);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct child *child = handle->data;
+    child->open_handles--;
+    free_when_done(child);
+}
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+static void end_group(const struct child *child)
+{
+    if (child->process.pid > 0)
+        kill(-child->process.pid, SIGKILL);
+}
+
+/* --- who waits --- */
+
+static void free_waiter(uv_handle_t *timer)
+{
+    free(timer);
+}
+
+static void release(struct operation *operation)
+{
+    struct child_waiter *waiter = (struct child_waiter *)operation;
+    uv_close((uv_handle_t *)waiter->timer, free_waiter);
+    json_decref(waiter->answer);
+    free(waiter);
+}
+
+static void leave(struct child_waiter *waiter)
+{
+    struct child_waiter **link = &waiter->child->waiters;
+    while (*link && *link != waiter)
+        link = &(*link)->next;
+    if (*link)
+        *link = waiter->next;
+    uv_timer_stop(waiter->timer);
+}
+
+static void cancel(struct operation *operation)
+{
+    leave((struct child_waiter *)operation);
+}
+
+/* Script code runs: the child may be freed when this returns, though its memory stays until a later turn of the loop. */
+static void wake(struct child_waiter *waiter, enum child_wait state)
+{
+    leave(waiter);
+    waiter->state = state;
+    handler_wake(waiter->operation.handler);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    wake(timer->data, CHILD_TIMED_OUT);
+}
+
+static struct child_waiter *add_waiter(struct child *child, int64_t timeout_ms)
+{
+    struct child_waiter *waiter = memory_allocate(sizeof *waiter);
+    waiter->operation = (struct operation){.cancel = cancel, .release = release};
+    waiter->child = child;
+    waiter->next = child->waiters;
+    child->waiters = waiter;
+    waiter->timer = memory_allocate(sizeof *waiter->timer);
+    waiter->timer->data = waiter;
+    uv_update_time(child->input.loop);
+    uv_timer_init(child->input.loop, waiter->timer);
+    if (timeout_ms > 0)
+        uv_timer_start(waiter->timer, on_timeout, (uint64_t)timeout_ms, 0);
+    return waiter;
+}
+
+struct child_waiter *child_wait_for(struct child *child, lua_Integer id, int64_t timeout_ms)
+{
+    struct child_waiter *waiter = add_waiter(child, timeout_ms);
+    waiter->id = id;
+    return waiter;
+}
+
+/* --- its end --- */
+
+/* Reaped, and all it said was read, or is not waited for any longer. */
+static void finish(struct child *child)
+{
+    if (child->over)
+        return;
+    child->over = true;
+    close_handle((uv_handle_t *)&child->process);
+    close_handle((uv_handle_t *)&child->input);
+    close_handle((uv_handle_t *)&child->output);
+    close_handle((uv_handle_t *)&child->errors);
+    close_handle((uv_handle_t *)&child->timer);
+    if (child->freed)
+        return;
+    if (child->complaint.length > 0)
+        log_info(child->workspace_id, "%s: %s", child->name, child->complaint.data);
+    if (child->stopping)
+        log_debug(child->workspace_id, "%s ended: %s", child->name, child->end);
+    else
+        log_warn(child->workspace_id, "%s ended by itself: %s", child->name, child->end);
+    while (!child->freed && child->waiters)
+        wake(child->waiters, CHILD_ENDED);
+}
+
+static void on_linger_end(uv_timer_t *timer)
+{
+    finish(timer->data);
+}
+
+static void on_exit_status(uv_process_t *process, int64_t code, int signal)
+{
+    struct child *child = process->data;
+    child->running = false;
+    snprintf(child->end, sizeof child->end, signal ? "signal %d" : "exit code %d", signal ? signal : (int)code);
+    end_group(child); /* what it started goes with it, and our pipes come to their end */
+    if (child->open_pipes == 0 || child->freed)
+        finish(child);
+    else
+        uv_timer_start(&child->timer, on_linger_end, LINGER_MS, 0);
+}
+
+bool child_is_running(const struct child *child)
+{
+    return child->running && child->answers && !child->stopping;
+}
+
+bool child_is_over(const struct child *child)
+{
+    return child->over;
+}
+
+const char *child_describe(const struct child *child)
+{
+    return !child->running ? child->end : child->stopping ? "it is being stopped" : "it closed its standard output";
+}
+
+/* --- what it says --- */
+
+static void complain(struct child *child, const char *bytes, size_t length)
+{
+    while (length > 0 && !child->freed) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t size = end ? (size_t)(end - bytes) : length, room = COMPLAINT_MAXIMUM - child->complaint.length;
+        bool full = size >= room;
+        if (full)
+            size = room;
+        buffer_append(&child->complaint, bytes, size);
+        if ((end || full) && child->complaint.length > 0)
+            log_info(child->workspace_id, "%s: %s", child->name, child->complaint.data);
+        if (end || full)
+            buffer_clear(&child->complaint);
+        size_t taken = size + (end == bytes + size);
+        bytes += taken;
+        length -= taken;
+    }
+}
+
+static void take_line(struct child *child, const char *bytes, size_t length)
+{
+    json_error_t problem;
+    json_t *line = json_loadb(bytes, length, JSON_ALLOW_NUL, &problem);
+    int shown = length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM;
+    if (!json_is_object(line)) {
+        if (strspn(bytes, " \t\r") < length)
+            log_warn(child->workspace_id, "%s: a line that is no JSON object is ignored: %.*s%s", child->name, shown, bytes,
+                     length > SHOWN_MAXIMUM ? "…" : "");
+        json_decref(line);
+        return;
+    }
+    const json_t *id = json_object_get(line, "id");
+    struct child_waiter *waiter = child->waiters;
+    while (waiter && (waiter->for_end || !json_is_number(id) || json_number_value(id) != (double)waiter->id))
+        waiter = waiter->next;
+    if (!waiter) {
+        log_debug(child->workspace_id, "%s: a line that nobody waits for: %.*s", child->name, shown, bytes);
+        json_decref(line);
+        return;
+    }
+    waiter->answer = line;
+    wake(waiter, CHILD_ANSWERED);
+}
+
+static void too_long(struct child *child)
+{
+    log_warn(child->workspace_id, "%s: a line of more than %zu MiB is ignored", child->name, CHILD_LINE_MAXIMUM >> 20);
+    buffer_clear(&child->line);
+    child->skips = true;
+}
+
+static void take_output(struct child *child, const char *bytes, size_t length)
+{
+    while (length > 0 && !child->freed && !child->over) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t size = end ? (size_t)(end - bytes) : length;
+        if (!child->skips && !buffer_append(&child->line, bytes, size))
+            too_long(child);
+        if (!end)
+            return;
+        if (!child->skips && child->line.length > 0)
+            take_line(child, child->line.data, child->line.length);
+        buffer_clear(&child->line);
+        child->skips = false;
+        bytes += size + 1;
+        length -= size + 1;
+    }
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct child *child = handle->data;
+    *buffer = uv_buf_init(child->chunk, sizeof child->chunk);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct child *child = stream->data;
+    if (length > 0 && (uv_pipe_t *)stream == &child->output)
+        take_output(child, buffer->base, (size_t)length);
+    else if (length > 0)
+        complain(child, buffer->base, (size_t)length);
+    if (length >= 0)
+        return;
+    uv_read_stop(stream);
+    child->open_pipes--;
+    if ((uv_pipe_t *)stream == &child->output) {
+        child->answers = false;
+        if (child->running)
+            end_group(child); /* it is of no use any more */
+    }
+    if (child->open_pipes == 0 && !child->running)
+        finish(child);
+}
+
+/* --- what it is told --- */
+
+static void on_written(uv_write_t *write, int status)
+{
+    (void)status; /* a program that does not read any more is about to end */
+    struct piece *piece = (struct piece *)write;
+    piece->child->queued -= piece->length;
+    free(piece);
+}
+
+bool child_write(struct child *child, const char *bytes, size_t length)
+{
+    if (!child_is_running(child) || length > CHILD_QUEUE_MAXIMUM - child->queued)
+        return false;
+    struct piece *piece = memory_allocate(sizeof *piece + length);
+    piece->child = child;
+    piece->length = length;
+    memcpy(piece->bytes, bytes, length);
+    uv_buf_t buffer = uv_buf_init(piece->bytes, (unsigned)length);
+    child->queued += length;
+    if (uv_write(&piece->write, (uv_stream_t *)&child->input, &buffer, 1, on_written) == 0)
+        return true;
+    child->queued -= length;
+    free(piece);
+    return false;
+}
+
+static void on_grace_end(uv_timer_t *timer)
+{
+    end_group(timer->data);
+}
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status)
+{
+    struct child *child = shutdown->data;
+    if (status != UV_ECANCELED)
+        close_handle((uv_handle_t *)&child->input);
+}
+
+struct child_waiter *child_stop(struct child *child, int64_t grace_ms)
+{
+    if (!child->stopping) {
+        child->stopping = true;
+        child->shutdown.data = child;
+        if (uv_shutdown(&child->shutdown, (uv_stream_t *)&child->input, on_shutdown) < 0)
+            close_handle((uv_handle_t *)&child->input);
+        uv_update_time(child->timer.loop);
+        if (child->running)
+            uv_timer_start(&child->timer, on_grace_end, (uint64_t)grace_ms, 0);
+    }
+    struct child_waiter *waiter = add_waiter(child, 0);
+    waiter->for_end = true;
+    return waiter;
+}
+
+void child_free(struct child *child)
+{
+    child->freed = child->stopping = true;
+    if (child->running)
+        end_group(child); /* on_exit_status reaps it */
+    else
+        finish(child);
+    free_when_done(child);
+}
+
+/* --- start --- */
+
+static void open_pipe(struct child *child, uv_loop_t *loop, uv_pipe_t *pipe)
+{
+    uv_pipe_init(loop, pipe, 0);
+    pipe->data = child;
+    child->open_handles++;
+}
+
+static struct child *make(struct vm *vm, const char *name)
+{
+    struct child *child = memory_allocate(sizeof *child);
+    child->workspace_id = memory_copy_text(vm->workspace_id);
+    child->name = memory_copy_text(name);
+    buffer_init(&child->line, CHILD_LINE_MAXIMUM);
+    buffer_init(&child->complaint, COMPLAINT_MAXIMUM);
+    open_pipe(child, vm->loop, &child->input);
+    open_pipe(child, vm->loop, &child->output);
+    open_pipe(child, vm->loop, &child->errors);
+    uv_timer_init(vm->loop, &child->timer);
+    child->timer.data = child;
+    child->process.data = child;
+    child->open_handles += 2;
+    return child;
+}
+
+struct child *child_start(struct vm *vm, const char *name, char *const *argv, char *const *environment,
+                          const char *directory, int *error)
+{
+    struct child *child = make(vm, name);
+    uv_stdio_container_t streams[3] = {
+        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&child->input},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->output},
+        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->errors}};
+    uv_process_options_t options = {.file = argv[0], .args = (char **)argv, .env = (char **)environment, .cwd = directory,
+                                    .flags = UV_PROCESS_DETACHED, .exit_cb = on_exit_status, .stdio_count = 3,
+                                    .stdio = streams};
+    *error = uv_spawn(vm->loop, &child->process, &options);
+    if (*error < 0) {
+        child->process.pid = 0;
+        child_free(child);
+        return NULL;
+    }
+    child->running = child->answers = true;
+    child->open_pipes = 2;
+    uv_read_start((uv_stream_t *)&child->output, on_allocate, on_read);
+    uv_read_start((uv_stream_t *)&child->errors, on_allocate, on_read);
+    return child;
+}

@@ -1,0 +1,167 @@
+#include "script/fleet_file.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "script/json.h"
+#include "state/atomic_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SIZE_MAXIMUM ((size_t)16 << 20)
+#define MEMORY_MAXIMUM ((size_t)256 << 20)
+#define CPU_MAXIMUM_MS 5000
+#define HOOK_INSTRUCTIONS 10000
+
+struct reading {
+    const struct fleet_file *file;
+    const char *path;
+    char problem[512];
+    json_t *root;
+    size_t memory_used;
+    int64_t started_cpu_ms;
+};
+
+static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+{
+    struct reading *reading = context;
+    size_t before = block ? old_size : 0;
+    if (new_size == 0) {
+        free(block);
+        reading->memory_used -= before;
+        return NULL;
+    }
+    if (new_size > before && reading->memory_used + (new_size - before) > MEMORY_MAXIMUM)
+        return NULL;
+    void *grown = realloc(block, new_size);
+    if (grown)
+        reading->memory_used += new_size - before;
+    return grown;
+}
+
+static void on_count(lua_State *L, lua_Debug *where)
+{
+    const struct reading *reading;
+    lua_getallocf(L, (void **)&reading);
+    if (clock_thread_cpu_ms() - reading->started_cpu_ms <= CPU_MAXIMUM_MS)
+        return;
+    lua_getinfo(L, "Sl", where);
+    luaL_error(L, "%s:%d: the fleet file runs for more than %d s", where->short_src, where->currentline, CPU_MAXIMUM_MS / 1000);
+}
+
+/* What could read or change anything but the environment is taken away, as is what could outlive the time limit. */
+static void open_libraries(lua_State *L)
+{
+    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_TABLIBNAME, luaopen_table},
+                                         {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math}};
+    static const char *const removed[] = {"dofile", "loadfile", "load", "print", "collectgarbage", "pcall", "xpcall"};
+    for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
+        luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
+        lua_pop(L, 1);
+    }
+    for (size_t i = 0; i < sizeof removed / sizeof *removed; i++) {
+        lua_pushnil(L);
+        lua_setglobal(L, removed[i]);
+    }
+    luaopen_os(L);
+    lua_newtable(L);
+    lua_getfield(L, -2, "getenv");
+    lua_setfield(L, -2, "getenv");
+    lua_setglobal(L, LUA_OSLIBNAME);
+    lua_pop(L, 1);
+}
+
+static int run(lua_State *L)
+{
+    struct reading *reading = lua_touserdata(L, 1);
+    open_libraries(L);
+    const char *chunk = lua_pushfstring(L, "@%s", reading->path);
+    if (luaL_loadbufferx(L, reading->file->text, strlen(reading->file->text), chunk, "t") != LUA_OK)
+        return lua_error(L);
+    lua_call(L, 0, 1);
+    if (!lua_istable(L, -1))
+        return luaL_error(L, "%s returns a %s; it must return a table: {defaults = {…}, workspaces = {…}}", reading->path,
+                          luaL_typename(L, -1));
+    char why[256];
+    reading->root = json_take(L, -1, why, sizeof why);
+    if (!reading->root)
+        snprintf(reading->problem, sizeof reading->problem, "%s: %s", reading->path, why);
+    return 0;
+}
+
+static void run_lua(struct reading *reading)
+{
+    lua_State *L = lua_newstate(allocate, reading);
+    if (!L) {
+        snprintf(reading->problem, sizeof reading->problem, "no memory for a Lua state");
+        return;
+    }
+    reading->started_cpu_ms = clock_thread_cpu_ms();
+    lua_sethook(L, on_count, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, reading);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+        const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
+        snprintf(reading->problem, sizeof reading->problem, "%s", message);
+    }
+    lua_close(L);
+}
+
+bool fleet_file_read(struct fleet_file *file, const char *path, char *problem, size_t problem_size)
+{
+    size_t length;
+    int error = 0;
+    *file = (struct fleet_file){0};
+    file->text = atomic_file_read(path, SIZE_MAXIMUM, &length, &error);
+    if (!file->text) {
+        snprintf(problem, problem_size, "the fleet file %s cannot be read: %s", path, strerror(error));
+        return false;
+    }
+    if (strlen(file->text) != length) {
+        snprintf(problem, problem_size, "the fleet file %s is not text", path);
+        return false;
+    }
+    struct reading reading = {.file = file, .path = path};
+    run_lua(&reading);
+    file->root = reading.root;
+    if (!file->root)
+        snprintf(problem, problem_size, "%s", reading.problem);
+    return file->root != NULL;
+}
+
+void fleet_file_free(struct fleet_file *file)
+{
+    json_decref(file->root);
+    free(file->text);
+    *file = (struct fleet_file){0};
+}
+
+static bool is_part_of_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static const char *find_word(const char *text, const char *word)
+{
+    size_t length = strlen(word);
+    for (const char *at = text; length > 0 && (at = strstr(at, word)); at++)
+        if ((at == text || !is_part_of_word(at[-1])) && !is_part_of_word(at[length]))
+            return at;
+    return NULL;
+}
+
+unsigned fleet_file_line(const struct fleet_file *file, const char *after, const char *word)
+{
+    const char *from = after ? find_word(file->text, after) : NULL;
+    const char *place = find_word(from ? from + strlen(after) : file->text, word);
+    place = place ? place : from ? from : file->text;
+    unsigned line = 1;
+    for (const char *at = file->text; at < place; at++)
+        line += *at == '\n';
+    return line;
+}

@@ -1,0 +1,203 @@
+#include "script/locks.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct hold {
+    struct hold *next;
+    uint64_t ticket;
+    char *key;
+    bool alone;
+};
+
+struct waiter {
+    struct waiter *next;
+    uint64_t ticket;
+    char *key;
+    bool alone;
+    void (*granted)(void *context);
+    void *context;
+};
+
+struct locks {
+    uv_timer_t timer; /* first: lets the next in from the loop, not from inside the handler that ended */
+    uint64_t last_ticket;
+    struct hold *holds;
+    struct waiter *waiters; /* in order of arrival */
+};
+
+static void on_timer(uv_timer_t *timer);
+
+struct locks *locks_open(uv_loop_t *loop)
+{
+    struct locks *locks = memory_allocate(sizeof *locks);
+    uv_timer_init(loop, &locks->timer);
+    return locks;
+}
+
+static void drop_hold(struct hold **link)
+{
+    struct hold *hold = *link;
+    *link = hold->next;
+    free(hold->key);
+    free(hold);
+}
+
+static void drop_waiter(struct waiter **link)
+{
+    struct waiter *waiter = *link;
+    *link = waiter->next;
+    free(waiter->key);
+    free(waiter);
+}
+
+static void free_locks(uv_handle_t *timer)
+{
+    struct locks *locks = (struct locks *)timer;
+    while (locks->holds)
+        drop_hold(&locks->holds);
+    while (locks->waiters)
+        drop_waiter(&locks->waiters);
+    free(locks);
+}
+
+void locks_close(struct locks *locks)
+{
+    uv_close((uv_handle_t *)&locks->timer, free_locks);
+}
+
+uint64_t locks_ticket(struct locks *locks)
+{
+    return ++locks->last_ticket;
+}
+
+/* Someone other than `ticket` has the key. */
+static bool in_the_way(const struct locks *locks, uint64_t ticket, const char *key, bool alone)
+{
+    for (const struct hold *hold = locks->holds; hold; hold = hold->next)
+        if (hold->ticket != ticket && (alone || hold->alone) && strcmp(hold->key, key) == 0)
+            return true;
+    return false;
+}
+
+/* `ticket` waits for someone who, step by step, waits for `goal`. A cycle is found when its last edge is made, so there is
+ * none among those who wait already and the walk ends. */
+static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key, bool alone, uint64_t goal)
+{
+    for (const struct hold *hold = locks->holds; hold; hold = hold->next) {
+        if (hold->ticket == ticket || !(alone || hold->alone) || strcmp(hold->key, key) != 0)
+            continue;
+        if (hold->ticket == goal)
+            return true;
+        for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
+            if (waiter->ticket == hold->ticket && leads_to(locks, waiter->ticket, waiter->key, waiter->alone, goal))
+                return true;
+    }
+    return false;
+}
+
+static bool would_deadlock(const struct locks *locks, uint64_t ticket, const char *key, bool alone)
+{
+    for (const struct hold *hold = locks->holds; hold; hold = hold->next) {
+        if (hold->ticket == ticket || !(alone || hold->alone) || strcmp(hold->key, key) != 0)
+            continue;
+        for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
+            if (waiter->ticket == hold->ticket && leads_to(locks, waiter->ticket, waiter->key, waiter->alone, ticket))
+                return true;
+    }
+    return false;
+}
+
+static void grant(struct locks *locks, uint64_t ticket, const char *key, bool alone)
+{
+    for (struct hold *hold = locks->holds; hold; hold = hold->next)
+        if (hold->ticket == ticket && strcmp(hold->key, key) == 0) {
+            hold->alone = hold->alone || alone;
+            return;
+        }
+    struct hold *hold = memory_allocate(sizeof *hold);
+    hold->ticket = ticket;
+    hold->key = memory_copy_text(key);
+    hold->alone = alone;
+    hold->next = locks->holds;
+    locks->holds = hold;
+}
+
+enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *key, bool alone,
+                             void (*granted)(void *context), void *context)
+{
+    if (!in_the_way(locks, ticket, key, alone)) {
+        grant(locks, ticket, key, alone);
+        return LOCKS_TAKEN;
+    }
+    if (would_deadlock(locks, ticket, key, alone))
+        return LOCKS_DEADLOCK;
+    struct waiter *waiter = memory_allocate(sizeof *waiter), **end = &locks->waiters;
+    waiter->ticket = ticket;
+    waiter->key = memory_copy_text(key);
+    waiter->alone = alone;
+    waiter->granted = granted;
+    waiter->context = context;
+    while (*end)
+        end = &(*end)->next;
+    *end = waiter;
+    return LOCKS_WAIT;
+}
+
+void locks_forget(struct locks *locks, void *context)
+{
+    for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next)
+        if ((*link)->context == context) {
+            drop_waiter(link);
+            return;
+        }
+}
+
+/* The first whose way is free. Nobody waits behind somebody who only waits: that would be a way to deadlock. */
+static struct waiter **next_free(struct locks *locks)
+{
+    for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next) {
+        const struct waiter *waiter = *link;
+        if (!in_the_way(locks, waiter->ticket, waiter->key, waiter->alone))
+            return link;
+    }
+    return NULL;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct locks *locks = (struct locks *)timer;
+    struct waiter **link = next_free(locks);
+    if (!link)
+        return;
+    struct waiter *waiter = *link;
+    void (*granted)(void *context) = waiter->granted;
+    void *context = waiter->context;
+    grant(locks, waiter->ticket, waiter->key, waiter->alone);
+    drop_waiter(link);
+    uv_timer_start(timer, on_timer, 0, 0); /* and the next one */
+    granted(context);
+}
+
+void locks_release(struct locks *locks, uint64_t ticket)
+{
+    bool released = false;
+    for (struct hold **link = &locks->holds; ticket && *link;) {
+        if ((*link)->ticket == ticket) {
+            drop_hold(link);
+            released = true;
+        } else {
+            link = &(*link)->next;
+        }
+    }
+    if (released && locks->waiters)
+        uv_timer_start(&locks->timer, on_timer, 0, 0);
+}
+
+void locks_release_all(struct locks *locks)
+{
+    while (locks->holds)
+        locks_release(locks, locks->holds->ticket);
+}

@@ -1,0 +1,229 @@
+#include "script/pipe.h"
+
+#include "base/memory.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* --- handles --- */
+
+void pipe_free_when_done(struct pipe *pipe)
+{
+    if (pipe->open_handles > 0 || pipe->held || pipe->waiting)
+        return;
+    free(pipe->command);
+    free(pipe->output);
+    buffer_free(&pipe->input);
+    free(pipe);
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct pipe *pipe = handle->data;
+    pipe->open_handles--;
+    pipe_free_when_done(pipe);
+}
+
+void pipe_close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, on_closed);
+}
+
+void pipe_leave_owner(struct pipe *pipe)
+{
+    if (!pipe->owner)
+        return;
+    if (pipe->previous)
+        pipe->previous->next = pipe->next;
+    else
+        pipe->owner->pipes = pipe->next;
+    if (pipe->next)
+        pipe->next->previous = pipe->previous;
+    pipe->owner = NULL;
+}
+
+/* The shell has ended, but something that it left behind may still write. */
+static bool has_writer(const struct pipe *pipe)
+{
+    struct pollfd poll_of = {.events = POLLIN};
+    return pipe->reads && !pipe->closed && uv_fileno((const uv_handle_t *)&pipe->stream, &poll_of.fd) == 0 &&
+           poll(&poll_of, 1, 0) >= 0 && !(poll_of.revents & POLLHUP);
+}
+
+/* Nobody is interested any more. */
+void pipe_end(struct pipe *pipe)
+{
+    if (pipe->running || has_writer(pipe))
+        kill(-pipe->process.pid, SIGKILL); /* on_exit_status reaps it */
+    pipe_close_handle((uv_handle_t *)&pipe->stream);
+    pipe_leave_owner(pipe);
+}
+
+void pipe_end_all(struct handler *handler)
+{
+    while (handler->pipes)
+        pipe_end(handler->pipes);
+}
+
+/* --- waiting --- */
+
+static void on_exit_status(uv_process_t *process, int64_t code, int signal)
+{
+    struct pipe *pipe = process->data;
+    pipe->running = false;
+    pipe->code = (int)code;
+    pipe->signal = signal;
+    pipe_close_handle((uv_handle_t *)process);
+    if (pipe->waits_for_exit)
+        handler_wake(pipe->operation.handler);
+}
+
+static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct pipe *pipe = handle->data;
+    *buffer = uv_buf_init(pipe->chunk, sizeof pipe->chunk);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
+{
+    struct pipe *pipe = stream->data;
+    if (length == 0)
+        return;
+    uv_read_stop(stream);
+    if (length > 0)
+        buffer_append(&pipe->input, buffer->base, (size_t)length); /* there is room: await_input */
+    pipe->ended = length < 0;
+    pipe->error = length < 0 && length != UV_EOF ? (int)length : 0;
+    handler_wake(pipe->operation.handler);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct pipe *pipe = write->data;
+    pipe->error = status < 0 ? status : 0;
+    if (pipe->waiting)
+        handler_wake(pipe->operation.handler);
+}
+
+static void cancel(struct operation *operation)
+{
+    struct pipe *pipe = (struct pipe *)operation;
+    pipe->waits_for_exit = false;
+    uv_read_stop((uv_stream_t *)&pipe->stream);
+    pipe_end(pipe);
+}
+
+static void release(struct operation *operation)
+{
+    struct pipe *pipe = (struct pipe *)operation;
+    pipe->waiting = pipe->waits_for_exit = false;
+    pipe_free_when_done(pipe);
+}
+
+int pipe_await(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext context)
+{
+    pipe->operation = (struct operation){.cancel = cancel, .release = release};
+    pipe->waiting = true;
+    return vm_await_then(L, &pipe->operation, next, context);
+}
+
+int pipe_await_input(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext context)
+{
+    int error = uv_read_start((uv_stream_t *)&pipe->stream, on_allocate, on_read);
+    if (error < 0)
+        return pipe_push_failure(L, error);
+    return pipe_await(L, pipe, next, context);
+}
+
+int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length, lua_KFunction next)
+{
+    uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
+    pipe->output = bytes;
+    pipe->write.data = pipe;
+    int error = uv_write(&pipe->write, (uv_stream_t *)&pipe->stream, &buffer, 1, on_written);
+    if (error == 0)
+        return pipe_await(L, pipe, next, 0);
+    free(pipe->output);
+    pipe->output = NULL;
+    return pipe_push_failure(L, error);
+}
+
+/* --- what the methods begin with --- */
+
+struct pipe *pipe_of(lua_State *L)
+{
+    struct pipe *pipe = *(struct pipe **)luaL_checkudata(L, 1, PIPE_METATABLE);
+    luaL_argcheck(L, pipe, 1, "the pipe was never opened");
+    return pipe;
+}
+
+struct pipe *pipe_check(lua_State *L)
+{
+    struct pipe *pipe = pipe_of(L);
+    if (pipe->closed)
+        luaL_error(L, "attempt to use a closed file");
+    if (!pipe->owner)
+        luaL_error(L, "the handler that opened this pipe has ended, and its command with it (%s): a pipe serves only "
+                      "the handler that calls io.popen", pipe->command);
+    if (pipe->owner != vm_of(L)->running)
+        luaL_error(L, "this pipe belongs to another handler (%s): each calls io.popen itself", pipe->command);
+    if (pipe->waiting)
+        luaL_error(L, "another coroutine waits for this pipe (%s)", pipe->command);
+    return pipe;
+}
+
+int pipe_push_failure(lua_State *L, int error)
+{
+    luaL_pushfail(L);
+    lua_pushstring(L, uv_strerror(error));
+    lua_pushinteger(L, -error);
+    return 3;
+}
+
+/* --- start --- */
+
+/* Our end is `stream`, the child's is *`theirs`, which is closed when the child has it. */
+static int open_stream(struct pipe *pipe, uv_loop_t *loop, uv_file *theirs)
+{
+    uv_file ends[2];
+    int error = uv_pipe(ends, pipe->reads ? UV_NONBLOCK_PIPE : 0, pipe->reads ? 0 : UV_NONBLOCK_PIPE);
+    uv_pipe_init(loop, &pipe->stream, 0);
+    pipe->stream.data = pipe;
+    pipe->open_handles++;
+    if (error < 0)
+        return error;
+    *theirs = ends[pipe->reads ? 1 : 0];
+    error = uv_pipe_open(&pipe->stream, ends[pipe->reads ? 0 : 1]);
+    if (error < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        *theirs = -1;
+    }
+    return error;
+}
+
+int pipe_start(struct pipe *pipe, uv_loop_t *loop)
+{
+    uv_file theirs = -1;
+    int error = open_stream(pipe, loop, &theirs);
+    if (error < 0)
+        return error;
+    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
+                                       {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
+    streams[pipe->reads ? 1 : 0] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = theirs};
+    char *argv[] = {(char *)"/bin/sh", (char *)"-c", pipe->command, NULL};
+    uv_process_options_t options = {.file = argv[0], .args = argv, .flags = UV_PROCESS_DETACHED,
+                                    .exit_cb = on_exit_status, .stdio_count = 3, .stdio = streams};
+    pipe->process.data = pipe;
+    error = uv_spawn(loop, &pipe->process, &options);
+    pipe->open_handles++;
+    pipe->running = error == 0;
+    if (error < 0)
+        pipe_close_handle((uv_handle_t *)&pipe->process);
+    close(theirs);
+    return error;
+}

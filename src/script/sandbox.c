@@ -1,0 +1,226 @@
+/* The libraries are cut down to lists of what stays, so that what a later Lua adds does not slip in. What is taken away
+ * leaves a function that says so. C modules cannot load, and Lua modules only from where package.path pointed when the
+ * script was loaded: the script can change the field, but not what `require` uses. */
+#include "script/sandbox.h"
+
+#include "net/allowed_hosts.h"
+#include "script/embedded.h"
+
+#include <lualib.h>
+#include <string.h>
+
+#define MODULE_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
+#define CJSON_DEPTH 1000 /* lua-cjson's own default; deeper, it could run out of C stack */
+
+bool sandbox_is_on(const struct vm *vm)
+{
+    return vm->settings && vm->settings->sandbox;
+}
+
+static int refuse(lua_State *L)
+{
+    const char *why = lua_tostring(L, lua_upvalueindex(2));
+    return luaL_error(L, "%s is not in the sandbox (--sandbox)%s%s", lua_tostring(L, lua_upvalueindex(1)),
+                      why ? ": " : "", why ? why : "");
+}
+
+void sandbox_push_refusal(lua_State *L, const char *name, const char *why)
+{
+    lua_pushstring(L, name);
+    lua_pushstring(L, why);
+    lua_pushcclosure(L, refuse, 2);
+}
+
+static bool is_listed(const char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (strcmp(*names, name) == 0)
+            return true;
+    return false;
+}
+
+/* Of the library, only the fields of the list stay. */
+static void keep_only(lua_State *L, const char *library, const char *const *names)
+{
+    lua_getglobal(L, library);
+    int table = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, table)) { /* fields that exist may be changed and removed meanwhile */
+        bool function = lua_isfunction(L, -1);
+        lua_pop(L, 1);
+        const char *name = lua_tostring(L, -1);
+        if (is_listed(names, name))
+            continue;
+        lua_pushvalue(L, -1);
+        if (function)
+            sandbox_push_refusal(L, lua_pushfstring(L, "%s.%s", library, name), NULL);
+        else
+            lua_pushnil(L);
+        if (function)
+            lua_remove(L, -2);
+        lua_rawset(L, table);
+    }
+    lua_settop(L, table - 1);
+}
+
+static void refuse_global(lua_State *L, const char *name, const char *why)
+{
+    sandbox_push_refusal(L, name, why);
+    lua_setglobal(L, name);
+}
+
+/* --- modules --- */
+
+/* A name that cannot leave the directories of the path: ";" would add a place to it. */
+static bool is_module_name(lua_State *L, int index)
+{
+    size_t length;
+    const char *name = luaL_checklstring(L, index, &length);
+    return length > 0 && strspn(name, MODULE_LETTERS) == length;
+}
+
+/* package.searchpath(name, path): upvalues: Lua's own, the path. */
+static int search_path(lua_State *L)
+{
+    luaL_checkstring(L, 2);
+    if (!lua_rawequal(L, 2, lua_upvalueindex(2)) || !is_module_name(L, 1))
+        return luaL_error(L, "package.searchpath takes the name of a module and the package.path that the script began "
+                             "with in the sandbox (--sandbox)");
+    lua_settop(L, 2);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 2, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* A searcher of `require`; the same upvalues. */
+static int search_files(lua_State *L)
+{
+    if (!is_module_name(L, 1)) {
+        lua_pushliteral(L, "the names of modules are made of letters, digits, \"_\", \"-\" and \".\" in the sandbox");
+        return 1;
+    }
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, 2))
+        return 1; /* where it looked */
+    if (luaL_loadfilex(L, lua_tostring(L, 2), "t") != LUA_OK)
+        return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
+    lua_pushvalue(L, 2);
+    return 2;
+}
+
+/* The binary's own modules but the emulator's, which are written for another state. Upvalue: the searcher for all. */
+static int search_embedded(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    if (!is_module_name(L, 1) || strncmp(name, "molecule.emulator", strlen("molecule.emulator")) == 0) {
+        lua_pushfstring(L, "module '%s' is not in the sandbox", name);
+        return 1;
+    }
+    lua_settop(L, 1);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static void with_search_and_path(lua_State *L, int package, lua_CFunction function)
+{
+    lua_getfield(L, package, "searchpath");
+    lua_getfield(L, package, "path");
+    lua_pushcclosure(L, function, 2);
+}
+
+static void limit_modules(lua_State *L)
+{
+    static const char *const kept[] = {"config", "loaded", "path", "preload", "searchers", "searchpath", NULL};
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    int package = lua_gettop(L);
+    lua_createtable(L, 3, 0); /* preload, embedded, files; none for C */
+    lua_getfield(L, package, "searchers");
+    lua_rawgeti(L, -1, 1);
+    lua_rawseti(L, -3, 1);
+    lua_rawgeti(L, -1, 2);
+    lua_pushcclosure(L, search_embedded, 1);
+    lua_rawseti(L, -3, 2);
+    lua_pop(L, 1);
+    with_search_and_path(L, package, search_files);
+    lua_rawseti(L, -2, 3);
+    lua_setfield(L, package, "searchers");
+    with_search_and_path(L, package, search_path);
+    lua_setfield(L, package, "searchpath");
+    lua_settop(L, package - 1);
+    keep_only(L, LUA_LOADLIBNAME, kept);
+}
+
+/* --- lua-cjson --- */
+
+/* cjson.decode_max_depth and encode_max_depth. Upvalues: lua-cjson's own, its name. */
+static int limited_depth(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!lua_isnoneornil(L, 1) && luaL_checkinteger(L, 1) > CJSON_DEPTH)
+        return luaL_error(L, "cjson.%s: at most %d in the sandbox (--sandbox)", lua_tostring(L, lua_upvalueindex(2)),
+                          CJSON_DEPTH);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+/* package.preload.cjson. Upvalue: lua-cjson's own. */
+static int open_cjson(lua_State *L)
+{
+    static const char *const limited[] = {"decode_max_depth", "encode_max_depth"};
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_call(L, 0, 1);
+    for (size_t i = 0; i < 2; i++) {
+        lua_getfield(L, -1, limited[i]);
+        lua_pushstring(L, limited[i]);
+        lua_pushcclosure(L, limited_depth, 2);
+        lua_setfield(L, -2, limited[i]);
+    }
+    sandbox_push_refusal(L, "cjson.new", "it would be without the limit of depth");
+    lua_setfield(L, -2, "new");
+    sandbox_push_refusal(L, "cjson.encode_sparse_array", "one entry could become gigabytes of null");
+    lua_setfield(L, -2, "encode_sparse_array");
+    return 1;
+}
+
+static void limit_cjson(lua_State *L)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_getfield(L, -1, "cjson");
+    lua_pushcclosure(L, open_cjson, 1);
+    lua_setfield(L, -2, "cjson");
+    lua_pop(L, 1);
+}
+
+static void open_hosts(lua_State *L)
+{
+    struct vm *vm = vm_of(L);
+    char problem[512];
+    vm->allowed_hosts = allowed_hosts_open(vm->settings->allowed_hosts, vm->settings->allowed_host_count, problem,
+                                           sizeof problem);
+    if (!vm->allowed_hosts)
+        luaL_error(L, "--allow-host: %s", problem);
+}
+
+void sandbox_install(lua_State *L)
+{
+    static const char *const nothing[] = {NULL};
+    static const char *const os[] = {"clock", "date", "difftime", "time", NULL};
+    static const char *const debug[] = {"traceback", NULL};
+    open_hosts(L);
+    keep_only(L, LUA_IOLIBNAME, nothing);
+    keep_only(L, LUA_OSLIBNAME, os);
+    keep_only(L, LUA_DBLIBNAME, debug);
+    limit_modules(L);
+    limit_cjson(L);
+    refuse_global(L, "dofile", "require finds the modules beside the script");
+    refuse_global(L, "loadfile", "require finds the modules beside the script");
+}

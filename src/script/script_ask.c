@@ -1,0 +1,94 @@
+/* A script's questions on their way to the host and back, and what its handlers stored. */
+#include "script/locks.h"
+#include "script/script_private.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+
+static void run_ask(struct task *task)
+{
+    struct script_ask *ask = (struct script_ask *)task;
+    ask->script->events.ask(ask->script->events.context, ask);
+}
+
+bool script_ask(struct script *script, struct script_ask *ask)
+{
+    if (!script || !script->events.ask)
+        return false;
+    script->asked++;
+    ask->script = script;
+    ask->task.run = run_ask;
+    thread_post(script->host, &ask->task);
+    return true;
+}
+
+static void run_answered(struct task *task)
+{
+    struct script_ask *ask = (struct script_ask *)task;
+    struct script *script = ask->script;
+    if (ask->changes) /* given back: they stand */
+        locks_release(script->locks, ask->changes->locks);
+    script->asked--;
+    ask_answered(ask);
+    if (script->ending && script->asked == 0)
+        script_finish_close(script, script->ending);
+}
+
+void script_answer(struct script_ask *ask)
+{
+    ask->task.run = run_answered;
+    thread_post(ask->script->worker, &ask->task);
+}
+
+struct unlock_task {
+    struct task task;
+    struct script *script;
+    uint64_t locks;
+};
+
+static void run_unlock(struct task *task)
+{
+    struct unlock_task *unlock = (struct unlock_task *)task;
+    locks_release(unlock->script->locks, unlock->locks);
+    free(unlock);
+}
+
+void script_unlock(struct script *script, uint64_t locks)
+{
+    struct unlock_task *unlock = memory_allocate(sizeof *unlock);
+    unlock->task.run = run_unlock;
+    unlock->script = script;
+    unlock->locks = locks;
+    thread_post(script->worker, &unlock->task);
+}
+
+/* What the handler stored, if its outcome lets it stand; else nothing, and its keys are free again. */
+struct changes *script_take_changes(struct script *script, struct handler *handler)
+{
+    struct changes *changes = handler->changes;
+    enum script_outcome_kind kind = handler->outcome.kind;
+    handler->changes = NULL;
+    if (changes && kind != SCRIPT_FAILED && kind != SCRIPT_AGAIN) {
+        changes->locks = handler->ticket;
+        return changes;
+    }
+    changes_free(changes);
+    locks_release(script->locks, handler->ticket);
+    return NULL;
+}
+
+/* Of start, stop and timers, whose outcome no message carries. */
+void script_commit_changes(struct script *script, struct handler *handler)
+{
+    struct changes *changes = script_take_changes(script, handler);
+    if (!changes)
+        return;
+    struct script_ask *ask = memory_allocate(sizeof *ask);
+    ask->kind = SCRIPT_ASK_COMMIT;
+    ask->changes = changes;
+    if (!script_ask(script, ask)) {
+        locks_release(script->locks, changes->locks);
+        ask_free(ask);
+    }
+}

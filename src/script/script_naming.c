@@ -1,0 +1,71 @@
+/* conversation(msg): a batch of messages gets its keys, one after the other, before any of them is handled. */
+#include "script/script_private.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+static void on_conversation(struct handler *handler)
+{
+    const struct agent_conversation *call = handler->context;
+    if (handler->outcome.kind == SCRIPT_FAILED) {
+        char *text = script_describe(&handler->outcome);
+        log_warn(call->script->settings.workspace_id, "message %s: conversation(msg) failed, so it stays in the conversation "
+                 "\"%s\": %s", call->message->row_id, call->message->conversation, text);
+        free(text);
+    }
+    script_replace_soon(call->script);
+    handler_free(handler);
+}
+
+/* It may not wait, so it has ended when this returns. */
+static char *name_one(struct script *script, const struct message *message)
+{
+    struct agent_conversation call = {.message = message, .script = script};
+    struct handler *handler = script_handler(script, on_conversation);
+    handler->context = &call;
+    handler->may_not_wait = "conversation(msg)";
+    script_start(script, script->vm, handler, agent_conversation_body, script->settings.cpu_limit_ms,
+                 script->settings.timeout_ms);
+    return call.key;
+}
+
+static void run_named(struct task *task)
+{
+    struct script_naming *naming = (struct script_naming *)task;
+    naming->done(naming);
+}
+
+void script_name_all(struct script *script, struct script_naming *naming)
+{
+    for (; naming->named < naming->count && script->state == SCRIPT_READY && !script->closing; naming->named++) {
+        if (script->replacing) { /* the fresh state goes on */
+            script->naming = naming;
+            return;
+        }
+        naming->keys[naming->named] = name_one(script, naming->messages[naming->named]);
+    }
+    if (naming->named < naming->count && !script->closing)
+        log_warn(script->settings.workspace_id, "the script does not load any more, so %zu messages stay in the conversations "
+                 "of their senders", naming->count - naming->named);
+    naming->task.run = run_named;
+    thread_post(script->host, &naming->task);
+}
+
+static void run_name(struct task *task)
+{
+    struct script_naming *naming = (struct script_naming *)task;
+    struct script *script = naming->script;
+    if (script->state == SCRIPT_LOADING || script->replacing)
+        script->naming = naming;
+    else
+        script_name_all(script, naming);
+}
+
+void script_name(struct script *script, struct script_naming *naming)
+{
+    naming->script = script;
+    naming->named = 0;
+    naming->task.run = run_name;
+    thread_post(script->worker, &naming->task);
+}

@@ -1,0 +1,82 @@
+/* What the files of a script's worker side share: struct script. Only they include this. Everything in it belongs to the
+ * worker, but for what is set before the script is opened. */
+#ifndef MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
+#define MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
+
+#include "script/agent.h"
+#include "script/vm.h"
+
+struct watch;
+
+enum script_state {
+    SCRIPT_LOADING,
+    SCRIPT_READY,
+    SCRIPT_BROKEN /* a fresh state did not load; the next message tries again */
+};
+
+struct script {
+    struct thread *worker, *host;
+    struct script_settings settings;
+    struct script_events events;
+    enum script_state state;
+    bool announced;              /* events.loaded was sent */
+    bool replacing, closing;
+    struct script_task *closing_task;
+    struct vm *vm;               /* gets the messages; NULL: there is none */
+    struct vm *candidate;        /* a reload: loads, and takes its place if its start succeeds */
+    struct vm *old;              /* after a reload: finishes what it has, then stops */
+    char *reload_reason;         /* of the reload under way; NULL: none */
+    char *reload_again;          /* of one that waits for it; NULL: none */
+    unsigned reloads;
+    struct watch *watch;         /* --watch; NULL: not */
+    struct locks *locks;         /* of the store's keys */
+    size_t asked;                /* questions that the host has not answered yet */
+    struct script_task *ending;  /* the close goes on when they are */
+    uv_timer_t *deadline;        /* the earliest of the handlers that wait */
+    struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
+    struct script_naming *naming; /* one that came while loading */
+    char *problem;               /* why it is broken */
+    _Atomic(const struct script_job *) executing; /* the one value that threads share, so that the watchdog can name a culprit */
+};
+
+struct script_task {
+    struct task task;
+    struct script *script;
+    bool graceful;
+    void (*callback)(void *context);
+    void *context;
+};
+
+struct script_task *script_task(struct script *script);
+void script_post(struct thread *thread, struct script_task *task, void (*run)(struct task *task));
+
+/* A handler whose context is the script; `start` gives it limits and watches over them. */
+struct handler *script_handler(struct script *script, void (*finished)(struct handler *handler));
+void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_ms,
+                  int64_t wall_ms);
+/* Gives a job to the current state. */
+void script_run_job(struct script *script, struct script_job *job);
+/* One line and, behind it, the traceback. Yours to free. */
+char *script_describe(const struct script_outcome *outcome);
+
+/* script_naming.c: conversation(msg). Goes on with what is left, or hands it to the fresh state. */
+void script_name_all(struct script *script, struct script_naming *naming);
+
+/* script_ask.c: what a handler stored. */
+struct changes *script_take_changes(struct script *script, struct handler *handler);
+void script_commit_changes(struct script *script, struct handler *handler);
+
+/* script_load.c */
+void script_load(struct script *script);            /* a first state, or one in place of a broken one */
+void script_replace_soon(struct script *script);    /* if the current state ran into its memory limit */
+void script_reload_now(struct script *script, const char *reason);
+void script_handler_ended(struct script *script, struct vm *vm); /* the old state may be done */
+void script_end_states(struct script *script);      /* all but the current one, without their stop */
+void script_finish_close(struct script *script, struct script_task *close);
+
+/* script/watch.c: calls script_reload_now when one of the files changes. */
+struct watch *watch_open(struct script *script);
+void watch_add(struct watch *watch, const char *path);
+void watch_close(struct watch *watch);
+
+#endif

@@ -1,0 +1,125 @@
+#include "state/runs.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_SIZE 192 /* "<row id> <attempts> <failures> <wall clock in ms>", blanks, newline */
+#define ID_MAXIMUM 140
+#define KEPT_OPEN_MAXIMUM 256
+
+static atomic_int kept_open; /* files, of all workspaces */
+
+struct runs {
+    pthread_mutex_t mutex; /* around opening */
+    char *path;
+    int file;              /* -1: not open yet */
+};
+
+struct runs *runs_open(const char *path)
+{
+    struct runs *runs = memory_allocate(sizeof *runs);
+    pthread_mutex_init(&runs->mutex, NULL);
+    runs->path = memory_copy_text(path);
+    runs->file = -1;
+    return runs;
+}
+
+void runs_close(struct runs *runs)
+{
+    if (!runs)
+        return;
+    if (runs->file >= 0) {
+        close(runs->file);
+        atomic_fetch_sub(&kept_open, 1);
+    }
+    pthread_mutex_destroy(&runs->mutex);
+    free(runs->path);
+    free(runs);
+}
+
+/* A process with many workspaces keeps some of the files open; the others are opened for each line. */
+static int get_file(struct runs *runs)
+{
+    pthread_mutex_lock(&runs->mutex);
+    int file = runs->file >= 0 ? runs->file : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (runs->file < 0 && file >= 0 && atomic_fetch_add(&kept_open, 1) < KEPT_OPEN_MAXIMUM)
+        runs->file = file;
+    else if (runs->file < 0 && file >= 0)
+        atomic_fetch_sub(&kept_open, 1);
+    pthread_mutex_unlock(&runs->mutex);
+    return file;
+}
+
+static void let_go(struct runs *runs, int file)
+{
+    pthread_mutex_lock(&runs->mutex);
+    bool kept = file == runs->file;
+    pthread_mutex_unlock(&runs->mutex);
+    if (!kept && file >= 0)
+        close(file);
+}
+
+bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *context), void *context)
+{
+    char line[LINE_SIZE + 1], row_id[ID_MAXIMUM + 1];
+    struct run run = {.row_id = row_id};
+    int64_t now = clock_wall_ms();
+    int file = open(runs->path, O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return errno == ENOENT;
+    for (; pread(file, line, LINE_SIZE, (off_t)(run.place * LINE_SIZE)) == LINE_SIZE; run.place++) {
+        line[LINE_SIZE] = '\0';
+        if (sscanf(line, "%140s %u %u %" SCNd64, row_id, &run.attempts, &run.failures, &run.started_ms) == 4 &&
+            run.attempts > 0 && now - run.started_ms < RUNS_KEEP_MS)
+            each(&run, context);
+    }
+    close(file);
+    return true;
+}
+
+static bool write_line(int file, size_t place, const char *line)
+{
+    ssize_t wrote;
+    do {
+        wrote = pwrite(file, line, LINE_SIZE, (off_t)(place * LINE_SIZE));
+    } while (wrote < 0 && errno == EINTR);
+    if (wrote >= 0 && wrote < LINE_SIZE)
+        errno = ENOSPC;
+    return wrote == LINE_SIZE;
+}
+
+bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts, unsigned failures, char *problem,
+               size_t problem_size)
+{
+    char line[LINE_SIZE + 1];
+    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts, failures, clock_wall_ms());
+    memset(line + length, ' ', (size_t)(LINE_SIZE - length));
+    line[LINE_SIZE - 1] = '\n';
+    int file = get_file(runs);
+    bool written = file >= 0 && write_line(file, place, line);
+    if (!written)
+        snprintf(problem, problem_size, "%s: %s", runs->path, errno == ENOSPC ? "the disk is full" : strerror(errno));
+    let_go(runs, file);
+    return written;
+}
+
+void runs_clear(struct runs *runs, size_t place)
+{
+    char line[LINE_SIZE];
+    int file = get_file(runs);
+    memset(line, ' ', LINE_SIZE);
+    line[LINE_SIZE - 1] = '\n';
+    if (file >= 0)
+        write_line(file, place, line);
+    let_go(runs, file);
+}
