@@ -51,12 +51,14 @@ describe("a backend", function()
   end
 
   it("that is unknown is refused with the names of those there are", function()
-    refused("nope", nil, 'there is no backend "nope": the binary has claude%-code, exec, http, mock; .*nope.lua on LUA_PATH')
+    refused("nope", nil,
+      'there is no backend "nope": the binary has claude%-code, exec, http, mock, openai, stdio; .*nope.lua on LUA_PATH')
   end)
 
   for name, options in pairs { mock = { wrong = 1 }, exec = { cmd = "x", wrong = 1 }, ["claude-code"] = { wrong = 1 } } do
     it("refuses an option that it does not know, with those it knows: " .. name, function()
-      local known = { mock = "reply", exec = "cmd, pass_meta, timeout", ["claude-code"] = "args, bin, pass_meta, timeout" }
+      local known = { mock = "reply", exec = "cmd, pass_meta, timeout",
+        ["claude-code"] = "args, bin, model, pass_meta, session, system, timeout" }
       refused(name, options, ('backend %s has no option "wrong"; it knows %s$'):format(name:gsub("%-", "%%-"), known[name]))
     end)
   end
@@ -198,7 +200,68 @@ describe("a backend", function()
     it("runs the program with -p and its arguments, the text on standard input", function()
       local bin = fake 'for word; do printf "<%s>" "$word"; done; cat; echo; echo'
       local one = connect("claude-code", { bin = bin, args = [[--model "big one" 'and $HOME' '' x]] })
-      assert.equal("<-p><--model><big one><and $HOME><><x>hello", ask(one))
+      assert.equal("<-p><--output-format><json><--model><big one><and $HOME><><x>hello", ask(one))
+      workspace = host.workspace(platform)
+      one = connect("claude-code", { bin = bin, args = "x", session = "false", model = "small", system = "Be brief." })
+      assert.equal("<-p><--model><small><--append-system-prompt><Be brief.><x>hello", ask(one))
+    end)
+
+    -- Remembers what each session heard, as the program does.
+    local function remembering(directory)
+      return fake(([[
+session=
+while [ $# -gt 0 ]; do
+  if [ "$1" = --resume ]; then session=$2; fi
+  shift
+done
+text=$(cat)
+if [ -n "$session" ] && ! [ -f "%s/$session" ]; then
+  echo "No conversation found with session ID: $session" >&2
+  exit 1
+fi
+[ -n "$session" ] || session=s-$(date +%%s%%N)
+printf '%%s.' "$text" >> "%s/$session"
+if [ "$text" = broken ]; then
+  echo '{"type": "result", "subtype": "success", "is_error": true, "result": "Invalid API key", "session_id": "x"}'
+else
+  printf '{"type": "result", "is_error": false, "result": "%%s", "session_id": "%%s"}\n' "$(cat "%s/$session")" "$session"
+fi
+]]):format(directory, directory, directory))
+    end
+
+    it("goes on with each conversation's session, also after a restart", function()
+      local directory, state = host.directory(), host.directory()
+      local args = arguments("claude-code", { bin = remembering(directory) })
+      local function start()
+        return host.connect { platform = platform, workspace = workspace, args = args, state_dir = state }
+      end
+      local one = start()
+      local function say(text, context)
+        local before = #one:told_canvas()
+        platform:message { to = workspace.id, text = text, context_id = context }
+        return one:canvas(before + 1)[before + 1]
+      end
+      assert.equal("a.", say "a")
+      assert.equal("a.b.", say "b")
+      assert.equal("elsewhere.", say("elsewhere", "another"))
+      one:stop()
+      one = start()
+      assert.equal("a.b.c.", say "c")
+      for _, name in ipairs(host.list(directory)) do os.remove(directory .. "/" .. name) end
+      assert.equal("d.", say "d")
+      one:log "the session s%-%d+ is not there any more; the conversation begins anew"
+      assert.equal("d.e.", say "e")
+      one:stop()
+    end)
+
+    it("fails with what the program says is wrong, on whatever way it says it", function()
+      local one = connect("claude-code", { bin = remembering(host.directory()) }, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "broken" }[1], "it failed %(success%): Invalid API key")
+      one:stop()
+      one = connect("claude-code", { bin = fake "cat >/dev/null; echo 'out of credit'; exit 1" }, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "x" }[1], "exit code 1; its standard output ends with:$")
+      one:log "^%s+out of credit$"
+      one:stop()
     end)
 
     it("tells the program of the message, unless told not to", function()

@@ -1,7 +1,12 @@
---- claude-code: runs `<bin> -p <args>` for each message: text on standard input, standard output is the reply.
--- Options: bin (claude), args (none; split at blanks, quotes keep blanks), timeout (5m), pass_meta (true).
+--- claude-code: runs `<bin> -p --output-format json <args>` for each message: text on standard input, the JSON's `result` is
+--- the reply. Each conversation goes on in its own session: its id is kept for 30 days and given with --resume.
+-- Options: bin (claude), args (none; split at blanks, quotes keep blanks), model, system (what is added to the system prompt),
+-- session (true; false: every message begins anew, and the program's output is the reply), timeout (5m), pass_meta (true).
 local backend = require "molecule.backend"
 local command = require "molecule.command"
+local molecule = require "molecule"
+
+local SESSION_KEPT = 30 * 86400 -- seconds; the program forgets its sessions about then
 
 --- Splits as a shell would, without expanding anything.
 local function split(text)
@@ -22,24 +27,69 @@ local function split(text)
   return words
 end
 
+--- The arguments of one run. What the user wrote comes last and so has the last word.
+local function arguments(options, extra, session)
+  local argv = {options.bin, "-p"}
+  local function add(...) table.move({...}, 1, select("#", ...), #argv + 1, argv) end
+  if options.session then add("--output-format", "json") end
+  if options.model then add("--model", options.model) end
+  if options.system then add("--append-system-prompt", options.system) end
+  if session then add("--resume", session) end
+  add(table.unpack(extra))
+  return argv
+end
+
+--- What the program printed -> the reply, the session's id. Where `args` ask for plain text, that is the reply.
+local function read_output(output, bin)
+  local value = molecule.json.decode(output)
+  if type(value) ~= "table" or value.type ~= "result" and value.result == nil then
+    return (output:gsub("%s+$", ""))
+  end
+  local result = type(value.result) == "string" and value.result or nil
+  if value.is_error == true or not result then
+    error(("%s: it failed (%s): %s"):format(bin, tostring(value.subtype or "no result"), result or output:sub(1, 500)), 0)
+  end
+  return (result:gsub("%s+$", "")), type(value.session_id) == "string" and value.session_id or nil
+end
+
+local function is_unknown_session(problem)
+  problem = problem:lower()
+  return problem:find("no conversation found", 1, true) ~= nil or problem:find("session.-not found") ~= nil
+end
+
+local function ask(options, extra, msg, ctx, key)
+  local session = key and molecule.store.get(key)
+  local request = {stdin = msg.text, timeout = options.timeout, env = options.pass_meta and command.meta(msg, ctx) or nil}
+  request.argv = arguments(options, extra, session)
+  local output, problem = command.try(options.bin, request)
+  if not output and session and is_unknown_session(problem) then
+    molecule.log.info("%s: the session %s is not there any more; the conversation begins anew", options.bin, session)
+    request.argv = arguments(options, extra)
+    output, problem = command.try(options.bin, request)
+  end
+  if not output then error(problem, 0) end
+  return output
+end
+
 return function(given)
-  local options = backend.options("claude-code", given,
-    {bin = "claude", args = "", timeout = "5m", pass_meta = "true"})
-  local pass_meta = backend.boolean("claude-code", "pass_meta", options.pass_meta)
-  local timeout = backend.duration("claude-code", "timeout", options.timeout)
-  local argv = {options.bin, "-p", table.unpack(split(options.args))}
+  command.check_sandbox("claude-code")
+  local options = backend.options("claude-code", given, {bin = "claude", args = "", model = false, system = false,
+    session = "true", timeout = "5m", pass_meta = "true"})
+  options.pass_meta = backend.boolean("claude-code", "pass_meta", options.pass_meta)
+  options.session = backend.boolean("claude-code", "session", options.session)
+  options.timeout = backend.duration("claude-code", "timeout", options.timeout)
+  local extra = split(options.args)
   return {
     name = "claude-code",
     description = "answers with Claude Code",
     concurrency = 8,
     handle = function(msg, ctx)
-      local output = command.run(options.bin, {
-        argv = argv,
-        stdin = msg.text,
-        timeout = timeout,
-        env = pass_meta and command.meta(msg, ctx) or nil,
-      })
-      return (output:gsub("%s+$", ""))
+      local key = options.session and backend.key("claude-code:", msg.conversation)
+      local output = ask(options, extra, msg, ctx, key)
+      if not key then return (output:gsub("%s+$", "")) end
+      local reply, session = read_output(output, options.bin)
+      if session then molecule.store.set(key, session, {ttl = SESSION_KEPT}) end
+      return reply
     end,
   }
 end

@@ -4,6 +4,7 @@ local backend = require "molecule.backend"
 local command = require "molecule.command"
 
 return function(given)
+  command.check_sandbox("exec")
   local options = backend.options("exec", given, {cmd = false, timeout = "60s", pass_meta = "false"})
   if not options.cmd or options.cmd == "" then
     error("backend exec needs --backend-opt cmd=\"a shell command\"", 0)

@@ -1,29 +1,16 @@
 --- http: POSTs every message to a URL; the answer is the reply.
 -- Options: url (required), timeout (60s), token_env (none: the name of the variable that holds a bearer token).
 local backend = require "molecule.backend"
+local core = require "molecule.core"
 local molecule = require "molecule"
-
---- What the other side gets.
-local function describe(msg, ctx)
-  return {
-    id = msg.id,
-    message_id = msg.message_id,
-    text = msg.text,
-    parts = msg.parts,
-    from = msg.from,
-    peer = msg.peer,
-    conversation = msg.conversation,
-    context_id = msg.context_id,
-    created_at = msg.created_at,
-    workspace = ctx.workspace,
-    attempt = ctx.attempt,
-  }
-end
 
 return function(given)
   local options = backend.options("http", given, {url = false, timeout = "60s", token_env = false})
   if not options.url then error("backend http needs --backend-opt url=https://…", 0) end
   local timeout = backend.seconds("http", "timeout", options.timeout)
+  if options.token_env and core.sandbox then
+    error("backend http: option token_env reads the environment, which --sandbox forbids: leave one of the two away", 0)
+  end
   local token = options.token_env and os.getenv(options.token_env)
   if options.token_env and not token then
     error(("backend http: the variable %s (token_env) is not set"):format(options.token_env), 0)
@@ -35,7 +22,7 @@ return function(given)
     handle = function(msg, ctx)
       local answer, problem, code = molecule.http.post {
         url = options.url,
-        json = describe(msg, ctx),
+        json = backend.describe(msg, ctx),
         headers = token and {Authorization = "Bearer " .. token} or nil,
         timeout = timeout,
       }

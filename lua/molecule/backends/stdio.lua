@@ -1,0 +1,128 @@
+--- stdio: one long-lived program answers every message: a line of JSON-RPC 2.0 each way.
+--
+-- To its standard input: {"jsonrpc": "2.0", "id": 1, "method": "message", "params": {"id", "text", "from", "peer",
+-- "conversation", "parts", "metadata", "attempt", …}}. From its standard output, in any order: {"id": 1, "result": "a text"},
+-- or as result {"text": …}, {"parts": […]}, null (no reply), {"skip": reason}, {"retry": seconds}, {"dead": reason}; or
+-- {"id": 1, "error": {"code", "message"}}. What it writes to standard error is logged.
+-- Options: command (for /bin/sh) or argv (a JSON list), one of them required; timeout (60s for an answer).
+--
+-- When it ends, the messages that wait are handed over again; it is started again for the next message, after 0.2 to 30
+-- seconds, the longer the more often in a row it ended without an answer. At a stop its standard input is closed.
+local backend = require "molecule.backend"
+local command = require "molecule.command"
+local core = require "molecule.core"
+local molecule = require "molecule"
+
+local NAME = "stdio"
+local DELAY_LEAST, DELAY_MOST = 0.2, 30 -- seconds between two starts
+local PATIENCE = 3                      -- attempts at a message that its end does not count as failures
+local GRACE = 2                         -- seconds it has to end by itself at a stop
+
+local Program = {}
+Program.__index = Program
+
+local function read_arguments(options)
+  if (options.command == nil) == (options.argv == nil) then
+    error("backend stdio needs either --backend-opt command=\"a shell command\" or argv='[\"program\", …]'", 0)
+  end
+  if options.command then return nil end
+  local argv, problem = options.argv, nil
+  if type(argv) == "string" then argv, problem = molecule.json.decode(argv) end
+  local fine = type(argv) == "table" and #argv > 0
+  for _, word in ipairs(fine and argv or {}) do fine = fine and type(word) == "string" end
+  if not fine then
+    error(("backend stdio: option argv must be a JSON list of strings%s"):format(problem and ": " .. problem or ""), 0)
+  end
+  return argv
+end
+
+--- The running program, started if need be: nil, message where it does not start.
+function Program:running()
+  while not (self.child and self.child:is_running()) do
+    local wait = self.next_start - core.now()
+    if wait <= 0 then
+      local child, problem = core.child {cmd = self.command, argv = self.argv, name = self.command or self.argv[1]}
+      self.next_start, self.delay = core.now() + self.delay, math.min(self.delay * 2, DELAY_MOST)
+      if not child then return nil, problem end
+      self.child = child
+    else
+      molecule.sleep(math.min(wait, DELAY_MOST)) -- also where the clock was set back
+    end
+  end
+  return self.child
+end
+
+--- Sends one request and waits for its answer -> the answer, or nil, message, CODE.
+function Program:ask(method, params)
+  local child, problem = self:running()
+  if not child then return nil, problem, "START" end
+  self.last = self.last + 1
+  local line = molecule.json.encode {jsonrpc = "2.0", id = self.last, method = method, params = params}
+  local answer, code, written
+  local id = self.last
+  written, problem, code = child:write(line .. "\n")
+  if not written then return nil, problem, code end
+  answer, problem, code = child:await(id, self.timeout)
+  if answer then self.delay = DELAY_LEAST end
+  return answer, problem, code
+end
+
+local function value_of(value)
+  if value == molecule.null then return nil end
+  return value
+end
+
+--- An answer's result -> what the handler returns.
+local function read_result(result, name)
+  if result == nil or result == molecule.null or type(result) == "string" then return value_of(result) end
+  if type(result) ~= "table" or molecule.json.is_array(result) then
+    error(("%s: the result must be a string, an object or null, not a %s"):format(name,
+      type(result) == "table" and "list" or type(result)), 0)
+  end
+  if result.skip then return molecule.skip(type(result.skip) == "string" and result.skip or nil) end
+  if result.dead then return molecule.dead(type(result.dead) == "string" and result.dead or nil) end
+  if result.retry then
+    local after = tonumber(result.retry)
+    if after and not (after >= 0 and after <= 366 * 86400) then
+      error(("%s: retry must be between 0 seconds and 366 days"):format(name), 0)
+    end
+    return molecule.retry {after = after, reason = type(result.reason) == "string" and result.reason or nil}
+  end
+  local text, parts = value_of(result.text), value_of(result.parts)
+  if text == nil and parts == nil then return nil end
+  return {text = text, parts = parts}
+end
+
+local function read_error(problem, name)
+  local message = type(problem) == "table" and value_of(problem.message) or problem
+  local code = type(problem) == "table" and value_of(problem.code)
+  error(("%s answered with an error%s: %s"):format(name, code and (" (%s)"):format(tostring(code)) or "", tostring(message)), 0)
+end
+
+return function(given)
+  command.check_sandbox(NAME)
+  local options = backend.options(NAME, given, {command = false, argv = false, timeout = "60s"})
+  local argv, timeout = read_arguments(options), backend.seconds(NAME, "timeout", options.timeout)
+  if timeout <= 0 then error("backend stdio: option timeout must be above 0", 0) end
+  local program = setmetatable({command = options.command, argv = argv, last = 0, next_start = 0, delay = DELAY_LEAST,
+    timeout = timeout}, Program)
+  local name = NAME .. ": " .. (options.command or argv[1])
+  return {
+    name = NAME,
+    description = "answers with what a program says",
+    concurrency = 8,
+    start = function() assert(program:running()) end,
+    stop = function()
+      if program.child then program.child:close(GRACE) end
+    end,
+    handle = function(msg, ctx)
+      local answer, problem, code = program:ask("message", backend.describe(msg, ctx))
+      if not answer and code == "ENDED" and ctx.attempt <= PATIENCE then
+        return molecule.retry {after = program.delay, hold = true, reason = name .. ": " .. problem}
+      end
+      if not answer then error(("%s: %s [%s]"):format(name, problem, code), 0) end
+      if value_of(answer.error) ~= nil then return read_error(answer.error, name) end
+      return read_result(answer.result, name)
+    end,
+  }
+end
