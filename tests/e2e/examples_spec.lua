@@ -5,6 +5,7 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
 local process = require "tests.support.process"
+local server = require "tests.support.server"
 
 describe("an example", function()
   local platform, workspace
@@ -17,7 +18,10 @@ describe("an example", function()
     workspace = host.workspace(platform)
   end)
 
-  after_each(host.clean_up)
+  after_each(function()
+    server.stop_all()
+    host.clean_up()
+  end)
 
   teardown(function()
     platform:stop()
@@ -38,8 +42,8 @@ describe("an example", function()
     platform:message { to = workspace.id, text = "what?" }
     local told = one:canvas(2)
     assert(told[1]:find "^Filesystem", told[1])
-    assert(told[2]:find "^I know:\n  uptime: .*\n  status: .*\n  disk: ", told[2])
-    one:log_of(row, "skipped: not on the allow list: " .. peer.id:gsub("%-", "%%-"))
+    assert(told[2]:find "^I understand:\n  status: .*\n  disk: .*\n  uptime: ", told[2])
+    one:log_of(row, "skipped: " .. peer.id:gsub("%-", "%%-") .. " is not on the router's allow%-list")
     local card = cjson.decode(one:posts("/registry/register")[1].body).agent_card
     assert.equal("ops", card.name)
     assert.equal("operations", card.skills[1].name)
@@ -53,6 +57,108 @@ describe("an example", function()
     platform:message { to = workspace.id, from = peer.id, text = "disk" }
     assert(one:peer(peer.id, 1)[1]:find "^Filesystem")
     one:stop()
+  end)
+
+  local function start(name, args, env)
+    return host.connect { platform = platform, workspace = workspace, script_path = "examples/" .. name, args = args,
+      env = env }
+  end
+
+  local function ask(one, text)
+    local before = #one:told_canvas()
+    platform:message { to = workspace.id, text = text }
+    return one:canvas(before + 1)[before + 1]
+  end
+
+  it("llm.lua asks a model in its role, remembers, and knows a command of its own", function()
+    local web = server.start(function(request, reply)
+      local messages = cjson.decode(request.body).messages
+      reply(200, cjson.encode { choices = { { message = { content = #messages .. ": " .. messages[#messages].content } } } })
+    end)
+    local one = start("llm.lua", nil, { LLM_URL = web.url .. "/v1", LLM_MODEL = "small", OPENAI_API_KEY = "its-own" })
+    assert.equal("2: hello", ask(one, "hello"))
+    assert.equal("4: and again", ask(one, "and again"))
+    assert.equal("small", ask(one, "/model"))
+    assert(cjson.decode(web.requests[1].body).messages[1].content:find "^You help the people")
+    assert.equal("Bearer its-own", web.requests[1].headers.authorization)
+    one:stop()
+  end)
+
+  it("webhook.lua posts to a service, waits while it is down, and says what it refuses", function()
+    local answers = { { 200, '{"text": "heard"}' }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, "plain" },
+      { 404, "no such thing" } }
+    local web = server.start(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end)
+    local one = start("webhook.lua", { "--script-opt", "url=" .. web.url .. "/hook" })
+    assert.equal("heard", ask(one, "first"))
+    assert.equal("plain", ask(one, "second"))
+    assert.equal("the service refuses this (404): no such thing", ask(one, "third"))
+    local sent = cjson.decode(web.requests[3].body)
+    assert.same({ "second", "canvas", 2 }, { sent.text, sent.from, sent.attempt })
+    one:stop()
+    host.run({ platform = platform, workspace = workspace, script_path = "examples/webhook.lua" }, 2)
+      :log "webhook.lua needs %-%-script%-opt url="
+  end)
+
+  it("files.lua counts what is in the files it gets, and answers with a file", function()
+    local one = start "files.lua"
+    assert(ask(one, "hello"):find "^Send me text files")
+    local peer = host.workspace(platform)
+    local function file(name, bytes) return { kind = "file", file = { name = name, bytes = host.base64(bytes) } } end
+    platform:message { to = workspace.id, from = peer.id, parts = { file("a.txt", "one two\nthree"),
+      file("b.bin", "\255\254"), { kind = "file", file = { name = "c.txt", uri = "workspace:/c.txt" } } } }
+    local texts, entries = one:peer(peer.id, 1)
+    assert.equal("I looked at 3 files.", texts[1])
+    local report = cjson.decode(entries[1].body).params.message.parts[2].file
+    assert.equal("report.txt", report.name)
+    assert.equal(host.base64("a.txt: 2 lines, 3 words, 13 bytes\nb.bin: 2 bytes, not a text\n"
+      .. "c.txt: not here: file c.txt: workspace:/c.txt cannot be read from here\n"), report.bytes)
+    one:stop()
+  end)
+
+  it("remember.lua keeps what each sender told it, and forgets when told to", function()
+    local one = start "remember.lua"
+    assert.equal("I know nothing so far.", ask(one, "list"))
+    assert.equal("I will remember: the door code is 4711.", ask(one, "remember the door code is 4711"))
+    assert.equal("the door code is 4711. (question 1 of today)", ask(one, "What is The Door Code?"))
+    assert.equal("I do not know what love is. (question 2 of today)", ask(one, "what is love"))
+    ask(one, "remember tea is hot")
+    assert.equal("tea is hot\nthe door code is 4711", ask(one, "list"))
+    local peer = host.workspace(platform)
+    platform:message { to = workspace.id, from = peer.id, text = "what is tea?" }
+    assert.same({ "I do not know what tea is. (question 1 of today)" }, (one:peer(peer.id, 1)))
+    assert.equal("tea is forgotten.", ask(one, "forget tea"))
+    assert.equal("I knew nothing about tea.", ask(one, "forget tea"))
+    assert(ask(one, "what?"):find "^I understand:")
+    one:stop()
+  end)
+
+  it("relay.lua answers with a peer's answer, found by id or by name, and says when there is none yet", function()
+    local peer = host.workspace(platform)
+    host.workspace(platform, { name = "the-oracle" })
+    local answering = host.connect { platform = platform, workspace = peer, script = host.ECHO }
+    local one = start("relay.lua", { "--script-opt", "peer=" .. peer.id })
+    assert.equal("echo: who?", ask(one, "who?"))
+    one:stop()
+    answering:stop()
+    workspace = host.workspace(platform)
+    one = start("relay.lua", { "--script-opt", "peer=oracle", "--script-opt", "timeout=0.3" })
+    assert.equal("the-oracle has not answered so far. Your message is in its inbox.", ask(one, "still there?"))
+    one:stop()
+    workspace = host.workspace(platform)
+    one = start("relay.lua", { "--script-opt", "peer=nobody-of-that-name" })
+    assert.equal('I cannot find the one to ask: 0 workspaces are called "nobody-of-that-name"', ask(one, "who?"))
+    one:stop()
+  end)
+
+  it("is written down for each script in examples/, with how to run it", function()
+    local spec = host.read "tests/e2e/examples_spec.lua"
+    for _, name in ipairs(host.list "examples") do
+      if name:find "%.lua$" then
+        assert(spec:find('  it("' .. name .. " ", 1, true), name .. " has no spec")
+        local head = host.read("examples/" .. name):match "^%-%-%- %u[^\n]*\n.-\n[^-]"
+        assert(head and head:find("\n%-%-%- *[^\n]*molecule connect "), name .. " does not say how to run it")
+      end
+    end
   end)
 end)
 
@@ -109,6 +215,16 @@ describe("molecule dev", function()
       assert.is_nil(child.stderr:find("Sanitizer", 1, true), child.stderr)
     end)
   end
+
+  it("answers in the script's new words as soon as its file is written", function()
+    local script = host.write(host.directory() .. "/agent.lua", [[return function() return "old" end]])
+    local child, port, id = start(script)
+    host.write(script, [[return function() return "new" end]])
+    child:wait_line("the script is reloaded", { stream = "stderr" })
+    assert.equal("new", ask(port, id, "hello"))
+    child:signal "sigterm"
+    assert.equal(0, (child:wait_exit(15000)), child:report())
+  end)
 
   it("ends when the emulator is told to quit", function()
     local child, port = start "examples/echo.lua"
