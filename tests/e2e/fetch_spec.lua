@@ -5,6 +5,8 @@ local host = require "tests.support.host"
 
 local LATE_MS = 40000 -- what comes late is found when the inbox is read again, 10 to 25 s after the last row
 
+local BACKLOG = 3000  -- six pages
+
 local platforms = {}
 
 setup(function()
@@ -25,7 +27,7 @@ end
 
 -- Rows that come late take a while to be found: these hosts run beside the other tests.
 describe("rows that appear in the past", function()
-  local late, tie = {}, {}
+  local late, tie, backlog = {}, {}, {}
 
   local function connect(case, profile)
     case.platform = platforms[profile]
@@ -63,6 +65,19 @@ describe("rows that appear in the past", function()
     local rows = tie.platform:rows(tie.workspace.id)
     tie.cursor = rows[#rows]
     say(tie, "same microsecond", { created_at = tie.cursor.created_at })
+
+    -- The first message takes so long that the inbox is read again while most of it was never read.
+    backlog.platform = platforms.latest
+    backlog.workspace, backlog.peer = host.workspace(backlog.platform), host.workspace(backlog.platform)
+    say(backlog, "first")
+    backlog.host = host.connect { platform = backlog.platform, workspace = backlog.workspace, script = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "1" then molecule.sleep(11) end
+        return "echo: " .. msg.text
+      end]], args = { "-v" } }
+    backlog.host:peer(backlog.peer.id, 1)
+    say(backlog, "%n", { count = BACKLOG })
   end)
 
   teardown(host.clean_up)
@@ -191,6 +206,21 @@ describe("rows that appear in the past", function()
           local texts = answered(one, "6")
           one:stop()
           assert.same(numbers(1, 6), texts)
+        end)
+
+        it("rows of one microsecond are all answered where a page ends between them", function()
+          local first = send("first", { created_at = host.ago(20) })
+          platform:message { to = workspace.id, from = peer.id, text = "%n", count = 498 }
+          local list = {}
+          for i = 1, 5 do list[i] = { from = peer.id, text = "tied " .. i } end
+          platform:order("tie", { to = workspace.id, messages = list })
+          local one = connect_here { state_dir = write_cursor(first) }
+          local texts = answered(one, "end")
+          one:stop()
+          local expected = numbers(1, 498)
+          for i = 1, 5 do expected[#expected + 1] = "echo: tied " .. i end
+          expected[#expected + 1] = "echo: end"
+          assert.same(expected, texts)
         end)
 
         it("a cursor that is no UUID is given up after three refusals", function()
@@ -328,6 +358,22 @@ describe("rows that appear in the past", function()
       one:stop()
       assert.same(numbers(701, 1200), texts)
     end)
+  end)
+
+  it("a long inbox that is read again is not read beyond where it was read before", function()
+    local texts = backlog.host:peer(backlog.peer.id, BACKLOG + 1)
+    backlog.host:stop()
+    assert.equal("echo: first", texts[1])
+    for i = 1, BACKLOG do assert.equal("echo: " .. i, texts[i + 1]) end
+    assert.equal(0, backlog.host:count_log "came late")
+    assert.equal(0, backlog.host:count_log "known already")
+    local asked, pages = {}, 0
+    for _, entry in ipairs(backlog.host:posts "/activity") do
+      local from = entry.query.since_id or "window"
+      if not asked[from] then pages = pages + 1 end
+      asked[from] = true
+    end
+    assert.is_true(pages <= BACKLOG // 500 + 5, pages .. " pages")
   end)
 
   it("a row in the cursor's own microsecond is answered where the platform does not show it", function()

@@ -394,6 +394,26 @@ describe("a script that is stuck in C code", function()
     assert(longest < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(longest))
   end)
 
+  it("does not hold back the replies of what came and was handled with it", function()
+    local one = host.start { platform = platform, workspace = workspace, args = { "--concurrency", "3", "--stuck-after", "0" },
+      script = [[
+        return function(msg)
+          if msg.text == "stuck" then (("a"):rep(30000)):find((".-"):rep(20) .. "b") end
+          return "fine"
+        end]] }
+    local first = platform:message { to = workspace.id, text = "quick" }[1]
+    one:log_of(first, "replied")
+    local rows = {}
+    platform:fault({ kind = "hang" }, { path = "/activity", workspace = workspace.id }, { times = 1 })
+    for i, text in ipairs { "quick", "quick", "stuck" } do
+      rows[i] = platform:message { to = workspace.id, from = host.workspace(platform).id, text = text }[1]
+    end
+    platform:clear_faults()
+    one:log_of(rows[1], "replied")
+    one:log_of(rows[2], "replied")
+    one:kill()
+  end)
+
   it("is reported as wedged while heartbeats go on", function()
     local one, since = stuck("('a'):rep(30000):find(('.-'):rep(20) .. 'b')", { "--stuck-after", "0" })
     one:wait { path = "/registry/heartbeat", since = since, body = '"runtime_state":"wedged"', count = 5 }

@@ -155,15 +155,16 @@ end]]):format(code) }
         pieces[#pieces + 1] = chunk
         molecule.log.info("piece %d", #pieces)
       end})
-      return answer.status .. " " .. #pieces .. " " .. table.concat(pieces)]], function(_, reply) send = reply end)
+      return answer.status .. " " .. #pieces .. " " .. table.concat(pieces) .. " " .. answer.headers["x-name"]
+      ]], function(_, reply) send = reply end)
     platform:message { to = workspace.id, text = "go" }
     require("tests.support.loop").wait(function() return send end, 10000)
-    send.raw "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfirst "
+    send.raw "HTTP/1.1 200 OK\r\nX-Name: value\r\nConnection: close\r\n\r\nfirst "
     one:log "piece 1"
     send.raw "second"
     one:log "piece 2"
     send.finish()
-    assert.equal("200 2 first second", one:canvas(1)[1])
+    assert.equal("200 2 first second value", one:canvas(1)[1])
     one:stop()
   end)
 

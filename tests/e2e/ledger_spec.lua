@@ -5,6 +5,8 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
 
+local SQLITE = "sqlite3 -cmd '.timeout 5000' " -- the host may be writing
+
 --- Counts its runs in a file, so that a run behind our back shows.
 local COUNTING = [[
 return function(msg, ctx)
@@ -134,7 +136,7 @@ describe("the ledger", function()
     one:wait_cursor(id)
     one:kill()
     -- as if the time were over
-    local order = "sqlite3 %s/%s.db 'UPDATE messages SET due = 1 WHERE state = 4'"
+    local order = SQLITE .. "%s/%s.db 'UPDATE messages SET due = 1 WHERE state = 4'"
     assert.is_true(os.execute(order:format(state_dir, workspace.id)))
     local two = connect(script)
     assert.same({ "done: later" }, two:canvas(1))
@@ -186,7 +188,7 @@ describe("the ledger", function()
     one:stop()
     -- as if ten seconds had passed between two cursors
     local db = ("%s/%s.db"):format(state_dir, workspace.id)
-    assert.is_true(os.execute(("sqlite3 %s \"UPDATE meta SET value = '1' WHERE key = 'anchor_next_ms'\""):format(db)))
+    assert.is_true(os.execute((SQLITE .. "%s \"UPDATE meta SET value = '1' WHERE key = 'anchor_next_ms'\""):format(db)))
     local two = connect()
     local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
     two:wait_cursor(second)
@@ -202,12 +204,12 @@ describe("the ledger", function()
     local script = [[
       local molecule = require "molecule"
       return function(msg)
-        if msg.text == "slow" then molecule.log("slowly") molecule.sleep(60) end
+        if msg.text == "slow" or msg.text == "late" then molecule.log("slowly") molecule.sleep(60) end
         return msg.text
       end]]
     local db = ("%s/%s.db"):format(state_dir, workspace.id)
     local function set(key, value)
-      assert.is_true(os.execute(("sqlite3 %s \"UPDATE meta SET value = '%s' WHERE key = '%s'\""):format(db, value, key)))
+      assert.is_true(os.execute((SQLITE .. "%s \"UPDATE meta SET value = '%s' WHERE key = '%s'\""):format(db, value, key)))
     end
     local one = connect(script)
     one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
@@ -217,7 +219,7 @@ describe("the ledger", function()
     local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
     two:wait_cursor(second)
     local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
-    platform:message { to = workspace.id, from = peer.id, text = "slow" }
+    local slow = platform:message { to = workspace.id, from = peer.id, text = "slow" }[1]
     two:log "slowly"
     two:stop()
     local three = connect(script, { "--drain", "50ms", "-v" })
@@ -227,6 +229,7 @@ describe("the ledger", function()
     set("anchor", second) -- as if the cursor had moved on meanwhile
     local four = connect(nil)
     four:log_of(late, "replied")
+    four:log_of(slow, "replied")
     four:stop()
   end)
 
@@ -301,7 +304,7 @@ describe("the ledger", function()
     one:log_of(first, "retry in 31")
     one:wait_cursor(first)
     one:kill()
-    assert.is_true(os.execute(("sqlite3 %s/%s.db \"UPDATE messages SET due = %d WHERE state = 4\""):format(state_dir,
+    assert.is_true(os.execute((SQLITE .. "%s/%s.db \"UPDATE messages SET due = %d WHERE state = 4\""):format(state_dir,
       workspace.id, math.floor(os.time() * 1000 + 1500))))
     local two = connect(script)
     platform:message { to = workspace.id, text = "second" }
@@ -399,7 +402,7 @@ describe("the ledger", function()
     it("status does not make a ledger that cannot be written look well", function()
       local one = connect()
       one:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
-      local db = ("sqlite3 %s/%s.db "):format(state_dir, workspace.id)
+      local db = (SQLITE .. "%s/%s.db "):format(state_dir, workspace.id)
       assert.is_true(os.execute(db .. "'CREATE TRIGGER no BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, \"no\"); END'"))
       platform:message { to = workspace.id, text = "two" }
       one:log "nothing is handled or posted until it can be written again"
@@ -412,6 +415,37 @@ describe("the ledger", function()
       one:log "the ledger can be written again"
       assert.same({ "answer to one", "answer to two" }, one:canvas(2))
       one:stop()
+    end)
+
+    it("no later reply is stored or posted in front of what could not be written", function()
+      local one = connect [[
+        local molecule = require "molecule"
+        return function(msg)
+          if msg.text == "two" then
+            molecule.sleep(0.5)
+            print "two is handled"
+          elseif msg.text == "one" then
+            molecule.sleep(0.2)
+          end
+          return "answer to " .. msg.text
+        end]]
+      one:log_of(platform:message { to = workspace.id, text = "none" }[1], "replied")
+      local db = (SQLITE .. "%s/%s.db "):format(state_dir, workspace.id)
+      assert.is_true(os.execute(db .. "'CREATE TRIGGER no BEFORE INSERT ON finished BEGIN SELECT RAISE(ABORT, \"no\"); END'"))
+      platform:message { to = workspace.id, text = "one" }
+      platform:message { to = workspace.id, text = "two" }
+      one:log "nothing is handled or posted until it can be written again"
+      one.process:wait_line("two is handled", { stream = "stdout" })
+      for _ = 1, 3 do
+        local _, output = molecule("status", workspace.id, "--json")
+        assert.equal("disk failing", cjson.decode(output).state)
+      end
+      assert.same({ "answer to none", "answer to one" }, one:told_canvas())
+      assert.is_true(os.execute(db .. "'DROP TRIGGER no'"))
+      assert.same({ "answer to none", "answer to one", "answer to two" }, one:canvas(3))
+      one:stop()
+      local _, output = molecule("status", workspace.id, "--json")
+      assert.equal(3, cjson.decode(output).messages.finished)
     end)
 
     it("dead shows what failed and where, and hands it to the live script again", function()
@@ -473,6 +507,52 @@ describe("the ledger", function()
       assert.same({ "well: first" }, two:canvas(1))
       two:stop()
       assert.same({ "well: first" }, two:told_canvas())
+    end)
+
+    it("dead retry while no host runs begins anew, however the last attempts ended", function()
+      local one = connect(FAILING, { "--max-attempts", "2" })
+      local id = platform:message { to = workspace.id, text = "fixed meanwhile" }[1]
+      one:log_of(id, "attempt 2 of 2")
+      one:wait_cursor(id)
+      one:stop()
+      assert.equal(0, (molecule("dead", "retry", workspace.id, id)))
+      host.write(runs, "")
+      local two = connect(FAILING, { "--max-attempts", "2" })
+      assert.same({ "well: fixed meanwhile" }, two:canvas(1))
+      two:stop()
+      assert.equal(0, two:count_log "while it handled this message")
+      assert.equal(0, two:count_log "was being handled when an earlier process ended")
+    end)
+
+    it("dead retry gives what ended the process another chance, in the process that set it aside and in the next", function()
+      local SLEEPING = [[
+        local molecule = require "molecule"
+        return function(msg, ctx)
+          local allowed = io.open(ctx.options.runs)
+          if not allowed then
+            print("asleep with " .. msg.text)
+            molecule.sleep(60)
+          end
+          allowed:close()
+          return "well: " .. msg.text
+        end]]
+      local one = connect(SLEEPING, { "--max-attempts", "1", "--concurrency", "2" })
+      local ids = { platform:message { to = workspace.id, text = "first" }[1],
+        platform:message { to = workspace.id, from = peer.id, text = "second" }[1] }
+      one.process:wait_line("asleep with first", { stream = "stdout" })
+      one.process:wait_line("asleep with second", { stream = "stdout" })
+      one:kill()
+      host.write(runs, "")
+      local two = connect(SLEEPING, { "--max-attempts", "1" })
+      for _, id in ipairs(ids) do two:log_of(id, "while it handled this message") end
+      two:wait_cursor(ids[2])
+      assert.equal(0, (molecule("dead", "retry", workspace.id, ids[1])))
+      assert.same({ "well: first" }, two:canvas(1))
+      two:stop()
+      assert.equal(0, (molecule("dead", "retry", workspace.id, ids[2])))
+      local three = connect(SLEEPING, { "--max-attempts", "1" })
+      three:log_of(ids[2], "replied")
+      three:stop()
     end)
 
     it("dead says what is wrong with its words", function()

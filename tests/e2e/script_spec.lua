@@ -102,6 +102,8 @@ return function(msg, ctx)
   local raw, log = msg.raw, ctx.log
   msg.raw, ctx.log = #raw, log == molecule.log
   ctx.now = molecule.now()
+  assert(type(ctx.progress) == "function")
+  ctx.progress = nil
   return assert(molecule.json.encode({msg = msg, ctx = ctx}))
 end]]
 

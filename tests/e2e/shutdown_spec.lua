@@ -1,5 +1,7 @@
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
+
+local SQLITE = "sqlite3 -cmd '.timeout 5000' " -- the host may be writing
 local loop = require "tests.support.loop"
 
 local SLEEPY = [[
@@ -74,7 +76,7 @@ describe("the end", function()
   it("SIGTERM while the ledger cannot be written ends it in order, with code 0", function()
     local one = host.connect(options { args = { "--drain", "300ms" } })
     one:log_of(send "x", "replied")
-    assert(os.execute(("sqlite3 %s/%s.db 'CREATE TRIGGER no BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, \"no\"); END'")
+    assert(os.execute((SQLITE .. "%s/%s.db 'CREATE TRIGGER no BEFORE INSERT ON messages BEGIN SELECT RAISE(ABORT, \"no\"); END'")
       :format(state_dir, workspace.id)))
     send "0.1"
     one:log "nothing is handled or posted until it can be written again"

@@ -127,8 +127,10 @@ end
 
 ---Starts the program; options.args come last. By default the token is in the environment and intervals are short.
 ---@param options {platform: Emulator, workspace: table, script: string?, script_path: string?, args: string[]?,
----  env: table?, state_dir: string?, api_url: string?, token: string|false|nil, bare: boolean?}
----  token false: none; bare: no arguments but the id, --state-dir, --api-url and args
+---  env: table?, state_dir: string?, api_url: string?, token: string|false|nil, bare: boolean?, command: string[]?,
+---  workspaces: table[]?}
+---  token false: none; bare: no arguments but the id, --state-dir, --api-url and args; command: instead of connect and the
+---  id; workspaces: all whose tokens must not be seen
 ---@return Host
 function host.start(options)
   count = count + 1
@@ -136,8 +138,9 @@ function host.start(options)
     directory = host.directory(), mark = ("%d-%d"):format(uv.os_getpid(), count), secrets = {} }, Host)
   self.state_dir = options.state_dir or self.directory .. "/state"
   self.state_path = ("%s/%s.json"):format(self.state_dir, self.workspace.id)
-  local command = { emulator.binary(), "connect", self.workspace.id, "--state-dir", self.state_dir, "--api-url",
-    options.api_url or self.platform.url }
+  local command = { emulator.binary() }
+  append(command, options.command or { "connect", self.workspace.id })
+  append(command, { "--state-dir", self.state_dir, "--api-url", options.api_url or self.platform.url })
   if options.script then
     self.script_path = host.write(self.directory .. "/agent.lua", options.script)
   else
@@ -152,6 +155,7 @@ function host.start(options)
   for name, value in pairs(options.env or {}) do env[name] = value end
   self.secrets[1] = self.workspace.token
   self.secrets[2] = options.token or nil
+  for _, each in ipairs(options.workspaces or {}) do self.secrets[#self.secrets + 1] = each.token end
   self.process = process.spawn { command = command, env = env }
   running[self] = true
   return self

@@ -11,7 +11,8 @@ function loop.wait(done, timeout_ms)
   local result, expired = done(), false
   if result then return result end
   local timer = uv.new_timer()
-  timer:start(timeout_ms, 0, function() expired = true end)
+  -- it repeats: run "once" calls due timers first and then waits for an event all the same
+  timer:start(timeout_ms, math.max(timeout_ms, 1), function() expired = true end)
   while not result and not expired do
     uv.run "once"
     result = done()

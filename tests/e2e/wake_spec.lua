@@ -1,0 +1,238 @@
+--- The platform's event stream says when to poll; whatever it does, every message is answered.
+local uv = require "luv"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local loop = require "tests.support.loop"
+
+local MINUTE = { "--interval-ms", "60000", "-v" } -- no poll comes in time by itself
+local STREAM = "/events/stream"
+
+local function pass(milliseconds)
+  local over, timer = false, uv.new_timer()
+  timer:start(milliseconds, 0, function() over = true end)
+  loop.wait(function() return over end, milliseconds + 5000)
+  timer:close()
+  loop.flush()
+end
+
+-- Hands the stream to `behave` and everything else to the platform.
+local function start_proxy(platform, behave)
+  local listener, open = uv.new_tcp(), {}
+  assert(listener:bind("127.0.0.1", 0))
+  local proxy = { streams = 0 }
+  local function keep(handle)
+    open[handle] = true
+    return handle
+  end
+  local function close(handle)
+    open[handle] = nil
+    if not handle:is_closing() then handle:close() end
+  end
+  local function join(client, first)
+    local upstream = keep(uv.new_tcp())
+    upstream:connect("127.0.0.1", platform.port, function(problem)
+      if problem then close(client) return close(upstream) end
+      upstream:write(first)
+      local function pipe(from, to)
+        from:read_start(function(_, bytes)
+          if bytes and not to:is_closing() then to:write(bytes) end
+          if not bytes then close(from) close(to) end
+        end)
+      end
+      pipe(client, upstream)
+      pipe(upstream, client)
+    end)
+  end
+  listener:listen(64, function()
+    local client, text = keep(uv.new_tcp()), ""
+    listener:accept(client)
+    client:read_start(function(_, bytes)
+      if not bytes then return close(client) end
+      text = text .. bytes
+      if not text:find "\r\n" then return end
+      client:read_stop()
+      if text:find("^GET [^ ]*" .. STREAM) then
+        proxy.streams = proxy.streams + 1
+        client:read_start(function(_, more) if not more then close(client) end end)
+        behave(client, close)
+      else
+        join(client, text)
+      end
+    end)
+  end)
+  proxy.url = "http://127.0.0.1:" .. listener:getsockname().port
+  function proxy.stop()
+    if not listener:is_closing() then listener:close() end
+    for handle in pairs(open) do close(handle) end
+    loop.flush()
+  end
+  return proxy
+end
+
+describe("the event stream", function()
+  local platform, workspace, peer, proxy
+
+  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+
+  teardown(function() platform:stop() end)
+
+  before_each(function()
+    workspace, peer = host.workspace(platform), host.workspace(platform)
+  end)
+
+  after_each(function()
+    platform:order("events", { enabled = true, mute = false })
+    platform:clear_faults()
+    if proxy then proxy.stop() end
+    proxy = nil
+    host.clean_up()
+  end)
+
+  local function connect(options)
+    options = options or {}
+    options.platform, options.workspace = platform, workspace
+    options.script, options.args = options.script or host.ECHO, options.args or MINUTE
+    return host.connect(options)
+  end
+
+  -- With the stream open and the poll after it done.
+  local function connect_open(options)
+    local one = connect(options)
+    one:log "event stream: open"
+    one:wait { method = "GET", path = workspace.id .. "/activity", status = 200, count = 2 }
+    return one
+  end
+
+  local function send(text, more)
+    local value = { to = workspace.id, from = peer.id, text = text }
+    for name, field in pairs(more or {}) do value[name] = field end
+    return platform:message(value)
+  end
+
+  local function polls(one)
+    return #one:posts "/activity"
+  end
+
+  it("brings a message at once, however long the interval is", function()
+    local one = connect_open()
+    for i = 1, 3 do
+      send(tostring(i))
+      one:peer(peer.id, i)
+    end
+    platform:message { to = workspace.id, text = "from the canvas" }
+    one:canvas(1)
+    one:stop()
+    assert.equal(0, one:count_log "did not announce")
+  end)
+
+  it("brings a message whose announcement is larger than is read", function()
+    local one = connect_open { script = [[return function(msg) return "got " .. #msg.text end]] }
+    send(("x"):rep(200000))
+    one:peer(peer.id, 1)
+    send "small"
+    assert.same({ "got 200000", "got 5" }, (one:peer(peer.id, 2)))
+    one:stop()
+  end)
+
+  it("leads to few polls when many messages come at once", function()
+    local one = connect_open()
+    local before = polls(one)
+    send("%n", { count = 500 })
+    one:peer(peer.id, 500)
+    one:stop()
+    local made = polls(one) - before
+    assert.is_true(made >= 1 and made <= 30, made .. " polls")
+  end)
+
+  it("leads to fewer polls when half of the platform's rate budget is spent", function()
+    local narrow = emulator.start { args = { "--rate-limit", "100" } }
+    local us, them = host.workspace(narrow), host.workspace(narrow)
+    local one = host.connect { platform = narrow, workspace = us, script = host.ECHO, args = MINUTE }
+    one:log "event stream: open"
+    for _ = 1, 40 do
+      narrow:message { to = us.id, from = them.id, text = "hello" }
+      pass(50)
+    end
+    one:peer(them.id, 40)
+    one:stop()
+    local made = polls(one)
+    narrow:stop()
+    assert.is_true(made <= 35, made .. " polls")
+  end)
+
+  it("is asked for by no one with --wake poll", function()
+    local one = connect { args = { "--wake", "poll", "-v" } }
+    send "hello"
+    one:peer(peer.id, 1)
+    one:stop()
+    assert.equal(0, #one:posts(STREAM))
+  end)
+
+  it("is distrusted when a poll finds what it did not announce; the message is answered", function()
+    local one = connect_open { args = { "--interval-ms", "100", "-v" } }
+    platform:order("events", { mute = true })
+    send "one"
+    one:peer(peer.id, 1)
+    one:log "did not announce a message that a poll found; polling every 100 ms"
+    send "two"
+    one:peer(peer.id, 2)
+    one:stop()
+    assert.equal(1, one:count_log "did not announce")
+    assert.equal(1, #one:posts(STREAM))
+  end)
+
+  it("is opened again when it ends, and what came in between is found", function()
+    local one = connect_open()
+    platform:order("events", { disconnect = true, mute = true })
+    send "in between"
+    one:peer(peer.id, 1)
+    one:wait { path = STREAM, workspace = workspace.id, count = 2 }
+    platform:order("events", { mute = false })
+    one:log("event stream: open", { from = select(2, one:log "event stream: open") + 1 })
+    send "after"
+    one:peer(peer.id, 2)
+    one:stop()
+  end)
+
+  for _, status in ipairs { 401, 403, 404, 429, 500, 503 } do
+    it(("costs nothing but latency when it is answered with %d"):format(status), function()
+      platform:fault({ kind = "status", status = status, body = "no" }, { path = STREAM })
+      local one = connect { args = { "--interval-ms", "50", "-v" } }
+      one:wait { path = STREAM, workspace = workspace.id, count = 1 }
+      send "hello"
+      one:peer(peer.id, 1)
+      one:stop()
+      assert.equal(1, #one:posts "/registry/register")
+      assert.equal(0, one:count_log "ERROR")
+    end)
+  end
+
+  for name, answer in pairs {
+    ["is a web page"] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\r\n<html>sign in</html>",
+    ["is a web page without an end"] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" .. ("<p>sign in\n"):rep(1000),
+    ["never comes"] = "",
+    ["is held back behind its headers"] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+    ["is cut at once"] = false,
+  } do
+    it("costs nothing but latency when it " .. name, function()
+      proxy = start_proxy(platform, function(client, close)
+        if not answer then return close(client) end
+        if #answer > 0 then client:write(answer) end
+      end)
+      local one = connect { api_url = proxy.url, args = { "--interval-ms", "50", "-v" } }
+      assert.is_true(loop.wait(function() return proxy.streams > 0 end, 10000))
+      send "hello"
+      one:peer(peer.id, 1)
+      pass(300)
+      assert.is_true(polls(one) >= 4)
+      one:stop()
+    end)
+  end
+
+  it("does not hold up the end", function()
+    local one = connect_open()
+    local began = uv.hrtime()
+    one:stop()
+    assert.is_true(uv.hrtime() - began < 2e9)
+  end)
+end)
