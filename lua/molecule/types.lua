@@ -1,0 +1,428 @@
+---@meta molecule
+-- What scripts see, for editors (LuaLS) and for the README: cmake/api-reference renders its reference from this file, and
+-- tests/e2e/reference_spec.lua compares both with what the binary has. Lines that begin with "--@" go to the README as they
+-- are; nothing here runs.
+
+---@class molecule
+local molecule = {}
+
+--@ ### `msg`: what arrived
+
+---@class Message
+---@field text string the text of its parts; falls back to the row's summary only when there are no parts at all
+---@field parts table[] the A2A parts as sent
+---@field files File[] the file parts
+---@field from string `"canvas"`, or the peer's workspace id
+---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
+---@field conversation string what stays in order
+---@field context_id string? of the envelope
+---@field task_id string? of the envelope
+---@field id string the inbox row's id: the same at every attempt
+---@field message_id string? the envelope's
+---@field method string? the envelope's
+---@field created_at string? as the platform writes it
+---@field metadata table? as sent
+---@field history table? the canvas's earlier turns, where it sends them
+---@field raw string the envelope's exact bytes
+
+--@ ### `msg.files[i]`: a file that came
+--@
+--@ A staged upload is acknowledged once the handler's outcome stands; the platform forgets it an hour later.
+
+---@class File
+---@field name string? as the sender calls it: any text, so no path to write to
+---@field mime_type string? as the sender says
+---@field size integer? bytes, as the sender says
+---@field uri string? where it is: `platform-pending:…`, `https://…`
+---@field bytes string? base64, where they came inside the message
+local File = {}
+
+--- The bytes, at most 100 MiB; or nil, message, CODE: `NOT_FOUND` (expired), `UNAVAILABLE` (cannot be had from here), `TOO_LARGE`,
+--- and those of molecule.http.
+---@return string? bytes, string? problem, string? code
+function File:read() end
+
+--- Writes it to a file: whole, or not at all. Also `FILE`: it cannot be written.
+---@param path string
+---@return true? saved, string? problem, string? code
+function File:save(path) end
+
+--@ ### `ctx`: the situation
+
+---@class Context
+---@field workspace string the id of ours
+---@field options table<string, string> `--script-opt K=V`
+---@field attempt integer from 1; retries count (messages only)
+---@field redelivered boolean it may have been handled before a crash (messages only)
+---@field deadline number? epoch seconds at which `--timeout` ends the handler (messages only)
+---@field log molecule.log as `molecule.log`
+local Context = {}
+
+--- Shows the human an interim word before the reply, as a bubble of its own; or nil, message, CODE: `PEER` (the message came from
+--- a peer, which would take it for the answer) and those of molecule.notify.
+---@param text string
+---@return true? told, string? problem, string? code
+function Context.progress(text) end
+
+--@ ### The agent: what a script returns
+--@
+--@ A function `(msg, ctx)`, or a table:
+
+---@class Agent
+---@field handle fun(msg: Message, ctx: Context): any answers a message
+---@field name string? of the agent card
+---@field description string? of the agent card
+---@field skills table[]? of the agent card: `{id, name, description}`
+---@field concurrency integer? conversations handled at once, 1 to 1000; default 1
+---@field conversation (fun(msg: Message): string?)? what stays in order (1 to 512 bytes); nil: the sender's, by contextId. It may not wait
+---@field start fun(ctx: Context)? before the first message; an error keeps the host from starting
+---@field stop fun(ctx: Context)? when the host stops, at most 5 s
+---@field answers_replies boolean? true: also sees the replies of other molecule agents (`--max-hops`)
+
+--@ ### What a handler returns
+--@
+--@ | return | outcome |
+--@ |---|---|
+--@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
+--@ | nothing, `nil`, `""` | **no_reply** |
+--@ | `molecule.skip(reason)` | **skipped** |
+--@ | `molecule.retry {after = seconds, reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
+--@ | `molecule.dead(reason)` | **dead**: set aside |
+--@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
+--@ | anything else | an error that names the type |
+--@
+--@ `files` are paths, `{name =, mime_type =, data = bytes}` or `{path =, name =, mime_type =}`, at most 10: up to 25 MiB each to the
+--@ canvas, up to 700 KiB in all to a peer.
+
+--- The message needs no answer.
+---@param reason string?
+---@return Verdict
+function molecule.skip(reason) end
+
+--- Try it again later: after `after` seconds (0 to 366 days; default: the host's backoff). With `hold` the messages behind it in
+--- its conversation wait too.
+---@param options {after: number?, reason: string?, hold: boolean?}?
+---@return Verdict
+function molecule.retry(options) end
+
+--- It can never be answered: a dead letter.
+---@param reason string?
+---@return Verdict
+function molecule.dead(reason) end
+
+---@alias Verdict table
+
+--@ ### `require "molecule"`
+--@
+--@ A failure is `nil, message, CODE`; misuse is an error at the script's line. What waits lets other conversations go on.
+
+---@class ExecOptions
+---@field argv string[]? program and arguments; this or `cmd`
+---@field cmd string? for `/bin/sh`
+---@field stdin string? what it reads
+---@field env table<string, string|false>? changes of the environment; false removes
+---@field cwd string? where it runs
+---@field timeout number|string|nil seconds, or `"5m"`; then its whole process group is ended; default: none
+---@field max_output integer? bytes kept of each stream, at most 64 MiB; default 1 MiB
+
+---@class ExecResult
+---@field code integer of its exit; -1 with a signal
+---@field signal integer? that ended it
+---@field stdout string what it printed
+---@field stderr string what it complained about
+---@field truncated boolean it printed more than `max_output`
+
+--- Runs a program. CODE: `TIMEOUT` (a fourth value is what it said until then), or why it
+--- does not start (`ENOENT`, …). `molecule.exec {argv = {"df", "-h"}, timeout = 10}`
+---@param options ExecOptions
+---@return ExecResult? result, string? problem, string? code, ExecResult? partial
+function molecule.exec(options) end
+
+--- Waits, 0 to 1e7 seconds.
+---@param seconds number
+function molecule.sleep(seconds) end
+
+--- Calls `fn(ctx)` every so many seconds (0.001 to 1e8) while this script is in charge; a run that is late is not made up for. At most
+--- 1000 timers.
+---@param seconds number
+---@param fn fun(ctx: Context)
+---@return Timer
+function molecule.every(seconds, fn) end
+
+--- Calls `fn(ctx)` once, in so many seconds (0 to 1e8).
+---@param seconds number
+---@param fn fun(ctx: Context)
+---@return Timer
+function molecule.after(seconds, fn) end
+
+---@class Timer
+local Timer = {}
+
+--- Whether it was still to run.
+---@return boolean
+function Timer:cancel() end
+
+--- Epoch seconds, with a fraction.
+---@return number
+function molecule.now() end
+
+--- A random UUID (version 4).
+---@return string
+function molecule.uuid() end
+
+--- A variable of the environment, or the default; the host's token is not among them. Not in the sandbox.
+---@param name string
+---@param default string?
+---@return string?
+function molecule.env(name, default) end
+
+--- The program's version.
+molecule.version = ""
+
+--- JSON's null; also `cjson.null`.
+molecule.null = nil
+
+--- Marks a table as a JSON array, also when it is empty; a new one without an argument.
+---@param list table?
+---@return table
+function molecule.array(list) end
+
+--- A line in the host's log, at level info; with further arguments as string.format.
+---@class molecule.log
+---@overload fun(format: string, ...: any)
+molecule.log = {}
+
+--- At level error: something needs the operator.
+---@param format string
+---@param ... any
+function molecule.log.error(format, ...) end
+
+--- At level warn.
+---@param format string
+---@param ... any
+function molecule.log.warn(format, ...) end
+
+--- At level info.
+---@param format string
+---@param ... any
+function molecule.log.info(format, ...) end
+
+--- At level debug: shown with `-v`.
+---@param format string
+---@param ... any
+function molecule.log.debug(format, ...) end
+
+--@ ### Other workspaces, and the human
+--@
+--@ CODE: `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `TOO_LARGE`, `BUDGET`, `REFUSED` (the platform's words are in the message), `PEER`,
+--@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
+
+--- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` seconds (60; 0: not at all) for the answer
+--- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.
+--- Run again after a crash, the handler sends it under the same id. CODE `PEER`: it answered with an error.
+---@param workspace_id string
+---@param message string|table
+---@param options {timeout: number?, context_id: string?}?
+---@return {text: string?, parts: table[]?, queued: boolean?, id: string?}? answer, string? problem, string? code
+function molecule.send(workspace_id, message, options) end
+
+--- Shows a text to the human in our canvas.
+---@param text string
+---@param options {files: table?}?
+---@return true? told, string? problem, string? code
+function molecule.notify(text, options) end
+
+--- The workspaces we may talk to, `{id, name, role, status, …}`; `q` is a part of the name.
+---@param options {q: string?}?
+---@return table[]? list, string? problem, string? code
+function molecule.peers(options) end
+
+--- Hands a task to another workspace → `{delegation_id, status}`; its answer, if one comes, is a message of its own. Also
+--- `delegate {target =, task =}`.
+---@param target string|{target: string, task: string}
+---@param task string?
+---@return table? delegation, string? problem, string? code
+function molecule.delegate(target, task) end
+
+--@ ### `molecule.http`
+--@
+--@ CODE: `TIMEOUT`, `RESOLVE`, `CONNECT`, `TLS`, `TOO_LARGE`, `URL`, `REDIRECTS`, `FORBIDDEN` (`--allow-host`), `NETWORK`.
+molecule.http = {}
+
+---@class HttpOptions
+---@field url string? where the call does not give it
+---@field method string? of `request`: GET, or POST with a body
+---@field headers table<string, string|number>? at most 100
+---@field query table? appended to the URL, escaped
+---@field json any the body, with its Content-Type
+---@field body string? the body as it is
+---@field timeout number? seconds for all of it, at most a day; default 30
+---@field follow boolean? redirects; default true
+---@field max_bytes integer? of the answer; default 16 MiB
+---@field stream fun(chunk: string)? gets the body in pieces as they come; may wait
+
+---@class HttpResponse
+---@field status integer 200, 404, …
+---@field headers table<string, string> by lower-case name
+---@field body string empty with `stream`
+local HttpResponse = {}
+
+--- The body as a value; CODE `JSON`.
+---@return any value, string? problem, string? code
+function HttpResponse:json() end
+
+--- Asks for a URL. `http.get("https://example.com/v1", {query = {q = "x"}})`
+---@param url string|HttpOptions
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.get(url, options) end
+
+--- As get; the answer has no body.
+---@param url string|HttpOptions
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.head(url, options) end
+
+--- As get.
+---@param url string|HttpOptions
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.delete(url, options) end
+
+--- Sends a body. `http.post(url, {json = value})`, or a string as the body.
+---@param url string|HttpOptions
+---@param body string|HttpOptions|nil
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.post(url, body, options) end
+
+--- As post.
+---@param url string|HttpOptions
+---@param body string|HttpOptions|nil
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.put(url, body, options) end
+
+--- As post.
+---@param url string|HttpOptions
+---@param body string|HttpOptions|nil
+---@param options HttpOptions?
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.patch(url, body, options) end
+
+--- Any method.
+---@param options HttpOptions
+---@return HttpResponse? response, string? problem, string? code
+function molecule.http.request(options) end
+
+--- Iterates server-sent events `{event, data, id}`; raises where the connection fails or the status is not 200.
+---@param options HttpOptions
+---@return fun(): {event: string, data: string, id: string}?
+function molecule.http.sse(options) end
+
+--@ ### `molecule.store`
+--@
+--@ Any JSON value by key, one store per workspace, on disk. What a handler changes it sees at once; others see it when its outcome is
+--@ recorded; a handler that fails leaves the store as it was. A key is 1 to 512 bytes of UTF-8, a value at most 1 MiB as JSON, all
+--@ changes of one handler 64 MiB. `ttl` is in seconds. CODE: `TYPE`, `TOO_LARGE`, `DEADLOCK`, `OFFLINE`.
+molecule.store = {}
+
+--- The value, or nil.
+---@param key string
+---@return any value, string? problem, string? code
+function molecule.store.get(key) end
+
+--- Stores the value; nil deletes.
+---@param key string
+---@param value any
+---@param options {ttl: number?}?
+---@return true? stored, string? problem, string? code
+function molecule.store.set(key, value, options) end
+
+--- As set with nil.
+---@param key string
+---@return true? deleted, string? problem, string? code
+function molecule.store.delete(key) end
+
+--- Adds `by` (1) to a number, 0 where there is none → the sum; concurrent ones all count. `ttl` holds from the first one on.
+---@param key string
+---@param by number?
+---@param options {ttl: number?}?
+---@return number? sum, string? problem, string? code
+function molecule.store.incr(key, by, options) end
+
+--- Replaces the value by `fn(value)` → that. No other handler changes it until this one's outcome; `fn` cannot wait.
+---@param key string
+---@param fn fun(value: any): any
+---@param options {ttl: number?}?
+---@return any value, string? problem, string? code
+function molecule.store.update(key, fn, options) end
+
+--- Adds to the end of a list, of which the last `max` stay → the list.
+---@param key string
+---@param value any
+---@param options {max: integer?, ttl: number?}?
+---@return table? list, string? problem, string? code
+function molecule.store.append(key, value, options) end
+
+--- The keys that begin so, in order, at most `limit` (1000).
+---@param prefix string?
+---@param options {limit: integer?}?
+---@return string[]? keys, string? problem, string? code
+function molecule.store.keys(prefix, options) end
+
+--@ ### `molecule.json`
+molecule.json = {}
+
+--- A text as a value. Integers keep 64 bits, `[]` stays `[]`; CODE `JSON`.
+---@param text string
+---@return any value, string? problem, string? code
+function molecule.json.decode(text) end
+
+--- A value as text. `indent`: spaces a level; `sort`: keys in order. CODE `JSON`.
+---@param value any
+---@param options {indent: integer?, sort: boolean?}?
+---@return string? text, string? problem, string? code
+function molecule.json.encode(value, options) end
+
+--- As molecule.array.
+---@param list table?
+---@return table
+function molecule.json.array(list) end
+
+--- Whether it is marked as an array, as json.decode marks them.
+---@param value any
+---@return boolean
+function molecule.json.is_array(value) end
+
+--- As molecule.null.
+molecule.json.null = nil
+
+--@ ### `molecule.router`
+
+--- An agent that is a list of commands. `allow`: who is answered, the others are skipped: a list of `"canvas"` and peer ids, or a
+--- function(msg, ctx). Also the fields of an agent but `handle`.
+---@param options {allow: (string[]|fun(msg: Message, ctx: Context): boolean?)?}?
+---@return Router agent to be returned from the script
+function molecule.router(options) end
+
+---@class Router: Agent
+local Router = {}
+
+--- The first pattern that matches the trimmed text answers; its captures follow. `router:on("^deploy (%S+)$", "deploy <name>", function(msg, ctx, name) ... end)`
+---@param pattern string
+---@param about string? a line of help; may be left out
+---@param handler fun(msg: Message, ctx: Context, ...: string): any
+---@return Router
+function Router:on(pattern, about, handler) end
+
+--- Answers what no pattern matches; without it, help does.
+---@param handler fun(msg: Message, ctx: Context): any
+---@return Router
+function Router:default(handler) end
+
+--- A line for each route.
+---@return string
+function Router:help() end
+
+return molecule

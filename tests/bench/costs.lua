@@ -1,0 +1,93 @@
+--- What does not depend on how busy the machine is: instructions a message, and memory after many.
+
+local uv = require "luv"
+local http = require "tests.support.http"
+local loop = require "tests.support.loop"
+local support = require "tests.support.host"
+local sheet = require "tests.bench.table"
+local stage = require "tests.bench.stage"
+
+local DRAIN_MS = 1800000
+local SAMPLE_MS = 25
+
+local costs = {}
+
+---Instructions of a whole run that answers so many messages.
+local function instructions(case, messages, profile)
+  local platform = stage.platform { rows = messages, peers = case.peers }
+  local args = { "--interval-ms", "3600000", table.unpack(case.args or {}) }
+  local host = stage.host { platform = platform, place = "memory", args = args,
+    under = { "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. profile } }
+  platform:ask("wait?replies=" .. messages, DRAIN_MS)
+  host:stop()
+  platform:stop()
+  local text = support.read(profile)
+  return math.tointeger(tonumber(text:match "\ntotals: (%d+)" or text:match "\nsummary: (%d+)"))
+end
+
+local function per_message(options, case)
+  local values = {}
+  for i = 1, options.counts do
+    local profile = ("build/bench/callgrind.%s"):format(case.name)
+    local once = instructions(case, options.instructions, profile .. ".once")
+    local twice = instructions(case, options.instructions * 2, profile .. ".twice")
+    values[i] = (twice - once) / options.instructions
+  end
+  return sheet.row { name = case.title, unit = "", values = values }
+end
+
+---@param options {counts: integer, instructions: integer}
+---@return table<string, number> for the baseline
+function costs.instructions(options)
+  sheet.section(("instructions a message: callgrind, %d messages less %d"):format(options.instructions * 2,
+    options.instructions))
+  return {
+    ["instructions-one"] = per_message(options, { name = "one", title = "one conversation", peers = 1 }),
+    ["instructions-many"] = per_message(options, { name = "many", title = "64 conversations, --concurrency 16", peers = 64,
+      args = { "--concurrency", "16" } }),
+  }
+end
+
+---The most private memory until so many replies came; looked at every 25 ms, since it goes up and down with each page.
+local function most_until(platform, host, replies)
+  local most, reached = 0
+  local exchange = http.start { port = platform.port, path = "/bench/wait?replies=" .. replies }
+  local deadline = loop.now() + DRAIN_MS
+  while not reached and loop.now() < deadline do
+    most = math.max(most, host:private_kib())
+    reached = loop.wait(function() return exchange.done end, SAMPLE_MS)
+  end
+  exchange:close()
+  loop.flush()
+  if not reached or exchange.status ~= 200 then error("the replies did not come: " .. host:report()) end
+  return most
+end
+
+---@param options {growth: integer}
+---@return table<string, number> for the baseline
+function costs.growth(options)
+  local platform = stage.platform { rows = options.growth, peers = 64 }
+  local host = stage.host { platform = platform, args = { "--concurrency", "16" } }
+  local most = {}
+  for _, part in ipairs { 5, 10, 45, 50, 95, 100 } do
+    most[part] = most_until(platform, host, options.growth * part // 100)
+  end
+  local figures, database = platform:ask "stats", 0
+  for _, name in ipairs(support.list(host.state)) do
+    if name:find "%.db" then database = database + uv.fs_stat(host.state .. "/" .. name).size end
+  end
+  host:stop()
+  platform:stop()
+  sheet.section(("private memory while %d messages go through one process (the most in each stretch)"):format(options.growth))
+  sheet.row { name = "5 to 10 %", unit = "KiB", values = { most[10] } }
+  sheet.row { name = "45 to 50 %", unit = "KiB", values = { most[50] } }
+  sheet.row { name = "95 to 100 %", unit = "KiB", values = { most[100] }, of = most[50] }
+  sheet.row { name = "more at the end than halfway", unit = "%", values = { math.max(0, most[100] / most[50] * 100 - 100) },
+    under = 5, target = "< 5 %" }
+  sheet.row { name = "the ledger's files at the end, before the stop", unit = "KiB", values = { database / 1024 } }
+  sheet.row { name = "replies out of order, or twice", unit = "", values = { figures.out_of_order + figures.duplicates },
+    under = 1, target = "none" }
+  return { ["loaded-kib"] = most[100] }
+end
+
+return costs
