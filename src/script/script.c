@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STOP_CPU_MS 2000
-#define STOP_WALL_MS 5000
 
 void script_post(struct thread *thread, struct script_task *task, void (*run)(struct task *task))
 {
@@ -263,7 +261,7 @@ static void run_close(struct task *task)
         return;
     }
     script->closing_task = close;
-    script_start(script, script->vm, script_handler(script, on_stopped), agent_stop_body, STOP_CPU_MS, STOP_WALL_MS);
+    script_start_stop(script, script->vm, on_stopped);
 }
 
 /* --- the host's side --- */

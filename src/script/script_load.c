@@ -18,6 +18,10 @@
 #define STOP_CPU_MS 2000
 #define STOP_WALL_MS 5000
 
+#define IN_LOAD "while it was loaded" /* these limits are no flag's: what an error says instead of one */
+#define IN_START "in its start"
+#define IN_STOP "in its stop"
+
 /* --- telling the host --- */
 
 struct loaded_task {
@@ -80,6 +84,18 @@ static struct vm *open_state(struct script *script)
     vm->script = script;
     vm->locks = script->locks;
     return vm;
+}
+
+static void start_phase(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, const char *phase,
+                        int64_t cpu_ms, int64_t wall_ms)
+{
+    handler->phase = phase;
+    script_start(script, vm, handler, body, cpu_ms, wall_ms);
+}
+
+void script_start_stop(struct script *script, struct vm *vm, void (*finished)(struct handler *handler))
+{
+    start_phase(script, vm, script_handler(script, finished), agent_stop_body, IN_STOP, STOP_CPU_MS, STOP_WALL_MS);
 }
 
 static void run_close_state(struct task *task)
@@ -150,7 +166,8 @@ static void on_loaded(struct handler *handler)
     }
     script_commit_changes(script, handler);
     handler_free(handler);
-    script_start(script, script->vm, script_handler(script, on_started), agent_start_body, LOAD_CPU_MS, LOAD_WALL_MS);
+    start_phase(script, script->vm, script_handler(script, on_started), agent_start_body, IN_START, LOAD_CPU_MS,
+                LOAD_WALL_MS);
 }
 
 void script_load(struct script *script)
@@ -161,7 +178,7 @@ void script_load(struct script *script)
     script->vm = open_state(script);
     struct handler *handler = script_handler(script, on_loaded);
     if (script->vm) {
-        script_start(script, script->vm, handler, agent_load_body, LOAD_CPU_MS, LOAD_WALL_MS);
+        start_phase(script, script->vm, handler, agent_load_body, IN_LOAD, LOAD_CPU_MS, LOAD_WALL_MS);
         return;
     }
     outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory for a Lua state"), NULL);
@@ -245,7 +262,7 @@ static void run_retire(struct task *task)
     free(retire);
     if (script->closing || script->old != vm || vm->handlers)
         return;
-    script_start(script, vm, script_handler(script, on_old_stopped), agent_stop_body, STOP_CPU_MS, STOP_WALL_MS);
+    script_start_stop(script, vm, on_old_stopped);
 }
 
 void script_handler_ended(struct script *script, struct vm *vm)
@@ -314,8 +331,8 @@ static void on_candidate_loaded(struct handler *handler)
     }
     script_commit_changes(script, handler);
     handler_free(handler);
-    script_start(script, script->candidate, script_handler(script, on_candidate_started), agent_start_body, RELOAD_MS,
-                 RELOAD_MS);
+    start_phase(script, script->candidate, script_handler(script, on_candidate_started), agent_start_body, IN_START, RELOAD_MS,
+                RELOAD_MS);
 }
 
 void script_reload_now(struct script *script, const char *reason)
@@ -336,7 +353,7 @@ void script_reload_now(struct script *script, const char *reason)
     script->candidate = open_state(script);
     struct handler *handler = script_handler(script, on_candidate_loaded);
     if (script->candidate) {
-        script_start(script, script->candidate, handler, agent_load_body, RELOAD_MS, RELOAD_MS);
+        start_phase(script, script->candidate, handler, agent_load_body, IN_LOAD, RELOAD_MS, RELOAD_MS);
         return;
     }
     outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory for a Lua state"), NULL);

@@ -67,6 +67,7 @@ struct changes *script_take_changes(struct script *script, struct handler *handl
 void script_commit_changes(struct script *script, struct handler *handler);
 
 /* script_load.c */
+void script_start_stop(struct script *script, struct vm *vm, void (*finished)(struct handler *handler));
 void script_load(struct script *script);            /* a first state, or one in place of a broken one */
 void script_replace_soon(struct script *script);    /* if the current state ran into its memory limit */
 void script_reload_now(struct script *script, const char *reason);

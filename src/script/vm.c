@@ -406,12 +406,15 @@ char *vm_error_text(struct vm *vm, lua_State *co)
 static char *limit_text(const struct handler *handler)
 {
     const char *where = handler->where[0] ? handler->where : "?";
+    const char *phase = handler->phase;
     if (handler->limit == SCRIPT_LIMIT_CPU)
-        return memory_format("used more than %.3g s of CPU time (--cpu-limit), at %s",
-                             (double)handler->cpu_limit_ms / 1000, where);
+        return memory_format("used more than %.3g s of CPU time %s, at %s", (double)handler->cpu_limit_ms / 1000,
+                             phase ? phase : "(--cpu-limit)", where);
     if (handler->limit == SCRIPT_LIMIT_MEMORY)
         return memory_format("needed more than %zu MiB of memory (--memory-limit), at %s",
                              handler->vm->memory_limit / (1024 * 1024), where);
+    if (phase)
+        return memory_format("took longer than %.3g s %s, at %s", (double)handler->timeout_ms / 1000, phase, where);
     return memory_format("took longer than its time limit (--timeout), at %s", where);
 }
 
@@ -482,6 +485,7 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
     char problem[256];
     handler->vm = vm;
     handler->cpu_limit_ms = cpu_limit_ms;
+    handler->timeout_ms = timeout_ms;
     handler->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
     handler->co_reference = LUA_NOREF;
     handler->values = LUA_NOREF;

@@ -60,7 +60,8 @@ struct handler {
     struct handler *next, *previous;
     lua_State *co;
     int co_reference;
-    int64_t cpu_limit_ms, cpu_used_ms;
+    int64_t cpu_limit_ms, cpu_used_ms, timeout_ms;
+    const char *phase;              /* where the limits are fixed ones, for their error: "while it was loaded"; NULL: flags */
     int64_t deadline_ms;            /* monotonic; 0: none */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
     enum script_limit limit;
