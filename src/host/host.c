@@ -13,14 +13,15 @@
 #include <unistd.h>
 
 #define USER_AGENT "molecule/" MOLECULE_VERSION
-#define FLEET_KEPT 64     /* idle connections of each client of a fleet; by itself libcurl keeps four for each request */
-#define FLEET_AT_ONCE 256 /* connections of each client to one platform; what is beyond waits */
+#define CONNECTIONS_KEPT 64 /* idle ones of each client. By itself libcurl keeps four for each request under way at the
+                               moment, and closes the rest: while a backlog was answered, every fifth post had to connect */
+#define FLEET_AT_ONCE 256   /* connections of each client to one platform; what is beyond waits */
 
 static struct http_client *open_client(struct host *host, struct http_client *share)
 {
     struct http_client_options options = {.ca_file = host->options.ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
                                           .share = share,
-                                          .connections_maximum = host->options.fleet ? FLEET_KEPT : 0,
+                                          .connections_maximum = CONNECTIONS_KEPT,
                                           .connections_at_once = host->options.fleet ? FLEET_AT_ONCE : 0};
     return http_client_open(&host->network.loop, &options);
 }
