@@ -90,34 +90,29 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
     (void)context;
     settle_suspect(workspace, entry);
     workspace_free_reply(entry);
+    struct inbox_entry *parked = inbox_parked_behind(entry);
     inbox_finish(workspace->inbox, entry);
     if (workspace_over(workspace))
         return;
+    if (parked)
+        outbox_go_on(workspace, parked);
+    services_go_on(workspace);
     saver_request(workspace);
     poller_resume(workspace);
     workspace_step(workspace);
 }
 
-/* The reply was stored before it was posted, so nothing of this message can be lost: the next of the conversation is
- * handled at once. What is recorded of it comes behind the finish, in the same commit most often. */
-static void go_on_behind(struct workspace *workspace, struct inbox_entry *entry)
-{
-    inbox_settle(workspace->inbox, entry);
-    if (!workspace->dispatching && !workspace_over(workspace))
-        workspace_dispatch(workspace);
-}
-
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
 {
     transcript_write(workspace, entry, outcome, NULL);
-    record_finish(workspace->record, entry, outcome, on_finished, NULL);
+    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
 }
 
 void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 {
     transcript_write(workspace, entry, "replied", NULL);
-    record_finish_soon(workspace->record, entry, "replied", on_finished, NULL);
-    go_on_behind(workspace, entry);
+    inbox_settle(workspace->inbox, entry);
+    record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
 }
 
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
@@ -130,8 +125,10 @@ void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, cons
 static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
 {
     (void)context;
-    if (!workspace_over(workspace)) /* else the next start posts it */
-        outbox_post(workspace, entry);
+    if (workspace_over(workspace)) /* the next start posts it */
+        return;
+    outbox_post(workspace, entry);
+    workspace_dispatch(workspace); /* the next of its conversation */
 }
 
 /* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was given up. */
@@ -152,8 +149,10 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
     entry->context = stored;
     if (dead_reason)
         workspace->dead++;
-    record_reply(workspace->record, entry, &stored->request, dead_reason != NULL, dead_reason, traceback,
-                 on_reply_recorded, NULL);
+    struct record_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
+                                    .reason = dead_reason, .traceback = traceback,
+                                    .soon = inbox_has_sent(entry)};
+    record_reply(workspace->record, entry, &recorded, on_reply_recorded, NULL);
 }
 
 /* Given up: a dead letter, and a word to its sender if the operator wants one. */
@@ -459,7 +458,6 @@ void workspace_dispatch(struct workspace *workspace)
     naming_step(workspace);
     int64_t wait_ms = -1;
     unsigned concurrency = workspace->suspects > 0 ? 1 : workspace->concurrency;
-    workspace->dispatching = true;
     while (inbox_running(workspace->inbox) < concurrency) {
         struct inbox_entry *entry = inbox_next(workspace->inbox, clock_monotonic_ms(), &wait_ms);
         if (!entry)
@@ -472,7 +470,6 @@ void workspace_dispatch(struct workspace *workspace)
             start_handler(workspace, entry);
         }
     }
-    workspace->dispatching = false;
     if (wait_ms >= 0)
         workspace_arm(&workspace->dispatch_timer, on_dispatch_timer, wait_ms);
     if (inbox_running(workspace->inbox) > 0 || workspace->naming)

@@ -12,7 +12,7 @@ struct inbox_conversation {
     const char *key; /* first, for compare_keys; owned */
     struct inbox_conversation *next, *previous;
     struct inbox_entry *first, *last;
-    size_t active; /* running or posting */
+    size_t running, posting, sent, settled, parked; /* of its entries; parked ones are posting, too */
 };
 
 /* An id in the tree of known ids; also a place in the ring of finished ones. */
@@ -209,10 +209,10 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
  * the ones behind it. */
 static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int64_t now_ms, int64_t *wait_ms)
 {
-    if (conversation->active > 0)
+    if (conversation->running + conversation->posting > 0)
         return NULL;
     for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next) {
-        if (entry->state == INBOX_SETTLED)
+        if (entry->state == INBOX_SENT || entry->state == INBOX_SETTLED)
             continue;
         int64_t wait = entry->not_before_ms - now_ms;
         if (wait <= 0)
@@ -242,43 +242,91 @@ struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wai
     return oldest;
 }
 
-static void leave(struct inbox *inbox, struct inbox_entry *entry)
+/* Adds it to what its conversation counts, or takes it off. */
+static void count(const struct inbox_entry *entry, bool add)
 {
-    if (entry->state == INBOX_RUNNING)
-        inbox->running--;
-    if (entry->state == INBOX_POSTING || entry->state == INBOX_SETTLED)
-        inbox->posting--;
-    if (entry->state == INBOX_RUNNING || entry->state == INBOX_POSTING)
-        entry->conversation->active--;
+    struct inbox_conversation *conversation = entry->conversation;
+    size_t one = add ? 1 : (size_t)-1;
+    conversation->running += entry->state == INBOX_RUNNING ? one : 0;
+    conversation->posting += entry->state == INBOX_POSTING ? one : 0;
+    conversation->sent += entry->state == INBOX_SENT ? one : 0;
+    conversation->settled += entry->state == INBOX_SETTLED ? one : 0;
+    conversation->parked += entry->parked ? one : 0;
+}
+
+static bool is_on_its_way(enum inbox_state state)
+{
+    return state == INBOX_POSTING || state == INBOX_SENT || state == INBOX_SETTLED;
+}
+
+static void change_state(struct inbox *inbox, struct inbox_entry *entry, enum inbox_state state)
+{
+    count(entry, false);
+    inbox->running -= entry->state == INBOX_RUNNING;
+    inbox->posting -= is_on_its_way(entry->state);
+    entry->state = state;
+    entry->parked = false;
+    inbox->running += state == INBOX_RUNNING;
+    inbox->posting += is_on_its_way(state);
+    count(entry, true);
 }
 
 void inbox_start(struct inbox *inbox, struct inbox_entry *entry)
 {
-    entry->state = INBOX_RUNNING;
+    change_state(inbox, entry, INBOX_RUNNING);
     entry->attempts++;
-    entry->conversation->active++;
-    inbox->running++;
 }
 
 void inbox_post(struct inbox *inbox, struct inbox_entry *entry)
 {
-    leave(inbox, entry);
-    entry->state = INBOX_POSTING;
-    entry->conversation->active++;
-    inbox->posting++;
+    change_state(inbox, entry, INBOX_POSTING);
+}
+
+bool inbox_send(struct inbox *inbox, struct inbox_entry *entry)
+{
+    bool first = !inbox_is_behind(entry);
+    change_state(inbox, entry, first ? INBOX_SENT : INBOX_POSTING);
+    if (first)
+        return true;
+    entry->parked = true;
+    entry->conversation->parked++;
+    return false;
 }
 
 void inbox_settle(struct inbox *inbox, struct inbox_entry *entry)
 {
-    leave(inbox, entry);
-    entry->state = INBOX_SETTLED;
-    inbox->posting++;
+    change_state(inbox, entry, INBOX_SETTLED);
+}
+
+struct inbox_entry *inbox_parked_behind(const struct inbox_entry *entry)
+{
+    const struct inbox_conversation *conversation = entry->conversation;
+    if (conversation->parked == 0 || conversation->sent + conversation->settled > 1)
+        return NULL;
+    struct inbox_entry *parked = conversation->first;
+    while (!parked->parked)
+        parked = parked->conversation_next;
+    return parked;
+}
+
+bool inbox_has_sent(const struct inbox_entry *entry)
+{
+    return entry->conversation->sent > (entry->state == INBOX_SENT);
+}
+
+bool inbox_is_behind(const struct inbox_entry *entry)
+{
+    return entry->conversation->sent + entry->conversation->settled > (entry->state == INBOX_SENT || entry->state == INBOX_SETTLED);
+}
+
+bool inbox_is_followed(const struct inbox_entry *entry)
+{
+    return entry->conversation->posting > (entry->state == INBOX_POSTING);
 }
 
 void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted)
 {
-    leave(inbox, entry);
-    entry->state = INBOX_WAITING;
+    change_state(inbox, entry, INBOX_WAITING);
     entry->not_before_ms = at_ms;
     entry->aside = !hold;
     if (!counted && entry->attempts > 0)
@@ -345,10 +393,9 @@ size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t m
 /* Into the other conversation, at its place in order. */
 static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const char *key)
 {
-    bool active = entry->state == INBOX_RUNNING || entry->state == INBOX_POSTING;
     if (strcmp(entry->conversation->key, key) == 0)
         return;
-    entry->conversation->active -= active;
+    count(entry, false);
     unlink_from_conversation(inbox, entry);
     struct inbox_conversation *conversation = find_conversation(inbox, key);
     struct inbox_entry *before = NULL;
@@ -361,8 +408,8 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
         conversation->first = entry;
     if (!entry->conversation_next)
         conversation->last = entry;
-    conversation->active += active;
     entry->conversation = conversation;
+    count(entry, true);
     free(entry->message->conversation);
     entry->message->conversation = memory_copy_text(key);
 }
@@ -416,8 +463,7 @@ void inbox_keep(struct inbox *inbox, struct inbox_entry *entry)
 
 void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
 {
-    leave(inbox, entry);
-    entry->state = INBOX_FINISHED;
+    change_state(inbox, entry, INBOX_FINISHED);
     unlink_from_conversation(inbox, entry);
     if (entry->row_id)
         age(inbox, entry->row_id);
@@ -477,7 +523,7 @@ const struct inbox_entry *inbox_first_running(const struct inbox *inbox)
     if (inbox->running == 0)
         return NULL;
     for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
-        for (const struct inbox_entry *entry = each->active > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
+        for (const struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
             if (entry->state == INBOX_RUNNING)
                 return entry;
     return NULL;
@@ -489,6 +535,15 @@ void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inb
         for (const struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
             if (entry->state == INBOX_RUNNING)
                 each(entry, context);
+}
+
+struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id)
+{
+    for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
+        for (struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
+            if (entry->state == INBOX_RUNNING && entry->row_id && strcmp(entry->row_id, row_id) == 0)
+                return entry;
+    return NULL;
 }
 
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))

@@ -19,8 +19,9 @@ struct inbox_conversation;
 enum inbox_state {
     INBOX_WAITING,  /* for its turn, or for its next attempt */
     INBOX_RUNNING,  /* the script has it */
-    INBOX_POSTING,  /* its reply is on the way */
-    INBOX_SETTLED,  /* its outcome is known and on its way to the ledger: what is recorded behind it may go on */
+    INBOX_POSTING,  /* handled: its outcome is being recorded, or its reply waits behind one of its conversation */
+    INBOX_SENT,     /* its reply is stored and on its way: the next of the conversation may be handled */
+    INBOX_SETTLED,  /* so it was, and is known to have arrived; that is on its way to the ledger */
     INBOX_FINISHED
 };
 
@@ -36,6 +37,7 @@ struct inbox_entry {
     size_t row_length;
     uint64_t sequence;                     /* in order of admission */
     enum inbox_state state;
+    bool parked;                           /* POSTING: its reply is stored, and waits until it may be sent */
     unsigned attempts;                     /* started so far */
     unsigned failures;                     /* of those, how many failed; the host counts */
     int64_t not_before_ms;                 /* monotonic; of the next attempt */
@@ -66,9 +68,19 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
 /* The entry to run now, or NULL: `*wait_ms` says in how long one becomes ready by itself, -1 if none will. */
 struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wait_ms);
 void inbox_start(struct inbox *inbox, struct inbox_entry *entry);   /* counts an attempt */
-void inbox_post(struct inbox *inbox, struct inbox_entry *entry);    /* handled; its reply is on the way */
-/* Its outcome is being recorded; the next of its conversation may be, behind it. */
-void inbox_settle(struct inbox *inbox, struct inbox_entry *entry);
+void inbox_post(struct inbox *inbox, struct inbox_entry *entry);    /* handled; its outcome is being recorded */
+/* Its reply is stored. One reply of a conversation is on its way at a time, until it is recorded as finished: true, it may be
+ * sent now, and is SENT. false: it is parked. */
+bool inbox_send(struct inbox *inbox, struct inbox_entry *entry);
+void inbox_settle(struct inbox *inbox, struct inbox_entry *entry);  /* its reply has arrived */
+/* The entry that is parked behind this one's reply and may be sent when this one is finished; NULL: there is none. */
+struct inbox_entry *inbox_parked_behind(const struct inbox_entry *entry);
+/* Another reply of its conversation is on its way, and nobody knows yet whether it arrived. */
+bool inbox_has_sent(const struct inbox_entry *entry);
+/* Another reply of its conversation is not yet recorded as finished. */
+bool inbox_is_behind(const struct inbox_entry *entry);
+/* Another message of its conversation is handled, and its outcome is being recorded or parked. */
+bool inbox_is_followed(const struct inbox_entry *entry);
 /* Another attempt, not before `at_ms`; `hold`: its conversation waits. `counted` false takes the attempt back. */
 void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted);
 void inbox_keep(struct inbox *inbox, struct inbox_entry *entry);    /* the ledger has it: the watermark may pass it */
@@ -95,6 +107,8 @@ size_t inbox_posting(const struct inbox *inbox);
 void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context);
 /* A peer's reply to this message of ours that waits for its turn; NULL: there is none. */
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id);
+/* NULL: the script does not have it. */
+struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);

@@ -1,5 +1,6 @@
 /* Replies on their way. Each peer, and the canvas, has a queue of its own: first in, first out, a few at once, one
- * backoff. A post is repeated, the same bytes under the same id, until the platform's answer settles it. */
+ * backoff; of one conversation the next reply goes when the last one is recorded as finished. A post is repeated, the same
+ * bytes under the same id, until the platform's answer settles it. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -141,6 +142,7 @@ static void end(struct post *post)
     while (*link != post)
         link = &(*link)->next;
     *link = post->next;
+    post->stored->post = NULL;
     land(post);
     exchange_cancel(&post->exchange);
     receipt_cancel(post->receipt);
@@ -180,15 +182,14 @@ static void give_up(struct post *post, const char *reason)
 static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void *context)
 {
     (void)context;
-    for (struct post *post = workspace->posts; post; post = post->next)
-        if (post->entry == entry) {
-            inbox_keep(workspace->inbox, entry);
-            enqueue(post, true);
-            pump(post->peer);
-            saver_request(workspace);
-            poller_resume(workspace);
-            return;
-        }
+    const struct stored_reply *stored = entry->context;
+    if (!stored->post) /* the host ends */
+        return;
+    inbox_keep(workspace->inbox, entry);
+    enqueue(stored->post, true);
+    pump(stored->post->peer);
+    saver_request(workspace);
+    poller_resume(workspace);
 }
 
 /* Posted again after its peer's backoff. One that has waited for long is kept in the ledger first, so that it does not
@@ -314,6 +315,13 @@ static bool has_address(const struct reply_request *request)
     return request->to_canvas || (request->target && platform_valid_id(request->target));
 }
 
+static void go(struct post *post)
+{
+    post->started_ms = clock_monotonic_ms();
+    enqueue(post, false);
+    pump(post->peer);
+}
+
 void outbox_post(struct workspace *workspace, struct inbox_entry *entry)
 {
     struct stored_reply *stored = entry->context;
@@ -328,13 +336,20 @@ void outbox_post(struct workspace *workspace, struct inbox_entry *entry)
     post->entry = entry;
     post->stored = stored;
     post->uncertain = stored->restarted;
-    post->started_ms = clock_monotonic_ms();
     post->peer = find_peer(workspace, stored->request.to_canvas ? NULL : stored->request.target);
     post->peer->posts++;
     post->next = workspace->posts;
     workspace->posts = post;
-    enqueue(post, false);
-    pump(post->peer);
+    stored->post = post;
+    if (inbox_send(workspace->inbox, entry))
+        go(post);
+}
+
+void outbox_go_on(struct workspace *workspace, struct inbox_entry *parked)
+{
+    const struct stored_reply *stored = parked->context;
+    if (inbox_send(workspace->inbox, parked))
+        go(stored->post);
 }
 
 void outbox_close(struct workspace *workspace)

@@ -72,15 +72,18 @@ bool record_lacks_outcome(struct record *record, const char *row_id, unsigned at
 /* Whether there is a ledger at all: without one no row can be known. */
 bool record_exists(const struct record *record);
 
-/* `request` stays the caller's and must live until `then`. */
-void record_reply(struct record *record, struct inbox_entry *entry, const struct reply_request *request,
-                  bool dead_after_reply, const char *reason, const char *traceback, record_callback *then, void *context);
-void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
+/* `soon`: it may wait some milliseconds for something to share its commit with. What is recorded later is never committed
+ * before it. */
+struct record_reply {
+    const struct reply_request *request; /* stays the caller's and must live until `then` */
+    bool dead_after_reply;               /* it tells that the message was given up: `reason`, `traceback` */
+    const char *reason, *traceback;
+    bool soon;
+};
+void record_reply(struct record *record, struct inbox_entry *entry, const struct record_reply *reply, record_callback *then,
+                  void *context);
+void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, bool soon, record_callback *then,
                    void *context);
-/* As record_finish, of a reply that was posted: it may wait some milliseconds for something to share its commit with. What
- * is recorded later is never committed before it. */
-void record_finish_soon(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
-                        void *context);
 /* Kept until `due_ms` (wall clock); `hold`: its conversation waits with it. */
 void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold, const char *reason,
                  record_callback *then, void *context);

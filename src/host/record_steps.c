@@ -80,15 +80,23 @@ static bool perform_reply(struct operation *operation)
     return ledger_reply(operation->record->ledger, &message);
 }
 
-void record_reply(struct record *record, struct inbox_entry *entry, const struct reply_request *request,
-                  bool dead_after_reply, const char *reason, const char *traceback, record_callback *then, void *context)
+static void submit(struct operation *operation, bool soon)
+{
+    if (soon)
+        record_submit_soon(operation);
+    else
+        record_submit(operation);
+}
+
+void record_reply(struct record *record, struct inbox_entry *entry, const struct record_reply *reply, record_callback *then,
+                  void *context)
 {
     struct operation *operation = make_outcome(record, perform_reply, entry, then, context);
-    operation->request = request;
-    operation->flag = dead_after_reply;
-    operation->text = copy_words(reason);
-    operation->traceback = copy_words(traceback);
-    record_submit(operation);
+    operation->request = reply->request;
+    operation->flag = reply->dead_after_reply;
+    operation->text = copy_words(reply->reason);
+    operation->traceback = copy_words(reply->traceback);
+    submit(operation, reply->soon);
 }
 
 static bool perform_finish(struct operation *operation)
@@ -105,20 +113,12 @@ static bool perform_finish(struct operation *operation)
     return ledger_finish(operation->record->ledger, &message);
 }
 
-void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
+void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, bool soon, record_callback *then,
                    void *context)
 {
     struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
     operation->text = memory_copy_text(outcome);
-    record_submit(operation);
-}
-
-void record_finish_soon(struct record *record, struct inbox_entry *entry, const char *outcome, record_callback *then,
-                        void *context)
-{
-    struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
-    operation->text = memory_copy_text(outcome);
-    record_submit_soon(operation);
+    submit(operation, soon);
 }
 
 static bool perform_keep(struct operation *operation)

@@ -30,6 +30,7 @@ struct service {
     int64_t started_ms, deadline_ms; /* monotonic */
     bool recording;            /* the disk thread has it */
     bool tried;                /* it may have reached the platform */
+    bool behind;               /* it waits for a reply to the same receiver */
     char *file_id;             /* of an acknowledgement, which nobody waits for */
     char problem[RETRY_REASON_SIZE];
 };
@@ -421,10 +422,47 @@ static struct platform_request make_request(const struct service *service)
     }
 }
 
+/* The handler began while the reply to the message before was on its way. What it says to the same receiver must not
+ * arrive in front of that. */
+static bool is_behind(const struct service *service)
+{
+    const struct script_ask *ask = service->ask;
+    if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY))
+        return false;
+    const struct inbox_entry *entry = inbox_find_running(service->workspace->inbox, ask->row_id);
+    if (!entry || !inbox_is_behind(entry))
+        return false;
+    const char *sender = entry->message->source_id, *receiver = ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL;
+    return sender && receiver ? strcmp(sender, receiver) == 0 : !sender && !receiver;
+}
+
+static void on_behind_too_long(uv_timer_t *timer)
+{
+    fail((struct service *)timer, "the reply to the message before this one is still on its way", "UNAVAILABLE");
+}
+
+void services_go_on(struct workspace *workspace)
+{
+    struct service *next;
+    for (struct service *service = workspace->services; service; service = next) {
+        next = service->next;
+        if (!service->behind || is_behind(service))
+            continue;
+        service->behind = false;
+        uv_timer_stop(&service->timer);
+        transmit(service);
+    }
+}
+
 static void transmit(struct service *service)
 {
     struct host *host = service->workspace->host;
     int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
+    service->behind = is_behind(service);
+    if (service->behind) {
+        workspace_arm(&service->timer, on_behind_too_long, left > 0 ? left : 0);
+        return;
+    }
     if (host->quiet_until_ms > now && host->quiet_until_ms < service->deadline_ms) { /* the platform's rate budget */
         workspace_arm(&service->timer, on_try_again, host->quiet_until_ms - now);
         return;

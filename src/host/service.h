@@ -19,6 +19,8 @@ bool service_take_answer(struct workspace *workspace, struct inbox_entry *entry)
 void service_remember_answer(struct workspace *workspace, const struct message *message);
 /* Staged uploads that were read and may be forgotten by the platform. No answer is waited for. */
 void service_acknowledge(struct workspace *workspace, const char *file_id);
+/* A message is finished: what its conversation's next one says to the same receiver no longer has to wait for its reply. */
+void services_go_on(struct workspace *workspace);
 /* Everything under way is answered with a problem. Later questions are still taken. */
 void service_interrupt(struct workspace *workspace);
 /* As service_interrupt, and frees what is left. */

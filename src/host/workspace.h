@@ -158,6 +158,7 @@ struct control; /* host/control.c: the socket that `status` and `dead` talk to *
 /* The context of an inbox entry that has its reply: it is posted, not handled. */
 struct stored_reply {
     struct reply_request request;
+    struct post *post;
     bool restarted; /* an earlier process may have posted it */
 };
 
@@ -197,7 +198,6 @@ struct workspace {
     struct service *services;
     struct outbox_peer *peers;
     struct breaker_peer *breakers;
-    bool dispatching;          /* inside workspace_dispatch */
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
@@ -234,7 +234,7 @@ void workspace_dispatch(struct workspace *workspace);      /* give the script wh
 void workspace_step(struct workspace *workspace);          /* something ended: dispatch, or close if that was the last of a drain */
 /* The outcome is final: it is recorded, then the next of the conversation may go on. */
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
-/* Its reply was posted: as workspace_finish, but the next of the conversation does not wait for the ledger. */
+/* Its reply was posted: as workspace_finish. */
 void workspace_replied(struct workspace *workspace, struct inbox_entry *entry);
 /* A message that was just admitted: it counts, and runs alone, if an earlier process ended while it was handled. true: that
  * happened too often, and it was given up. */
@@ -315,6 +315,7 @@ void saver_close(struct workspace *workspace);
 
 /* Posts the entry's stored reply; the entry is finished or made a dead letter when its outcome is known. */
 void outbox_post(struct workspace *workspace, struct inbox_entry *entry);
+void outbox_go_on(struct workspace *workspace, struct inbox_entry *parked); /* nothing is in front of it any more */
 /* Drain is over: what is still on its way is unconfirmed or comes again. */
 void outbox_close(struct workspace *workspace);
 

@@ -22,6 +22,14 @@ describe("replies", function()
     return host.connect { platform = platform, workspace = workspace, script = host.ECHO, args = args }
   end
 
+  local function stored_replies(one)
+    local pipe = assert(io.popen(("sqlite3 -cmd '.timeout 5000' %s/%s.db 'SELECT count(*) FROM messages WHERE state = 2'"):format(
+      one.state_dir, workspace.id)))
+    local count = tonumber(pipe:read "n")
+    pipe:close()
+    return count
+  end
+
   it("to a peer that takes its time hold nobody else up", function()
     platform:fault({ kind = "hang" }, { method = "POST", path = path(slow) }, { times = -1 })
     local one = connect()
@@ -48,6 +56,48 @@ describe("replies", function()
     end
     assert.equal(4, sent)
     one:kill()
+  end)
+
+  it("on their way leave the next message of the conversation to be handled, whose own reply comes behind them", function()
+    local asks = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "second" then
+          molecule.log "the second is handled"
+          assert(molecule.notify "said by the second")
+        end
+        return "echo: " .. msg.text
+      end]]
+    platform:fault({ kind = "status", status = 503 }, { method = "POST", path = ("/workspaces/%s/notify"):format(workspace.id) },
+      { times = 3 })
+    local one = host.connect { platform = platform, workspace = workspace, script = asks, args = { "--max-attempts", "1" } }
+    platform:message { to = workspace.id, text = "first" }
+    platform:message { to = workspace.id, text = "second" }
+    platform:message { to = workspace.id, text = "third" }
+    one:log "the second is handled"
+    assert.same({}, one:told_canvas())
+    assert.same({ "echo: first", "said by the second", "echo: second", "echo: third" }, one:canvas(4))
+    one:stop()
+  end)
+
+  it("that were handled behind one on its way come in order after a crash, and are not made again", function()
+    platform:fault({ kind = "hang" }, { method = "POST", path = path(slow) }, { times = 1 })
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg) molecule.log("handles " .. msg.text) return "echo: " .. msg.text end]]
+    local one = host.connect { platform = platform, workspace = workspace, script = script }
+    local first = platform:message { to = workspace.id, from = slow.id, text = "first" }[1]
+    local second = platform:message { to = workspace.id, from = slow.id, text = "second" }[1]
+    one:wait { path = path(slow) }
+    one:log "handles second"
+    repeat until stored_replies(one) == 2
+    one:kill()
+    local two = host.connect { platform = platform, workspace = workspace, script = script, state_dir = one.state_dir }
+    assert.same({ "echo: first", "echo: second" }, (two:peer(slow.id, 2)))
+    assert.equal(0, two:count_log "handles")
+    two:log_of(first, "replied")
+    two:log_of(second, "replied")
+    two:stop()
   end)
 
   it("of one conversation arrive in order, though every second post fails at first", function()

@@ -111,11 +111,45 @@ static void a_retry_with_hold_keeps_its_conversation_waiting(void **state)
     inbox_close(inbox);
 }
 
+static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_reply_waits_for_that(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open();
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true), *third = admit(inbox, 3, 1, true);
+    inbox_start(inbox, first);
+    inbox_post(inbox, first);
+    assert_null(inbox_next(inbox, 0, &wait)); /* it is not stored yet */
+    assert_true(inbox_send(inbox, first));
+    assert_false(inbox_has_sent(first));
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
+    inbox_start(inbox, second);
+    assert_true(inbox_has_sent(second));
+    assert_true(inbox_is_behind(second));
+    assert_false(inbox_is_followed(first));
+    inbox_post(inbox, second);
+    assert_true(inbox_is_followed(first));
+    assert_false(inbox_send(inbox, second));
+    assert_null(inbox_next(inbox, 0, &wait)); /* one ahead, no more */
+    inbox_settle(inbox, first);
+    assert_false(inbox_has_sent(second));
+    assert_true(inbox_is_behind(second));
+    assert_ptr_equal(inbox_parked_behind(first), second);
+    inbox_finish(inbox, first);
+    assert_true(inbox_send(inbox, second));
+    assert_int_equal(inbox_posting(inbox), 1);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
+    assert_null(inbox_parked_behind(second));
+    inbox_finish(inbox, second);
+    assert_int_equal(inbox_posting(inbox), 0);
+    inbox_close(inbox);
+}
+
 /* A model beside the inbox: what was admitted, in which conversation, in which state. */
 struct model {
     struct inbox_entry *entries[ROWS];
     int conversation[ROWS];
-    bool finished[ROWS], kept[ROWS], running[ROWS], late[ROWS];
+    bool finished[ROWS], kept[ROWS], running[ROWS], sent[ROWS], late[ROWS];
     int admitted;
 };
 
@@ -145,16 +179,40 @@ static int index_of(const struct model *model, const struct inbox_entry *entry)
     return -1;
 }
 
-/* Whoever runs must be the oldest of its conversation, but for those set aside, and alone in it. */
+/* Whoever runs must be the oldest of its conversation, but for those set aside and one whose reply is on its way, and
+ * alone in it. */
 static void check_turn(const struct model *model, int which, int64_t now)
 {
     for (int i = 0; i < model->admitted; i++) {
-        if (i == which || model->finished[i] || model->conversation[i] != model->conversation[which])
+        if (i == which || model->finished[i] || model->sent[i] || model->conversation[i] != model->conversation[which])
             continue;
         assert_false(model->running[i]);
         if (i < which && !model->entries[i]->aside)
             fail_msg("row %d ran before row %d of its conversation (now %lld)", which, i, (long long)now);
     }
+}
+
+/* Its reply is stored: one of its conversation is on its way at a time. */
+static void send_one(struct model *model, struct inbox *inbox, int which)
+{
+    bool free = true;
+    for (int i = 0; i < model->admitted; i++)
+        free = free && !(model->sent[i] && model->conversation[i] == model->conversation[which]);
+    assert_int_equal(inbox_send(inbox, model->entries[which]), free);
+    model->sent[which] = free;
+    model->running[which] = !free;
+}
+
+static void finish_one(struct model *model, struct inbox *inbox, int which)
+{
+    struct inbox_entry *parked = inbox_parked_behind(model->entries[which]);
+    if (model->sent[which] && rand() % 2)
+        inbox_settle(inbox, model->entries[which]);
+    inbox_finish(inbox, model->entries[which]);
+    model->finished[which] = true;
+    model->running[which] = model->sent[which] = false;
+    if (parked)
+        send_one(model, inbox, index_of(model, parked));
 }
 
 static void one_history(unsigned seed)
@@ -186,19 +244,25 @@ static void one_history(unsigned seed)
                 inbox_post(inbox, entry);
         } else if (model.admitted > 0) {
             int i = rand() % model.admitted;
-            if (!model.running[i])
+            if (!model.running[i] && !model.sent[i])
                 continue;
-            model.running[i] = false;
-            if (rand() % 3 == 0) {
+            if (model.sent[i] || model.entries[i]->parked) {
+                if (!model.sent[i])
+                    continue;
+                finish_one(&model, inbox, i);
+                finished++;
+            } else if (model.entries[i]->state == INBOX_POSTING && rand() % 2) {
+                send_one(&model, inbox, i);
+            } else if (rand() % 3 == 0) {
+                model.running[i] = false;
                 inbox_retry(inbox, model.entries[i], now + rand() % 20, rand() % 2, rand() % 2);
                 if (rand() % 3 == 0) {
                     inbox_keep(inbox, model.entries[i]);
                     model.kept[i] = true;
                 }
             } else {
-                model.finished[i] = true;
+                finish_one(&model, inbox, i);
                 finished++;
-                inbox_finish(inbox, model.entries[i]);
             }
         }
         check_watermark(&model, inbox);
@@ -299,6 +363,7 @@ int main(void)
         cmocka_unit_test(the_cursor_passes_a_kept_message_which_runs_later_all_the_same),
         cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
         cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),
+        cmocka_unit_test(the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_reply_waits_for_that),
         cmocka_unit_test(any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
         cmocka_unit_test(messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them),
         cmocka_unit_test(what_ended_while_it_was_being_named_is_passed_over),
