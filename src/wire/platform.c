@@ -205,18 +205,19 @@ void platform_request_free(struct platform_request *request)
     *request = (struct platform_request){0};
 }
 
+/* `name` is as it goes out, with what stands in front of the value. */
 static void add_header(struct platform_request *request, const char *name, const char *value)
 {
-    size_t slot = 0;
+    size_t slot = 0, name_length = strlen(name);
     while (slot < PLATFORM_HEADERS - 1 && request->headers[slot])
         slot++;
     if (!value || !*value || slot == PLATFORM_HEADERS - 1)
         return;
-    char *header = memory_format("%s: %s", name, value), *to = header;
-    for (const char *from = header; *from; from++)
+    char *header = memory_allocate(name_length + strlen(value) + 1), *to = header + name_length;
+    memcpy(header, name, name_length);
+    for (const char *from = value; *from; from++)
         if ((unsigned char)*from >= 0x20 && *from != 0x7f)
             *to++ = *from;
-    *to = '\0';
     request->headers[slot] = header;
 }
 
@@ -238,16 +239,12 @@ static struct platform_request start(const struct platform *platform, const char
     struct platform_request request = {.call = call, .method = method};
     request.url = memory_format("%s%s", platform->base_url, path);
     free(path);
-    if (token && *token) {
-        char *bearer = memory_format("Bearer %s", token);
-        add_header(&request, "Authorization", bearer);
-        free(bearer);
-    }
-    add_header(&request, "Origin", platform->origin);
-    add_header(&request, "Accept", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
-    add_header(&request, "X-Molecule-Org-Id", platform->org_id);
+    add_header(&request, "Authorization: Bearer ", token);
+    add_header(&request, "Origin: ", platform->origin);
+    add_header(&request, "Accept: ", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
+    add_header(&request, "X-Molecule-Org-Id: ", platform->org_id);
     if (strcmp(method, "POST") == 0 && call != PLATFORM_UPLOAD)
-        add_header(&request, "Content-Type", "application/json");
+        add_header(&request, "Content-Type: ", "application/json");
     return request;
 }
 
@@ -366,7 +363,7 @@ static struct platform_request post(const struct platform *platform, const char 
     struct platform_request request = start(platform, token, call, "POST",
                                             memory_format("/workspaces/%s/%s", target, verb));
     if (to_peer)
-        add_header(&request, "X-Workspace-ID", platform->workspace_id);
+        add_header(&request, "X-Workspace-ID: ", platform->workspace_id);
     request.body = memory_copy(body, length);
     request.body_length = length;
     return request;
@@ -449,9 +446,7 @@ struct platform_request platform_upload(const struct platform *platform, const c
 {
     struct platform_request request = start(platform, token, PLATFORM_UPLOAD, "POST",
                                             memory_format("/workspaces/%s/chat/uploads", platform->workspace_id));
-    char *type = memory_format("multipart/form-data; boundary=%s", boundary);
-    add_header(&request, "Content-Type", type);
-    free(type);
+    add_header(&request, "Content-Type: multipart/form-data; boundary=", boundary);
     request.body = memory_copy(body, length);
     request.body_length = length;
     return request;

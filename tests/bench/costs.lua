@@ -25,6 +25,34 @@ local function instructions(case, messages, profile)
   return math.tointeger(tonumber(text:match "\ntotals: (%d+)" or text:match "\nsummary: (%d+)"))
 end
 
+---@param profile string
+---@return table<string, number> instructions by the library that they are in
+local function by_library(profile)
+  local pipe = assert(io.popen("callgrind_annotate --threshold=100 --auto=no " .. profile))
+  local found = {}
+  for line in pipe:lines() do
+    local count, where = line:match "^%s*([%d,]+) %(.-%)%s+(.+)$"
+    local library = where and (where:match "%[.*/([^/]+)%]$" or where:find ":" and "libc.so")
+    if library then
+      library = library:match "^[%w_+-]+"
+      found[library] = (found[library] or 0) + tonumber((count:gsub(",", "")))
+    end
+  end
+  assert(pipe:close())
+  return found
+end
+
+---Where they are: the largest first.
+local function show_libraries(profile, options)
+  local once, twice, names = by_library(profile .. ".once"), by_library(profile .. ".twice"), {}
+  for name in pairs(twice) do names[#names + 1] = name end
+  local function per(name) return (twice[name] - (once[name] or 0)) / options.instructions end
+  table.sort(names, function(a, b) return per(a) > per(b) end)
+  for i = 1, math.min(#names, 8) do
+    sheet.row { name = ("    of these in %s"):format(names[i]), unit = "", values = { per(names[i]) } }
+  end
+end
+
 local function per_message(options, case)
   local values = {}
   for i = 1, options.counts do
@@ -33,7 +61,9 @@ local function per_message(options, case)
     local twice = instructions(case, options.instructions * 2, profile .. ".twice")
     values[i] = (twice - once) / options.instructions
   end
-  return sheet.row { name = case.title, unit = "", values = values }
+  local median = sheet.row { name = case.title, unit = "", values = values }
+  show_libraries(("build/bench/callgrind.%s"):format(case.name), options)
+  return median
 end
 
 ---@param options {counts: integer, instructions: integer}
