@@ -442,8 +442,7 @@ static void move_watermark(struct inbox *inbox)
             free(inbox->watermark);
             free(inbox->watermark_stamp);
             inbox->watermark = memory_copy_text(done->row_id);
-            inbox->watermark_stamp = done->stamp;
-            done->stamp = NULL;
+            inbox->watermark_stamp = memory_copy_text(done->stamp); /* a kept one's own may be on its way to the ledger */
         }
         if (done->state == INBOX_FINISHED)
             free_entry(done);
@@ -544,6 +543,16 @@ struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *ro
             if (entry->state == INBOX_RUNNING && entry->row_id && strcmp(entry->row_id, row_id) == 0)
                 return entry;
     return NULL;
+}
+
+void inbox_each_held(struct inbox *inbox, int64_t before_ms, void (*each)(struct inbox_entry *entry, void *context),
+                     void *context)
+{
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
+        if (conversation->first->kept || conversation->first->first_seen_ms < before_ms)
+            for (struct inbox_entry *entry = conversation->first->conversation_next; entry; entry = entry->conversation_next)
+                if ((entry->state == INBOX_WAITING || entry->parked) && !entry->kept)
+                    each(entry, context);
 }
 
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))

@@ -109,6 +109,10 @@ void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inb
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id);
 /* NULL: the script does not have it. */
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
+/* What waits or is parked, unkept, in a conversation whose first message is kept or was seen before `before_ms` (wall
+ * clock), but for that one. */
+void inbox_each_held(struct inbox *inbox, int64_t before_ms, void (*each)(struct inbox_entry *entry, void *context),
+                     void *context);
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);

@@ -21,6 +21,7 @@
 #define STALL_MS 10000
 #define BACKOFF_CAP_MS 60000
 #define LOOKUP_FAILURES_MAXIMUM 3
+#define FULL_LOOK_MS 1000                    /* while the inbox is full */
 #define WINDOW_SLACK_S 60                    /* clocks differ, and rows are committed late */
 #define WATCHED_TIMES 5                      /* so many intervals between polls while the event stream tells */
 #define WATCHED_MAXIMUM_MS 5000
@@ -198,6 +199,7 @@ void poller_admitted(struct workspace *workspace)
     struct poller *poller = &workspace->poller;
     if (poller->found && !poller->expected && poller->watched && !poller->hinted)
         waker_doubt(workspace);
+    overflow_follow(workspace);
     int64_t pause = pause_ms(workspace);
     if (workspace->host->options.fleet && !poller->spread)
         pause = workspace_phase(workspace, pause);
@@ -325,8 +327,11 @@ static void fetch(struct workspace *workspace)
     if (!poller->running || poller->checking || exchange_busy(&poller->exchange))
         return;
     poller->paused = is_full(workspace);
-    if (poller->paused)
-        return; /* poller_resume */
+    if (poller->paused) { /* poller_resume */
+        overflow_relieve(workspace);
+        schedule(workspace, FULL_LOOK_MS);
+        return;
+    }
     if (poller->position && !poller->hinted)
         begin_overlap(workspace);
     bool again = poller->position && overlap_position(poller->overlap);

@@ -306,6 +306,10 @@ bool waker_trusted(const struct workspace *workspace);
 void waker_doubt(struct workspace *workspace);
 void waker_close(struct workspace *workspace);
 
+/* host/overflow.c */
+void overflow_relieve(struct workspace *workspace); /* the inbox is full: makes room where conversations wait */
+void overflow_follow(struct workspace *workspace);  /* what stands behind a kept message is kept, too */
+
 /* host/arrival.c */
 void poller_admitted(struct workspace *workspace); /* the rows of the last page are in the inbox */
 

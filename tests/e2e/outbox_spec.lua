@@ -42,6 +42,25 @@ describe("replies", function()
     one:kill()
   end)
 
+  it("to a peer that is down, however many, leave room and the cursor to everybody else, and come in order when it is back",
+    function()
+      platform:fault({ kind = "status", status = 503, headers = { ["Retry-After"] = "60" } },
+        { method = "POST", path = path(slow) }, { times = -1 })
+      local script = [[return function(msg) if msg.from ~= "canvas" then return "echo: " .. msg.text end end]]
+      local one = host.connect { platform = platform, workspace = workspace, script = script, args = { "--max-pending", "40" } }
+      platform:message { to = workspace.id, from = slow.id, text = "%n", count = 700 }
+      local last = platform:message { to = workspace.id, text = "canvas" }[1]
+      one:log_of(last, "no_reply")
+      one:wait_cursor(last)
+      one:kill()
+      platform:clear_faults()
+      assert.is_true(os.execute(("sqlite3 -cmd '.timeout 5000' %s/%s.db 'UPDATE messages SET due = 1'"):format(one.state_dir,
+        workspace.id)))
+      local two = host.connect { platform = platform, workspace = workspace, script = script, state_dir = one.state_dir }
+      for i, text in ipairs((two:peer(slow.id, 700))) do assert.equal("echo: " .. i, text) end
+      two:stop()
+    end)
+
   it("to one peer go out four at a time, however many conversations it has", function()
     platform:fault({ kind = "hang" }, { method = "POST", path = path(slow) }, { times = -1 })
     local one = connect()
