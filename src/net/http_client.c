@@ -50,6 +50,7 @@ struct http_exchange {
     size_t request_length;
     bool prepared; /* what set_common sets is set */
     bool too_large, header_flood, general, forbidden;
+    bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts;
     size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
@@ -151,7 +152,26 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     return opened;
 }
 
-/* A second call in one transfer is libcurl repeating the request on a new connection: refuse. */
+/* What the server may be asked twice without a second effect. */
+static bool may_repeat(struct http_exchange *exchange)
+{
+    static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
+    char *method = NULL; /* of this send: a redirect may have changed it */
+    curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_METHOD, &method);
+    for (size_t i = 0; method && i < sizeof methods / sizeof *methods; i++)
+        if (strcmp(method, methods[i]) == 0)
+            return true;
+    return false;
+}
+
+/* More sends in one transfer than redirects ask for: libcurl repeats the request on a new connection. */
+static bool may_send_again(struct http_exchange *exchange)
+{
+    long redirects = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    return exchange->general && (exchange->sends <= redirects + 1 || may_repeat(exchange));
+}
+
 static int before_request(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     (void)remote;
@@ -162,7 +182,8 @@ static int before_request(void *context, char *remote, char *local, int remote_p
     if (!may_go_on(exchange))
         return CURL_PREREQFUNC_ABORT;
     exchange->sent_at_ms = clock_monotonic_ms();
-    return ++exchange->sends > 1 && !exchange->general ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);
+    return exchange->repeated ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
@@ -295,11 +316,10 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     if (code != CURLE_OK)
         result.error = exchange->forbidden      ? exchange->refusal
                        : exchange->header_flood ? "more response headers than can be right"
-                       : exchange->too_large  ? "the answer is larger than its maximum"
-                       : exchange->sends > 1 && !exchange->general
-                           ? "the connection closed before the answer came"
-                       : exchange->error[0]   ? exchange->error
-                                              : curl_easy_strerror(code);
+                       : exchange->too_large    ? "the answer is larger than its maximum"
+                       : exchange->repeated     ? "the connection closed before the answer came"
+                       : exchange->error[0]     ? exchange->error
+                                                : curl_easy_strerror(code);
     *exchange->client->addresses_failed = result.cannot_connect && code != CURLE_OK;
     exchange->callback(&result, exchange->context);
     release(exchange);

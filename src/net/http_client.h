@@ -44,7 +44,7 @@ struct http_request {
     size_t response_maximum;      /* bytes of body */
     bool fresh_connection;
     /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers, several sends where a
-     * redirect or a closed connection asks for them */
+     * redirect asks for them, or a closed connection and the method is one of those that may be repeated */
     bool general;
     int redirects_maximum;        /* general only; 0: none are followed */
     /* every host that the exchange leads to, also by a redirect, is looked up here before its name is resolved, before

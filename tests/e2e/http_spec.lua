@@ -88,6 +88,44 @@ end]]):format(code) }
     one:stop()
   end)
 
+  describe("on a kept connection that the server closes instead of answering", function()
+    local function ask_twice(method)
+      local one = connect(([[
+        assert(http.get(url))
+        local answer, problem, code = http.request {url = url, method = %q, body = %s}
+        return answer and answer.body or code .. " " .. problem]]):format(method, method == "GET" and "nil" or '"order"'),
+        function(_, reply)
+          if #web.requests == 2 then reply.finish() else reply(200, "answer " .. #web.requests) end
+        end)
+      local told = ask(one)
+      one:stop()
+      return told
+    end
+
+    it("a POST is sent once", function()
+      local told = ask_twice "POST"
+      assert.equal(("NETWORK %s: the connection closed before the answer came"):format(web.url), told)
+      assert.equal(2, #web.requests)
+    end)
+
+    it("what may be repeated is", function()
+      assert.equal("answer 3", ask_twice "GET")
+      assert.equal("answer 3", ask_twice "PUT")
+      assert.equal("order", web.requests[3].body)
+    end)
+  end)
+
+  it("a POST that a redirect sends on is no repetition", function()
+    local one = connect([[return http.post(url .. "/first", "order").body]], function(request, reply)
+      if request.path == "/first" then reply(307, "", { Location = "/second" })
+      elseif request.path == "/second" then reply(303, "", { Location = "/done" })
+      else reply(200, request.method .. request.path .. request.body) end
+    end)
+    assert.equal("GET/done", ask(one))
+    assert.equal("POST order", web.requests[2].method .. " " .. web.requests[2].body)
+    one:stop()
+  end)
+
   it("refuses wrong options at the script's own line", function()
     local one = connect([[
       local _, first = pcall(http.get, nil)
