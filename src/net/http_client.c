@@ -215,10 +215,18 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return 0;
 }
 
+/* "303 See Other" is followed by a GET, whatever the method was; libcurl would keep a name that it was given. */
+static void forget_method_after_303(struct http_exchange *exchange, const char *line, size_t length)
+{
+    bool is_status_line = length > 5 && memcmp(line, "HTTP/", 5) == 0;
+    if (is_status_line && exchange->general && http_status(exchange) == 303)
+        curl_easy_setopt(exchange->easy, CURLOPT_CUSTOMREQUEST, NULL);
+}
+
 static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
-    (void)bytes;
     struct http_exchange *exchange = context;
+    forget_method_after_303(exchange, bytes, size * count);
     exchange->header_bytes += size * count;
     exchange->header_flood = exchange->header_bytes > HEADERS_MAXIMUM;
     return exchange->header_flood ? 0 : size * count;
@@ -563,6 +571,20 @@ static void set_limits(CURL *easy, const struct http_client *client, const struc
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
 }
 
+/* libcurl's own redirects are right for GET, HEAD and POST. A method that it does not know it sends as a POST of another
+ * name, which on_header takes back after 303; the others keep the body with the name. */
+static void set_method(struct http_exchange *exchange, const struct http_request *request)
+{
+    CURL *easy = exchange->easy;
+    bool is_post = strcmp(request->method, "POST") == 0;
+    if (strcmp(request->method, "HEAD") == 0) {
+        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    } else if (!is_post && (request->body || strcmp(request->method, "GET") != 0)) {
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        curl_easy_setopt(easy, CURLOPT_POSTREDIR, (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+    }
+}
+
 static void set_body(struct http_exchange *exchange, const struct http_request *request)
 {
     CURL *easy = exchange->easy;
@@ -578,10 +600,7 @@ static void set_body(struct http_exchange *exchange, const struct http_request *
         curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     }
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, request->body_length > 64 * 1024 ? 0L : 1L);
-    if (strcmp(request->method, "HEAD") == 0)
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    else if (strcmp(request->method, "POST") != 0 && strcmp(request->method, "GET") != 0)
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    set_method(exchange, request);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 }
 

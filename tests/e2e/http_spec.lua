@@ -126,6 +126,43 @@ end]]):format(code) }
     one:stop()
   end)
 
+  it("what a redirect makes of a request is what its status says, never another body or method", function()
+    local one = connect([[
+      local method, status, body = msg.text:match "^(%u+) (%d+) ?(.*)$"
+      local options = {method = method, url = url .. "/" .. status, body = body ~= "" and body or nil}
+      local answer = assert(http.request(options))
+      return answer.status .. " " .. (answer.headers["x-got"] or "")]], function(request, reply)
+      local status = request.path:match "^/(%d+)$"
+      if status then return reply(tonumber(status), "", { Location = "/there" }) end
+      local sent = request.method .. (request.body ~= "" and " " .. request.body or "")
+      reply(200, request.method == "HEAD" and "" or "x", { ["X-Got"] = sent })
+    end)
+    local function check(asked, got) assert.equal("200 " .. got, ask(one, asked), asked) end
+    for _, status in ipairs { 301, 302, 307, 308 } do
+      for _, method in ipairs { "PUT", "PATCH", "DELETE", "GET", "REPORT" } do
+        check(("%s %d payload"):format(method, status), method .. " payload")
+      end
+      check("DELETE " .. status, "DELETE")
+      check("HEAD " .. status, "HEAD")
+      check("GET " .. status, "GET")
+      check(("POST %d payload"):format(status), status > 302 and "POST payload" or "GET")
+    end
+    for _, method in ipairs { "PUT", "PATCH", "DELETE", "GET", "POST", "REPORT" } do
+      check(method .. " 303 payload", "GET")
+    end
+    check("DELETE 303", "GET")
+    check("HEAD 303", "HEAD")
+    one:stop()
+  end)
+
+  it("a GET with a body is a GET", function()
+    local one = connect([[
+      return http.get(url, {json = {q = 1}}).body .. http.request {method = "GET", url = url, body = "q"}.body]],
+      function(request, reply) reply(200, request.method .. request.body) end)
+    assert.equal('GET{"q":1}GETq', ask(one))
+    one:stop()
+  end)
+
   it("refuses wrong options at the script's own line", function()
     local one = connect([[
       local _, first = pcall(http.get, nil)

@@ -476,6 +476,14 @@ describe_cases("molecule.exec", {
         problems[#problems + 1] = tostring(fine) .. tostring(problem:find("agent.lua:%d+: ") ~= nil)
       end
       return table.concat(problems, " ")]], ("falsetrue "):rep(9):sub(1, -2) },
+  { "runs what a table only seems to hold, and what it held when it was called", [[
+      local seeming = setmetatable({}, {__len = function() return 2 end, __newindex = function() end,
+        __index = function(_, i) return ({"echo", "hello"})[i] end})
+      local argv, env = {"/bin/sh", "-c", "echo $X"}, {X = "x"}
+      local options = setmetatable({argv = argv, env = env}, {__index = function()
+        argv[1], argv[2], argv[3], env.X = nil, nil, nil, {}
+      end})
+      return molecule.exec({argv = seeming}).stdout .. tostring(molecule.exec(options).stdout)]], "hello\nx\n" },
   { "runs at the end of a coroutine of the script's", [[
       return coroutine.wrap(function() return molecule.exec {argv = {"echo", "in"}}.stdout end)()]], "in\n" },
 })
