@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ARGUMENTS_MAXIMUM 10000
+
 void command_free_list(char **list)
 {
     for (char **item = list; list && *item; item++)
@@ -15,18 +17,20 @@ void command_free_list(char **list)
     free(list);
 }
 
-static void check_arguments(lua_State *L, const char *name, int table)
+/* Pushes a list of our own with the strings of the one at `table`, whose metamethods may answer otherwise the next time. */
+static void push_checked_arguments(lua_State *L, const char *name, int table)
 {
     lua_Integer count = luaL_len(L, table);
-    if (count < 1 || count > 10000)
-        luaL_error(L, "%s: argv must be a list of 1 to 10000 strings", name);
+    if (count < 1 || count > ARGUMENTS_MAXIMUM)
+        luaL_error(L, "%s: argv must be a list of 1 to %d strings", name, ARGUMENTS_MAXIMUM);
+    lua_createtable(L, (int)count, 0);
     for (lua_Integer i = 1; i <= count; i++) {
         size_t length;
         if (lua_geti(L, table, i) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
             luaL_error(L, "%s: argv[%d] is a %s, not a string", name, (int)i, luaL_typename(L, -1));
-        if (strlen(lua_tolstring(L, -1, &length)) != length)
+        if (strlen(lua_tolstring(L, -1, &length)) != length) /* a number is a string from now on */
             luaL_error(L, "%s: argv[%d] holds a zero byte", name, (int)i);
-        lua_seti(L, table, i); /* a number is a string from now on */
+        lua_rawseti(L, -2, i);
     }
 }
 
@@ -80,15 +84,19 @@ char **command_make_environment(lua_State *L, int index)
     return list;
 }
 
-static void check_environment(lua_State *L, const char *name, int index)
+/* Pushes a table of our own with what the one at `index` holds. */
+static void push_checked_environment(lua_State *L, const char *name, int index)
 {
+    lua_newtable(L);
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) != LUA_TSTRING || strchr(lua_tostring(L, -2), '='))
             luaL_error(L, "%s: env must be a table of NAME = value", name);
         if (lua_type(L, -1) != LUA_TSTRING && !(lua_isboolean(L, -1) && !lua_toboolean(L, -1)))
             luaL_error(L, "%s: env.%s must be a string, or false to remove it", name, lua_tostring(L, -2));
-        lua_pop(L, 1);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, -4);
     }
 }
 
@@ -100,7 +108,7 @@ void command_push_arguments(lua_State *L, const char *name)
         luaL_error(L, "%s: give either argv = {program, …} or cmd = \"shell command\"", name);
     if (has_argv) {
         luaL_checktype(L, -1, LUA_TTABLE);
-        check_arguments(L, name, lua_gettop(L));
+        push_checked_arguments(L, name, lua_gettop(L));
         return;
     }
     lua_createtable(L, 3, 0);
@@ -110,7 +118,7 @@ void command_push_arguments(lua_State *L, const char *name)
     lua_rawseti(L, -2, 2);
     lua_pushvalue(L, -3);
     lua_rawseti(L, -2, 3);
-    check_arguments(L, name, lua_gettop(L));
+    push_checked_arguments(L, name, lua_gettop(L));
 }
 
 void command_push_environment(lua_State *L, const char *name)
@@ -118,5 +126,5 @@ void command_push_environment(lua_State *L, const char *name)
     if (lua_getfield(L, 1, "env") == LUA_TNIL)
         return;
     luaL_checktype(L, -1, LUA_TTABLE);
-    check_environment(L, name, lua_gettop(L));
+    push_checked_environment(L, name, lua_gettop(L));
 }

@@ -480,10 +480,12 @@ describe_cases("molecule.exec", {
       local seeming = setmetatable({}, {__len = function() return 2 end, __newindex = function() end,
         __index = function(_, i) return ({"echo", "hello"})[i] end})
       local argv, env = {"/bin/sh", "-c", "echo $X"}, {X = "x"}
-      local options = setmetatable({argv = argv, env = env}, {__index = function()
-        argv[1], argv[2], argv[3], env.X = nil, nil, nil, {}
+      local options = setmetatable({argv = argv, env = env}, {__index = function(_, name)
+        if name == "timeout" then argv[1], argv[2], argv[3], env.X = nil, nil, nil, nil end
       end})
-      return molecule.exec({argv = seeming}).stdout .. tostring(molecule.exec(options).stdout)]], "hello\nx\n" },
+      local _, problem = pcall(molecule.exec, {argv = setmetatable({}, {__len = function() return 1 end})})
+      return molecule.exec({argv = seeming}).stdout .. molecule.exec(options).stdout .. problem]],
+    "hello\n\nexec: argv[1] is a nil, not a string" },
   { "runs at the end of a coroutine of the script's", [[
       return coroutine.wrap(function() return molecule.exec {argv = {"echo", "in"}}.stdout end)()]], "in\n" },
 })
