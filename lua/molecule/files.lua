@@ -23,53 +23,15 @@ local TYPES = {
   lua = "text/x-lua", yaml = "application/yaml", yml = "application/yaml",
 }
 
-local DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-local VALUES = {}
-for i = 1, 64 do VALUES[DIGITS:byte(i)] = i - 1 end
-VALUES[("-"):byte()], VALUES[("_"):byte()] = 62, 63
-
-local function encode(bytes)
-  local out = {}
-  for at = 1, #bytes, 3 do
-    local a, b, c = bytes:byte(at, at + 2)
-    local group = a << 16 | (b or 0) << 8 | (c or 0)
-    for shift = 18, 0, -6 do
-      local digit = (group >> shift & 63) + 1
-      out[#out + 1] = DIGITS:sub(digit, digit)
-    end
-    if not c then out[#out] = "=" end
-    if not b then out[#out - 1] = "=" end
-  end
-  return table.concat(out)
-end
-
-local function decode(text)
-  local out, group, bits = {}, 0, 0
-  for at = 1, #text do
-    local value = VALUES[text:byte(at)]
-    if value then
-      group, bits = group << 6 | value, bits + 6
-      if bits >= 8 then
-        bits = bits - 8
-        out[#out + 1] = string.char(group >> bits & 255)
-        group = group & (1 << bits) - 1
-      end
-    elseif not text:find("^[=%s]", at) then
-      return nil
-    end
-  end
-  return table.concat(out)
-end
-
 local file = {}
 file.__index = file
 file.__name = "molecule.file"
 
 --- The bytes.
 function file:read()
-  if self.bytes then
-    local bytes = decode(self.bytes)
-    if not bytes then return nil, ("file %s: its bytes are not base64"):format(self.name or "?"), "UNAVAILABLE" end
+  if type(self.bytes) == "string" then
+    local bytes, problem = core.base64_decode(self.bytes)
+    if not bytes then return nil, ("file %s: its bytes are %s"):format(self.name or "?", problem), "UNAVAILABLE" end
     return bytes
   end
   local uri = self.uri or ""
@@ -174,7 +136,8 @@ function files.for_peer(list, parts)
       return nil, ("file %s: more than %d KiB of files in a message to a peer, which carries their bytes"):format(one.name,
         PEER_MAXIMUM >> 10), "TOO_LARGE"
     end
-    extended[#extended + 1] = {kind = "file", file = {name = one.name, mimeType = one.mime_type, bytes = encode(one.data)}}
+    extended[#extended + 1] = {kind = "file",
+      file = {name = one.name, mimeType = one.mime_type, bytes = core.base64_encode(one.data)}}
   end
   return extended
 end

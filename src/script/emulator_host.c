@@ -4,6 +4,7 @@
  * nothing and returns false, so Lua need not know whether the client is still there. */
 #include "script/emulator_host.h"
 
+#include "base/base64.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -395,38 +396,16 @@ static int host_token(lua_State *L)
     return 1;
 }
 
-static int base64_digit(int character)
-{
-    if (character >= 'A' && character <= 'Z') return character - 'A';
-    if (character >= 'a' && character <= 'z') return character - 'a' + 26;
-    if (character >= '0' && character <= '9') return character - '0' + 52;
-    if (character == '+' || character == '-') return 62;
-    if (character == '/' || character == '_') return 63;
-    return -1;
-}
-
-/* base64_decode(text) -> bytes, or nil; line ends are skipped */
+/* base64_decode(text) -> bytes, or nil */
 static int host_base64_decode(lua_State *L)
 {
-    size_t length;
+    size_t length, count, bad;
     const char *text = luaL_checklstring(L, 1, &length);
-    luaL_Buffer buffer;
-    luaL_buffinitsize(L, &buffer, length / 4 * 3 + 3);
-    unsigned bits = 0;
-    int count = 0;
-    for (size_t i = 0; i < length && text[i] != '='; i++) {
-        if (text[i] == '\n' || text[i] == '\r')
-            continue;
-        int digit = base64_digit((unsigned char)text[i]);
-        if (digit < 0) {
-            lua_pushnil(L);
-            return 1;
-        }
-        bits = bits << 6 | (unsigned)digit;
-        if (++count % 4 != 1)
-            luaL_addchar(&buffer, (char)(bits >> (2 * (3 - (count - 1) % 4)) & 255));
-    }
-    luaL_pushresult(&buffer);
+    luaL_Buffer bytes;
+    if (base64_decode(text, length, luaL_buffinitsize(L, &bytes, base64_decoded_maximum(length)), &count, &bad))
+        luaL_pushresultsize(&bytes, count);
+    else
+        lua_pushnil(L);
     return 1;
 }
 

@@ -119,6 +119,34 @@ describe("a file", function()
     one:stop()
   end)
 
+  it("inside a peer's message is read though it is large", function()
+    local one = connect [[return function(msg)
+      local bytes = assert(msg.files[1]:read())
+      return ("%d %s"):format(#bytes, bytes:sub(-6))
+    end]]
+    local text = host.base64("123456789abc"):rep(1 << 20)
+    platform:message { to = workspace.id, from = peer.id, parts = { { kind = "file", file = { name = "x", bytes = text } } } }
+    assert.same({ "12582912 789abc" }, (one:peer(peer.id, 1)))
+    one:stop()
+  end)
+
+  it("inside a peer's message whose bytes are no base64 is told with the place", function()
+    local one = connect [[return function(msg)
+      local told = {}
+      for i, file in ipairs(msg.files) do told[i] = table.concat({select(2, file:read())}, " ") end
+      return table.concat(told, ", ")
+    end]]
+    local parts = {}
+    for i, bytes in ipairs { "aGVsb?8=", "aGVsb", "aGVs=bG8" } do
+      parts[i] = { kind = "file", file = { name = tostring(i), bytes = bytes } }
+    end
+    platform:message { to = workspace.id, from = peer.id, parts = parts }
+    assert.same({ "file 1: its bytes are not base64 at byte 6 of 8 UNAVAILABLE, "
+      .. "file 2: its bytes are base64 that ends too early, after 5 bytes UNAVAILABLE, "
+      .. "file 3: its bytes are not base64 at byte 5 of 8 UNAVAILABLE" }, (one:peer(peer.id, 1)))
+    one:stop()
+  end)
+
   it("goes to the human with the reply, from disk and from memory, and its row is not answered", function()
     local directory = host.directory()
     host.write(directory .. "/report.md", "# Report\n")
