@@ -78,8 +78,9 @@ local function load_one(given, position)
   if type(given.path) == "string" and data == nil then
     local handle, problem = io.open(given.path, "rb")
     if not handle then error(("files[%d]: %s"):format(position, problem), 0) end
-    data = handle:read(UPLOAD_MAXIMUM + 1)
+    data, problem = handle:read(UPLOAD_MAXIMUM + 1)
     handle:close()
+    if problem then error(("files[%d]: %s: %s"):format(position, given.path, problem), 0) end
     data = data or ""
     name = name or given.path
   end
@@ -95,8 +96,13 @@ end
 local function load_all(list)
   local loaded = {}
   if type(list) ~= "table" then error("files must be a list of paths or {name =, mime_type =, data =}", 0) end
+  for key in pairs(list) do
+    if math.type(key) ~= "integer" then
+      error(("files must be a list, not a table with the field `%s`"):format(tostring(key)), 0)
+    end
+  end
   if #list > COUNT_MAXIMUM then error(("%d files, a message takes at most %d"):format(#list, COUNT_MAXIMUM), 0) end
-  for position, given in ipairs(list) do loaded[position] = load_one(given, position) end
+  for position = 1, #list do loaded[position] = load_one(list[position], position) end
   return loaded
 end
 

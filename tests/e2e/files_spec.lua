@@ -196,6 +196,24 @@ describe("a file", function()
     one:stop()
   end)
 
+  it("that is no list, a directory or nothing makes the attempt fail with what is wrong", function()
+    local one = connect([[
+      local files = {
+        single = {name = "a.txt", data = "x"}, directory = {"/tmp"}, hole = {nil, "/etc/hostname"}, text = "/etc/hostname",
+      }
+      return function(msg) return {text = "x", files = files[msg.text]} end]], { "--max-attempts", "1" })
+    for text, problem in pairs {
+      single = "files must be a list, not a table with the field `",
+      directory = "files[1]: /tmp: Is a directory",
+      hole = "files[1] must be a path or {name =, mime_type =, data =}, not a nil",
+      text = "files must be a list of paths",
+    } do
+      local id = platform:message { to = workspace.id, text = text }[1]
+      one:log_of(id, (problem:gsub("%p", "%%%0")))
+    end
+    one:stop()
+  end)
+
   it("too large for a peer is said with the limit", function()
     local one = connect([[return function() return {files = {{name = "x", data = ("x"):rep(800 * 1024)}}} end]],
       { "--max-attempts", "1" })
