@@ -2,9 +2,10 @@
 
 #include "script/embedded.h"
 #include "script/json.h"
+#include "script/loader.h"
 #include "script/sandbox.h"
 
-#include <string.h>
+#include <stdarg.h>
 
 /* liblua5.4-cjson has no header */
 int luaopen_cjson(lua_State *L);
@@ -17,20 +18,27 @@ static int core_embedded(lua_State *L)
     return 1;
 }
 
-/* core.misuse(text): raises it at the line of the script that called into our modules. */
-static int core_misuse(lua_State *L)
+int api_misuse(lua_State *L, const char *format, ...)
 {
-    const char *text = luaL_checkstring(L, 1);
     lua_Debug frame;
-    for (int level = 1; lua_getstack(L, level, &frame); level++) {
+    va_list arguments;
+    va_start(arguments, format);
+    const char *text = lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    for (int level = 0; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline > 0 && strncmp(frame.source, "@molecule/", strlen("@molecule/")) != 0) {
+        if (frame.currentline > 0 && !loader_is_embedded(frame.source)) {
             lua_pushfstring(L, "%s:%d: %s", frame.short_src, frame.currentline, text);
-            return lua_error(L);
+            break;
         }
     }
-    lua_settop(L, 1);
     return lua_error(L);
+}
+
+/* core.misuse(text): as api_misuse. */
+static int core_misuse(lua_State *L)
+{
+    return api_misuse(L, "%s", luaL_checkstring(L, 1));
 }
 
 static int open_core(lua_State *L)

@@ -24,6 +24,10 @@
 API_PARTS(X)
 #undef X
 
+/* Raises an error at the line of the script that called into our modules, however deep inside them the mistake shows.
+ * `return api_misuse(L, ...)`; the format is as of lua_pushfstring. */
+int api_misuse(lua_State *L, const char *format, ...);
+
 /* os.execute, and io.popen with what io.type and io.close say of its objects: no parts of molecule.core; in place before a
  * script can take hold of Lua's own. */
 void api_execute_install(lua_State *L);

@@ -6,6 +6,9 @@
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
+#include <string.h>
+
+#define LOADER_EMBEDDED "=" /* what the names of embedded chunks begin with; files have "@" */
 
 static int search_embedded(lua_State *L)
 {
@@ -18,7 +21,7 @@ static int search_embedded(lua_State *L)
         const struct embedded_file *file = embedded_find(name);
         if (!file)
             continue;
-        const char *chunk = lua_pushfstring(L, "@%s", name);
+        const char *chunk = lua_pushfstring(L, LOADER_EMBEDDED "%s", name);
         if (luaL_loadbufferx(L, (const char *)file->data, file->length, chunk, "t") != LUA_OK)
             return lua_error(L);
         lua_pushstring(L, name);
@@ -26,6 +29,12 @@ static int search_embedded(lua_State *L)
     }
     lua_pushfstring(L, "no module '%s' in the binary", module);
     return 1;
+}
+
+bool loader_is_embedded(const char *source)
+{
+    size_t length = strlen(LOADER_EMBEDDED);
+    return strncmp(source, LOADER_EMBEDDED, length) == 0 && embedded_find(source + length);
 }
 
 /* Lua's own searcher for files would load bytecode. */

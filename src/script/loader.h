@@ -3,9 +3,12 @@
 #define MOLECULE_SCRIPT_LOADER_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by accident. The
  * searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
+/* The source of a chunk, as lua_getinfo has it, is one of ours and no file's, whatever the file is called. */
+bool loader_is_embedded(const char *source);
 
 #endif

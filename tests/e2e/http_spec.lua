@@ -175,6 +175,22 @@ end]]):format(code) }
     one:stop()
   end)
 
+  it("refuses wrong options at the script's own line also in a directory that is called molecule", function()
+    local directory, home = host.directory(), uv.cwd()
+    assert(uv.fs_mkdir(directory .. "/molecule", 448))
+    host.write(directory .. "/molecule/agent.lua", [[
+      local http = require("molecule").http
+      return function()
+        local _, problem = pcall(function() local _ = http.get {url = 5} end)
+        return problem
+      end]])
+    uv.chdir(directory)
+    local one = host.connect { platform = platform, workspace = workspace, script_path = "molecule/agent.lua" }
+    uv.chdir(home)
+    assert.equal("molecule/agent.lua:3: http: `url` is needed", ask(one))
+    one:stop()
+  end)
+
   it("lets other conversations go on while one waits", function()
     local held
     local one = connect([[
