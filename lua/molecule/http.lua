@@ -101,7 +101,7 @@ local function request(options)
     if not result then return nil, problem, code end
     return setmetatable(result, answer)
   end
-  local stream = core.http_stream(prepared)
+  local stream <close> = core.http_stream(prepared)
   while true do
     local chunk, problem, code = stream:read()
     if problem then return nil, problem, code end
@@ -133,7 +133,8 @@ http.post = method("POST")
 http.put = method("PUT")
 http.patch = method("PATCH")
 
---- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200.
+--- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200. The loop's
+--- end, however it comes, closes the connection.
 function http.sse(options)
   local prepared = prepare(options)
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
@@ -145,13 +146,14 @@ function http.sse(options)
       at = 0
       local chunk, problem = stream:read()
       if problem then error("http.sse: " .. problem, 2) end
-      if not chunk then return nil end
       if stream:status() ~= 200 then
-        error(("http.sse: %s answered %d: %s"):format(prepared.url, stream:status(), chunk:sub(1, 200)), 2)
+        stream:close()
+        error(("http.sse: %s answered %d: %s"):format(prepared.url, stream:status(), (chunk or "no body"):sub(1, 200)), 2)
       end
+      if not chunk then return nil end
       events = reader:feed(chunk)
     end
-  end
+  end, nil, nil, stream
 end
 
 return http

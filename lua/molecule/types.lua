@@ -315,7 +315,8 @@ function molecule.http.patch(url, body, options) end
 ---@return HttpResponse? response, string? problem, string? code
 function molecule.http.request(options) end
 
---- Iterates server-sent events `{event, data, id}`; raises where the connection fails or the status is not 200.
+--- Iterates server-sent events `{event, data, id}`; raises where the connection fails or the status is not 200. The loop's end closes
+--- the connection, the handler's at the latest; at most 64 at once in a handler.
 ---@param options HttpOptions
 ---@return fun(): {event: string, data: string, id: string}?
 function molecule.http.sse(options) end

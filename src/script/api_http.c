@@ -16,16 +16,20 @@
 #define HEADERS_MAXIMUM 100
 #define HEAD_MAXIMUM ((size_t)256 << 10) /* bytes of a stream's headers that are kept */
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
+#define STREAMS_MAXIMUM 64            /* of one handler */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
 
-struct call {
+struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
     struct http_exchange *exchange;     /* NULL: over */
     const struct http_result *result;   /* during the callback that wakes the handler */
     char *url, *method, *body;
     char *headers[HEADERS_MAXIMUM + 1];
     /* streams only */
-    bool streaming, waiting, paused, owned; /* owned: the userdata is alive */
+    bool streaming, waiting, paused, held;  /* held: the userdata is alive */
+    struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
+    struct http_call *next, *previous;      /* of the owner's */
+    bool outlived;                          /* its handler ended first */
     uv_timer_t *wake;                       /* wakes the reader from outside libcurl */
     struct buffer pieces;
     struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
@@ -39,8 +43,22 @@ static void free_timer(uv_handle_t *timer)
     free(timer);
 }
 
-static void free_call(struct call *call)
+static void leave_owner(struct http_call *call)
 {
+    if (!call->owner)
+        return;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        call->owner->streams = call->next;
+    if (call->next)
+        call->next->previous = call->previous;
+    call->owner = NULL;
+}
+
+static void free_call(struct http_call *call)
+{
+    leave_owner(call);
     if (call->wake)
         uv_close((uv_handle_t *)call->wake, free_timer);
     free(call->url);
@@ -54,7 +72,7 @@ static void free_call(struct call *call)
     free(call);
 }
 
-static void end_exchange(struct call *call)
+static void end_exchange(struct http_call *call)
 {
     if (call->exchange)
         http_cancel(call->exchange);
@@ -108,7 +126,7 @@ static void check_headers(lua_State *L)
     }
 }
 
-static void copy_headers(lua_State *L, int index, struct call *call)
+static void copy_headers(lua_State *L, int index, struct http_call *call)
 {
     size_t count = 0;
     if (!lua_istable(L, index))
@@ -139,7 +157,7 @@ static void on_done(const struct http_result *result, void *context);
 static bool on_data(void *context, const char *bytes, size_t length);
 
 /* The options are at stack index 1. The call, under way. */
-static struct call *start(lua_State *L, bool streaming)
+static struct http_call *start(lua_State *L, bool streaming)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     int64_t timeout_ms = number_field(L, "timeout", 1000, 30, 86400);
@@ -162,7 +180,7 @@ static struct call *start(lua_State *L, bool streaming)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
         luaL_error(L, "http: libcurl cannot be set up");
-    struct call *call = memory_allocate(sizeof *call);
+    struct http_call *call = memory_allocate(sizeof *call);
     call->streaming = streaming;
     call->url = memory_copy_text(url);
     call->method = memory_copy_text(method ? method : body ? "POST" : "GET");
@@ -207,7 +225,7 @@ static void push_header(const char *name, const char *value, void *context)
     lua_setfield(L, -2, lower);
 }
 
-static int push_failure(lua_State *L, const struct call *call, const char *error, const char *code)
+static int push_failure(lua_State *L, const struct http_call *call, const char *error, const char *code)
 {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", call->url, error);
@@ -217,7 +235,7 @@ static int push_failure(lua_State *L, const struct call *call, const char *error
 
 static int take_answer(lua_State *L, struct operation *operation)
 {
-    struct call *call = (struct call *)operation;
+    struct http_call *call = (struct http_call *)operation;
     const struct http_result *result = call->result;
     if (result->error)
         return push_failure(L, call, result->error, result->code);
@@ -234,7 +252,7 @@ static int take_answer(lua_State *L, struct operation *operation)
 
 static void keep_header(const char *name, const char *value, void *context)
 {
-    struct call *call = context;
+    struct http_call *call = context;
     if (strlen(name) + strlen(value) + 2 > call->head.maximum - call->head.length)
         return;
     buffer_append(&call->head, name, strlen(name) + 1);
@@ -243,7 +261,7 @@ static void keep_header(const char *name, const char *value, void *context)
 
 static void on_done(const struct http_result *result, void *context)
 {
-    struct call *call = context;
+    struct http_call *call = context;
     call->exchange = NULL;
     call->result = result;
     if (!call->streaming) {
@@ -263,35 +281,71 @@ static void on_done(const struct http_result *result, void *context)
 
 static void cancel_call(struct operation *operation)
 {
-    end_exchange((struct call *)operation);
+    end_exchange((struct http_call *)operation);
 }
 
 static void release_call(struct operation *operation)
 {
-    free_call((struct call *)operation);
+    free_call((struct http_call *)operation);
 }
 
 static int api_http(lua_State *L)
 {
     lua_settop(L, 1);
     vm_check_await(L, "molecule.http");
-    struct call *call = start(L, false);
+    struct http_call *call = start(L, false);
     call->operation = (struct operation){.results = take_answer, .cancel = cancel_call, .release = release_call};
     return vm_await(L, &call->operation);
 }
 
-/* --- streams --- */
+/* --- streams: each belongs to the handler that opened it and ends with it at the latest --- */
+
+static void end_stream(struct http_call *call)
+{
+    end_exchange(call);
+    leave_owner(call);
+    buffer_free(&call->pieces);
+}
+
+void http_end_streams(struct handler *handler)
+{
+    while (handler->streams) {
+        handler->streams->outlived = true;
+        end_stream(handler->streams);
+    }
+}
+
+static void check_may_open(lua_State *L)
+{
+    const struct handler *handler = vm_of(L)->running;
+    if (!handler)
+        luaL_error(L, "http: a stream cannot be opened here");
+    int count = 0;
+    for (const struct http_call *call = handler->streams; call; call = call->next)
+        count++;
+    if (count >= STREAMS_MAXIMUM)
+        api_misuse(L, "http: %d streams of this handler are open: read them to their end or leave their loop", count);
+}
+
+static void give_to_handler(struct http_call *call, struct handler *handler)
+{
+    call->owner = handler;
+    call->next = handler->streams;
+    if (call->next)
+        call->next->previous = call;
+    handler->streams = call;
+}
 
 static void on_wake(uv_timer_t *timer)
 {
-    struct call *call = timer->data;
+    struct http_call *call = timer->data;
     if (call->waiting && call->pieces.length > 0) /* else a read that did not wait has taken them */
         handler_wake(call->operation.handler);
 }
 
 static bool on_data(void *context, const char *bytes, size_t length)
 {
-    struct call *call = context;
+    struct http_call *call = context;
     call->status = http_status(call->exchange);
     call->paused = call->pieces.length > 0 && call->pieces.length + length > PAUSE_ABOVE;
     if (!call->paused)
@@ -303,21 +357,21 @@ static bool on_data(void *context, const char *bytes, size_t length)
 
 static void after_read(struct operation *operation)
 {
-    struct call *call = (struct call *)operation;
+    struct http_call *call = (struct http_call *)operation;
     call->waiting = false;
-    if (!call->owned)
+    if (!call->held)
         free_call(call);
 }
 
 static void cancel_read(struct operation *operation)
 {
-    struct call *call = (struct call *)operation;
+    struct http_call *call = (struct http_call *)operation;
     end_exchange(call);
 }
 
 static int push_piece(lua_State *L, struct operation *operation)
 {
-    struct call *call = (struct call *)operation;
+    struct http_call *call = (struct http_call *)operation;
     if (call->pieces.length > 0) {
         lua_pushlstring(L, call->pieces.data, call->pieces.length);
         buffer_clear(&call->pieces);
@@ -325,15 +379,16 @@ static int push_piece(lua_State *L, struct operation *operation)
             http_resume(call->exchange);
         return 1;
     }
+    leave_owner(call);
     if (call->error)
         return push_failure(L, call, call->error, call->code);
     lua_pushnil(L); /* the end */
     return 1;
 }
 
-static struct call *check_stream(lua_State *L)
+static struct http_call *check_stream(lua_State *L)
 {
-    struct call *call = *(struct call **)luaL_checkudata(L, 1, STREAM_METATABLE);
+    struct http_call *call = *(struct http_call **)luaL_checkudata(L, 1, STREAM_METATABLE);
     luaL_argcheck(L, call, 1, "the stream was never opened");
     return call;
 }
@@ -341,9 +396,13 @@ static struct call *check_stream(lua_State *L)
 /* stream:read() -> the next piece; nil at the end; nil, message, CODE. */
 static int stream_read(lua_State *L)
 {
-    struct call *call = check_stream(L);
+    struct http_call *call = check_stream(L);
     if (call->waiting)
         return luaL_error(L, "http: another coroutine reads this stream");
+    if (call->outlived)
+        return luaL_error(L, "http: the handler that opened this stream has ended, and the stream with it (%s)", call->url);
+    if (call->owner && call->owner != vm_of(L)->running)
+        return luaL_error(L, "http: this stream belongs to another handler (%s): each opens its own", call->url);
     if (call->pieces.length > 0 || !call->exchange)
         return push_piece(L, &call->operation);
     vm_check_await(L, "a stream's read");
@@ -361,7 +420,7 @@ static int stream_status(lua_State *L)
 /* stream:headers() -> {[lower-case name] = value}; empty before the end. */
 static int stream_headers(lua_State *L)
 {
-    const struct call *call = check_stream(L);
+    const struct http_call *call = check_stream(L);
     lua_newtable(L);
     for (size_t at = 0; at < call->head.length;) {
         const char *name = call->head.data + at, *value = name + strlen(name) + 1;
@@ -373,20 +432,20 @@ static int stream_headers(lua_State *L)
 
 static int stream_close(lua_State *L)
 {
-    struct call *call = check_stream(L);
+    struct http_call *call = check_stream(L);
     if (!call->waiting)
-        end_exchange(call);
+        end_stream(call);
     return 0;
 }
 
 static int stream_collect(lua_State *L)
 {
-    struct call *call = *(struct call **)luaL_checkudata(L, 1, STREAM_METATABLE);
+    struct http_call *call = *(struct http_call **)luaL_checkudata(L, 1, STREAM_METATABLE);
     if (!call)
         return 0;
-    call->owned = false;
+    call->held = false;
     if (!call->waiting) { /* else the operation, which is released first or later, does it */
-        end_exchange(call);
+        end_stream(call);
         free_call(call);
     }
     return 0;
@@ -395,11 +454,13 @@ static int stream_collect(lua_State *L)
 static int api_http_stream(lua_State *L)
 {
     lua_settop(L, 1);
-    struct call **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+    check_may_open(L);
+    struct http_call **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, STREAM_METATABLE);
-    struct call *call = start(L, true);
-    call->owned = true;
+    struct http_call *call = start(L, true);
+    call->held = true;
+    give_to_handler(call, vm_of(L)->running);
     call->wake = memory_allocate(sizeof *call->wake);
     uv_timer_init(vm_of(L)->loop, call->wake);
     call->wake->data = call;
@@ -416,6 +477,8 @@ void api_http_install(lua_State *L)
     luaL_newmetatable(L, STREAM_METATABLE);
     lua_pushcfunction(L, stream_collect);
     lua_setfield(L, -2, "__gc");
+    lua_pushcfunction(L, stream_close);
+    lua_setfield(L, -2, "__close");
     luaL_newlib(L, methods);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);

@@ -271,6 +271,7 @@ static void finish(struct handler *handler)
         handler->operation = NULL;
     }
     pipe_end_all(handler);
+    http_end_streams(handler);
     /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
@@ -362,6 +363,7 @@ static char *custom_text(struct vm *vm, lua_State *co)
         guard.operation->release(guard.operation);
     }
     pipe_end_all(&guard);
+    http_end_streams(&guard);
     if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
         text = memory_copy_text(lua_tostring(thread, -1));
     lua_settop(L, top);

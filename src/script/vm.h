@@ -14,6 +14,7 @@
 extern const char vm_verdict_metatable; /* its address: the metatable of molecule.skip, retry and dead */
 
 struct handler;
+struct http_call;
 struct http_client;
 struct locks;
 
@@ -70,6 +71,7 @@ struct handler {
     struct operation *operation;    /* what it waits for; NULL while it runs */
     const char *may_not_wait;       /* what it is, where it must come to its end at once; NULL: it may */
     struct pipe *pipes;             /* of io.popen: they end with it */
+    struct http_call *streams;      /* of molecule.http: so do they */
     struct script_outcome outcome;
     struct changes *changes;        /* what it stored so far; NULL: nothing */
     uint64_t ticket;                /* of the locks it holds; 0: none yet */
@@ -136,6 +138,9 @@ void script_note_file(struct script *script, const char *path);
 /* script/api_ask.c: its answer is here; on the worker. */
 void ask_answered(struct script_ask *ask);
 void ask_free(struct script_ask *ask);
+
+/* script/api_http.c: the handler has ended: so do its streams. */
+void http_end_streams(struct handler *handler);
 
 /* script/outcome.c */
 void message_push(lua_State *L, const struct message *message);

@@ -108,8 +108,9 @@ end]]):format(code) }
       assert.equal(2, #web.requests)
     end)
 
-    it("what may be repeated is", function()
-      assert.equal("answer 3", ask_twice "GET")
+    it("a GET is sent again", function() assert.equal("answer 3", ask_twice "GET") end)
+
+    it("a PUT is sent again, with its body", function()
       assert.equal("answer 3", ask_twice "PUT")
       assert.equal("order", web.requests[3].body)
     end)
@@ -289,6 +290,75 @@ end]]):format(code) }
     end)
     assert.equal("message=one named=two\nlines#7 message=end#7", ask(one))
     one:stop()
+  end)
+
+  it("raises where server-sent events have another status than 200, also without a body", function()
+    local one = connect([[
+      local _, problem = pcall(function() for _ in http.sse {url = url} do end end)
+      return problem]], function(request, reply) reply(request.path == "/" and 500 or 200, "") end)
+    local told = ask(one)
+    assert.truthy(told:find(("agent.lua:5: http.sse: %s answered 500: no body"):format(web.url), 1, true), told)
+    one:stop()
+  end)
+
+  describe("with streams that have no end", function()
+    local closed
+
+    local function start(code, args)
+      closed = 0
+      return connect(code, function(_, reply)
+        reply.raw "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: one\n\n"
+        reply.on_close(function() closed = closed + 1 end)
+      end, args)
+    end
+
+    local function wait_closed(count)
+      require("tests.support.loop").wait(function() return closed == count end, 10000)
+    end
+
+    it("has at most 64 of them open in a handler, and none after it", function()
+      local one = start [[
+        local streams = {}
+        for i = 1, 3000 do
+          local fine, problem = pcall(function() streams[i] = {http.sse {url = url}} end)
+          if not fine then
+            kept = streams[1][1]
+            return i .. " " .. problem
+          end
+          streams[i][1]()
+        end]]
+      local told = ask(one)
+      assert.truthy(told:find("^65 .*agent.lua:7: http: 64 streams of this handler are open"), told)
+      wait_closed(64)
+      one:stop()
+    end)
+
+    it("closes one when its loop is left", function()
+      local one = start [[
+        for i = 1, 100 do
+          for event in http.sse {url = url} do
+            if event.data == "one" then break end
+          end
+        end
+        molecule.sleep(60)]]
+      platform:message { to = workspace.id, text = "go" }
+      wait_closed(100)
+      one:kill()
+    end)
+
+    it("says that one is gone with the handler that opened it", function()
+      local one = start [[
+        if msg.text == "open" then
+          kept = http.sse {url = url}
+          return kept().data
+        end
+        return select(2, pcall(kept))]]
+      assert.equal("one", ask(one, "open"))
+      wait_closed(1)
+      local told = ask(one, "again")
+      assert.truthy(told:find("the handler that opened this stream has ended, and the stream with it", 1, true), told)
+      one:stop()
+    end)
   end)
 
   it("stops quickly though a request is under way", function()

@@ -3,7 +3,8 @@
 ---     local web = server.start(function(request, reply) reply(200, "hello", {["X-Name"] = "value"}) end)
 ---     web.url, web.requests (all so far: method, path, query, headers, body), web.connections, web:stop()
 ---
---- The handler may also use reply.raw(bytes), reply.finish() and reply.reset() for answers in pieces.
+--- The handler may also use reply.raw(bytes), reply.finish() and reply.reset() for answers in pieces, and
+--- reply.on_close(callback) to hear that the client has closed.
 
 local uv = require "luv"
 
@@ -25,13 +26,14 @@ local function parse(text)
 end
 
 local function serve(self, client)
-  local text = ""
+  local text, on_close = "", function() end
   local reply = setmetatable({
     raw = function(bytes) if not client:is_closing() then client:write(bytes) end end,
     finish = function()
       if client:is_closing() then return end
       client:shutdown(function() if not client:is_closing() then client:close() end end)
     end,
+    on_close = function(callback) on_close = callback end,
     reset = function() if not client:is_closing() then client:close_reset() end end,
   }, { __call = function(reply, status, body, headers)
     local lines = { ("HTTP/1.1 %d X"):format(status), "Content-Length: " .. #body }
@@ -40,6 +42,7 @@ local function serve(self, client)
   end })
   client:read_start(function(err, bytes)
     if err or not bytes then
+      on_close()
       if not client:is_closing() then client:close() end
       return
     end
