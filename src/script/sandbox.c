@@ -107,6 +107,7 @@ static int search_files(lua_State *L)
     lua_call(L, 2, 2);
     if (lua_isnil(L, 2))
         return 1; /* where it looked */
+    script_note_file(vm_of(L)->script, lua_tostring(L, 2)); /* also one with a mistake in it: it will change */
     if (luaL_loadfilex(L, lua_tostring(L, 2), "t") != LUA_OK)
         return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
     lua_pushvalue(L, 2);

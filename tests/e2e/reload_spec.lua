@@ -108,8 +108,8 @@ describe("a running script", function()
     one:stop()
   end)
 
-  it("is loaded again by --watch when it, or a module it required, is written anew", function()
-    local one = connect([[return function() return "one" end]], { "--watch" })
+  local function rewrite(args)
+    local one = connect([[return function() return "one" end]], args)
     local module = one.directory .. "/words.lua"
     host.write(module, [[return {hello = "hello"}]])
     host.write(one.script_path, [[local words = require "words" return function() return words.hello end]])
@@ -123,7 +123,11 @@ describe("a running script", function()
     one:log("the script is reloaded %(.*words%.lua changed%)")
     assert.equal("good day", ask(one, "x"))
     one:stop()
-  end)
+  end
+
+  it("is loaded again by --watch when it, or a module it required, is written anew", function() rewrite { "--watch" } end)
+
+  it("is loaded again by --watch in the sandbox too", function() rewrite { "--watch", "--sandbox" } end)
 
   it("tells the platform its new name", function()
     local one = connect [[return {name = "first", handle = function() end}]]
