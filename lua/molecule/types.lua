@@ -84,7 +84,7 @@ function Context.progress(text) end
 --@ | return | outcome |
 --@ |---|---|
 --@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
---@ | nothing, `nil`, `""` | **no_reply** |
+--@ | nothing, `nil`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = seconds, reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
 --@ | `molecule.dead(reason)` | **dead**: set aside |

@@ -146,36 +146,48 @@ static void read_verdict(lua_State *L, int index, struct script_outcome *outcome
     lua_pop(L, 1);
 }
 
-static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
+static bool is_empty(const json_t *value)
+{
+    return json_is_array(value) ? json_array_size(value) == 0 : json_is_object(value) && json_object_size(value) == 0;
+}
+
+/* The list on top of the stack; an empty one is as none. false: it cannot be sent, and the outcome says so. */
+static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
-    int type = raw_field(L, index, "text");
-    if (type == LUA_TSTRING)
+    json_t *parts = json_take(L, -1, problem, sizeof problem);
+    if (parts && is_empty(parts)) {
+        json_decref(parts);
+        return true;
+    }
+    outcome->reply.parts = parts;
+    if (json_is_array(parts))
+        return true;
+    wrong_type(outcome, parts ? memory_copy_text("a table whose `parts` is not a list")
+                              : memory_format("`parts` that cannot be sent: %s", problem));
+    return false;
+}
+
+static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
+{
+    int text_type = raw_field(L, index, "text");
+    if (text_type == LUA_TSTRING)
         outcome->reply.text = copy_string(L, -1, &outcome->reply.text_length);
     lua_pop(L, 1);
-    if (type != LUA_TSTRING && type != LUA_TNIL) {
-        wrong_type(outcome, memory_format("a table whose `text` is a %s", lua_typename(L, type)));
+    if (text_type != LUA_TSTRING && text_type != LUA_TNIL) {
+        wrong_type(outcome, memory_format("a table whose `text` is a %s", lua_typename(L, text_type)));
         return;
     }
-    type = raw_field(L, index, "parts");
-    if (type == LUA_TTABLE) {
-        outcome->reply.parts = json_take(L, -1, problem, sizeof problem);
-        if (outcome->reply.parts && json_object_size(outcome->reply.parts) == 0 && !json_is_array(outcome->reply.parts)) {
-            json_decref(outcome->reply.parts); /* {} */
-            outcome->reply.parts = NULL;
-        } else if (!outcome->reply.parts || !json_is_array(outcome->reply.parts)) {
-            lua_pop(L, 1);
-            wrong_type(outcome, outcome->reply.parts ? memory_copy_text("a table whose `parts` is not a list")
-                                                     : memory_format("`parts` that cannot be sent: %s", problem));
-            return;
-        }
-    }
+    int parts_type = raw_field(L, index, "parts");
+    bool taken = parts_type != LUA_TTABLE || take_parts(L, outcome);
     lua_pop(L, 1);
-    if (type != LUA_TTABLE && type != LUA_TNIL) {
-        wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, type)));
+    if (!taken)
+        return;
+    if (parts_type != LUA_TTABLE && parts_type != LUA_TNIL) {
+        wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
         return;
     }
-    if (!outcome->reply.parts && !outcome->reply.text) {
+    if (text_type == LUA_TNIL && parts_type == LUA_TNIL) {
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
     }

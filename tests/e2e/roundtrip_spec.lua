@@ -30,6 +30,11 @@ local answers = {
   table = function() return {answer = "?"} end,
   number_text = function() return {text = 42} end,
   string_parts = function() return {parts = "text"} end,
+  named_parts = function() return {parts = {text = "text"}} end,
+  no_parts = function() return {parts = molecule.array()} end,
+  no_text_no_parts = function() return {text = "", parts = {}} end,
+  no_files = function() return {files = {}} end,
+  text_no_parts = function() return {text = "text alone", parts = molecule.array(), files = {}} end,
 }
 return function(msg, ctx) return answers[msg.text](msg, ctx) end
 ]]
@@ -161,8 +166,9 @@ for _, profile in ipairs { "t1", "latest" } do
       replies("string", "plain")
       replies("text", "from a table")
       replies("parts", "part one, part two")
+      replies("text_no_parts", "text alone")
 
-      for _, what in ipairs { "nil", "nothing", "empty" } do
+      for _, what in ipairs { "nil", "nothing", "empty", "no_parts", "no_text_no_parts", "no_files" } do
         it(what .. " is no reply", function()
           local row = send(what)
           one:log_of(row, "no_reply")
@@ -225,6 +231,7 @@ for _, profile in ipairs { "t1", "latest" } do
       fails("table", "returned a table without `text` or `parts`; allowed are")
       fails("number_text", "returned a table whose `text` is a number; allowed are")
       fails("string_parts", "returned a table whose `parts` is a string; allowed are")
+      fails("named_parts", "returned a table whose `parts` is not a list; allowed are")
     end)
 
     it("--error-reply tells the sender once, when its message is given up", function()
