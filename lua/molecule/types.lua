@@ -122,7 +122,7 @@ function molecule.dead(reason) end
 ---@field stdin string? what it reads
 ---@field env table<string, string|false>? changes of the environment; false removes
 ---@field cwd string? where it runs
----@field timeout number|string|nil seconds, or `"5m"`; then its whole process group is ended; default: none
+---@field timeout number|string|nil seconds above 0, or `"5m"`; then its whole process group is ended; default: none
 ---@field max_output integer? bytes kept of each stream, at most 64 MiB; default 1 MiB
 
 ---@class ExecResult
@@ -256,7 +256,7 @@ molecule.http = {}
 ---@field query table? appended to the URL, escaped
 ---@field json any the body, with its Content-Type
 ---@field body string? the body as it is
----@field timeout number? seconds for all of it, at most a day; default 30
+---@field timeout number? seconds for all of it, above 0 and at most a day; default 30
 ---@field follow boolean? redirects; default true
 ---@field max_bytes integer? of the answer; default 16 MiB
 ---@field stream fun(chunk: string)? gets the body in pieces as they come; may wait

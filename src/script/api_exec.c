@@ -7,6 +7,7 @@
 #include "script/sandbox.h"
 
 #include <lualib.h>
+#include <math.h>
 #include <stdlib.h>
 
 #define OUTPUT_DEFAULT (1024 * 1024)
@@ -40,14 +41,17 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
     return result->timed_out ? 4 : 1;
 }
 
-static int64_t duration_field(lua_State *L, int table, const char *field, int64_t fallback)
+/* Milliseconds, at least 1; 0 where there is no such field. */
+static int64_t duration_field(lua_State *L, int table, const char *field)
 {
-    int64_t milliseconds = fallback;
+    int64_t milliseconds = 0;
     int type = lua_getfield(L, table, field);
     if (type == LUA_TNUMBER && lua_tonumber(L, -1) > 0 && lua_tonumber(L, -1) < 1e9)
-        milliseconds = (int64_t)(lua_tonumber(L, -1) * 1000);
-    else if (type != LUA_TNIL && !(type == LUA_TSTRING && clock_parse_duration(lua_tostring(L, -1), &milliseconds)))
-        luaL_error(L, "exec: %s must be a number of seconds or a duration like \"60s\" or \"5m\"", field);
+        milliseconds = (int64_t)ceil(lua_tonumber(L, -1) * 1000);
+    else if (type == LUA_TSTRING)
+        clock_parse_duration(lua_tostring(L, -1), &milliseconds);
+    if (type != LUA_TNIL && milliseconds == 0)
+        luaL_error(L, "exec: %s must be a number of seconds above 0 or a duration like \"60s\" or \"5m\"", field);
     lua_pop(L, 1);
     return milliseconds;
 }
@@ -67,7 +71,7 @@ static int api_exec(lua_State *L)
     vm_check_await(L, "molecule.exec");
     command_push_arguments(L, "exec");
     int arguments = lua_gettop(L);
-    int64_t timeout_ms = duration_field(L, 1, "timeout", 0);
+    int64_t timeout_ms = duration_field(L, 1, "timeout");
     lua_getfield(L, 1, "max_output");
     lua_Integer maximum = luaL_optinteger(L, -1, OUTPUT_DEFAULT);
     luaL_argcheck(L, maximum >= 0 && maximum <= OUTPUT_MAXIMUM, 1, "max_output must be between 0 and 64 MiB");

@@ -8,6 +8,7 @@
 #include "script/sandbox.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -150,7 +151,7 @@ static int64_t number_field(lua_State *L, const char *field, double scale, doubl
     if (!(number >= 0 && number <= maximum))
         luaL_error(L, "http: %s must be between 0 and %f", field, maximum);
     lua_pop(L, 1);
-    return (int64_t)(number * scale);
+    return (int64_t)ceil(number * scale); /* a fraction is not nothing, which would mean no timeout */
 }
 
 static void on_done(const struct http_result *result, void *context);

@@ -65,7 +65,8 @@ end]]):format(code) }
   it("says what failed, where, and with which code", function()
     local one = connect([[
       local results = {}
-      for _, options in ipairs {{url = url .. "/never", timeout = 0.2}, {url = "http://127.0.0.1:1/"}, {url = "nonsense://x"},
+      for _, options in ipairs {{url = url .. "/never", timeout = 0.2}, {url = url .. "/never", timeout = 0.0001},
+                                {url = "http://127.0.0.1:1/"}, {url = "nonsense://x"},
                                 {url = url .. "/reset"}, {url = url .. "/big", max_bytes = 1000},
                                 {url = "http://no-such-host.invalid/"}} do
         local answer, problem, code = http.request(options)
@@ -76,7 +77,7 @@ end]]):format(code) }
       if request.path == "/reset" then reply.reset() end
       if request.path == "/big" then reply(200, ("x"):rep(100000)) end
     end)
-    assert.equal("TIMEOUT CONNECT URL NETWORK TOO_LARGE RESOLVE", ask(one))
+    assert.equal("TIMEOUT TIMEOUT CONNECT URL NETWORK TOO_LARGE RESOLVE", ask(one))
     one:stop()
   end)
 

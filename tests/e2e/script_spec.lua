@@ -463,6 +463,8 @@ describe_cases("molecule.exec", {
         cmd = "trap '' TERM; (trap '' TERM; while :; do sleep 0.1; done) & echo $!; while :; do sleep 0.1; done"}
       return ("%s %s, left: %s"):format(code, molecule.now() - started < 8, state_of(partial.stdout:match("%d+")))]],
     "TIMEOUT true, left: nothing" },
+  { "has time limits of less than a millisecond too", [[
+      return select(3, molecule.exec {cmd = "sleep 60", timeout = 0.0001})]], "TIMEOUT" },
   { "does not wait for what a program leaves behind", [[
       local started = molecule.now()
       local result = molecule.exec {cmd = "sleep 60 & echo $!"}
@@ -471,11 +473,12 @@ describe_cases("molecule.exec", {
   { "raises misuse at the caller's line", [[
       local problems = {}
       for _, request in ipairs {{}, {argv = {}}, {argv = {"a"}, cmd = "b"}, {argv = {"a", {}}}, {cmd = "a\0b"},
-          {cmd = "a", timeout = "soon"}, {cmd = "a", env = {["a=b"] = "c"}}, {cmd = "a", env = {x = 1}}, {argv = "a"}} do
+          {cmd = "a", timeout = "soon"}, {cmd = "a", timeout = 0}, {cmd = "a", timeout = "0s"},
+          {cmd = "a", env = {["a=b"] = "c"}}, {cmd = "a", env = {x = 1}}, {argv = "a"}} do
         local fine, problem = pcall(function() molecule.exec(request) end)
         problems[#problems + 1] = tostring(fine) .. tostring(problem:find("agent.lua:%d+: ") ~= nil)
       end
-      return table.concat(problems, " ")]], ("falsetrue "):rep(9):sub(1, -2) },
+      return table.concat(problems, " ")]], ("falsetrue "):rep(11):sub(1, -2) },
   { "runs what a table only seems to hold, and what it held when it was called", [[
       local seeming = setmetatable({}, {__len = function() return 2 end, __newindex = function() end,
         __index = function(_, i) return ({"echo", "hello"})[i] end})
