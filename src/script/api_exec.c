@@ -8,7 +8,8 @@
 
 #include <lualib.h>
 #include <math.h>
-#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #define OUTPUT_DEFAULT (1024 * 1024)
 #define OUTPUT_MAXIMUM (64 * 1024 * 1024)
@@ -41,6 +42,50 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
     return result->timed_out ? 4 : 1;
 }
 
+static void check_names(lua_State *L)
+{
+    static const char *const known[] = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"};
+    lua_pushnil(L);
+    while (lua_next(L, 1)) {
+        lua_pop(L, 1);
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), known[i]) == 0);
+        if (!found)
+            luaL_error(L, "exec: unknown option \"%s\"", luaL_tolstring(L, -1, NULL));
+    }
+}
+
+/* Pushes the field; NULL where there is none. */
+static const char *text_field(lua_State *L, const char *field, size_t *length)
+{
+    int type = lua_getfield(L, 1, field);
+    if (type != LUA_TNIL && type != LUA_TSTRING && type != LUA_TNUMBER)
+        luaL_error(L, "exec: %s must be a string, not a %s", field, lua_typename(L, type));
+    return lua_tolstring(L, -1, length);
+}
+
+static const char *directory_field(lua_State *L)
+{
+    size_t length = 0;
+    const char *directory = text_field(L, "cwd", &length);
+    if (directory && strlen(directory) != length)
+        luaL_error(L, "exec: cwd holds a zero byte");
+    return directory;
+}
+
+static size_t output_field(lua_State *L)
+{
+    int is_integer = true;
+    lua_Integer maximum = OUTPUT_DEFAULT;
+    if (lua_getfield(L, 1, "max_output") != LUA_TNIL)
+        maximum = lua_tointegerx(L, -1, &is_integer);
+    if (!is_integer || maximum < 0 || maximum > OUTPUT_MAXIMUM)
+        luaL_error(L, "exec: max_output must be a whole number of bytes between 0 and 64 MiB");
+    lua_pop(L, 1);
+    return (size_t)maximum;
+}
+
 /* Milliseconds, at least 1; 0 where there is no such field. */
 static int64_t duration_field(lua_State *L, int table, const char *field)
 {
@@ -56,10 +101,20 @@ static int64_t duration_field(lua_State *L, int table, const char *field)
     return milliseconds;
 }
 
-static int fail_to_start(lua_State *L, const char *program, int error)
+/* The kernel says the same of a program that is not there and of a place that is not. */
+static bool is_directory(const char *path)
+{
+    struct stat found;
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+static int fail_to_start(lua_State *L, const char *program, const char *directory, int error)
 {
     lua_pushnil(L);
-    lua_pushfstring(L, "cannot run %s: %s", program, uv_strerror(error));
+    if (directory && !is_directory(directory))
+        lua_pushfstring(L, "cannot run %s in cwd %s: %s", program, directory, uv_strerror(error));
+    else
+        lua_pushfstring(L, "cannot run %s: %s", program, uv_strerror(error));
     lua_pushstring(L, uv_err_name(error));
     return 3;
 }
@@ -69,17 +124,13 @@ static int api_exec(lua_State *L)
     luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     vm_check_await(L, "molecule.exec");
+    check_names(L);
     command_push_arguments(L, "exec");
     int arguments = lua_gettop(L);
     int64_t timeout_ms = duration_field(L, 1, "timeout");
-    lua_getfield(L, 1, "max_output");
-    lua_Integer maximum = luaL_optinteger(L, -1, OUTPUT_DEFAULT);
-    luaL_argcheck(L, maximum >= 0 && maximum <= OUTPUT_MAXIMUM, 1, "max_output must be between 0 and 64 MiB");
-    lua_getfield(L, 1, "cwd");
-    const char *directory = luaL_optstring(L, -1, NULL);
-    lua_getfield(L, 1, "stdin");
-    size_t input_length = 0;
-    const char *input = luaL_optlstring(L, -1, NULL, &input_length);
+    size_t output_maximum = output_field(L), input_length = 0;
+    const char *directory = directory_field(L);
+    const char *input = text_field(L, "stdin", &input_length);
     command_push_environment(L, "exec");
     int environment = lua_gettop(L);
     struct exec_context *context = memory_allocate(sizeof *context);
@@ -91,7 +142,7 @@ static int api_exec(lua_State *L)
         .input = input,
         .input_length = input_length,
         .timeout_ms = timeout_ms,
-        .output_maximum = (size_t)maximum,
+        .output_maximum = output_maximum,
     };
     int error;
     struct operation *operation = process_start(vm_of(L)->loop, &request, push_exec_result, context, &error);
@@ -99,7 +150,7 @@ static int api_exec(lua_State *L)
     command_free_list(request.environment);
     if (!operation) {
         lua_rawgeti(L, arguments, 1);
-        return fail_to_start(L, lua_tostring(L, -1), error);
+        return fail_to_start(L, lua_tostring(L, -1), directory, error);
     }
     return vm_await(L, operation);
 }
@@ -130,7 +181,7 @@ static int api_execute(lua_State *L)
     int error;
     struct operation *operation = process_start(vm_of(L)->loop, &request, push_execute_result, NULL, &error);
     if (!operation)
-        return fail_to_start(L, "/bin/sh", error);
+        return fail_to_start(L, "/bin/sh", NULL, error);
     return vm_await(L, operation);
 }
 

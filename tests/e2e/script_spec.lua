@@ -441,7 +441,8 @@ describe_cases("molecule.exec", {
   { "runs elsewhere", "return molecule.exec {argv = {'pwd'}, cwd = '/'}.stdout", "/\n" },
   { "tells that it cannot run elsewhere when there is no such place", [[
       local result, problem, code = molecule.exec {argv = {"pwd"}, cwd = "/nowhere"}
-      return ("%s %s %s"):format(result, problem, code)]], "nil cannot run pwd: no such file or directory ENOENT" },
+      return ("%s %s %s"):format(result, problem, code)]],
+    "nil cannot run pwd in cwd /nowhere: no such file or directory ENOENT" },
   { "tells when there is no such program", [[
       local result, problem, code = molecule.exec {argv = {"no-such-program", "x"}}
       return ("%s %s %s"):format(result, problem, code)]],
@@ -479,6 +480,20 @@ describe_cases("molecule.exec", {
         problems[#problems + 1] = tostring(fine) .. tostring(problem:find("agent.lua:%d+: ") ~= nil)
       end
       return table.concat(problems, " ")]], ("falsetrue "):rep(11):sub(1, -2) },
+  { "names the option that is wrong", [[
+      local problems = {}
+      for i, option in ipairs {{"stdin", {}}, {"max_output", 1.5}, {"max_output", "many"}, {"cwd", true}, {"cwd", "/\0x"},
+          {"envv", {}}} do
+        local _, problem = pcall(function() molecule.exec {argv = {"true"}, [option[1] ] = option[2]} end)
+        problems[i] = problem:match("agent.lua:%d+: (.*)")
+      end
+      return table.concat(problems, "\n")]], [[
+exec: stdin must be a string, not a table
+exec: max_output must be a whole number of bytes between 0 and 64 MiB
+exec: max_output must be a whole number of bytes between 0 and 64 MiB
+exec: cwd must be a string, not a boolean
+exec: cwd holds a zero byte
+exec: unknown option "envv"]] },
   { "runs what a table only seems to hold, and what it held when it was called", [[
       local seeming = setmetatable({}, {__len = function() return 2 end, __newindex = function() end,
         __index = function(_, i) return ({"echo", "hello"})[i] end})
