@@ -25,8 +25,9 @@ describe("a router", function()
   end
 
   local function ask(one, text)
+    local before = #one:told_canvas()
     platform:message { to = workspace.id, text = text }
-    local told = one:canvas(#one:told_canvas() + 1)
+    local told = one:canvas(before + 1)
     return told[#told]
   end
 
