@@ -22,7 +22,12 @@ end
 local function with_query(url, query)
   if not query then return url end
   local pairs_of = {}
-  for name, value in pairs(query) do pairs_of[#pairs_of + 1] = escape(name) .. "=" .. escape(value) end
+  for name, value in pairs(query) do
+    if type(value) ~= "string" and type(value) ~= "number" and type(value) ~= "boolean" then
+      misuse(("http: query.%s must be a string, a number or a boolean, not a %s"):format(tostring(name), type(value)))
+    end
+    pairs_of[#pairs_of + 1] = escape(name) .. "=" .. escape(value)
+  end
   table.sort(pairs_of)
   local base, fragment = url:match("^([^#]*)(#?.*)$")
   return base .. (base:find("?", 1, true) and "&" or "?") .. table.concat(pairs_of, "&") .. fragment
@@ -48,8 +53,8 @@ local function check_headers(options)
   for name, value in pairs(check(options, "headers", "table") or {}) do
     if type(name) ~= "string" or type(value) ~= "string" and type(value) ~= "number" then
       misuse("http: headers must be a table of name = value")
-    elseif tostring(value):find("[\r\n]") or name:find("[\r\n:]") then
-      misuse(("http: header %s holds a line break"):format(name))
+    elseif tostring(value):find("[\r\n\0]") or name:find("[\r\n\0:]") then
+      misuse(("http: header %s holds a line break or a zero byte"):format(name))
     end
     headers[name] = tostring(value)
   end
@@ -72,9 +77,8 @@ local function prepare(options)
   end
   check(options, "stream", "function")
   if not (check(options, "method", "string") or "GET"):match("^%u+$") then misuse("http: method must be upper-case letters") end
-  local timeout, max_bytes = check(options, "timeout", "number"), check(options, "max_bytes", "number")
+  local timeout = check(options, "timeout", "number")
   if timeout and not (timeout > 0 and timeout <= 86400) then misuse("http: timeout must be above 0 and at most 86400 s") end
-  if max_bytes and not (max_bytes >= 0 and max_bytes <= 1 << 40) then misuse("http: max_bytes must be between 0 and 2^40") end
   return {
     url = with_query(options.url, check(options, "query", "table")),
     method = options.method or (body and "POST" or "GET"),
@@ -82,7 +86,7 @@ local function prepare(options)
     body = body,
     timeout = timeout,
     redirects = options.follow == false and 0 or nil,
-    max_bytes = max_bytes,
+    max_bytes = options.max_bytes,
   }
 end
 
@@ -116,6 +120,11 @@ function http.request(options) return request(options) end
 --- A function (options), (url [, options]) or (url, body [, options]).
 local function method(name)
   return function(first, second, third)
+    if second ~= nil and type(second) ~= "string" and type(second) ~= "table" then
+      misuse(("http: what follows the url must be a body or a table of options, not a %s"):format(type(second)))
+    elseif third ~= nil and type(third) ~= "table" then
+      misuse(("http: the options must be a table, not a %s"):format(type(third)))
+    end
     local given = type(first) == "table" and first or type(second) == "table" and second or third or {}
     local options = {}
     for key, value in pairs(given) do options[key] = value end

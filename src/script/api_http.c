@@ -16,6 +16,9 @@
 #define STREAM_METATABLE "molecule.http.stream"
 #define HEADERS_MAXIMUM 100
 #define HEAD_MAXIMUM ((size_t)256 << 10) /* bytes of a stream's headers that are kept */
+#define ANSWER_DEFAULT (16 << 20)
+#define ANSWER_MAXIMUM (1 << 30)
+#define STREAM_MAXIMUM ((double)((int64_t)1 << 40))
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
 #define STREAMS_MAXIMUM 64            /* of one handler */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
@@ -88,7 +91,7 @@ static const char *check_text(lua_State *L, const char *field, size_t *length)
     if (type == LUA_TNIL)
         return NULL;
     if (type != LUA_TSTRING)
-        luaL_error(L, "http: %s must be a string, not a %s", field, lua_typename(L, type));
+        api_misuse(L, "http: %s must be a string, not a %s", field, lua_typename(L, type));
     return lua_tolstring(L, -1, length);
 }
 
@@ -110,20 +113,21 @@ static void check_headers(lua_State *L)
     bool sandboxed = sandbox_is_on(vm_of(L));
     if (lua_getfield(L, 1, "headers") == LUA_TNIL)
         return;
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (!lua_istable(L, -1))
+        api_misuse(L, "http: headers must be a table of name = value");
     int count = 0;
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TSTRING || (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER))
-            luaL_error(L, "http: headers must be a table of name = value");
+            api_misuse(L, "http: headers must be a table of name = value");
         lua_pushvalue(L, -1); /* tolstring must not change the table's value under lua_next */
         if (strpbrk(lua_tostring(L, -1), "\r\n") || strpbrk(lua_tostring(L, -3), "\r\n:"))
-            luaL_error(L, "http: header %s holds a line break", lua_tostring(L, -3));
+            api_misuse(L, "http: header %s holds a line break", lua_tostring(L, -3));
         if (sandboxed && is_forbidden_header(lua_tostring(L, -3)))
-            luaL_error(L, "http: header %s is not in the sandbox (--sandbox)", lua_tostring(L, -3));
+            api_misuse(L, "http: header %s is not in the sandbox (--sandbox)", lua_tostring(L, -3));
         lua_pop(L, 2);
         if (++count > HEADERS_MAXIMUM)
-            luaL_error(L, "http: more than %d headers", HEADERS_MAXIMUM);
+            api_misuse(L, "http: more than %d headers", HEADERS_MAXIMUM);
     }
 }
 
@@ -147,11 +151,21 @@ static int64_t number_field(lua_State *L, const char *field, double scale, doubl
     if (type == LUA_TNUMBER)
         number = lua_tonumber(L, -1);
     else if (type != LUA_TNIL)
-        luaL_error(L, "http: %s must be a number", field);
+        api_misuse(L, "http: %s must be a number", field);
     if (!(number >= 0 && number <= maximum))
-        luaL_error(L, "http: %s must be between 0 and %f", field, maximum);
+        api_misuse(L, "http: %s must be between 0 and %I", field, (LUAI_UACINT)maximum);
     lua_pop(L, 1);
     return (int64_t)ceil(number * scale); /* a fraction is not nothing, which would mean no timeout */
+}
+
+/* An answer that is collected is outside the Lua state and its limit until it is whole; in the sandbox it may not be larger
+ * than what the state could take. Of a stream only a piece is there at a time. */
+static size_t response_maximum(lua_State *L, bool streaming)
+{
+    const struct vm *vm = vm_of(L);
+    size_t maximum = (size_t)number_field(L, "max_bytes", 1, ANSWER_DEFAULT, streaming ? STREAM_MAXIMUM : ANSWER_MAXIMUM);
+    bool limited = !streaming && sandbox_is_on(vm) && vm->memory_limit > 0;
+    return limited && maximum > vm->memory_limit ? vm->memory_limit : maximum;
 }
 
 static void on_done(const struct http_result *result, void *context);
@@ -162,7 +176,7 @@ static struct http_call *start(lua_State *L, bool streaming)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
     int64_t timeout_ms = number_field(L, "timeout", 1000, 30, 86400);
-    int64_t maximum = number_field(L, "max_bytes", 1, 16 << 20, (double)((int64_t)1 << 40));
+    size_t maximum = response_maximum(L, streaming);
     int64_t redirects = number_field(L, "redirects", 1, 5, 50);
     size_t url_length = 0, method_length = 0, body_length = 0;
     const char *url = check_text(L, "url", &url_length);
@@ -171,10 +185,10 @@ static struct http_call *start(lua_State *L, bool streaming)
     check_headers(L);
     int headers = lua_gettop(L);
     if (!url || strlen(url) != url_length)
-        luaL_error(L, "http: url is required");
+        api_misuse(L, url ? "http: the url holds a zero byte" : "http: `url` is needed");
     for (const char *at = method ? method : "GET"; *at; at++)
         if (!isupper((unsigned char)*at))
-            luaL_error(L, "http: method must be upper-case letters");
+            api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
     struct http_client_options options = {.user_agent = USER_AGENT};
     if (!vm->http)
@@ -196,7 +210,7 @@ static struct http_call *start(lua_State *L, bool streaming)
         .body = call->body,
         .body_length = body_length,
         .timeout_ms = timeout_ms,
-        .response_maximum = (size_t)maximum,
+        .response_maximum = maximum,
         .general = true,
         .redirects_maximum = (int)redirects,
         .only_hosts = vm->allowed_hosts,

@@ -31,8 +31,9 @@ end]]):format(code) }
   end
 
   local function ask(one, text)
+    local before = #one:told_canvas()
     platform:message { to = workspace.id, text = text or "go" }
-    local told = one:canvas(#one:told_canvas() + 1)
+    local told = one:canvas(before + 1)
     return told[#told]
   end
 
@@ -174,6 +175,26 @@ end]]):format(code) }
     local told = ask(one)
     assert.truthy(told:find('agent.lua:6: http: unknown option "tiemout"', 1, true), told)
     assert.truthy(told:find("agent.lua:7: http: header X holds a line break", 1, true), told)
+    one:stop()
+  end)
+
+  it("refuses what it could not send whole, and names it", function()
+    local one = connect([[
+      local problems = {}
+      for i, call in ipairs {{url, {query = {b = {1, 2}}}}, {url, 5}, {url, "body", 5}, {url .. "\0"}, {url, {max_bytes = 2^31}},
+          {url, {headers = {["X-One"] = "a\0b"}}}} do
+        local _, problem = pcall(function() local _ = http.post(table.unpack(call)) end)
+        problems[i] = problem:match("agent.lua:8: (.*)") or "nowhere: " .. problem
+      end
+      return table.concat(problems, "\n")]])
+    assert.equal([[
+http: query.b must be a string, a number or a boolean, not a table
+http: what follows the url must be a body or a table of options, not a number
+http: the options must be a table, not a number
+http: the url holds a zero byte
+http: max_bytes must be between 0 and 1073741824
+http: header X-One holds a line break or a zero byte]], ask(one))
+    assert.equal(0, #web.requests)
     one:stop()
   end)
 

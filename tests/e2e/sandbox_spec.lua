@@ -331,6 +331,24 @@ end]] })
     one:stop()
   end)
 
+  it("takes no answer that is larger than --memory-limit", function()
+    web.handler = function(_, reply)
+      reply.raw(("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n"):format(12 << 20))
+      reply.raw(("x"):rep(12 << 20))
+    end
+    start({}, { args = { "--sandbox", "--allow-host", "127.0.0.1:" .. web.port,
+      "--memory-limit", "8MiB" }, script = [[
+local http = require("molecule").http
+return function(msg)
+  local total = 0
+  local one = select(3, http.get(msg.text, {max_bytes = 1 << 30}))
+  local streamed = http.get(msg.text, {stream = function(chunk) total = total + #chunk end})
+  return one .. " " .. streamed.status .. " " .. total
+end]] })
+    assert.equal("TOO_LARGE 200 12582912", ask "http://127.0.0.1:PORT/")
+    one:stop()
+  end)
+
   it("is limited the same way for streams", function()
     start({ "127.0.0.1:PORT" }, { script = [[
 local http = require("molecule").http
