@@ -257,7 +257,7 @@ molecule.http = {}
 ---@field json any the body, with its Content-Type
 ---@field body string? the body as it is
 ---@field timeout number? seconds for all of it, above 0 and at most a day; default 30
----@field follow boolean? redirects; default true
+---@field follow boolean? redirects: after 303, and for a POST after 301 and 302, with a GET; else as it was sent; default true
 ---@field max_bytes integer? of the answer, at most 1 GiB (with `stream` 2^40 bytes); default 16 MiB
 ---@field stream fun(chunk: string)? gets the body in pieces as they come; may wait
 
