@@ -355,6 +355,11 @@ void inbox_await_names(struct inbox *inbox)
     inbox->named = 0;
 }
 
+void inbox_forgo_names(struct inbox *inbox)
+{
+    inbox->named = UINT64_MAX;
+}
+
 static int compare_sequences(const void *left, const void *right)
 {
     const struct inbox_entry *one = *(struct inbox_entry *const *)left, *other = *(struct inbox_entry *const *)right;
@@ -417,6 +422,8 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
 void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count)
 {
     size_t listed;
+    if (inbox->named == UINT64_MAX) /* nobody asks for names any more */
+        return;
     struct inbox_entry **entries = list_from(inbox, inbox->named, &listed);
     for (size_t i = 0, at = 0; i < count; i++) {
         while (at < listed && entries[at]->sequence < sequences[i])

@@ -89,6 +89,8 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);  /* the entry
 /* For an agent that says itself to which conversation a message belongs: from now on no message is handed out before it
  * and all before it are named; until then they stand in the conversations of their senders. */
 void inbox_await_names(struct inbox *inbox);
+/* Nothing waits for a name any more. */
+void inbox_forgo_names(struct inbox *inbox);
 /* Messages without a name, oldest first, up to `maximum`. */
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum);
 /* Names what inbox_unnamed gave, by `sequence`, in the same order; a key of NULL leaves a message where it is. Entries

@@ -456,15 +456,16 @@ void services_go_on(struct workspace *workspace)
 
 static void transmit(struct service *service)
 {
-    struct host *host = service->workspace->host;
+    struct workspace *workspace = service->workspace;
     int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
     service->behind = is_behind(service);
     if (service->behind) {
         workspace_arm(&service->timer, on_behind_too_long, left > 0 ? left : 0);
         return;
     }
-    if (host->quiet_until_ms > now && host->quiet_until_ms < service->deadline_ms) { /* the platform's rate budget */
-        workspace_arm(&service->timer, on_try_again, host->quiet_until_ms - now);
+    int64_t quiet_until_ms = workspace->budget.quiet_until_ms;
+    if (quiet_until_ms > now && quiet_until_ms < service->deadline_ms) {
+        workspace_arm(&service->timer, on_try_again, quiet_until_ms - now);
         return;
     }
     struct platform_request request = make_request(service);
@@ -476,7 +477,7 @@ static void transmit(struct service *service)
         .timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
         .response_maximum = service->ask && service->ask->kind == SCRIPT_ASK_FETCH ? (size_t)service->ask->most : ANSWER_MAXIMUM,
         .fresh_connection = service->tried};
-    exchange_start(&service->exchange, host, host->client, request, &limits, on_exchanged, service);
+    exchange_start(&service->exchange, &workspace->budget, workspace->host->client, request, &limits, on_exchanged, service);
 }
 
 /* --- questions --- */

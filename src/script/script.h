@@ -172,6 +172,9 @@ struct script_naming {
     void (*done)(struct script_naming *naming);
 };
 
+/* Compiles the script, or looks for the backend, and runs nothing. false: `problem` says what is wrong. */
+bool script_check(const struct script_settings *settings, char *problem, size_t problem_size);
+
 /* Loads the agent on `worker` and calls its `start`; answers with events.loaded. */
 struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
                            const struct script_events *events);
