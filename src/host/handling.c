@@ -16,6 +16,7 @@
 
 #define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
 #define FAILURE_CAP_MS 60000
+#define EXCUSED_SAY 3            /* every so many times */
 #define UNCOUNTED_AGAIN_MS 1000  /* after an attempt that could not be counted */
 #define KEEP_AFTER_MS 30000      /* who must wait longer is kept in the ledger, and the cursor passes */
 
@@ -250,6 +251,29 @@ static void handler_retries(struct workspace *workspace, struct inbox_entry *ent
     try_later(workspace, entry, delay, outcome->hold, reason);
 }
 
+/* It was ended for no fault of its own: by the Lua state being replaced, or the script not loading. Not counted, but what it
+ * did until then is done again, so it does not come at once each time. */
+static void handler_excused(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
+{
+    const char *id = workspace->settings.id, *reason = outcome->reason ? outcome->reason : "it was ended";
+    int64_t wait = outcome->retry_after_ms > 0 ? outcome->retry_after_ms
+                   : entry->excused > 0         ? failure_delay(entry->excused)
+                                                : 0;
+    if (workspace_expired(workspace, entry)) {
+        log_error(id, "message %s from %s is set aside as a dead letter: still no outcome after --reply-ttl: %s", entry->row_id,
+                  workspace_sender(entry), reason);
+        give_up(workspace, entry, reason, NULL);
+        return;
+    }
+    if (outcome->retry_after_ms > 0)
+        heartbeat_record(workspace, reason);
+    else if (++entry->excused % EXCUSED_SAY == 0)
+        log_warn(id, "message %s from %s: begins for the %uth time without its fault: %s", entry->row_id, workspace_sender(entry),
+                 entry->excused + 1, reason);
+    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id, workspace_sender(entry), (long long)wait, reason);
+    inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + wait, true, false);
+}
+
 static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, struct script_outcome *outcome,
                           int64_t took_ms)
 {
@@ -289,8 +313,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         handler_failed(workspace, entry, outcome);
         return;
     case SCRIPT_AGAIN:
-        log_debug(id, "message %s from %s: runs again: %s", entry->row_id, workspace_sender(entry), outcome->reason);
-        inbox_retry(workspace->inbox, entry, 0, true, false);
+        handler_excused(workspace, entry, outcome);
         return;
     }
 }

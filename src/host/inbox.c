@@ -381,16 +381,15 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
 
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum)
 {
-    size_t count;
+    size_t all_count, count = 0;
     if (inbox->named >= inbox->admitted)
         return 0;
-    struct inbox_entry **all = list_from(inbox, inbox->named, &count);
+    struct inbox_entry **all = list_from(inbox, inbox->named, &all_count);
+    for (size_t i = 0; i < all_count && count < maximum; i++)
+        if (all[i]->state == INBOX_WAITING) /* else it has its outcome, or is about to */
+            entries[count++] = all[i];
     if (count == 0)
         inbox->named = inbox->admitted; /* nothing of it is to be named */
-    if (count > maximum)
-        count = maximum;
-    for (size_t i = 0; i < count; i++)
-        entries[i] = all[i];
     free(all);
     return count;
 }

@@ -119,8 +119,10 @@ static void on_reloaded(void *context, const struct script_agent *agent)
 
 void workspace_reload(struct workspace *workspace)
 {
-    if (workspace->script && workspace->state < WORKSPACE_DRAINING)
-        script_reload(workspace->script);
+    if (!workspace->script || workspace->state >= WORKSPACE_DRAINING)
+        return;
+    script_reload(workspace->script);
+    watchdog_look(workspace);
 }
 
 static void on_ask(void *context, struct script_ask *ask)
@@ -359,6 +361,7 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     struct script_events events = {.loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
     workspace->worker = host_take_worker(host);
     workspace->script = script_open(&workspace->worker->thread, &host->network, &workspace->settings.script, &events);
+    watchdog_start(workspace);
     return true;
 }
 

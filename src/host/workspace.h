@@ -151,6 +151,7 @@ struct saver {
     bool result;
 };
 
+struct naming; /* host/naming.c */
 struct post; /* host/outbox.c: a reply on its way */
 struct outbox_peer;
 struct breaker_peer; /* host/breaker.c */
@@ -183,7 +184,7 @@ struct workspace {
     unsigned concurrency;
     bool answers_replies;      /* the agent's */
     bool names_conversations;  /* the agent has conversation(msg) */
-    bool naming;               /* the worker is asked for the conversations of a batch */
+    struct naming *naming;     /* the worker is asked for the conversations of a batch; NULL: it is not */
     struct token token;
     struct rate_budget budget;
     struct registration registration;
@@ -264,8 +265,11 @@ void workspace_free_reply(struct inbox_entry *entry);          /* the entry's st
 void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry);
 /* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
 void naming_step(struct workspace *workspace);
-/* host/watchdog.c: watches while handlers run */
+/* The message that the worker is naming; NULL: none. */
+const struct message *naming_current(const struct workspace *workspace);
+/* host/watchdog.c: watches while anything of the script may run */
 void watchdog_start(struct workspace *workspace);
+void watchdog_look(struct workspace *workspace); /* something was given to the worker that shows nowhere else */
 /* Whose script its worker is in: itself, or one that holds it up. */
 struct workspace *watchdog_culprit(struct workspace *workspace);
 /* host/opening.c: blocks on the disk, so before anything runs. false: `problem` says why. */
