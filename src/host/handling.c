@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRIES_AT_ONCE 3        /* then molecule.retry {after = 0} waits, too */
+#define RETRY_LEAST_MS 100
 #define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
 #define FAILURE_CAP_MS 60000
 #define EXCUSED_SAY 3            /* every so many times */
@@ -239,6 +241,8 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
 static void handler_retries(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
 {
     int64_t delay = outcome->retry_after_ms >= 0 ? outcome->retry_after_ms : failure_delay(entry->attempts);
+    if (delay < RETRY_LEAST_MS && entry->attempts > RETRIES_AT_ONCE)
+        delay = RETRY_LEAST_MS;
     const char *reason = outcome->reason ? outcome->reason : "the script asked for a retry";
     if (workspace_expired(workspace, entry)) {
         log_error(workspace->settings.id, "message %s from %s is set aside as a dead letter: still no outcome after "
@@ -390,6 +394,7 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     handling->job.message = entry->message;
     handling->job.attempt = entry->attempts;
     handling->job.redelivered = entry->attempts > 1;
+    handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;
     handling->job.starting = on_starting;
     handling->job.done = on_handled;
     running_take(workspace->running, entry);

@@ -139,7 +139,8 @@ static bool build_message(struct service *service)
                                   parts ? parts : "");
     uuid_of_name(content, digest);
     uuid_random(random);
-    char *purpose = memory_format("/send/%u/%s", ask->number, digest);
+    char *purpose = ask->retries > 0 ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
+                                     : memory_format("/send/%u/%s", ask->number, digest);
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
                              .context_id = ask->context_id, .hops = ask->hops};
     ask->reply.question = true;
@@ -408,7 +409,8 @@ static struct platform_request make_request(const struct service *service)
         return platform_peers(platform, token, ask->key);
     case SCRIPT_ASK_DELEGATE: {
         char key[UUID_TEXT_SIZE];
-        char *name = memory_format("%s/delegate/%u/%s/%s", ask->row_id ? ask->row_id : "", ask->number, ask->key, ask->text);
+        char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id ? ask->row_id : "", ask->retries, ask->number,
+                                   ask->key, ask->text);
         uuid_of_name(name, key);
         free(name);
         return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, ask->row_id ? key : NULL);

@@ -125,6 +125,7 @@ struct script_ask {
     char *context_id;          /* SEND; NULL: none */
     char *row_id;              /* of the message whose handler asks; NULL: a timer, start or stop */
     unsigned number;           /* the how manieth of its handler: with row_id, the same when the handler runs again */
+    unsigned retries;          /* of that message so far: what is asked after molecule.retry is asked anew */
     bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
     int hops;                  /* replies in a row before the message whose handler asks */
     int64_t timeout_ms;
@@ -154,6 +155,7 @@ struct script_job {
     struct script *script;
     const struct message *message; /* read by the worker until `done` */
     unsigned attempt;              /* from 1 */
+    unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
     bool redelivered;              /* it may have been seen before a restart */
     /* on the worker thread, right in front of the handler. false: it is not run, and ends as SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
