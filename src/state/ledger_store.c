@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +79,7 @@ static json_t *add(json_t *stored, json_t *by)
     return result;
 }
 
-/* Takes both. */
+/* `list` may be NULL. Takes both. */
 static json_t *append(json_t *list, json_t *value, int64_t most)
 {
     if (!json_is_array(list)) {
@@ -91,6 +92,28 @@ static json_t *append(json_t *list, json_t *value, int64_t most)
     return list;
 }
 
+/* NULL: ledger_problem says why. */
+static json_t *parse(struct ledger *ledger, const char *key, const char *text)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    if (!value)
+        snprintf(ledger->problem, sizeof ledger->problem, "the ledger %s: a value of the key \"%s\" is no JSON: %s",
+                 sqlite3_db_filename(ledger->database, "main"), key, error.text);
+    return value;
+}
+
+/* `stored` may be NULL. Takes both. */
+static json_t *combine(const struct change *change, json_t *stored, json_t *given)
+{
+    if (change->verb == CHANGE_APPEND)
+        return append(stored, given, change->most);
+    if (json_is_number(stored))
+        return add(stored, given);
+    json_decref(stored);
+    return given;
+}
+
 /* CHANGE_INCR and CHANGE_APPEND. */
 static bool replay(struct ledger *ledger, const struct change *change)
 {
@@ -100,12 +123,15 @@ static bool replay(struct ledger *ledger, const struct change *change)
         return false;
     if (!text)
         expires_ms = change->expires_ms;
-    json_t *stored = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    json_t *given = json_loads(change->value, JSON_DECODE_ANY, NULL);
+    json_t *stored = text ? parse(ledger, change->key, text) : NULL;
+    bool readable = stored || !text;
     free(text);
-    json_t *result = change->verb == CHANGE_APPEND ? append(stored, given, change->most)
-                     : json_is_number(stored)      ? add(stored, given)
-                                                   : (json_decref(stored), given);
+    json_t *given = readable ? parse(ledger, change->key, change->value) : NULL;
+    if (!given) {
+        json_decref(stored);
+        return false;
+    }
+    json_t *result = combine(change, stored, given);
     char *written = json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT);
     json_decref(result);
     bool stands = written ? write_value(ledger, change->key, written, expires_ms) : true; /* not a finite sum: as it was */
