@@ -85,6 +85,13 @@ function store.delete(key)
   return store.set(key, nil)
 end
 
+--- As the ledger adds when it records the change: an integer that would overflow becomes a real number.
+local function add(a, b)
+  local sum = a + b
+  local overflows = math.type(sum) == "integer" and (a ~ sum) & (b ~ sum) < 0
+  return overflows and a + 0.0 + b or sum
+end
+
 --- Adds `by` (1) to a number that is 0 where there is none, and returns the sum as this handler sees it. Concurrent
 --- handlers' increments all count. `ttl` holds from the first one on.
 function store.incr(key, by, options)
@@ -103,10 +110,11 @@ function store.incr(key, by, options)
   if type(value) ~= "number" then
     return nil, ("store.incr: %q holds a %s, not a number"):format(key, type(value)), "TYPE"
   end
+  local sum = add(value, by)
   local changed
-  changed, problem, code = change("incr", "incr", key, encode("incr", value + by), encode("incr", by), options.ttl)
+  changed, problem, code = change("incr", "incr", key, encode("incr", sum), encode("incr", by), options.ttl)
   if not changed then return nil, problem, code end
-  return value + by
+  return sum
 end
 
 --- Replaces the value by what `fn(value)` returns (nil deletes), and returns that. Until this handler's outcome is

@@ -66,6 +66,16 @@ describe("the store", function()
     one:stop()
   end)
 
+  it("counts on in real numbers where the integers end, for the handler as on disk", function()
+    local one = connect(EVAL)
+    assert.equal("9.2233720368548e+18 9.2233720368548e+18 -9.2233720368548e+18", ask(one, [[
+      store.set("up", math.maxinteger) store.set("down", math.mininteger)
+      return ("%s %s %s"):format(store.incr("up"), store.get("up"), store.incr("down", -1))]]))
+    assert.equal("9.2233720368548e+18 -9.2233720368548e+18", ask(one, [[return store.get("up") .. " " .. store.get("down")]]))
+    assert.equal("9223372036854775807", ask(one, [[store.set("n", math.maxinteger - 1) return store.incr("n")]]))
+    one:stop()
+  end)
+
   it("adds to a list that holds a NUL, and keeps a value that does", function()
     local one = connect(EVAL)
     ask(one, [[store.set("l", {"one", "t\0wo"}) return 1]])
