@@ -11,6 +11,7 @@ local misuse = require "molecule.misuse"
 local store = {}
 
 local VALUE_MAXIMUM = 1024 * 1024
+local KEYS_MAXIMUM = 100000 -- of one list
 
 local function check_key(name, key)
   if type(key) ~= "string" or key == "" or #key > 512 or not utf8.len(key) or key:find("%c") then
@@ -159,13 +160,22 @@ function store.append(key, value, options)
   return list
 end
 
+--- How many keys with that prefix the running handler deleted: they may all be in the page that the ledger gives.
+local function count_deleted(prefix)
+  local count = 0
+  for key, text in pairs(core.store_values()) do
+    if not text and key:sub(1, #prefix) == prefix then count = count + 1 end
+  end
+  return count
+end
+
 --- The keys that begin with `prefix` (default: all), in order, at most `limit` (1000).
 function store.keys(prefix, options)
   prefix = prefix == nil and "" or prefix
   if prefix ~= "" then check_key("keys", prefix) end
   options = check_options("keys", options, {limit = true})
-  local limit = math.min(math.tointeger(options.limit or 1000) or 1000, 100000)
-  local stored, problem, code = core.store_keys(prefix, limit)
+  local limit = math.min(math.tointeger(options.limit or 1000) or 1000, KEYS_MAXIMUM)
+  local stored, problem, code = core.store_keys(prefix, limit + count_deleted(prefix))
   if not stored then return nil, problem, code end
   local own, seen, keys = core.store_values(), {}, {}
   for _, key in ipairs(stored) do

@@ -53,6 +53,16 @@ describe("the store", function()
     one:stop()
   end)
 
+  it("lists as many keys as there are, whatever the handler deleted before", function()
+    local one = connect(EVAL)
+    ask(one, [[for _, key in ipairs {"k1", "k2", "k3", "k4", "other"} do store.set(key, 1) end return 1]])
+    assert.equal("k3,k4|k3", ask(one, [[store.delete("k1") store.delete("k2") store.delete("other")
+      return table.concat(store.keys("k", {limit = 2}), ",") .. "|" .. table.concat(store.keys(nil, {limit = 1}), ",")]]))
+    assert.equal("k3,k4", ask(one, [[for i = 1, 10 do store.delete("gone" .. i) end
+      return table.concat(store.keys(nil, {limit = 100000}), ",")]]))
+    one:stop()
+  end)
+
   it("counts, and keeps the last of a list", function()
     local one = connect(EVAL)
     assert.equal("1 3 2.5", ask(one, [[return ("%s %s %s"):format(store.incr("n"), store.incr("n", 2), store.incr("n", -0.5))]]))
