@@ -107,7 +107,7 @@ function store.incr(key, by, options)
   local text
   text, problem, code = read(key)
   if problem then return nil, problem, code end
-  local value = text and json.decode(text) or 0
+  local value = json.decode(text or "0")
   if type(value) ~= "number" then
     return nil, ("store.incr: %q holds a %s, not a number"):format(key, type(value)), "TYPE"
   end
@@ -136,6 +136,11 @@ function store.update(key, fn, options)
   return value
 end
 
+--- An empty table is stored as an object, but was as likely meant as a list.
+local function is_list(value)
+  return type(value) == "table" and (json.is_array(value) or next(value) == nil)
+end
+
 --- Adds `value` to the end of a list, of which the last `max` stay; returns the list as this handler sees it.
 function store.append(key, value, options)
   check_key("append", key)
@@ -148,10 +153,9 @@ function store.append(key, value, options)
   local text
   text, problem, code = read(key)
   if problem then return nil, problem, code end
-  local list = text and json.decode(text) or json.array {}
-  if type(list) ~= "table" or not json.is_array(list) then
-    return nil, ("store.append: %q holds a %s, not a list"):format(key, type(list)), "TYPE"
-  end
+  local list = json.decode(text or "[]")
+  if not is_list(list) then return nil, ("store.append: %q holds a %s, not a list"):format(key, type(list)), "TYPE" end
+  list = json.array(list)
   list[#list + 1] = json.decode(given)
   while options.max and #list > options.max do table.remove(list, 1) end
   local changed
