@@ -31,11 +31,26 @@ local function check_options(name, options, known)
   return options or {}
 end
 
+--- What the running handler itself made of `key`: JSON text; false: it is gone, by delete or by its time; nil: it did
+--- not touch it.
+local function own_text(key)
+  local own = core.store_values()[key]
+  if own and own.ends <= core.now() then return false end
+  return own and own.text
+end
+
 --- What the running handler would read: JSON text, or nil.
 local function read(key)
-  local own = core.store_values()[key]
+  local own = own_text(key)
   if own ~= nil then return own or nil end
   return core.store_get(key)
+end
+
+--- When the time of a value is over. One that goes on from `before` keeps its time, which is not known here if it is the
+--- ledger's.
+local function end_of(key, ttl, before)
+  if before then return own_text(key) and core.store_values()[key].ends or math.huge end
+  return ttl and core.now() + ttl or math.huge
 end
 
 local function encode(name, value)
@@ -49,11 +64,11 @@ local function too_large(name, key)
     name, key), "TOO_LARGE"
 end
 
---- Buffers the change; `text` is what the handler reads from now on.
-local function change(name, verb, key, text, given, ttl, most)
+--- Buffers the change; `text` is what the handler reads from now on, in place of `before`, from which it goes on.
+local function change(name, verb, key, text, given, ttl, most, before)
   if text and #text > VALUE_MAXIMUM then return too_large(name, key) end
   if not core.store_change(verb, key, given, ttl, most) then return too_large(name, key) end
-  core.store_values()[key] = text or false
+  core.store_values()[key] = text and {text = text, ends = end_of(key, ttl, before)} or false
   return true
 end
 
@@ -113,7 +128,7 @@ function store.incr(key, by, options)
   end
   local sum = add(value, by)
   local changed
-  changed, problem, code = change("incr", "incr", key, encode("incr", sum), encode("incr", by), options.ttl)
+  changed, problem, code = change("incr", "incr", key, encode("incr", sum), encode("incr", by), options.ttl, nil, text)
   if not changed then return nil, problem, code end
   return sum
 end
@@ -159,16 +174,17 @@ function store.append(key, value, options)
   list[#list + 1] = json.decode(given)
   while options.max and #list > options.max do table.remove(list, 1) end
   local changed
-  changed, problem, code = change("append", "append", key, encode("append", list), given, options.ttl, options.max)
+  changed, problem, code = change("append", "append", key, encode("append", list), given, options.ttl, options.max,
+    text)
   if not changed then return nil, problem, code end
   return list
 end
 
---- How many keys with that prefix the running handler deleted: they may all be in the page that the ledger gives.
-local function count_deleted(prefix)
+--- How many keys with that prefix the running handler made vanish: they may all be in the page that the ledger gives.
+local function count_gone(prefix)
   local count = 0
-  for key, text in pairs(core.store_values()) do
-    if not text and key:sub(1, #prefix) == prefix then count = count + 1 end
+  for key in pairs(core.store_values()) do
+    if not own_text(key) and key:sub(1, #prefix) == prefix then count = count + 1 end
   end
   return count
 end
@@ -179,15 +195,15 @@ function store.keys(prefix, options)
   if prefix ~= "" then check_key("keys", prefix) end
   options = check_options("keys", options, {limit = true})
   local limit = math.min(math.tointeger(options.limit or 1000) or 1000, KEYS_MAXIMUM)
-  local stored, problem, code = core.store_keys(prefix, limit + count_deleted(prefix))
+  local stored, problem, code = core.store_keys(prefix, limit + count_gone(prefix))
   if not stored then return nil, problem, code end
-  local own, seen, keys = core.store_values(), {}, {}
+  local seen, keys = {}, {}
   for _, key in ipairs(stored) do
     seen[key] = true
-    if own[key] ~= false then keys[#keys + 1] = key end
+    if own_text(key) ~= false then keys[#keys + 1] = key end
   end
-  for key, text in pairs(own) do
-    if text and not seen[key] and key:sub(1, #prefix) == prefix then keys[#keys + 1] = key end
+  for key in pairs(core.store_values()) do
+    if own_text(key) and not seen[key] and key:sub(1, #prefix) == prefix then keys[#keys + 1] = key end
   end
   table.sort(keys)
   for i = #keys, limit + 1, -1 do keys[i] = nil end

@@ -9,15 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The value as stored and until when. `*value` NULL: there is none. */
-static bool look_up(struct ledger *ledger, const char *key, char **value, int64_t *expires_ms)
+/* The value as it stands at a time, and until when. `*value` NULL: there is none. */
+static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value, int64_t *expires_ms)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_GET);
     *value = NULL;
     if (!statement)
         return false;
     ledger_bind_text(statement, 1, key);
-    sqlite3_bind_int64(statement, 2, clock_wall_ms());
+    sqlite3_bind_int64(statement, 2, at_ms);
     int result = sqlite3_step(statement);
     if (result == SQLITE_ROW) {
         *value = memory_copy(sqlite3_column_text(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
@@ -32,7 +32,7 @@ static bool look_up(struct ledger *ledger, const char *key, char **value, int64_
 bool ledger_store_get(struct ledger *ledger, const char *key, char **value)
 {
     int64_t expires_ms;
-    return look_up(ledger, key, value, &expires_ms);
+    return look_up(ledger, key, clock_wall_ms(), value, &expires_ms);
 }
 
 bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
@@ -119,7 +119,7 @@ static bool replay(struct ledger *ledger, const struct change *change)
 {
     char *text;
     int64_t expires_ms = 0;
-    if (!look_up(ledger, change->key, &text, &expires_ms))
+    if (!look_up(ledger, change->key, change->made_ms, &text, &expires_ms))
         return false;
     if (!text)
         expires_ms = change->expires_ms;

@@ -113,6 +113,28 @@ describe("the store", function()
     one:stop()
   end)
 
+  it("forgets a value that the handler itself stored when its time is over", function()
+    local one = connect(EVAL)
+    ask(one, [[store.set("soon", "before") return 1]])
+    assert.equal("here nil nil other", ask(one, [[
+      store.set("soon", "here", {ttl = 0.1}) store.incr("n", 5, {ttl = 0.1}) store.set("other", 1)
+      local first = store.get("soon")
+      local keys = function() return table.concat(store.keys(), ",") end
+      for _ = 1, 100 do if keys() ~= "other" then molecule.sleep(0.02) end end
+      return ("%s %s %s %s"):format(first, store.get("soon"), store.get("n"), keys())]]))
+    assert.equal("1 2|1 nil", ask(one, [[
+      local counts = store.incr("m", 1, {ttl = 0.1}) .. " " .. store.incr("m", 1, {ttl = 100})
+      for _ = 1, 100 do if store.get("m") then molecule.sleep(0.02) end end
+      return counts .. "|" .. store.incr("m") .. " " .. tostring(store.get("soon"))]]))
+    assert.equal("1", ask(one, [[return store.get("m")]]))
+    ask(one, [[store.set("stays", 1) return 1]])
+    assert.equal("2 3", ask(one, [[
+      local first = store.incr("stays", 1, {ttl = 0.01})
+      molecule.sleep(0.02)
+      return first .. " " .. store.incr("stays")]]))
+    one:stop()
+  end)
+
   it("is as it was when the handler fails", function()
     local one = connect([[
       local store = require "molecule".store
