@@ -2,6 +2,7 @@
 #include "script/json.h"
 
 #include "base/buffer.h"
+#include "wire/jsontext.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -345,13 +346,27 @@ static int fail(lua_State *L, const char *problem)
     return 3;
 }
 
+static bool is_strict(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index))
+        return false;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_getfield(L, index, "strict");
+    bool strict = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return strict;
+}
+
 static int decode(lua_State *L)
 {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
+    bool strict = is_strict(L, 2);
     struct box *box = push_box(L);
     json_error_t error;
     box->value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    if (!box->value && !strict)
+        box->value = jsontext_read(text, length, NULL, NULL); /* mended */
     if (!box->value) {
         char problem[JSON_ERROR_TEXT_LENGTH + 60];
         snprintf(problem, sizeof problem, "line %d, column %d: %s", error.line, error.column, error.text);

@@ -123,6 +123,7 @@ describe("the backend stdio", function()
   it("understands every kind of result", function()
     local one = connect()
     assert.equal("a text", ask(one, '{"id": ID, "result": {"text": "a text"}}'))
+    assert.equal("a\u{FFFD} b", ask(one, [[{"id": ID, "result": {"text": "a\ud83d b"}}]]))
     assert.equal("a part", ask(one, '{"id": ID, "result": {"text": null, "parts": [{"kind": "text", "text": "a part"}]}}'))
     for result, pattern in pairs {
       ["null"] = "no_reply", ['{}'] = "no_reply", ['{"skip": "not mine"}'] = "skipped: not mine",
