@@ -311,15 +311,32 @@ fi
     end)
 
     it("takes 204 and an empty object for no reply, and waits where the service asks for it", function()
-      local answers = { { 204, "" }, { 200, "{}" }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, '{"text": "at last"}' } }
+      local answers = { { 204, "" }, { 200, "{}" }, { 503, "", { ["Retry-After"] = "1" } }, { 200, '{"text": "at last"}' } }
       local one = connect("http", serve(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end))
       local first = platform:message { to = workspace.id, text = "a" }[1]
       local second = platform:message { to = workspace.id, text = "b" }[1]
       one:log_of(first, "no_reply")
       one:log_of(second, "no_reply")
       local third = platform:message { to = workspace.id, text = "c" }[1]
-      one:log_of(third, "retry in 0.1 s: .* answered 503")
+      one:log_of(third, "retry in 1.0 s: .* answered 503")
       assert.same({ "at last" }, one:canvas(1))
+      one:stop()
+    end)
+
+    it("waits until the time that the service names, and never without a pause", function()
+      local after = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60)
+      local one = connect("http", serve(function(_, reply) reply(503, "", { ["Retry-After"] = after }) end))
+      local function say(context) return platform:message { to = workspace.id, text = "hello", context_id = context }[1] end
+      one:log_of(say "a", "retry in [56]%d%.%d s: .* answered 503")
+      after = "-1"
+      one:log_of(say "b", "retry in [1-9]%d*%.%d s: .* answered 503")
+      one:stop()
+    end)
+
+    it("does not take a list for an empty reply", function()
+      local one = connect("http", serve(function(_, reply) reply(200, '["a"]') end), { "--max-attempts", "1" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, '/hook answered what is not a JSON object: %["a"%]')
       one:stop()
     end)
 

@@ -141,15 +141,27 @@ describe("the backend openai", function()
   end)
 
   it("waits as long as the service asks for when there are too many requests or it is down", function()
-    answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "0.05" })
-    answers[2] = status(503, "overloaded", { ["Retry-After"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() - 5) })
+    answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "1.2" })
     local one = connect()
     local row = platform:message { to = workspace.id, text = "hello" }[1]
+    one:log_of(row, "retry in 1%.2 s: .*answered 429: slow down")
     assert.same({ "1: hello" }, one:canvas(1))
-    one:log_of(row, "retry in 0%.1 s: .*answered 429: slow down")
-    one:log_of(row, "retry in 0%.0 s: .*answered 503: overloaded")
+    answers[1] = status(503, "overloaded", { ["Retry-After"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60) })
+    row = platform:message { to = workspace.id, text = "hello" }[1]
+    one:log_of(row, "retry in [56]%d%.%d s: .*answered 503: overloaded")
     one:stop()
   end)
+
+  local PAST = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() - 5)
+  for _, value in ipairs { "0", "-1", "0.001", PAST, "Sun, 99999999999 Nov 1994 08:49:37 GMT" } do
+    it("does not hammer a service whose Retry-After is " .. value:gsub("%w+, .*", "a date of no use"), function()
+      for i = 1, 100 do answers[i] = status(429, "slow down", { ["Retry-After"] = value }) end
+      local one = connect()
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "retry in [1-9]%d*%.%d s: .*answered 429: slow down")
+      one:stop()
+    end)
+  end
 
   it("forgets the older half of a conversation that is too long for the model, once", function()
     local too_long = status(400, { error = { code = "context_length_exceeded", message = "too many tokens" } })
@@ -250,7 +262,7 @@ describe("the backend openai", function()
     end)
 
     it("waits, says what was refused, and notices an answer that broke off, as without", function()
-      answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "0.05" })
+      answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "1" })
       answers[2] = function(reply)
         reply.raw(HEAD .. events("half an ans"))
         reply.finish()
@@ -262,7 +274,7 @@ describe("the backend openai", function()
       answers[4] = status(200, events("whole") .. "data: [DONE]\n\n")
       local one = connect({ stream = "true" }, { "--max-attempts", "9" })
       local row = platform:message { to = workspace.id, text = "hello" }[1]
-      one:log_of(row, "retry in 0%.1 s: .*answered 429: slow down")
+      one:log_of(row, "retry in 1%.0 s: .*answered 429: slow down")
       one:log_of(row, "the answer broke off before its end")
       one:log_of(row, "the model fell over")
       assert.same({ "whole" }, one:canvas(1))
