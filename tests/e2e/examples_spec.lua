@@ -85,7 +85,7 @@ describe("an example", function()
   end)
 
   it("webhook.lua posts to a service, waits while it is down, and says what it refuses", function()
-    local answers = { { 200, '{"text": "heard"}' }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, "plain" },
+    local answers = { { 200, '{"text": "heard"}' }, { 503, "", { ["Retry-After"] = "-1" } }, { 200, "plain" },
       { 404, "no such thing" } }
     local web = server.start(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end)
     local one = start("webhook.lua", { "--script-opt", "url=" .. web.url .. "/hook" })
