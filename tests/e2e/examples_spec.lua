@@ -94,6 +94,7 @@ describe("an example", function()
     assert.equal("the service refuses this (404): no such thing", ask(one, "third"))
     local sent = cjson.decode(web.requests[3].body)
     assert.same({ "second", "canvas", 2 }, { sent.text, sent.from, sent.attempt })
+    assert.equal(1, one:count_log "retry in 1%.0 s: the service answered 503")
     one:stop()
     host.run({ platform = platform, workspace = workspace, script_path = "examples/webhook.lua" }, 2)
       :log "webhook.lua needs %-%-script%-opt url="

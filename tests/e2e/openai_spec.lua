@@ -201,6 +201,33 @@ describe("the backend openai", function()
     end)
   end
 
+  for body, pattern in pairs {
+    ['{"error": {"code": 502, "message": "no provider is left"}}'] = ": no provider is left",
+    ['{"error": "no such model"}'] = ": no such model",
+    ['{"error": {"code": 7, "message": null}, "choices": []}'] = ': {"error": {"code": 7,',
+    ['{"choices": [{"error": {"message": "the filter struck"}, "message": {"content": ""}}]}'] = ": the filter struck",
+    ['{"error": null, "choices": [{"message": {"content": "fine"}}]}'] = "replied",
+  } do
+    it("gives the service's own words where it says in its answer what went wrong: " .. body, function()
+      answers[1] = status(200, body)
+      local one = connect(nil, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "a" }[1], pattern)
+      one:stop()
+    end)
+  end
+
+  it("never quotes its key, not even the part that fits", function()
+    answers[1] = status(200, { error = { message = ("x"):rep(490) .. " its-own-key-of-some-length" } })
+    answers[2] = status(200, ("y"):rep(490) .. " its-own-key-of-some-length")
+    answers[3] = status(400, ("z"):rep(490) .. " its-own-key-of-some-length")
+    local one = connect(nil, { "--max-attempts", "3" }, { OPENAI_API_KEY = "its-own-key-of-some-length" })
+    one:log_of(platform:message { to = workspace.id, text = "a" }[1], "zzz %(the key")
+    one:stop()
+    local said = one.process.stdout .. one.process.stderr
+    assert(said:find("xxx (the key", 1, true) and said:find("yyy (the key", 1, true), said)
+    assert.is_nil(said:find("its-own", 1, true))
+  end)
+
   it("ends a request that takes longer than its timeout", function()
     answers[1] = function() end
     local one = connect({ timeout = "100ms" }, { "--max-attempts", "1" })
@@ -258,6 +285,37 @@ describe("the backend openai", function()
       local one = connect { stream = "true", progress = "0.001" }
       platform:message { to = workspace.id, from = peer.id, text = "hello" }
       assert.same({ "one two" }, (one:peer(peer.id, 1)))
+      one:stop()
+    end)
+
+    local EVENTS = "text/event-stream"
+    for what, case in pairs {
+      ["an event's error is a text"] = { EVENTS, 'data: {"error": "the model fell over"}\n\n', ": the model fell over" },
+      ["an event's error has no message"] = { EVENTS, 'data: {"error": {"code": 9}}\n\n', ': {"error": {"code": 9}}' },
+      ["an event's choice has the error"] = { EVENTS,
+        'data: {"choices": [{"error": {"message": "the filter struck"}}]}\n\n', ": the filter struck" },
+      ["no events come but an error"] = { "application/json", '{"error": {"message": "no such model"}}', ": no such model" },
+      ["no events come but a page"] = { "text/html", "<html>busy", "answered what is not JSON: <html>busy" },
+    } do
+      it("gives the service's own words where " .. what, function()
+        answers[1] = status(200, case[2], { ["Content-Type"] = case[1] })
+        local one = connect({ stream = "true" }, { "--max-attempts", "1" })
+        one:log_of(platform:message { to = workspace.id, text = "a" }[1], (case[3]:gsub("[%[%]]", "%%%0")))
+        one:stop()
+      end)
+    end
+
+    it("takes an answer that comes whole all the same", function()
+      answers[1] = status(200, { choices = { { message = { content = "whole" } } } }, { ["Content-Type"] = "application/json" })
+      local one = connect { stream = "true" }
+      assert.equal("whole", ask(one, "hello"))
+      one:stop()
+    end)
+
+    it("takes an answer for complete that the service calls so, also where [DONE] is missing", function()
+      answers[1] = status(200, events("all of ", "it") .. 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n')
+      local one = connect { stream = "true" }
+      assert.equal("all of it", ask(one, "hello"))
       one:stop()
     end)
 
