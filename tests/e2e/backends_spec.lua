@@ -264,6 +264,35 @@ fi
       one:stop()
     end)
 
+    it("begins anew also where the program says without failing that the session is gone", function()
+      local bin = fake [[
+case "$*" in
+  *--resume*) echo '{"type": "result", "is_error": true, "result": "No conversation found with session ID: gone"}' ;;
+  *) echo '{"type": "result", "is_error": false, "result": "anew", "session_id": "gone"}' ;;
+esac
+cat >/dev/null]]
+      local one = connect("claude-code", { bin = bin }, { "--max-attempts", "1" })
+      for i = 1, 2 do
+        platform:message { to = workspace.id, text = "hello" }
+        assert.equal("anew", one:canvas(i)[i])
+      end
+      one:log "the session gone is not there any more"
+      one:stop()
+    end)
+
+    it("finds the result among all that the program did, where its arguments ask for all", function()
+      local bin = fake [[cat >/dev/null; echo '[{"type": "system", "session_id": "s"}, {"type": "assistant"},
+        {"type": "result", "is_error": false, "result": "found", "session_id": "s"}]']]
+      assert.equal("found", ask(connect("claude-code", { bin = bin, args = "--verbose" })))
+    end)
+
+    it("says what the program said where its answer has null for a result", function()
+      local bin = fake [[cat >/dev/null; echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many turns"]}']]
+      local one = connect("claude-code", { bin = bin }, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "x" }[1], "it failed %(no result%): .*too many turns")
+      one:stop()
+    end)
+
     it("tells the program of the message, unless told not to", function()
       local bin = fake 'echo "${MOLECULE_MESSAGE_ID-nothing} ${MOLECULE_CALLER_ID-nothing}"'
       assert.equal("message-1", ask(connect("claude-code", { bin = bin })))
