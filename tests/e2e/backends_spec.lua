@@ -287,7 +287,8 @@ cat >/dev/null]]
     end)
 
     it("says what the program said where its answer has null for a result", function()
-      local bin = fake [[cat >/dev/null; echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many turns"]}']]
+      local bin = fake [[cat >/dev/null
+echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many turns"]}']]
       local one = connect("claude-code", { bin = bin }, { "--max-attempts", "1" })
       one:log_of(platform:message { to = workspace.id, text = "x" }[1], "it failed %(no result%): .*too many turns")
       one:stop()
