@@ -142,6 +142,25 @@ local CASES = {
   { "Lua's own debug.getmetatable out of ours", [[
       local _, own = debug.getupvalue(debug.getmetatable, 1)
       own(io.stdout).__gc = nil]], "attempt to call a nil value %(local 'own'%)" },
+  { "a finalizer put under the metatable of lists", [[
+      local molecule = require "molecule"
+      for _, get in ipairs {getmetatable, debug.getmetatable} do
+        pcall(function() get(molecule.array()).__gc = function() while true do end end end)
+      end
+      molecule.array()
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
+  { "a finalizer put under the metatable of what came", [[
+      pcall(function() getmetatable(msg.parts).__gc = function() while true do end end end)
+      for _ = 1, 10 do require("molecule").json.decode "[]" end
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
+  { "a finalizer put under the metatable of timers", [[
+      local molecule = require "molecule"
+      pcall(function() debug.getmetatable(molecule.after(1e6, print)).__gc = function() while true do end end end)
+      molecule.after(1e6, print):cancel()
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
   { "a finalizer put under a metatable later", [[
       local late = {}
       for _ = 1, 100 do setmetatable({}, late) end
