@@ -204,8 +204,11 @@ enum molecule_result molecule_add(struct molecule *molecule, const struct molecu
     }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
     enum host_exit code;
-    if (workspace_open(molecule->host, &settings, &code, problem, problem_size))
+    struct host *host = molecule->host;
+    if (workspace_open(host, &settings, &code, problem, problem_size))
         return MOLECULE_STOPPED;
+    if (host->running && host->exit_code == HOST_EXIT_STOPPED) /* as of one that ends later */
+        host->exit_code = code;
     return (enum molecule_result)code;
 }
 
@@ -233,8 +236,28 @@ bool molecule_reload_one(struct molecule *molecule, const char *id)
     return workspace != NULL;
 }
 
+bool molecule_check(const struct molecule_workspace_options *options, char *problem, size_t problem_size)
+{
+    const char *wrong = find_problem(options);
+    if (wrong) {
+        snprintf(problem, problem_size, "%s", wrong);
+        return false;
+    }
+    char *id = memory_copy_text(options->id);
+    platform_normalise_id(id);
+    struct workspace_settings settings = translate(options, id);
+    bool fine = workspace_check(&settings, problem, problem_size);
+    free(id);
+    return fine;
+}
+
 enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options)
 {
+    const char *wrong = find_problem(options);
+    if (wrong) {
+        fprintf(stderr, "molecule: %s\n", wrong);
+        return MOLECULE_USAGE;
+    }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
     return (enum molecule_result)workspace_rehearse(molecule->host, &settings);
 }
@@ -242,6 +265,16 @@ enum molecule_result molecule_rehearse(struct molecule *molecule, const struct m
 enum molecule_result molecule_run(struct molecule *molecule)
 {
     return (enum molecule_result)host_run(molecule->host);
+}
+
+bool molecule_call(struct molecule *molecule, void (*function)(void *context), void *context)
+{
+    return host_call(molecule->host, function, context);
+}
+
+bool molecule_stops(const struct molecule *molecule)
+{
+    return molecule->host->stops > 0;
 }
 
 void molecule_stop(struct molecule *molecule)

@@ -43,7 +43,8 @@ struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
     const char *ca_file;  /* PEM file of certificates to trust; NULL: the system's */
-    bool handle_signals;  /* SIGTERM and SIGINT drain, a second one ends at once; SIGPIPE is ignored */
+    bool handle_signals;  /* SIGTERM and SIGINT drain, a second one ends at once. SIGPIPE is ignored in any case, unless the
+                             program has a handler for it */
     bool verbose;         /* log at debug level */
     unsigned workers;     /* threads that run scripts; a workspace lives on one of them; 0: one */
     bool fleet;           /* many workspaces: starts are spread, and descriptors are used sparingly */
@@ -112,6 +113,10 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options);
 enum molecule_result molecule_add(struct molecule *molecule, const struct molecule_workspace_options *options,
                                   char *problem, size_t problem_size);
 
+/* Whether molecule_add could take these: the address of the platform, a token, a script that compiles or a backend that there
+ * is. Needs no host, reads files, changes nothing. false: `problem` says what is wrong. */
+bool molecule_check(const struct molecule_workspace_options *options, char *problem, size_t problem_size);
+
 /* Loads the script, calls nothing of it, and prints on standard output what molecule_add and molecule_run would do.
  * Sends and writes nothing. */
 enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options);
@@ -124,6 +129,13 @@ enum molecule_result molecule_run(struct molecule *molecule);
  * of this id that has not ended. */
 bool molecule_remove(struct molecule *molecule, const char *id);
 bool molecule_reload_one(struct molecule *molecule, const char *id);
+
+/* It was told to end, and takes no more workspaces. In callbacks of molecule_run. */
+bool molecule_stops(const struct molecule *molecule);
+
+/* From any thread, until molecule_close: the function is called on the thread of molecule_run, within it. false: that is
+ * over. */
+bool molecule_call(struct molecule *molecule, void (*function)(void *context), void *context);
 
 /* From any thread: loads every script anew; one that does not load changes nothing, and the log says why. */
 void molecule_reload(struct molecule *molecule);

@@ -105,7 +105,7 @@ local MONTHS = {Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, A
 
 --- Seconds from `now` (epoch) to a date as HTTP writes it: "Sun, 06 Nov 1994 08:49:37 GMT".
 local function seconds_until(date, now)
-  local day, month, year, hour, minute, second = date:match("(%d+) (%a+) (%d+) (%d+):(%d+):(%d+) GMT")
+  local day, month, year, hour, minute, second = date:match("(%d%d?) (%a+) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT")
   if not MONTHS[month] then return nil end
   local here = os.time()
   local ahead = os.difftime(here, os.time(os.date("!*t", here))) -- of the local clock, whatever the time zone
@@ -113,11 +113,12 @@ local function seconds_until(date, now)
   return utc + ahead - now
 end
 
---- What an answer's Retry-After asks for, in seconds (0 to a day); nil: nothing.
+--- What an answer's Retry-After asks for, in seconds (1 to a day); nil: nothing, or "at once", which would hammer a service
+--- that has just said it cannot.
 function backend.retry_after(headers)
   local given = headers["retry-after"]
   local seconds = given and (tonumber(given) or seconds_until(given, core.now()))
-  return seconds and seconds == seconds and math.max(0, math.min(seconds, 86400)) or nil
+  return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
 end
 
 --- A key of molecule.store for a conversation, whatever its name is made of.

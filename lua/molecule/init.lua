@@ -2,6 +2,7 @@
 -- C does the work (molecule.core); this file gives it its shape.
 local core = require "molecule.core"
 local json = require "molecule.json"
+local misuse = require "molecule.misuse"
 local require = require
 
 local molecule = {
@@ -44,11 +45,10 @@ setmetatable(molecule, {
 --- Log lines of the script: molecule.log.info("took %d rows", n). Also callable: molecule.log("text") is info.
 local function logger(level)
   return function(format, ...)
-    if select("#", ...) > 0 then
-      core.log(level, string.format(format, ...))
-    else
-      core.log(level, tostring(format))
-    end
+    if select("#", ...) == 0 then return core.log(level, tostring(format)) end
+    local fine, text = pcall(string.format, format, ...)
+    if not fine then misuse(("log.%s: %s"):format(level, text)) end
+    core.log(level, text)
   end
 end
 molecule.log = setmetatable({

@@ -10,6 +10,7 @@
 -- a function(msg, ctx) -> boolean. Without a default, help is the answer.
 local misuse = require "molecule.misuse"
 local core = require "molecule.core"
+local problem_of = require "molecule.pattern"
 
 local Router = {}
 Router.__index = Router
@@ -22,8 +23,8 @@ function Router:on(pattern, about, handler)
   if type(pattern) ~= "string" or type(handler) ~= "function" then
     misuse("router:on takes a pattern, perhaps a line for help, and a function")
   end
-  local fine, problem = pcall(string.find, "", pattern)
-  if not fine then misuse(("router:on: the pattern %q: %s"):format(pattern, problem)) end
+  local problem = problem_of(pattern)
+  if problem then misuse(("router:on: the pattern %q: %s"):format(pattern, problem)) end
   self.routes[#self.routes + 1] = {pattern = pattern, about = about, handler = handler}
   return self
 end
@@ -44,10 +45,14 @@ function Router:help()
   return table.concat(lines, "\n")
 end
 
+--- The route that matches, and its captures from the fourth value of `found` on.
 local function find(router, text)
   for _, route in ipairs(router.routes) do
-    local captures = table.pack(text:find(route.pattern))
-    if captures[1] then return route, captures end
+    local found = table.pack(pcall(string.find, text, route.pattern))
+    if not found[1] then
+      error(("the pattern %q of the route %q: %s"):format(route.pattern, route.about or route.pattern, found[2]), 0)
+    end
+    if found[2] then return route, found end
   end
 end
 
@@ -55,8 +60,8 @@ local function handle(router, msg, ctx)
   if router.allowed and not router.allowed(msg, ctx) then
     return setmetatable({kind = "skip", reason = msg.from .. " is not on the router's allow-list"}, core.verdict)
   end
-  local route, captures = find(router, msg.text:match("^%s*(.-)%s*$"))
-  if route then return route.handler(msg, ctx, table.unpack(captures, 3, captures.n)) end
+  local route, found = find(router, msg.text:match("^%s*(.-)%s*$"))
+  if route then return route.handler(msg, ctx, table.unpack(found, 4, found.n)) end
   if router.fallback then return router.fallback(msg, ctx) end
   return router:help()
 end
@@ -67,7 +72,7 @@ return function(options)
   options = options or {}
   if type(options) ~= "table" then misuse("molecule.router takes a table") end
   local known = {allow = true, name = true, description = true, skills = true, concurrency = true, start = true, stop = true,
-    conversation = true}
+    conversation = true, answers_replies = true}
   local router = setmetatable({routes = {}}, Router)
   for key, value in pairs(options) do
     if not known[key] then misuse(("molecule.router: unknown option %q"):format(tostring(key))) end

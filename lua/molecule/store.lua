@@ -11,6 +11,7 @@ local misuse = require "molecule.misuse"
 local store = {}
 
 local VALUE_MAXIMUM = 1024 * 1024
+local KEYS_MAXIMUM = 100000 -- of one list
 
 local function check_key(name, key)
   if type(key) ~= "string" or key == "" or #key > 512 or not utf8.len(key) or key:find("%c") then
@@ -30,11 +31,26 @@ local function check_options(name, options, known)
   return options or {}
 end
 
+--- What the running handler itself made of `key`: JSON text; false: it is gone, by delete or by its time; nil: it did
+--- not touch it.
+local function own_text(key)
+  local own = core.store_values()[key]
+  if own and own.ends <= core.now() then return false end
+  return own and own.text
+end
+
 --- What the running handler would read: JSON text, or nil.
 local function read(key)
-  local own = core.store_values()[key]
+  local own = own_text(key)
   if own ~= nil then return own or nil end
   return core.store_get(key)
+end
+
+--- When the time of a value is over. One that goes on from `before` keeps its time, which is not known here if it is the
+--- ledger's.
+local function end_of(key, ttl, before)
+  if before then return own_text(key) and core.store_values()[key].ends or math.huge end
+  return ttl and core.now() + ttl or math.huge
 end
 
 local function encode(name, value)
@@ -48,11 +64,11 @@ local function too_large(name, key)
     name, key), "TOO_LARGE"
 end
 
---- Buffers the change; `text` is what the handler reads from now on.
-local function change(name, verb, key, text, given, ttl, most)
+--- Buffers the change; `text` is what the handler reads from now on, in place of `before`, from which it goes on.
+local function change(name, verb, key, text, given, ttl, most, before)
   if text and #text > VALUE_MAXIMUM then return too_large(name, key) end
   if not core.store_change(verb, key, given, ttl, most) then return too_large(name, key) end
-  core.store_values()[key] = text or false
+  core.store_values()[key] = text and {text = text, ends = end_of(key, ttl, before)} or false
   return true
 end
 
@@ -85,6 +101,13 @@ function store.delete(key)
   return store.set(key, nil)
 end
 
+--- As the ledger adds when it records the change: an integer that would overflow becomes a real number.
+local function add(a, b)
+  local sum = a + b
+  local overflows = math.type(sum) == "integer" and (a ~ sum) & (b ~ sum) < 0
+  return overflows and a + 0.0 + b or sum
+end
+
 --- Adds `by` (1) to a number that is 0 where there is none, and returns the sum as this handler sees it. Concurrent
 --- handlers' increments all count. `ttl` holds from the first one on.
 function store.incr(key, by, options)
@@ -99,14 +122,15 @@ function store.incr(key, by, options)
   local text
   text, problem, code = read(key)
   if problem then return nil, problem, code end
-  local value = text and json.decode(text) or 0
+  local value = json.decode(text or "0")
   if type(value) ~= "number" then
     return nil, ("store.incr: %q holds a %s, not a number"):format(key, type(value)), "TYPE"
   end
+  local sum = add(value, by)
   local changed
-  changed, problem, code = change("incr", "incr", key, encode("incr", value + by), encode("incr", by), options.ttl)
+  changed, problem, code = change("incr", "incr", key, encode("incr", sum), encode("incr", by), options.ttl, nil, text)
   if not changed then return nil, problem, code end
-  return value + by
+  return sum
 end
 
 --- Replaces the value by what `fn(value)` returns (nil deletes), and returns that. Until this handler's outcome is
@@ -127,6 +151,11 @@ function store.update(key, fn, options)
   return value
 end
 
+--- An empty table is stored as an object, but was as likely meant as a list.
+local function is_list(value)
+  return type(value) == "table" and (json.is_array(value) or next(value) == nil)
+end
+
 --- Adds `value` to the end of a list, of which the last `max` stay; returns the list as this handler sees it.
 function store.append(key, value, options)
   check_key("append", key)
@@ -139,16 +168,25 @@ function store.append(key, value, options)
   local text
   text, problem, code = read(key)
   if problem then return nil, problem, code end
-  local list = text and json.decode(text) or json.array {}
-  if type(list) ~= "table" or not json.is_array(list) then
-    return nil, ("store.append: %q holds a %s, not a list"):format(key, type(list)), "TYPE"
-  end
+  local list = json.decode(text or "[]")
+  if not is_list(list) then return nil, ("store.append: %q holds a %s, not a list"):format(key, type(list)), "TYPE" end
+  list = json.array(list)
   list[#list + 1] = json.decode(given)
   while options.max and #list > options.max do table.remove(list, 1) end
   local changed
-  changed, problem, code = change("append", "append", key, encode("append", list), given, options.ttl, options.max)
+  changed, problem, code = change("append", "append", key, encode("append", list), given, options.ttl, options.max,
+    text)
   if not changed then return nil, problem, code end
   return list
+end
+
+--- How many keys with that prefix the running handler made vanish: they may all be in the page that the ledger gives.
+local function count_gone(prefix)
+  local count = 0
+  for key in pairs(core.store_values()) do
+    if not own_text(key) and key:sub(1, #prefix) == prefix then count = count + 1 end
+  end
+  return count
 end
 
 --- The keys that begin with `prefix` (default: all), in order, at most `limit` (1000).
@@ -156,16 +194,16 @@ function store.keys(prefix, options)
   prefix = prefix == nil and "" or prefix
   if prefix ~= "" then check_key("keys", prefix) end
   options = check_options("keys", options, {limit = true})
-  local limit = math.min(math.tointeger(options.limit or 1000) or 1000, 100000)
-  local stored, problem, code = core.store_keys(prefix, limit)
+  local limit = math.min(math.tointeger(options.limit or 1000) or 1000, KEYS_MAXIMUM)
+  local stored, problem, code = core.store_keys(prefix, limit + count_gone(prefix))
   if not stored then return nil, problem, code end
-  local own, seen, keys = core.store_values(), {}, {}
+  local seen, keys = {}, {}
   for _, key in ipairs(stored) do
     seen[key] = true
-    if own[key] ~= false then keys[#keys + 1] = key end
+    if own_text(key) ~= false then keys[#keys + 1] = key end
   end
-  for key, text in pairs(own) do
-    if text and not seen[key] and key:sub(1, #prefix) == prefix then keys[#keys + 1] = key end
+  for key in pairs(core.store_values()) do
+    if own_text(key) and not seen[key] and key:sub(1, #prefix) == prefix then keys[#keys + 1] = key end
   end
   table.sort(keys)
   for i = #keys, limit + 1, -1 do keys[i] = nil end

@@ -375,10 +375,12 @@ function molecule.store.keys(prefix, options) end
 --@ ### `molecule.json`
 molecule.json = {}
 
---- A text as a value. Integers keep 64 bits, `[]` stays `[]`; CODE `JSON`.
+--- A text as a value. Integers keep 64 bits, `[]` stays `[]`; unless `strict`, what only breaks its characters (half a `\ud83d`, bytes
+--- that are not UTF-8) becomes U+FFFD. CODE `JSON`.
 ---@param text string
+---@param options {strict: boolean?}?
 ---@return any value, string? problem, string? code
-function molecule.json.decode(text) end
+function molecule.json.decode(text, options) end
 
 --- A value as text. `indent`: spaces a level; `sort`: keys in order. CODE `JSON`.
 ---@param value any

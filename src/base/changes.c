@@ -1,5 +1,6 @@
 #include "base/changes.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -24,6 +25,7 @@ bool changes_add(struct changes **changes, enum change_verb verb, const char *ke
     change->verb = verb;
     change->key = memory_copy_text(key);
     change->value = value ? memory_copy(value, value_length) : NULL;
+    change->made_ms = clock_wall_ms();
     change->expires_ms = expires_ms;
     change->most = most;
     (*changes)->bytes += bytes;

@@ -21,6 +21,7 @@ struct change {
     enum change_verb verb;
     char *key;
     char *value;        /* JSON text; NULL for CHANGE_DELETE */
+    int64_t made_ms;    /* wall clock: what counts as expired for it */
     int64_t expires_ms; /* wall clock; 0: never; -1: as it was (CHANGE_INCR, CHANGE_APPEND) */
     int64_t most;       /* CHANGE_APPEND; 0: no bound */
 };

@@ -263,12 +263,13 @@ static bool was_typed(int argc, char **argv, const char *option)
     return false;
 }
 
-/* Also from where /proc/<pid>/environ shows it. */
-static void wipe_variable(const char *name)
+void connect_wipe_variable(const char *name)
 {
     char *value = getenv(name);
-    if (value)
+    if (value) {
+        log_hide(value);
         memset(value, 'x', strlen(value));
+    }
     unsetenv(name);
 }
 
@@ -329,6 +330,7 @@ static int run(const struct command *command, int argc, char **argv)
     int code = 2;
     char *state_directory = NULL, *token = NULL;
     struct attached *attached = NULL;
+    signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
     enum options_result parsed = options_parse(command, argc, argv, &given, ids, &count);
     if (parsed != OPTIONS_PARSED) {
         code = parsed == OPTIONS_HELP ? 0 : 2;
@@ -342,7 +344,7 @@ static int run(const struct command *command, int argc, char **argv)
         token = memory_copy_text(given.token);
     if (token_typed && given.token) /* not for the process list any longer than it must be */
         memset((char *)given.token, 'x', strlen(given.token));
-    wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
+    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
     if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
     state_directory = local_state_directory(given.state_directory);

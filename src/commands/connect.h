@@ -17,6 +17,9 @@ char *connect_find_problem(const struct connect_options *given, const char *work
 struct molecule_workspace_options connect_workspace(const struct connect_options *given, const char *workspace_id,
                                                     const char *state_directory, const char *token, const char *token_file);
 
+/* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
+void connect_wipe_variable(const char *name);
+
 /* The path with the id in place of {id} or %s. Yours to free; NULL for NULL. */
 char *connect_token_path(const char *pattern, const char *workspace_id);
 

@@ -1,4 +1,5 @@
-/* molecule fleet: the workspaces of a file in one process. SIGHUP reads the file again. */
+/* molecule fleet: the workspaces of a file in one process. SIGHUP reads the file again: on a thread of its own, since it is
+ * Lua and may take as long as it likes. */
 #include "commands/commands.h"
 
 #include "base/log.h"
@@ -6,7 +7,9 @@
 #include "commands/fleet_limits.h"
 #include "commands/fleet_plan.h"
 
+#include <pthread.h>
 #include <search.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +40,18 @@ struct fleet {
     struct molecule *molecule;
     struct plan plan;
     void *tree; /* of tsearch(3): the members by id */
+    struct rereading *rereading; /* under way; NULL: none */
+    bool again; /* the file is to be read once more after that */
+};
+
+/* The file, read again by a thread. The fleet's end takes `fleet` from it, then nobody waits for it any more. */
+struct rereading {
+    pthread_mutex_t mutex; /* around `fleet` */
+    struct fleet *fleet;
+    char *path;
+    struct fleet_file file;
+    bool read;
+    char problem[1024];
 };
 
 static int compare(const void *left, const void *right)
@@ -81,10 +96,12 @@ static void leave(struct fleet *fleet, struct member *member)
     struct member *successor = member->successor;
     member->successor = NULL;
     member_free(member);
-    if (!successor)
-        return;
-    enter(fleet, successor);
-    attach(fleet, successor);
+    if (successor && molecule_stops(fleet->molecule)) {
+        member_free(successor);
+    } else if (successor) {
+        enter(fleet, successor);
+        attach(fleet, successor);
+    }
 }
 
 static void on_ended(void *context, const char *id, enum molecule_result result)
@@ -115,6 +132,16 @@ struct tally {
     size_t added, removed, changed, kept, again;
 };
 
+/* What could not begin must not end what runs. */
+static bool may_change(const struct member *member)
+{
+    char problem[1024];
+    bool fine = molecule_check(&member->workspace, problem, sizeof problem);
+    if (!fine)
+        log_error(member->id, "its new options are not taken, it goes on as before: %s", problem);
+    return fine;
+}
+
 /* Those that are to end; what takes their place waits for it. */
 static void take_changes(struct fleet *fleet, struct plan *fresh, struct tally *tally)
 {
@@ -127,7 +154,8 @@ static void take_changes(struct fleet *fleet, struct plan *fresh, struct tally *
         }
         *link = member->next;
         before->planned = true;
-        if (!before->leaving && json_equal(before->values, member->values)) {
+        bool same = !before->leaving && json_equal(before->values, member->values);
+        if (same || (before->attached && !before->leaving && !may_change(member))) {
             member_free(member);
             continue;
         }
@@ -165,16 +193,9 @@ static void attach_missing(struct fleet *fleet, struct tally *tally)
     }
 }
 
-static void on_reload(void *context)
+static void take_plan(struct fleet *fleet, struct plan fresh)
 {
-    struct fleet *fleet = context;
-    struct plan fresh;
     struct tally tally = {0};
-    char problem[1024];
-    if (!plan_read(&fresh, fleet->path, &fleet->defaults, problem, sizeof problem)) {
-        log_error(NULL, "the fleet file was not read again, nothing has changed: %s", problem);
-        return;
-    }
     for (struct member *member = fleet->plan.members; member; member = member->next)
         member->planned = false;
     take_changes(fleet, &fresh, &tally);
@@ -194,6 +215,99 @@ static void on_reload(void *context)
     molecule_reload(fleet->molecule);
 }
 
+static void free_rereading(struct rereading *rereading)
+{
+    fleet_file_free(&rereading->file);
+    pthread_mutex_destroy(&rereading->mutex);
+    free(rereading->path);
+    free(rereading);
+}
+
+static void on_reload(void *context);
+
+static void on_reread(void *context)
+{
+    struct rereading *rereading = context;
+    pthread_mutex_lock(&rereading->mutex); /* the thread has let go of it, or does now */
+    struct fleet *fleet = rereading->fleet;
+    pthread_mutex_unlock(&rereading->mutex);
+    if (!fleet) { /* the host has ended */
+        free_rereading(rereading);
+        return;
+    }
+    struct plan fresh;
+    fleet->rereading = NULL;
+    if (rereading->read)
+        rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults, rereading->problem,
+                                    sizeof rereading->problem);
+    if (!rereading->read)
+        log_error(NULL, "the fleet file was not read again, nothing has changed: %s", rereading->problem);
+    else if (molecule_stops(fleet->molecule))
+        plan_free(&fresh);
+    else
+        take_plan(fleet, fresh);
+    free_rereading(rereading);
+    if (fleet->again)
+        on_reload(fleet);
+}
+
+static void *reread(void *context)
+{
+    struct rereading *rereading = context;
+    rereading->read = fleet_file_read(&rereading->file, rereading->path, rereading->problem, sizeof rereading->problem);
+    pthread_mutex_lock(&rereading->mutex);
+    struct fleet *fleet = rereading->fleet;
+    bool taken = fleet && molecule_call(fleet->molecule, on_reread, rereading);
+    pthread_mutex_unlock(&rereading->mutex);
+    if (!taken)
+        free_rereading(rereading);
+    return NULL;
+}
+
+static bool start_rereading(struct rereading *rereading)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    bool started = pthread_create(&thread, NULL, reread, rereading) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started)
+        pthread_detach(thread);
+    return started;
+}
+
+static void on_reload(void *context)
+{
+    struct fleet *fleet = context;
+    fleet->again = fleet->rereading != NULL;
+    if (fleet->again) {
+        log_warn(NULL, "the fleet file is still being read again; nothing has changed so far, and it is read once more after that");
+        return;
+    }
+    struct rereading *rereading = memory_allocate(sizeof *rereading);
+    pthread_mutex_init(&rereading->mutex, NULL);
+    rereading->fleet = fleet;
+    rereading->path = memory_copy_text(fleet->path);
+    fleet->rereading = rereading;
+    if (start_rereading(rereading))
+        return;
+    log_error(NULL, "the fleet file was not read again, nothing has changed: no thread can be started for it");
+    fleet->rereading = NULL;
+    free_rereading(rereading);
+}
+
+/* The host has ended, and with it what it was asked to call. */
+static void let_go_of_rereading(struct fleet *fleet)
+{
+    struct rereading *rereading = fleet->rereading;
+    if (!rereading)
+        return;
+    pthread_mutex_lock(&rereading->mutex);
+    rereading->fleet = NULL;
+    pthread_mutex_unlock(&rereading->mutex);
+}
+
 static void print_plan(const struct fleet *fleet)
 {
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
@@ -207,6 +321,21 @@ static void print_plan(const struct fleet *fleet)
                member->token_file ? member->token_file : "");
     }
     printf("dry run: %zu workspaces; nothing was sent, nothing was written\n", fleet->plan.count);
+}
+
+/* The exit code. */
+static int rehearse(const struct fleet *fleet)
+{
+    char problem[1024];
+    int code = 0;
+    print_plan(fleet);
+    for (const struct member *member = fleet->plan.members; member; member = member->next) {
+        if (molecule_check(&member->workspace, problem, sizeof problem))
+            continue;
+        fprintf(stderr, "molecule fleet: %s: %s\n", member->id, problem);
+        code = MOLECULE_USAGE;
+    }
+    return code;
 }
 
 static enum molecule_result serve(struct fleet *fleet, const struct fleet_options *given)
@@ -238,6 +367,7 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
     }
     if (serves)
         first = molecule_run(fleet->molecule);
+    let_go_of_rereading(fleet);
     molecule_close(fleet->molecule);
     return first;
 }
@@ -258,20 +388,21 @@ static int run(const struct command *command, int argc, char **argv)
         return parsed == OPTIONS_HELP ? 0 : 2;
     if (count < 1)
         return options_complain(command, "which file? molecule fleet fleet.lua");
+    signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
+    if (getenv("MOLECULE_WORKSPACE_TOKEN"))
+        log_warn(NULL, "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet: token_env = "
+                       "\"MOLECULE_WORKSPACE_TOKEN\" in the file gives it to the one that it is of");
     unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* of a workspace alone, as is the token */
     struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
         fprintf(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
     }
+    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* behind the file, which may have taken it */
     for (struct member *member = fleet.plan.members; member; member = member->next)
         if (!tsearch(member, &fleet.tree, compare))
             abort();
-    int code = 0;
-    if (given.dry_run)
-        print_plan(&fleet);
-    else
-        code = (int)serve(&fleet, &given);
+    int code = given.dry_run ? rehearse(&fleet) : (int)serve(&fleet, &given);
     tdestroy(fleet.tree, keep_leaf);
     plan_free(&fleet.plan);
     return code;

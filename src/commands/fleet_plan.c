@@ -4,7 +4,6 @@
 #include "base/memory.h"
 #include "commands/commands.h"
 #include "commands/local_state.h"
-#include "script/fleet_file.h"
 #include "wire/platform.h"
 
 #include <stdarg.h>
@@ -27,7 +26,7 @@ static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host"
 struct reading {
     struct plan *plan;
     const struct plan_defaults *defaults;
-    struct fleet_file file;
+    const struct fleet_file *file;
     const char *path;
     char *directory;     /* of the file, with a slash; "" for the current one */
     char *problem;
@@ -69,7 +68,7 @@ __attribute__((format(printf, 4, 5))) static bool complain(struct reading *readi
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     snprintf(reading->problem, reading->problem_size, "%s:%u: %s", reading->path,
-             fleet_file_line(&reading->file, after, word ? word : ""), text);
+             fleet_file_line(reading->file, after, word ? word : ""), text);
     return false;
 }
 
@@ -233,6 +232,10 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
     char *text = scalar_text(value);
     if (!text)
         return complain(reading, member->id, key, "%s: \"%s\" cannot be a table", member->id, key);
+    if (json_is_string(value) && strlen(text) != json_string_length(value)) {
+        free(text);
+        return complain(reading, member->id, key, "%s: \"%s\" holds a zero byte", member->id, key);
+    }
     if (is_path(key) && *text && *text != '/') {
         char *whole = memory_format("%s%s", reading->directory, text);
         free(text);
@@ -310,6 +313,9 @@ static void merge(json_t *values, const json_t *own)
     for (size_t i = 0; i < 2; i++)
         if (json_object_get(own, answerers[i]))
             json_object_del(values, answerers[1 - i]);
+    const json_t *script = json_object_get(own, "script"), *backend = json_object_get(own, "backend");
+    if (script || (backend && !json_equal(backend, json_object_get(values, "backend"))))
+        json_object_del(values, "backend_options"); /* they are of the backend that the defaults name */
     json_object_foreach((json_t *)own, key, value) {
         json_t *before = json_object_get(values, key);
         if (json_is_object(before) && json_is_object(value)) {
@@ -330,9 +336,14 @@ static bool check_keys(struct reading *reading, const char *where, const json_t 
         bool known = find_option(key) || strcmp(key, "token_env") == 0 || (workspace && strcmp(key, "id") == 0);
         if (!known)
             return complain_of_key(reading, where, key);
-        if (!workspace && strcmp(key, "token") == 0)
+        bool of_one = strcmp(key, "token") == 0 || strcmp(key, "token_env") == 0;
+        if (!workspace && of_one)
             return complain(reading, where, key, "a token is of one workspace and cannot be a default; token_file = "
                                                  "\"tokens/{id}\" can");
+        const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value) : NULL;
+        if (path && !strstr(path, "{id}") && !strstr(path, "%s"))
+            return complain(reading, where, key, "\"token_file\" of all workspaces: write {id} where the id belongs, as in "
+                                                 "\"tokens/{id}\"; a token is of one workspace");
     }
     return true;
 }
@@ -351,6 +362,18 @@ static bool fill(struct reading *reading, struct member *member, const json_t *o
     }
     json_decref(given);
     return filled && take_token(reading, member);
+}
+
+static bool check_address(struct reading *reading, const struct member *member)
+{
+    const struct molecule_workspace_options *workspace = &member->workspace;
+    const char *wrong = NULL;
+    struct platform platform = {0};
+    if (platform_open(&platform, workspace->api_url, member->id, workspace->org_id, &wrong) &&
+        !platform_is_private(&platform) && !workspace->insecure_http)
+        wrong = "it would send the token unencrypted to another machine; use https, or insecure_http = true if you mean it";
+    platform_close(&platform);
+    return !wrong || complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s", member->id, workspace->api_url, wrong);
 }
 
 /* What the options mean to the host. */
@@ -372,15 +395,16 @@ static bool finish(struct reading *reading, struct member *member)
         member->workspace.register_attempts = 0; /* nobody starts one of many again */
     if (reading->defaults->api_url && !json_object_get(member->values, "api_url"))
         member->workspace.api_url = reading->defaults->api_url;
-    return true;
+    return check_address(reading, member);
 }
 
 static bool take_id(struct reading *reading, struct member *member, const json_t *entry, size_t number)
 {
     const char *id = json_is_string(entry) ? json_string_value(entry) : json_string_value(json_object_get(entry, "id"));
+    const json_t *value = json_is_string(entry) ? entry : json_object_get(entry, "id");
     if (!id)
         return complain(reading, NULL, "workspaces", "workspaces, number %zu: its \"id\" is missing", number);
-    if (!platform_valid_id(id))
+    if (strlen(id) != json_string_length(value) || !platform_valid_id(id))
         return complain(reading, NULL, id, "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
                                            "most 128, beginning with a letter or digit", id);
     member->id = memory_copy_text(id);
@@ -412,7 +436,7 @@ static struct member *make_member(struct reading *reading, const json_t *default
 
 static bool read_root(struct reading *reading)
 {
-    const json_t *root = reading->file.root, *defaults = json_object_get(root, "defaults");
+    const json_t *root = reading->file->root, *defaults = json_object_get(root, "defaults");
     const json_t *list = json_object_get(root, "workspaces");
     const char *key;
     json_t *value;
@@ -439,18 +463,27 @@ static bool read_root(struct reading *reading)
     return true;
 }
 
-bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size)
+bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path, const struct plan_defaults *defaults,
+               char *problem, size_t problem_size)
 {
     const char *slash = strrchr(path, '/');
-    struct reading reading = {.plan = plan, .defaults = defaults, .path = path, .problem = problem,
+    struct reading reading = {.plan = plan, .file = file, .defaults = defaults, .path = path, .problem = problem,
                               .problem_size = problem_size, .seen = json_object(),
                               .directory = slash ? memory_copy(path, (size_t)(slash - path) + 1) : memory_copy_text("")};
     *plan = (struct plan){0};
-    bool taken = fleet_file_read(&reading.file, path, problem, problem_size) && read_root(&reading);
+    bool taken = read_root(&reading);
     if (!taken)
         plan_free(plan);
-    fleet_file_free(&reading.file);
     json_decref(reading.seen);
     free(reading.directory);
+    return taken;
+}
+
+bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size)
+{
+    struct fleet_file file;
+    bool taken = fleet_file_read(&file, path, problem, problem_size) &&
+                 plan_take(plan, &file, path, defaults, problem, problem_size);
+    fleet_file_free(&file);
     return taken;
 }

@@ -3,6 +3,7 @@
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
 #include "commands/connect.h"
+#include "script/fleet_file.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -34,6 +35,9 @@ struct plan_defaults {
 /* false: `problem` says what is wrong, with file and line; the plan is empty. Variables of `token_env` are kept and taken
  * out of the environment. */
 bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size);
+/* The same of a file that was read already, which stays the caller's. */
+bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path, const struct plan_defaults *defaults,
+               char *problem, size_t problem_size);
 void plan_free(struct plan *plan);
 
 #endif

@@ -6,7 +6,7 @@
 
 /* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and polls go on. Under a
  * half of it: polls that hints lead to share half of what is left. */
-static void read_rate_budget(struct host *host, const struct http_result *result)
+static void read_rate_budget(struct rate_budget *budget, const struct http_result *result)
 {
     const char *limit = http_header(result, "X-RateLimit-Limit");
     const char *remaining = http_header(result, "X-RateLimit-Remaining");
@@ -14,11 +14,11 @@ static void read_rate_budget(struct host *host, const struct http_result *result
     if (!limit || !remaining || !reset)
         return;
     long all = strtol(limit, NULL, 10), left = strtol(remaining, NULL, 10), seconds = strtol(reset, NULL, 10);
-    host->hint_gap_ms = all > 0 && left * 2 < all && seconds > 0 ? seconds * 2000 / (left > 0 ? left : 1) : 0;
+    budget->hint_gap_ms = all > 0 && left * 2 < all && seconds > 0 ? seconds * 2000 / (left > 0 ? left : 1) : 0;
     if (all > 0 && left * 10 < all && seconds > 0)
-        host->quiet_until_ms = clock_monotonic_ms() + (seconds < 120 ? seconds : 120) * 1000;
+        budget->quiet_until_ms = clock_monotonic_ms() + (seconds < 120 ? seconds : 120) * 1000;
     else
-        host->quiet_until_ms = 0;
+        budget->quiet_until_ms = 0;
 }
 
 static void on_result(const struct http_result *result, void *context)
@@ -49,17 +49,17 @@ static void on_result(const struct http_result *result, void *context)
         .too_large = result->too_large,
     };
     if (answered)
-        read_rate_budget(exchange->host, result);
+        read_rate_budget(exchange->budget, result);
     exchange->http = NULL;
     platform_request_free(&exchange->request);
     exchange->callback(&answer, exchange->context);
 }
 
-void exchange_start(struct exchange *exchange, struct host *host, struct http_client *client,
+void exchange_start(struct exchange *exchange, struct rate_budget *budget, struct http_client *client,
                     struct platform_request request, const struct exchange_limits *limits,
                     exchange_callback *callback, void *context)
 {
-    exchange->host = host;
+    exchange->budget = budget;
     exchange->request = request;
     exchange->callback = callback;
     exchange->context = context;

@@ -28,17 +28,25 @@ struct exchange_limits {
 
 typedef void exchange_callback(const struct exchange_answer *answer, void *context);
 
+/* What the platform's answers tell of the requests that are left (contract §1.1). Newer platforms count for each token, older
+ * ones for each address: so each workspace keeps what its own answers say. */
+struct rate_budget {
+    int64_t quiet_until_ms; /* nearly spent: no replies until then, only heartbeats and polls */
+    int64_t hint_gap_ms;    /* less than half is left: so far apart may polls be that hints lead to; 0: any */
+};
+
 /* Embed one per loop; zeroed it is idle. */
 struct exchange {
-    struct host *host;
+    struct rate_budget *budget;
     struct platform_request request;
     struct http_exchange *http;   /* NULL: idle */
     exchange_callback *callback;
     void *context;
 };
 
-/* Takes the request. The callback comes later, once; the exchange is idle again when it does. */
-void exchange_start(struct exchange *exchange, struct host *host, struct http_client *client,
+/* Takes the request. The callback comes later, once; the exchange is idle again when it does. `budget` is borrowed until
+ * then. */
+void exchange_start(struct exchange *exchange, struct rate_budget *budget, struct http_client *client,
                     struct platform_request request, const struct exchange_limits *limits,
                     exchange_callback *callback, void *context);
 bool exchange_busy(const struct exchange *exchange);

@@ -14,8 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RETRIES_AT_ONCE 3        /* then molecule.retry {after = 0} waits, too */
+#define RETRY_LEAST_MS 100
 #define FAILURE_BASE_MS 500      /* between the attempts of a message whose handler fails */
 #define FAILURE_CAP_MS 60000
+#define EXCUSED_SAY 3            /* every so many times */
 #define UNCOUNTED_AGAIN_MS 1000  /* after an attempt that could not be counted */
 #define KEEP_AFTER_MS 30000      /* who must wait longer is kept in the ledger, and the cursor passes */
 
@@ -238,6 +241,8 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
 static void handler_retries(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
 {
     int64_t delay = outcome->retry_after_ms >= 0 ? outcome->retry_after_ms : failure_delay(entry->attempts);
+    if (delay < RETRY_LEAST_MS && entry->attempts > RETRIES_AT_ONCE)
+        delay = RETRY_LEAST_MS;
     const char *reason = outcome->reason ? outcome->reason : "the script asked for a retry";
     if (workspace_expired(workspace, entry)) {
         log_error(workspace->settings.id, "message %s from %s is set aside as a dead letter: still no outcome after "
@@ -248,6 +253,29 @@ static void handler_retries(struct workspace *workspace, struct inbox_entry *ent
     log_info(workspace->settings.id, "message %s from %s: retry in %.1f s%s%s", entry->row_id, workspace_sender(entry),
              (double)delay / 1000, outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
     try_later(workspace, entry, delay, outcome->hold, reason);
+}
+
+/* It was ended for no fault of its own: by the Lua state being replaced, or the script not loading. Not counted, but what it
+ * did until then is done again, so it does not come at once each time. */
+static void handler_excused(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
+{
+    const char *id = workspace->settings.id, *reason = outcome->reason ? outcome->reason : "it was ended";
+    int64_t wait = outcome->retry_after_ms > 0 ? outcome->retry_after_ms
+                   : entry->excused > 0         ? failure_delay(entry->excused)
+                                                : 0;
+    if (workspace_expired(workspace, entry)) {
+        log_error(id, "message %s from %s is set aside as a dead letter: still no outcome after --reply-ttl: %s", entry->row_id,
+                  workspace_sender(entry), reason);
+        give_up(workspace, entry, reason, NULL);
+        return;
+    }
+    if (outcome->retry_after_ms > 0)
+        heartbeat_record(workspace, reason);
+    else if (++entry->excused % EXCUSED_SAY == 0)
+        log_warn(id, "message %s from %s: begins for the %uth time without its fault: %s", entry->row_id, workspace_sender(entry),
+                 entry->excused + 1, reason);
+    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id, workspace_sender(entry), (long long)wait, reason);
+    inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + wait, true, false);
 }
 
 static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry, struct script_outcome *outcome,
@@ -289,8 +317,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         handler_failed(workspace, entry, outcome);
         return;
     case SCRIPT_AGAIN:
-        log_debug(id, "message %s from %s: runs again: %s", entry->row_id, workspace_sender(entry), outcome->reason);
-        inbox_retry(workspace->inbox, entry, 0, true, false);
+        handler_excused(workspace, entry, outcome);
         return;
     }
 }
@@ -367,6 +394,7 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     handling->job.message = entry->message;
     handling->job.attempt = entry->attempts;
     handling->job.redelivered = entry->attempts > 1;
+    handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;
     handling->job.starting = on_starting;
     handling->job.done = on_handled;
     running_take(workspace->running, entry);

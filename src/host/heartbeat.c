@@ -136,7 +136,7 @@ static void beat(struct workspace *workspace)
     };
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = 1024 * 1024,
                                      .fresh_connection = heartbeat->backoff.failures > 0};
-    exchange_start(&heartbeat->exchange, workspace->host, workspace->host->heartbeats,
+    exchange_start(&heartbeat->exchange, &workspace->budget, workspace->host->heartbeats,
                    platform_heartbeat(&workspace->platform, workspace->token.current, &snapshot), &limits, on_answer,
                    workspace);
 }

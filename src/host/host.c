@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/control.h"
+#include "host/descriptors.h"
 #include "host/workspace.h"
 
 #include <signal.h>
@@ -19,10 +20,14 @@
 
 static struct http_client *open_client(struct host *host, struct http_client *share)
 {
-    struct http_client_options options = {.ca_file = host->options.ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
-                                          .share = share,
-                                          .connections_maximum = CONNECTIONS_KEPT,
-                                          .connections_at_once = host->options.fleet ? FLEET_AT_ONCE : 0};
+    struct http_client_options options = {
+        .ca_file = host->options.ca_file,
+        .user_agent = USER_AGENT,
+        .keep_addresses = true,
+        .share = share,
+        .connections_maximum = (int)descriptors_connections(CONNECTIONS_KEPT),
+        .connections_at_once = host->options.fleet ? (int)descriptors_connections(FLEET_AT_ONCE) : 0,
+    };
     return http_client_open(&host->network.loop, &options);
 }
 
@@ -99,8 +104,9 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     host->options = *options;
     host->started_ms = clock_monotonic_ms();
     host->starting_end = &host->starting;
-    if (options->handle_signals)
-        signal(SIGPIPE, SIG_IGN);
+    struct sigaction broken_pipe;
+    if (sigaction(SIGPIPE, NULL, &broken_pipe) == 0 && broken_pipe.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN); /* whoever asks over the control socket may be gone before the answer */
     int result = thread_adopt(&host->network, "network");
     if (result < 0) {
         snprintf(problem, problem_size, "cannot make an event loop: %s", uv_strerror(result));
@@ -131,6 +137,8 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
         free(host);
         return NULL;
     }
+    descriptors_count_own(host);
+    descriptors_share(host);
     return host;
 }
 
@@ -152,8 +160,19 @@ enum host_exit host_run(struct host *host)
     return host->exit_code;
 }
 
+/* What was opened and never ran: its scripts are loaded, or being loaded. */
+static void end_unserved(struct host *host)
+{
+    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+        workspace_stop(workspace);
+    if (host->open_workspaces > 0)
+        thread_run(&host->network);
+}
+
 void host_close(struct host *host)
 {
+    if (!host->running)
+        end_unserved(host);
     host->closing = true;
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
         workspace_close(workspace);
@@ -190,37 +209,49 @@ void host_reload(struct host *host)
         workspace_reload(workspace);
 }
 
-struct request_task {
+struct call_task {
     struct task task;
-    struct host *host;
-    void (*request)(struct host *host);
+    void (*function)(void *context);
+    void *context;
 };
 
-static void run_request(struct task *task)
+static void run_call(struct task *task)
 {
-    struct request_task *request = (struct request_task *)task;
-    request->request(request->host);
-    free(request);
+    struct call_task *call = (struct call_task *)task;
+    call->function(call->context);
+    free(call);
 }
 
-static void post_request(struct host *host, void (*what)(struct host *host))
+bool host_call(struct host *host, void (*function)(void *context), void *context)
 {
-    struct request_task *request = memory_allocate(sizeof *request);
-    request->task.run = run_request;
-    request->host = host;
-    request->request = what;
-    if (!thread_post(&host->network, &request->task))
-        free(request);
+    struct call_task *call = memory_allocate(sizeof *call);
+    call->task.run = run_call;
+    call->function = function;
+    call->context = context;
+    bool posted = thread_post(&host->network, &call->task);
+    if (!posted)
+        free(call);
+    return posted;
+}
+
+static void call_stop(void *host)
+{
+    host_stop(host);
+}
+
+static void call_reload(void *host)
+{
+    host_reload(host);
 }
 
 void host_request_stop(struct host *host)
 {
-    post_request(host, host_stop);
+    host_call(host, call_stop, host);
 }
 
 void host_request_reload(struct host *host)
 {
-    post_request(host, host_reload);
+    host_call(host, call_reload, host);
 }
 
 static void end_if_last(struct host *host)
@@ -250,6 +281,7 @@ static void on_gone(struct workspace *workspace)
         host->options.ended(host->options.context, id, code);
     free(id);
     host->open_workspaces--;
+    descriptors_share(host);
     end_if_last(host);
 }
 

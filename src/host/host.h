@@ -6,6 +6,7 @@
 #include "net/http_client.h"
 #include "state/disk.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -59,17 +60,17 @@ struct host {
     unsigned stops;                 /* how often we were asked to stop */
     enum host_exit exit_code;
     int64_t started_ms;             /* monotonic */
-    int64_t quiet_until_ms;         /* the platform's rate budget is nearly spent: no replies until then */
-    int64_t hint_gap_ms;            /* so far apart may polls be that hints lead to: the rate budget's share */
-    int64_t hint_free_ms;           /* monotonic; when the next one may be */
+    int64_t hint_free_ms;           /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
     size_t streams;                 /* event streams open or being opened */
     struct workspace *starting, **starting_end; /* wait for their turn to register, linked by `starting_next` */
     size_t registering;             /* first registrations under way */
-    int64_t next_start_ms;          /* monotonic */
+    int64_t next_start_ms, start_quiet_ms; /* monotonic */
     uv_timer_t start_timer;
     struct control *controls;       /* a fleet's sockets, one for each state directory (host/control.c) */
     struct record *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
     size_t open_ledgers;
+    _Atomic size_t ledgers_maximum; /* host/descriptors.h */
+    size_t own_descriptors;
 };
 
 /* NULL: `problem` says why. */
@@ -82,7 +83,8 @@ void host_close(struct host *host);
 void host_stop(struct host *host);
 /* Loads every workspace's script anew. On the network thread. */
 void host_reload(struct host *host);
-/* From any thread. */
+/* From any thread. host_call runs the function on the network thread; false: that has ended. */
+bool host_call(struct host *host, void (*function)(void *context), void *context);
 void host_request_stop(struct host *host);
 void host_request_reload(struct host *host);
 

@@ -355,6 +355,11 @@ void inbox_await_names(struct inbox *inbox)
     inbox->named = 0;
 }
 
+void inbox_forgo_names(struct inbox *inbox)
+{
+    inbox->named = UINT64_MAX;
+}
+
 static int compare_sequences(const void *left, const void *right)
 {
     const struct inbox_entry *one = *(struct inbox_entry *const *)left, *other = *(struct inbox_entry *const *)right;
@@ -376,16 +381,15 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
 
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum)
 {
-    size_t count;
+    size_t all_count, count = 0;
     if (inbox->named >= inbox->admitted)
         return 0;
-    struct inbox_entry **all = list_from(inbox, inbox->named, &count);
+    struct inbox_entry **all = list_from(inbox, inbox->named, &all_count);
+    for (size_t i = 0; i < all_count && count < maximum; i++)
+        if (all[i]->state == INBOX_WAITING) /* else it has its outcome, or is about to */
+            entries[count++] = all[i];
     if (count == 0)
         inbox->named = inbox->admitted; /* nothing of it is to be named */
-    if (count > maximum)
-        count = maximum;
-    for (size_t i = 0; i < count; i++)
-        entries[i] = all[i];
     free(all);
     return count;
 }
@@ -417,6 +421,8 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
 void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count)
 {
     size_t listed;
+    if (inbox->named == UINT64_MAX) /* nobody asks for names any more */
+        return;
     struct inbox_entry **entries = list_from(inbox, inbox->named, &listed);
     for (size_t i = 0, at = 0; i < count; i++) {
         while (at < listed && entries[at]->sequence < sequences[i])

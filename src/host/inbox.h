@@ -40,6 +40,7 @@ struct inbox_entry {
     bool parked;                           /* POSTING: its reply is stored, and waits until it may be sent */
     unsigned attempts;                     /* started so far */
     unsigned failures;                     /* of those, how many failed; the host counts */
+    unsigned excused;                      /* the host's: how often it was ended without its fault */
     int64_t not_before_ms;                 /* monotonic; of the next attempt */
     bool aside;                            /* waits for a retry without holding its conversation */
     bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */
@@ -89,6 +90,8 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);  /* the entry
 /* For an agent that says itself to which conversation a message belongs: from now on no message is handed out before it
  * and all before it are named; until then they stand in the conversations of their senders. */
 void inbox_await_names(struct inbox *inbox);
+/* Nothing waits for a name any more. */
+void inbox_forgo_names(struct inbox *inbox);
 /* Messages without a name, oldest first, up to `maximum`. */
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum);
 /* Names what inbox_unnamed gave, by `sequence`, in the same order; a key of NULL leaves a message where it is. Entries

@@ -91,7 +91,7 @@ static void pump(struct outbox_peer *peer)
 {
     struct workspace *workspace = peer->workspace;
     int64_t now = clock_monotonic_ms(), wait = peer->not_before_ms - now;
-    int64_t quiet = workspace->host->quiet_until_ms - now;
+    int64_t quiet = workspace->budget.quiet_until_ms - now;
     if (quiet > wait)
         wait = quiet;
     if (peer->first && wait > 0) {
@@ -306,7 +306,7 @@ static void transmit(struct post *post)
     struct exchange_limits limits = {.timeout_ms = request->to_canvas ? CANVAS_TIMEOUT_MS : PEER_TIMEOUT_MS,
                                      .response_maximum = ANSWER_MAXIMUM,
                                      .fresh_connection = post->repeated};
-    exchange_start(&post->exchange, workspace->host, workspace->host->client, call, &limits, on_answer, post);
+    exchange_start(&post->exchange, &workspace->budget, workspace->host->client, call, &limits, on_answer, post);
 }
 
 /* The platform's ids are UUIDs; whatever else a row claims must not become a path. */

@@ -8,6 +8,7 @@
 
 #define AGE_MS 10000        /* so long a transaction may take */
 #define EVERY_MS 15000
+#define OVERDUE_MS 20000
 #define GO_ON_MS 1000       /* when there is more to read again, and nothing new to fetch */
 #define PAGES_MAXIMUM 4     /* at a time */
 #define BEHIND_MAXIMUM_MS 120000
@@ -161,6 +162,11 @@ static void catch_up(struct overlap *overlap, int64_t now_ms)
     set_text(&overlap->from, oldest->row_id);
     overlap->waiting_since_ms = oldest->behind_ms;
     overlap->skips++;
+}
+
+bool overlap_is_overdue(const struct overlap *overlap, int64_t now_ms)
+{
+    return !overlap->position && now_ms - overlap->last_run_ms > OVERDUE_MS;
 }
 
 void overlap_begin(struct overlap *overlap, bool idle, int64_t now_ms)

@@ -25,6 +25,8 @@ struct overlap_page {
 };
 void overlap_note(struct overlap *overlap, const struct overlap_page *page, int64_t now_ms);
 
+/* None could begin for long, though there is something to read again: no more waiting for a better time. */
+bool overlap_is_overdue(const struct overlap *overlap, int64_t now_ms);
 /* Begins a reading if one is due. `idle`: nothing new waits to be fetched. */
 void overlap_begin(struct overlap *overlap, bool idle, int64_t now_ms);
 /* since_id of the reading's next page; NULL: none is under way. */

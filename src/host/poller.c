@@ -51,22 +51,30 @@ static int64_t pause_ms(const struct workspace *workspace)
     return stretched < WATCHED_MAXIMUM_MS ? stretched : WATCHED_MAXIMUM_MS;
 }
 
-/* Hints in a burst lead to few polls, and those that the platform's rate budget has no room for to none of their own. */
-static int64_t hint_ms(const struct workspace *workspace)
+/* When a hint may lead to a poll. Hints in a burst lead to few, and those that the platform's rate budget has no room for to
+ * none of their own: where it is low, the workspaces take turns, and the turn is taken by asking. */
+static int64_t take_hint_turn(struct workspace *workspace)
 {
-    const struct host *host = workspace->host;
-    int64_t now = clock_monotonic_ms(), pause = pause_ms(workspace);
-    int64_t free_ms = workspace->poller.hint_free_ms > host->hint_free_ms ? workspace->poller.hint_free_ms
-                                                                          : host->hint_free_ms;
-    int64_t wait = now < host->quiet_until_ms ? pause : free_ms - now;
+    struct host *host = workspace->host;
+    int64_t now = clock_monotonic_ms(), pause = pause_ms(workspace), free_ms = workspace->poller.hint_free_ms;
+    if (now < workspace->budget.quiet_until_ms)
+        return pause;
+    if (workspace->budget.hint_gap_ms > 0) {
+        free_ms = host->hint_free_ms > free_ms ? host->hint_free_ms : free_ms;
+        if (free_ms - now < pause)
+            host->hint_free_ms = (free_ms > now ? free_ms : now) + workspace->budget.hint_gap_ms;
+    }
+    int64_t wait = free_ms - now;
     return wait > pause ? pause : wait > 0 ? wait : 0;
 }
 
-static void note_hint_used(struct workspace *workspace)
+/* Hints that lead to nothing come less and less often to a poll of their own. */
+static void note_hint_led(struct workspace *workspace, bool somewhere)
 {
-    int64_t now = clock_monotonic_ms();
-    workspace->poller.hint_free_ms = now + HINT_GAP_MS;
-    workspace->host->hint_free_ms = now + workspace->host->hint_gap_ms;
+    struct poller *poller = &workspace->poller;
+    int64_t wait = somewhere || poller->hint_wait_ms == 0 ? HINT_GAP_MS : poller->hint_wait_ms * 2;
+    poller->hint_wait_ms = wait < workspace->settings.interval_ms ? wait : workspace->settings.interval_ms;
+    poller->hint_free_ms = clock_monotonic_ms() + poller->hint_wait_ms;
 }
 
 static bool is_full(const struct workspace *workspace)
@@ -201,19 +209,22 @@ void poller_admitted(struct workspace *workspace)
         waker_doubt(workspace);
     overflow_follow(workspace);
     int64_t pause = pause_ms(workspace);
+    if (poller->by_hint)
+        note_hint_led(workspace, poller->found);
     if (workspace->host->options.fleet && !poller->spread)
         pause = workspace_phase(workspace, pause);
     poller->spread = true;
-    schedule(workspace, poller->more ? 0 : poller->hinted ? hint_ms(workspace) : pause);
+    schedule(workspace, poller->more ? 0 : poller->hinted ? take_hint_turn(workspace) : pause);
 }
 
 void poller_hint(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
+    bool was_hinted = poller->hinted;
     poller->hinted = true;
-    if (poller->paused || poller->failing || poller->checking || exchange_busy(&poller->exchange))
+    if (was_hinted || poller->paused || poller->failing || poller->checking || exchange_busy(&poller->exchange))
         return; /* the next poll comes when it may */
-    int64_t wait = hint_ms(workspace);
+    int64_t wait = take_hint_turn(workspace);
     if (!uv_is_active((uv_handle_t *)&poller->timer) || uv_timer_get_due_in(&poller->timer) > (uint64_t)wait)
         schedule(workspace, wait);
 }
@@ -278,6 +289,7 @@ static bool shrink_page(struct workspace *workspace, const struct exchange_answe
     poller->limit /= 2;
     log_warn(workspace->settings.id, "poll: a page is larger than %zu MiB; asking for %d rows at a time",
              PAGE_MAXIMUM >> 20, poller->limit);
+    poller->hinted = poller->hinted || poller->expected;
     arrival_drop(poller);
     schedule(workspace, 0);
     return true;
@@ -332,12 +344,11 @@ static void fetch(struct workspace *workspace)
         schedule(workspace, FULL_LOOK_MS);
         return;
     }
-    if (poller->position && !poller->hinted)
+    if (poller->position && (!poller->hinted || overlap_is_overdue(poller->overlap, clock_monotonic_ms())))
         begin_overlap(workspace);
     bool again = poller->position && overlap_position(poller->overlap);
+    poller->by_hint = !again && poller->hinted;
     if (!again) {
-        if (poller->hinted)
-            note_hint_used(workspace);
         poller->expected = poller->hinted || poller->more;
         poller->hinted = false;
         poller->watched = waker_trusted(workspace);
@@ -353,7 +364,7 @@ static void fetch(struct workspace *workspace)
         wanted.before_ts = poller->fetched[poller->fetched_count - 1].message->created_at;
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .stall_ms = STALL_MS,
                                      .response_maximum = poller->limit == 1 ? PAGE_MAXIMUM_ONE : PAGE_MAXIMUM};
-    exchange_start(&poller->exchange, workspace->host, workspace->host->client,
+    exchange_start(&poller->exchange, &workspace->budget, workspace->host->client,
                    platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer,
                    workspace);
 }

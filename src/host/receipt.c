@@ -124,7 +124,7 @@ static void fetch(struct receipt *receipt)
     struct workspace *workspace = receipt->workspace;
     struct platform_fetch wanted = {.since_id = receipt->position, .limit = LIMIT};
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = PAGE_MAXIMUM};
-    exchange_start(&receipt->exchange, workspace->host, workspace->host->client,
+    exchange_start(&receipt->exchange, &workspace->budget, workspace->host->client,
                    platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer, receipt);
 }
 

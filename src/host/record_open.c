@@ -3,7 +3,7 @@
 
 #include "host/workspace.h"
 
-#define OPEN_MAXIMUM 256 /* each has three descriptors */
+#define TRIES 3
 
 static void list_first(struct record *record)
 {
@@ -36,17 +36,38 @@ void record_unlist(struct record *record)
     record->listed = false;
 }
 
-static void close_idle(struct host *host)
+/* The one that was not used for the longest time. If all are in use, what is under way in one is committed now. false: none
+ * can be closed. */
+static bool close_one(struct host *host)
 {
-    struct record *previous;
-    for (struct record *record = host->open_last; record && host->open_ledgers >= OPEN_MAXIMUM; record = previous) {
-        previous = record->open_previous;
-        if (record->in_transaction || record->checkpointing)
-            continue;
-        record_unlist(record);
-        ledger_close(record->ledger);
-        record->ledger = NULL;
-    }
+    struct record *record = host->open_last;
+    while (record && (record->in_transaction || record->checkpointing))
+        record = record->open_previous;
+    for (struct record *each = host->open_last; !record && each; each = each->open_previous)
+        if (!each->checkpointing) {
+            each->batch.commit(&each->batch);
+            record = each->in_transaction || each->checkpointing ? NULL : each;
+        }
+    if (!record)
+        return false;
+    record_unlist(record);
+    ledger_close(record->ledger);
+    record->ledger = NULL;
+    return true;
+}
+
+/* If it fails, it may be for want of descriptors: then with those of another ledger. */
+static bool open_ledger(struct record *record, char *problem, size_t size)
+{
+    struct host *host = record->workspace->host;
+    while (host->open_ledgers >= atomic_load(&host->ledgers_maximum) && close_one(host))
+        ;
+    enum ledger_status status;
+    int tries = 0;
+    do {
+        status = ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE, problem, size);
+    } while (status == LEDGER_FAILED && ++tries < TRIES && close_one(host));
+    return status == LEDGER_OPENED;
 }
 
 bool record_open_ledger(struct record *record, char *problem, size_t size)
@@ -55,8 +76,7 @@ bool record_open_ledger(struct record *record, char *problem, size_t size)
         return true;
     record_unlist(record);
     if (!record->ledger) {
-        close_idle(record->workspace->host);
-        if (ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE, problem, size) != LEDGER_OPENED)
+        if (!open_ledger(record, problem, size))
             return false;
         record->made = true;
     }

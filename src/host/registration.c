@@ -111,7 +111,7 @@ static void attempt(struct workspace *workspace)
     struct platform_card card = {.name = workspace->name, .description = workspace->description,
                                  .version = MOLECULE_VERSION, .skills = workspace->skills};
     struct exchange_limits limits = {.timeout_ms = 30000, .response_maximum = 1024 * 1024};
-    exchange_start(&registration->exchange, workspace->host, workspace->host->client,
+    exchange_start(&registration->exchange, &workspace->budget, workspace->host->client,
                    platform_register(&workspace->platform, workspace->token.current, &card), &limits, on_answer,
                    workspace);
 }

@@ -36,6 +36,11 @@ static void on_loaded(void *context, const struct script_agent *agent)
 
 enum host_exit workspace_rehearse(struct host *host, const struct workspace_settings *settings)
 {
+    char problem[1024];
+    if (!workspace_check_address(settings, problem, sizeof problem)) {
+        fprintf(stderr, "molecule connect: %s\n", problem);
+        return HOST_EXIT_USAGE;
+    }
     struct rehearsal rehearsal = {.host = host, .settings = settings, .code = HOST_EXIT_STOPPED};
     struct script_settings script = settings->script;
     struct script_events events = {.loaded = on_loaded, .context = &rehearsal};

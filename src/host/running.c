@@ -31,12 +31,32 @@ static struct place *get_place(struct running *running, size_t index)
     return &running->places[index];
 }
 
+static struct place *find_interrupted(struct running *running, const char *row_id)
+{
+    for (size_t i = 0; running->interrupted > 0 && i < running->count; i++)
+        if (running->places[i].interrupted && strcmp(running->places[i].interrupted, row_id) == 0)
+            return &running->places[i];
+    return NULL;
+}
+
+static void free_place(struct running *running, struct place *place)
+{
+    free(place->interrupted);
+    place->interrupted = NULL;
+    running->interrupted--;
+}
+
 /* A line whose handler had ended is left as it is: then the ledger knows the outcome. */
 static void load_one(const struct run *run, void *context)
 {
     struct running *running = context;
     if (!record_lacks_outcome(running->record, run->row_id, run->attempts, run->started_ms))
         return;
+    struct place *before = find_interrupted(running, run->row_id); /* while it was named, say, and then once more */
+    if (before && before->attempts >= run->attempts)
+        return;
+    if (before)
+        free_place(running, before);
     struct place *place = get_place(running, run->place);
     place->interrupted = memory_copy_text(run->row_id);
     place->attempts = run->attempts;
@@ -66,14 +86,6 @@ void running_close(struct running *running)
     free(running);
 }
 
-static struct place *find_interrupted(struct running *running, const char *row_id)
-{
-    for (size_t i = 0; running->interrupted > 0 && i < running->count; i++)
-        if (running->places[i].interrupted && strcmp(running->places[i].interrupted, row_id) == 0)
-            return &running->places[i];
-    return NULL;
-}
-
 bool running_interrupted(struct running *running, struct inbox_entry *entry)
 {
     const struct place *place = find_interrupted(running, entry->row_id);
@@ -84,13 +96,6 @@ bool running_interrupted(struct running *running, struct inbox_entry *entry)
     return true;
 }
 
-static void free_place(struct running *running, struct place *place)
-{
-    free(place->interrupted);
-    place->interrupted = NULL;
-    running->interrupted--;
-}
-
 void running_forget(struct running *running, const struct inbox_entry *entry)
 {
     struct place *place = find_interrupted(running, entry->row_id);
@@ -98,19 +103,31 @@ void running_forget(struct running *running, const struct inbox_entry *entry)
         free_place(running, place);
 }
 
+size_t running_take_place(struct running *running)
+{
+    size_t index = 0;
+    while (index < running->count && (running->places[index].busy || running->places[index].interrupted))
+        index++;
+    get_place(running, index)->busy = true;
+    return index;
+}
+
+void running_mark_named(struct running *running, size_t place, const char *row_id, unsigned attempts, unsigned failures)
+{
+    char problem[512];
+    runs_mark(running->runs, place, row_id, attempts, failures, problem, sizeof problem);
+}
+
 void running_take(struct running *running, struct inbox_entry *entry)
 {
     struct place *place = find_interrupted(running, entry->row_id);
     if (place) { /* its line is the one to be written over */
         free_place(running, place);
+        place->busy = true;
+        entry->place = (size_t)(place - running->places);
     } else {
-        size_t index = 0;
-        while (index < running->count && (running->places[index].busy || running->places[index].interrupted))
-            index++;
-        place = get_place(running, index);
+        entry->place = running_take_place(running);
     }
-    place->busy = true;
-    entry->place = (size_t)(place - running->places);
 }
 
 bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem, size_t problem_size)
@@ -138,12 +155,16 @@ static void on_cleared(void *context)
 
 void running_leave(struct workspace *workspace, const struct inbox_entry *entry, bool counted)
 {
-    if (counted) {
+    if (counted)
         workspace->running->places[entry->place].busy = false;
-        return;
-    }
+    else
+        running_leave_place(workspace, entry->place);
+}
+
+void running_leave_place(struct workspace *workspace, size_t place)
+{
     struct clearing *clearing = memory_allocate(sizeof *clearing);
     clearing->running = workspace->running;
-    clearing->place = entry->place;
+    clearing->place = place;
     host_on_disk(workspace->host, run_clear, on_cleared, clearing);
 }

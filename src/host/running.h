@@ -22,6 +22,10 @@ void running_forget(struct running *running, const struct inbox_entry *entry);
 void running_take(struct running *running, struct inbox_entry *entry);
 /* On the worker thread: the attempt is counted from here on. false: it cannot be; `problem` says why. */
 bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem, size_t problem_size);
+/* The same of a message that is being named: where it is not handled yet. On the worker thread. */
+size_t running_take_place(struct running *running); /* on the network thread, as is its end */
+void running_mark_named(struct running *running, size_t place, const char *row_id, unsigned attempts, unsigned failures);
+void running_leave_place(struct workspace *workspace, size_t place);
 /* The handler has ended: another may have the place. `counted` false: it did not end by the message's fault. */
 void running_leave(struct workspace *workspace, const struct inbox_entry *entry, bool counted);
 

@@ -139,7 +139,8 @@ static bool build_message(struct service *service)
                                   parts ? parts : "");
     uuid_of_name(content, digest);
     uuid_random(random);
-    char *purpose = memory_format("/send/%u/%s", ask->number, digest);
+    char *purpose = ask->retries > 0 ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
+                                     : memory_format("/send/%u/%s", ask->number, digest);
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
                              .context_id = ask->context_id, .hops = ask->hops};
     ask->reply.question = true;
@@ -408,7 +409,8 @@ static struct platform_request make_request(const struct service *service)
         return platform_peers(platform, token, ask->key);
     case SCRIPT_ASK_DELEGATE: {
         char key[UUID_TEXT_SIZE];
-        char *name = memory_format("%s/delegate/%u/%s/%s", ask->row_id ? ask->row_id : "", ask->number, ask->key, ask->text);
+        char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id ? ask->row_id : "", ask->retries, ask->number,
+                                   ask->key, ask->text);
         uuid_of_name(name, key);
         free(name);
         return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, ask->row_id ? key : NULL);
@@ -456,15 +458,16 @@ void services_go_on(struct workspace *workspace)
 
 static void transmit(struct service *service)
 {
-    struct host *host = service->workspace->host;
+    struct workspace *workspace = service->workspace;
     int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
     service->behind = is_behind(service);
     if (service->behind) {
         workspace_arm(&service->timer, on_behind_too_long, left > 0 ? left : 0);
         return;
     }
-    if (host->quiet_until_ms > now && host->quiet_until_ms < service->deadline_ms) { /* the platform's rate budget */
-        workspace_arm(&service->timer, on_try_again, host->quiet_until_ms - now);
+    int64_t quiet_until_ms = workspace->budget.quiet_until_ms;
+    if (quiet_until_ms > now && quiet_until_ms < service->deadline_ms) {
+        workspace_arm(&service->timer, on_try_again, quiet_until_ms - now);
         return;
     }
     struct platform_request request = make_request(service);
@@ -476,7 +479,7 @@ static void transmit(struct service *service)
         .timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
         .response_maximum = service->ask && service->ask->kind == SCRIPT_ASK_FETCH ? (size_t)service->ask->most : ANSWER_MAXIMUM,
         .fresh_connection = service->tried};
-    exchange_start(&service->exchange, host, host->client, request, &limits, on_exchanged, service);
+    exchange_start(&service->exchange, &workspace->budget, workspace->host->client, request, &limits, on_exchanged, service);
 }
 
 /* --- questions --- */

@@ -66,6 +66,20 @@ void token_close(struct workspace *workspace)
     free(token->kept_path);
 }
 
+bool token_exists(const struct workspace_settings *settings)
+{
+    int error = 0;
+    char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
+    char *found = settings->token ? memory_copy_text(settings->token)
+                                  : read_token(settings->token_file ? settings->token_file : kept_path, &error);
+    bool exists = found != NULL;
+    if (found)
+        memset(found, 0, strlen(found));
+    free(found);
+    free(kept_path);
+    return exists;
+}
+
 bool token_available(const struct workspace *workspace)
 {
     return workspace->token.current != NULL;
@@ -209,7 +223,7 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
         registration_start(workspace, true);
         if (!exchange_busy(&workspace->query)) {
             struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
-            exchange_start(&workspace->query, workspace->host, workspace->host->client,
+            exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
                            platform_workspace(&workspace->platform, token->current), &limits, on_query, workspace);
         }
     }

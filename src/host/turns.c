@@ -17,7 +17,7 @@ static void give_turns(struct host *host)
 {
     while (host->starting && host->registering < AT_ONCE) {
         int64_t now = clock_monotonic_ms();
-        int64_t free_ms = host->next_start_ms > host->quiet_until_ms ? host->next_start_ms : host->quiet_until_ms;
+        int64_t free_ms = host->next_start_ms > host->start_quiet_ms ? host->next_start_ms : host->start_quiet_ms;
         if (now < free_ms) {
             workspace_arm(&host->start_timer, on_timer, free_ms - now);
             return;
@@ -64,5 +64,6 @@ void turns_leave(struct workspace *workspace)
         return;
     workspace->counted = false;
     workspace->host->registering--;
+    workspace->host->start_quiet_ms = workspace->budget.quiet_until_ms; /* one address has one budget on older platforms */
     give_turns(workspace->host);
 }

@@ -6,10 +6,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/descriptors.h"
 
 #include <jansson.h>
 #include <string.h>
-#include <sys/resource.h>
+#include <strings.h>
 
 #define EVENT_MAXIMUM 16384    /* bytes; a larger event is not read, and taken for a message */
 #define OPENING_MS 15000       /* until the first line; the platform sends a comment at once */
@@ -155,18 +156,30 @@ static void on_event(const struct sse_event *event, void *context)
     workspace_arm(&waker->news_timer, on_news, 0);
 }
 
-/* libcurl is not to be called from here. */
+/* A page for people has lines that look like an event's, too. */
+static bool is_event_stream(const struct http_exchange *http)
+{
+    static const char expected[] = "text/event-stream";
+    const char *type = http_content_type(http);
+    return !type || strncasecmp(type, expected, sizeof expected - 1) == 0;
+}
+
+/* libcurl's state is not to be changed from here. */
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct workspace *workspace = context;
     struct waker *waker = &workspace->waker;
     if (!waker->http || waker->refused || http_status(waker->http) != 200)
         return true;
-    sse_feed(&waker->events, bytes, length);
+    bool is_stream = waker->open || is_event_stream(waker->http);
+    if (is_stream)
+        sse_feed(&waker->events, bytes, length);
     if (waker->open)
         return true;
     waker->received += length;
-    if (waker->events.recognised) {
+    if (!is_stream) {
+        waker->refused = true;
+    } else if (waker->events.recognised) {
         waker->open = true;
         waker->opened_ms = clock_monotonic_ms();
         uv_timer_stop(&waker->timer);
@@ -179,20 +192,12 @@ static bool on_data(void *context, const char *bytes, size_t length)
     return true;
 }
 
-/* Each stream holds a connection, each workspace its lock; the rest is for polls, replies and files. */
-static bool has_room(const struct host *host)
-{
-    struct rlimit limit;
-    return getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-           (host->streams < limit.rlim_cur / 4 && host->streams + host->open_workspaces < limit.rlim_cur / 4 * 3);
-}
-
 static void open_stream(struct workspace *workspace)
 {
     struct waker *waker = &workspace->waker;
     if (!waker->running || waker->http)
         return;
-    if (!has_room(workspace->host)) {
+    if (!descriptors_allow_stream(workspace->host)) {
         open_later(workspace, MISSING_MS + (int64_t)(host_random() % MISSING_MS));
         return;
     }

@@ -1,10 +1,12 @@
 /* A script that does not come back: Lua code is ended by its limits, but C code that it calls (a pathological pattern)
- * cannot be interrupted. The worker is asked for a sign of life while handlers run; the heartbeat says "wedged" when it
- * gives none, and the process ends with code 75 after --stuck-after. */
+ * cannot be interrupted. The worker is asked for a sign of life while anything of the script may run; the heartbeat says
+ * "wedged" when it gives none, and the process ends with code 75 after --stuck-after. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+
+#include <stdio.h>
 
 #define EVERY_MS 1000
 #define SLACK_MS 5000 /* beyond --cpu-limit: the hook would have ended Lua code by then */
@@ -20,6 +22,12 @@ static void on_alive(void *context)
     }
 }
 
+static void ping(struct workspace *workspace)
+{
+    workspace->ping_sent_ms = clock_monotonic_ms();
+    script_ping(workspace->script, on_alive, workspace);
+}
+
 struct workspace *watchdog_culprit(struct workspace *workspace)
 {
     if (script_current(workspace->script))
@@ -30,50 +38,84 @@ struct workspace *watchdog_culprit(struct workspace *workspace)
     return other ? other : workspace;
 }
 
-static void say_wedged(struct workspace *workspace, const struct inbox_entry *running, int64_t silent_ms)
+/* NULL: none is under way, it is stuck elsewhere. */
+static const struct message *stuck_message(const struct workspace *workspace)
+{
+    const struct script_job *job = script_current(workspace->script);
+    return job && job->message ? job->message : naming_current(workspace);
+}
+
+static void name_place(const struct workspace *workspace, char *text, size_t size)
+{
+    const struct message *message = stuck_message(workspace);
+    if (message)
+        snprintf(text, size, "with message %s from %s%s", message->row_id, message->source_id ? message->source_id : "the canvas",
+                 message == naming_current(workspace) ? " (in conversation(msg))" : "");
+    else
+        snprintf(text, size, "outside of any message: in a timer, at its start or its stop");
+}
+
+static void say_wedged(struct workspace *workspace, int64_t silent_ms)
 {
     const char *id = workspace->settings.id;
     const struct workspace *culprit = watchdog_culprit(workspace);
+    char place[400];
     workspace->wedged = true;
+    name_place(culprit, place, sizeof place);
     if (culprit == workspace)
-        log_error(id, "the script has been stuck in C code for %lld s with message %s from %s and cannot be interrupted; "
-                      "heartbeats go on%s", (long long)silent_ms / 1000,
-                  running ? running->row_id : "? (in conversation(msg))", running ? workspace_sender(running) : "?",
-                  workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
+        log_error(id, "the script has been stuck in C code for %lld s %s, and cannot be interrupted; heartbeats go on%s",
+                  (long long)silent_ms / 1000, place, workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
     else
         log_error(id, "its messages have been waiting for %lld s: the script of workspace %s, on the same worker, is stuck in C "
                       "code; heartbeats go on", (long long)silent_ms / 1000, culprit->settings.id);
     heartbeat_now(workspace);
 }
 
+static void end_stuck(struct workspace *workspace)
+{
+    const struct message *message = stuck_message(watchdog_culprit(workspace));
+    log_error(workspace->settings.id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that whoever "
+                                      "supervises this process starts it again; %s%s comes again then",
+              (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK,
+              message ? "message " : "what was under way", message ? message->row_id : "");
+    workspace_fail(workspace, HOST_EXIT_STUCK);
+}
+
+/* Nothing of the script can be under way, and the worker has shown that it is alive. */
+static bool may_rest(const struct workspace *workspace)
+{
+    return inbox_running(workspace->inbox) == 0 && !workspace->naming && !workspace->wedged && !workspace->ping_sent_ms &&
+           workspace->state != WORKSPACE_LOADING && !script_has_timers(workspace->script);
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
     const struct workspace_settings *settings = &workspace->settings;
-    const struct inbox_entry *running = inbox_first_running(workspace->inbox);
-    if (!running && !workspace->naming && !workspace->wedged) {
+    if (!workspace->script || may_rest(workspace)) {
         uv_timer_stop(timer);
         return;
     }
-    int64_t now = clock_monotonic_ms();
     thread_look(&workspace->host->network); /* for what the worker finished before it got stuck */
     if (!workspace->ping_sent_ms) {
-        workspace->ping_sent_ms = now;
-        script_ping(workspace->script, on_alive, workspace);
+        ping(workspace);
         return;
     }
-    int64_t silent = now - workspace->ping_sent_ms;
+    int64_t silent = clock_monotonic_ms() - workspace->ping_sent_ms;
     int64_t patience = settings->script.cpu_limit_ms + SLACK_MS;
     if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
         patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */
     if (!workspace->wedged && silent >= patience)
-        say_wedged(workspace, running, silent);
-    if (settings->stuck_after_ms && silent >= settings->stuck_after_ms && !workspace_over(workspace)) {
-        log_error(settings->id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that whoever "
-                                "supervises this process starts it again; message %s comes again then",
-                  (long long)settings->stuck_after_ms / 1000, HOST_EXIT_STUCK, running ? running->row_id : "?");
-        workspace_fail(workspace, HOST_EXIT_STUCK);
-    }
+        say_wedged(workspace, silent);
+    if (settings->stuck_after_ms && silent >= settings->stuck_after_ms && !workspace_over(workspace))
+        end_stuck(workspace);
+}
+
+void watchdog_look(struct workspace *workspace)
+{
+    if (!workspace->ping_sent_ms)
+        ping(workspace);
+    watchdog_start(workspace);
 }
 
 void watchdog_start(struct workspace *workspace)

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/descriptors.h"
 #include "base/memory.h"
 #include "host/breaker.h"
 #include "host/control.h"
@@ -81,6 +82,8 @@ static bool take_card(struct workspace *workspace, const struct script_agent *ag
     workspace->names_conversations = agent->names_conversations;
     if (agent->names_conversations)
         inbox_await_names(workspace->inbox);
+    else
+        inbox_forgo_names(workspace->inbox);
     workspace->concurrency = settings->concurrency    ? settings->concurrency
                              : agent->concurrency > 0 ? (unsigned)agent->concurrency
                                                       : 1;
@@ -116,8 +119,10 @@ static void on_reloaded(void *context, const struct script_agent *agent)
 
 void workspace_reload(struct workspace *workspace)
 {
-    if (workspace->script && !workspace_over(workspace))
-        script_reload(workspace->script);
+    if (!workspace->script || workspace->state >= WORKSPACE_DRAINING)
+        return;
+    script_reload(workspace->script);
+    watchdog_look(workspace);
 }
 
 static void on_ask(void *context, struct script_ask *ask)
@@ -290,38 +295,73 @@ int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms)
     return span_ms > 0 ? (int64_t)((hash >> 11) % (uint64_t)span_ms) : 0;
 }
 
-static bool open_workspace(struct workspace *workspace, enum host_exit *code, char *problem, size_t problem_size)
+/* Opens the platform if nothing is wrong with it. */
+static bool check_platform(const struct workspace_settings *settings, struct platform *platform, char *problem,
+                           size_t problem_size)
 {
-    struct host *host = workspace->host;
-    const struct workspace_settings *settings = &workspace->settings;
     const char *url_problem;
-    *code = HOST_EXIT_USAGE;
-    if (!platform_open(&workspace->platform, settings->api_url, workspace->settings.id, settings->org_id, &url_problem)) {
+    if (!platform_open(platform, settings->api_url, settings->id, settings->org_id, &url_problem)) {
         snprintf(problem, problem_size, "--api-url %s: %s", settings->api_url, url_problem);
         return false;
     }
-    if (!platform_is_private(&workspace->platform) && !settings->insecure_http) {
+    if (!platform_is_private(platform) && !settings->insecure_http) {
         snprintf(problem, problem_size,
                  "--api-url %s would send the token unencrypted to another machine; use https, or --insecure-http if "
                  "you mean it", settings->api_url);
         return false;
     }
-    token_open(workspace);
-    if (!token_available(workspace) && !settings->bootstrap) {
+    return true;
+}
+
+static bool say_no_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+{
+    if (settings->token_file)
+        snprintf(problem, problem_size, "there is no token in %s", settings->token_file);
+    else
         snprintf(problem, problem_size,
-                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has "
-                 "never had one (the platform then mints it, and it is kept)");
+                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has never had "
+                 "one (the platform then mints it, and it is kept). A fleet's file has token_env and token_file");
+    return false;
+}
+
+bool workspace_check_address(const struct workspace_settings *settings, char *problem, size_t problem_size)
+{
+    struct platform platform = {0};
+    bool fine = check_platform(settings, &platform, problem, problem_size);
+    platform_close(&platform);
+    return fine;
+}
+
+bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size)
+{
+    if (!workspace_check_address(settings, problem, problem_size))
         return false;
-    }
+    if (!settings->bootstrap && !token_exists(settings))
+        return say_no_token(settings, problem, problem_size);
+    return script_check(&settings->script, problem, problem_size);
+}
+
+static bool open_workspace(struct workspace *workspace, enum host_exit *code, char *problem, size_t problem_size)
+{
+    struct host *host = workspace->host;
+    const struct workspace_settings *settings = &workspace->settings;
+    *code = HOST_EXIT_USAGE;
+    if (!check_platform(settings, &workspace->platform, problem, problem_size))
+        return false;
+    token_open(workspace);
+    if (!token_available(workspace) && !settings->bootstrap)
+        return say_no_token(settings, problem, problem_size);
     *code = HOST_EXIT_FAILED;
     if (!workspace_open_state(workspace, problem, problem_size))
         return false;
     workspace->state = WORKSPACE_LOADING;
     workspace->started_wall_ms = clock_wall_ms();
     host->open_workspaces++;
+    descriptors_share(host);
     struct script_events events = {.loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
     workspace->worker = host_take_worker(host);
     workspace->script = script_open(&workspace->worker->thread, &host->network, &workspace->settings.script, &events);
+    watchdog_start(workspace);
     return true;
 }
 

@@ -109,7 +109,9 @@ struct poller {
     bool found;           /* the last poll brought a message */
     bool hinted;          /* something is new that no poll under way or done has looked for */
     bool expected, watched; /* of the poll under way: a hint led to it; the event stream was open when it began */
+    bool by_hint;         /* a hint led to it, not a full page before it */
     int64_t hint_free_ms; /* when a hint may lead to the next poll */
+    int64_t hint_wait_ms; /* between two such polls: more after each that found nothing */
     bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
     struct overlap *overlap; /* host/overlap.h */
@@ -149,6 +151,7 @@ struct saver {
     bool result;
 };
 
+struct naming; /* host/naming.c */
 struct post; /* host/outbox.c: a reply on its way */
 struct outbox_peer;
 struct breaker_peer; /* host/breaker.c */
@@ -181,8 +184,9 @@ struct workspace {
     unsigned concurrency;
     bool answers_replies;      /* the agent's */
     bool names_conversations;  /* the agent has conversation(msg) */
-    bool naming;               /* the worker is asked for the conversations of a batch */
+    struct naming *naming;     /* the worker is asked for the conversations of a batch; NULL: it is not */
     struct token token;
+    struct rate_budget budget;
     struct registration registration;
     struct exchange query;     /* GET /workspaces/:id after 401s */
     struct heartbeat heartbeat;
@@ -214,6 +218,10 @@ struct workspace {
 /* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
 bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code,
                     char *problem, size_t problem_size);
+/* What can be told without touching anything: the platform's address, whether there is a token, whether the script compiles.
+ * false: `problem` says what is wrong. */
+bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size);
+bool workspace_check_address(const struct workspace_settings *settings, char *problem, size_t problem_size);
 /* Once it has ended: takes its timers off the loop, then calls `gone`, which may close and free it. */
 void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct workspace *workspace));
 /* Frees what it holds; its own memory goes when its timers have left the loop (workspace_leave_loop, host_close). */
@@ -257,8 +265,11 @@ void workspace_free_reply(struct inbox_entry *entry);          /* the entry's st
 void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry);
 /* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
 void naming_step(struct workspace *workspace);
-/* host/watchdog.c: watches while handlers run */
+/* The message that the worker is naming; NULL: none. */
+const struct message *naming_current(const struct workspace *workspace);
+/* host/watchdog.c: watches while anything of the script may run */
 void watchdog_start(struct workspace *workspace);
+void watchdog_look(struct workspace *workspace); /* something was given to the worker that shows nowhere else */
 /* Whose script its worker is in: itself, or one that holds it up. */
 struct workspace *watchdog_culprit(struct workspace *workspace);
 /* host/opening.c: blocks on the disk, so before anything runs. false: `problem` says why. */
@@ -267,6 +278,7 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
 void token_open(struct workspace *workspace);
 void token_close(struct workspace *workspace);
 bool token_available(const struct workspace *workspace);
+bool token_exists(const struct workspace_settings *settings); /* token_open would find one */
 /* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers again after three. */
 void token_refused(struct workspace *workspace, const struct exchange_answer *answer);
 void token_accepted(struct workspace *workspace); /* of what the platform answers with a valid token alone: not heartbeats */

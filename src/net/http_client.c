@@ -665,6 +665,13 @@ int http_status(const struct http_exchange *exchange)
     return (int)status;
 }
 
+const char *http_content_type(const struct http_exchange *exchange)
+{
+    char *type = NULL;
+    curl_easy_getinfo(exchange->easy, CURLINFO_CONTENT_TYPE, &type);
+    return type;
+}
+
 void http_resume(struct http_exchange *exchange)
 {
     curl_easy_pause(exchange->easy, CURLPAUSE_CONT);

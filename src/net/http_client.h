@@ -90,6 +90,8 @@ void http_each_header(const struct http_result *result, void (*each)(const char 
                       void *context);
 /* The status line so far, 0 before it came; for on_data. */
 int http_status(const struct http_exchange *exchange);
+/* Its Content-Type, NULL: none so far; for on_data. */
+const char *http_content_type(const struct http_exchange *exchange);
 /* After on_data said "not now". Not from a callback of this client. */
 void http_resume(struct http_exchange *exchange);
 /* How many exchanges are under way. */

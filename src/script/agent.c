@@ -327,7 +327,7 @@ int agent_conversation_body(lua_State *L)
 
 const char *script_backend_names(void)
 {
-    static char names[512];
+    static _Thread_local char names[512];
     static const char prefix[] = "molecule/backends/";
     size_t length = 0;
     for (const struct embedded_file *file = embedded_files; file->name; file++) { /* the build sorts them */

@@ -10,6 +10,13 @@
 #define QUERY_TIMEOUT_MS 30000
 
 /* The text at `index` (a string or nil) and the parts behind it (a list or nil), as a reply. false: `problem`. */
+/* What its id is made of: the same when the handler runs again, another one in the handler's next question. */
+static void number_ask(struct script_ask *ask, struct handler *handler)
+{
+    ask->number = ++handler->asked;
+    ask->retries = handler->job ? handler->job->retries : 0;
+}
+
 static bool take_reply(lua_State *L, int index, struct reply *reply, char *problem, size_t size)
 {
     if (lua_type(L, index) == LUA_TSTRING) {
@@ -36,7 +43,7 @@ static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, 
     }
     struct script_ask *ask = ask_make(L, kind);
     ask->reply = reply;
-    ask->number = ++vm_of(L)->running->asked;
+    number_ask(ask, vm_of(L)->running);
     return ask;
 }
 
@@ -108,7 +115,7 @@ static int api_delegate(lua_State *L)
     ask->key = memory_copy_text(target);
     ask->text = memory_copy(task, length);
     ask->text_length = length;
-    ask->number = ++vm_of(L)->running->asked;
+    number_ask(ask, vm_of(L)->running);
     ask->timeout_ms = QUERY_TIMEOUT_MS;
     return ask_await(L, ask, ask_push_json);
 }

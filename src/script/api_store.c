@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEYS_MAXIMUM 100000
-
 /* core.store_get(key) -> JSON text or nil */
 static int store_get(lua_State *L)
 {
@@ -26,7 +24,7 @@ static int store_keys(lua_State *L)
 {
     const char *prefix = luaL_checkstring(L, 1);
     lua_Integer most = luaL_checkinteger(L, 2);
-    luaL_argcheck(L, most >= 1 && most <= KEYS_MAXIMUM, 2, "the limit must be between 1 and 100000");
+    luaL_argcheck(L, most >= 1, 2, "the limit must be above 0");
     vm_check_await(L, "molecule.store");
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_KEYS);
     ask->key = memory_copy_text(prefix);

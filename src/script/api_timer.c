@@ -39,6 +39,8 @@ static void drop(struct timer *timer)
         link = &(*link)->next;
     *link = timer->next;
     timer->vm->timer_count--;
+    if (timer->vm->script)
+        atomic_fetch_sub(&timer->vm->script->timers, 1);
     luaL_unref(timer->vm->L, LUA_REGISTRYINDEX, timer->function);
     uv_close((uv_handle_t *)&timer->uv, free_timer);
 }
@@ -109,6 +111,9 @@ static void on_timer_done(struct handler *handler)
         log_error(script->settings.workspace_id, "the function of a timer failed%s: %s",
                   timer->every_ms ? " (it runs again when it is due)" : "", text);
         free(text);
+    } else if (handler->over_memory && !script->closing) {
+        log_error(script->settings.workspace_id, "the function of a timer wanted more than --memory-limit; the Lua state is "
+                                                 "replaced, and what ran beside it runs again");
     }
     script_commit_changes(script, handler);
     handler_free(handler);
@@ -175,6 +180,8 @@ static int make_timer(lua_State *L, const char *name, bool repeats)
     timer->next = vm->timers;
     vm->timers = timer;
     vm->timer_count++;
+    if (vm->script)
+        atomic_fetch_add(&vm->script->timers, 1);
     uv_timer_init(vm->loop, &timer->uv);
     if (vm->timers_go)
         arm(timer);

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -219,8 +220,7 @@ static void complain(struct child *child, const char *bytes, size_t length)
 
 static void take_line(struct child *child, const char *bytes, size_t length)
 {
-    json_error_t problem;
-    json_t *line = json_loadb(bytes, length, JSON_ALLOW_NUL, &problem);
+    json_t *line = jsontext_read(bytes, length, NULL, NULL);
     int shown = length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM;
     if (!json_is_object(line)) {
         if (strspn(bytes, " \t\r") < length)

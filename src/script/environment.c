@@ -42,13 +42,32 @@ static int safe_setmetatable(lua_State *L)
     return 1;
 }
 
-/* The metatables of libraries' userdata (files, …) have finalizers: they are not handed out. */
+/* One of luaL_newmetatable's that the host made for what it hands to scripts. */
+static bool is_ours(lua_State *L, int index)
+{
+    static const char prefix[] = "molecule.";
+    index = lua_absindex(L, index);
+    lua_pushliteral(L, "__name");
+    lua_rawget(L, index);
+    bool ours = false;
+    if (lua_type(L, -1) == LUA_TSTRING && strncmp(lua_tostring(L, -1), prefix, sizeof prefix - 1) == 0) {
+        lua_pushvalue(L, -1);
+        lua_rawget(L, LUA_REGISTRYINDEX);
+        ours = lua_rawequal(L, -1, index);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return ours;
+}
+
+/* Not handed out: the metatables of libraries' userdata (files, …), which have finalizers, and ours, which a script could
+ * give one that then stands under everything the host makes with them. */
 static int safe_getmetatable(lua_State *L)
 {
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
-    if (lua_istable(L, -1) && has_finalizer(L, -1))
+    if (lua_istable(L, -1) && (has_finalizer(L, -1) || is_ours(L, -1)))
         lua_pushboolean(L, false);
     return 1;
 }

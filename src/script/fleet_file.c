@@ -59,7 +59,8 @@ static void open_libraries(lua_State *L)
 {
     static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_TABLIBNAME, luaopen_table},
                                          {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math}};
-    static const char *const removed[] = {"dofile", "loadfile", "load", "print", "collectgarbage", "pcall", "xpcall"};
+    static const char *const removed[] = {"dofile", "loadfile", "load", "print", "collectgarbage", "pcall", "xpcall",
+                                          "setmetatable"};
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
         lua_pop(L, 1);

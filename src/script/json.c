@@ -2,6 +2,7 @@
 #include "script/json.h"
 
 #include "base/buffer.h"
+#include "wire/jsontext.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -218,21 +219,33 @@ static json_t *take_array(struct taking *taking, int index, lua_Integer length, 
     return array;
 }
 
+/* A member whose key is at -2 and whose value is at -1, into the object. Keys that are not UTF-8 may become the same. */
+static bool take_member(struct taking *taking, json_t *object, struct step *step)
+{
+    size_t length, before = json_object_size(object);
+    const char *key = lua_tolstring(taking->L, -2, &length);
+    step->key = key;
+    struct buffer fixed;
+    repair(&key, &length, &fixed);
+    json_t *member = memchr(key, '\0', length) ? refuse(taking, step, "a key with a NUL byte cannot be JSON")
+                                               : take(taking, lua_gettop(taking->L), step);
+    bool kept = member && json_object_setn_new_nocheck(object, key, length, member) == 0;
+    if (kept && json_object_size(object) == before) {
+        step->key = key;
+        refuse(taking, step, "two keys would become this one");
+        kept = false;
+    }
+    buffer_free(&fixed);
+    return kept;
+}
+
 static json_t *take_object(struct taking *taking, int index, struct step *step)
 {
     lua_State *L = taking->L;
     json_t *object = json_object();
     lua_pushnil(L);
     while (object && lua_next(L, index)) {
-        size_t length;
-        const char *key = lua_tolstring(L, -2, &length);
-        step->key = key;
-        struct buffer fixed;
-        repair(&key, &length, &fixed);
-        json_t *member = memchr(key, '\0', length) ? refuse(taking, step, "a key with a NUL byte cannot be JSON")
-                                                   : take(taking, lua_gettop(L), step);
-        bool kept = member && json_object_setn_new_nocheck(object, key, length, member) == 0;
-        buffer_free(&fixed);
+        bool kept = take_member(taking, object, step);
         lua_pop(L, 1);
         if (!kept) {
             lua_pop(L, 1);
@@ -333,13 +346,27 @@ static int fail(lua_State *L, const char *problem)
     return 3;
 }
 
+static bool is_strict(lua_State *L, int index)
+{
+    if (lua_isnoneornil(L, index))
+        return false;
+    luaL_checktype(L, index, LUA_TTABLE);
+    lua_getfield(L, index, "strict");
+    bool strict = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return strict;
+}
+
 static int decode(lua_State *L)
 {
     size_t length;
     const char *text = luaL_checklstring(L, 1, &length);
+    bool strict = is_strict(L, 2);
     struct box *box = push_box(L);
     json_error_t error;
     box->value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    if (!box->value && !strict)
+        box->value = jsontext_read(text, length, NULL, NULL); /* mended */
     if (!box->value) {
         char problem[JSON_ERROR_TEXT_LENGTH + 60];
         snprintf(problem, sizeof problem, "line %d, column %d: %s", error.line, error.column, error.text);

@@ -113,8 +113,12 @@ static void on_handled(struct handler *handler)
     struct script_job *job = handler->job;
     struct vm *vm = handler->vm;
     bool let_go = script->closing || vm->memory_hit || (script->replacing && vm == script->vm);
-    if (let_go && handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_NONE)
-        handler->outcome.kind = SCRIPT_AGAIN;
+    if (let_go && handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_NONE) {
+        if (handler->over_memory && !script->closing)
+            outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, vm_memory_text(handler), NULL);
+        else
+            handler->outcome.kind = SCRIPT_AGAIN;
+    }
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
@@ -127,9 +131,11 @@ static void on_handled(struct handler *handler)
 
 void script_run_job(struct script *script, struct script_job *job)
 {
-    if (script->state == SCRIPT_BROKEN) {
-        outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE,
-                     memory_format("the script does not load: %s", script->problem), NULL);
+    if (script->state == SCRIPT_BROKEN) { /* no message's fault */
+        int64_t left = script->load_again_ms - clock_monotonic_ms();
+        outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_format("the script does not load: %s", script->problem), NULL);
+        job->outcome.kind = SCRIPT_AGAIN;
+        job->outcome.retry_after_ms = left > 1 ? left : 1;
         give_back(script, job);
         return;
     }
@@ -148,7 +154,8 @@ static void run_submit(struct task *task)
 {
     struct script_job *job = (struct script_job *)task;
     struct script *script = job->script;
-    if (script->state == SCRIPT_READY && !script->replacing) {
+    bool waits = script->state == SCRIPT_BROKEN && clock_monotonic_ms() < script->load_again_ms;
+    if (waits || (script->state == SCRIPT_READY && !script->replacing)) {
         script_run_job(script, job);
         return;
     }
@@ -327,6 +334,13 @@ void script_ping(struct script *script, void (*alive)(void *context), void *cont
 void script_reload(struct script *script)
 {
     script_post(script->worker, script_task(script), run_reload);
+}
+
+const struct script_job script_no_message;
+
+bool script_has_timers(const struct script *script)
+{
+    return script->timers > 0;
 }
 
 const struct script_job *script_current(const struct script *script)

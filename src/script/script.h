@@ -11,6 +11,7 @@
 #include "wire/reply.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -124,6 +125,7 @@ struct script_ask {
     char *context_id;          /* SEND; NULL: none */
     char *row_id;              /* of the message whose handler asks; NULL: a timer, start or stop */
     unsigned number;           /* the how manieth of its handler: with row_id, the same when the handler runs again */
+    unsigned retries;          /* of that message so far: what is asked after molecule.retry is asked anew */
     bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
     int hops;                  /* replies in a row before the message whose handler asks */
     int64_t timeout_ms;
@@ -153,6 +155,7 @@ struct script_job {
     struct script *script;
     const struct message *message; /* read by the worker until `done` */
     unsigned attempt;              /* from 1 */
+    unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
     bool redelivered;              /* it may have been seen before a restart */
     /* on the worker thread, right in front of the handler. false: it is not run, and ends as SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
@@ -163,14 +166,19 @@ struct script_job {
 
 /* Messages whose conversations the agent is asked for. What it points to must live until `done`. */
 struct script_naming {
-    struct task task;              /* the script's own, as is `named` */
+    struct task task;              /* the script's own */
     struct script *script;
-    size_t named;
+    atomic_size_t named;           /* the script's: so many are done, the next one is in its hands */
+    /* on the worker thread, in front of each; NULL: nobody asks */
+    void (*starting)(struct script_naming *naming, size_t which);
     struct message *const *messages; /* read by the worker until `done` */
     char **keys;                   /* filled in before `done`: yours to free; NULL: the message's own conversation */
     size_t count;
     void (*done)(struct script_naming *naming);
 };
+
+/* Compiles the script, or looks for the backend, and runs nothing. false: `problem` says what is wrong. */
+bool script_check(const struct script_settings *settings, char *problem, size_t problem_size);
 
 /* Loads the agent on `worker` and calls its `start`; answers with events.loaded. */
 struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
@@ -190,9 +198,13 @@ void script_unlock(struct script *script, uint64_t locks);
 
 /* Asks the worker for a sign of life: `alive` is called on the host thread once the worker is not inside Lua or C of a
  * handler. A stuck script keeps it waiting. */
+/* Something of it may run though no message does. */
+bool script_has_timers(const struct script *script);
 void script_ping(struct script *script, void (*alive)(void *context), void *context);
 
-/* The job whose Lua or C code the worker is in at this moment, NULL for none. Only to be compared: it may end any time. */
+/* The job whose Lua or C code the worker is in at this moment: script_no_message where it is a timer, start, stop or
+ * conversation(msg); NULL for none. It may end any time, but is the host's then, so that the host thread may look into it. */
+extern const struct script_job script_no_message;
 const struct script_job *script_current(const struct script *script);
 
 /* The backends in the binary, comma-separated. */

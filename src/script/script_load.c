@@ -5,6 +5,7 @@
  * state and one candidate live; a further reload waits. */
 #include "script/script_private.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/timers.h"
@@ -15,6 +16,8 @@
 #define LOAD_CPU_MS 10000  /* the script's top level, and its `start` */
 #define LOAD_WALL_MS 60000
 #define RELOAD_MS 2000     /* the same in a reload, while messages wait for the worker */
+#define LOAD_AGAIN_MS 500  /* doubled each time */
+#define LOAD_AGAIN_MAXIMUM_MS 30000
 #define STOP_CPU_MS 2000
 #define STOP_WALL_MS 5000
 
@@ -138,6 +141,18 @@ static void become_ready(struct script *script, enum script_state state)
     }
 }
 
+/* It did load before: the disk is away for a moment, or somebody is editing the file. */
+static void wait_to_load(struct script *script)
+{
+    int64_t wait = LOAD_AGAIN_MS;
+    for (unsigned i = 0; i < script->load_failures && wait < LOAD_AGAIN_MAXIMUM_MS; i++)
+        wait *= 2;
+    script->load_failures++;
+    script->load_again_ms = clock_monotonic_ms() + (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
+    log_error(script->settings.workspace_id, "the script does not load any more; messages wait, the next one loads it again "
+              "in %.3g s or later: %s", (double)wait / 1000, script->problem);
+}
+
 static void on_started(struct handler *handler)
 {
     struct script *script = handler->context;
@@ -148,7 +163,9 @@ static void on_started(struct handler *handler)
         agent_read_info(script->vm, &info);
     script_commit_changes(script, handler);
     if (script->problem && script->announced)
-        log_error(script->settings.workspace_id, "the script does not load any more: %s", script->problem);
+        wait_to_load(script);
+    else
+        script->load_failures = 0;
     handler_free(handler);
     if (!script->announced || !script->problem)
         announce(script, &info, script->problem);
@@ -194,6 +211,8 @@ static void run_replace(struct task *task)
         script->replacing = false;
         return;
     }
+    if (!script->replacing) /* a candidate took its place meanwhile */
+        return;
     if (script->candidate) /* it may take the place of this one in a moment */
         return;
     log_warn(script->settings.workspace_id, "the script's Lua state ran into --memory-limit and is replaced by a fresh "

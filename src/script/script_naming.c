@@ -43,11 +43,13 @@ void script_name_all(struct script *script, struct script_naming *naming)
             script->naming = naming;
             return;
         }
+        if (naming->starting)
+            naming->starting(naming, naming->named);
         naming->keys[naming->named] = name_one(script, naming->messages[naming->named]);
     }
     if (naming->named < naming->count && !script->closing)
         log_warn(script->settings.workspace_id, "the script does not load any more, so %zu messages stay in the conversations "
-                 "of their senders", naming->count - naming->named);
+                 "of their senders", naming->count - (size_t)naming->named);
     naming->task.run = run_named;
     thread_post(script->host, &naming->task);
 }

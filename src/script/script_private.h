@@ -4,6 +4,8 @@
 #define MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
 
 #include "script/agent.h"
+
+#include <stdatomic.h>
 #include "script/vm.h"
 
 struct watch;
@@ -36,6 +38,9 @@ struct script {
     struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
     struct script_naming *naming; /* one that came while loading */
     char *problem;               /* why it is broken */
+    unsigned load_failures;      /* in a row */
+    int64_t load_again_ms;       /* monotonic: a broken one is not loaded before */
+    atomic_size_t timers;        /* of all states */
     _Atomic(const struct script_job *) executing; /* the one value that threads share, so that the watchdog can name a culprit */
 };
 

@@ -5,6 +5,7 @@
  * it cannot yield (below a C function that called back into Lua) it raises, again at every further instruction.
  * Memory: an allocator that refuses beyond the limit; the state is replaced afterwards. */
 #include "script/vm.h"
+#include "script/locks.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -67,6 +68,8 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
         if (vm->running)
             describe_position(vm->current, vm->running->where, sizeof vm->running->where);
         vm->memory_hit = vm->memory_hit || (second_time && vm->running);
+        if (second_time && vm->running)
+            vm->running->over_memory = true;
         vm->refused_block = block;
         vm->refused_size = second_time ? 0 : new_size;
         return NULL;
@@ -342,7 +345,8 @@ static char *custom_text(struct vm *vm, lua_State *co)
 {
     lua_State *L = vm->L;
     struct handler guard = {.vm = vm, .cpu_limit_ms = ERROR_TEXT_CPU_MS,
-                            .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS};
+                            .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
+                            .may_not_wait = "an error's __tostring", .values = LUA_NOREF, .co_reference = LUA_NOREF};
     struct handler *outer = vm->running;
     char *text = NULL;
     int top = lua_gettop(L), results;
@@ -364,6 +368,10 @@ static char *custom_text(struct vm *vm, lua_State *co)
     }
     pipe_end_all(&guard);
     http_end_streams(&guard);
+    changes_free(guard.changes); /* nothing of it stands */
+    if (guard.ticket)
+        locks_release(vm->locks, guard.ticket);
+    luaL_unref(L, LUA_REGISTRYINDEX, guard.values);
     if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
         text = memory_copy_text(lua_tostring(thread, -1));
     lua_settop(L, top);
@@ -420,6 +428,12 @@ static char *limit_text(const struct handler *handler)
     return memory_format("took longer than its time limit (--timeout), at %s", where);
 }
 
+char *vm_memory_text(struct handler *handler)
+{
+    handler->limit = SCRIPT_LIMIT_MEMORY;
+    return limit_text(handler);
+}
+
 static void fail(struct handler *handler, int status)
 {
     struct vm *vm = handler->vm;
@@ -442,7 +456,7 @@ static void run(struct handler *handler, int arguments)
     vm->slice_started_cpu_ms = clock_thread_cpu_ms();
     vm->check_at_us = 0;
     if (vm->executing)
-        *vm->executing = handler->job;
+        *vm->executing = handler->job ? handler->job : &script_no_message;
     int status = vm_resume(vm, handler->co, NULL, arguments, &results);
     if (vm->executing)
         *vm->executing = NULL;

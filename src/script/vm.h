@@ -65,6 +65,7 @@ struct handler {
     const char *phase;              /* where the limits are fixed ones, for their error: "while it was loaded"; NULL: flags */
     int64_t deadline_ms;            /* monotonic; 0: none */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
+    bool over_memory;               /* it wanted more than there may be, whatever it made of the error */
     enum script_limit limit;
     char where[512];                /* the script's position when it reached a limit */
     char *traceback;                /* of vm_keep_traceback; NULL: none */
@@ -125,6 +126,8 @@ int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int 
 /* The value on top of a yielded coroutine says that the host is to be waited for. */
 bool vm_is_await(lua_State *co, int results);
 
+/* What is said of a handler that is `over_memory`. Yours to free. */
+char *vm_memory_text(struct handler *handler);
 /* The error object on top of `co` as text, its `__tostring` run within limits. Yours to free. */
 char *vm_error_text(struct vm *vm, lua_State *co);
 

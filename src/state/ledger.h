@@ -141,7 +141,7 @@ bool ledger_store_get(struct ledger *ledger, const char *key, char **value);
 bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
                        void *context);
 /* All of them, inside the caller's transaction. CHANGE_INCR and CHANGE_APPEND are replayed on what is stored now; on a
- * value of another type they begin afresh. */
+ * value of another type they begin afresh, on one that is no JSON they fail. */
 bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
 
 /* What a peer answered to a message that a handler sent under this id: a handler that runs again after a crash gets it

@@ -5,18 +5,19 @@
 #include "base/memory.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The value as stored and until when. `*value` NULL: there is none. */
-static bool look_up(struct ledger *ledger, const char *key, char **value, int64_t *expires_ms)
+/* The value as it stands at a time, and until when. `*value` NULL: there is none. */
+static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value, int64_t *expires_ms)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_GET);
     *value = NULL;
     if (!statement)
         return false;
     ledger_bind_text(statement, 1, key);
-    sqlite3_bind_int64(statement, 2, clock_wall_ms());
+    sqlite3_bind_int64(statement, 2, at_ms);
     int result = sqlite3_step(statement);
     if (result == SQLITE_ROW) {
         *value = memory_copy(sqlite3_column_text(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
@@ -31,7 +32,7 @@ static bool look_up(struct ledger *ledger, const char *key, char **value, int64_
 bool ledger_store_get(struct ledger *ledger, const char *key, char **value)
 {
     int64_t expires_ms;
-    return look_up(ledger, key, value, &expires_ms);
+    return look_up(ledger, key, clock_wall_ms(), value, &expires_ms);
 }
 
 bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
@@ -78,7 +79,7 @@ static json_t *add(json_t *stored, json_t *by)
     return result;
 }
 
-/* Takes both. */
+/* `list` may be NULL. Takes both. */
 static json_t *append(json_t *list, json_t *value, int64_t most)
 {
     if (!json_is_array(list)) {
@@ -91,21 +92,46 @@ static json_t *append(json_t *list, json_t *value, int64_t most)
     return list;
 }
 
+/* NULL: ledger_problem says why. */
+static json_t *parse(struct ledger *ledger, const char *key, const char *text)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
+    if (!value)
+        snprintf(ledger->problem, sizeof ledger->problem, "the ledger %s: a value of the key \"%s\" is no JSON: %s",
+                 sqlite3_db_filename(ledger->database, "main"), key, error.text);
+    return value;
+}
+
+/* `stored` may be NULL. Takes both. */
+static json_t *combine(const struct change *change, json_t *stored, json_t *given)
+{
+    if (change->verb == CHANGE_APPEND)
+        return append(stored, given, change->most);
+    if (json_is_number(stored))
+        return add(stored, given);
+    json_decref(stored);
+    return given;
+}
+
 /* CHANGE_INCR and CHANGE_APPEND. */
 static bool replay(struct ledger *ledger, const struct change *change)
 {
     char *text;
     int64_t expires_ms = 0;
-    if (!look_up(ledger, change->key, &text, &expires_ms))
+    if (!look_up(ledger, change->key, change->made_ms, &text, &expires_ms))
         return false;
     if (!text)
         expires_ms = change->expires_ms;
-    json_t *stored = text ? json_loads(text, JSON_DECODE_ANY, NULL) : NULL;
-    json_t *given = json_loads(change->value, JSON_DECODE_ANY, NULL);
+    json_t *stored = text ? parse(ledger, change->key, text) : NULL;
+    bool readable = stored || !text;
     free(text);
-    json_t *result = change->verb == CHANGE_APPEND ? append(stored, given, change->most)
-                     : json_is_number(stored)      ? add(stored, given)
-                                                   : (json_decref(stored), given);
+    json_t *given = readable ? parse(ledger, change->key, change->value) : NULL;
+    if (!given) {
+        json_decref(stored);
+        return false;
+    }
+    json_t *result = combine(change, stored, given);
     char *written = json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT);
     json_decref(result);
     bool stands = written ? write_value(ledger, change->key, written, expires_ms) : true; /* not a finite sum: as it was */

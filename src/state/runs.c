@@ -15,15 +15,20 @@
 
 #define LINE_SIZE 192 /* "<row id> <attempts> <failures> <wall clock in ms>", blanks, newline */
 #define ID_MAXIMUM 140
-#define KEPT_OPEN_MAXIMUM 256
 
 static atomic_int kept_open; /* files, of all workspaces */
+static atomic_int kept_open_maximum = 256;
 
 struct runs {
     pthread_mutex_t mutex; /* around opening */
     char *path;
     int file;              /* -1: not open yet */
 };
+
+void runs_keep_open(int maximum)
+{
+    atomic_store(&kept_open_maximum, maximum);
+}
 
 struct runs *runs_open(const char *path)
 {
@@ -52,7 +57,7 @@ static int get_file(struct runs *runs)
 {
     pthread_mutex_lock(&runs->mutex);
     int file = runs->file >= 0 ? runs->file : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (runs->file < 0 && file >= 0 && atomic_fetch_add(&kept_open, 1) < KEPT_OPEN_MAXIMUM)
+    if (runs->file < 0 && file >= 0 && atomic_fetch_add(&kept_open, 1) < atomic_load(&kept_open_maximum))
         runs->file = file;
     else if (runs->file < 0 && file >= 0)
         atomic_fetch_sub(&kept_open, 1);

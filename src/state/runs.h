@@ -14,6 +14,9 @@
 
 struct runs;
 
+/* How many of the files the process keeps open; the others are opened for each line. */
+void runs_keep_open(int maximum);
+
 /* Makes no file. */
 struct runs *runs_open(const char *path);
 void runs_close(struct runs *runs); /* NULL is fine */

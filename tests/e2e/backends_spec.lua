@@ -264,6 +264,36 @@ fi
       one:stop()
     end)
 
+    it("begins anew also where the program says without failing that the session is gone", function()
+      local bin = fake [[
+case "$*" in
+  *--resume*) echo '{"type": "result", "is_error": true, "result": "No conversation found with session ID: gone"}' ;;
+  *) echo '{"type": "result", "is_error": false, "result": "anew", "session_id": "gone"}' ;;
+esac
+cat >/dev/null]]
+      local one = connect("claude-code", { bin = bin }, { "--max-attempts", "1" })
+      for i = 1, 2 do
+        platform:message { to = workspace.id, text = "hello" }
+        assert.equal("anew", one:canvas(i)[i])
+      end
+      one:log "the session gone is not there any more"
+      one:stop()
+    end)
+
+    it("finds the result among all that the program did, where its arguments ask for all", function()
+      local bin = fake [[cat >/dev/null; echo '[{"type": "system", "session_id": "s"}, {"type": "assistant"},
+        {"type": "result", "is_error": false, "result": "found", "session_id": "s"}]']]
+      assert.equal("found", ask(connect("claude-code", { bin = bin, args = "--verbose" })))
+    end)
+
+    it("says what the program said where its answer has null for a result", function()
+      local bin = fake [[cat >/dev/null
+echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many turns"]}']]
+      local one = connect("claude-code", { bin = bin }, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "x" }[1], "it failed %(no result%): .*too many turns")
+      one:stop()
+    end)
+
     it("tells the program of the message, unless told not to", function()
       local bin = fake 'echo "${MOLECULE_MESSAGE_ID-nothing} ${MOLECULE_CALLER_ID-nothing}"'
       assert.equal("message-1", ask(connect("claude-code", { bin = bin })))
@@ -311,15 +341,32 @@ fi
     end)
 
     it("takes 204 and an empty object for no reply, and waits where the service asks for it", function()
-      local answers = { { 204, "" }, { 200, "{}" }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, '{"text": "at last"}' } }
+      local answers = { { 204, "" }, { 200, "{}" }, { 503, "", { ["Retry-After"] = "1" } }, { 200, '{"text": "at last"}' } }
       local one = connect("http", serve(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end))
       local first = platform:message { to = workspace.id, text = "a" }[1]
       local second = platform:message { to = workspace.id, text = "b" }[1]
       one:log_of(first, "no_reply")
       one:log_of(second, "no_reply")
       local third = platform:message { to = workspace.id, text = "c" }[1]
-      one:log_of(third, "retry in 0.1 s: .* answered 503")
+      one:log_of(third, "retry in 1.0 s: .* answered 503")
       assert.same({ "at last" }, one:canvas(1))
+      one:stop()
+    end)
+
+    it("waits until the time that the service names, and never without a pause", function()
+      local after = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60)
+      local one = connect("http", serve(function(_, reply) reply(503, "", { ["Retry-After"] = after }) end))
+      local function say(context) return platform:message { to = workspace.id, text = "hello", context_id = context }[1] end
+      one:log_of(say "a", "retry in [56]%d%.%d s: .* answered 503")
+      after = "-1"
+      one:log_of(say "b", "retry in [1-9]%d*%.%d s: .* answered 503")
+      one:stop()
+    end)
+
+    it("does not take a list for an empty reply", function()
+      local one = connect("http", serve(function(_, reply) reply(200, '["a"]') end), { "--max-attempts", "1" })
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, '/hook answered what is not a JSON object: %["a"%]')
       one:stop()
     end)
 

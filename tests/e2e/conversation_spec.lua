@@ -191,8 +191,31 @@ return {
   conversation = function(msg) return ("a"):rep(30000):find((".-"):rep(30) .. "b") and "x" end,
   handle = function() return "never" end,
 }]], { "--stuck-after", "500ms", "--cpu-limit", "100ms" })
-    send "hello"
+    local row = send "hello"
     one:wait_exit(75, 20000)
-    one:log "stuck in C code .*conversation%(msg%)"
+    one:log("stuck in C code .* with message " .. row:gsub("%-", "%%-") .. " .*conversation%(msg%)")
+  end)
+
+  it("counts a message that ends the process each time, and sets it aside; the others are answered", function()
+    local state = host.directory() .. "/state"
+    local script = [[
+return {
+  conversation = function(msg) return msg.text:match("^" .. (".-"):rep(30) .. "#$") end,
+  handle = function(msg) return "got " .. #msg.text end,
+}]]
+    local args = { "--stuck-after", "500ms", "--cpu-limit", "100ms", "--max-attempts", "2" }
+    start(script, args, { state_dir = state })
+    local fine = send "short"
+    one:log_of(fine, "replied")
+    local row = send(("a"):rep(30000))
+    local behind = send "after it"
+    one:wait_exit(75, 20000)
+    start(script, args, { state_dir = state })
+    one:log_of(row, "was being handled when an earlier process ended")
+    one:wait_exit(75, 20000)
+    start(script, args, { state_dir = state })
+    one:log_of(row, "set aside as a dead letter: the process ended 2 times while it handled this message")
+    one:log_of(behind, "replied")
+    one:stop()
   end)
 end)

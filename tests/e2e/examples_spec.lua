@@ -85,7 +85,7 @@ describe("an example", function()
   end)
 
   it("webhook.lua posts to a service, waits while it is down, and says what it refuses", function()
-    local answers = { { 200, '{"text": "heard"}' }, { 503, "", { ["Retry-After"] = "0.05" } }, { 200, "plain" },
+    local answers = { { 200, '{"text": "heard"}' }, { 503, "", { ["Retry-After"] = "-1" } }, { 200, "plain" },
       { 404, "no such thing" } }
     local web = server.start(function(_, reply) reply(table.unpack(table.remove(answers, 1))) end)
     local one = start("webhook.lua", { "--script-opt", "url=" .. web.url .. "/hook" })
@@ -94,6 +94,7 @@ describe("an example", function()
     assert.equal("the service refuses this (404): no such thing", ask(one, "third"))
     local sent = cjson.decode(web.requests[3].body)
     assert.same({ "second", "canvas", 2 }, { sent.text, sent.from, sent.attempt })
+    assert.equal(1, one:count_log "retry in 1%.0 s: the service answered 503")
     one:stop()
     host.run({ platform = platform, workspace = workspace, script_path = "examples/webhook.lua" }, 2)
       :log "webhook.lua needs %-%-script%-opt url="

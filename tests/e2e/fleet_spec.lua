@@ -167,6 +167,10 @@ describe("a fleet", function()
     wrong("fleet%.lua:4: .*the variable NO_SUCH_TOKEN is not set",
       { ("{ id = %q, token_env = 'NO_SUCH_TOKEN' }"):format(one.id) })
     wrong("fleet%.lua:2: a token is of one workspace", { entry(one) }, "token = 'x'")
+    wrong("fleet%.lua:2: a token is of one workspace", { entry(one) }, "token_env = 'TOKEN'")
+    wrong("fleet%.lua:2: \"token_file\" of all workspaces: write {id} where", { entry(one) }, "token_file = 'token'")
+    wrong("fleet%.lua:4: .* api_url http://example%.com: it would send the token unencrypted",
+      { entry(one, "api_url = 'http://example.com'") })
     wrong("fleet%.lua:4: .*who answers%?", { entry(one) }, "script = nil")
     wrong("fleet%.lua:3: \"workspaces\" must be a list with at least one workspace", {})
     host.write(directory .. "/fleet.lua", "local n = 0\nwhile true do n = n + 1 end")
@@ -177,6 +181,8 @@ describe("a fleet", function()
 
   it("prints what would run and starts nothing with --dry-run", function()
     write { entry(one), ("{ id = %q, backend = 'mock', token_file = 'tokens/{id}' },"):format(two.id) }
+    assert(uv.fs_mkdir(directory .. "/tokens", 448))
+    host.write(directory .. "/tokens/" .. two.id, two.token)
     local before = platform:mark()
     local fleet = start { "--dry-run" }
     fleet:wait_exit(0)
@@ -184,6 +190,75 @@ describe("a fleet", function()
     assert.truthy(printed:find(one.id .. "  script " .. directory .. "/agent.lua", 1, true), printed)
     assert.truthy(printed:find("token from " .. directory .. "/tokens/" .. two.id, 1, true), printed)
     assert.equal(before, platform:mark())
+  end)
+
+  it("is told by --dry-run what could not begin", function()
+    write { entry(one), entry(two, "script = 'broken.lua'"), ("{ id = %q, token_file = 'none/{id}' },"):format(three.id) }
+    host.write(directory .. "/broken.lua", "return function(")
+    local fleet = start { "--dry-run" }
+    fleet:wait_exit(2)
+    fleet:log(two.id:gsub("%-", "%%-") .. ": .*broken%.lua:1: ")
+    fleet:log(three.id:gsub("%-", "%%-") .. ": there is no token in .*/none/")
+  end)
+
+  it("goes on as before where the new options of a workspace could not begin", function()
+    write { entry(one), entry(two) }
+    local fleet = registered(start(), one, two)
+    assert.equal("heard 1: a", ask(one, "a"))
+    host.write(directory .. "/broken.lua", "return function(")
+    write { entry(one, "script = 'broken.lua'"), entry(two, "backend_options = {}, backend = 'exek'") }
+    fleet.process:signal "sighup"
+    fleet:log(one.id:gsub("%-", "%%-") .. ": its new options are not taken, it goes on as before: .*broken%.lua:1:")
+    fleet:log(two.id:gsub("%-", "%%-") .. ": its new options are not taken, it goes on as before: there is no backend exek")
+    write({ entry(one), entry(two) }, "api_url = 'htp://127.0.0.1'")
+    fleet.process:signal "sighup"
+    fleet:log "nothing has changed: .*fleet%.lua:2: .* api_url htp://127.0.0.1: the URL does not begin with"
+    assert.equal("heard 1: b", ask(one, "b")) -- its script was loaded anew
+    assert.equal("heard 1: c", ask(two, "c"))
+    fleet:stop()
+  end)
+
+  it("goes on while its file does not come to an end", function()
+    write { entry(one), entry(two) }
+    local fleet = registered(start(), one, two)
+    local fine = host.read(directory .. "/fleet.lua")
+    host.write(directory .. "/fleet.lua", "local x = ('a'):rep(40):find(('a*'):rep(40) .. 'b')\n" .. fine)
+    fleet.process:signal "sighup"
+    assert.equal("heard 1: a", ask(one, "a"))
+    fleet.process:signal "sighup"
+    fleet:log "the fleet file is still being read again; nothing has changed so far"
+    assert.equal("heard 1: b", ask(two, "b"))
+    fleet:stop()
+  end)
+
+  it("handles every message though few files may be open", function()
+    local all, entries = {}, {}
+    for i = 1, 10 do
+      all[i] = host.workspace(platform)
+      entries[i] = entry(all[i], "insecure_http = false")
+    end
+    write(entries)
+    local fleet = host.start { platform = platform, workspace = all[1], workspaces = all, bare = true, token = false,
+      command = { "fleet", directory .. "/fleet.lua" }, under = { "sh", "-c", 'ulimit -n 64; exec "$@"', "sh" } }
+    registered(fleet, table.unpack(all))
+    for _, workspace in ipairs(all) do platform:message { to = workspace.id, text = "%n", count = 5 } end
+    for _, workspace in ipairs(all) do
+      fleet:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 5, timeout_ms = 20000 }
+    end
+    fleet:stop()
+  end)
+
+  it("keeps a token that is nobody's from the scripts", function()
+    host.write(directory .. "/agent.lua", [[
+      local molecule = require "molecule"
+      return function()
+        return molecule.exec {cmd = "env; cat /proc/$PPID/environ"}.stdout:match "[^\n]*secret%-nobodys" or "nothing"
+      end]])
+    write { entry(one) }
+    local fleet = registered(start({}, { MOLECULE_WORKSPACE_TOKEN = "secret-nobodys" }), one)
+    fleet:log "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet"
+    assert.equal("nothing", ask(one, "x"))
+    fleet:stop()
   end)
 
   it("takes tokens from files named after the ids and from variables that scripts do not see", function()

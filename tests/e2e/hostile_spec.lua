@@ -142,6 +142,25 @@ local CASES = {
   { "Lua's own debug.getmetatable out of ours", [[
       local _, own = debug.getupvalue(debug.getmetatable, 1)
       own(io.stdout).__gc = nil]], "attempt to call a nil value %(local 'own'%)" },
+  { "a finalizer put under the metatable of lists", [[
+      local molecule = require "molecule"
+      for _, get in ipairs {getmetatable, debug.getmetatable} do
+        pcall(function() get(molecule.array()).__gc = function() while true do end end end)
+      end
+      molecule.array()
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
+  { "a finalizer put under the metatable of what came", [[
+      pcall(function() getmetatable(msg.parts).__gc = function() while true do end end end)
+      for _ = 1, 10 do require("molecule").json.decode "[]" end
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
+  { "a finalizer put under the metatable of timers", [[
+      local molecule = require "molecule"
+      pcall(function() debug.getmetatable(molecule.after(1e6, print)).__gc = function() while true do end end end)
+      molecule.after(1e6, print):cancel()
+      collectgarbage()
+      error("collected")]], "agent.lua:%d+: collected" },
   { "a finalizer put under a metatable later", [[
       local late = {}
       for _ = 1, 100 do setmetatable({}, late) end
@@ -354,6 +373,81 @@ describe("a script that does not load", function()
   end
 end)
 
+describe("a script whose Lua state is replaced", function()
+  local platform, workspace
+
+  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  before_each(function() workspace = host.workspace(platform) end)
+  after_each(host.clean_up)
+  teardown(function() platform:stop() end)
+
+  local function send(text) return platform:message { to = workspace.id, text = text, context_id = text }[1] end
+
+  it("counts a message that wanted too much memory, though it caught the error, and not those beside it", function()
+    local one = host.connect { platform = platform, workspace = workspace,
+      args = { "--memory-limit", "16MiB", "--concurrency", "4", "--max-attempts", "2" }, script = [[
+        local molecule = require "molecule"
+        return function(msg)
+          if msg.text == "hog" then
+            pcall(function() local t = {} for i = 1, 1e8 do t[i] = {} end end)
+            molecule.sleep(60)
+          end
+          if msg.text == "beside" then molecule.sleep(1) end
+          return msg.text
+        end]] }
+    local beside, hog = send "beside", send "hog"
+    one:log_of(hog, "the handler failed %(attempt 1 of 2, .*needed more than 16 MiB of memory")
+    one:log_of(beside, "replied")
+    one:kill()
+  end)
+
+  it("keeps its messages while it does not load for a while", function()
+    local away = host.directory() .. "/away"
+    local one = host.connect { platform = platform, workspace = workspace,
+      args = { "--memory-limit", "20MiB", "--max-attempts", "2", "--script-opt", "away=" .. away }, script = [[
+        return {
+          start = function(ctx)
+            local file = io.open(ctx.options.away)
+            if file then error "the database is away" end
+          end,
+          handle = function(msg)
+            if msg.text == "hog" then local t = {} for i = 1, 1e8 do t[i] = {} end end
+            return "got " .. msg.text
+          end,
+        }]] }
+    host.write(away, "")
+    local hog = send "hog"
+    one:log_of(hog, "the handler failed")
+    local rows = { send "one", send "two" }
+    one:log "does not load any more; messages wait, .*the database is away"
+    one:log("does not load any more", { from = select(2, one:log "does not load any more") + 1 })
+    os.remove(away)
+    for _, row in ipairs(rows) do one:log_of(row, "replied") end
+    assert.equal(0, one:count_log "attempt %d of 2.*does not load")
+    one:stop()
+  end)
+
+  it("lets no error's __tostring change the store", function()
+    local one = host.connect { platform = platform, workspace = workspace, args = { "--max-attempts", "1" }, script = [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "throws" then
+          error(setmetatable({}, {__tostring = function()
+            molecule.store.set("other", 1)
+            molecule.store.update("key", function() return 1 end)
+            return "never"
+          end}))
+        end
+        molecule.store.set("key", 7)
+        return tostring(molecule.store.get "other")
+      end]] }
+    one:log_of(send "throws", "attempt 1 of 1")
+    one:log_of(send "writes", "replied")
+    assert.same({ "nil" }, one:canvas(1))
+    one:stop()
+  end)
+end)
+
 describe("a script that is stuck in C code", function()
   local platform, workspace
 
@@ -392,6 +486,26 @@ describe("a script that is stuck in C code", function()
       last = entry.at
     end
     assert(longest < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(longest))
+  end)
+
+  it("outside of any message is noticed, and no message is blamed", function()
+    local one = host.connect { platform = platform, workspace = workspace,
+      args = { "--stuck-after", "2s", "--cpu-limit", "500ms" }, script = [[
+        local molecule = require "molecule"
+        return {
+          start = function() molecule.after(0.01, function() (("a"):rep(30000)):find((".-"):rep(30) .. "b") end) end,
+          handle = function() return "fine" end,
+        }]] }
+    one:wait_exit(75)
+    one:log "stuck in C code for %d s outside of any message: in a timer"
+    one:log "what was under way comes again then"
+  end)
+
+  it("while it loads ends the program, too", function()
+    local one = host.start { platform = platform, workspace = workspace,
+      args = { "--stuck-after", "2s", "--cpu-limit", "500ms" },
+      script = [[local x = (("a"):rep(30000)):find((".-"):rep(30) .. "b") return function() end]] }
+    one:wait_exit(75)
   end)
 
   it("does not hold back the replies of what came and was handled with it", function()

@@ -141,15 +141,27 @@ describe("the backend openai", function()
   end)
 
   it("waits as long as the service asks for when there are too many requests or it is down", function()
-    answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "0.05" })
-    answers[2] = status(503, "overloaded", { ["Retry-After"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() - 5) })
+    answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "1.2" })
     local one = connect()
     local row = platform:message { to = workspace.id, text = "hello" }[1]
+    one:log_of(row, "retry in 1%.2 s: .*answered 429: slow down")
     assert.same({ "1: hello" }, one:canvas(1))
-    one:log_of(row, "retry in 0%.1 s: .*answered 429: slow down")
-    one:log_of(row, "retry in 0%.0 s: .*answered 503: overloaded")
+    answers[1] = status(503, "overloaded", { ["Retry-After"] = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 60) })
+    row = platform:message { to = workspace.id, text = "hello" }[1]
+    one:log_of(row, "retry in [56]%d%.%d s: .*answered 503: overloaded")
     one:stop()
   end)
+
+  local PAST = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() - 5)
+  for _, value in ipairs { "0", "-1", "0.001", PAST, "Sun, 99999999999 Nov 1994 08:49:37 GMT" } do
+    it("does not hammer a service whose Retry-After is " .. value:gsub("%w+, .*", "a date of no use"), function()
+      for i = 1, 100 do answers[i] = status(429, "slow down", { ["Retry-After"] = value }) end
+      local one = connect()
+      local row = platform:message { to = workspace.id, text = "hello" }[1]
+      one:log_of(row, "retry in [1-9]%d*%.%d s: .*answered 429: slow down")
+      one:stop()
+    end)
+  end
 
   it("forgets the older half of a conversation that is too long for the model, once", function()
     local too_long = status(400, { error = { code = "context_length_exceeded", message = "too many tokens" } })
@@ -188,6 +200,33 @@ describe("the backend openai", function()
       one:stop()
     end)
   end
+
+  for body, pattern in pairs {
+    ['{"error": {"code": 502, "message": "no provider is left"}}'] = ": no provider is left",
+    ['{"error": "no such model"}'] = ": no such model",
+    ['{"error": {"code": 7, "message": null}, "choices": []}'] = ': {"error": {"code": 7,',
+    ['{"choices": [{"error": {"message": "the filter struck"}, "message": {"content": ""}}]}'] = ": the filter struck",
+    ['{"error": null, "choices": [{"message": {"content": "fine"}}]}'] = "replied",
+  } do
+    it("gives the service's own words where it says in its answer what went wrong: " .. body, function()
+      answers[1] = status(200, body)
+      local one = connect(nil, { "--max-attempts", "1" })
+      one:log_of(platform:message { to = workspace.id, text = "a" }[1], pattern)
+      one:stop()
+    end)
+  end
+
+  it("never quotes its key, not even the part that fits", function()
+    answers[1] = status(200, { error = { message = ("x"):rep(490) .. " its-own-key-of-some-length" } })
+    answers[2] = status(200, ("y"):rep(490) .. " its-own-key-of-some-length")
+    answers[3] = status(400, ("z"):rep(490) .. " its-own-key-of-some-length")
+    local one = connect(nil, { "--max-attempts", "3" }, { OPENAI_API_KEY = "its-own-key-of-some-length" })
+    one:log_of(platform:message { to = workspace.id, text = "a" }[1], "zzz %(the key")
+    one:stop()
+    local said = one.process.stdout .. one.process.stderr
+    assert(said:find("xxx (the key", 1, true) and said:find("yyy (the key", 1, true), said)
+    assert.is_nil(said:find("its-own", 1, true))
+  end)
 
   it("ends a request that takes longer than its timeout", function()
     answers[1] = function() end
@@ -249,8 +288,39 @@ describe("the backend openai", function()
       one:stop()
     end)
 
+    local EVENTS = "text/event-stream"
+    for what, case in pairs {
+      ["an event's error is a text"] = { EVENTS, 'data: {"error": "the model fell over"}\n\n', ": the model fell over" },
+      ["an event's error has no message"] = { EVENTS, 'data: {"error": {"code": 9}}\n\n', ': {"error": {"code": 9}}' },
+      ["an event's choice has the error"] = { EVENTS,
+        'data: {"choices": [{"error": {"message": "the filter struck"}}]}\n\n', ": the filter struck" },
+      ["no events come but an error"] = { "application/json", '{"error": {"message": "no such model"}}', ": no such model" },
+      ["no events come but a page"] = { "text/html", "<html>busy", "answered what is not JSON: <html>busy" },
+    } do
+      it("gives the service's own words where " .. what, function()
+        answers[1] = status(200, case[2], { ["Content-Type"] = case[1] })
+        local one = connect({ stream = "true" }, { "--max-attempts", "1" })
+        one:log_of(platform:message { to = workspace.id, text = "a" }[1], (case[3]:gsub("[%[%]]", "%%%0")))
+        one:stop()
+      end)
+    end
+
+    it("takes an answer that comes whole all the same", function()
+      answers[1] = status(200, { choices = { { message = { content = "whole" } } } }, { ["Content-Type"] = "application/json" })
+      local one = connect { stream = "true" }
+      assert.equal("whole", ask(one, "hello"))
+      one:stop()
+    end)
+
+    it("takes an answer for complete that the service calls so, also where [DONE] is missing", function()
+      answers[1] = status(200, events("all of ", "it") .. 'data: {"choices": [{"delta": {}, "finish_reason": "stop"}]}\n\n')
+      local one = connect { stream = "true" }
+      assert.equal("all of it", ask(one, "hello"))
+      one:stop()
+    end)
+
     it("waits, says what was refused, and notices an answer that broke off, as without", function()
-      answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "0.05" })
+      answers[1] = status(429, { error = { message = "slow down" } }, { ["Retry-After"] = "1" })
       answers[2] = function(reply)
         reply.raw(HEAD .. events("half an ans"))
         reply.finish()
@@ -262,7 +332,7 @@ describe("the backend openai", function()
       answers[4] = status(200, events("whole") .. "data: [DONE]\n\n")
       local one = connect({ stream = "true" }, { "--max-attempts", "9" })
       local row = platform:message { to = workspace.id, text = "hello" }[1]
-      one:log_of(row, "retry in 0%.1 s: .*answered 429: slow down")
+      one:log_of(row, "retry in 1%.0 s: .*answered 429: slow down")
       one:log_of(row, "the answer broke off before its end")
       one:log_of(row, "the model fell over")
       assert.same({ "whole" }, one:canvas(1))

@@ -133,6 +133,26 @@ describe("a handler", function()
     three:stop()
   end)
 
+  it("asks anew after molecule.retry", function()
+    local one = connect([[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        local answer = assert(molecule.send(ctx.options.peer, "is it done?", {timeout = 10}))
+        if answer.text ~= "done" then return molecule.retry {after = 0} end
+        return "done after " .. ctx.attempt
+      end]], { "--script-opt", "peer=" .. peer.id })
+    local two = connect([[
+      local asked = 0
+      return function()
+        asked = asked + 1
+        return asked == 3 and "done" or "running"
+      end]], nil, peer)
+    assert.equal("done after 3", ask(one, "ping"))
+    assert.equal(3, #posts_to(peer))
+    one:stop()
+    two:stop()
+  end)
+
   it("does not ask again after an attempt that did not count when the answer had come", function()
     local state, runs = host.directory(), host.directory() .. "/runs"
     local script = [[

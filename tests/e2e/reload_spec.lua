@@ -87,6 +87,16 @@ describe("a running script", function()
     one:stop()
   end)
 
+  it("handles what waits when it says no more what belongs together", function()
+    local one = connect [[return {conversation = function() return "all" end, handle = function(msg) return msg.text end}]]
+    assert.equal("one", ask(one, "one"))
+    reload(one, [[return {handle = function(msg) return msg.text end}]])
+    assert.equal("two", ask(one, "two"))
+    reload(one, [[return {conversation = function() return "all" end, handle = function(msg) return msg.text end}]])
+    assert.equal("three", ask(one, "three"))
+    one:stop()
+  end)
+
   it("moves its timers: the old ones stop, the new ones run", function()
     local script = [[
       local molecule = require "molecule"

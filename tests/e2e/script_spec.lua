@@ -623,6 +623,25 @@ describe_with_platform("an agent", function(context)
     one:stop()
   end)
 
+  it("is told at its own line what does not fit a log line's format", function()
+    local one = host.connect { platform = context.platform, workspace = context.workspace, script = [[
+      local molecule = require "molecule"
+      return function()
+        local problems = {}
+        for i, log in ipairs {molecule.log.info, molecule.log} do
+          problems[i] = select(2, pcall(function()
+            log("%d", "x")
+          end))
+        end
+        return table.concat(problems, "|")
+      end]] }
+    context.platform:message { to = context.workspace.id, text = "hello" }
+    local problem = "agent%.lua:6: log%.info: bad argument #2 to '[%w.]*format' %(number expected, got string%)"
+    local told = one:canvas(1)[1]
+    assert(told:find(problem .. "|.*" .. problem), told)
+    one:stop()
+  end)
+
   it("writes log lines at its level", function()
     local script = [[
       local molecule = require "molecule"

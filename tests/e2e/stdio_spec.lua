@@ -123,6 +123,7 @@ describe("the backend stdio", function()
   it("understands every kind of result", function()
     local one = connect()
     assert.equal("a text", ask(one, '{"id": ID, "result": {"text": "a text"}}'))
+    assert.equal("a\u{FFFD} b", ask(one, [[{"id": ID, "result": {"text": "a\ud83d b"}}]]))
     assert.equal("a part", ask(one, '{"id": ID, "result": {"text": null, "parts": [{"kind": "text", "text": "a part"}]}}'))
     for result, pattern in pairs {
       ["null"] = "no_reply", ['{}'] = "no_reply", ['{"skip": "not mine"}'] = "skipped: not mine",
@@ -134,7 +135,18 @@ describe("the backend stdio", function()
     one:stop()
   end)
 
+  it("takes null for a field that is not there", function()
+    local one = connect()
+    assert.equal("hello", ask(one, '{"id": ID, "error": null, "result": {"text": "hello", "parts": null, "skip": null, '
+      .. '"retry": null, "dead": null}}'))
+    one:log_of(say '{"id": ID, "result": {"skip": null, "dead": "hopeless", "retry": null, "text": null}}', "hopeless")
+    one:stop()
+  end)
+
   for answer, pattern in pairs {
+    ['{"id": ID}'] = "its answer has neither a result nor an error",
+    ['{"id": ID, "error": null}'] = "its answer has neither a result nor an error",
+    ['{"id": ID, "error": {"code": 7, "message": null, "data": "lost"}}'] = 'with an error %(7%): .*"data":"lost"',
     ['{"id": ID, "error": {"code": -32000, "message": "no idea"}}'] = "answered with an error %(%-32000%): no idea",
     ['{"id": ID, "result": 7}'] = "the result must be a string, an object or null, not a number",
     ['{"id": ID, "result": [1]}'] = "the result must be a string, an object or null, not a list",

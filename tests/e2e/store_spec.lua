@@ -53,6 +53,16 @@ describe("the store", function()
     one:stop()
   end)
 
+  it("lists as many keys as there are, whatever the handler deleted before", function()
+    local one = connect(EVAL)
+    ask(one, [[for _, key in ipairs {"k1", "k2", "k3", "k4", "other"} do store.set(key, 1) end return 1]])
+    assert.equal("k3,k4|k3", ask(one, [[store.delete("k1") store.delete("k2") store.delete("other")
+      return table.concat(store.keys("k", {limit = 2}), ",") .. "|" .. table.concat(store.keys(nil, {limit = 1}), ",")]]))
+    assert.equal("k3,k4", ask(one, [[for i = 1, 10 do store.delete("gone" .. i) end
+      return table.concat(store.keys(nil, {limit = 100000}), ",")]]))
+    one:stop()
+  end)
+
   it("counts, and keeps the last of a list", function()
     local one = connect(EVAL)
     assert.equal("1 3 2.5", ask(one, [[return ("%s %s %s"):format(store.incr("n"), store.incr("n", 2), store.incr("n", -0.5))]]))
@@ -66,11 +76,62 @@ describe("the store", function()
     one:stop()
   end)
 
+  it("counts on in real numbers where the integers end, for the handler as on disk", function()
+    local one = connect(EVAL)
+    assert.equal("9.2233720368548e+18 9.2233720368548e+18 -9.2233720368548e+18", ask(one, [[
+      store.set("up", math.maxinteger) store.set("down", math.mininteger)
+      return ("%s %s %s"):format(store.incr("up"), store.get("up"), store.incr("down", -1))]]))
+    assert.equal("9.2233720368548e+18 -9.2233720368548e+18", ask(one, [[return store.get("up") .. " " .. store.get("down")]]))
+    assert.equal("9223372036854775807", ask(one, [[store.set("n", math.maxinteger - 1) return store.incr("n")]]))
+    one:stop()
+  end)
+
+  it("takes an empty table for an empty list", function()
+    local one = connect(EVAL)
+    assert.equal("1", ask(one, [[store.set("l", {}) return #store.append("l", "a")]]))
+    assert.equal("a,b", ask(one, [[store.append("l", "b") return table.concat(store.get("l"), ",")]]))
+    ask(one, [[store.set("later", {}) return 1]])
+    ask(one, [[store.append("later", "c") return 1]])
+    assert.equal("c", ask(one, [[return table.concat(store.get("later"), ",")]]))
+    assert.equal("TYPE", ask(one, [[store.set("o", {a = 1}) return (select(3, store.append("o", 1)))]]))
+    one:stop()
+  end)
+
+  it("adds to a list that holds a NUL, and keeps a value that does", function()
+    local one = connect(EVAL)
+    ask(one, [[store.set("l", {"one", "t\0wo"}) return 1]])
+    ask(one, [[store.append("l", "thr\0ee") return 1]])
+    assert.equal("one,t0wo,thr0ee", ask(one, [[return (table.concat(store.get("l"), ","):gsub("%z", "0"))]]))
+    one:stop()
+  end)
+
   it("forgets a value when its time is over", function()
     local one = connect(EVAL)
     assert.equal("here", ask(one, [[store.set("soon", "here", {ttl = 0.3}) return store.get("soon")]]))
     assert.equal("nil 0", ask(one, [[while store.get("soon") do molecule.sleep(0.05) end
       return tostring(store.get("soon")) .. " " .. #store.keys()]]))
+    one:stop()
+  end)
+
+  it("forgets a value that the handler itself stored when its time is over", function()
+    local one = connect(EVAL)
+    ask(one, [[store.set("soon", "before") return 1]])
+    assert.equal("here nil nil other", ask(one, [[
+      store.set("soon", "here", {ttl = 0.1}) store.incr("n", 5, {ttl = 0.1}) store.set("other", 1)
+      local first = store.get("soon")
+      local keys = function() return table.concat(store.keys(), ",") end
+      for _ = 1, 100 do if keys() ~= "other" then molecule.sleep(0.02) end end
+      return ("%s %s %s %s"):format(first, store.get("soon"), store.get("n"), keys())]]))
+    assert.equal("1 2|1 nil", ask(one, [[
+      local counts = store.incr("m", 1, {ttl = 0.1}) .. " " .. store.incr("m", 1, {ttl = 100})
+      for _ = 1, 100 do if store.get("m") then molecule.sleep(0.02) end end
+      return counts .. "|" .. store.incr("m") .. " " .. tostring(store.get("soon"))]]))
+    assert.equal("1", ask(one, [[return store.get("m")]]))
+    ask(one, [[store.set("stays", 1) return 1]])
+    assert.equal("2 3", ask(one, [[
+      local first = store.incr("stays", 1, {ttl = 0.01})
+      molecule.sleep(0.02)
+      return first .. " " .. store.incr("stays")]]))
     one:stop()
   end)
 

@@ -209,6 +209,7 @@ describe("the event stream", function()
 
   for name, answer in pairs {
     ["is a web page"] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 20\r\n\r\n<html>sign in</html>",
+    ["is a web page with a style sheet"] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<style>\n:root {color: red}\n",
     ["is a web page without an end"] = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" .. ("<p>sign in\n"):rep(1000),
     ["never comes"] = "",
     ["is held back behind its headers"] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
@@ -228,6 +229,53 @@ describe("the event stream", function()
       one:stop()
     end)
   end
+
+  --- Tells of a message every so many milliseconds, whether there is one or not.
+  local function tell_every(milliseconds, count)
+    return function(client, close)
+      client:write "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n: ping\n\n"
+      local timer = uv.new_timer()
+      timer:start(milliseconds, milliseconds, function()
+        count = count - 1
+        if count < 0 or client:is_closing() then
+          timer:close()
+          return close(client)
+        end
+        client:write 'data: {"type":"ACTIVITY_LOGGED","data":{"activity_type":"a2a_receive"}}\n\n'
+      end)
+    end
+  end
+
+  it("leads to ever fewer polls when it announces what is not there", function()
+    proxy = start_proxy(platform, tell_every(10, 150))
+    local one = connect { api_url = proxy.url, args = { "--interval-ms", "1000", "-v" } }
+    one:log "event stream: open"
+    one:log "event stream: it ended"
+    assert.is_true(polls(one) <= 14, polls(one) .. " polls")
+    send "hello"
+    one:peer(peer.id, 1)
+    one:stop()
+  end)
+
+  it("of many workspaces leads to no more polls than their platform's budget has room for", function()
+    local narrow = emulator.start { args = { "--rate-limit", "100" } }
+    proxy = start_proxy(narrow, tell_every(100, 40))
+    local directory, all, lines = host.directory(), {}, {}
+    for i = 1, 6 do
+      all[i] = host.workspace(narrow)
+      lines[i] = ("{ id = %q, token = %q }"):format(all[i].id, all[i].token)
+    end
+    local file = host.write(directory .. "/fleet.lua",
+      ("return { defaults = { backend = 'mock', interval_ms = 60000 }, workspaces = { %s } }"):format(table.concat(lines, ", ")))
+    local one = host.start { platform = narrow, workspace = all[1], workspaces = all, token = false, bare = true,
+      api_url = proxy.url, command = { "fleet", file }, args = { "-v" } }
+    for _ = 1, 6 do one:log "event stream: it ended" end
+    local refused = 0
+    for _, entry in ipairs(narrow:journal()) do refused = refused + (entry.status == 429 and 1 or 0) end
+    one:stop()
+    narrow:stop()
+    assert.equal(0, refused)
+  end)
 
   it("does not hold up the end", function()
     local one = connect_open()

@@ -128,9 +128,9 @@ end
 ---Starts the program; options.args come last. By default the token is in the environment and intervals are short.
 ---@param options {platform: Emulator, workspace: table, script: string?, script_path: string?, args: string[]?,
 ---  env: table?, state_dir: string?, api_url: string?, token: string|false|nil, bare: boolean?, command: string[]?,
----  workspaces: table[]?}
+---  workspaces: table[]?, under: string[]?}
 ---  token false: none; bare: no arguments but the id, --state-dir, --api-url and args; command: instead of connect and the
----  id; workspaces: all whose tokens must not be seen
+---  id; workspaces: all whose tokens must not be seen; under: words in front of the program
 ---@return Host
 function host.start(options)
   count = count + 1
@@ -138,7 +138,8 @@ function host.start(options)
     directory = host.directory(), mark = ("%d-%d"):format(uv.os_getpid(), count), secrets = {} }, Host)
   self.state_dir = options.state_dir or self.directory .. "/state"
   self.state_path = ("%s/%s.json"):format(self.state_dir, self.workspace.id)
-  local command = { emulator.binary() }
+  local command = { table.unpack(options.under or {}) }
+  command[#command + 1] = emulator.binary()
   append(command, options.command or { "connect", self.workspace.id })
   append(command, { "--state-dir", self.state_dir, "--api-url", options.api_url or self.platform.url })
   if options.script then

@@ -93,6 +93,25 @@ static void test_bad_text_is_repaired(void **state)
     check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode '\\xC0\\x80' == '\"\\u{FFFD}\\u{FFFD}\"'");
 }
 
+static void test_text_that_models_emit_is_read_with_its_broken_characters_mended(void **state)
+{
+    (void)state;
+    check("return json.decode [[\"a\\ud83d b\"]] == 'a\\u{FFFD} b' and json.decode '{\"a\":\"\\xff\"}'.a == '\\u{FFFD}'");
+    check("return json.decode '[\"two\\nlines\"]'[1] == 'two\\nlines'");
+    check("local v, m, c = json.decode('[\"\\xff\"]', {strict = true}) return v == nil and m:find 'line 1' and c == 'JSON'");
+    check("return json.decode('[1]', {strict = true})[1] == 1 and not pcall(json.decode, '1', 1)");
+    check("local v, m, c = json.decode [[{\"a\": \"\\ud83d\", ]] return v == nil and m:find 'line 1' and c == 'JSON'");
+}
+
+static void test_no_key_swallows_another(void **state)
+{
+    (void)state;
+    check("local v, m, c = json.encode {a = {['\\xff'] = 1, ['\\xfe'] = 2}}"
+          "return v == nil and m == 'a.\\u{FFFD}: two keys would become this one' and c == 'JSON'");
+    check("local v, m = json.encode {['\\xff'] = 1, ['\\u{FFFD}'] = 2} return v == nil and m:find 'two keys'");
+    check("return json.encode {['\\xff'] = 1, a = {['\\xff'] = 1}} ~= nil");
+}
+
 static void test_layout_is_chosen(void **state)
 {
     (void)state;
@@ -162,6 +181,8 @@ int main(void)
         cmocka_unit_test(test_errors_are_values_with_a_place),
         cmocka_unit_test(test_cycles_and_depth_are_bounded),
         cmocka_unit_test(test_bad_text_is_repaired),
+        cmocka_unit_test(test_text_that_models_emit_is_read_with_its_broken_characters_mended),
+        cmocka_unit_test(test_no_key_swallows_another),
         cmocka_unit_test(test_layout_is_chosen),
         cmocka_unit_test(test_metamethods_are_not_run),
         cmocka_unit_test(test_no_memory_raises_and_leaks_nothing),

@@ -355,6 +355,61 @@ static void a_message_that_cannot_be_looked_up_is_not_an_unknown_one(void **stat
     ledger_close(ledger);
 }
 
+static bool apply(struct ledger *ledger, enum change_verb verb, const char *value)
+{
+    struct changes *changes = NULL;
+    assert_true(changes_add(&changes, verb, "key", value, strlen(value), 0, 0));
+    bool applied = ledger_begin(ledger) && ledger_store_apply(ledger, changes);
+    if (applied)
+        assert_true(ledger_commit(ledger));
+    else
+        ledger_rollback(ledger);
+    changes_free(changes);
+    return applied;
+}
+
+static void assert_stored(struct ledger *ledger, const char *expected)
+{
+    char *value;
+    assert_true(ledger_store_get(ledger, "key", &value));
+    assert_string_equal(value, expected);
+    free(value);
+}
+
+static void a_list_that_holds_a_nul_is_added_to_as_any_other(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(apply(ledger, CHANGE_SET, "[\"t\\u0000wo\"]"));
+    assert_true(apply(ledger, CHANGE_APPEND, "\"thr\\u0000ee\""));
+    assert_stored(ledger, "[\"t\\u0000wo\",\"thr\\u0000ee\"]");
+    ledger_close(ledger);
+}
+
+static void a_stored_value_that_is_no_json_is_told_and_stays(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(apply(ledger, CHANGE_SET, "[\"half"));
+    assert_false(apply(ledger, CHANGE_APPEND, "1"));
+    assert_non_null(strstr(ledger_problem(ledger), "a value of the key \"key\" is no JSON: "));
+    assert_false(apply(ledger, CHANGE_INCR, "1"));
+    assert_stored(ledger, "[\"half");
+    ledger_close(ledger);
+}
+
+static void a_sum_outside_64_bits_is_kept_as_a_real_number(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_true(apply(ledger, CHANGE_SET, "9223372036854775806"));
+    assert_true(apply(ledger, CHANGE_INCR, "1"));
+    assert_stored(ledger, "9223372036854775807");
+    assert_true(apply(ledger, CHANGE_INCR, "1"));
+    assert_stored(ledger, "9.2233720368547758e18");
+    ledger_close(ledger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
@@ -375,6 +430,9 @@ int main(void)
         TEST(the_cursor_and_the_one_before_it_are_known),
         TEST(a_disk_that_cannot_be_read_is_not_a_damaged_ledger),
         TEST(a_message_that_cannot_be_looked_up_is_not_an_unknown_one),
+        TEST(a_list_that_holds_a_nul_is_added_to_as_any_other),
+        TEST(a_stored_value_that_is_no_json_is_told_and_stays),
+        TEST(a_sum_outside_64_bits_is_kept_as_a_real_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

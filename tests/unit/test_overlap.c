@@ -145,9 +145,27 @@ static void under_a_load_that_does_not_end_little_is_read_again(void **state)
     overlap_close(overlap);
 }
 
+static void a_reading_that_never_finds_a_better_time_is_overdue(void **state)
+{
+    (void)state;
+    struct overlap *overlap = overlap_open("row-1", NULL, 0);
+    overlap_note(overlap, &(struct overlap_page){.first = "row-2", .position = "row-2", .stamp = NULL}, 0);
+    assert_false(overlap_is_overdue(overlap, 1000));
+    assert_true(overlap_is_overdue(overlap, 30000));
+    overlap_begin(overlap, false, 30000);
+    assert_non_null(overlap_position(overlap));
+    assert_false(overlap_is_overdue(overlap, 30001));
+    assert_true(overlap_take(overlap, "row-2", NULL));
+    overlap_page_end(overlap, "row-2", false, 30010);
+    assert_false(overlap_is_overdue(overlap, 40000));
+    assert_true(overlap_is_overdue(overlap, 60000));
+    overlap_close(overlap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reading_that_never_finds_a_better_time_is_overdue),
         cmocka_unit_test(a_row_is_read_again_once_and_not_before_it_is_old_enough),
         cmocka_unit_test(rows_that_no_poll_fetched_are_not_taken),
         cmocka_unit_test(what_was_old_when_it_came_is_not_read_again),

@@ -39,17 +39,31 @@ local function arguments(options, extra, session)
   return argv
 end
 
---- What the program printed -> the reply, the session's id. Where `args` ask for plain text, that is the reply.
-local function read_output(output, bin)
+--- The result in what the program printed; nil: it printed none. With --verbose it stands last in a list of all it did.
+local function find_result(output)
   local value = molecule.json.decode(output)
-  if type(value) ~= "table" or value.type ~= "result" and value.result == nil then
-    return (output:gsub("%s+$", ""))
+  if type(value) ~= "table" then return nil end
+  for i = #value, 1, -1 do
+    if type(value[i]) == "table" and value[i].type == "result" then return value[i] end
   end
-  local result = type(value.result) == "string" and value.result or nil
+  return (value.type == "result" or value.result ~= nil) and value or nil
+end
+
+local function trim(text) return (text:gsub("%s+$", "")) end
+
+local function text_of(value) return type(value) == "string" and value or nil end
+
+--- What the program printed -> {reply, session}, or nil and what is wrong. Where `args` ask for plain text, that is the
+--- reply.
+local function read_output(output, bin)
+  local value = find_result(output)
+  if not value then return {reply = trim(output)} end
+  local result = text_of(value.result)
   if value.is_error == true or not result then
-    error(("%s: it failed (%s): %s"):format(bin, tostring(value.subtype or "no result"), result or output:sub(1, 500)), 0)
+    return nil, ("%s: it failed (%s): %s"):format(bin, text_of(value.subtype) or "no result",
+      result or molecule.json.encode(value):sub(1, 500))
   end
-  return (result:gsub("%s+$", "")), type(value.session_id) == "string" and value.session_id or nil
+  return {reply = trim(result), session = text_of(value.session_id)}
 end
 
 local function is_unknown_session(problem)
@@ -57,18 +71,25 @@ local function is_unknown_session(problem)
   return problem:find("no conversation found", 1, true) ~= nil or problem:find("session.-not found") ~= nil
 end
 
-local function ask(options, extra, msg, ctx, key)
-  local session = key and molecule.store.get(key)
+--- Runs the program once -> {reply, session}, or nil and what is wrong.
+local function run(options, request)
+  local output, problem = command.try(options.bin, request)
+  if not output then return nil, problem end
+  if not options.session then return {reply = trim(output)} end
+  return read_output(output, options.bin)
+end
+
+local function ask(options, extra, msg, ctx, session)
   local request = {stdin = msg.text, timeout = options.timeout, env = options.pass_meta and command.meta(msg, ctx) or nil}
   request.argv = arguments(options, extra, session)
-  local output, problem = command.try(options.bin, request)
-  if not output and session and is_unknown_session(problem) then
+  local answer, problem = run(options, request)
+  if not answer and session and is_unknown_session(problem) then
     molecule.log.info("%s: the session %s is not there any more; the conversation begins anew", options.bin, session)
     request.argv = arguments(options, extra)
-    output, problem = command.try(options.bin, request)
+    answer, problem = run(options, request)
   end
-  if not output then error(problem, 0) end
-  return output
+  if not answer then error(problem, 0) end
+  return answer
 end
 
 return function(given)
@@ -85,11 +106,9 @@ return function(given)
     concurrency = 8,
     handle = function(msg, ctx)
       local key = options.session and backend.key("claude-code:", msg.conversation)
-      local output = ask(options, extra, msg, ctx, key)
-      if not key then return (output:gsub("%s+$", "")) end
-      local reply, session = read_output(output, options.bin)
-      if session then molecule.store.set(key, session, {ttl = SESSION_KEPT}) end
-      return reply
+      local answer = ask(options, extra, msg, ctx, key and molecule.store.get(key))
+      if answer.session then molecule.store.set(key, answer.session, {ttl = SESSION_KEPT}) end
+      return answer.reply
     end,
   }
 end

@@ -29,15 +29,15 @@ return function(given)
       if not answer then error(("%s [%s]"):format(problem, code), 0) end
       if answer.status == 204 then return nil end
       if answer.status == 429 or answer.status == 503 then
-        local after = tonumber(answer.headers["retry-after"])
-        return molecule.retry {after = after, reason = options.url .. " answered " .. answer.status, hold = true}
+        return molecule.retry {after = backend.retry_after(answer.headers), hold = true,
+          reason = options.url .. " answered " .. answer.status}
       end
       if answer.status < 200 or answer.status > 299 then
         error(("%s answered %d: %s"):format(options.url, answer.status, answer.body:sub(1, 500)), 0)
       end
       local reply, why = answer:json()
-      if type(reply) ~= "table" then
-        error(("%s answered what is not a JSON object: %s"):format(options.url, why or type(reply)), 0)
+      if type(reply) ~= "table" or molecule.json.is_array(reply) then
+        error(("%s answered what is not a JSON object: %s"):format(options.url, why or answer.body:sub(1, 500)), 0)
       end
       local text, parts = reply.text, reply.parts
       if text == molecule.null then text = nil end

@@ -9,7 +9,6 @@ local core = require "molecule.core"
 local molecule = require "molecule"
 
 local NAME, QUOTED = "openai", 500 -- bytes quoted of an answer that is an error
-local DONE = {} -- what reading an event returns at the end
 
 local function read_options(given)
   local options = backend.options(NAME, given, {model = false, url = "https://api.openai.com/v1", key_env = false,
@@ -66,21 +65,48 @@ local function field(value, key)
   if type(value) == "table" then return value[key] end
 end
 
-local function read_whole(answer, url)
-  local value, problem = answer:json()
-  if type(value) ~= "table" then
-    error(("%s answered what is not JSON: %s"):format(url, problem or answer.body:sub(1, QUOTED)), 0)
-  end
-  return text_of(field(field(field(value.choices, 1), "message"), "content"))
+--- The beginning of what the service said, without the key, which some services quote.
+local function quote(options, text)
+  if options.key then text = text:gsub(options.key:gsub("%p", "%%%0"), "(the key)") end
+  return text:sub(1, QUOTED)
 end
 
---- The text that one event brings; DONE at the end; raises an error that came inside the stream.
-local function read_event(event, url)
-  if event.data == "[DONE]" then return DONE end
-  local value = molecule.json.decode(event.data)
-  if type(value) ~= "table" then error(("%s sent an event that is not JSON: %s"):format(url, event.data:sub(1, QUOTED)), 0) end
-  if field(value.error, "message") then error(("%s: %s"):format(url, tostring(value.error.message)), 0) end
-  return text_of(field(field(field(value.choices, 1), "delta"), "content"))
+--- What the service says of an error: text (`raw` where it says nothing else), code; nil: there is none.
+local function complaint(value, raw)
+  local problem = field(value, "error")
+  if not problem or problem == molecule.null or problem == "" then return nil end
+  local message = type(problem) == "string" and problem or field(problem, "message")
+  return type(message) == "string" and message or raw, field(problem, "code")
+end
+
+--- The first choice of an answer or event that came with status 200. Raises what is no such, and the errors in it.
+local function read_choice(raw, options, what)
+  local value = molecule.json.decode(raw)
+  if type(value) ~= "table" then error(("%s %s: %s"):format(options.url, what, quote(options, raw)), 0) end
+  local choice = field(value.choices, 1)
+  local problem = complaint(value, raw) or complaint(choice, raw)
+  if problem then error(("%s: %s"):format(options.url, quote(options, problem)), 0) end
+  return choice
+end
+
+local function read_whole(body, options)
+  local choice = read_choice(body, options, "answered what is not JSON")
+  return text_of(field(field(choice, "message"), "content"))
+end
+
+--- Takes the events that a chunk completes into the answer {reader, pieces}; notes in it that some came (`has_events`), that
+--- the service calls the text complete, and that it is done.
+local function take_events(answer, chunk, options)
+  for _, event in ipairs(answer.reader:feed(chunk)) do
+    answer.has_events = true
+    answer.done = answer.done or event.data == "[DONE]"
+    if not answer.done then
+      local choice = read_choice(event.data, options, "sent an event that is not JSON")
+      local text, reason = text_of(field(field(choice, "delta"), "content")), field(choice, "finish_reason")
+      if text ~= "" then answer.pieces[#answer.pieces + 1] = text end
+      answer.complete = answer.complete or type(reason) == "string" and reason ~= ""
+    end
+  end
 end
 
 --- Shows the human what came since the last time, at most every options.progress seconds.
@@ -96,31 +122,29 @@ local function reporter(options, ctx)
   end
 end
 
+--- Whether a body without any event is an answer of another kind, not just the comments before the first event.
+local function is_whole(raw) return raw:find("%S") and not raw:find("^%s*%a*:") end
+
 --- Reads an answer that comes in events -> text; for another status than 200 nil and {status, headers, body}.
 local function read_stream(request, options, ctx)
-  local stream, reader, pieces, report = core.http_stream(request), core.sse(), {}, reporter(options, ctx)
-  local refusal, ended = {}, false
-  while not ended do
+  local stream, report = core.http_stream(request), reporter(options, ctx)
+  local answer, raw = {reader = core.sse(), pieces = {}}, {}
+  while not answer.done do
     local chunk, problem, code = stream:read()
     if problem then error(("%s [%s]"):format(problem, code), 0) end
     if not chunk then break end
-    if stream:status() ~= 200 then
-      refusal[#refusal + 1] = chunk
-    else
-      for _, event in ipairs(reader:feed(chunk)) do
-        local text = read_event(event, options.url)
-        ended = ended or text == DONE
-        if text ~= DONE and text ~= "" then pieces[#pieces + 1] = text end
-      end
-      report(pieces)
+    if not answer.has_events then raw[#raw + 1] = chunk end
+    if stream:status() == 200 then
+      take_events(answer, chunk, options)
+      report(answer.pieces)
     end
   end
-  if stream:status() ~= 200 then
-    return nil, {status = stream:status(), headers = stream:headers(), body = table.concat(refusal)}
-  end
+  local body = table.concat(raw)
+  if stream:status() ~= 200 then return nil, {status = stream:status(), headers = stream:headers(), body = body} end
   stream:close()
-  if not ended then error(options.url .. ": the answer broke off before its end", 0) end
-  return table.concat(pieces)
+  if not answer.has_events and is_whole(body) then return read_whole(body, options) end
+  if not answer.done and not answer.complete then error(options.url .. ": the answer broke off before its end", 0) end
+  return table.concat(answer.pieces)
 end
 
 --- Asks once -> text, or nil and the answer {status, headers, body} of another status than 200.
@@ -136,20 +160,18 @@ local function ask(options, turns, msg, ctx)
     timeout = options.timeout}
   if not answer then error(("%s [%s]"):format(problem, code), 0) end
   if answer.status ~= 200 then return nil, answer end
-  return read_whole(answer, options.url)
+  return read_whole(answer.body, options)
 end
 
 --- What the service says is wrong: text, code.
-local function complaint(answer)
-  local problem = field(molecule.json.decode(answer.body), "error")
-  local text, code = field(problem, "message"), field(problem, "code")
-  if type(problem) == "string" then text = problem end
-  return type(text) == "string" and text or answer.body:sub(1, QUOTED), code
+local function refusal(answer)
+  local text, code = complaint(molecule.json.decode(answer.body), answer.body)
+  return text or answer.body, code
 end
 
 local function is_too_long(answer)
   if answer.status ~= 400 and answer.status ~= 413 then return false end
-  local text, code = complaint(answer)
+  local text, code = refusal(answer)
   text = text:lower()
   return code == "context_length_exceeded" or text:find("context length", 1, true) ~= nil
     or text:find("context window", 1, true) ~= nil or text:find("context size", 1, true) ~= nil
@@ -157,8 +179,7 @@ end
 
 --- A retry, or an error, of an answer that is none.
 local function refuse(options, answer)
-  local text = complaint(answer):sub(1, QUOTED)
-  if options.key then text = text:gsub(options.key:gsub("%p", "%%%0"), "(the key)") end -- some services quote it
+  local text = quote(options, refusal(answer))
   if answer.status == 401 or answer.status == 403 then
     error(("%s refuses the key (%d): %s; %s"):format(options.url, answer.status, text, options.key
       and ("look at the variable %s (key_env)"):format(options.key_env)

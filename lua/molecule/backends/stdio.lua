@@ -72,31 +72,41 @@ local function value_of(value)
   return value
 end
 
+--- Without the fields that are null: many serializers write all that there are.
+local function without_nulls(object)
+  local copy = {}
+  for name, value in pairs(object) do copy[name] = value_of(value) end
+  return copy
+end
+
+local function text_of(reason) return type(reason) == "string" and reason or nil end
+
 --- An answer's result -> what the handler returns.
 local function read_result(result, name)
-  if result == nil or result == molecule.null or type(result) == "string" then return value_of(result) end
+  if result == molecule.null or type(result) == "string" then return value_of(result) end
   if type(result) ~= "table" or molecule.json.is_array(result) then
     error(("%s: the result must be a string, an object or null, not a %s"):format(name,
       type(result) == "table" and "list" or type(result)), 0)
   end
-  if result.skip then return molecule.skip(type(result.skip) == "string" and result.skip or nil) end
-  if result.dead then return molecule.dead(type(result.dead) == "string" and result.dead or nil) end
+  result = without_nulls(result)
+  if result.skip then return molecule.skip(text_of(result.skip)) end
+  if result.dead then return molecule.dead(text_of(result.dead)) end
   if result.retry then
     local after = tonumber(result.retry)
     if after and not (after >= 0 and after <= 366 * 86400) then
       error(("%s: retry must be between 0 seconds and 366 days"):format(name), 0)
     end
-    return molecule.retry {after = after, reason = type(result.reason) == "string" and result.reason or nil}
+    return molecule.retry {after = after, reason = text_of(result.reason)}
   end
-  local text, parts = value_of(result.text), value_of(result.parts)
-  if text == nil and parts == nil then return nil end
-  return {text = text, parts = parts}
+  if result.text == nil and result.parts == nil then return nil end
+  return {text = result.text, parts = result.parts}
 end
 
 local function read_error(problem, name)
-  local message = type(problem) == "table" and value_of(problem.message) or problem
-  local code = type(problem) == "table" and value_of(problem.code)
-  error(("%s answered with an error%s: %s"):format(name, code and (" (%s)"):format(tostring(code)) or "", tostring(message)), 0)
+  local fields = type(problem) == "table" and without_nulls(problem) or {message = problem}
+  local message = fields.message or molecule.json.encode(problem)
+  error(("%s answered with an error%s: %s"):format(name, fields.code and (" (%s)"):format(tostring(fields.code)) or "",
+    tostring(message)), 0)
 end
 
 return function(given)
@@ -122,6 +132,7 @@ return function(given)
       end
       if not answer then error(("%s: %s [%s]"):format(name, problem, code), 0) end
       if value_of(answer.error) ~= nil then return read_error(answer.error, name) end
+      if answer.result == nil then error(name .. ": its answer has neither a result nor an error", 0) end
       return read_result(answer.result, name)
     end,
   }

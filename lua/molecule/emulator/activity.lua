@@ -53,7 +53,7 @@ local function attachments_of(row)
 end
 
 local function with_peer(request, row)
-  local value = json.decode(row.text)
+  local value = json.decode(row.text, { strict = true })
   if type(value) ~= "table" then return row.text end
   local peer = row.source_id and store.find(row.source_id)
   if peer then value.peer_name, value.peer_role = peer.name, peer.role end

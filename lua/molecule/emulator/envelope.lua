@@ -43,7 +43,7 @@ end
 ---@param text string a request body
 ---@return table? envelope, table? problem the body of a 400
 function envelope.normalise(text)
-  local value = json.decode(text)
+  local value = json.decode(text, { strict = true })
   if not is_object(value) then return nil, { error = "invalid JSON" } end
   if value.jsonrpc == nil then
     value = { jsonrpc = "2.0", id = host.uuid(), method = value.method, params = value.params }

@@ -70,7 +70,7 @@ end
 ---The body as a JSON object; nil when it is anything else.
 ---@return table?
 function Request:object()
-  local value = json.decode(self.body)
+  local value = json.decode(self.body, { strict = true })
   if type(value) == "table" and not json.is_array(value) then return value end
   return nil
 end

@@ -1,0 +1,57 @@
+/* The process has some from the start, and each workspace holds one, its lock. A third of the others is for connections, a
+ * quarter for ledgers and the files beside them, an eighth for event streams; the rest is left to scripts. Who gets none does
+ * without: a workspace without a stream polls, a ledger is closed for another one, a request waits for a connection. */
+#include "host/descriptors.h"
+
+#include "host/host.h"
+#include "state/runs.h"
+
+#include <dirent.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#define EACH_LEDGER 4       /* the database, its log, the log's index; <id>.runs */
+#define LEDGERS_MAXIMUM 256
+#define CONNECTIONS_LEAST 2
+
+static size_t limit(void)
+{
+    struct rlimit files;
+    return getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)files.rlim_cur;
+}
+
+void descriptors_count_own(struct host *host)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    host->own_descriptors = 0;
+    while (directory && readdir(directory))
+        host->own_descriptors++;
+    if (directory)
+        closedir(directory);
+}
+
+static size_t left_over(const struct host *host)
+{
+    size_t all = limit(), taken = host->own_descriptors + host->open_workspaces;
+    return all > taken ? all - taken : 0;
+}
+
+void descriptors_share(struct host *host)
+{
+    size_t ledgers = left_over(host) / 4 / EACH_LEDGER;
+    ledgers = ledgers < 1 ? 1 : ledgers < LEDGERS_MAXIMUM ? ledgers : LEDGERS_MAXIMUM;
+    atomic_store(&host->ledgers_maximum, ledgers);
+    runs_keep_open((int)ledgers);
+}
+
+size_t descriptors_connections(size_t maximum)
+{
+    size_t share = limit() / 12;
+    return share < CONNECTIONS_LEAST ? CONNECTIONS_LEAST : share < maximum ? share : maximum;
+}
+
+bool descriptors_allow_stream(struct host *host)
+{
+    descriptors_share(host);
+    return host->streams < left_over(host) / 8;
+}
