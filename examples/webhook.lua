@@ -23,7 +23,8 @@ return {
     end
     if answer.status == 429 or answer.status >= 500 then
       local after = tonumber(answer.headers["retry-after"]) or 5
-      return molecule.retry {after = math.max(1, math.min(after, 3600)), hold = true, reason = "the service answered " .. answer.status}
+      return molecule.retry {after = math.max(1, math.min(after, 3600)), hold = true,
+        reason = "the service answered " .. answer.status}
     end
     if answer.status < 200 or answer.status > 299 then
       return ("the service refuses this (%d): %s"):format(answer.status, answer.body:sub(1, 500))

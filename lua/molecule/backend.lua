@@ -41,6 +41,7 @@ function backend.boolean(name, key, value)
 end
 
 --- "60s", "5m", "1m30s" -> checked, as molecule.exec takes it.
+---@return string? nil: 0, no limit of its own
 function backend.duration(name, key, value)
   value = tostring(value)
   local rest = value:gsub("%d+%.?%d*(%a+)", function(unit)
@@ -49,13 +50,13 @@ function backend.duration(name, key, value)
   if value == "" or (rest ~= "" and not tonumber(value)) then
     error(("backend %s: option %s must be a duration like 60s or 5m, not %q"):format(name, key, value), 0)
   end
-  return value
+  return value:find "[1-9]" and value or nil
 end
 
 --- "60s", "1m30s", "5" -> seconds.
 function backend.seconds(name, key, value)
   local scale, total = {ms = 0.001, s = 1, m = 60, h = 3600}, 0
-  backend.duration(name, key, value)
+  if not backend.duration(name, key, value) then return 0 end
   if tonumber(value) then return tonumber(value) end
   for number, unit in value:gmatch("(%d+%.?%d*)(%a+)") do total = total + tonumber(number) * scale[unit] end
   return total

@@ -219,7 +219,8 @@ function molecule.log.debug(format, ...) end
 
 --- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` seconds (60; 0: not at all) for the answer
 --- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.
---- Run again after a crash, the handler sends it under the same id. CODE `PEER`: it answered with an error.
+--- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. CODE `PEER`: it
+--- answered with an error.
 ---@param workspace_id string
 ---@param message string|table
 ---@param options {timeout: number?, context_id: string?}?

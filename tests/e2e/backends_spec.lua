@@ -106,6 +106,10 @@ describe("a backend", function()
       assert.equal("HELLO\n", ask(connect("exec", { cmd = "tr a-z A-Z; echo" })))
     end)
 
+    it("takes a timeout of 0 for none of its own", function()
+      assert.equal("HELLO\n", ask(connect("exec", { cmd = "tr a-z A-Z; echo", timeout = "0" })))
+    end)
+
     it("sends nothing for no output", function()
       local one = connect("exec", { cmd = "true" })
       local row = platform:message { to = workspace.id, text = "hello" }[1]
