@@ -177,15 +177,12 @@ static bool on_data(void *context, const char *bytes, size_t length)
     if (waker->open)
         return true;
     waker->received += length;
-    if (!is_stream) {
-        waker->refused = true;
-    } else if (waker->events.recognised) {
-        waker->open = true;
+    waker->open = is_stream && waker->events.recognised;
+    waker->refused = !waker->open && (!is_stream || waker->received > PREAMBLE_MAXIMUM);
+    if (waker->open) {
         waker->opened_ms = clock_monotonic_ms();
         uv_timer_stop(&waker->timer);
         log_debug(workspace->settings.id, "event stream: open");
-    } else if (waker->received > PREAMBLE_MAXIMUM) {
-        waker->refused = true;
     }
     if (waker->open || waker->refused) /* once open: nothing of what came before is told */
         workspace_arm(&waker->news_timer, on_news, 0);

@@ -333,9 +333,11 @@ void http_end_streams(struct handler *handler)
 static void check_may_open(lua_State *L)
 {
     const struct handler *handler = vm_of(L)->running;
-    if (!handler)
-        luaL_error(L, "http: a stream cannot be opened here");
     int count = 0;
+    if (!handler) {
+        luaL_error(L, "http: a stream cannot be opened here");
+        return;
+    }
     for (const struct http_call *call = handler->streams; call; call = call->next)
         count++;
     if (count >= STREAMS_MAXIMUM)
