@@ -146,6 +146,8 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .max_hops = options->max_hops,
         .breaker = options->breaker,
         .insecure_http = options->insecure_http,
+        .allowed_senders = options->allowed_senders,
+        .allowed_sender_count = options->allowed_sender_count,
         .script = {
             .workspace_id = id,
             .path = options->script,

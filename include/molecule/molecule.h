@@ -73,6 +73,8 @@ struct molecule_workspace_options {
     bool sandbox;                 /* the script gets no files, programs, environment or C modules, */
     const char *const *allowed_hosts; /* and no http but to these: HOST, HOST:PORT or *.NAME */
     size_t allowed_host_count;
+    const char *const *allowed_senders; /* "canvas", peers' ids: who is answered, the others are skipped */
+    size_t allowed_sender_count;  /* 0: everybody */
     const char *api_url;          /* required: http or https */
     const char *org_id;           /* NULL: no X-Molecule-Org-Id header */
     const char *token;            /* the token itself; NULL: token_file, else what --bootstrap kept */

@@ -21,7 +21,7 @@ struct connect_options {
     const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
         *ca_file, *error_reply, *record_file, *wake;
     struct option_pairs backend_options, script_options;
-    struct option_list allowed_hosts;
+    struct option_list allowed_hosts, allowed_senders;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
     int64_t breaker, workers;
@@ -45,6 +45,9 @@ static const struct option options[] = {
     {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
      "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
      FIELD(allowed_hosts), 0, 0},
+    {"allow-from", 0, OPTION_LIST, "WHO", NULL, NULL,
+     "answer only canvas, or the peer of this id, and skip everybody else; repeatable [all are answered]",
+     FIELD(allowed_senders), 0, 0},
     {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform", FIELD(api_url), 0, 0},
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
      "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},
@@ -121,6 +124,9 @@ char *connect_find_problem(const struct connect_options *given, const char *work
         return memory_format("--wake is stream or poll; got \"%s\"", given->wake);
     if (given->script && access(given->script, R_OK) != 0)
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
+    for (size_t i = 0; i < given->allowed_senders.count; i++)
+        if (!platform_valid_id(given->allowed_senders.items[i]))
+            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\"", given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts);
 }
 
@@ -156,6 +162,8 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .sandbox = given->sandbox,
         .allowed_hosts = given->allowed_hosts.items,
         .allowed_host_count = given->allowed_hosts.count,
+        .allowed_senders = given->allowed_senders.items,
+        .allowed_sender_count = given->allowed_senders.count,
         .api_url = given->api_url,
         .org_id = given->org_id,
         .token = token,

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define RETRIES_AT_ONCE 3        /* then molecule.retry {after = 0} waits, too */
 #define RETRY_LEAST_MS 100
@@ -380,6 +381,28 @@ static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
     return true;
 }
 
+static bool is_allowed(const struct workspace_settings *settings, const struct message *message)
+{
+    const char *sender = message->source_id ? message->source_id : "canvas";
+    bool allowed = settings->allowed_sender_count == 0;
+    for (size_t i = 0; i < settings->allowed_sender_count && !allowed; i++)
+        allowed = strcasecmp(settings->allowed_senders[i], sender) == 0;
+    return allowed;
+}
+
+/* false: its sender is answered. */
+static bool turns_away(struct workspace *workspace, struct inbox_entry *entry)
+{
+    if (is_allowed(&workspace->settings, entry->message))
+        return false;
+    log_info(workspace->settings.id, "message %s from %s: skipped, its sender is none of --allow-from", entry->row_id,
+             workspace_sender(entry));
+    inbox_start(workspace->inbox, entry);
+    inbox_post(workspace->inbox, entry);
+    workspace_finish(workspace, entry, script_outcome_text(SCRIPT_SKIPPED));
+    return true;
+}
+
 static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
 {
     int64_t held_ms = breaker_wait(workspace, entry);
@@ -494,7 +517,7 @@ void workspace_dispatch(struct workspace *workspace)
             inbox_start(workspace->inbox, entry);
             inbox_post(workspace->inbox, entry);
             outbox_post(workspace, entry);
-        } else if (!passes_over(workspace, entry)) {
+        } else if (!passes_over(workspace, entry) && !turns_away(workspace, entry)) {
             start_handler(workspace, entry);
         }
     }

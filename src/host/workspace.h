@@ -44,6 +44,8 @@ struct workspace_settings {
     int max_hops;                /* replies to replies, back and forth between molecule hosts */
     unsigned concurrency;        /* handlers at once; 0: what the agent says, else 1 */
     bool insecure_http;
+    const char *const *allowed_senders; /* "canvas", peers' ids; the others are skipped */
+    size_t allowed_sender_count; /* 0: everybody is answered */
     struct script_settings script;
 };
 

@@ -229,6 +229,20 @@ describe("a handler", function()
     one:stop()
   end)
 
+  it("is given what allowed senders say, and nothing else", function()
+    local other = host.workspace(platform)
+    local one = connect(host.ECHO, { "--allow-from", peer.id:upper(), "--allow-from", "canvas" })
+    local turned_away = platform:message { to = workspace.id, from = other.id, text = "hello" }[1]
+    platform:message { to = workspace.id, from = peer.id, text = "hello" }
+    assert.equal("echo: human", ask(one, "human"))
+    one:log_of(turned_away, "skipped, its sender is none of %-%-allow%-from")
+    assert.same({ "echo: hello" }, (one:peer(peer.id, 1)))
+    assert.equal(0, #posts_to(other))
+    one:stop()
+    host.run({ platform = platform, workspace = workspace, script = host.ECHO, args = { "--allow-from", "a/b" } }, 2)
+      :log "%-%-allow%-from is canvas or a peer's workspace id; got \"a/b\""
+  end)
+
   it("is stopped from asking in circles by the hop limit", function()
     local script = [[
       local molecule = require "molecule"
