@@ -53,7 +53,7 @@ function File:save(path) end
 ---@field workspace string the id of ours
 ---@field options table<string, string> `--script-opt K=V`
 ---@field attempt integer from 1; retries count (messages only)
----@field redelivered boolean it may have been handled before a crash (messages only)
+---@field redelivered boolean it was handled before: in an earlier attempt, also of a process that has ended (messages only)
 ---@field deadline number? epoch seconds at which `--timeout` ends the handler (messages only)
 ---@field log molecule.log as `molecule.log`
 local Context = {}

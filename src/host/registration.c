@@ -80,6 +80,19 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
     again_after(workspace, answer->verdict.floor_ms);
 }
 
+/* The workspace is running: nothing of this ends it, and the loops report their own trouble. */
+static void not_again(struct workspace *workspace, const struct exchange_answer *answer)
+{
+    if (answer->verdict.class == RETRY_TRANSIENT) {
+        log_debug(workspace->settings.id, "%s; trying again", answer->verdict.reason);
+        again_after(workspace, answer->verdict.floor_ms);
+    } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
+        log_debug(workspace->settings.id, "%s", answer->verdict.reason);
+    } else {
+        log_warn(workspace->settings.id, "%s; the platform shows the name and description of before", answer->verdict.reason);
+    }
+}
+
 static void on_answer(const struct exchange_answer *answer, void *context)
 {
     struct workspace *workspace = context;
@@ -89,7 +102,7 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     if (answer->verdict.class == RETRY_OK) {
         succeeded(workspace, answer);
     } else if (workspace->registration.again) {
-        log_debug(workspace->settings.id, "%s", answer->verdict.reason); /* the loops report their own trouble */
+        not_again(workspace, answer);
     } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
         refused(workspace, answer);
     } else if (answer->verdict.class == RETRY_PERMANENT || answer->verdict.class == RETRY_GONE) {

@@ -364,6 +364,9 @@ void script_reload_now(struct script *script, const char *reason)
         return;
     }
     if (script->candidate || script->old || script->state == SCRIPT_LOADING || script->replacing) {
+        if (script->old && !script->reload_again)
+            log_info(script->settings.workspace_id, "a further reload (%s) waits for %zu messages that the script before the "
+                                                    "last one still handles", reason, count_handlers(script->old));
         free(script->reload_again);
         script->reload_again = memory_copy_text(reason);
         return;
