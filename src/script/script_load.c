@@ -327,9 +327,13 @@ static void on_candidate_started(struct handler *handler)
     script->candidate = NULL;
     script->reloads++;
     size_t handlers = count_handlers(script->old), timers = timers_stop(script->old);
-    log_info(script->settings.workspace_id,
-             "the script is reloaded (%s); %zu messages under way finish with the one before, whose variables are gone then"
-             "%s", script->reload_reason, handlers, timers ? ", as its timers are now" : "");
+    const char *stopped = timers ? ", as its timers are now" : "";
+    if (handlers > 0)
+        log_info(script->settings.workspace_id, "the script is reloaded (%s); %zu messages under way finish with the one "
+                 "before, whose variables are gone then%s", script->reload_reason, handlers, stopped);
+    else
+        log_info(script->settings.workspace_id, "the script is reloaded (%s); what the one before kept in variables is gone%s",
+                 script->reload_reason, stopped);
     announce(script, &info, NULL);
     timers_go(script->vm);
     if (script->replacing) { /* the one before had run into its memory limit */
