@@ -2,7 +2,8 @@
 --
 -- Failures are nil, message, CODE: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, BUDGET, REFUSED (the platform's words are
 -- in the message), PEER (the peer answered with an error), UNAVAILABLE and TIMEOUT (still failing when the time was over),
--- UNCONFIRMED (it may have arrived), BAD_ID, STOPPED (the host stops), OFFLINE (no platform: --dry-run).
+-- UNCONFIRMED (it may have arrived), EMPTY (there is nothing to say), BAD_ID, STOPPED (the host stops), OFFLINE (no
+-- platform: --dry-run).
 local core = require "molecule.core"
 local files = require "molecule.files"
 local misuse = require "molecule.misuse"
@@ -47,6 +48,7 @@ function peers.send(workspace_id, message, options)
     parts, problem, code = files.for_peer(message.files, parts)
     if not parts then return nil, problem, code end
   end
+  if (text == nil or text == "") and (parts == nil or #parts == 0) then return nil, "send: there is nothing to send", "EMPTY" end
   return core.send(workspace_id, text, parts, timeout, options.context_id)
 end
 

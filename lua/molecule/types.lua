@@ -215,7 +215,7 @@ function molecule.log.debug(format, ...) end
 --@ ### Other workspaces, and the human
 --@
 --@ CODE: `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `TOO_LARGE`, `BUDGET`, `REFUSED` (the platform's words are in the message), `PEER`,
---@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
+--@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `EMPTY`, `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
 
 --- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` seconds (60; 0: not at all) for the answer
 --- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.

@@ -81,9 +81,16 @@ static int api_notify(lua_State *L)
 /* ctx.progress(text) -> true: an interim word to the human, before the reply. */
 static int api_progress(lua_State *L)
 {
-    luaL_checkstring(L, 1);
+    size_t length;
+    luaL_checklstring(L, 1, &length);
     lua_settop(L, 1);
     const struct handler *handler = vm_of(L)->running;
+    if (length == 0) {
+        luaL_pushfail(L);
+        lua_pushliteral(L, "ctx.progress: there is nothing to say");
+        lua_pushliteral(L, "EMPTY");
+        return 3;
+    }
     if (handler && handler->job && handler->job->message->source_id) {
         luaL_pushfail(L);
         lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes an interim word for the answer");

@@ -190,6 +190,16 @@ describe("a handler", function()
     one:stop()
   end)
 
+  it("is told that it says nothing", function()
+    local one = connect([[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        return select(3, molecule.send(ctx.options.peer, "")) .. " " .. select(3, ctx.progress(""))
+      end]], { "--script-opt", "peer=" .. peer.id })
+    assert.equal("EMPTY EMPTY", ask(one, "x"))
+    one:stop()
+  end)
+
   it("cannot show interim words to a peer, and is told so", function()
     local one = connect [[return function(msg, ctx) return select(3, ctx.progress("looking")) end]]
     platform:message { to = workspace.id, from = peer.id, text = "x" }
