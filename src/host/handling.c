@@ -1,5 +1,5 @@
-/* A message's way: its handler is started, its outcome applied and recorded, its reply handed to the outbox; and how it
- * goes on after a restart. Nothing happens before the step in front of it is recorded (host/record.h). */
+/* A message's way: its handler is started, its outcome applied and recorded, its reply handed to the outbox. Nothing happens
+ * before the step in front of it is recorded (host/record.h). */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define RETRIES_AT_ONCE 3        /* then molecule.retry {after = 0} waits, too */
 #define RETRY_LEAST_MS 100
@@ -358,51 +357,6 @@ static bool on_starting(struct script_job *job)
     return running_mark(handling->workspace->running, handling->entry, handling->problem, sizeof handling->problem);
 }
 
-/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk for ever; so would two
- * scripts that ask each other. false: it is a message for the script. */
-static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
-{
-    const struct message *message = entry->message;
-    const char *id = workspace->settings.id;
-    bool too_many = message->hops > 0 && message->hops >= workspace->settings.max_hops;
-    if (!too_many && (!message->in_reply_to || workspace->answers_replies))
-        return false;
-    if (too_many && (!message->in_reply_to || workspace->answers_replies))
-        log_warn(id, "message %s from %s: skipped, it is the %dth message in a row between agents (--max-hops)",
-                 entry->row_id, workspace_sender(entry), message->hops);
-    else
-        log_info(id, "message %s from %s: skipped, it is a reply to ours (an agent with answers_replies = true sees these)",
-                 entry->row_id, workspace_sender(entry));
-    inbox_start(workspace->inbox, entry);
-    inbox_post(workspace->inbox, entry);
-    if (message->in_reply_to)
-        service_remember_answer(workspace, message);
-    workspace_finish(workspace, entry, "answer");
-    return true;
-}
-
-static bool is_allowed(const struct workspace_settings *settings, const struct message *message)
-{
-    const char *sender = message->source_id ? message->source_id : "canvas";
-    bool allowed = settings->allowed_sender_count == 0;
-    for (size_t i = 0; i < settings->allowed_sender_count && !allowed; i++)
-        allowed = strcasecmp(settings->allowed_senders[i], sender) == 0;
-    return allowed;
-}
-
-/* false: its sender is answered. */
-static bool turns_away(struct workspace *workspace, struct inbox_entry *entry)
-{
-    if (is_allowed(&workspace->settings, entry->message))
-        return false;
-    log_info(workspace->settings.id, "message %s from %s: skipped, its sender is none of --allow-from", entry->row_id,
-             workspace_sender(entry));
-    inbox_start(workspace->inbox, entry);
-    inbox_post(workspace->inbox, entry);
-    workspace_finish(workspace, entry, script_outcome_text(SCRIPT_SKIPPED));
-    return true;
-}
-
 static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
 {
     int64_t held_ms = breaker_wait(workspace, entry);
@@ -425,78 +379,6 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     script_submit(workspace->script, &handling->job);
 }
 
-/* --- what an earlier process left --- */
-
-static void resume_reply(struct workspace *workspace, struct inbox_entry *entry, struct record_loaded *loaded)
-{
-    struct stored_reply *stored = memory_allocate(sizeof *stored);
-    stored->request = loaded->reply;
-    stored->restarted = true;
-    loaded->reply = (struct reply_request){0};
-    entry->context = stored;
-    log_debug(workspace->settings.id, "message %s: its reply was stored by an earlier process and is posted", entry->row_id);
-}
-
-bool workspace_check_interrupted(struct workspace *workspace, struct inbox_entry *entry)
-{
-    char reason[160];
-    if (!running_interrupted(workspace->running, entry))
-        return false;
-    entry->failures++; /* the attempt under way ended with its process */
-    if (entry->failures >= workspace->settings.max_attempts) {
-        snprintf(reason, sizeof reason, "the process ended %u times while it handled this message", entry->failures);
-        log_error(workspace->settings.id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
-        running_forget(workspace->running, entry);
-        inbox_start(workspace->inbox, entry);
-        inbox_post(workspace->inbox, entry);
-        workspace_dead(workspace, entry, reason, NULL);
-        return true;
-    }
-    log_warn(workspace->settings.id, "message %s was being handled when an earlier process ended (attempt %u); it runs "
-                                     "again, alone", entry->row_id, entry->attempts);
-    entry->suspect = true;
-    workspace->suspects++;
-    return false;
-}
-
-/* A dead letter that somebody retried, though it is none to answer. */
-static void resume_unreadable(struct workspace *workspace, struct inbox_entry *entry)
-{
-    const char *reason = entry->message->problem ? entry->message->problem : envelope_kind_text(entry->message->kind);
-    log_error(workspace->settings.id, "message %s stays a dead letter, it cannot be handled: %s", entry->row_id, reason);
-    inbox_start(workspace->inbox, entry);
-    inbox_post(workspace->inbox, entry);
-    workspace_dead(workspace, entry, reason, NULL);
-}
-
-void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor)
-{
-    struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
-    struct message *message = envelope_read(row, workspace->settings.id);
-    if (!message->row_id)
-        message->row_id = memory_copy_text(loaded->row_id);
-    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, row.bytes, row.length, moves_cursor);
-    if (entry) {
-        entry->attempts = loaded->attempts;
-        entry->failures = loaded->failures;
-        entry->first_seen_ms = loaded->first_seen_ms;
-        int64_t wait_ms = loaded->due_ms - clock_wall_ms();
-        if (loaded->due_ms > 0 && wait_ms > 0) {
-            entry->not_before_ms = clock_monotonic_ms() + wait_ms;
-            entry->aside = !loaded->hold;
-        }
-        if (entry->message->kind != ENVELOPE_MESSAGE)
-            resume_unreadable(workspace, entry);
-        else if (loaded->reply.body)
-            resume_reply(workspace, entry, loaded);
-        else
-            workspace_check_interrupted(workspace, entry);
-        if (!moves_cursor)
-            inbox_keep(workspace->inbox, entry);
-    }
-    record_loaded_free(loaded);
-}
-
 static void on_dispatch_timer(uv_timer_t *timer)
 {
     workspace_dispatch(timer->data);
@@ -517,7 +399,7 @@ void workspace_dispatch(struct workspace *workspace)
             inbox_start(workspace->inbox, entry);
             inbox_post(workspace->inbox, entry);
             outbox_post(workspace, entry);
-        } else if (!passes_over(workspace, entry) && !turns_away(workspace, entry)) {
+        } else if (!workspace_screens_out(workspace, entry)) {
             start_handler(workspace, entry);
         }
     }

@@ -328,74 +328,6 @@ void record_submit(struct operation *operation)
 
 /* --- opening and closing --- */
 
-struct collecting {
-    struct record_loaded **end;
-    size_t count;
-};
-
-static bool collect(const struct ledger_message *message, void *context)
-{
-    struct collecting *collecting = context;
-    struct record_loaded *loaded = record_copy_message(message);
-    *collecting->end = loaded;
-    collecting->end = &loaded->next;
-    collecting->count++;
-    return true;
-}
-
-static bool read_start(struct record *record, const char *file_cursor, bool file_readable, struct record_start *start)
-{
-    struct ledger *ledger = record->ledger;
-    start->cursor = ledger_cursor(ledger);
-    start->last_poll_ms = ledger_last_poll(ledger);
-    start->anchor = ledger_anchor(ledger);
-    /* a crash between the ledger's commit and the file's rename leaves the file one cursor behind */
-    char *before = ledger_cursor_before(ledger);
-    start->taken_over = file_readable && file_cursor && start->cursor && strcmp(file_cursor, start->cursor) != 0 &&
-                        (!before || strcmp(file_cursor, before) != 0);
-    free(before);
-    if (!ledger_begin(ledger))
-        return false;
-    if (start->taken_over && !ledger_leave_to_others(ledger))
-        return false;
-    struct collecting collecting = {.end = &start->open};
-    if (!ledger_each_open(ledger, collect, &collecting) || !ledger_pass_open(ledger))
-        return false;
-    start->open_count = collecting.count;
-    return ledger_commit(ledger);
-}
-
-void record_load(struct record *record, const char *file_cursor, bool file_readable, struct record_start *start)
-{
-    char problem[512];
-    *start = (struct record_start){0};
-    enum ledger_status status = ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE_EXISTING,
-                                            problem, sizeof problem);
-    if (status == LEDGER_ABSENT)
-        return;
-    if (status == LEDGER_DAMAGED) {
-        char why[512];
-        start->failed = !ledger_set_aside(record->path, why, sizeof why);
-        snprintf(start->problem, sizeof start->problem, "%s%s%s", problem, start->failed ? "; " : "",
-                 start->failed ? why : "");
-        start->set_aside = memory_copy_text(problem);
-        return;
-    }
-    if (status != LEDGER_OPENED || !read_start(record, file_cursor, file_readable, start)) {
-        start->failed = true;
-        snprintf(start->problem, sizeof start->problem, "%s",
-                 status != LEDGER_OPENED ? problem : ledger_problem(record->ledger));
-        return;
-    }
-    record->exists = record->made = true;
-}
-
-void record_rest(struct record *record)
-{
-    ledger_close(record->ledger);
-    record->ledger = NULL;
-}
-
 struct record *record_open(struct workspace *workspace, const char *path, const char *platform_url)
 {
     struct record *record = memory_allocate(sizeof *record);
@@ -481,24 +413,6 @@ void record_free(struct record *record)
     ledger_close(record->ledger); /* only if nothing ever ran */
     uv_close((uv_handle_t *)&record->patience, free_closed);
     uv_close((uv_handle_t *)&record->timer, free_closed);
-}
-
-static bool copy_attempt(const struct ledger_message *message, void *context)
-{
-    *(struct ledger_message *)context = (struct ledger_message){.attempts = message->attempts,
-                                                                .updated_ms = message->updated_ms};
-    return false;
-}
-
-bool record_lacks_outcome(struct record *record, const char *row_id, unsigned attempts, int64_t started_ms)
-{
-    struct ledger_message known = {0};
-    enum ledger_state state = record->ledger ? ledger_state_of(record->ledger, row_id) : LEDGER_UNKNOWN;
-    if (state != LEDGER_KEPT || !ledger_find(record->ledger, row_id, copy_attempt, &known))
-        return state == LEDGER_KEPT || state == LEDGER_UNKNOWN;
-    if (known.attempts == 0) /* a dead letter that is retried: its attempts count anew */
-        return started_ms > known.updated_ms;
-    return attempts > known.attempts;
 }
 
 bool record_exists(const struct record *record)

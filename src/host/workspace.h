@@ -265,6 +265,8 @@ const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "
 void workspace_free_reply(struct inbox_entry *entry);          /* the entry's stored reply, if it has one */
 /* The entry's outcome is recorded, and with it what its handler stored. */
 void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry);
+/* host/screening.c. true: no handler is to see it, and it was finished. */
+bool workspace_screens_out(struct workspace *workspace, struct inbox_entry *entry);
 /* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
 void naming_step(struct workspace *workspace);
 /* The message that the worker is naming; NULL: none. */

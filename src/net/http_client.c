@@ -1,76 +1,16 @@
-#include "net/http_client.h"
+#include "net/http_exchange.h"
 
-#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <curl/curl.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
 #define POOL_MAXIMUM 64              /* exchanges kept for the next request */
-
-struct http_client {
-    CURLM *multi;
-    uv_loop_t *loop;
-    uv_timer_t *timer;
-    char *ca_file, *user_agent;
-    bool keep_addresses;
-    bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */
-    bool own_addresses_failed;
-    CURLSH *share;
-    bool owns_share;
-    struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
-    size_t pooled;
-    struct socket_slot *sockets; /* by descriptor */
-    size_t socket_count;
-    struct http_exchange *exchanges; /* under way, doubly linked */
-    size_t active;
-};
-
-struct socket_slot {
-    struct watched_socket *watched; /* NULL: not watched */
-    bool established;               /* a request went over it: libcurl says when it closes it, which it does not of one
-                                       that is still being connected */
-};
-
-struct http_exchange {
-    struct http_client *client;
-    struct http_exchange *next, *previous;
-    CURL *easy;
-    struct curl_slist *headers;
-    struct buffer body;
-    size_t header_bytes;
-    size_t request_length;
-    bool prepared; /* what set_common sets is set */
-    bool too_large, header_flood, general, forbidden;
-    bool repeated; /* refused: libcurl was about to send it again */
-    const struct allowed_hosts *only_hosts;
-    size_t received, response_maximum;
-    int sends;            /* how often libcurl was about to send the request */
-    int64_t sent_at_ms;
-    bool (*on_data)(void *context, const char *bytes, size_t length);
-    http_callback *callback;
-    void *context;
-    char error[CURL_ERROR_SIZE];
-    char refusal[800];    /* of `forbidden` */
-};
-
-/* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for later, it stays watched for
- * reading, which is what the next request will begin with: so a request on a kept connection costs no epoll_ctl. */
-struct watched_socket {
-    uv_poll_t poll;
-    curl_socket_t socket;
-    struct http_client *client;
-    int events;
-    bool idle; /* libcurl does not want to hear of it */
-};
 
 void http_global_open(void)
 {
@@ -80,11 +20,6 @@ void http_global_open(void)
 void http_global_close(void)
 {
     curl_global_cleanup();
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-    free(handle);
 }
 
 /* Where libcurl is about to go: the URL as given, or the last redirect's. */
@@ -112,34 +47,6 @@ static int before_resolve(void *resolver, void *reserved, void *context)
     return may_go_on(context) ? 0 : 1;
 }
 
-static struct socket_slot *get_slot(struct http_client *client, curl_socket_t socket)
-{
-    if ((size_t)socket >= client->socket_count) {
-        size_t count = (size_t)socket + 16;
-        client->sockets = memory_resize(client->sockets, count * sizeof *client->sockets);
-        memset(client->sockets + client->socket_count, 0, (count - client->socket_count) * sizeof *client->sockets);
-        client->socket_count = count;
-    }
-    return &client->sockets[socket];
-}
-
-static void unwatch(struct socket_slot *slot)
-{
-    struct watched_socket *watched = slot->watched;
-    slot->watched = NULL;
-    slot->established = false;
-    if (!watched)
-        return;
-    uv_poll_stop(&watched->poll);
-    uv_close((uv_handle_t *)&watched->poll, free_handle);
-}
-
-static int close_socket(void *context, curl_socket_t socket)
-{
-    unwatch(get_slot(context, socket));
-    return close(socket);
-}
-
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
@@ -148,7 +55,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     struct http_client *client = ((struct http_exchange *)context)->client;
     if (opened != CURL_SOCKET_BAD)
-        unwatch(get_slot(client, opened)); /* one of this number was closed without a word */
+        http_sockets_forget(client, opened); /* one of this number was closed without a word */
     return opened;
 }
 
@@ -333,7 +240,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     release(exchange);
 }
 
-static void read_messages(struct http_client *client)
+void http_read_messages(struct http_client *client)
 {
     int left;
     for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left));) {
@@ -345,98 +252,12 @@ static void read_messages(struct http_client *client)
     }
 }
 
-static void on_socket_ready(uv_poll_t *poll, int status, int events)
-{
-    struct watched_socket *watched = poll->data;
-    struct http_client *client = watched->client;
-    if (watched->idle) { /* the server closes it; libcurl will see that when it next wants to use it */
-        uv_poll_stop(poll);
-        watched->events = 0;
-        return;
-    }
-    int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
-                (status < 0 ? CURL_CSELECT_ERR : 0);
-    int running;
-    curl_multi_socket_action(client->multi, watched->socket, flags, &running);
-    read_messages(client);
-}
-
-static void watch(struct watched_socket *watched, int events)
-{
-    if (watched->events == events)
-        return;
-    watched->events = events;
-    uv_poll_start(&watched->poll, events, on_socket_ready);
-}
-
-static struct watched_socket *add_socket(struct http_client *client, curl_socket_t socket)
-{
-    struct watched_socket *watched = memory_allocate(sizeof *watched);
-    watched->socket = socket;
-    watched->client = client;
-    if (uv_poll_init_socket(client->loop, &watched->poll, socket) < 0) {
-        free(watched);
-        return NULL;
-    }
-    watched->poll.data = watched;
-    get_slot(client, socket)->watched = watched;
-    return watched;
-}
-
-static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
-{
-    (void)assigned;
-    struct http_client *client = context;
-    struct socket_slot *slot = get_slot(client, socket);
-    struct watched_socket *watched = slot->watched;
-    struct http_exchange *exchange = NULL;
-    if (client->keep_addresses && !slot->established && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK &&
-        exchange && what != CURL_POLL_REMOVE)
-        slot->established = exchange->sends > 0;
-    if (what == CURL_POLL_REMOVE) {
-        if (watched && slot->established) {
-            watched->idle = true;
-            watch(watched, UV_READABLE);
-        } else {
-            unwatch(slot);
-        }
-        return 0;
-    }
-    if (!watched && !(watched = add_socket(client, socket)))
-        return -1;
-    watched->idle = false;
-    watch(watched, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
-    return 0;
-}
-
-static void on_timeout(uv_timer_t *timer)
-{
-    struct http_client *client = timer->data;
-    int running;
-    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-    read_messages(client);
-}
-
-static int on_timer(CURLM *multi, long timeout_ms, void *context)
-{
-    (void)multi;
-    struct http_client *client = context;
-    if (timeout_ms < 0)
-        uv_timer_stop(client->timer);
-    else
-        uv_timer_start(client->timer, on_timeout, (uint64_t)timeout_ms, 0);
-    return 0;
-}
-
 static CURLM *make_multi(struct http_client *client, const struct http_client_options *options)
 {
     CURLM *multi = curl_multi_init();
     if (!multi)
         return NULL;
-    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
-    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
-    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
-    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+    http_sockets_attach(client, multi);
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     if (options->connections_maximum > 0)
         curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)options->connections_maximum);
@@ -459,9 +280,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     }
-    client->timer = memory_allocate(sizeof *client->timer);
-    uv_timer_init(loop, client->timer);
-    client->timer->data = client;
+    http_sockets_open(client);
     client->multi = make_multi(client, options);
     if (!client->multi) {
         http_client_close(client);
@@ -483,12 +302,9 @@ void http_client_close(struct http_client *client)
     }
     if (client->multi)
         curl_multi_cleanup(client->multi); /* closes the kept connections */
-    for (size_t i = 0; i < client->socket_count; i++)
-        unwatch(&client->sockets[i]);
-    free(client->sockets);
     if (client->owns_share)
         curl_share_cleanup(client->share);
-    uv_close((uv_handle_t *)client->timer, free_handle);
+    http_sockets_close(client);
     free(client->ca_file);
     free(client->user_agent);
     free(client);
@@ -528,7 +344,7 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
-    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, close_socket);
+    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_sockets_close_one);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
     if (exchange->only_hosts) {
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);

@@ -1,4 +1,4 @@
-/* HTTP requests on a libuv loop: libcurl's multi interface. The only file that knows libcurl.
+/* HTTP requests on a libuv loop: libcurl's multi interface. Its files are the only ones that know libcurl.
  *
  * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request (libcurl would repeat
  * a POST by itself when a kept connection turns out closed after the server read it; the retry table decides that). */

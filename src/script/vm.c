@@ -24,8 +24,6 @@
 
 /* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be kept */
 #define HOOK_INSTRUCTIONS 1000
-#define ERROR_TEXT_CPU_MS 1000
-#define TRACEBACK_MAXIMUM 8192
 
 const char vm_verdict_metatable;
 static const char await_mark; /* its address, as light userdata, is what a waiting coroutine yields */
@@ -287,132 +285,6 @@ static void finish(struct handler *handler)
     handler->finished(handler);
 }
 
-static int make_traceback(lua_State *L)
-{
-    luaL_traceback(L, lua_touserdata(L, 1), NULL, 0);
-    return 1;
-}
-
-int vm_keep_traceback(lua_State *L)
-{
-    struct handler *handler = vm_of(L)->running;
-    luaL_traceback(L, L, NULL, 1);
-    free(handler->traceback);
-    handler->traceback = memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
-    lua_pop(L, 1);
-    return 1;
-}
-
-/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left. Takes the text. */
-static char *tidy_traceback(char *text)
-{
-    static const char *const endings[] = {"\n\t[C]: in ?", "\n\t(...tail calls...)"};
-    for (bool cut = text != NULL; cut;) {
-        cut = false;
-        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-            size_t length = strlen(text), size = strlen(endings[i]);
-            if (length >= size && strcmp(text + length - size, endings[i]) == 0) {
-                text[length - size] = '\0';
-                cut = true;
-            }
-        }
-    }
-    if (text && !strchr(text, '\n')) {
-        free(text);
-        return NULL;
-    }
-    return text;
-}
-
-/* luaL_traceback on the main thread, protected: there may be no memory for it. */
-static char *traceback_of(struct vm *vm, lua_State *co)
-{
-    lua_State *L = vm->L;
-    lua_pushcfunction(L, make_traceback);
-    lua_pushlightuserdata(L, co);
-    char *text = NULL;
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
-        size_t length;
-        const char *bytes = lua_tolstring(L, -1, &length);
-        text = memory_copy(bytes, length < TRACEBACK_MAXIMUM ? length : TRACEBACK_MAXIMUM);
-    }
-    lua_pop(L, 1);
-    return tidy_traceback(text);
-}
-
-/* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like anything else. */
-static char *custom_text(struct vm *vm, lua_State *co)
-{
-    lua_State *L = vm->L;
-    struct handler guard = {.vm = vm, .cpu_limit_ms = ERROR_TEXT_CPU_MS,
-                            .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
-                            .may_not_wait = "an error's __tostring", .values = LUA_NOREF, .co_reference = LUA_NOREF};
-    struct handler *outer = vm->running;
-    char *text = NULL;
-    int top = lua_gettop(L), results;
-    if (!lua_checkstack(L, 8) || !lua_checkstack(co, 8))
-        return NULL;
-    lua_State *thread = lua_newthread(L); /* protected by our caller, vm_error_text */
-    luaL_getmetafield(co, -1, "__tostring");
-    lua_pushvalue(co, -2);
-    lua_xmove(co, thread, 2);
-    vm->running = &guard;
-    vm->slice_started_cpu_ms = clock_thread_cpu_ms();
-    vm->check_at_us = 0;
-    lua_sethook(thread, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
-    int status = vm_resume(vm, thread, NULL, 1, &results);
-    vm->running = outer;
-    if (guard.operation) { /* it began to wait: nobody will wake it */
-        guard.operation->cancel(guard.operation);
-        guard.operation->release(guard.operation);
-    }
-    pipe_end_all(&guard);
-    http_end_streams(&guard);
-    changes_free(guard.changes); /* nothing of it stands */
-    if (guard.ticket)
-        locks_release(vm->locks, guard.ticket);
-    luaL_unref(L, LUA_REGISTRYINDEX, guard.values);
-    if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
-        text = memory_copy_text(lua_tostring(thread, -1));
-    lua_settop(L, top);
-    return text;
-}
-
-struct error_text {
-    struct vm *vm;
-    lua_State *co;
-    char *text;
-};
-
-static int find_error_text(lua_State *L)
-{
-    struct error_text *request = lua_touserdata(L, 1);
-    lua_State *co = request->co;
-    if (luaL_getmetafield(co, -1, "__tostring") != LUA_TNIL) {
-        lua_pop(co, 1);
-        request->text = custom_text(request->vm, co);
-        if (!request->text)
-            request->text = memory_format("an error object (%s) whose __tostring failed", luaL_typename(co, -1));
-    }
-    return 0;
-}
-
-char *vm_error_text(struct vm *vm, lua_State *co)
-{
-    if (lua_type(co, -1) == LUA_TSTRING)
-        return memory_copy_text(lua_tostring(co, -1));
-    if (lua_type(co, -1) == LUA_TNUMBER)
-        return memory_format("%g", lua_tonumber(co, -1));
-    if (lua_isnil(co, -1))
-        return memory_copy_text("error() was called with nil");
-    struct error_text request = {.vm = vm, .co = co};
-    char problem[256];
-    vm_call(vm, find_error_text, &request, problem, sizeof problem);
-    if (request.text)
-        return request.text;
-    return memory_format("the error object is a %s value", luaL_typename(co, -1));
-}
-
 static char *limit_text(const struct handler *handler)
 {
     const char *where = handler->where[0] ? handler->where : "?";
@@ -438,7 +310,7 @@ static void fail(struct handler *handler, int status)
 {
     struct vm *vm = handler->vm;
     bool memory = status == LUA_ERRMEM || (vm->memory_hit && status != LUA_YIELD);
-    char *traceback = handler->traceback ? handler->traceback : traceback_of(vm, handler->co);
+    char *traceback = handler->traceback ? handler->traceback : vm_traceback(vm, handler->co);
     handler->traceback = NULL;
     if (memory) {
         vm->memory_hit = true;
@@ -463,7 +335,7 @@ static void run(struct handler *handler, int arguments)
     handler->cpu_used_ms = cpu_used(vm, handler);
     vm->running = NULL;
     if (handler->expired) {
-        outcome_fail(&handler->outcome, handler->limit, limit_text(handler), traceback_of(vm, handler->co));
+        outcome_fail(&handler->outcome, handler->limit, limit_text(handler), vm_traceback(vm, handler->co));
     } else if (status == LUA_YIELD && vm_is_await(handler->co, results)) {
         lua_pop(handler->co, 1);
         if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
@@ -472,11 +344,16 @@ static void run(struct handler *handler, int arguments)
     } else if (status == LUA_YIELD) {
         outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
                      memory_copy_text("the handler called coroutine.yield outside a coroutine of its own"),
-                     traceback_of(vm, handler->co));
+                     vm_traceback(vm, handler->co));
     } else if (status != LUA_OK) {
         fail(handler, status);
     }
     finish(handler);
+}
+
+void vm_watch(lua_State *co)
+{
+    lua_sethook(co, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
 
 struct start_request {
@@ -515,7 +392,7 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
         finish(handler);
         return;
     }
-    lua_sethook(handler->co, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
+    vm_watch(handler->co);
     run(handler, 1);
 }
 
@@ -532,7 +409,7 @@ void handler_abandon(struct handler *handler, enum script_limit limit, const cha
     if (handler->operation)
         handler->operation->cancel(handler->operation);
     outcome_fail(&handler->outcome, limit, reason ? memory_copy_text(reason) : limit_text(handler),
-                 traceback_of(handler->vm, handler->co));
+                 vm_traceback(handler->vm, handler->co));
     finish(handler);
 }
 

@@ -102,6 +102,10 @@ void handler_wake(struct handler *handler);
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
 void handler_free(struct handler *handler);
 
+/* The limits hold in this coroutine, and in those that it makes. */
+void vm_watch(lua_State *co);
+/* Where the coroutine is, as text; NULL: nothing of the script's is on its stack. Yours to free. */
+char *vm_traceback(struct vm *vm, lua_State *co);
 /* Lua's message handler for a handler's body: keeps the traceback of the error, which unwinding will lose. */
 int vm_keep_traceback(lua_State *L);
 

@@ -1,0 +1,61 @@
+/* What the files of the HTTP client share. Only they include this, and with it curl.h. */
+#ifndef MOLECULE_NET_HTTP_EXCHANGE_H
+#define MOLECULE_NET_HTTP_EXCHANGE_H
+
+#include "net/http_client.h"
+
+#include "base/buffer.h"
+
+#include <curl/curl.h>
+
+struct http_client {
+    CURLM *multi;
+    uv_loop_t *loop;
+    uv_timer_t *timer;
+    char *ca_file, *user_agent;
+    bool keep_addresses;
+    bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */
+    bool own_addresses_failed;
+    CURLSH *share;
+    bool owns_share;
+    struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
+    size_t pooled;
+    struct socket_slot *sockets; /* by descriptor */
+    size_t socket_count;
+    struct http_exchange *exchanges; /* under way, doubly linked */
+    size_t active;
+};
+
+struct http_exchange {
+    struct http_client *client;
+    struct http_exchange *next, *previous;
+    CURL *easy;
+    struct curl_slist *headers;
+    struct buffer body;
+    size_t header_bytes;
+    size_t request_length;
+    bool prepared; /* what set_common sets is set */
+    bool too_large, header_flood, general, forbidden;
+    bool repeated; /* refused: libcurl was about to send it again */
+    const struct allowed_hosts *only_hosts;
+    size_t received, response_maximum;
+    int sends;            /* how often libcurl was about to send the request */
+    int64_t sent_at_ms;
+    bool (*on_data)(void *context, const char *bytes, size_t length);
+    http_callback *callback;
+    void *context;
+    char error[CURL_ERROR_SIZE];
+    char refusal[800];    /* of `forbidden` */
+};
+
+/* Calls back whoever waits for what libcurl has finished. */
+void http_read_messages(struct http_client *client);
+
+/* net/http_sockets.c: libcurl's sockets and its clock, on the loop */
+void http_sockets_open(struct http_client *client);
+void http_sockets_attach(struct http_client *client, CURLM *multi);
+void http_sockets_forget(struct http_client *client, curl_socket_t socket);
+int http_sockets_close_one(void *client, curl_socket_t socket); /* for CURLOPT_CLOSESOCKETFUNCTION */
+void http_sockets_close(struct http_client *client);
+
+#endif

@@ -1,0 +1,168 @@
+/* libcurl says which sockets it wants to hear of, and when it wants to be called; libuv does the waiting. */
+#include "net/http_exchange.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct socket_slot {
+    struct watched_socket *watched; /* NULL: not watched */
+    bool established;               /* a request went over it: libcurl says when it closes it, which it does not of one
+                                       that is still being connected */
+};
+
+/* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for later, it stays watched for
+ * reading, which is what the next request will begin with: so a request on a kept connection costs no epoll_ctl. */
+struct watched_socket {
+    uv_poll_t poll;
+    curl_socket_t socket;
+    struct http_client *client;
+    int events;
+    bool idle; /* libcurl does not want to hear of it */
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static struct socket_slot *get_slot(struct http_client *client, curl_socket_t socket)
+{
+    if ((size_t)socket >= client->socket_count) {
+        size_t count = (size_t)socket + 16;
+        client->sockets = memory_resize(client->sockets, count * sizeof *client->sockets);
+        memset(client->sockets + client->socket_count, 0, (count - client->socket_count) * sizeof *client->sockets);
+        client->socket_count = count;
+    }
+    return &client->sockets[socket];
+}
+
+static void unwatch(struct socket_slot *slot)
+{
+    struct watched_socket *watched = slot->watched;
+    slot->watched = NULL;
+    slot->established = false;
+    if (!watched)
+        return;
+    uv_poll_stop(&watched->poll);
+    uv_close((uv_handle_t *)&watched->poll, free_handle);
+}
+
+void http_sockets_forget(struct http_client *client, curl_socket_t socket)
+{
+    unwatch(get_slot(client, socket));
+}
+
+int http_sockets_close_one(void *context, curl_socket_t socket)
+{
+    unwatch(get_slot(context, socket));
+    return close(socket);
+}
+
+static void on_socket_ready(uv_poll_t *poll, int status, int events)
+{
+    struct watched_socket *watched = poll->data;
+    struct http_client *client = watched->client;
+    if (watched->idle) { /* the server closes it; libcurl will see that when it next wants to use it */
+        uv_poll_stop(poll);
+        watched->events = 0;
+        return;
+    }
+    int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
+                (status < 0 ? CURL_CSELECT_ERR : 0);
+    int running;
+    curl_multi_socket_action(client->multi, watched->socket, flags, &running);
+    http_read_messages(client);
+}
+
+static void watch(struct watched_socket *watched, int events)
+{
+    if (watched->events == events)
+        return;
+    watched->events = events;
+    uv_poll_start(&watched->poll, events, on_socket_ready);
+}
+
+static struct watched_socket *add_socket(struct http_client *client, curl_socket_t socket)
+{
+    struct watched_socket *watched = memory_allocate(sizeof *watched);
+    watched->socket = socket;
+    watched->client = client;
+    if (uv_poll_init_socket(client->loop, &watched->poll, socket) < 0) {
+        free(watched);
+        return NULL;
+    }
+    watched->poll.data = watched;
+    get_slot(client, socket)->watched = watched;
+    return watched;
+}
+
+static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, void *assigned)
+{
+    (void)assigned;
+    struct http_client *client = context;
+    struct socket_slot *slot = get_slot(client, socket);
+    struct watched_socket *watched = slot->watched;
+    struct http_exchange *exchange = NULL;
+    if (client->keep_addresses && !slot->established && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK &&
+        exchange && what != CURL_POLL_REMOVE)
+        slot->established = exchange->sends > 0;
+    if (what == CURL_POLL_REMOVE) {
+        if (watched && slot->established) {
+            watched->idle = true;
+            watch(watched, UV_READABLE);
+        } else {
+            unwatch(slot);
+        }
+        return 0;
+    }
+    if (!watched && !(watched = add_socket(client, socket)))
+        return -1;
+    watched->idle = false;
+    watch(watched, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
+    return 0;
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+    struct http_client *client = timer->data;
+    int running;
+    curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+    http_read_messages(client);
+}
+
+static int on_timer(CURLM *multi, long timeout_ms, void *context)
+{
+    (void)multi;
+    struct http_client *client = context;
+    if (timeout_ms < 0)
+        uv_timer_stop(client->timer);
+    else
+        uv_timer_start(client->timer, on_timeout, (uint64_t)timeout_ms, 0);
+    return 0;
+}
+
+void http_sockets_open(struct http_client *client)
+{
+    client->timer = memory_allocate(sizeof *client->timer);
+    uv_timer_init(client->loop, client->timer);
+    client->timer->data = client;
+}
+
+void http_sockets_attach(struct http_client *client, CURLM *multi)
+{
+    curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, on_socket);
+    curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, client);
+    curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, on_timer);
+    curl_multi_setopt(multi, CURLMOPT_TIMERDATA, client);
+}
+
+void http_sockets_close(struct http_client *client)
+{
+    for (size_t i = 0; i < client->socket_count; i++)
+        unwatch(&client->sockets[i]);
+    free(client->sockets);
+    uv_close((uv_handle_t *)client->timer, free_handle);
+}

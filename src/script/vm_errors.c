@@ -1,0 +1,140 @@
+/* What an error says: its text, made within limits where the error object makes it itself, and where it happened. */
+#include "script/locks.h"
+#include "script/pipe.h"
+#include "script/vm.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TRACEBACK_MAXIMUM 8192
+#define ERROR_TEXT_CPU_MS 1000
+
+static int make_traceback(lua_State *L)
+{
+    luaL_traceback(L, lua_touserdata(L, 1), NULL, 0);
+    return 1;
+}
+
+int vm_keep_traceback(lua_State *L)
+{
+    struct handler *handler = vm_of(L)->running;
+    luaL_traceback(L, L, NULL, 1);
+    free(handler->traceback);
+    handler->traceback = memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
+    lua_pop(L, 1);
+    return 1;
+}
+
+/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left. Takes the text. */
+static char *tidy_traceback(char *text)
+{
+    static const char *const endings[] = {"\n\t[C]: in ?", "\n\t(...tail calls...)"};
+    for (bool cut = text != NULL; cut;) {
+        cut = false;
+        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+            size_t length = strlen(text), size = strlen(endings[i]);
+            if (length >= size && strcmp(text + length - size, endings[i]) == 0) {
+                text[length - size] = '\0';
+                cut = true;
+            }
+        }
+    }
+    if (text && !strchr(text, '\n')) {
+        free(text);
+        return NULL;
+    }
+    return text;
+}
+
+/* luaL_traceback on the main thread, protected: there may be no memory for it. */
+char *vm_traceback(struct vm *vm, lua_State *co)
+{
+    lua_State *L = vm->L;
+    lua_pushcfunction(L, make_traceback);
+    lua_pushlightuserdata(L, co);
+    char *text = NULL;
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_type(L, -1) == LUA_TSTRING) {
+        size_t length;
+        const char *bytes = lua_tolstring(L, -1, &length);
+        text = memory_copy(bytes, length < TRACEBACK_MAXIMUM ? length : TRACEBACK_MAXIMUM);
+    }
+    lua_pop(L, 1);
+    return tidy_traceback(text);
+}
+
+/* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like anything else. */
+static char *custom_text(struct vm *vm, lua_State *co)
+{
+    lua_State *L = vm->L;
+    struct handler guard = {.vm = vm, .cpu_limit_ms = ERROR_TEXT_CPU_MS,
+                            .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
+                            .may_not_wait = "an error's __tostring", .values = LUA_NOREF, .co_reference = LUA_NOREF};
+    struct handler *outer = vm->running;
+    char *text = NULL;
+    int top = lua_gettop(L), results;
+    if (!lua_checkstack(L, 8) || !lua_checkstack(co, 8))
+        return NULL;
+    lua_State *thread = lua_newthread(L); /* protected by our caller, vm_error_text */
+    luaL_getmetafield(co, -1, "__tostring");
+    lua_pushvalue(co, -2);
+    lua_xmove(co, thread, 2);
+    vm->running = &guard;
+    vm->slice_started_cpu_ms = clock_thread_cpu_ms();
+    vm->check_at_us = 0;
+    vm_watch(thread);
+    int status = vm_resume(vm, thread, NULL, 1, &results);
+    vm->running = outer;
+    if (guard.operation) { /* it began to wait: nobody will wake it */
+        guard.operation->cancel(guard.operation);
+        guard.operation->release(guard.operation);
+    }
+    pipe_end_all(&guard);
+    http_end_streams(&guard);
+    changes_free(guard.changes); /* nothing of it stands */
+    if (guard.ticket)
+        locks_release(vm->locks, guard.ticket);
+    luaL_unref(L, LUA_REGISTRYINDEX, guard.values);
+    if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
+        text = memory_copy_text(lua_tostring(thread, -1));
+    lua_settop(L, top);
+    return text;
+}
+
+struct error_text {
+    struct vm *vm;
+    lua_State *co;
+    char *text;
+};
+
+static int find_error_text(lua_State *L)
+{
+    struct error_text *request = lua_touserdata(L, 1);
+    lua_State *co = request->co;
+    if (luaL_getmetafield(co, -1, "__tostring") != LUA_TNIL) {
+        lua_pop(co, 1);
+        request->text = custom_text(request->vm, co);
+        if (!request->text)
+            request->text = memory_format("an error object (%s) whose __tostring failed", luaL_typename(co, -1));
+    }
+    return 0;
+}
+
+char *vm_error_text(struct vm *vm, lua_State *co)
+{
+    if (lua_type(co, -1) == LUA_TSTRING)
+        return memory_copy_text(lua_tostring(co, -1));
+    if (lua_type(co, -1) == LUA_TNUMBER)
+        return memory_format("%g", lua_tonumber(co, -1));
+    if (lua_isnil(co, -1))
+        return memory_copy_text("error() was called with nil");
+    struct error_text request = {.vm = vm, .co = co};
+    char problem[256];
+    vm_call(vm, find_error_text, &request, problem, sizeof problem);
+    if (request.text)
+        return request.text;
+    return memory_format("the error object is a %s value", luaL_typename(co, -1));
+}
