@@ -141,9 +141,9 @@ static void on_counts(void *context, const struct ledger_counts *counts)
 #define X(name, number, text) json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
     LEDGER_STATES(X)
 #undef X
-    json_object_set_new(by_state, "waiting",
-                        json_integer((json_int_t)(inbox_pending(workspace->inbox) - inbox_running(workspace->inbox) -
-                                                  inbox_posting(workspace->inbox))));
+    size_t pending = inbox_pending(workspace->inbox);
+    size_t under_way = inbox_running(workspace->inbox) + inbox_posting(workspace->inbox); /* some of them may be kept */
+    json_object_set_new(by_state, "waiting", json_integer(pending > under_way ? (json_int_t)(pending - under_way) : 0));
     json_t *status = json_pack(
         "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
         "state", state_text(workspace), "since", stamp(workspace->started_wall_ms), "last_poll",

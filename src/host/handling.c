@@ -211,9 +211,10 @@ void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int6
 {
     struct wait *wait = memory_allocate(sizeof *wait);
     wait->at_ms = clock_monotonic_ms() + delay_ms;
-    wait->hold = wait->kept = true;
+    wait->hold = !entry->aside || delay_ms == 0;
+    wait->kept = true;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, true, reason, on_wait_recorded, wait);
+    record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, wait->hold, reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)

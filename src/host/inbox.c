@@ -29,7 +29,7 @@ struct inbox {
     char *watermark, *watermark_stamp;
     uint64_t admitted;
     uint64_t named;                                /* entries of a lower sequence may be handed out */
-    size_t pending, kept, bytes, running, posting;
+    size_t pending, kept, bytes, kept_bytes, running, posting;
 };
 
 static int compare_keys(const void *left, const void *right)
@@ -463,6 +463,7 @@ void inbox_keep(struct inbox *inbox, struct inbox_entry *entry)
     inbox->kept++;
     inbox->pending--;
     inbox->bytes -= entry->bytes;
+    inbox->kept_bytes += entry->bytes;
     move_watermark(inbox);
 }
 
@@ -474,6 +475,7 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
         age(inbox, entry->row_id);
     if (entry->kept) {
         inbox->kept--;
+        inbox->kept_bytes -= entry->bytes;
     } else {
         inbox->pending--;
         inbox->bytes -= entry->bytes;
@@ -501,6 +503,11 @@ const char *inbox_watermark_stamp(const struct inbox *inbox)
 size_t inbox_kept(const struct inbox *inbox)
 {
     return inbox->kept;
+}
+
+size_t inbox_kept_bytes(const struct inbox *inbox)
+{
+    return inbox->kept_bytes;
 }
 
 size_t inbox_pending(const struct inbox *inbox)
@@ -551,14 +558,34 @@ struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *ro
     return NULL;
 }
 
-void inbox_each_held(struct inbox *inbox, int64_t before_ms, void (*each)(struct inbox_entry *entry, void *context),
+static bool is_held(const struct inbox_conversation *conversation, int64_t before_ms)
+{
+    return conversation->first->kept || conversation->first->first_seen_ms < before_ms;
+}
+
+void inbox_each_held(struct inbox *inbox, int64_t before_ms, bool (*each)(struct inbox_entry *entry, void *context),
                      void *context)
 {
-    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
-        if (conversation->first->kept || conversation->first->first_seen_ms < before_ms)
-            for (struct inbox_entry *entry = conversation->first->conversation_next; entry; entry = entry->conversation_next)
-                if ((entry->state == INBOX_WAITING || entry->parked) && !entry->kept)
-                    each(entry, context);
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next) {
+        bool goes_on = is_held(conversation, before_ms);
+        for (struct inbox_entry *entry = conversation->first; entry && goes_on; entry = entry->conversation_next)
+            goes_on = entry->kept || each(entry, context);
+    }
+}
+
+bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(const struct inbox_entry *ahead, const void *context),
+                           const void *context)
+{
+    const struct inbox_conversation *conversation = entry->conversation;
+    size_t left = conversation->sent + conversation->settled + conversation->parked;
+    for (const struct inbox_entry *each = conversation->first; each && left > 0; each = each->conversation_next) {
+        if (each->state != INBOX_SENT && each->state != INBOX_SETTLED && !each->parked)
+            continue;
+        left--;
+        if (each != entry && matches(each, context))
+            return true;
+    }
+    return false;
 }
 
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))

@@ -104,6 +104,7 @@ const char *inbox_watermark_stamp(const struct inbox *inbox); /* that row's crea
 
 size_t inbox_pending(const struct inbox *inbox);  /* admitted, neither finished nor kept */
 size_t inbox_kept(const struct inbox *inbox);     /* kept, not finished */
+size_t inbox_kept_bytes(const struct inbox *inbox);
 size_t inbox_bytes(const struct inbox *inbox);    /* of their messages */
 size_t inbox_running(const struct inbox *inbox);  /* the script has them */
 size_t inbox_posting(const struct inbox *inbox);
@@ -112,10 +113,13 @@ void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inb
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id);
 /* NULL: the script does not have it. */
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
-/* What waits or is parked, unkept, in a conversation whose first message is kept or was seen before `before_ms` (wall
- * clock), but for that one. */
-void inbox_each_held(struct inbox *inbox, int64_t before_ms, void (*each)(struct inbox_entry *entry, void *context),
+/* What is unfinished and not kept, in order, of every conversation whose first message is kept or was seen before `before_ms`
+ * (wall clock); until `each` returns false, which ends its conversation. */
+void inbox_each_held(struct inbox *inbox, int64_t before_ms, bool (*each)(struct inbox_entry *entry, void *context),
                      void *context);
+/* Whether `matches` another entry of its conversation whose reply is on its way, or waits to be. */
+bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(const struct inbox_entry *ahead, const void *context),
+                           const void *context);
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);

@@ -48,7 +48,7 @@ const struct message *naming_current(const struct workspace *workspace)
 {
     const struct naming *naming = workspace->naming;
     size_t at = naming ? naming->job.named : 0;
-    return naming && at < naming->job.count ? naming->messages[at] : NULL;
+    return naming && naming->job.in_hand && at < naming->job.count ? naming->messages[at] : NULL;
 }
 
 void naming_step(struct workspace *workspace)

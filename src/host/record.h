@@ -87,6 +87,9 @@ void record_finish(struct record *record, struct inbox_entry *entry, const char 
 /* Kept until `due_ms` (wall clock); `hold`: its conversation waits with it. */
 void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold, const char *reason,
                  record_callback *then, void *context);
+/* The same of a message whose handler runs: its counts are those from before this attempt, and nothing of what the handler
+ * stores is touched. */
+void record_keep_running(struct record *record, struct inbox_entry *entry, const char *reason, record_callback *then);
 /* Waits for its next attempt: an end of the process now is not this message's doing. */
 void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context);
 void record_dead(struct record *record, struct inbox_entry *entry, const char *reason, const char *traceback,

@@ -65,7 +65,8 @@ static bool open_ledger(struct record *record, char *problem, size_t size)
     enum ledger_status status;
     int tries = 0;
     do {
-        status = ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE, problem, size);
+        status = ledger_open(&record->ledger, record->path, record->platform_url,
+                             record->made ? LEDGER_WRITE_AGAIN : LEDGER_WRITE, problem, size);
     } while (status == LEDGER_FAILED && ++tries < TRIES && close_one(host));
     return status == LEDGER_OPENED;
 }

@@ -44,7 +44,8 @@ static char *copy_words(const char *words)
     return copy;
 }
 
-/* What the ledger keeps of an entry. Read on the disk thread: the entry does not change while an operation is under way. */
+/* What the ledger keeps of an entry. Read on the disk thread: what is read of the entry does not change while an operation is
+ * under way. */
 static struct ledger_message describe(const struct operation *operation)
 {
     const struct inbox_entry *entry = operation->entry;
@@ -138,6 +139,25 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
     operation->flag = hold;
     operation->text = copy_words(reason);
     operation->durable = true; /* the cursor will pass it */
+    record_submit(operation);
+}
+
+static bool perform_keep_running(struct operation *operation)
+{
+    struct ledger_message message = describe(operation);
+    message.attempts = (unsigned)operation->number;
+    message.failures = (unsigned)operation->since_ms;
+    message.hold = true;
+    return ledger_keep(operation->record->ledger, &message);
+}
+
+void record_keep_running(struct record *record, struct inbox_entry *entry, const char *reason, record_callback *then)
+{
+    struct operation *operation = make_for_entry(record, perform_keep_running, entry, then, NULL);
+    operation->number = entry->attempts - 1; /* here: they may be others when the disk thread comes to it */
+    operation->since_ms = entry->failures;
+    operation->text = copy_words(reason);
+    operation->durable = true;
     record_submit(operation);
 }
 

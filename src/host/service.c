@@ -17,6 +17,7 @@
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 #define SEND_LEAST_MS 10000 /* a peer's platform needs some time even where nobody waits for the peer */
 #define ACK_TIMEOUT_MS 30000
+#define BEHIND_MAXIMUM_MS 5000 /* what a handler says waits so long for a reply in front of it */
 
 struct service {
     uv_timer_t timer; /* first: the next try, or the end of waiting */
@@ -424,23 +425,37 @@ static struct platform_request make_request(const struct service *service)
     }
 }
 
-/* The handler began while the reply to the message before was on its way. What it says to the same receiver must not
- * arrive in front of that. */
+static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
+{
+    const struct stored_reply *stored = ahead->context;
+    if (!stored)
+        return false;
+    return stored->request.to_canvas ? !receiver : receiver && strcmp(stored->request.target, receiver) == 0;
+}
+
+/* The handler began while the reply to the message before was on its way. What it says to the same receiver should not
+ * arrive in front of that; but the receiver may be away for hours, or work on the reply for minutes. */
 static bool is_behind(const struct service *service)
 {
     const struct script_ask *ask = service->ask;
-    if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY))
+    if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY) ||
+        clock_monotonic_ms() - service->started_ms >= BEHIND_MAXIMUM_MS)
         return false;
     const struct inbox_entry *entry = inbox_find_running(service->workspace->inbox, ask->row_id);
-    if (!entry || !inbox_is_behind(entry))
-        return false;
-    const char *sender = entry->message->source_id, *receiver = ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL;
-    return sender && receiver ? strcmp(sender, receiver) == 0 : !sender && !receiver;
+    return entry && inbox_any_reply_ahead(entry, goes_to, ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL);
 }
 
-static void on_behind_too_long(uv_timer_t *timer)
+static void go_on(struct service *service)
 {
-    fail((struct service *)timer, "the reply to the message before this one is still on its way", "UNAVAILABLE");
+    service->behind = false;
+    service->deadline_ms += clock_monotonic_ms() - service->started_ms; /* it was not its own time */
+    uv_timer_stop(&service->timer);
+    transmit(service);
+}
+
+static void on_behind_long_enough(uv_timer_t *timer)
+{
+    go_on((struct service *)timer);
 }
 
 void services_go_on(struct workspace *workspace)
@@ -448,11 +463,8 @@ void services_go_on(struct workspace *workspace)
     struct service *next;
     for (struct service *service = workspace->services; service; service = next) {
         next = service->next;
-        if (!service->behind || is_behind(service))
-            continue;
-        service->behind = false;
-        uv_timer_stop(&service->timer);
-        transmit(service);
+        if (service->behind && !is_behind(service))
+            go_on(service);
     }
 }
 
@@ -460,9 +472,9 @@ static void transmit(struct service *service)
 {
     struct workspace *workspace = service->workspace;
     int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
-    service->behind = is_behind(service);
+    service->behind = !service->tried && is_behind(service);
     if (service->behind) {
-        workspace_arm(&service->timer, on_behind_too_long, left > 0 ? left : 0);
+        workspace_arm(&service->timer, on_behind_long_enough, BEHIND_MAXIMUM_MS);
         return;
     }
     int64_t quiet_until_ms = workspace->budget.quiet_until_ms;

@@ -64,6 +64,7 @@ void turns_leave(struct workspace *workspace)
         return;
     workspace->counted = false;
     workspace->host->registering--;
-    workspace->host->start_quiet_ms = workspace->budget.quiet_until_ms; /* one address has one budget on older platforms */
+    if (workspace->budget.quiet_until_ms > workspace->host->start_quiet_ms) /* one address has one budget on older platforms */
+        workspace->host->start_quiet_ms = workspace->budget.quiet_until_ms;
     give_turns(workspace->host);
 }

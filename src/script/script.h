@@ -168,7 +168,8 @@ struct script_job {
 struct script_naming {
     struct task task;              /* the script's own */
     struct script *script;
-    atomic_size_t named;           /* the script's: so many are done, the next one is in its hands */
+    atomic_size_t named;           /* the script's: so many are done */
+    atomic_bool in_hand;           /* the script's: it is at the next one now */
     /* on the worker thread, in front of each; NULL: nobody asks */
     void (*starting)(struct script_naming *naming, size_t which);
     struct message *const *messages; /* read by the worker until `done` */

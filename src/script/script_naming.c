@@ -45,7 +45,9 @@ void script_name_all(struct script *script, struct script_naming *naming)
         }
         if (naming->starting)
             naming->starting(naming, naming->named);
+        naming->in_hand = true;
         naming->keys[naming->named] = name_one(script, naming->messages[naming->named]);
+        naming->in_hand = false;
     }
     if (naming->named < naming->count && !script->closing)
         log_warn(script->settings.workspace_id, "the script does not load any more, so %zu messages stay in the conversations "

@@ -244,7 +244,7 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *ur
                                 !execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
                                 !execute(ledger, "PRAGMA cache_size = -512") || !execute(ledger, "PRAGMA temp_store = MEMORY")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
-    if (size > 0 && !passes_check(ledger, size))
+    if (size > 0 && mode != LEDGER_WRITE_AGAIN && !passes_check(ledger, size))
         return is_out_of_reach(ledger) ? LEDGER_FAILED : LEDGER_DAMAGED;
     int64_t version = read_number(ledger, "PRAGMA user_version");
     if (version < 0)
@@ -265,7 +265,7 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
     struct stat status;
     *ledger = NULL;
     bool exists = stat(path, &status) == 0;
-    if (!exists && mode != LEDGER_WRITE) {
+    if (!exists && mode != LEDGER_WRITE && mode != LEDGER_WRITE_AGAIN) {
         snprintf(problem, problem_size, "there is no ledger %s", path);
         return LEDGER_ABSENT;
     }

@@ -36,6 +36,7 @@ const char *ledger_state_text(enum ledger_state state);
 enum ledger_mode {
     LEDGER_WRITE,       /* made if it is missing */
     LEDGER_WRITE_EXISTING,
+    LEDGER_WRITE_AGAIN, /* as LEDGER_WRITE, of one that this process had open before: not checked once more */
     LEDGER_READ
 };
 

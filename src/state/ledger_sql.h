@@ -32,7 +32,8 @@
             " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18"                                       \
             " WHERE NOT EXISTS (SELECT 1 FROM finished WHERE row_id = ?1)")                                          \
     X(KEEP_AGAIN, "UPDATE messages SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = ?3, failures = ?4," \
-                  " updated = ?5, due = ?16, passed = 1, reason = ?14, hold = ?18"                                   \
+                  " updated = ?5, due = ?16, passed = 1, hold = ?18,"                                                \
+                  " reason = CASE WHEN dead_after_reply = 1 THEN reason ELSE ?14 END"                                \
                   " WHERE row_id = ?1 AND state IN (2, 4)")                                                          \
     X(WAIT, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"   \
             " created_at, created) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8)")                                 \

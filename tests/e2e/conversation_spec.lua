@@ -185,6 +185,32 @@ return {
     one:log "the agent's `conversation` must be a function"
   end)
 
+  it("says nothing to a peer in front of a reply that is on its way there, and waits for no reply to somebody else", function()
+    local other, peer = host.workspace(platform), host.workspace(platform)
+    platform:fault({ kind = "status", status = 503 }, { method = "POST", path = ("/workspaces/%s/a2a"):format(peer.id) },
+      { times = 2 })
+    start(([[
+      local molecule = require "molecule"
+      return {
+        conversation = function() return "one" end,
+        handle = function(msg)
+          if msg.text == "second" then
+            assert(molecule.send("%s", "said to the other", {timeout = 0}))
+            assert(molecule.send("%s", "said to the peer", {timeout = 0}))
+          end
+          return "echo: " .. msg.text
+        end,
+      }]]):format(other.id, peer.id))
+    send("first", nil, peer.id)
+    one:log "posting the same reply again"
+    send("second", nil, other.id)
+    assert.same({ "said to the other" }, (one:peer(other.id, 1)))
+    assert.same({}, one:peer(peer.id, 0))
+    assert.same({ "echo: first", "said to the peer" }, (one:peer(peer.id, 2)))
+    assert.same({ "said to the other", "echo: second" }, (one:peer(other.id, 2)))
+    one:stop()
+  end)
+
   it("stuck in C code is noticed as a stuck handler is", function()
     start([[
 return {

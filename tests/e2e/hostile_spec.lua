@@ -493,9 +493,15 @@ describe("a script that is stuck in C code", function()
       args = { "--stuck-after", "2s", "--cpu-limit", "500ms" }, script = [[
         local molecule = require "molecule"
         return {
-          start = function() molecule.after(0.01, function() (("a"):rep(30000)):find((".-"):rep(30) .. "b") end) end,
+          start = function() molecule.after(0.01, function()
+            molecule.log "begins";
+            (("a"):rep(30000)):find((".-"):rep(30) .. "b")
+          end) end,
+          conversation = function() return "all" end,
           handle = function() return "fine" end,
         }]] }
+    one:log "script: begins"
+    platform:message { to = workspace.id, text = "innocent" }
     one:wait_exit(75)
     one:log "stuck in C code for %d s outside of any message: in a timer"
     one:log "what was under way comes again then"

@@ -61,6 +61,48 @@ describe("replies", function()
       two:stop()
     end)
 
+  it("to a peer that is down, of many contexts, leave room for everybody else", function()
+    platform:fault({ kind = "status", status = 503 }, { method = "POST", path = path(slow) }, { times = -1 })
+    local one = connect { "--max-pending", "20" }
+    for i = 1, 40 do
+      platform:message { to = workspace.id, from = slow.id, context_id = "context-" .. i, text = "number " .. i }
+    end
+    platform:message { to = workspace.id, text = "canvas" }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, timeout_ms = 30000 }
+    platform:clear_faults()
+    one:wait { path = path(slow), status = 200, count = 40, timeout_ms = 90000 }
+    one:stop()
+  end)
+
+  it("come in order after a crash, also those to messages that stood behind one under way", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        molecule.log("handles " .. msg.text)
+        if msg.text == "2" and ctx.options.slow then molecule.sleep(60) end
+        return "echo: " .. msg.text
+      end]]
+    platform:fault({ kind = "status", status = 503, headers = { ["Retry-After"] = "60" } },
+      { method = "POST", path = path(slow) }, { times = -1 })
+    local one = host.connect { platform = platform, workspace = workspace, script = script,
+      args = { "--script-opt", "slow=yes" } }
+    local function send(text) return platform:message { to = workspace.id, from = slow.id, text = text }[1] end
+    send "1"
+    one:log "posting the same reply again"
+    send "2"
+    one:log "handles 2"
+    send "3"
+    local last = send "4"
+    one:wait_cursor(last) -- 1 is kept, and so is what stands behind it
+    one:kill()
+    platform:clear_faults()
+    assert.is_true(os.execute(("sqlite3 -cmd '.timeout 5000' %s/%s.db 'UPDATE messages SET due = 1'"):format(one.state_dir,
+      workspace.id)))
+    local two = host.connect { platform = platform, workspace = workspace, script = script, state_dir = one.state_dir }
+    assert.same({ "echo: 1", "echo: 2", "echo: 3", "echo: 4" }, (two:peer(slow.id, 4)))
+    two:stop()
+  end)
+
   it("to one peer go out four at a time, however many conversations it has", function()
     platform:fault({ kind = "hang" }, { method = "POST", path = path(slow) }, { times = -1 })
     local one = connect()
