@@ -12,6 +12,29 @@ local SAMPLE_MS = 25
 
 local costs = {}
 
+local function total(profile)
+  local text = support.read(profile)
+  return math.tointeger(tonumber(text:match "\ntotals: (%d+)" or text:match "\nsummary: (%d+)"))
+end
+
+---Instructions of one such post through libcurl alone.
+local function alone(options)
+  local platform = stage.platform { rows = 100, peers = 64 }
+  local host = stage.host { platform = platform, place = "memory" }
+  platform:ask("wait?replies=100", DRAIN_MS)
+  host:stop()
+  local reply = stage.reply(platform)
+  local function run(count)
+    local profile = "build/bench/callgrind.multi." .. count
+    stage.run({ "valgrind", "--tool=callgrind", "--callgrind-out-file=" .. profile, stage.program "bench_multi",
+      platform.url .. reply.path, reply.file, "16", tostring(count) }, 300000)
+    return total(profile)
+  end
+  local once, twice = run(options.instructions), run(options.instructions * 2)
+  platform:stop()
+  return (twice - once) / options.instructions
+end
+
 ---Instructions of a whole run that answers so many messages.
 local function instructions(case, messages, profile)
   local platform = stage.platform { rows = messages, peers = case.peers }
@@ -21,8 +44,7 @@ local function instructions(case, messages, profile)
   platform:ask("wait?replies=" .. messages, DRAIN_MS)
   host:stop()
   platform:stop()
-  local text = support.read(profile)
-  return math.tointeger(tonumber(text:match "\ntotals: (%d+)" or text:match "\nsummary: (%d+)"))
+  return total(profile)
 end
 
 ---@param profile string
@@ -71,6 +93,7 @@ end
 function costs.instructions(options)
   sheet.section(("instructions a message: callgrind, %d messages less %d"):format(options.instructions * 2,
     options.instructions))
+  sheet.row { name = "beside it: such a post through libcurl alone, 16 in flight", unit = "", values = { alone(options) } }
   return {
     ["instructions-one"] = per_message(options, { name = "one", title = "one conversation", peers = 1 }),
     ["instructions-many"] = per_message(options, { name = "many", title = "64 conversations, --concurrency 16", peers = 64,
