@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
+#define IDLE_MAXIMUM_S 25L           /* so long a connection is kept without use: longer than between two heartbeats */
 #define POOL_MAXIMUM 64              /* exchanges kept for the next request */
 
 void http_global_open(void)
@@ -342,6 +343,7 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAXIMUM_S);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_sockets_close_one);

@@ -187,7 +187,7 @@ local function judge(self, lost, twice)
   end
   flat("kib", 1.25, 4096, "KiB")
   flat("descriptors", 1, 8, "open")
-  flat("threads", 1, 2, "running")
+  flat("threads", 1, 4, "running") -- libuv's pool of four begins with the first checkpoint of the ledger
   print(("longest time between two heartbeats: %.1f s"):format(self.longest_gap / 1000))
   print(("%d messages, %d faults: %d answered, %d lost, %d twice"):format(self.sent, self.faults, self.sent - lost, lost,
     twice))
