@@ -31,7 +31,7 @@ struct service {
     int64_t started_ms, deadline_ms; /* monotonic */
     bool recording;            /* the disk thread has it */
     bool tried;                /* it may have reached the platform */
-    bool behind;               /* it waits for a reply to the same receiver */
+    bool behind, was_behind;   /* it waits for a reply to the same receiver; it did so, and does not again */
     char *file_id;             /* of an acknowledgement, which nobody waits for */
     char problem[RETRY_REASON_SIZE];
 };
@@ -438,8 +438,7 @@ static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
 static bool is_behind(const struct service *service)
 {
     const struct script_ask *ask = service->ask;
-    if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY) ||
-        clock_monotonic_ms() - service->started_ms >= BEHIND_MAXIMUM_MS)
+    if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY))
         return false;
     const struct inbox_entry *entry = inbox_find_running(service->workspace->inbox, ask->row_id);
     return entry && inbox_any_reply_ahead(entry, goes_to, ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL);
@@ -447,8 +446,11 @@ static bool is_behind(const struct service *service)
 
 static void go_on(struct service *service)
 {
+    int64_t waited_ms = clock_monotonic_ms() - service->started_ms; /* it was not its own time */
     service->behind = false;
-    service->deadline_ms += clock_monotonic_ms() - service->started_ms; /* it was not its own time */
+    service->was_behind = true;
+    service->started_ms += waited_ms;
+    service->deadline_ms += waited_ms;
     uv_timer_stop(&service->timer);
     transmit(service);
 }
@@ -472,7 +474,7 @@ static void transmit(struct service *service)
 {
     struct workspace *workspace = service->workspace;
     int64_t now = clock_monotonic_ms(), left = service->deadline_ms - now;
-    service->behind = !service->tried && is_behind(service);
+    service->behind = !service->tried && !service->was_behind && is_behind(service);
     if (service->behind) {
         workspace_arm(&service->timer, on_behind_long_enough, BEHIND_MAXIMUM_MS);
         return;

@@ -133,6 +133,24 @@ describe("a handler", function()
     three:stop()
   end)
 
+  it("has all of its time to wait for an answer, though its question waited for the reply before", function()
+    platform:fault({ kind = "delay", ms = 1500 }, { method = "POST", path = ("/workspaces/%s/a2a"):format(peer.id) },
+      { times = 1 })
+    local one = connect [[
+      local molecule = require "molecule"
+      return function(msg)
+        if msg.text == "first" then return "the first" end
+        local answer = assert(molecule.send(msg.from, "and you?", {timeout = 1}))
+        return "it says: " .. tostring(answer.text)
+      end]]
+    local two = connect([[return function() return "I am well" end]], nil, peer)
+    platform:message { to = workspace.id, from = peer.id, text = "first" }
+    platform:message { to = workspace.id, from = peer.id, text = "second" }
+    assert.same({ "the first", "and you?", "it says: I am well" }, (one:peer(peer.id, 3)))
+    one:stop()
+    two:stop()
+  end)
+
   it("asks anew after molecule.retry", function()
     local one = connect([[
       local molecule = require "molecule"
