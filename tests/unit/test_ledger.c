@@ -159,7 +159,9 @@ static void an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row(voi
     one.body_length = 1;
     one.dead_after_reply = true;
     one.reason = "boom";
-    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) &&
+    struct ledger_message waits = one; /* for its peer, meanwhile */
+    waits.reason = "its conversation waits";
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_keep(ledger, &waits) && finish(ledger, one) &&
                 ledger_commit(ledger));
     assert_true(ledger_find(ledger, "a", copy_state, &found));
     assert_int_equal(found.state, LEDGER_DEAD);
