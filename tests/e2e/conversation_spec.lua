@@ -216,9 +216,9 @@ return {
 return {
   conversation = function(msg) return ("a"):rep(30000):find((".-"):rep(30) .. "b") and "x" end,
   handle = function() return "never" end,
-}]], { "--stuck-after", "500ms", "--cpu-limit", "100ms" })
+}]], { "--stuck-after", "2s", "--cpu-limit", "100ms" })
     local row = send "hello"
-    one:wait_exit(75, 20000)
+    one:wait_exit(75)
     one:log("stuck in C code .* with message " .. row:gsub("%-", "%%-") .. " .*conversation%(msg%)")
   end)
 
@@ -229,16 +229,16 @@ return {
   conversation = function(msg) return msg.text:match("^" .. (".-"):rep(30) .. "#$") end,
   handle = function(msg) return "got " .. #msg.text end,
 }]]
-    local args = { "--stuck-after", "500ms", "--cpu-limit", "100ms", "--max-attempts", "2" }
+    local args = { "--stuck-after", "2s", "--cpu-limit", "100ms", "--max-attempts", "2" }
     start(script, args, { state_dir = state })
     local fine = send "short"
     one:log_of(fine, "replied")
     local row = send(("a"):rep(30000))
     local behind = send "after it"
-    one:wait_exit(75, 20000)
+    one:wait_exit(75)
     start(script, args, { state_dir = state })
     one:log_of(row, "was being handled when an earlier process ended")
-    one:wait_exit(75, 20000)
+    one:wait_exit(75)
     start(script, args, { state_dir = state })
     one:log_of(row, "set aside as a dead letter: the process ended 2 times while it handled this message")
     one:log_of(behind, "replied")

@@ -179,7 +179,7 @@ describe("molecule dev", function()
 
   local function start(...)
     local child = process.spawn { command = { emulator.binary(), "dev", "--port", "0", ... } }
-    local port = child:wait_line("^emulator listening on ", { timeout_ms = 30000 }):match "http://127%.0%.0%.1:(%d+) "
+    local port = child:wait_line("^emulator listening on "):match "http://127%.0%.0%.1:(%d+) "
     local id = child:wait_line(" serves workspace "):match "serves workspace (%S+);"
     child:wait_line("registered as", { stream = "stderr" })
     return child, math.tointeger(tonumber(port)), id
@@ -198,7 +198,7 @@ describe("molecule dev", function()
       json = { to = id, text = text } }:wait()
     assert.equal(200, said.status)
     local answer = http.start { port = port, method = "GET", path = "/__emulator/wait",
-      query = { path = "/notify", count = 1, status = 200, timeout_ms = 10000 } }:wait(15000)
+      query = { path = "/notify", count = 1, status = 200, timeout_ms = 60000 } }:wait()
     assert.equal(200, answer.status)
     return cjson.decode(answer.json.entries[1].body).message
   end
@@ -211,7 +211,7 @@ describe("molecule dev", function()
       local directory = state_directory(child.pid)
       assert(directory and directory:find "^/tmp/molecule%-dev%-", directory)
       child:signal(signal)
-      assert.equal(0, (child:wait_exit(15000)), child:report())
+      assert.equal(0, (child:wait_exit()), child:report())
       assert.is_nil(uv.fs_stat(directory))
       assert.is_nil(child.stderr:find("Sanitizer", 1, true), child.stderr)
     end)
@@ -224,25 +224,25 @@ describe("molecule dev", function()
     child:wait_line("the script is reloaded", { stream = "stderr" })
     assert.equal("new", ask(port, id, "hello"))
     child:signal "sigterm"
-    assert.equal(0, (child:wait_exit(15000)), child:report())
+    assert.equal(0, (child:wait_exit()), child:report())
   end)
 
   it("ends when the emulator is told to quit", function()
     local child, port = start "examples/echo.lua"
     http.start { port = port, method = "POST", path = "/__emulator/quit", json = {} }:wait()
-    assert.equal(0, (child:wait_exit(15000)), child:report())
+    assert.equal(0, (child:wait_exit()), child:report())
   end)
 
   it("runs a backend and gives options to a script", function()
     local child, port, id = start("--backend", "mock", "--backend-opt", "reply=mocked %s")
     assert.equal("mocked hello", ask(port, id, "hello"))
     child:signal "sigterm"
-    assert.equal(0, (child:wait_exit(15000)), child:report())
+    assert.equal(0, (child:wait_exit()), child:report())
     local path = host.write(host.directory() .. "/agent.lua", "return function(_, ctx) return ctx.options.color end")
     child, port, id = start(path, "--script-opt", "color=blue")
     assert.equal("blue", ask(port, id, "hello"))
     child:signal "sigterm"
-    assert.equal(0, (child:wait_exit(15000)), child:report())
+    assert.equal(0, (child:wait_exit()), child:report())
   end)
 
   it("ends with code 2 for a script that does not load, and leaves nothing behind", function()

@@ -281,7 +281,7 @@ describe("a platform in trouble", function()
     it("a poll that hangs is given up, and the message is answered", function()
       local one = slow.hang
       one.say "hello"
-      one.host:log("poll: sent, and no answer after 1%d%.%d s.*; trying again", { timeout_ms = 20000 })
+      one.host:log("poll: sent, and no answer after 1%d%.%d s.*; trying again")
       assert.same({ "echo: hello" }, one.host:canvas(1))
       assert.is_true(#one.host:posts "/registry/heartbeat" >= 1)
       one.host:stop()
@@ -289,7 +289,7 @@ describe("a platform in trouble", function()
 
     it("a poll that drips byte by byte is given up, and the message is answered once", function()
       local one = slow.drip
-      one.host:wait { path = one.workspace.id .. "/notify", status = 200, timeout_ms = 30000 }
+      one.host:wait { path = one.workspace.id .. "/notify", status = 200 }
       one.say "next"
       assert.same({ "echo: dripping", "echo: next" }, one.host:canvas(2))
       one.host:stop()
@@ -300,7 +300,7 @@ describe("a platform in trouble", function()
       one.host:log "error.*heartbeat: HTTP 400: invalid request body; heartbeat stopped, the inbox goes on"
       one.say "hello"
       assert.same({ "echo: hello" }, one.host:canvas(1))
-      one.host:log("heartbeat: resumed", { timeout_ms = 25000 })
+      one.host:log("heartbeat: resumed")
       one.host:wait { path = "/registry/heartbeat", body = one.workspace.id, status = 200, count = 5 }
       one.host:stop()
       assert.equal(1, one.host:count_log "heartbeat stopped")

@@ -3,8 +3,6 @@ local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 
-local LATE_MS = 40000 -- what comes late is found when the inbox is read again, 10 to 25 s after the last row
-
 local BACKLOG = 3000  -- six pages
 
 local platforms = {}
@@ -25,7 +23,7 @@ local function numbers(from, to)
   return list
 end
 
--- Rows that come late take a while to be found: these hosts run beside the other tests.
+-- Rows that come late are found when the inbox is read again, 10 to 25 s later: these hosts run beside the other tests.
 describe("rows that appear in the past", function()
   local late, tie, backlog = {}, {}, {}
 
@@ -43,7 +41,7 @@ describe("rows that appear in the past", function()
 
   local function check(case, texts)
     local answered = case.host:wait { path = ("/workspaces/%s/a2a"):format(case.peer.id), status = 200,
-      count = #texts, timeout_ms = LATE_MS }
+      count = #texts }
     for i, entry in ipairs(answered) do
       assert.equal(texts[i], cjson.decode(entry.body).params.message.parts[1].text)
     end
@@ -330,7 +328,7 @@ describe("rows that appear in the past", function()
 
     it("a row that was committed late is answered", function()
       local path = ("/workspaces/%s/a2a"):format(late.peer.id)
-      late.host:wait { path = path, status = 200, body = "echo: late", timeout_ms = LATE_MS }
+      late.host:wait { path = path, status = 200, body = "echo: late" }
       say(late, "third")
       late.host:wait { path = path, status = 200, body = "echo: third" }
       late.platform:order("late", { to = late.workspace.id, from = late.peer.id, text = "later" })

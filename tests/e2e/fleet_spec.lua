@@ -60,7 +60,7 @@ describe("a fleet", function()
     local command = { emulator.binary(), "fleet", directory .. "/fleet.lua" }
     for _, word in ipairs(args or {}) do command[#command + 1] = word end
     local child = process.spawn { command = command, env = { HOME = directory, MOLECULE_API_URL = platform.url } }
-    local code = child:wait_exit(10000)
+    local code = child:wait_exit()
     assert.equal(2, code, child:report())
     return child.stderr
   end
@@ -243,7 +243,7 @@ describe("a fleet", function()
     registered(fleet, table.unpack(all))
     for _, workspace in ipairs(all) do platform:message { to = workspace.id, text = "%n", count = 5 } end
     for _, workspace in ipairs(all) do
-      fleet:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 5, timeout_ms = 20000 }
+      fleet:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 5 }
     end
     fleet:stop()
   end)
@@ -300,7 +300,7 @@ describe("a fleet", function()
     platform:fault({ kind = "delay", ms = 300 }, { path = "/registry/register" }, { times = 60 })
     write(entries, "wake = 'poll', interval_ms = 1000")
     local fleet = start()
-    local came = fleet:wait { path = "/registry/register", status = 200, count = 60, timeout_ms = 20000 }
+    local came = fleet:wait { path = "/registry/register", status = 200, count = 60 }
     local most, events = 0, {}
     for _, each in ipairs(came) do
       events[#events + 1] = { at = each.at, step = 1 }
@@ -320,10 +320,10 @@ describe("a fleet", function()
     write { entry(one), entry(two) }
     local child = process.spawn { command = { "sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"', emulator.binary(), "fleet",
       directory .. "/fleet.lua", "--api-url", platform.url, "--state-dir", directory .. "/state" }, env = { HOME = directory } }
-    child:wait_line("the limit is raised from 256 to %d+ for 2 workspaces", { stream = "stderr", timeout_ms = 10000 })
-    child:wait_line("registered as", { stream = "stderr", timeout_ms = 10000 })
+    child:wait_line("the limit is raised from 256 to %d+ for 2 workspaces", { stream = "stderr" })
+    child:wait_line("registered as", { stream = "stderr" })
     child:signal "sigterm"
-    assert.equal(0, (child:wait_exit(10000)))
+    assert.equal(0, (child:wait_exit()))
   end)
 
   it("tells how each workspace fares", function()
@@ -331,7 +331,7 @@ describe("a fleet", function()
     local fleet = registered(start(), one, two)
     for _, workspace in ipairs { one, two } do
       local child = process.spawn { command = { emulator.binary(), "status", workspace.id, "--state-dir", fleet.state_dir } }
-      assert.equal(0, (child:wait_exit(10000)), child:report())
+      assert.equal(0, (child:wait_exit()), child:report())
       assert.truthy(child.stdout:find("workspace       " .. workspace.id, 1, true), child.stdout)
       assert.truthy(child.stdout:find("pid             " .. fleet.process.pid, 1, true), child.stdout)
       assert.truthy(child.stdout:find "state           running", child.stdout)

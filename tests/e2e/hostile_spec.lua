@@ -4,11 +4,10 @@ local beats = require "tests.support.beats"
 local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
-local loop = require "tests.support.loop"
 
 local CPU = "used more than 0.5 s of CPU time %(%-%-cpu%-limit%), at .*agent.lua:%d+"
 local MEMORY = "needed more than 48 MiB of memory %(%-%-memory%-limit%), at .*agent.lua:%d+"
-local GAP_MAXIMUM_MS = 400 -- less than any of the limits: a heartbeat that waited for the script would show
+local TIME = "took longer than its time limit %(%-%-timeout%), at .*agent.lua:%d+"
 
 -- name, code of the handler, what the log says of its message
 local CASES = {
@@ -76,9 +75,9 @@ local CASES = {
       pcall(pcall, co)
       while true do end]], CPU },
   { "waiting beyond --timeout", "require('molecule').sleep(1000)",
-    "took longer than its time limit %(%-%-timeout%), at .*agent.lua:%d+" },
+    TIME },
   { "waiting again and again beyond --timeout", "while true do pcall(require('molecule').sleep, 0.01) end",
-    "took longer than its time limit %(%-%-timeout%), at .*agent.lua:%d+" },
+    TIME },
 
   { "string.rep to the sky", "return ('x'):rep(1e10)", "agent.lua:%d+: resulting string too large" },
   { "string.rep of a gigabyte", "return ('x'):rep(1e9)", MEMORY },
@@ -202,7 +201,8 @@ local CASES = {
 local function script()
   local lines = { "local cases = {}" }
   for i, case in ipairs(CASES) do
-    lines[#lines + 1] = ("cases[%q] = function(msg, ctx)\n%s\nend"):format("case " .. i, case[2])
+    lines[#lines + 1] = ("cases[%q] = function(msg, ctx) ctx.log.info 'case %d begins';\n%s\nend"):format("case " .. i, i,
+      case[2])
   end
   lines[#lines + 1] = [[
 return function(msg, ctx)
@@ -217,7 +217,7 @@ describe("a hostile script", function()
 
   local function start()
     workspace = host.workspace(platform)
-    one = host.start { platform = platform, workspace = workspace, script = script(), args = { "--heartbeat-ms", "100",
+    one = host.start { platform = platform, workspace = workspace, script = script(), args = { "--heartbeat-ms", "50",
       "--cpu-limit", "500ms", "--timeout", "1500ms", "--memory-limit", "48MiB", "--max-attempts", "1", "--error-reply",
       "that failed" } }
     host.write(one.directory .. "/looping.lua", "while true do end")
@@ -233,23 +233,26 @@ describe("a hostile script", function()
   end)
 
   teardown(function()
-    one:stop()
+    if one then one:stop() end
     host.clean_up()
     platform:stop()
   end)
 
   for i, case in ipairs(CASES) do
     it("ends with an error, and the next message is answered: " .. case[1], function()
-      local since = beats.listen(one)
-      local row = platform:message { to = workspace.id, text = "case " .. i }[1]
+      local row, since = platform:message { to = workspace.id, text = "case " .. i }[1], platform:mark()
+      one:log("script: case " .. i .. " begins")
+      local begun = platform:mark()
       platform:message { to = workspace.id, text = "after " .. i }
       one:log_of(row, case[3])
       one:wait { path = "/notify", since = since, body = "fine: after " .. i, status = 200 }
       local told = {}
-      for _, entry in ipairs(one:posts("/notify", since)) do told[#told + 1] = cjson.decode(entry.body).message end
+      local posts = one:posts("/notify", since)
+      for _, entry in ipairs(posts) do told[#told + 1] = cjson.decode(entry.body).message end
       assert.same({ "that failed", "fine: after " .. i }, told)
-      local gap = beats.longest_gap(one, since)
-      assert(gap < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(gap))
+      if case[3] == CPU or case[3] == TIME then -- it ran for a while, ten heartbeats and more
+        assert.is_true(beats.between(one, begun, posts[1].n) >= 2, "heartbeats waited for the script")
+      end
     end)
   end
 end)
@@ -349,7 +352,7 @@ describe("a script that does not load", function()
 
   it("ends the program with code 2 when it loops, within the limit for loading", function()
     local one = host.start { platform = platform, workspace = workspace, script = "while true do end" }
-    one:wait_exit(2, 25000)
+    one:wait_exit(2)
     one:log "the script does not load: used more than 10 s of CPU time while it was loaded, at .*agent.lua:1"
     assert.equal(0, #one:posts "/registry/register")
   end)
@@ -469,23 +472,14 @@ describe("a script that is stuck in C code", function()
     local one = host.connect { platform = platform, workspace = workspace, args = { "--heartbeat-ms", "100",
       "--cpu-limit", "500ms", table.unpack(args) },
       script = "return function(msg) if msg.text == 'stuck' then " .. code .. " end return 'fine' end" }
-    local since = beats.listen(one)
-    return one, since, platform:message { to = workspace.id, text = "stuck" }[1]
+    return one, platform:message { to = workspace.id, text = "stuck" }[1]
   end
 
   it("ends the program with code 75 after --stuck-after, and is named", function()
-    local one, since, row = stuck("('').rep('', 1e10)", { "--stuck-after", "2s" })
-    local before = loop.now()
+    local one, row = stuck("('').rep('', 1e10)", { "--stuck-after", "2s" })
     one:wait_exit(75)
-    assert(loop.now() - before < 5000, "it took too long")
     one:log("the script has been stuck in C code for %d s with message " .. row:gsub("%-", "%%-"))
     one:log("ending with exit code 75, .* message " .. row:gsub("%-", "%%-") .. " comes again then")
-    local last, longest = nil, 0
-    for _, entry in ipairs(one:posts("/registry/heartbeat", since)) do
-      longest = math.max(longest, entry.at - (last or entry.at))
-      last = entry.at
-    end
-    assert(longest < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(longest))
   end)
 
   it("outside of any message is noticed, and no message is blamed", function()
@@ -515,30 +509,24 @@ describe("a script that is stuck in C code", function()
   end)
 
   it("does not hold back the replies of what came and was handled with it", function()
-    local one = host.start { platform = platform, workspace = workspace, args = { "--concurrency", "3", "--stuck-after", "0" },
-      script = [[
+    local rows = {} -- they are there before the host is: one poll brings them all
+    for i, text in ipairs { "quick", "quick", "stuck" } do
+      rows[i] = platform:message { to = workspace.id, from = host.workspace(platform).id, text = text }[1]
+    end
+    local one = host.start { platform = platform, workspace = workspace, args = { "--concurrency", "3", "--stuck-after", "0",
+      "--since-secs", "3600" }, script = [[
         return function(msg)
           if msg.text == "stuck" then (("a"):rep(30000)):find((".-"):rep(20) .. "b") end
           return "fine"
         end]] }
-    local first = platform:message { to = workspace.id, text = "quick" }[1]
-    one:log_of(first, "replied")
-    local rows = {}
-    platform:fault({ kind = "hang" }, { path = "/activity", workspace = workspace.id }, { times = 1 })
-    for i, text in ipairs { "quick", "quick", "stuck" } do
-      rows[i] = platform:message { to = workspace.id, from = host.workspace(platform).id, text = text }[1]
-    end
-    platform:clear_faults()
     one:log_of(rows[1], "replied")
     one:log_of(rows[2], "replied")
     one:kill()
   end)
 
   it("is reported as wedged while heartbeats go on", function()
-    local one, since = stuck("('a'):rep(30000):find(('.-'):rep(20) .. 'b')", { "--stuck-after", "0" })
-    one:wait { path = "/registry/heartbeat", since = since, body = '"runtime_state":"wedged"', count = 5 }
-    local gap = beats.longest_gap(one, since)
-    assert(gap < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(gap))
+    local one = stuck("('a'):rep(30000):find(('.-'):rep(20) .. 'b')", { "--stuck-after", "0" })
+    one:wait { path = "/registry/heartbeat", body = '"runtime_state":"wedged"', count = 5 }
     one:kill()
   end)
 end)

@@ -5,8 +5,6 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 
-local GAP_MAXIMUM_MS = 500
-
 local function run(command)
   local pipe = assert(io.popen(command .. " 2>&1"))
   local output = pipe:read "a"
@@ -40,33 +38,33 @@ describe("a heartbeat", function()
     platform:stop()
   end)
 
+  -- Each blocks until the test lets it go, and the test does not before it has heard from the host.
   for name, code in pairs {
-    ["io.popen"] = "return io.popen('sleep 1.5; echo done'):read('l')",
-    ["os.execute"] = "return os.execute('sleep 1.5') and 'done'",
-    ["the loading of a file"] = "dofile(os.getenv('FIFO')) return 'done'",
-    ["a loop"] = "local till = os.clock() + 1.5 while os.clock() < till do end return 'done'",
+    ["io.popen"] = "return io.popen('cat $FIFO'):read('l')",
+    ["os.execute"] = "return os.execute('cat $FIFO') and 'done'",
+    ["the loading of a file"] = "return dofile(FIFO)",
+    ["a loop"] = "while not io.open(FLAG) do end return 'done'",
     ["a garbage collection of much"] = [[
-      local t, till = {}, os.clock() + 1
+      local t = {}
       for i = 1, 5e5 do t[i] = {i} end
-      while os.clock() < till do collectgarbage() end
+      while not io.open(FLAG) do collectgarbage() end
       return 'done']],
   } do
     it("is not delayed by a script that blocks in " .. name, function()
-      local fifo = host.directory() .. "/fifo"
-      local feeder
-      if code:find "FIFO" then
-        assert(os.execute("mkfifo " .. fifo))
-        feeder = uv.spawn("/bin/sh", { args = { "-c", "sleep 1.5; echo 'return 1' > " .. fifo } }, function()
-          feeder:close()
-        end)
-      end
-      local one = host.connect { platform = platform, workspace = workspace, args = { "--heartbeat-ms", "100" },
-        env = { FIFO = fifo }, script = "return function() " .. code .. " end" }
-      local since = beats.listen(one)
+      local directory = host.directory()
+      local fifo, flag = directory .. "/fifo", directory .. "/flag"
+      assert(os.execute("mkfifo " .. fifo))
+      local one = host.connect { platform = platform, workspace = workspace,
+        args = { "--heartbeat-ms", "100", "--cpu-limit", "60s" }, env = { FIFO = fifo, FLAG = flag },
+        script = [[
+          FIFO, FLAG = os.getenv "FIFO", os.getenv "FLAG"
+          return function(msg, ctx) ctx.log.info "blocks" ]] .. code .. " end" }
       platform:message { to = workspace.id, text = "hello" }
+      one:log "blocks"
+      beats.wait(one, 5)
+      assert.same({}, one:told_canvas())
+      host.write(code:find "FIFO" and fifo or flag, name:find "file" and "return 'done'" or "done\n")
       assert.same({ "done" }, one:canvas(1))
-      local gap = beats.longest_gap(one, since)
-      assert(gap < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(gap))
       one:stop()
     end)
   end
@@ -74,11 +72,16 @@ describe("a heartbeat", function()
   it("is not delayed by many messages", function()
     local one = host.connect { platform = platform, workspace = workspace, args = { "--heartbeat-ms", "100" },
       script = host.ECHO }
-    local since = beats.listen(one)
+    local since = platform:mark()
     local rows = platform:message { to = workspace.id, text = "message %n", count = 300 }
     one:log_of(rows[300], "replied")
-    local gap = beats.longest_gap(one, since)
-    assert(gap < GAP_MAXIMUM_MS, ("%.0f ms without a heartbeat"):format(gap))
+    beats.wait(one, 1)
+    local heard = one:posts("/registry/heartbeat", since)
+    local requests_between, last = 0, since
+    for _, entry in ipairs(heard) do
+      requests_between, last = math.max(requests_between, entry.n - last), entry.n
+    end
+    assert.is_true(#heard >= 2 and requests_between < 300, requests_between .. " requests without a heartbeat")
     one:stop()
   end)
 end)
@@ -113,7 +116,7 @@ describe("a resolver that hangs", function()
   local function wait_asked()
     local watcher = uv.new_fs_event()
     watcher:start(flag:match "^(.*)/", {}, function() end)
-    local asked = loop.wait(function() return uv.fs_stat(flag .. ".asked") end, 10000)
+    local asked = loop.wait(function() return uv.fs_stat(flag .. ".asked") end)
     watcher:stop()
     watcher:close()
     loop.flush()
@@ -124,10 +127,7 @@ describe("a resolver that hangs", function()
     host.write(flag, "")
     local one = start()
     wait_asked()
-    local before = loop.now()
-    one:stop()
-    local took = loop.now() - before
-    assert(took < 3000, ("it took %.0f ms"):format(took))
+    one:stop() -- the resolver does not come back before the flag is gone
   end)
 
   it("only delays the registration", function()
@@ -142,15 +142,12 @@ describe("a resolver that hangs", function()
   it("delays no heartbeat, not even when connections have to be made anew", function()
     local one = start { "--heartbeat-ms", "100" }
     one:log "registered as"
-    local since = beats.listen(one)
     host.write(flag, "")
     platform:fault({ kind = "reset" }, { path = "/registry/heartbeat" }, { times = 2 })
     platform:fault({ kind = "reset" }, { path = "/activity" }, { times = 2 })
     local row = platform:message { to = workspace.id, text = "hello" }[1]
     one:log_of(row, "replied")
-    one:wait { path = "/registry/heartbeat", since = since, status = 200, count = 15 }
-    local gap = beats.longest_gap(one, since)
-    assert(gap < 2000, ("%.0f ms without a heartbeat"):format(gap)) -- the backoff after the failures is part of it
+    beats.wait(one, 15) -- while the resolver hangs
     one:stop()
   end)
 end)

@@ -261,7 +261,7 @@ describe("the backend openai", function()
       end
       local one = connect { stream = "true", progress = "0.01" }
       local row = platform:message { to = workspace.id, text = "hello" }[1]
-      require("tests.support.loop").wait(function() return more end, 10000)
+      require("tests.support.loop").wait(function() return more end)
       -- a piece is shown with the one that comes after the time is over
       local timer = require("luv").new_timer()
       timer:start(30, 30, function() more.raw(": still here\n\n" .. events ".") end)

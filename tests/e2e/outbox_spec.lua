@@ -68,9 +68,9 @@ describe("replies", function()
       platform:message { to = workspace.id, from = slow.id, context_id = "context-" .. i, text = "number " .. i }
     end
     platform:message { to = workspace.id, text = "canvas" }
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, timeout_ms = 30000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200 }
     platform:clear_faults()
-    one:wait { path = path(slow), status = 200, count = 40, timeout_ms = 90000 }
+    one:wait { path = path(slow), status = 200, count = 40 }
     one:stop()
   end)
 
@@ -167,7 +167,7 @@ describe("replies", function()
     end
     local one = connect()
     for i = 1, 10 do platform:message { to = workspace.id, from = quick.id, text = tostring(i) } end
-    one:wait { path = path(quick), count = 10, status = 200, timeout_ms = 60000 }
+    one:wait { path = path(quick), count = 10, status = 200 }
     local texts = {}
     for _, entry in ipairs(platform:journal()) do
       if entry.path == path(quick) and entry.status == 200 then texts[#texts + 1] = entry.body:match "echo: (%d+)" end

@@ -38,7 +38,7 @@ describe("a handler", function()
   local RELAY = [[
     local molecule = require "molecule"
     return function(msg, ctx)
-      local answer, problem, code = molecule.send(ctx.options.peer, msg.text, {timeout = 10})
+      local answer, problem, code = molecule.send(ctx.options.peer, msg.text, {timeout = 60})
       if not answer then return code .. ": " .. problem end
       return answer.queued and "queued" or "the peer says: " .. answer.text
     end]]
@@ -70,7 +70,7 @@ describe("a handler", function()
     local one = connect([[
       local molecule = require "molecule"
       return function(msg)
-        return "you said: " .. molecule.send(msg.from, "what do you mean?", {timeout = 10}).text
+        return "you said: " .. molecule.send(msg.from, "what do you mean?", {timeout = 60}).text
       end]])
     local two = connect([[return function(msg) return "I mean it" end]], nil, peer)
     platform:message { to = workspace.id, from = peer.id, text = "hello" }
@@ -117,7 +117,7 @@ describe("a handler", function()
     local script = [[
       local molecule = require "molecule"
       return function(msg, ctx)
-        local answer = molecule.send(ctx.options.peer, msg.text, {timeout = 10})
+        local answer = molecule.send(ctx.options.peer, msg.text, {timeout = 60})
         if ctx.attempt == 1 then molecule.sleep(60) end
         return "after " .. ctx.attempt .. ": " .. answer.text
       end]]
@@ -155,7 +155,7 @@ describe("a handler", function()
     local one = connect([[
       local molecule = require "molecule"
       return function(msg, ctx)
-        local answer = assert(molecule.send(ctx.options.peer, "is it done?", {timeout = 10}))
+        local answer = assert(molecule.send(ctx.options.peer, "is it done?", {timeout = 60}))
         if answer.text ~= "done" then return molecule.retry {after = 0} end
         return "done after " .. ctx.attempt
       end]], { "--script-opt", "peer=" .. peer.id })
@@ -176,7 +176,7 @@ describe("a handler", function()
     local script = [[
       local molecule = require "molecule"
       return function(msg, ctx)
-        local answer = molecule.send(ctx.options.peer, msg.text, {timeout = 10})
+        local answer = molecule.send(ctx.options.peer, msg.text, {timeout = 60})
         if not io.open(ctx.options.runs) then
           print "has its answer"
           molecule.sleep(60)

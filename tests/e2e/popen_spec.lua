@@ -44,7 +44,7 @@ return function(msg, ctx)
     local gone = loop.wait(function()
       local stat = host.read(process .. "/stat")
       return not stat or stat:find "%) Z "
-    end, 5000)
+    end)
     timer:close()
     assert(gone, "it still runs")
   end

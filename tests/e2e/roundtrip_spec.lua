@@ -106,11 +106,10 @@ for _, profile in ipairs { "t1", "latest" } do
       assert.matches("^%x+%-%x+%-5%x+%-%x+%-%x+$", ids[1])
     end)
 
-    it("the platform hears a heartbeat at once, not only after the first 20 seconds", function()
-      local one = host.connect { platform = platform, workspace = workspace, script = host.ECHO }
-      local beat = one:wait { path = "/registry/heartbeat", body = workspace.id, status = 200, timeout_ms = 5000 }[1]
-      local registration = one:posts("/registry/register")[1]
-      assert.is_true(beat.at - registration.at < 3000)
+    it("the platform hears a heartbeat at once, not only after its interval", function()
+      local one = host.connect { platform = platform, workspace = workspace, script = host.ECHO,
+        args = { "--heartbeat-ms", "80000" } }
+      one:wait { path = "/registry/heartbeat", body = workspace.id, status = 200 }
       assert.equal("online", platform:state_of(workspace.id).status)
       one:stop()
     end)

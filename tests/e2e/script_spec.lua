@@ -701,7 +701,6 @@ describe_with_platform("handlers at once", function(context)
     for _, text in ipairs(one:canvas(8)) do
       local list = (text:find "^b" or text == "release") and b or a
       list[#list + 1] = text
-      if text == "wait" then assert.same("release", b[3]) end
     end
     assert.same({ "wait", "a1", "a2", "a3" }, a)
     assert.same({ "b1", "b2", "release", "b3" }, b)
@@ -719,7 +718,9 @@ describe_with_platform("handlers at once", function(context)
         return msg.text .. " " .. running
       end]]
     say("a", "a") say("b", "b")
-    assert.same({ "a 0", "b 0" }, one:canvas(2))
+    local texts = one:canvas(2)
+    table.sort(texts) -- two conversations: either may arrive first
+    assert.same({ "a 0", "b 0" }, texts)
     one:stop()
   end)
 
@@ -806,7 +807,7 @@ describe_with_platform("a script's child processes", function(context)
     local function run(count)
       local since = context.platform:mark()
       context.platform:message { to = context.workspace.id, text = tostring(count) }
-      one:wait { path = "/notify", since = since, body = '"' .. count .. '"', timeout_ms = 30000 }
+      one:wait { path = "/notify", since = since, body = '"' .. count .. '"' }
       return #host.list("/proc/" .. one.process.pid .. "/fd")
     end
     local before = run(5)
@@ -829,7 +830,7 @@ describe_with_platform("a script's child processes", function(context)
     local path = "/proc/" .. host.read(pid_file):match "%d+"
     local timer = uv.new_timer()
     timer:start(10, 10, function() end)
-    assert(loop.wait(function() return not uv.fs_stat(path) end, 5000), "it still runs")
+    assert(loop.wait(function() return not uv.fs_stat(path) end), "it still runs")
     timer:close()
     one:stop()
   end)

@@ -87,7 +87,7 @@ describe("the backend stdio", function()
   local function wait_end(pid)
     local timer = uv.new_timer()
     timer:start(10, 10, function() end)
-    local ended = loop.wait(function() return not is_running(pid) end, 5000)
+    local ended = loop.wait(function() return not is_running(pid) end)
     timer:close()
     loop.flush()
     assert(ended, "it still runs")
@@ -219,7 +219,7 @@ describe("the backend stdio", function()
 
   it("ends a program that does not end by itself, and all that it started", function()
     local one = connect { command = "sleep 1000 & echo $! > " .. directory .. "/pid; trap '' TERM; while true; do sleep 1; done" }
-    loop.wait(function() return host.read(directory .. "/pid") end, 5000)
+    loop.wait(function() return host.read(directory .. "/pid") end)
     one:stop() -- which looks for children that were left behind
   end)
 

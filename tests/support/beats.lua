@@ -1,34 +1,28 @@
---- How regularly the platform hears from a host.
----
----     local since = beats.listen(one)
----     ... what must not delay a heartbeat ...
----     assert(beats.longest_gap(one, since) < 500)
+--- How often the platform hears from a host. Counted, never timed: how long a heartbeat takes is the machine's affair,
+--- but one that waited for a script is not there before the script lets go.
 
 local beats = {}
 
 local PATH = "/registry/heartbeat"
 
----Waits for a heartbeat: gaps are measured from this one on.
+---Waits until the platform heard from the host so many times from now on. One heartbeat may be on its way already, so
+---`count` of 2 and more shows that the host goes on.
 ---@param one Host
----@return integer since
-function beats.listen(one)
-  local before = one.platform:mark()
-  local entries = one:wait { path = PATH, since = before, count = 1, body = one.workspace.id }
-  return entries[1].n - 1
+---@param count integer
+function beats.wait(one, count)
+  one:wait { path = PATH, since = one.platform:mark(), count = count, body = one.workspace.id }
 end
 
----Waits for one more heartbeat and looks at all since.
 ---@param one Host
----@param since integer
----@return number ms the longest time between two
-function beats.longest_gap(one, since)
-  one:wait { path = PATH, since = one.platform:mark(), count = 1, body = one.workspace.id }
-  local longest, last = 0, nil
-  for _, entry in ipairs(one:posts(PATH, since)) do
-    longest = math.max(longest, entry.at - (last or entry.at))
-    last = entry.at
+---@param from integer journal number: heartbeats after it count
+---@param to integer journal number: heartbeats before it count
+---@return integer
+function beats.between(one, from, to)
+  local found = 0
+  for _, entry in ipairs(one:posts(PATH, from)) do
+    if entry.n < to then found = found + 1 end
   end
-  return longest
+  return found
 end
 
 return beats

@@ -7,6 +7,7 @@
 ---     platform:stop()
 
 local http = require "tests.support.http"
+local loop = require "tests.support.loop"
 local process = require "tests.support.process"
 
 ---@class Emulator
@@ -41,7 +42,7 @@ function emulator.start(options)
     options.profile or "latest" }
   for _, argument in ipairs(options.args or {}) do command[#command + 1] = argument end
   local child = process.spawn { command = command, env = options.env }
-  local line = child:wait_line("^emulator listening on ", { timeout_ms = options.timeout_ms or 30000 })
+  local line = child:wait_line("^emulator listening on ", { timeout_ms = options.timeout_ms })
   local url, port = line:match "(http://127%.0%.0%.1:(%d+)) "
   return setmetatable({ process = child, url = url, port = math.tointeger(tonumber(port)) }, Emulator)
 end
@@ -49,7 +50,7 @@ end
 ---Ends it and fails unless it ended well and silently (a sanitizer's report is neither).
 function Emulator:stop()
   self.process:signal "sigterm"
-  local code = self.process:wait_exit(20000)
+  local code = self.process:wait_exit()
   if code ~= 0 or self.process.stderr ~= "" then
     error("the emulator did not end well\n" .. self.process:report(), 2)
   end
@@ -116,7 +117,7 @@ end
 ---@param value table {to, from?, text?, parts?, request_body?, row?, raw_row?, raw_row_base64?, created_at?, count?}
 ---@return string[] ids
 function Emulator:message(value)
-  return self:control("POST", "messages", { json = value, timeout_ms = 60000 }).ids
+  return self:control("POST", "messages", { json = value, }).ids
 end
 
 ---@param name string late, tie, duplicate, prune, revoke, remove, events, config
@@ -143,7 +144,8 @@ end
 ---@param count integer? wait for that many
 ---@return table[]
 function Emulator:rows(id, count)
-  return self:control("GET", "rows", { query = { workspace = id, count = count } })
+  return self:control("GET", "rows", { query = { workspace = id, count = count,
+    timeout_ms = loop.LIMIT_MS } })
 end
 
 ---@return table
@@ -172,22 +174,27 @@ function Emulator:mark()
   return math.tointeger(self:state().journal.last)
 end
 
----Waits until the platform has received what is described; fails after the timeout and shows what came instead.
+---Waits until the platform has received what is described; fails when nothing more of it came for the whole timeout, and
+---shows what came instead.
 ---@param filter {path: string?, method: string?, count: integer?, status: integer?, body: string?, workspace: string?,
 ---  since: integer?, timeout_ms: integer?}
 ---@return table[] entries
 function Emulator:wait(filter)
   local query = {}
   for name, value in pairs(filter) do query[name] = value end
-  query.timeout_ms = filter.timeout_ms or 10000
-  local answer = self:get("/__emulator/wait", { query = query, timeout_ms = query.timeout_ms + 10000 })
-  if answer.status == 200 then return answer.json.entries end
+  query.timeout_ms = filter.timeout_ms or loop.LIMIT_MS
+  local answer, before
+  repeat
+    before = answer and answer.json and #answer.json.entries or 0
+    answer = self:get("/__emulator/wait", { query = query, timeout_ms = query.timeout_ms + loop.LIMIT_MS })
+    if answer.status == 200 then return answer.json.entries end
+  until not answer.json or not answer.json.entries or #answer.json.entries <= before
   local seen = {}
   for _, entry in ipairs(self:journal(filter.since)) do
     seen[#seen + 1] = ("%d %s %s -> %s"):format(entry.n, entry.method, entry.path, entry.status or "no answer")
   end
   error(("waiting for %s: %s, %d matched\nreceived (last 60):\n%s"):format(http.target("", query),
-    answer.status or answer.problem, answer.json and #answer.json.entries or 0,
+    answer.status or answer.problem, answer.json and answer.json.entries and #answer.json.entries or 0,
     table.concat(seen, "\n", math.max(1, #seen - 59))), 2)
 end
 

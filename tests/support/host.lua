@@ -26,8 +26,6 @@ Host.__index = Host
 
 local host = {}
 
-local EXIT_MS, LOG_MS, STATE_MS, REPLY_MS = 15000, 10000, 10000, 10000
-
 host.ECHO = [[return function(msg) return "echo: " .. msg.text end]]
 
 local count, directories, running = 0, {}, {}
@@ -46,7 +44,7 @@ end
 ---A directory that host.clean_up removes.
 ---@return string
 function host.directory()
-  local path = assert(uv.fs_mkdtemp "/tmp/molecule-e2e-XXXXXX")
+  local path = assert(uv.fs_mkdtemp((os.getenv "TMPDIR" or "/tmp") .. "/e2e-XXXXXX"))
   directories[#directories + 1] = path
   return path
 end
@@ -198,7 +196,7 @@ local function wait_unmarked(self)
   if #left == 0 then return left end
   local timer = uv.new_timer()
   timer:start(10, 10, function() left = marked(self) end)
-  loop.wait(function() return #left == 0 end, 2000)
+  loop.wait(function() return #left == 0 end)
   timer:close()
   loop.flush()
   return left
@@ -224,7 +222,7 @@ end
 ---@param code integer
 ---@param timeout_ms integer?
 function Host:wait_exit(code, timeout_ms)
-  local ended, signal = self.process:wait_exit(timeout_ms or EXIT_MS)
+  local ended, signal = self.process:wait_exit(timeout_ms)
   running[self] = nil
   local problem = self:problem()
   if not problem and (ended ~= code or signal ~= 0) then problem = ("exit code %d expected"):format(code) end
@@ -262,7 +260,7 @@ end
 function Host:log(pattern, options)
   options = options or {}
   return self.process:wait_line(pattern, { stream = "stderr", from = options.from,
-    timeout_ms = options.timeout_ms or LOG_MS })
+    timeout_ms = options.timeout_ms })
 end
 
 ---Waits for a line about this message.
@@ -297,7 +295,7 @@ function Host:wait_cursor(row_id)
   end
   local watcher = uv.new_fs_event()
   watcher:start(self.state_dir, {}, function() end)
-  local done = loop.wait(reached, STATE_MS)
+  local done = loop.wait(reached)
   watcher:stop()
   watcher:close()
   loop.flush()
@@ -311,7 +309,6 @@ end
 ---@param filter table as Emulator:wait
 ---@return table[] entries
 function Host:wait(filter)
-  filter.timeout_ms = filter.timeout_ms or REPLY_MS
   local fine, entries = pcall(self.platform.wait, self.platform, filter)
   if not fine then error(entries .. "\n" .. self.process:report(), 2) end
   return entries

@@ -156,7 +156,7 @@ end
 ---@param timeout_ms integer?
 ---@return Exchange
 function Exchange:wait(timeout_ms)
-  if not loop.wait(function() return self.done end, timeout_ms or 10000) then fail(self, "timeout") end
+  if not loop.wait(function() return self.done end, timeout_ms) then fail(self, "timeout") end
   self.seconds = (loop.now() - self.started) / 1000
   self:close()
   loop.flush()
@@ -168,7 +168,7 @@ end
 ---@param timeout_ms integer?
 ---@return string body
 function Exchange:wait_body(text, timeout_ms)
-  loop.wait(function() return self.done or self.body:find(text, 1, true) end, timeout_ms or 10000)
+  loop.wait(function() return self.done or self.body:find(text, 1, true) end, timeout_ms)
   if not self.body:find(text, 1, true) then
     error(("%q did not come (%s): %s"):format(text, self.problem or "no end yet", self.body), 2)
   end

@@ -4,10 +4,14 @@ local uv = require "luv"
 
 local loop = {}
 
+--- How long anything is waited for, in milliseconds. It only ends a hang: no test depends on how fast a machine is.
+loop.LIMIT_MS = 60000
+
 ---@param done fun(): any looked at after every event
----@param timeout_ms integer
+---@param timeout_ms integer? loop.LIMIT_MS
 ---@return any what `done` returned last
 function loop.wait(done, timeout_ms)
+  timeout_ms = timeout_ms or loop.LIMIT_MS
   local result, expired = done(), false
   if result then return result end
   local timer = uv.new_timer()

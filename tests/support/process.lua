@@ -116,7 +116,7 @@ function Process:wait_line(pattern, options)
       at = at + 1
     end
     return self:settle() and -1
-  end, options.timeout_ms or 10000)
+  end, options.timeout_ms)
   if not found or found == -1 then
     error(("no line matched %q in time\n%s"):format(pattern, self:report()), 2)
   end
@@ -131,7 +131,7 @@ end
 ---@param timeout_ms integer?
 ---@return integer code, integer signal
 function Process:wait_exit(timeout_ms)
-  if not loop.wait(function() return self:settle() end, timeout_ms or 10000) then
+  if not loop.wait(function() return self:settle() end, timeout_ms) then
     error("it did not end in time\n" .. self:report(), 2)
   end
   return self.exit.code, self.exit.signal
@@ -140,7 +140,7 @@ end
 function Process:kill()
   if self.ended then return end
   self:signal "sigkill"
-  loop.wait(function() return self.ended end, 10000)
+  loop.wait(function() return self.ended end)
 end
 
 ---@return boolean

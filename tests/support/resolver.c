@@ -1,5 +1,5 @@
 /* Preloaded by tests/e2e/liveness_spec.lua: a resolver that knows platform.test (libcurl answers for localhost itself).
- * It hangs for 7 seconds while the file $RESOLVER_HANGS exists, and says so by making $RESOLVER_HANGS.asked. */
+ * It hangs while the file $RESOLVER_HANGS exists, ten minutes at most, and says so by making $RESOLVER_HANGS.asked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -16,7 +16,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
     char asked[4096];
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    for (int i = 0; flag && i < 140 && access(flag, F_OK) == 0; i++) {
+    for (int i = 0; flag && i < 12000 && access(flag, F_OK) == 0; i++) {
         snprintf(asked, sizeof asked, "%s.asked", flag);
         close(open(asked, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
         usleep(50000);

@@ -129,11 +129,10 @@ describe("an ordered fault", function()
   end)
 
   it("does not hold up others while it delays or drips", function()
-    platform:fault({ kind = "delay", ms = 2000 }, { path = "/health" })
+    platform:fault({ kind = "delay", ms = 600000 }, { path = "/health" })
     local slow = platform:start_request("GET", "/health")
-    local quick = platform:get "/buildinfo"
-    assert.equal(200, quick.status)
-    assert.is_true(quick.seconds < 1)
+    assert.equal(200, platform:get("/buildinfo").status)
+    assert.is_false(slow.done)
     slow:close()
   end)
 

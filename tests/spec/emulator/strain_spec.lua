@@ -17,18 +17,18 @@ describe("an emulator under strain", function()
     local inbox = ("/workspaces/%s/activity"):format(id)
     local open = {
       platform:start_request("GET", ("/workspaces/%s/events/stream"):format(id), { token = token }),
-      platform:start_request("GET", "/__emulator/wait", { query = { path = "/never", timeout_ms = 60000 } }),
+      platform:start_request("GET", "/__emulator/wait", { query = { path = "/never", timeout_ms = 600000 } }),
     }
     open[1]:wait_body ": ping"
     platform:fault({ kind = "hang" }, { path = "/health" })
-    platform:fault({ kind = "delay", ms = 60000 }, { path = "/health" })
+    platform:fault({ kind = "delay", ms = 600000 }, { path = "/health" })
     for _ = 1, 2 do open[#open + 1] = platform:start_request("GET", "/health") end
     platform:fault({ kind = "slow", piece = 10, every_ms = 1000 }, { path = inbox })
     open[#open + 1] = platform:start_request("GET", inbox, { token = token })
     open[#open]:wait_body "["
     platform:wait { path = "/health", count = 2 }
     platform:stop()
-    for _, running in ipairs(open) do assert.is_string(running:wait(5000).problem) end
+    for _, running in ipairs(open) do assert.is_string(running:wait().problem) end
   end)
 
   it("gives everybody their own answer while faults strike and clients leave", function()
@@ -52,7 +52,7 @@ describe("an emulator under strain", function()
           if not left[i] and not one.done then open = open + 1 end
         end
         return open <= 1
-      end, 10000)
+      end)
       for i, one in ipairs(running) do
         if not left[i] and one.status == 200 and not one.problem and one.done then
           assert.equal(1 + i % 3, #one.json)
@@ -79,7 +79,7 @@ describe("an emulator under strain", function()
   it("answers 2000 polls of a long inbox, twenty at a time", function()
     local id, token = platform:register()
     local ids = platform:message { to = id, text = "n%n", count = 5000 }
-    local started, total, open, launched, good = loop.now(), 2000, {}, 0, 0
+    local total, open, launched, good = 2000, {}, 0, 0
     while good < total do
       while #open < 20 and launched < total do
         launched = launched + 1
@@ -96,10 +96,7 @@ describe("an emulator under strain", function()
           end
         end
         return #open < before
-      end, 10000))
-    end
-    if os.getenv "MOLECULE_TEST_RATES" then
-      print(("%.0f requests/s"):format(total / (loop.now() - started) * 1000))
+      end))
     end
     platform:stop()
   end)
