@@ -181,11 +181,14 @@ static void remove_others(struct fleet *fleet, struct tally *tally)
     }
 }
 
+/* Those that stay load their scripts again; what is attached here and below loads its own anyway. */
 static void attach_missing(struct fleet *fleet, struct tally *tally)
 {
     for (struct member *member = fleet->plan.members; member; member = member->next) {
-        if (member->attached && !member->leaving)
+        if (member->attached && !member->leaving) {
             tally->kept++;
+            molecule_reload_one(fleet->molecule, member->id);
+        }
         if (member->attached)
             continue;
         tally->again++;
@@ -210,9 +213,8 @@ static void take_plan(struct fleet *fleet, struct plan fresh)
         tally.added++;
     }
     log_info(NULL, "the fleet file is read again: %zu workspaces are new, %zu end, %zu begin anew with other options, %zu are "
-                   "tried again, %zu go on; their scripts are loaded anew", tally.added, tally.removed, tally.changed,
+                   "tried again, %zu go on; the scripts of those are loaded again", tally.added, tally.removed, tally.changed,
              tally.again, tally.kept);
-    molecule_reload(fleet->molecule);
 }
 
 static void free_rereading(struct rereading *rereading)

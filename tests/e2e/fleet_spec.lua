@@ -104,6 +104,7 @@ describe("a fleet", function()
     registered(fleet, three)
     fleet:log(one.id:gsub("%-", "%%-") .. ": stopped")
     assert.equal("heard 1: b", ask(three, "b"))
+    assert.equal(0, fleet:count_log(three.id:gsub("%-", "%%-") .. ": the script is reloaded")) -- it has just been loaded
     local _, at = fleet:log(two.id:gsub("%-", "%%-") .. ": stopped")
     fleet:log(two.id:gsub("%-", "%%-") .. ": registered as", { from = at })
     assert.equal("changed 1: c", ask(two, "c"))
