@@ -418,22 +418,27 @@ describe("the ledger", function()
     end)
 
     it("no later reply is stored or posted in front of what could not be written", function()
-      local one = connect [[
+      local go = host.directory() .. "/go"
+      local one = connect([[
         local molecule = require "molecule"
-        return function(msg)
+        return function(msg, ctx)
           if msg.text == "two" then
             molecule.sleep(0.5)
             print "two is handled"
           elseif msg.text == "one" then
-            molecule.sleep(0.2)
+            while not io.open(ctx.options.go) do molecule.sleep(0.01) end
           end
           return "answer to " .. msg.text
-        end]]
+        end]], { "--script-opt", "go=" .. go, "--interval-ms", "20", "--wake", "poll" })
       one:log_of(platform:message { to = workspace.id, text = "none" }[1], "replied")
+      local rows = platform:rows(workspace.id)
+      one:wait_cursor(rows[#rows].id) -- it is recorded as finished, too
       local db = (SQLITE .. "%s/%s.db "):format(state_dir, workspace.id)
       assert.is_true(os.execute(db .. "'CREATE TRIGGER no BEFORE INSERT ON finished BEGIN SELECT RAISE(ABORT, \"no\"); END'"))
       platform:message { to = workspace.id, text = "one" }
       platform:message { to = workspace.id, text = "two" }
+      one:wait { path = workspace.id .. "/activity", since = platform:mark(), count = 2 } -- the first has brought "two"
+      host.write(go, "")
       one:log "nothing is handled or posted until it can be written again"
       one.process:wait_line("two is handled", { stream = "stdout" })
       for _ = 1, 3 do

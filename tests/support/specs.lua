@@ -99,7 +99,8 @@ local function start(run, path)
   local job = { path = path, began = loop.now(), directory = ("%s/%d"):format(run.directory, run.started) }
   job.report = job.directory .. ".report"
   assert(uv.fs_mkdir(job.directory, 448))
-  local command = { "lua5.4", "tests/support/busted.lua", "--ignore-lua", "--helper=tests/support/helper.lua", "--lpath=./?.lua", "--pattern=_spec",
+  local command = { "lua5.4", "tests/support/busted.lua", "--ignore-lua",
+    "--helper=tests/support/helper.lua", "--lpath=./?.lua", "--pattern=_spec",
     "--output=tests/support/report.lua", "-Xoutput", job.report }
   if run.options.filter then command[#command + 1] = "--filter=" .. run.options.filter end
   if run.options.shuffle then command[#command + 1] = "--shuffle" end
