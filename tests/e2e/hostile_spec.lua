@@ -198,6 +198,7 @@ local CASES = {
       wrapped()]], "cannot resume dead coroutine" },
 }
 
+--- All cases in one script; a message's text says which one it wants.
 local function script()
   local lines = { "local cases = {}" }
   for i, case in ipairs(CASES) do
@@ -213,12 +214,13 @@ end]]
 end
 
 describe("a hostile script", function()
-  local platform, workspace, one
+  local platform, workspace, one, timeout
 
-  local function start()
-    workspace = host.workspace(platform)
+  -- Half a second of the processor may take many seconds on a machine that is busy: only what waits has a short --timeout.
+  local function start(case)
+    workspace, timeout = host.workspace(platform), case[3] == TIME and "1500ms" or "300s"
     one = host.start { platform = platform, workspace = workspace, script = script(), args = { "--heartbeat-ms", "50",
-      "--cpu-limit", "500ms", "--timeout", "1500ms", "--memory-limit", "48MiB", "--max-attempts", "1", "--error-reply",
+      "--cpu-limit", "500ms", "--timeout", timeout, "--memory-limit", "48MiB", "--max-attempts", "1", "--error-reply",
       "that failed" } }
     host.write(one.directory .. "/looping.lua", "while true do end")
     one:log "registered as"
@@ -226,10 +228,6 @@ describe("a hostile script", function()
 
   setup(function()
     platform = emulator.start { args = { "--rate-limit", "-1" } }
-  end)
-
-  before_each(function()
-    if not one or not one.process:running() then start() end
   end)
 
   teardown(function()
@@ -240,7 +238,10 @@ describe("a hostile script", function()
 
   for i, case in ipairs(CASES) do
     it("ends with an error, and the next message is answered: " .. case[1], function()
-      local row, since = platform:message { to = workspace.id, text = "case " .. i }[1], platform:mark()
+      if one and one.process:running() and (timeout == "1500ms") ~= (case[3] == TIME) then one:stop() end
+      if not one or not one.process:running() then start(case) end
+      local since = platform:mark()
+      local row = platform:message { to = workspace.id, text = "case " .. i }[1]
       one:log("script: case " .. i .. " begins")
       local begun = platform:mark()
       platform:message { to = workspace.id, text = "after " .. i }
