@@ -3,6 +3,7 @@ local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
+local proxies = require "tests.support.proxy"
 
 local MINUTE = { "--interval-ms", "60000", "-v" } -- no poll comes in time by itself
 local STREAM = "/events/stream"
@@ -17,56 +18,7 @@ end
 
 -- Hands the stream to `behave` and everything else to the platform.
 local function start_proxy(platform, behave)
-  local listener, open = uv.new_tcp(), {}
-  assert(listener:bind("127.0.0.1", 0))
-  local proxy = { streams = 0 }
-  local function keep(handle)
-    open[handle] = true
-    return handle
-  end
-  local function close(handle)
-    open[handle] = nil
-    if not handle:is_closing() then handle:close() end
-  end
-  local function join(client, first)
-    local upstream = keep(uv.new_tcp())
-    upstream:connect("127.0.0.1", platform.port, function(problem)
-      if problem then close(client) return close(upstream) end
-      upstream:write(first)
-      local function pipe(from, to)
-        from:read_start(function(_, bytes)
-          if bytes and not to:is_closing() then to:write(bytes) end
-          if not bytes then close(from) close(to) end
-        end)
-      end
-      pipe(client, upstream)
-      pipe(upstream, client)
-    end)
-  end
-  listener:listen(64, function()
-    local client, text = keep(uv.new_tcp()), ""
-    listener:accept(client)
-    client:read_start(function(_, bytes)
-      if not bytes then return close(client) end
-      text = text .. bytes
-      if not text:find "\r\n" then return end
-      client:read_stop()
-      if text:find("^GET [^ ]*" .. STREAM) then
-        proxy.streams = proxy.streams + 1
-        client:read_start(function(_, more) if not more then close(client) end end)
-        behave(client, close)
-      else
-        join(client, text)
-      end
-    end)
-  end)
-  proxy.url = "http://127.0.0.1:" .. listener:getsockname().port
-  function proxy.stop()
-    if not listener:is_closing() then listener:close() end
-    for handle in pairs(open) do close(handle) end
-    loop.flush()
-  end
-  return proxy
+  return proxies.start { port = platform.port, intercept = { [STREAM] = behave } }
 end
 
 describe("the event stream", function()
@@ -83,7 +35,7 @@ describe("the event stream", function()
   after_each(function()
     platform:order("events", { enabled = true, mute = false })
     platform:clear_faults()
-    if proxy then proxy.stop() end
+    if proxy then proxy:stop() end
     proxy = nil
     host.clean_up()
   end)
@@ -217,11 +169,11 @@ describe("the event stream", function()
   } do
     it("costs nothing but latency when it " .. name, function()
       proxy = start_proxy(platform, function(client, close)
-        if not answer then return close(client) end
+        if not answer then return close() end
         if #answer > 0 then client:write(answer) end
       end)
       local one = connect { api_url = proxy.url, args = { "--interval-ms", "50", "-v" } }
-      assert.is_true(loop.wait(function() return proxy.streams > 0 end))
+      assert.truthy(loop.wait(function() return proxy.intercepted[STREAM] end))
       send "hello"
       one:peer(peer.id, 1)
       pass(300)
@@ -239,7 +191,7 @@ describe("the event stream", function()
         count = count - 1
         if count < 0 or client:is_closing() then
           timer:close()
-          return close(client)
+          return close()
         end
         client:write 'data: {"type":"ACTIVITY_LOGGED","data":{"activity_type":"a2a_receive"}}\n\n'
       end)
