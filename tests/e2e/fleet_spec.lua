@@ -305,7 +305,7 @@ describe("a fleet", function()
     local most, events = 0, {}
     for _, each in ipairs(came) do
       events[#events + 1] = { at = each.at, step = 1 }
-      events[#events + 1] = { at = each.at + 300, step = -1 }
+      events[#events + 1] = { at = each.at + 200, step = -1 } -- at least so long it was under way
     end
     table.sort(events, function(a, b) return a.at == b.at and a.step < b.step or a.at < b.at end)
     local now = 0
