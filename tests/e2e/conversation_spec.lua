@@ -234,7 +234,7 @@ return {
     local fine = send "short"
     one:log_of(fine, "replied")
     local row = send(("a"):rep(30000))
-    local behind = send "after it"
+    local behind = send "later" -- five characters: what the pattern does grows fast
     one:wait_exit(75)
     start(script, args, { state_dir = state })
     one:log_of(row, "was being handled when an earlier process ended")
