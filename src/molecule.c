@@ -110,6 +110,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .memory_limit = (size_t)256 << 20,
         .reply_ttl_ms = 24 * 3600000,
         .max_pending = 500,
+        .max_pending_bytes = (size_t)64 << 20,
         .register_attempts = 5,
         .max_attempts = 5,
         .max_hops = 8,
@@ -139,6 +140,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .register_attempts = options->register_attempts,
         .max_attempts = options->max_attempts,
         .max_pending = options->max_pending,
+        .max_pending_bytes = options->max_pending_bytes,
         .error_reply = options->error_reply,
         .record_file = options->record_file,
         .reply_ttl_ms = options->reply_ttl_ms,
@@ -177,7 +179,7 @@ static const char *find_problem(const struct molecule_workspace_options *options
     if (!options->script == !options->backend)
         return "exactly one of script and backend is required";
     if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 || options->drain_ms < 0 ||
-        options->max_pending < 1 || options->max_attempts < 1)
+        options->max_pending < 1 || options->max_pending_bytes < 1 || options->max_attempts < 1)
         return "a number is below its minimum; begin with molecule_workspace_defaults";
     return NULL;
 }

@@ -95,7 +95,8 @@ struct molecule_workspace_options {
     int64_t timeout_ms;           /* of one message; 0: none */
     int64_t reply_ttl_ms;         /* a message without an outcome for so long is set aside; 0: never */
     size_t memory_limit;          /* bytes of the Lua state; 0: none */
-    size_t max_pending;           /* rows, at least 1 */
+    size_t max_pending;           /* rows fetched ahead of the cursor, at least 1 */
+    size_t max_pending_bytes;     /* the same in bytes, at least 1; all workspaces of a process: 512 MiB */
     unsigned register_attempts;   /* 0: for ever */
     unsigned max_attempts;        /* at least 1 */
     int max_hops;                 /* replies to replies between agents with answers_replies, at least 1 */

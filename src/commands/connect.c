@@ -22,7 +22,7 @@ struct connect_options {
         *ca_file, *error_reply, *record_file, *wake;
     struct option_pairs backend_options, script_options;
     struct option_list allowed_hosts, allowed_senders;
-    int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
+    int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending, max_pending_bytes,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
     int64_t breaker, workers;
     bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
@@ -74,6 +74,8 @@ static const struct option options[] = {
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
      "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
     {"max-pending", 0, OPTION_NUMBER, "N", "500", NULL, "rows fetched ahead of the cursor", FIELD(max_pending), 1, 100000},
+    {"max-pending-bytes", 0, OPTION_SIZE, "SIZE", "64MiB", NULL, "the same in bytes; all workspaces of a process: 512MiB",
+     FIELD(max_pending_bytes), 1, 0},
     {"max-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "of a message whose handler fails; then it is set aside",
      FIELD(max_attempts), 1, 1000},
     {"error-reply", 0, OPTION_TEXT, "TEXT", NULL, NULL, "what the sender of such a message is told [nothing]",
@@ -187,6 +189,7 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .timeout_ms = given->timeout_ms,
         .memory_limit = (size_t)given->memory_limit,
         .max_pending = (size_t)given->max_pending,
+        .max_pending_bytes = (size_t)given->max_pending_bytes,
         .register_attempts = (unsigned)given->register_attempts,
         .max_attempts = (unsigned)given->max_attempts,
         .concurrency = (unsigned)given->concurrency,

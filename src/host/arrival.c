@@ -91,6 +91,7 @@ static bool has_fetched(const struct poller *poller, size_t count, const char *r
 
 static void append(struct poller *poller, struct message *message, const struct page_row *row)
 {
+    message_shed_large(message, *row); /* it waits as bytes: parsed it may be a hundred times as large */
     if (poller->fetched_count == poller->fetched_capacity) {
         poller->fetched_capacity = poller->fetched_capacity ? poller->fetched_capacity * 2 : 16;
         poller->fetched = memory_resize(poller->fetched, poller->fetched_capacity * sizeof *poller->fetched);
@@ -164,6 +165,8 @@ static void admit_fetched(struct workspace *workspace, const struct record_known
             workspace_resume(workspace, loaded, !poller->overlapping);
         else
             admit(workspace, fetched, state);
+        free(fetched->row); /* the inbox has a copy: a page is not to be there twice */
+        fetched->row = NULL;
     }
     arrival_drop(poller);
     poller->checking = false;

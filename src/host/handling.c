@@ -27,6 +27,7 @@ struct handling {
     struct workspace *workspace;
     struct inbox_entry *entry;
     int64_t started_ms;
+    bool large;             /* its message is parsed for the attempt alone */
     char problem[512];      /* why the attempt could not be counted */
 };
 
@@ -339,6 +340,8 @@ static void on_handled(struct script_job *job)
     struct workspace *workspace = handling->workspace;
     struct inbox_entry *entry = handling->entry;
     bool over = workspace_over(workspace); /* the drain ran out: it runs again at the next start */
+    if (handling->large)
+        message_shed(entry->message);
     running_leave(workspace, entry, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(workspace->inbox, entry, 0, true, false);
@@ -369,7 +372,8 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     struct handling *handling = memory_allocate(sizeof *handling);
     handling->workspace = workspace;
     handling->entry = entry;
-    handling->job.message = entry->message;
+    handling->large = entry->message->shed;
+    handling->job.message = inbox_content(entry, workspace->settings.id);
     handling->job.attempt = entry->attempts;
     handling->job.redelivered = entry->attempts > 1;
     handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;

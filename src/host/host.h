@@ -53,6 +53,7 @@ struct host {
     uv_signal_t signals[3];
     struct workspace *workspaces;   /* linked by `next` */
     size_t open_workspaces;
+    size_t pending_bytes;           /* of the messages of all workspaces */
     bool running;                   /* host_run was called */
     char *swept_directory;          /* of the workspace that was opened last, before host_run; NULL: none */
     bool leftovers;                 /* there were temporary files in it */

@@ -30,6 +30,7 @@ struct inbox {
     uint64_t admitted;
     uint64_t named;                                /* entries of a lower sequence may be handed out */
     size_t pending, kept, bytes, kept_bytes, running, posting;
+    size_t own_total, *total;                      /* bytes + kept_bytes, of all inboxes that count there */
 };
 
 static int compare_keys(const void *left, const void *right)
@@ -37,9 +38,10 @@ static int compare_keys(const void *left, const void *right)
     return strcmp(*(const char *const *)left, *(const char *const *)right);
 }
 
-struct inbox *inbox_open(void)
+struct inbox *inbox_open(size_t *total)
 {
     struct inbox *inbox = memory_allocate(sizeof *inbox);
+    inbox->total = total ? total : &inbox->own_total;
     inbox->named = UINT64_MAX;
     return inbox;
 }
@@ -78,6 +80,7 @@ void inbox_close(struct inbox *inbox)
 {
     if (!inbox)
         return;
+    *inbox->total -= inbox->bytes + inbox->kept_bytes;
     while (inbox->conversations) {
         struct inbox_entry *next;
         for (struct inbox_entry *entry = inbox->conversations->first; entry; entry = next) {
@@ -170,6 +173,12 @@ static struct inbox_conversation *find_conversation(struct inbox *inbox, const c
     return made;
 }
 
+struct message *inbox_content(struct inbox_entry *entry, const char *self)
+{
+    message_restore(entry->message, (struct page_row){.bytes = entry->row, .length = entry->row_length}, self);
+    return entry->message;
+}
+
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row, size_t row_length,
                                 bool moves_cursor)
 {
@@ -202,6 +211,7 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     inbox->last = entry;
     inbox->pending++;
     inbox->bytes += entry->bytes;
+    *inbox->total += entry->bytes;
     return entry;
 }
 
@@ -480,6 +490,7 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
         inbox->pending--;
         inbox->bytes -= entry->bytes;
     }
+    *inbox->total -= entry->bytes;
     message_free(entry->message);
     entry->message = NULL;
     free(entry->row);

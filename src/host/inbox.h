@@ -48,14 +48,19 @@ struct inbox_entry {
     bool suspect;                          /* the host's: an earlier process ended while it was handled */
     bool kept;                             /* in the ledger whole: the cursor may pass it */
     bool listed;                           /* in the order that the watermark follows */
-    size_t bytes;
+    size_t bytes;                          /* what it takes while it waits */
     int64_t first_seen_ms;                 /* wall clock; the host's */
     void *context;                         /* the host's: a reply that is to be posted without running the script */
     struct changes *changes;               /* the host's: what its handler stored, until the outcome is recorded */
 };
 
-struct inbox *inbox_open(void);
+/* `total`: what all inboxes of a process have in memory is counted there, too; NULL: nowhere. */
+struct inbox *inbox_open(size_t *total);
 void inbox_close(struct inbox *inbox);
+
+/* An entry whose message takes much more memory than its row keeps the row alone while it waits (message_shed). Before its
+ * text or parts are looked at: */
+struct message *inbox_content(struct inbox_entry *entry, const char *self);
 
 /* Pending, or finished not long ago (the last 20,000 are remembered). */
 bool inbox_known(const struct inbox *inbox, const char *row_id);
@@ -105,7 +110,7 @@ const char *inbox_watermark_stamp(const struct inbox *inbox); /* that row's crea
 size_t inbox_pending(const struct inbox *inbox);  /* admitted, neither finished nor kept */
 size_t inbox_kept(const struct inbox *inbox);     /* kept, not finished */
 size_t inbox_kept_bytes(const struct inbox *inbox);
-size_t inbox_bytes(const struct inbox *inbox);    /* of their messages */
+size_t inbox_bytes(const struct inbox *inbox);    /* of those that are pending */
 size_t inbox_running(const struct inbox *inbox);  /* the script has them */
 size_t inbox_posting(const struct inbox *inbox);
 void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #define BATCH_MAXIMUM 500
+#define BATCH_COST_MAXIMUM ((size_t)32 << 20) /* of the parsed copies; one message may be larger */
 
 struct naming {
     struct script_naming job; /* first */
@@ -60,8 +61,14 @@ void naming_step(struct workspace *workspace)
     if (count == 0)
         return;
     struct naming *naming = memory_allocate(sizeof *naming);
+    size_t cost = 0;
     for (size_t i = 0; i < count; i++) {
         struct page_row row = {.bytes = entries[i]->row, .length = entries[i]->row_length};
+        cost += envelope_cost(row);
+        if (i > 0 && cost > BATCH_COST_MAXIMUM) { /* the others are named next */
+            count = i;
+            break;
+        }
         naming->sequences[i] = entries[i]->sequence;
         naming->counts[i].attempts = entries[i]->attempts + 1;
         naming->counts[i].failures = entries[i]->failures;

@@ -15,7 +15,7 @@
 #define LIMIT_MAXIMUM 500                    /* rows a page: the platform's own (contract §1.6) */
 #define PAGE_MAXIMUM ((size_t)64 << 20)      /* bytes; beyond it the limit is halved */
 #define PAGE_MAXIMUM_ONE ((size_t)256 << 20) /* of a page of one row, which cannot be halved */
-#define PENDING_BYTES_MAXIMUM ((size_t)256 << 20)
+#define PROCESS_BYTES_MAXIMUM ((size_t)512 << 20) /* of the messages of all workspaces */
 #define WINDOW_ROWS_MAXIMUM 20000
 #define TIMEOUT_MS 120000
 #define STALL_MS 10000
@@ -79,8 +79,10 @@ static void note_hint_led(struct workspace *workspace, bool somewhere)
 
 static bool is_full(const struct workspace *workspace)
 {
-    return inbox_pending(workspace->inbox) >= workspace->settings.max_pending ||
-           inbox_bytes(workspace->inbox) >= PENDING_BYTES_MAXIMUM;
+    size_t pending = inbox_pending(workspace->inbox);
+    return pending >= workspace->settings.max_pending ||
+           (pending > 0 && (inbox_bytes(workspace->inbox) >= workspace->settings.max_pending_bytes ||
+                            workspace->host->pending_bytes >= PROCESS_BYTES_MAXIMUM));
 }
 
 static int64_t window_seconds(const struct workspace *workspace)

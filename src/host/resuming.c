@@ -57,6 +57,7 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
     struct message *message = envelope_read(row, workspace->settings.id);
     if (!message->row_id)
         message->row_id = memory_copy_text(loaded->row_id);
+    message_shed_large(message, row);
     struct inbox_entry *entry = inbox_admit(workspace->inbox, message, row.bytes, row.length, moves_cursor);
     if (entry) {
         entry->attempts = loaded->attempts;

@@ -233,7 +233,8 @@ static void finish_entry(struct workspace *workspace, struct inbox_entry *entry)
 static void take(struct service *service, struct inbox_entry *entry)
 {
     exchange_cancel(&service->exchange);
-    keep_answer(service, answer_text(entry->message->parts, entry->message->text));
+    const struct message *message = inbox_content(entry, service->workspace->settings.id);
+    keep_answer(service, answer_text(message->parts, message->text));
     finish_entry(service->workspace, entry);
 }
 

@@ -43,15 +43,14 @@ static json_t *parse_or_text(const char *bytes, size_t length)
     return value ? value : jsontext_string(bytes, length);
 }
 
-void transcript_write(struct workspace *workspace, const struct inbox_entry *entry, const char *outcome,
-                      const char *reason)
+void transcript_write(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
 {
     if (!workspace->settings.record_file || !entry->message)
         return;
     char at[CLOCK_TEXT_SIZE];
     clock_format(clock_wall_ms(), at);
     const struct stored_reply *stored = entry->context;
-    const struct message *message = entry->message;
+    const struct message *message = inbox_content(entry, workspace->settings.id);
     json_t *object = json_pack("{s:s, s:s, s:s*, s:s, s:o*, s:s, s:o*, s:o*}", "at", at, "workspace",
                                workspace->settings.id, "row_id", entry->row_id, "from",
                                message->source_id ? message->source_id : "canvas", "envelope",

@@ -372,7 +372,7 @@ bool workspace_open(struct host *host, const struct workspace_settings *settings
     workspace->host = host;
     workspace->settings = *settings;
     workspace->lock = -1;
-    workspace->inbox = inbox_open();
+    workspace->inbox = inbox_open(&workspace->host->pending_bytes);
     uv_timer_t *timers[TIMER_COUNT];
     list_timers(workspace, timers);
     for (size_t i = 0; i < TIMER_COUNT; i++)

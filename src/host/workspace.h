@@ -37,6 +37,7 @@ struct workspace_settings {
     unsigned register_attempts;  /* 0: for ever */
     unsigned max_attempts;       /* of a message whose handler fails */
     size_t max_pending;          /* rows fetched ahead of the cursor */
+    size_t max_pending_bytes;    /* the same in bytes */
     int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
     const char *record_file;     /* --record; NULL: none */
     const char *error_reply;     /* sent when a message is given up; NULL: nothing */

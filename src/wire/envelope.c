@@ -12,6 +12,9 @@
 #include <string.h>
 #include <strings.h>
 
+#define SMALL_ROW 1024 /* bytes; whatever is in it, such a row is not worth being parsed twice */
+#define SMALL_COST ((size_t)32 << 10)
+
 const char *envelope_kind_text(enum envelope_kind kind)
 {
     static const char *const texts[] = {
@@ -242,6 +245,77 @@ static json_t *read_columns(const struct page_row *values)
     return row;
 }
 
+/* By bytes of jansson 2.14 on a 64-bit machine with malloc's own: an object or an array has a table of eight places before it
+ * holds anything. Text is there twice, in the tree and in `raw`. */
+size_t envelope_cost(struct page_row row)
+{
+    static const unsigned short costs[256] = {['{'] = 240, ['['] = 136, [','] = 56, [':'] = 64};
+    size_t cost = 2 * row.length;
+    for (size_t i = 0; i < row.length; i++) {
+        cost += costs[(unsigned char)row.bytes[i]];
+        if (row.bytes[i] != '"')
+            continue;
+        for (i++; i < row.length && row.bytes[i] != '"'; i++) /* a string's brackets are text */
+            if (row.bytes[i] == '\\')
+                i++;
+    }
+    return cost;
+}
+
+/* Those that a message needs while it waits stay. */
+static void take_content(struct message *message, struct message *from)
+{
+    message->text = from->text;
+    message->text_length = from->text_length;
+    message->raw = from->raw;
+    message->raw_length = from->raw_length;
+    message->parts = from->parts;
+    message->files = from->files;
+    message->metadata = from->metadata;
+    message->history = from->history;
+    message->response_body = from->response_body;
+    from->text = from->raw = NULL;
+    from->parts = from->files = from->metadata = from->history = from->response_body = NULL;
+}
+
+void message_shed(struct message *message)
+{
+    if (message->shed)
+        return;
+    struct message *dropped = memory_allocate(sizeof *dropped);
+    take_content(dropped, message);
+    message_free(dropped);
+    message->text = memory_copy_text("");
+    message->raw = memory_copy_text("");
+    message->text_length = message->raw_length = 0;
+    message->shed = true;
+}
+
+void message_shed_large(struct message *message, struct page_row row)
+{
+    if (message->kind == ENVELOPE_MESSAGE && row.length > SMALL_ROW && envelope_cost(row) > SMALL_COST)
+        message_shed(message);
+}
+
+void message_restore(struct message *message, struct page_row row, const char *self)
+{
+    if (!message->shed)
+        return;
+    struct message *read = envelope_read(row, self);
+    free(message->text);
+    free(message->raw);
+    take_content(message, read);
+    message->shed = false;
+    message_free(read);
+}
+
+/* Without parsing what would not fit: its id is found all the same. */
+static struct message *too_costly(struct message *message, struct page_row row)
+{
+    make_unreadable(message, row, "it holds too many JSON values (more than 128 MiB in memory)");
+    return message;
+}
+
 struct message *envelope_read(struct page_row row, const char *self)
 {
     struct message *message = memory_allocate(sizeof *message);
@@ -251,6 +325,8 @@ struct message *envelope_read(struct page_row row, const char *self)
     bool whole = page_members(row, columns, COLUMNS, values);
     message->raw = memory_copy(values[0].bytes ? values[0].bytes : "", values[0].length);
     message->raw_length = values[0].length;
+    if (row.length > ENVELOPE_COST_MAXIMUM / 512 && envelope_cost(row) > ENVELOPE_COST_MAXIMUM)
+        return too_costly(message, row);
     json_t *parsed = whole ? read_columns(values) : NULL;
     if (!parsed)
         parsed = jsontext_read(row.bytes, row.length, &message->repaired, trouble);

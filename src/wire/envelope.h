@@ -54,12 +54,26 @@ struct message {
     char *in_reply_to;     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
     int hops;              /* message.metadata.molecule.hops, else 0 */
     char *problem;         /* why it is unreadable; else NULL */
+    bool shed;             /* message_shed took its content */
 };
+
+/* What the parsed form of a row takes in memory, in bytes: an estimate from above, by counting brackets and commas. A sender
+ * chooses how much that is: "{}," is three bytes in a row and some three hundred parsed. */
+size_t envelope_cost(struct page_row row);
+/* A row that would take more is unreadable: about 450,000 empty objects, or 64 MiB of text. */
+#define ENVELOPE_COST_MAXIMUM ((size_t)128 << 20)
 
 /* Reads one row. `self` is our own workspace id (self reports are told apart by it). Never fails: what cannot be read
  * comes back as ENVELOPE_UNREADABLE with the id, if that much could be found. Free with message_free. */
 struct message *envelope_read(struct page_row row, const char *self);
 void message_free(struct message *message); /* NULL is fine */
+
+/* While a message waits its row's bytes are enough: drops text, parts, files, metadata, history, response_body and raw. */
+void message_shed(struct message *message);
+/* The same, if the row takes little where its message takes much. */
+void message_shed_large(struct message *message, struct page_row row);
+/* Takes them from the row again; nothing happens to a message that has not shed them. */
+void message_restore(struct message *message, struct page_row row, const char *self);
 
 /* The text of a result, for a peer that answers at once: result.parts[], result.status.message.parts[],
  * result.artifacts[].parts[], or a plain string (contract §3.2). NULL: it has none. Yours to free. */

@@ -31,7 +31,7 @@ static struct inbox_entry *admit(struct inbox *inbox, int number, int conversati
 static void a_row_that_comes_again_is_not_admitted_twice(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *entry = admit(inbox, 1, 1, true);
     assert_non_null(entry);
     assert_null(admit(inbox, 1, 1, true));
@@ -45,7 +45,7 @@ static void a_row_that_comes_again_is_not_admitted_twice(void **state)
 static void the_cursor_waits_for_the_oldest_unfinished_message(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
     assert_null(inbox_watermark(inbox));
     inbox_start(inbox, first);
@@ -61,7 +61,7 @@ static void the_cursor_passes_a_kept_message_which_runs_later_all_the_same(void 
 {
     (void)state;
     int64_t wait;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
     inbox_start(inbox, first);
     inbox_retry(inbox, first, 5000, false, true);
@@ -84,7 +84,7 @@ static void the_cursor_passes_a_kept_message_which_runs_later_all_the_same(void 
 static void a_late_row_never_pulls_the_cursor_back(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 5, 1, true), *late = admit(inbox, 3, 2, false);
     inbox_start(inbox, first);
     inbox_finish(inbox, first);
@@ -98,7 +98,7 @@ static void a_retry_with_hold_keeps_its_conversation_waiting(void **state)
 {
     (void)state;
     int64_t wait;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true);
     inbox_start(inbox, first);
     inbox_retry(inbox, first, 100, true, true);
@@ -115,7 +115,7 @@ static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_
 {
     (void)state;
     int64_t wait;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true), *third = admit(inbox, 3, 1, true);
     inbox_start(inbox, first);
     inbox_post(inbox, first);
@@ -217,7 +217,7 @@ static void finish_one(struct model *model, struct inbox *inbox, int which)
 
 static void one_history(unsigned seed)
 {
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct model model = {0};
     int64_t now = 0, wait;
     int finished = 0, steps = 0;
@@ -287,7 +287,7 @@ static void messages_wait_for_their_names_and_stand_in_order_of_arrival_under_th
 {
     (void)state;
     int64_t wait;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *unnamed[8];
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
     inbox_await_names(inbox);
@@ -323,7 +323,7 @@ static void what_ended_while_it_was_being_named_is_passed_over(void **state)
 {
     (void)state;
     int64_t wait;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     inbox_await_names(inbox);
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
     uint64_t sequences[] = {first->sequence, second->sequence};
@@ -344,7 +344,7 @@ static void what_ended_while_it_was_being_named_is_passed_over(void **state)
 static void an_inbox_that_closes_half_done_leaks_nothing(void **state)
 {
     (void)state;
-    struct inbox *inbox = inbox_open();
+    struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *kept = admit(inbox, 1, 1, true), *finished = admit(inbox, 3, 3, true);
     admit(inbox, 2, 2, true);
     inbox_start(inbox, kept);
