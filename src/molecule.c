@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "host/host.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -257,7 +258,7 @@ enum molecule_result molecule_rehearse(struct molecule *molecule, const struct m
 {
     const char *wrong = find_problem(options);
     if (wrong) {
-        fprintf(stderr, "molecule: %s\n", wrong);
+        terminal_print(stderr, "molecule: %s\n", wrong);
         return MOLECULE_USAGE;
     }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));

@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/output.h"
+#include "base/terminal.h"
 #include "commands/local_state.h"
 #include "commands/sandbox_options.h"
 #include "molecule/molecule.h"
@@ -246,7 +248,7 @@ static int start(const struct command *command, const struct connect_options *gi
     };
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
     if (!molecule) {
-        fprintf(stderr, "molecule %s: %s\n", command->name, problem);
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
         return MOLECULE_FAILED;
     }
     enum molecule_result result = MOLECULE_STOPPED;
@@ -344,6 +346,8 @@ static int run(const struct command *command, int argc, char **argv)
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
     }
+    if (!given.dry_run)
+        output_divert();
     if (given.token) /* a line end of the file it came from is not part of it */
         ((char *)given.token)[strcspn(given.token, " \t\r\n")] = '\0';
     log_hide(given.token);

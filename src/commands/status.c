@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "commands/local_state.h"
 #include "state/cursor.h"
 #include "state/ledger.h"
@@ -71,12 +72,19 @@ cleanup:
     return status;
 }
 
+static void print_text(const char *name, const char *text)
+{
+    char *shown = terminal_copy(text, TERMINAL_WORD);
+    printf("%-15s %s\n", name, shown);
+    free(shown);
+}
+
 static void print_value(const char *name, const json_t *value)
 {
     if (json_is_integer(value))
         printf("%-15s %lld\n", name, (long long)json_integer_value(value));
     else
-        printf("%-15s %s\n", name, json_is_string(value) ? json_string_value(value) : "-");
+        print_text(name, json_is_string(value) ? json_string_value(value) : "-");
 }
 
 static void print_table(const json_t *status)
@@ -111,12 +119,13 @@ static int show(const struct command *command, const struct status_options *give
     }
     free(directory);
     if (!status) {
-        fprintf(stderr, "molecule %s: %s\n", command->name, problem);
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
         return 1;
     }
     if (given->json) {
-        char *text = json_dumps(status, JSON_INDENT(2));
-        printf("%s\n", text ? text : "{}");
+        char *text = json_dumps(status, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
+        printf("%s\n", shown ? shown : "{}");
+        free(shown);
         free(text);
     } else {
         print_table(status);
