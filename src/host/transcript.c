@@ -11,6 +11,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct transcript_line {
@@ -26,10 +27,13 @@ static void run_write(struct task *task)
     static bool complained; /* the disk thread's */
     struct transcript_line *line = (struct transcript_line *)task;
     size_t length = strlen(line->text);
-    int fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, line->text, length) == (ssize_t)length;
+    struct stat status;
+    int fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    bool regular = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode); /* a pipe would hold the disk thread up */
+    bool written = regular && write(fd, line->text, length) == (ssize_t)length;
     if (!written && !complained)
-        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path, strerror(errno));
+        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path,
+                  fd >= 0 && !regular ? "not a regular file" : errno == ELOOP ? "a symbolic link is not followed" : strerror(errno));
     complained = !written;
     if (fd >= 0)
         close(fd);
