@@ -53,7 +53,7 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
             snprintf(problem, problem_size, "%s", what);
         goto cleanup;
     }
-    int64_t last_poll = json_integer_value(json_object_get(cursor.members, "last_poll_ms"));
+    int64_t last_poll = clock_bound_ms(json_integer_value(json_object_get(cursor.members, "last_poll_ms")));
     json_t *by_state = json_object();
     if (ledger && ledger_count(ledger, &counts) && ledger_last_poll(ledger) > last_poll)
         last_poll = ledger_last_poll(ledger);

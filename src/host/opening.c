@@ -1,6 +1,7 @@
 /* What a workspace finds on disk when it opens: the directory, the lock, the cursor file, the ledger. */
 #include "host/workspace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/running.h"
@@ -70,7 +71,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->running = running_open(workspace, runs);
         free(runs);
         json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
-        int64_t polled = json_integer_value(last_poll);
+        int64_t polled = clock_bound_ms(json_integer_value(last_poll));
         workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
         poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
         if (start.open_count > 0)

@@ -398,7 +398,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
 {
     char now[32];
     char *next = ledger_get_meta(ledger, "anchor_next"), *at = ledger_get_meta(ledger, "anchor_next_ms");
-    int64_t age_ms = at ? clock_wall_ms() - strtoll(at, NULL, 10) : ANCHOR_AGE_MS;
+    int64_t age_ms = at ? clock_wall_ms() - clock_bound_ms(strtoll(at, NULL, 10)) : ANCHOR_AGE_MS;
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
         snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
@@ -413,7 +413,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
 int64_t ledger_last_poll(struct ledger *ledger)
 {
     char *text = ledger_get_meta(ledger, "last_poll_ms");
-    int64_t number = text ? strtoll(text, NULL, 10) : 0;
+    int64_t number = text ? clock_bound_ms(strtoll(text, NULL, 10)) : 0;
     free(text);
     return number;
 }

@@ -85,7 +85,7 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
     for (; pread(file, line, LINE_SIZE, (off_t)(run.place * LINE_SIZE)) == LINE_SIZE; run.place++) {
         line[LINE_SIZE] = '\0';
         if (sscanf(line, "%140s %u %u %" SCNd64, row_id, &run.attempts, &run.failures, &run.started_ms) == 4 &&
-            run.attempts > 0 && now - run.started_ms < RUNS_KEEP_MS)
+            run.attempts > 0 && now - (run.started_ms = clock_bound_ms(run.started_ms)) < RUNS_KEEP_MS)
             each(&run, context);
     }
     close(file);
