@@ -19,6 +19,8 @@ _Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED && (int)MOLECULE_US
                "host_exit and molecule_result differ");
 _Static_assert(sizeof(struct molecule_option) == sizeof(struct script_option), "options differ");
 
+#define DURATION_MAXIMUM_MS ((int64_t)3650 * 86400000)
+
 struct added {
     struct added *next;
     char *id; /* normalised */
@@ -112,6 +114,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .reply_ttl_ms = 24 * 3600000,
         .max_pending = 500,
         .register_attempts = 5,
+        .refusal_patience_ms = 75000,
         .max_attempts = 5,
         .max_hops = 8,
         .breaker = 300,
@@ -138,6 +141,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .drain_ms = options->drain_ms,
         .stuck_after_ms = options->stuck_after_ms,
         .register_attempts = options->register_attempts,
+        .refusal_patience_ms = options->refusal_patience_ms,
         .max_attempts = options->max_attempts,
         .max_pending = options->max_pending,
         .error_reply = options->error_reply,
@@ -180,6 +184,12 @@ static const char *find_problem(const struct molecule_workspace_options *options
     if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 || options->drain_ms < 0 ||
         options->max_pending < 1 || options->max_attempts < 1)
         return "a number is below its minimum; begin with molecule_workspace_defaults";
+    const int64_t durations[] = {options->interval_ms, options->since_secs, options->heartbeat_ms, options->drain_ms,
+                                 options->stuck_after_ms, options->cpu_limit_ms, options->timeout_ms, options->reply_ttl_ms,
+                                 options->refusal_patience_ms};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        if (durations[i] < 0 || durations[i] > DURATION_MAXIMUM_MS)
+            return "a duration is negative, or longer than ten years";
     return NULL;
 }
 

@@ -52,3 +52,10 @@ char *memory_format(const char *format, ...)
     va_end(arguments);
     return checked(length < 0 ? NULL : text, 1);
 }
+
+void memory_wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}

@@ -26,7 +26,7 @@ struct connect_options {
     struct option_list allowed_hosts, allowed_senders;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
-    int64_t breaker, workers;
+    int64_t breaker, workers, refusal_patience_ms;
     bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
 };
 
@@ -95,8 +95,11 @@ static const struct option options[] = {
     {"stuck-after", 0, OPTION_DURATION, "TIME", "300s", NULL,
      "exit with code 75 when the script is stuck in C code for so long; 0: never", FIELD(stuck_after_ms), 0, HOURS(24)},
     {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, HOURS(1)},
-    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start; 0: for ever",
+    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever",
      FIELD(register_attempts), 0, 1000000},
+    {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL,
+     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this",
+     FIELD(refusal_patience_ms), 0, HOURS(24)},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL, "trust these certificates instead of the system's", FIELD(ca_file), 0, 0},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
      FIELD(insecure_http), 0, 0},
@@ -190,6 +193,7 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .memory_limit = (size_t)given->memory_limit,
         .max_pending = (size_t)given->max_pending,
         .register_attempts = (unsigned)given->register_attempts,
+        .refusal_patience_ms = given->refusal_patience_ms,
         .max_attempts = (unsigned)given->max_attempts,
         .concurrency = (unsigned)given->concurrency,
         .max_hops = (int)given->max_hops,

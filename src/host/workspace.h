@@ -35,6 +35,7 @@ struct workspace_settings {
     int64_t drain_ms;
     int64_t stuck_after_ms;      /* 0: never */
     unsigned register_attempts;  /* 0: for ever */
+    int64_t refusal_patience_ms; /* so long, and more than once, the platform must refuse us before the end with 77 */
     unsigned max_attempts;       /* of a message whose handler fails */
     size_t max_pending;          /* rows fetched ahead of the cursor */
     int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
@@ -66,6 +67,8 @@ struct token {
     bool using_kept;
     bool busy;            /* a read or write is on the disk thread */
     unsigned refused;     /* 401s in a row, of any call */
+    struct retry_refusals removed; /* how often the platform said that the workspace is gone */
+    int64_t next_query_ms; /* when it may be asked again */
     bool mentioned_guard; /* the tenant guard's hint was logged */
 };
 
@@ -74,8 +77,10 @@ struct registration {
     struct exchange exchange;
     uv_timer_t timer;
     struct retry_backoff backoff;
-    unsigned attempts, refused;
+    unsigned failures;    /* in a row, of the platform's or of what stands before it */
+    struct retry_refusals refusals;
     bool again;           /* the workspace is running and registers once more */
+    bool outdated;        /* the card changed while a registration was under way */
 };
 
 /* host/heartbeat.c */

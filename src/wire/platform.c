@@ -345,6 +345,13 @@ struct platform_request platform_workspace(const struct platform *platform, cons
     return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", platform->workspace_id));
 }
 
+struct platform_request platform_state(const struct platform *platform, const char *token)
+{
+    if (!platform_valid_id(platform->workspace_id))
+        return (struct platform_request){0};
+    return start(platform, token, PLATFORM_STATE, "GET", memory_format("/workspaces/%s/state", platform->workspace_id));
+}
+
 struct platform_request platform_events(const struct platform *platform, const char *token)
 {
     if (!platform_valid_id(platform->workspace_id))
