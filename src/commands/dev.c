@@ -196,7 +196,7 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
     if (molecule) {
         platform->molecule = molecule;
         terminal_print(stdout, "%s serves workspace %s; say something to it:\n"
-               "  curl -s %s/__emulator/messages -d '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
+               "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
                script ? script : given->backend, id, url, id);
         fflush(stdout);
         code = molecule_add(molecule, &workspace, problem, sizeof problem);
