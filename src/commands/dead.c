@@ -132,18 +132,30 @@ static void print_list(const json_t *list)
         print_line(letter);
 }
 
+/* Somebody else's lines: all but the first stand apart from ours. */
+static void print_lines(const char *text, int column)
+{
+    char *shown = terminal_copy(text, TERMINAL_TEXT);
+    for (const char *line = shown, *end; line; line = end ? end + 1 : NULL) {
+        end = strchr(line, '\n');
+        printf("%*s%.*s\n", line == shown ? 0 : column, "", end ? (int)(end - line) : (int)strlen(line), line);
+    }
+    free(shown);
+}
+
 static void print_letter(const json_t *letter)
 {
-    static const char *const names[] = {"id", "from", "created_at", "first_seen", "set_aside", "reason"};
+    static const char *const names[] = {"id", "from", "created_at", "first_seen", "set_aside"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        bool lines = strcmp(names[i], "reason") == 0;
-        char *shown = lines ? terminal_copy(text_of(letter, names[i]), TERMINAL_TEXT) : word_of(letter, names[i]);
+        char *shown = word_of(letter, names[i]);
         printf("%-11s %s\n", names[i], shown);
         free(shown);
     }
+    printf("%-11s ", "reason");
+    print_lines(text_of(letter, "reason"), 12);
     printf("%-11s %lld\n", "attempts", (long long)json_integer_value(json_object_get(letter, "attempts")));
     if (json_object_get(letter, "traceback") && !json_is_null(json_object_get(letter, "traceback")))
-        terminal_print(stdout, "%s\n", text_of(letter, "traceback"));
+        print_lines(text_of(letter, "traceback"), 4);
     const json_t *row = json_object_get(letter, "row");
     const json_t *envelope = json_object_get(row, "request_body");
     char *text = json_dumps(envelope ? envelope : row, JSON_INDENT(2) | JSON_ENCODE_ANY);

@@ -11,7 +11,8 @@ describe("a web page", function()
     routes = { { "GET", "/health" }, { "GET", "/nowhere" }, { "GET", own }, { "GET", own .. "/state" },
       { "GET", own .. "/activity" }, { "GET", own .. "/tokens" }, { "GET", own .. "/events/stream" },
       { "GET", "/registry/" .. id .. "/peers" }, { "POST", "/registry/register" }, { "POST", "/registry/heartbeat" },
-      { "POST", own .. "/a2a" }, { "POST", own .. "/notify" }, { "POST", own .. "/tokens" }, { "POST", own .. "/delegate" }, { "POST", own .. "/chat/uploads" }, { "DELETE", own } }
+      { "POST", own .. "/a2a" }, { "POST", own .. "/notify" }, { "POST", own .. "/tokens" }, { "POST", own .. "/delegate" },
+      { "POST", own .. "/chat/uploads" }, { "DELETE", own } }
     for _, name in ipairs { "state", "rows", "journal", "wait" } do routes[#routes + 1] = { "GET", "/__emulator/" .. name } end
     for _, name in ipairs { "workspaces", "messages", "late", "tie", "faults", "prune", "duplicate", "revoke", "remove", "events",
       "config", "reset", "quit" } do
