@@ -74,6 +74,8 @@ static void forget_oldest(void)
         link = &(*link)->next;
     if (link)
         *link = oldest->next;
+    if (oldest)
+        explicit_bzero(oldest->text, oldest->length);
     free(oldest);
     secrets[next_secret] = NULL;
 }

@@ -282,7 +282,7 @@ void connect_wipe_variable(const char *name)
     char *value = getenv(name);
     if (value) {
         log_hide(value);
-        memset(value, 'x', strlen(value));
+        explicit_bzero(value, strlen(value));
     }
     unsetenv(name);
 }
@@ -359,7 +359,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
         token = memory_copy_text(given.token);
     if (token_typed && given.token) /* not for the process list any longer than it must be */
-        memset((char *)given.token, 'x', strlen(given.token));
+        explicit_bzero((char *)given.token, strlen(given.token));
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
     if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
@@ -374,7 +374,7 @@ cleanup:
     options_free(command, &given);
     free_attached(attached, count);
     free(state_directory);
-    free(token);
+    memory_wipe(token);
     return code;
 }
 

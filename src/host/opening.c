@@ -7,6 +7,7 @@
 #include "host/running.h"
 #include "state/atomic_file.h"
 #include "state/lock.h"
+#include "state/private_directory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -113,6 +114,11 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
     const struct workspace_settings *settings = &workspace->settings;
     if (!atomic_file_make_directory(settings->state_directory, problem, problem_size))
         return false;
+    enum private_directory checked = private_directory_check(settings->state_directory, problem, problem_size);
+    if (checked == PRIVATE_DIRECTORY_REFUSED)
+        return false;
+    if (checked == PRIVATE_DIRECTORY_TIGHTENED)
+        log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now", settings->state_directory);
     char *lock = state_path(settings, "lock");
     workspace->lock = lock_take(lock, problem, problem_size);
     free(lock);

@@ -13,11 +13,13 @@
 
 #define TOKEN_MAXIMUM 8192
 
-/* One line, blanks around it removed; NULL if that leaves nothing. */
-static char *read_token(const char *path, int *error)
+/* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state directory; others may be links. */
+static char *read_token(const char *path, bool own, int *error)
 {
     size_t length;
-    char *bytes = path ? atomic_file_read(path, TOKEN_MAXIMUM, &length, error) : NULL;
+    char *bytes = !path ? NULL
+                  : own ? atomic_file_read_own(path, TOKEN_MAXIMUM, &length, error)
+                        : atomic_file_read(path, TOKEN_MAXIMUM, &length, error);
     if (!bytes)
         return NULL;
     size_t start = strspn(bytes, " \t\r\n"), size = strcspn(bytes + start, " \t\r\n");
@@ -45,14 +47,14 @@ void token_open(struct workspace *workspace)
     token->configured = memory_copy_text(settings->token);
     char *value = memory_copy_text(settings->token);
     if (!value && settings->token_file) {
-        value = read_token(settings->token_file, &error);
+        value = read_token(settings->token_file, false, &error);
         if (!value)
             log_error(settings->id, "the token file %s %s%s", settings->token_file,
                       error ? "cannot be read: " : "is empty", error ? strerror(error) : "");
     }
     bool kept = false;
     if (!value && !settings->token_file) {
-        value = read_token(token->kept_path, &error);
+        value = read_token(token->kept_path, true, &error);
         kept = value != NULL;
     }
     if (value)
@@ -72,7 +74,7 @@ bool token_exists(const struct workspace_settings *settings)
     int error = 0;
     char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
     char *found = settings->token ? memory_copy_text(settings->token)
-                                  : read_token(settings->token_file ? settings->token_file : kept_path, &error);
+                                  : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
     bool exists = found != NULL;
     memory_wipe(found);
     free(kept_path);
@@ -118,8 +120,8 @@ static void work_read(void *context)
 {
     struct token_work *work = context;
     int error;
-    work->from_file = read_token(work->token_file, &error);
-    work->from_kept = read_token(work->kept_path, &error);
+    work->from_file = read_token(work->token_file, false, &error);
+    work->from_kept = read_token(work->kept_path, true, &error);
 }
 
 /* The first of the sources, in order of preference, that is not what was just refused. */

@@ -12,6 +12,7 @@
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
 #define IDLE_MAXIMUM_S 25L           /* so long a connection is kept without use: longer than between two heartbeats */
 #define POOL_MAXIMUM 64              /* exchanges kept for the next request */
+#define SECRETS_WITHIN 4096          /* bytes: an answer that holds a token is short */
 #define EASY_REUSE_SINCE 0x080101    /* before, an answer whose first header is folded reads what the easy handle's last
                                         transfer has freed (curl PR 11103) */
 
@@ -185,6 +186,14 @@ static void keep(struct http_exchange *exchange)
     client->pooled++;
 }
 
+/* One of them holds a token. */
+static void free_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *each = headers; each; each = each->next)
+        explicit_bzero(each->data, strlen(each->data));
+    curl_slist_free_all(headers);
+}
+
 static void release(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
@@ -196,7 +205,9 @@ static void release(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     client->active--;
-    curl_slist_free_all(exchange->headers);
+    free_headers(exchange->headers);
+    if (!exchange->general && exchange->body.data && exchange->body.length <= SECRETS_WITHIN)
+        explicit_bzero(exchange->body.data, exchange->body.length);
     buffer_free(&exchange->body);
     parsed_url_release(exchange->url);
     if (client->reuses_handles && client->pooled < POOL_MAXIMUM)

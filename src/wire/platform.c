@@ -201,7 +201,7 @@ void platform_request_free(struct platform_request *request)
     free(request->url);
     free(request->body);
     for (size_t i = 0; i < PLATFORM_HEADERS; i++)
-        free(request->headers[i]);
+        memory_wipe(request->headers[i]); /* one of them holds the token */
     *request = (struct platform_request){0};
 }
 
