@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "commands/sandbox_options.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/output.h"
@@ -265,7 +266,11 @@ static int run(const struct command *command, int argc, char **argv)
     enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     output_divert();
-    if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
+    char problem[256];
+    if (parsed == OPTIONS_PARSED && !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule dev: %s\n", problem);
+        code = 1;
+    } else if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
         struct emulator_options settings = {
             .port = (uint16_t)given.port,
             .profile = given.profile,

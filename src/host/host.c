@@ -1,6 +1,7 @@
 #include "host/host.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/control.h"
@@ -109,6 +110,8 @@ static void ignore_unless_handled(int number)
 
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size)
 {
+    if (!limits_allow_files(LIMITS_FILES_LEAST, problem, problem_size))
+        return NULL;
     struct host *host = memory_allocate(sizeof *host);
     host->options = *options;
     host->started_ms = clock_monotonic_ms();

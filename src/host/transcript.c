@@ -16,9 +16,7 @@
 
 struct transcript_line {
     struct task task;
-    const char *path;
-    const char *workspace_id;
-    char *text;
+    char *path, *workspace_id, *text;
 };
 
 /* On the disk thread. One write of one line to a file opened for appending: lines of several processes do not mix. */
@@ -37,6 +35,8 @@ static void run_write(struct task *task)
     complained = !written;
     if (fd >= 0)
         close(fd);
+    free(line->path);
+    free(line->workspace_id);
     free(line->text);
     free(line);
 }
@@ -69,8 +69,8 @@ void transcript_write(struct workspace *workspace, const struct inbox_entry *ent
     log_redact(text);
     struct transcript_line *line = memory_allocate(sizeof *line);
     line->task.run = run_write;
-    line->path = workspace->settings.record_file;
-    line->workspace_id = workspace->settings.id;
+    line->path = memory_copy_text(workspace->settings.record_file);
+    line->workspace_id = memory_copy_text(workspace->settings.id);
     line->text = memory_format("%s\n", text);
     free(text);
     thread_post(&workspace->host->disk.thread, &line->task);

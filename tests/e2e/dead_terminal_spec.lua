@@ -28,9 +28,7 @@ local function read_until(fd, pattern)
   assert(pipe:open(fd))
   pipe:read_start(function(_, bytes) text = text .. (bytes or "") end)
   local found = loop.wait(function() return text:match(pattern) end, TIMEOUT_MS)
-  pipe:close()
-  loop.flush()
-  return found, text
+  return found, text, pipe
 end
 
 describe("a terminal that is dead", function()
@@ -119,18 +117,21 @@ describe("a terminal that is dead", function()
       say "flood"
       assert.same({ "done" }, one:canvas(1))
       if stream == "2" then
-        local lost, text = read_until(fd, "molecule: (%d+) log lines dropped")
+        local lost, text, pipe = read_until(fd, "molecule: (%d+) log lines dropped")
         assert(lost, "no word of it in " .. #text .. " bytes")
         assert(tonumber(lost) > 0)
         assert(text:find "registered as")
+        stop(one)
+        pipe:close()
       else
-        local _, text = read_until(fd, ("x"):rep(1000))
+        local _, text, pipe = read_until(fd, ("x"):rep(1000))
         assert(text:find("x", 1, true))
         say "more" -- the count is said when a line has found room again
         assert(one:log("%d+ lines of standard output dropped", { timeout_ms = TIMEOUT_MS }))
+        stop(one)
+        pipe:close()
       end
-      uv.fs_close(fd)
-      stop(one)
+      loop.flush()
     end)
   end
 
@@ -259,6 +260,24 @@ describe("a process whose surroundings are poor", function()
     one.process:signal "sigxcpu" -- as the kernel sends it
     one:wait_exit(0, TIMEOUT_MS)
     assert.equal(1, one:count_log "SIGXCPU")
+  end)
+
+  it("says how many files it may not open (RLIMIT_NOFILE), in every command, and never aborts", function()
+    local script = host.write(host.directory() .. "/agent.lua", host.ECHO)
+    local fleet = host.write(host.directory() .. "/fleet.lua", ([[return {workspaces = {{id = %q, backend = "mock",
+      token_env = "HOME"}}}]]):format(workspace.id))
+    for limit = 5, 26, 3 do
+      for _, words in ipairs { { "connect", workspace.id, "--script", script, "--bootstrap",
+          "--api-url", platform.url },
+        { "fleet", fleet, "--api-url", platform.url }, { "dev", script, "--port", "0" },
+        { "dev", "--headless", "--port", "0" } } do
+        local command = { "sh", "-c", ('ulimit -n %d; exec "$@"'):format(limit), "sh", emulator.binary() }
+        for _, word in ipairs(words) do command[#command + 1] = word end
+        local code, signal, one = run(command)
+        assert.same({ 1, 0 }, { code, signal }, one:report())
+        assert(one.stderr:find "files may be opened, at least %d+ are needed: raise the limit", one:report())
+      end
+    end
   end)
 
   it("says that standard output cannot be written, with code 1", function()
