@@ -19,6 +19,7 @@
 #define PAUSE_US 5000     /* a line alone is written at once; those that follow so soon, together */
 #define FLUSH_STALL_MS 200
 #define FLUSH_MS 2000
+#define NOT_READ "molecule: standard output is not read fast enough: lines of it are dropped\n"
 #define STACK_SIZE (256 * 1024)
 
 struct channel {
@@ -178,6 +179,7 @@ static void write_now(struct channel *channel, const char *bytes, size_t length)
 void output_write(int fd, const char *bytes, size_t length)
 {
     struct channel *channel = fd == STDOUT_FILENO ? &output : &errors;
+    bool first = false;
     if (length == 0)
         return;
     pthread_mutex_lock(&channel->mutex);
@@ -191,9 +193,12 @@ void output_write(int fd, const char *bytes, size_t length)
         if (channel->length == length)
             pthread_cond_signal(&channel->work);
     } else {
+        first = channel->dropped == 0;
         channel->dropped += count_lines(bytes, length);
     }
     pthread_mutex_unlock(&channel->mutex);
+    if (first && channel == &output)
+        output_write(STDERR_FILENO, NOT_READ, sizeof NOT_READ - 1);
 }
 
 static struct timespec in_ms(int64_t ms)

@@ -124,6 +124,7 @@ describe("a terminal that is dead", function()
         stop(one)
         pipe:close()
       else
+        one:log("standard output is not read fast enough", { timeout_ms = TIMEOUT_MS })
         local _, text, pipe = read_until(fd, ("x"):rep(1000))
         assert(text:find("x", 1, true))
         say "more" -- the count is said when a line has found room again
