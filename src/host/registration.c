@@ -60,7 +60,7 @@ static void succeeded(struct workspace *workspace, const struct exchange_answer 
         leave_minted(workspace);
     } else {
         log_info(workspace->settings.id, "registered%s as %s, mode poll, at %s", registration->again ? " again" : "",
-                 workspace->name, workspace->platform.base_url);
+                 registration->name, workspace->platform.base_url);
         if (registered.auth_token) {
             token_accepted(workspace);
             token_mint(workspace, registered.auth_token, proceed);
@@ -155,6 +155,8 @@ static void send_registration(struct workspace *workspace)
                                  .version = MOLECULE_VERSION, .skills = workspace->skills};
     struct exchange_limits limits = {.timeout_ms = 30000, .response_maximum = 1024 * 1024};
     registration->outdated = false;
+    free(registration->name);
+    registration->name = memory_copy_text(workspace->name);
     exchange_start(&registration->exchange, &workspace->budget, workspace->host->client,
                    platform_register(&workspace->platform, workspace->token.current, &card), &limits, on_answer,
                    workspace);
@@ -195,6 +197,15 @@ static void attempt(struct workspace *workspace)
         try_token(workspace);
 }
 
+void registration_changed(struct workspace *workspace)
+{
+    struct registration *registration = &workspace->registration;
+    if (workspace->state == WORKSPACE_RUNNING)
+        registration_start(workspace, true);
+    else if (exchange_busy(&registration->exchange))
+        registration->outdated = true; /* an attempt that waits for its turn or its time will say what is new */
+}
+
 void registration_start(struct workspace *workspace, bool again)
 {
     struct registration *registration = &workspace->registration;
@@ -219,4 +230,6 @@ void registration_close(struct workspace *workspace)
 {
     exchange_cancel(&workspace->registration.exchange);
     uv_timer_stop(&workspace->registration.timer);
+    free(workspace->registration.name);
+    workspace->registration.name = NULL;
 }

@@ -80,6 +80,7 @@ struct registration {
     unsigned failures;    /* in a row, of the platform's or of what stands before it */
     struct retry_refusals refusals;
     bool again;           /* the workspace is running and registers once more */
+    char *name;           /* of the card that was sent */
     bool outdated;        /* the card changed while a registration was under way */
 };
 
@@ -299,6 +300,7 @@ int64_t token_floor_ms(const struct workspace *workspace); /* how long to wait a
 
 /* The first one waits for its turn where there are many (host/turns.c). */
 void registration_start(struct workspace *workspace, bool again);
+void registration_changed(struct workspace *workspace); /* the card: the platform is told, once it knows the workspace */
 void registration_close(struct workspace *workspace);
 
 /* host/turns.c: a few first registrations at a time. `registration_begin` follows, at once or later. */

@@ -285,6 +285,21 @@ describe("registration", function()
     one:stop()
   end)
 
+  it("a card that changes while the first registration is under way is told as well", function()
+    local path = "/registry/register"
+    local function script(name) return ([[return {name = %q, handle = function() end}]]):format(name) end
+    platform:fault({ kind = "delay", ms = 1500 }, { path = path, workspace = workspace.id })
+    local one = host.start(options { script = script "a" })
+    one:wait { path = "/workspaces/" .. workspace.id .. "/state", status = 200, count = 1 }
+    one:wait { path = path, workspace = workspace.id, count = 1 }
+    host.write(one.script_path, script "b")
+    one.process:signal "sighup"
+    one:log("registered again as b", { timeout_ms = 60000 })
+    local found = one:posts(path)
+    assert.equal("b", cjson.decode(found[#found].body).agent_card.name)
+    one:stop()
+  end)
+
   it("a card that changes while a registration is under way is told as well", function()
     local path = "/registry/register"
     local function script(name) return ([[return {name = %q, handle = function() end}]]):format(name) end
