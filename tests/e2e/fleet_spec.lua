@@ -60,7 +60,7 @@ describe("a fleet", function()
     local command = { emulator.binary(), "fleet", directory .. "/fleet.lua" }
     for _, word in ipairs(args or {}) do command[#command + 1] = word end
     local child = process.spawn { command = command, env = { HOME = directory, MOLECULE_API_URL = platform.url } }
-    local code = child:wait_exit(10000)
+    local code = child:wait_exit(60000)
     assert.equal(2, code, child:report())
     return child.stderr
   end
@@ -325,7 +325,7 @@ describe("a fleet", function()
     child:wait_line("the limit is raised from 256 to %d+ for 2 workspaces", { stream = "stderr", timeout_ms = 10000 })
     child:wait_line("registered as", { stream = "stderr", timeout_ms = 10000 })
     child:signal "sigterm"
-    assert.equal(0, (child:wait_exit(10000)))
+    assert.equal(0, (child:wait_exit(60000)))
   end)
 
   it("tells how each workspace fares", function()
@@ -333,7 +333,7 @@ describe("a fleet", function()
     local fleet = registered(start(), one, two)
     for _, workspace in ipairs { one, two } do
       local child = process.spawn { command = { emulator.binary(), "status", workspace.id, "--state-dir", fleet.state_dir } }
-      assert.equal(0, (child:wait_exit(10000)), child:report())
+      assert.equal(0, (child:wait_exit(60000)), child:report())
       assert.truthy(child.stdout:find("workspace       " .. workspace.id, 1, true), child.stdout)
       assert.truthy(child.stdout:find("pid             " .. fleet.process.pid, 1, true), child.stdout)
       assert.truthy(child.stdout:find "state           running", child.stdout)
