@@ -1,5 +1,8 @@
 /* argv -> a command; nothing else. */
 #include "commands/commands.h"
+#include "commands/surroundings.h"
+
+#include "base/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +22,7 @@ static void print_usage(FILE *out)
     fprintf(out, "\nmolecule <command> --help tells the rest.\n");
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
@@ -32,7 +35,13 @@ int main(int argc, char **argv)
         if (strcmp(name, commands[i]->name) == 0)
             return commands[i]->run(commands[i], argc - 2, argv + 2);
     if (*name)
-        fprintf(stderr, "molecule: there is no command \"%s\"\n\n", name);
+        terminal_print(stderr, "molecule: there is no command \"%s\"\n\n", name);
     print_usage(stderr);
     return 2;
+}
+
+int main(int argc, char **argv)
+{
+    surroundings_prepare();
+    return surroundings_leave(run(argc, argv));
 }

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "host/host.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -17,6 +18,8 @@ _Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED && (int)MOLECULE_US
                    (int)MOLECULE_STUCK == (int)HOST_EXIT_STUCK && (int)MOLECULE_REFUSED == (int)HOST_EXIT_REFUSED,
                "host_exit and molecule_result differ");
 _Static_assert(sizeof(struct molecule_option) == sizeof(struct script_option), "options differ");
+
+#define DURATION_MAXIMUM_MS ((int64_t)3650 * 86400000)
 
 struct added {
     struct added *next;
@@ -112,6 +115,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
         .max_pending = 500,
         .max_pending_bytes = (size_t)64 << 20,
         .register_attempts = 5,
+        .refusal_patience_ms = 75000,
         .max_attempts = 5,
         .max_hops = 8,
         .breaker = 300,
@@ -138,6 +142,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .drain_ms = options->drain_ms,
         .stuck_after_ms = options->stuck_after_ms,
         .register_attempts = options->register_attempts,
+        .refusal_patience_ms = options->refusal_patience_ms,
         .max_attempts = options->max_attempts,
         .max_pending = options->max_pending,
         .max_pending_bytes = options->max_pending_bytes,
@@ -181,6 +186,12 @@ static const char *find_problem(const struct molecule_workspace_options *options
     if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 || options->drain_ms < 0 ||
         options->max_pending < 1 || options->max_pending_bytes < 1 || options->max_attempts < 1)
         return "a number is below its minimum; begin with molecule_workspace_defaults";
+    const int64_t durations[] = {options->interval_ms, options->since_secs, options->heartbeat_ms, options->drain_ms,
+                                 options->stuck_after_ms, options->cpu_limit_ms, options->timeout_ms, options->reply_ttl_ms,
+                                 options->refusal_patience_ms};
+    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+        if (durations[i] < 0 || durations[i] > DURATION_MAXIMUM_MS)
+            return "a duration is negative, or longer than ten years";
     return NULL;
 }
 
@@ -259,7 +270,7 @@ enum molecule_result molecule_rehearse(struct molecule *molecule, const struct m
 {
     const char *wrong = find_problem(options);
     if (wrong) {
-        fprintf(stderr, "molecule: %s\n", wrong);
+        terminal_print(stderr, "molecule: %s\n", wrong);
         return MOLECULE_USAGE;
     }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));

@@ -98,6 +98,7 @@ struct molecule_workspace_options {
     size_t max_pending;           /* rows fetched ahead of the cursor, at least 1 */
     size_t max_pending_bytes;     /* the same in bytes, at least 1; all workspaces of a process: 512 MiB */
     unsigned register_attempts;   /* 0: for ever */
+    int64_t refusal_patience_ms;  /* how long the platform must refuse the credentials before MOLECULE_REFUSED */
     unsigned max_attempts;        /* at least 1 */
     int max_hops;                 /* replies to replies between agents with answers_replies, at least 1 */
     unsigned breaker;             /* turns a minute with a peer that answers each reply of ours; 0: any number */

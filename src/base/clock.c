@@ -34,8 +34,14 @@ int64_t clock_thread_cpu_ms(void)
     return read_us(CLOCK_THREAD_CPUTIME_ID) / 1000;
 }
 
+int64_t clock_bound_ms(int64_t wall_ms)
+{
+    return wall_ms < 0 ? 0 : wall_ms > CLOCK_MAXIMUM_MS ? CLOCK_MAXIMUM_MS : wall_ms;
+}
+
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 {
+    wall_ms = clock_bound_ms(wall_ms);
     time_t seconds = (time_t)(wall_ms / 1000);
     struct tm parts;
     gmtime_r(&seconds, &parts);

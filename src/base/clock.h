@@ -7,11 +7,15 @@
 #include <stdint.h>
 
 #define CLOCK_TEXT_SIZE 32
+#define CLOCK_MAXIMUM_MS 253402300799999 /* the end of the year 9999 */
 
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_ms(void);          /* since the epoch */
 int64_t clock_thread_cpu_ms(void);    /* CPU time of the calling thread */
+
+/* A time that was read from a file or from others, as one that can be reckoned with: between the epoch and CLOCK_MAXIMUM_MS. */
+int64_t clock_bound_ms(int64_t wall_ms);
 
 /* "2026-05-01T20:14:07.123Z" */
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE]);

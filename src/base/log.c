@@ -1,8 +1,9 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include "base/output.h"
+#include "base/terminal.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -13,18 +14,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define RING_SIZE (1024 * 1024)
 #define SECRETS_MAXIMUM 32768
 #define SECRET_MINIMUM 4 /* bytes */
 #define PLACES_BITS 12
 #define HIDDEN "[hidden]"
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t write_mutex = PTHREAD_MUTEX_INITIALIZER; /* keeps flushes in order; never held with `mutex` */
-static char *ring;                                              /* lines that wait, `ring_length` bytes */
-static size_t ring_length;
-static unsigned long dropped;
-static void (*waker)(void);
 struct secret {
     struct secret *next; /* with the same place */
     size_t length;
@@ -79,6 +74,8 @@ static void forget_oldest(void)
         link = &(*link)->next;
     if (link)
         *link = oldest->next;
+    if (oldest)
+        explicit_bzero(oldest->text, oldest->length);
     free(oldest);
     secrets[next_secret] = NULL;
 }
@@ -129,67 +126,27 @@ void log_redact(char *text)
     pthread_mutex_unlock(&mutex);
 }
 
-static void write_all(const char *bytes, size_t length)
-{
-    while (length > 0) {
-        ssize_t written = write(STDERR_FILENO, bytes, length);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return; /* nobody reads our log: that must not stop the host */
-        bytes += written;
-        length -= (size_t)written;
-    }
-}
-
 void log_flush(void)
 {
-    static char *out;
-    pthread_mutex_lock(&write_mutex);
-    if (!out)
-        out = malloc(RING_SIZE);
-    pthread_mutex_lock(&mutex);
-    size_t length = out && ring ? ring_length : 0;
-    unsigned long lost = dropped;
-    if (length > 0)
-        memcpy(out, ring, length);
-    ring_length = 0;
-    dropped = 0;
-    pthread_mutex_unlock(&mutex);
-    write_all(out, length);
-    if (lost > 0) {
-        char line[128];
-        int size = snprintf(line, sizeof line, "molecule: %lu log lines dropped, the log could not be written fast enough\n", lost);
-        write_all(line, (size_t)size);
-    }
-    pthread_mutex_unlock(&write_mutex);
+    output_flush();
 }
 
-void log_set_waker(void (*wake)(void))
-{
-    pthread_mutex_lock(&mutex);
-    waker = wake;
-    pthread_mutex_unlock(&mutex);
-    if (!wake)
-        log_flush();
-}
-
-/* Control characters must not reach the operator's terminal; a newline stays, indented. Returns the line's length. */
+/* What may not reach the operator's terminal is escaped; a newline stays, indented. Returns the line's length. */
 static size_t tidy(const char *text, char *line, size_t size)
 {
-    size_t length = 0;
-    for (const char *at = text; *at && length + 8 < size; at++) {
-        unsigned char byte = (unsigned char)*at;
-        if (byte == '\n' && at[1]) {
-            memcpy(line + length, "\n    ", 5);
-            length += 5;
-        } else if (byte == '\t') {
-            line[length++] = ' ';
-        } else if (byte >= 0x20 && byte != 0x7f) {
-            line[length++] = (char)byte;
-        } else if (byte != '\n' && byte != '\r') {
-            line[length++] = '?';
-        }
+    size_t length = 0, left = strlen(text);
+    while (left > 0 && (text[left - 1] == '\n' || text[left - 1] == '\r'))
+        left--;
+    while (left > 0) {
+        const char *end = memchr(text, '\n', left);
+        size_t part = end ? (size_t)(end - text) + 1 : left;
+        length += terminal_escape(text, part, TERMINAL_TEXT, line + length, size - length - 6);
+        if (end)
+            length += terminal_escape("    ", 4, TERMINAL_TEXT, line + length, size - length - 1);
+        if (length + 6 + 16 >= size)
+            break;
+        text += part;
+        left -= part;
     }
     line[length++] = '\n';
     return length;
@@ -200,7 +157,7 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
     static const char *const names[] = {"error", "warn ", "info ", "debug"};
     if ((int)level > current_level)
         return;
-    char when[CLOCK_TEXT_SIZE], text[LOG_LINE_MAXIMUM], line[LOG_LINE_MAXIMUM + 512];
+    char when[CLOCK_TEXT_SIZE], text[LOG_LINE_MAXIMUM], line[2 * LOG_LINE_MAXIMUM];
     clock_format(clock_wall_ms(), when);
     size_t start = (size_t)snprintf(text, sizeof text, "%s %s %.140s%s", when, names[level], subject ? subject : "",
                                     subject ? ": " : "");
@@ -211,21 +168,6 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
     if (wanted > 0 && (size_t)wanted >= sizeof text - start)
         memcpy(text + sizeof text - 16, " [...cut here]", 15);
 
-    pthread_mutex_lock(&mutex);
-    redact(text);
-    size_t length = tidy(text, line, sizeof line);
-    void (*wake)(void) = waker;
-    if (!ring)
-        ring = malloc(RING_SIZE);
-    if (ring && ring_length + length <= RING_SIZE) {
-        memcpy(ring + ring_length, line, length);
-        ring_length += length;
-    } else {
-        dropped++;
-    }
-    pthread_mutex_unlock(&mutex);
-    if (wake)
-        wake();
-    else
-        log_flush();
+    log_redact(text);
+    output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
 }

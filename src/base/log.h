@@ -2,9 +2,8 @@
  *
  *   2026-05-01T20:14:07.123Z info  7f1d…: registered ...
  *
- * log_write formats into a bounded ring and returns; the disk thread writes it out (log_flush). Until
- * log_set_waker is called, and after log_set_waker(NULL), lines are written at once. A full ring drops the line and
- * counts it; the count is logged when there is room again.
+ * log_write never waits for whoever reads the log (base/output.h): a line that finds no room is dropped and counted; the
+ * count is logged when there is room again. Terminal control characters of others are shown as escapes (base/terminal.h).
  *
  * Secrets: whatever was given to log_hide never appears in a line; it is replaced by "[hidden]". */
 #ifndef MOLECULE_BASE_LOG_H
@@ -24,7 +23,7 @@ enum log_level {
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
 
-/* `subject` names the workspace or part; NULL for none. Newlines in the message become "\n  ". */
+/* `subject` names the workspace or part; NULL for none. Newlines in the message become "\n    ". */
 void log_write(enum log_level level, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -39,9 +38,7 @@ void log_hide(const char *secret);
 /* Replaces hidden texts in place; the text never grows. */
 void log_redact(char *text);
 
-/* `wake` is called, from any thread, when lines wait. */
-void log_set_waker(void (*wake)(void));
-/* Writes out what waits. Called by the disk thread, and at exit. */
+/* Waits, but not for long (base/output.h), until the lines so far are written: before the process ends. */
 void log_flush(void);
 
 #endif

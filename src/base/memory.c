@@ -1,13 +1,19 @@
 #include "base/memory.h"
 
+#include "base/output.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void *checked(void *block, size_t size)
 {
     if (!block && size > 0) {
-        fprintf(stderr, "molecule: out of memory (%zu bytes); the state on disk is safe, start again\n", size);
+        char line[128];
+        int length = snprintf(line, sizeof line, "molecule: out of memory (%zu bytes); the state on disk is safe, start again\n", size);
+        output_write(STDERR_FILENO, line, (size_t)length);
+        output_flush();
         abort();
     }
     return block;
@@ -45,4 +51,11 @@ char *memory_format(const char *format, ...)
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
     return checked(length < 0 ? NULL : text, 1);
+}
+
+void memory_wipe(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
 }

@@ -12,4 +12,7 @@ char *memory_copy(const void *bytes, size_t length);  /* a copy with a NUL behin
 char *memory_copy_text(const char *text);             /* NULL stays NULL */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Frees a secret and leaves nothing of it behind. NULL is fine. */
+void memory_wipe(char *secret);
+
 #endif

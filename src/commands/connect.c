@@ -6,6 +6,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/output.h"
+#include "base/terminal.h"
 #include "commands/local_state.h"
 #include "commands/sandbox_options.h"
 #include "molecule/molecule.h"
@@ -24,7 +26,7 @@ struct connect_options {
     struct option_list allowed_hosts, allowed_senders;
     int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending, max_pending_bytes,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
-    int64_t breaker, workers;
+    int64_t breaker, workers, refusal_patience_ms;
     bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
 };
 
@@ -95,8 +97,11 @@ static const struct option options[] = {
     {"stuck-after", 0, OPTION_DURATION, "TIME", "300s", NULL,
      "exit with code 75 when the script is stuck in C code for so long; 0: never", FIELD(stuck_after_ms), 0, HOURS(24)},
     {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, HOURS(1)},
-    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start; 0: for ever",
+    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever",
      FIELD(register_attempts), 0, 1000000},
+    {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL,
+     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this",
+     FIELD(refusal_patience_ms), 0, HOURS(24)},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL, "trust these certificates instead of the system's", FIELD(ca_file), 0, 0},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
      FIELD(insecure_http), 0, 0},
@@ -191,6 +196,7 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .max_pending = (size_t)given->max_pending,
         .max_pending_bytes = (size_t)given->max_pending_bytes,
         .register_attempts = (unsigned)given->register_attempts,
+        .refusal_patience_ms = given->refusal_patience_ms,
         .max_attempts = (unsigned)given->max_attempts,
         .concurrency = (unsigned)given->concurrency,
         .max_hops = (int)given->max_hops,
@@ -249,7 +255,7 @@ static int start(const struct command *command, const struct connect_options *gi
     };
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
     if (!molecule) {
-        fprintf(stderr, "molecule %s: %s\n", command->name, problem);
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
         return MOLECULE_FAILED;
     }
     enum molecule_result result = MOLECULE_STOPPED;
@@ -279,7 +285,7 @@ void connect_wipe_variable(const char *name)
     char *value = getenv(name);
     if (value) {
         log_hide(value);
-        memset(value, 'x', strlen(value));
+        explicit_bzero(value, strlen(value));
     }
     unsetenv(name);
 }
@@ -347,6 +353,8 @@ static int run(const struct command *command, int argc, char **argv)
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
     }
+    if (!given.dry_run)
+        output_divert();
     if (given.token) /* a line end of the file it came from is not part of it */
         ((char *)given.token)[strcspn(given.token, " \t\r\n")] = '\0';
     log_hide(given.token);
@@ -354,7 +362,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
         token = memory_copy_text(given.token);
     if (token_typed && given.token) /* not for the process list any longer than it must be */
-        memset((char *)given.token, 'x', strlen(given.token));
+        explicit_bzero((char *)given.token, strlen(given.token));
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
     if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
@@ -369,7 +377,7 @@ cleanup:
     options_free(command, &given);
     free_attached(attached, count);
     free(state_directory);
-    free(token);
+    memory_wipe(token);
     return code;
 }
 

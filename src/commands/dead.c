@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "commands/local_state.h"
 #include "state/ledger.h"
 #include "state/lock.h"
@@ -87,8 +88,9 @@ static json_t *read_dead(const struct dead_call *call, char *problem, size_t pro
 
 static void print_json(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_INDENT(2));
-    printf("%s\n", text ? text : "[]");
+    char *text = json_dumps(value, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
+    printf("%s\n", shown ? shown : "[]");
+    free(shown);
     free(text);
 }
 
@@ -96,6 +98,25 @@ static const char *text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "-";
+}
+
+/* Somebody else's word, for a column. The caller frees it. */
+static char *word_of(const json_t *object, const char *key)
+{
+    return terminal_copy(text_of(object, key), TERMINAL_WORD);
+}
+
+static void print_line(const json_t *letter)
+{
+    char *id = word_of(letter, "id"), *from = word_of(letter, "from"), *reason = memory_copy_text(text_of(letter, "reason"));
+    reason[strcspn(reason, "\r\n")] = '\0';
+    char *shown = terminal_copy(reason, TERMINAL_WORD);
+    printf("%-36s  %-24s  %-8lld  %-36s  %s\n", id, text_of(letter, "set_aside"),
+           (long long)json_integer_value(json_object_get(letter, "attempts")), from, shown);
+    free(shown);
+    free(reason);
+    free(from);
+    free(id);
 }
 
 static void print_list(const json_t *list)
@@ -107,26 +128,40 @@ static void print_list(const json_t *list)
         return;
     }
     printf("%-36s  %-24s  %-8s  %-36s  %s\n", "ID", "SET ASIDE", "ATTEMPTS", "FROM", "REASON");
-    json_array_foreach(list, i, letter) {
-        const char *reason = text_of(letter, "reason");
-        printf("%-36s  %-24s  %-8lld  %-36s  %.*s\n", text_of(letter, "id"), text_of(letter, "set_aside"),
-               (long long)json_integer_value(json_object_get(letter, "attempts")), text_of(letter, "from"),
-               (int)strcspn(reason, "\n"), reason);
+    json_array_foreach(list, i, letter)
+        print_line(letter);
+}
+
+/* Somebody else's lines: all but the first stand apart from ours. */
+static void print_lines(const char *text, int column)
+{
+    char *shown = terminal_copy(text, TERMINAL_TEXT);
+    for (const char *line = shown, *end; line; line = end ? end + 1 : NULL) {
+        end = strchr(line, '\n');
+        printf("%*s%.*s\n", line == shown ? 0 : column, "", end ? (int)(end - line) : (int)strlen(line), line);
     }
+    free(shown);
 }
 
 static void print_letter(const json_t *letter)
 {
-    static const char *const names[] = {"id", "from", "created_at", "first_seen", "set_aside", "reason"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        printf("%-11s %s\n", names[i], text_of(letter, names[i]));
+    static const char *const names[] = {"id", "from", "created_at", "first_seen", "set_aside"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *shown = word_of(letter, names[i]);
+        printf("%-11s %s\n", names[i], shown);
+        free(shown);
+    }
+    printf("%-11s ", "reason");
+    print_lines(text_of(letter, "reason"), 12);
     printf("%-11s %lld\n", "attempts", (long long)json_integer_value(json_object_get(letter, "attempts")));
     if (json_object_get(letter, "traceback") && !json_is_null(json_object_get(letter, "traceback")))
-        printf("%s\n", text_of(letter, "traceback"));
+        print_lines(text_of(letter, "traceback"), 4);
     const json_t *row = json_object_get(letter, "row");
     const json_t *envelope = json_object_get(row, "request_body");
     char *text = json_dumps(envelope ? envelope : row, JSON_INDENT(2) | JSON_ENCODE_ANY);
-    printf("%s\n\n", text ? text : "-");
+    char *shown = terminal_copy(text, TERMINAL_JSON);
+    printf("%s\n\n", shown ? shown : "-");
+    free(shown);
     free(text);
 }
 
@@ -136,12 +171,12 @@ static int read_letters(const struct dead_call *call, bool whole)
     size_t i;
     json_t *letter, *list = read_dead(call, problem, sizeof problem);
     if (!list) {
-        fprintf(stderr, "molecule dead: %s\n", problem);
+        terminal_print(stderr, "molecule dead: %s\n", problem);
         return 1;
     }
     int code = json_array_size(list) < call->id_count ? 1 : 0;
     if (code)
-        fprintf(stderr, "molecule dead: not all of these are dead letters of %s\n", call->workspace_id);
+        terminal_print(stderr, "molecule dead: not all of these are dead letters of %s\n", call->workspace_id);
     if (call->given->json)
         print_json(list);
     else if (!whole)
@@ -191,6 +226,13 @@ static bool change(const struct dead_call *call, const char *row_id, bool retry,
     return answer || (!*live && change_in_ledger(call, row_id, retry, found, problem, problem_size));
 }
 
+static void print_done(const char *row_id, const char *what)
+{
+    char *id = terminal_copy(row_id, TERMINAL_WORD);
+    printf("%s %s\n", id, what);
+    free(id);
+}
+
 static int change_letters(const struct dead_call *call, bool retry)
 {
     char problem[1024];
@@ -205,13 +247,13 @@ static int change_letters(const struct dead_call *call, bool retry)
         const char *row_id = text_of(letter, "id");
         bool found = false, live = false;
         if (!change(call, row_id, retry, &found, &live, problem, sizeof problem)) {
-            fprintf(stderr, "molecule dead: %s: %s\n", row_id, problem);
+            terminal_print(stderr, "molecule dead: %s: %s\n", row_id, problem);
             code = 1;
         } else if (!found) {
-            fprintf(stderr, "molecule dead: %s is not a dead letter of %s\n", row_id, call->workspace_id);
+            terminal_print(stderr, "molecule dead: %s is not a dead letter of %s\n", row_id, call->workspace_id);
             code = 1;
         } else {
-            printf("%s %s\n", row_id, !retry ? "dropped" : live ? "runs again" : "runs again at the next start");
+            print_done(row_id, !retry ? "dropped" : live ? "runs again" : "runs again at the next start");
         }
     }
     json_decref(list);

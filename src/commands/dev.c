@@ -2,8 +2,11 @@
 #include "commands/commands.h"
 #include "commands/sandbox_options.h"
 
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/output.h"
+#include "base/terminal.h"
 #include "base/thread.h"
 #include "base/uuid.h"
 #include "script/emulator.h"
@@ -135,7 +138,7 @@ static int run_headless(const struct dev_options *given, struct emulator_options
             ;
         emulator_close(emulator);
     } else {
-        fprintf(stderr, "molecule dev: %s\n", problem);
+        terminal_print(stderr, "molecule dev: %s\n", problem);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
@@ -183,7 +186,7 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
 {
     char problem[1024], directory[] = "/tmp/molecule-dev-XXXXXX";
     if (!mkdtemp(directory)) {
-        fprintf(stderr, "molecule dev: cannot make a directory for the state: %s\n", strerror(errno));
+        terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n", strerror(errno));
         return 1;
     }
     char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
@@ -193,8 +196,8 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
     enum molecule_result code = MOLECULE_FAILED;
     if (molecule) {
         platform->molecule = molecule;
-        printf("%s serves workspace %s; say something to it:\n"
-               "  curl -s %s/__emulator/messages -d '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
+        terminal_print(stdout, "%s serves workspace %s; say something to it:\n"
+               "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
                script ? script : given->backend, id, url, id);
         fflush(stdout);
         code = molecule_add(molecule, &workspace, problem, sizeof problem);
@@ -205,7 +208,7 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
         run_there(platform, run_forget);
         molecule_close(molecule);
     } else {
-        fprintf(stderr, "molecule dev: %s\n", problem);
+        terminal_print(stderr, "molecule dev: %s\n", problem);
     }
     remove_directory(directory, id);
     free(url);
@@ -222,7 +225,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     uv_sem_init(&platform.ready, 0);
     int code = 1;
     if (thread_start(&platform.thread, "emulator", NULL, NULL) < 0) {
-        fprintf(stderr, "molecule dev: cannot start a thread\n");
+        terminal_print(stderr, "molecule dev: cannot start a thread\n");
         return 1;
     }
     run_there(&platform, run_open);
@@ -231,7 +234,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
         code = connect_script(&platform, given, script, given->workspace ? given->workspace : id);
         run_there(&platform, run_close);
     } else {
-        fprintf(stderr, "molecule dev: %s\n", platform.problem);
+        terminal_print(stderr, "molecule dev: %s\n", platform.problem);
     }
     thread_close(&platform.thread);
     uv_sem_destroy(&platform.ready);
@@ -262,7 +265,12 @@ static int run(const struct command *command, int argc, char **argv)
     size_t count;
     enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
-    if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
+    output_divert();
+    char problem[256];
+    if (parsed == OPTIONS_PARSED && !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule dev: %s\n", problem);
+        code = 1;
+    } else if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
         struct emulator_options settings = {
             .port = (uint16_t)given.port,
             .profile = given.profile,

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/output.h"
+#include "base/terminal.h"
 #include "commands/fleet_limits.h"
 #include "commands/fleet_plan.h"
 
@@ -314,7 +316,7 @@ static void print_plan(const struct fleet *fleet)
 {
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
         const struct molecule_workspace_options *workspace = &member->workspace;
-        printf("%s  %s %s  api %s  state %s  token %s%s\n", member->id, workspace->script ? "script" : "backend",
+        terminal_print(stdout, "%s  %s %s  api %s  state %s  token %s%s\n", member->id, workspace->script ? "script" : "backend",
                workspace->script ? workspace->script : workspace->backend, workspace->api_url, member->state_directory,
                member->token        ? "given"
                : member->token_file ? "from "
@@ -334,7 +336,7 @@ static int rehearse(const struct fleet *fleet)
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
         if (molecule_check(&member->workspace, problem, sizeof problem))
             continue;
-        fprintf(stderr, "molecule fleet: %s: %s\n", member->id, problem);
+        terminal_print(stderr, "molecule fleet: %s: %s\n", member->id, problem);
         code = MOLECULE_USAGE;
     }
     return code;
@@ -356,7 +358,7 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
     fleet_raise_limit(fleet->plan.count);
     fleet->molecule = molecule_open(&settings, problem, sizeof problem);
     if (!fleet->molecule) {
-        fprintf(stderr, "molecule fleet: %s\n", problem);
+        terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
     }
     log_info(NULL, "%s: %zu workspaces, %u workers", fleet->path, fleet->plan.count, settings.workers);
@@ -391,13 +393,15 @@ static int run(const struct command *command, int argc, char **argv)
     if (count < 1)
         return options_complain(command, "which file? molecule fleet fleet.lua");
     signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
+    if (!given.dry_run)
+        output_divert();
     if (getenv("MOLECULE_WORKSPACE_TOKEN"))
         log_warn(NULL, "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet: token_env = "
                        "\"MOLECULE_WORKSPACE_TOKEN\" in the file gives it to the one that it is of");
     unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* of a workspace alone, as is the token */
     struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
-        fprintf(stderr, "molecule fleet: %s\n", problem);
+        terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
     }
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* behind the file, which may have taken it */

@@ -43,7 +43,7 @@ void member_free(struct member *member)
     json_decref(member->values);
     free(member->id);
     free(member->state_directory);
-    free(member->token);
+    memory_wipe(member->token);
     free(member->token_file);
     free(member);
 }

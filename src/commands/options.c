@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -13,12 +14,14 @@
 
 int options_complain(const struct command *command, const char *format, ...)
 {
+    char *text = NULL;
     va_list arguments;
-    fprintf(stderr, "molecule %s: ", command->name);
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    if (vasprintf(&text, format, arguments) < 0)
+        text = NULL;
     va_end(arguments);
-    fprintf(stderr, "\nTry: molecule %s --help\n", command->name);
+    terminal_print(stderr, "molecule %s: %s\nTry: molecule %s --help\n", command->name, text ? text : "wrong usage", command->name);
+    free(text);
     return 2;
 }
 

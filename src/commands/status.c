@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/terminal.h"
 #include "commands/local_state.h"
 #include "state/cursor.h"
 #include "state/ledger.h"
@@ -52,7 +53,7 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
             snprintf(problem, problem_size, "%s", what);
         goto cleanup;
     }
-    int64_t last_poll = json_integer_value(json_object_get(cursor.members, "last_poll_ms"));
+    int64_t last_poll = clock_bound_ms(json_integer_value(json_object_get(cursor.members, "last_poll_ms")));
     json_t *by_state = json_object();
     if (ledger && ledger_count(ledger, &counts) && ledger_last_poll(ledger) > last_poll)
         last_poll = ledger_last_poll(ledger);
@@ -71,12 +72,19 @@ cleanup:
     return status;
 }
 
+static void print_text(const char *name, const char *text)
+{
+    char *shown = terminal_copy(text, TERMINAL_WORD);
+    printf("%-15s %s\n", name, shown);
+    free(shown);
+}
+
 static void print_value(const char *name, const json_t *value)
 {
     if (json_is_integer(value))
         printf("%-15s %lld\n", name, (long long)json_integer_value(value));
     else
-        printf("%-15s %s\n", name, json_is_string(value) ? json_string_value(value) : "-");
+        print_text(name, json_is_string(value) ? json_string_value(value) : "-");
 }
 
 static void print_table(const json_t *status)
@@ -111,12 +119,13 @@ static int show(const struct command *command, const struct status_options *give
     }
     free(directory);
     if (!status) {
-        fprintf(stderr, "molecule %s: %s\n", command->name, problem);
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
         return 1;
     }
     if (given->json) {
-        char *text = json_dumps(status, JSON_INDENT(2));
-        printf("%s\n", text ? text : "{}");
+        char *text = json_dumps(status, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
+        printf("%s\n", shown ? shown : "{}");
+        free(shown);
         free(text);
     } else {
         print_table(status);

@@ -1,24 +1,36 @@
 #include "host/exchange.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 
-#include <stdlib.h>
+#include <string.h>
+
+#define COUNT_MAXIMUM 1000000000 /* requests in a window */
+#define WINDOW_MAXIMUM_S 120     /* the platform's is 60 */
+
+/* A header's whole number, at most `maximum`; -1: there is none. */
+static int64_t read_count(const char *text, int64_t maximum)
+{
+    size_t digits = text ? strspn(text, "0123456789") : 0;
+    if (digits == 0 || text[digits + strspn(text + digits, " \t")])
+        return -1;
+    int64_t number = 0;
+    for (size_t i = 0; i < digits && number < maximum; i++)
+        number = number * 10 + (text[i] - '0');
+    return number < maximum ? number : maximum;
+}
 
 /* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and polls go on. Under a
  * half of it: polls that hints lead to share half of what is left. */
 static void read_rate_budget(struct rate_budget *budget, const struct http_result *result)
 {
-    const char *limit = http_header(result, "X-RateLimit-Limit");
-    const char *remaining = http_header(result, "X-RateLimit-Remaining");
-    const char *reset = http_header(result, "X-RateLimit-Reset");
-    if (!limit || !remaining || !reset)
+    int64_t all = read_count(http_header(result, "X-RateLimit-Limit"), COUNT_MAXIMUM);
+    int64_t left = read_count(http_header(result, "X-RateLimit-Remaining"), COUNT_MAXIMUM);
+    int64_t seconds = read_count(http_header(result, "X-RateLimit-Reset"), WINDOW_MAXIMUM_S);
+    if (all < 0 || left < 0 || seconds < 0)
         return;
-    long all = strtol(limit, NULL, 10), left = strtol(remaining, NULL, 10), seconds = strtol(reset, NULL, 10);
-    budget->hint_gap_ms = all > 0 && left * 2 < all && seconds > 0 ? seconds * 2000 / (left > 0 ? left : 1) : 0;
-    if (all > 0 && left * 10 < all && seconds > 0)
-        budget->quiet_until_ms = clock_monotonic_ms() + (seconds < 120 ? seconds : 120) * 1000;
-    else
-        budget->quiet_until_ms = 0;
+    budget->hint_gap_ms = left * 2 < all ? seconds * 2000 / (left > 0 ? left : 1) : 0;
+    budget->quiet_until_ms = left * 10 < all && seconds > 0 ? clock_monotonic_ms() + seconds * 1000 : 0;
 }
 
 static void on_result(const struct http_result *result, void *context)
@@ -59,6 +71,7 @@ void exchange_start(struct exchange *exchange, struct rate_budget *budget, struc
                     struct platform_request request, const struct exchange_limits *limits,
                     exchange_callback *callback, void *context)
 {
+    check(!exchange->http); /* one request at a time: both would answer for this one */
     exchange->budget = budget;
     exchange->request = request;
     exchange->callback = callback;

@@ -1,6 +1,7 @@
 #include "host/host.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/control.h"
@@ -49,14 +50,16 @@ static void on_signal(uv_signal_t *handle, int number)
             host_reload(host);
         return;
     }
-    log_info(NULL, "%s: %s", number == SIGTERM ? "SIGTERM" : "SIGINT",
+    if (number == SIGXCPU && host->stops > 0)
+        return; /* it comes every second */
+    log_info(NULL, "%s: %s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGXCPU (a limit on processor time)",
              host->stops ? "ending now" : "stopping; messages under way are finished first (again to end now)");
     host_stop(host);
 }
 
 static void watch_signals(struct host *host)
 {
-    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP, SIGXCPU};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
         uv_signal_init(&host->network.loop, &host->signals[i]);
         host->signals[i].data = host;
@@ -98,15 +101,23 @@ static int start_threads(struct host *host)
     return result;
 }
 
+static void ignore_unless_handled(int number)
+{
+    struct sigaction action;
+    if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+        signal(number, SIG_IGN);
+}
+
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size)
 {
+    if (!limits_allow_files(LIMITS_FILES_LEAST, problem, problem_size))
+        return NULL;
     struct host *host = memory_allocate(sizeof *host);
     host->options = *options;
     host->started_ms = clock_monotonic_ms();
     host->starting_end = &host->starting;
-    struct sigaction broken_pipe;
-    if (sigaction(SIGPIPE, NULL, &broken_pipe) == 0 && broken_pipe.sa_handler == SIG_DFL)
-        signal(SIGPIPE, SIG_IGN); /* whoever asks over the control socket may be gone before the answer */
+    ignore_unless_handled(SIGPIPE); /* whoever asks over the control socket may be gone before the answer */
+    ignore_unless_handled(SIGXFSZ); /* a write beyond the limit on file sizes fails like one to a full disk */
     int result = thread_adopt(&host->network, "network");
     if (result < 0) {
         snprintf(problem, problem_size, "cannot make an event loop: %s", uv_strerror(result));

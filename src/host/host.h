@@ -50,7 +50,7 @@ struct host {
     struct http_client *client;     /* registrations, polls, replies */
     struct http_client *heartbeats; /* connections of their own */
     struct http_client *watchers;   /* event streams: connections that are never free for anything else */
-    uv_signal_t signals[3];
+    uv_signal_t signals[4];
     struct workspace *workspaces;   /* linked by `next` */
     size_t open_workspaces;
     size_t pending_bytes;           /* of the messages of all workspaces */

@@ -1,6 +1,7 @@
 #include "host/inbox.h"
 
 #include "base/memory.h"
+#include "base/shared.h"
 
 #include <search.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static void free_entry(struct inbox_entry *entry)
     message_free(entry->message);
     free(entry->row_id);
     free(entry->stamp);
-    free(entry->row);
+    shared_release(entry->row);
     changes_free(entry->changes);
     free(entry);
 }
@@ -190,7 +191,7 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     entry->message = message;
     entry->row_id = memory_copy_text(message->row_id);
     entry->stamp = memory_copy_text(message->created_at);
-    entry->row = memory_copy(row, row_length);
+    entry->row = shared_copy(row, row_length);
     entry->row_length = row_length;
     entry->sequence = inbox->admitted++;
     entry->moves_cursor = moves_cursor && entry->row_id;
@@ -493,7 +494,7 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
     *inbox->total -= entry->bytes;
     message_free(entry->message);
     entry->message = NULL;
-    free(entry->row);
+    shared_release(entry->row);
     entry->row = NULL;
     if (entry->listed)
         move_watermark(inbox);

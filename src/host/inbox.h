@@ -33,7 +33,7 @@ struct inbox_entry {
     struct message *message;               /* freed when finished */
     char *row_id;
     char *stamp;                           /* created_at */
-    char *row;                             /* the row's bytes; NULL once finished */
+    const char *row;                       /* the row's bytes (base/shared.h); NULL once finished */
     size_t row_length;
     uint64_t sequence;                     /* in order of admission */
     enum inbox_state state;

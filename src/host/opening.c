@@ -1,11 +1,13 @@
 /* What a workspace finds on disk when it opens: the directory, the lock, the cursor file, the ledger. */
 #include "host/workspace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/running.h"
 #include "state/atomic_file.h"
 #include "state/lock.h"
+#include "state/private_directory.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -70,7 +72,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->running = running_open(workspace, runs);
         free(runs);
         json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
-        int64_t polled = json_integer_value(last_poll);
+        int64_t polled = clock_bound_ms(json_integer_value(last_poll));
         workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
         poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
         if (start.open_count > 0)
@@ -112,6 +114,11 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
     const struct workspace_settings *settings = &workspace->settings;
     if (!atomic_file_make_directory(settings->state_directory, problem, problem_size))
         return false;
+    enum private_directory checked = private_directory_check(settings->state_directory, problem, problem_size);
+    if (checked == PRIVATE_DIRECTORY_REFUSED)
+        return false;
+    if (checked == PRIVATE_DIRECTORY_TIGHTENED)
+        log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now", settings->state_directory);
     char *lock = state_path(settings, "lock");
     workspace->lock = lock_take(lock, problem, problem_size);
     free(lock);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shared.h"
 #include "host/workspace.h"
 
 #include <stdio.h>
@@ -149,7 +150,7 @@ static void run_operation(struct task *task)
     *record->performed_end = operation;
     record->performed_end = &operation->next;
     record->durable = record->durable || operation->durable;
-    if (!operation->perform(operation) || (operation->settles && !ledger_store_apply(record->ledger, operation->entry->changes))) {
+    if (!operation->perform(operation) || (operation->settles && !ledger_store_apply(record->ledger, operation->changes))) {
         snprintf(problem, sizeof problem, "%s", ledger_problem(record->ledger));
         ledger_rollback(record->ledger);
         end_batch(record, true, problem);
@@ -180,6 +181,10 @@ bool record_sync(struct record *record, const char *cursor, const char *created_
 
 static void free_operation(struct operation *operation)
 {
+    shared_release(operation->message.row);
+    free((char *)operation->message.row_id);
+    free((char *)operation->message.created_at);
+    free((char *)operation->message.source);
     free(operation->text);
     free(operation->traceback);
     free(operation->row_id);

@@ -16,10 +16,11 @@ struct operation {
     bool reads; /* its success does not say that the ledger can be written; it overtakes what cannot be written */
     bool leads; /* the first of those that are tried again */
     char problem[256];
-    struct inbox_entry *entry;
+    struct inbox_entry *entry; /* the network thread's: the disk thread has `message` */
+    struct ledger_message message; /* the entry as it was when this was submitted; its row, id, stamp and source are ours */
     record_callback *then;
     void *context;
-    const struct reply_request *request;
+    const struct reply_request *request; /* borrowed, and left alone until this is delivered, as are `changes` */
     char *text, *traceback, *row_id; /* owned */
     int64_t number, since_ms;
     bool flag;
@@ -35,8 +36,8 @@ struct operation {
     void (*then_counts)(void *context, const struct ledger_counts *counts);
     void (*then_number)(void *context, int64_t number);
     /* the store */
-    const struct changes *borrowed_changes;
-    bool settles; /* the entry's changes are applied in the same transaction */
+    const struct changes *changes; /* to the store, applied in the same transaction; NULL: none */
+    bool settles; /* they are the entry's, and stand with it */
     char *value;
     void (*then_value)(void *context, char *value);
 };

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shared.h"
 #include "base/uuid.h"
 #include "host/workspace.h"
 #include "wire/repair.h"
@@ -15,11 +16,27 @@ static void deliver_entry(struct operation *operation)
         operation->then(operation->record->workspace, operation->entry, operation->context);
 }
 
+/* What the ledger keeps of an entry, which may change while the disk thread writes. */
+static struct ledger_message describe(const struct inbox_entry *entry)
+{
+    return (struct ledger_message){
+        .row_id = memory_copy_text(entry->row_id),
+        .row = shared_take(entry->row),
+        .row_length = entry->row_length,
+        .attempts = entry->attempts,
+        .failures = entry->failures,
+        .source = memory_copy_text(entry->message && entry->message->source_id ? entry->message->source_id : "canvas"),
+        .created_at = memory_copy_text(entry->stamp),
+        .first_seen_ms = entry->first_seen_ms,
+    };
+}
+
 static struct operation *make_for_entry(struct record *record, bool (*perform)(struct operation *operation),
                                         struct inbox_entry *entry, record_callback *then, void *context)
 {
     struct operation *operation = record_operation(record, perform, deliver_entry);
     operation->entry = entry;
+    operation->message = describe(entry);
     operation->then = then;
     operation->context = context;
     return operation;
@@ -31,6 +48,7 @@ static struct operation *make_outcome(struct record *record, bool (*perform)(str
 {
     struct operation *operation = make_for_entry(record, perform, entry, then, context);
     operation->settles = true;
+    operation->changes = entry->changes;
     return operation;
 }
 
@@ -44,28 +62,18 @@ static char *copy_words(const char *words)
     return copy;
 }
 
-/* What the ledger keeps of an entry. Read on the disk thread: what is read of the entry does not change while an operation is
- * under way. */
-static struct ledger_message describe(const struct operation *operation)
+/* On the disk thread: the entry as it was, with the operation's own words. */
+static struct ledger_message message_of(const struct operation *operation)
 {
-    const struct inbox_entry *entry = operation->entry;
-    return (struct ledger_message){
-        .row_id = entry->row_id,
-        .row = entry->row,
-        .row_length = entry->row_length,
-        .attempts = entry->attempts,
-        .failures = entry->failures,
-        .source = entry->message && entry->message->source_id ? entry->message->source_id : "canvas",
-        .created_at = entry->stamp,
-        .first_seen_ms = entry->first_seen_ms,
-        .reason = operation->text,
-        .traceback = operation->traceback,
-    };
+    struct ledger_message message = operation->message;
+    message.reason = operation->text;
+    message.traceback = operation->traceback;
+    return message;
 }
 
 static bool perform_reply(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
+    struct ledger_message message = message_of(operation);
     const struct reply_request *request = operation->request;
     char digest[UUID_TEXT_SIZE];
     message.to_canvas = request->to_canvas;
@@ -102,12 +110,11 @@ void record_reply(struct record *record, struct inbox_entry *entry, const struct
 
 static bool perform_finish(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
-    const struct stored_reply *stored = operation->entry->context;
+    struct ledger_message message = message_of(operation);
     char digest[UUID_TEXT_SIZE];
     message.outcome = operation->text;
-    if (stored && stored->request.to_canvas) {
-        uuid_of_name(stored->request.body, digest);
+    if (operation->request && operation->request->to_canvas) {
+        uuid_of_name(operation->request->body, digest);
         message.digest = digest;
     }
     operation->record->finished++;
@@ -118,13 +125,15 @@ void record_finish(struct record *record, struct inbox_entry *entry, const char 
                    void *context)
 {
     struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
+    const struct stored_reply *stored = entry->context;
     operation->text = memory_copy_text(outcome);
+    operation->request = stored ? &stored->request : NULL;
     submit(operation, soon);
 }
 
 static bool perform_keep(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
+    struct ledger_message message = message_of(operation);
     message.due_ms = operation->number;
     message.hold = operation->flag;
     return ledger_keep(operation->record->ledger, &message);
@@ -144,9 +153,7 @@ void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_m
 
 static bool perform_keep_running(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
-    message.attempts = (unsigned)operation->number;
-    message.failures = (unsigned)operation->since_ms;
+    struct ledger_message message = message_of(operation);
     message.hold = true;
     return ledger_keep(operation->record->ledger, &message);
 }
@@ -154,8 +161,7 @@ static bool perform_keep_running(struct operation *operation)
 void record_keep_running(struct record *record, struct inbox_entry *entry, const char *reason, record_callback *then)
 {
     struct operation *operation = make_for_entry(record, perform_keep_running, entry, then, NULL);
-    operation->number = entry->attempts - 1; /* here: they may be others when the disk thread comes to it */
-    operation->since_ms = entry->failures;
+    operation->message.attempts--; /* the one under way is not over */
     operation->text = copy_words(reason);
     operation->durable = true;
     record_submit(operation);
@@ -163,7 +169,7 @@ void record_keep_running(struct record *record, struct inbox_entry *entry, const
 
 static bool perform_wait(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
+    struct ledger_message message = message_of(operation);
     return ledger_wait(operation->record->ledger, &message);
 }
 
@@ -174,7 +180,7 @@ void record_wait(struct record *record, struct inbox_entry *entry, record_callba
 
 static bool perform_dead(struct operation *operation)
 {
-    struct ledger_message message = describe(operation);
+    struct ledger_message message = message_of(operation);
     return ledger_die(operation->record->ledger, &message);
 }
 

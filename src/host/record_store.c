@@ -64,14 +64,14 @@ void record_store_keys(struct record *record, const char *prefix, int64_t most, 
 
 static bool perform_commit(struct operation *operation)
 {
-    return ledger_store_apply(operation->record->ledger, operation->borrowed_changes);
+    return ledger_store_apply(operation->record->ledger, operation->changes);
 }
 
 void record_store_commit(struct record *record, const struct changes *changes, void (*then)(void *context, char *value),
                          void *context)
 {
     struct operation *operation = make(record, perform_commit, NULL, then, context);
-    operation->borrowed_changes = changes;
+    operation->changes = changes;
     record_submit(operation);
 }
 

@@ -1,6 +1,8 @@
 /* --dry-run: everything that can be checked without the platform and without touching the state. */
 #include "host/workspace.h"
 
+#include "base/terminal.h"
+
 #include <stdio.h>
 
 struct rehearsal {
@@ -23,10 +25,10 @@ static void on_loaded(void *context, const struct script_agent *agent)
     const char *kind = settings->script.path ? "script" : "backend";
     const char *source = settings->script.path ? settings->script.path : settings->script.backend;
     if (agent->problem) {
-        fprintf(stderr, "molecule connect: the %s %s does not load: %s\n", kind, source, agent->problem);
+        terminal_print(stderr, "molecule connect: the %s %s does not load: %s\n", kind, source, agent->problem);
         rehearsal->code = HOST_EXIT_USAGE;
     } else {
-        printf("workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      %s/%s.json\nagent      %s\n",
+        terminal_print(stdout, "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      %s/%s.json\nagent      %s\n",
                settings->id, kind, source, settings->api_url, settings->state_directory, settings->id,
                settings->name ? settings->name : agent->name ? agent->name : "molecule");
         printf("dry run: the %s loads; nothing was sent, nothing was written\n", kind);
@@ -38,7 +40,7 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
 {
     char problem[1024];
     if (!workspace_check_address(settings, problem, sizeof problem)) {
-        fprintf(stderr, "molecule connect: %s\n", problem);
+        terminal_print(stderr, "molecule connect: %s\n", problem);
         return HOST_EXIT_USAGE;
     }
     struct rehearsal rehearsal = {.host = host, .settings = settings, .code = HOST_EXIT_STOPPED};

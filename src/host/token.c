@@ -1,6 +1,7 @@
 /* The token: from --token, the environment or a file; else the one the platform minted at the first registration. */
 #include "host/workspace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "state/atomic_file.h"
@@ -12,16 +13,18 @@
 
 #define TOKEN_MAXIMUM 8192
 
-/* One line, blanks around it removed; NULL if that leaves nothing. */
-static char *read_token(const char *path, int *error)
+/* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state directory; others may be links. */
+static char *read_token(const char *path, bool own, int *error)
 {
     size_t length;
-    char *bytes = path ? atomic_file_read(path, TOKEN_MAXIMUM, &length, error) : NULL;
+    char *bytes = !path ? NULL
+                  : own ? atomic_file_read_own(path, TOKEN_MAXIMUM, &length, error)
+                        : atomic_file_read(path, TOKEN_MAXIMUM, &length, error);
     if (!bytes)
         return NULL;
     size_t start = strspn(bytes, " \t\r\n"), size = strcspn(bytes + start, " \t\r\n");
     char *token = size > 0 ? memory_copy(bytes + start, size) : NULL;
-    memset(bytes, 0, length);
+    explicit_bzero(bytes, length);
     free(bytes);
     *error = 0;
     return token;
@@ -30,7 +33,7 @@ static char *read_token(const char *path, int *error)
 static void use(struct token *token, char *value, bool kept)
 {
     log_hide(value);
-    free(token->current);
+    memory_wipe(token->current);
     token->current = value;
     token->using_kept = kept;
 }
@@ -44,14 +47,14 @@ void token_open(struct workspace *workspace)
     token->configured = memory_copy_text(settings->token);
     char *value = memory_copy_text(settings->token);
     if (!value && settings->token_file) {
-        value = read_token(settings->token_file, &error);
+        value = read_token(settings->token_file, false, &error);
         if (!value)
             log_error(settings->id, "the token file %s %s%s", settings->token_file,
                       error ? "cannot be read: " : "is empty", error ? strerror(error) : "");
     }
     bool kept = false;
     if (!value && !settings->token_file) {
-        value = read_token(token->kept_path, &error);
+        value = read_token(token->kept_path, true, &error);
         kept = value != NULL;
     }
     if (value)
@@ -61,8 +64,8 @@ void token_open(struct workspace *workspace)
 void token_close(struct workspace *workspace)
 {
     struct token *token = &workspace->token;
-    free(token->current);
-    free(token->configured);
+    memory_wipe(token->current);
+    memory_wipe(token->configured);
     free(token->kept_path);
 }
 
@@ -71,11 +74,9 @@ bool token_exists(const struct workspace_settings *settings)
     int error = 0;
     char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
     char *found = settings->token ? memory_copy_text(settings->token)
-                                  : read_token(settings->token_file ? settings->token_file : kept_path, &error);
+                                  : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
     bool exists = found != NULL;
-    if (found)
-        memset(found, 0, strlen(found));
-    free(found);
+    memory_wipe(found);
     free(kept_path);
     return exists;
 }
@@ -99,9 +100,9 @@ static void free_work(struct token_work *work)
 {
     free(work->token_file);
     free(work->kept_path);
-    free(work->minted);
-    free(work->from_file);
-    free(work->from_kept);
+    memory_wipe(work->minted);
+    memory_wipe(work->from_file);
+    memory_wipe(work->from_kept);
     free(work);
 }
 
@@ -119,8 +120,8 @@ static void work_read(void *context)
 {
     struct token_work *work = context;
     int error;
-    work->from_file = read_token(work->token_file, &error);
-    work->from_kept = read_token(work->kept_path, &error);
+    work->from_file = read_token(work->token_file, false, &error);
+    work->from_kept = read_token(work->kept_path, true, &error);
 }
 
 /* The first of the sources, in order of preference, that is not what was just refused. */
@@ -188,6 +189,7 @@ void token_accepted(struct workspace *workspace)
     if (workspace->token.refused >= 3)
         log_info(workspace->settings.id, "the platform accepts our token again");
     workspace->token.refused = 0;
+    workspace->token.removed = (struct retry_refusals){0};
 }
 
 int64_t token_floor_ms(const struct workspace *workspace)
@@ -199,7 +201,10 @@ int64_t token_floor_ms(const struct workspace *workspace)
 static void on_query(const struct exchange_answer *answer, void *context)
 {
     struct workspace *workspace = context;
-    if (answer->status == 410) {
+    if (answer->status != 410)
+        return;
+    int64_t patience = workspace->settings.refusal_patience_ms;
+    if (answer->verdict.from_platform && retry_refused(&workspace->token.removed, clock_monotonic_ms(), patience)) {
         log_error(workspace->settings.id, "this workspace was removed on the platform; nothing is left to serve");
         workspace_fail(workspace, HOST_EXIT_REFUSED);
     }
@@ -214,17 +219,19 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
     else if (count == 3 || count % 20 == 0)
         log_error(workspace->settings.id,
                   "%s (%u times in a row); check the token on the platform, put a new one into the token file, or stop "
-                  "and start with --token-file", answer->verdict.reason, count);
+                  "and start with --token-file%s", answer->verdict.reason, count,
+                  workspace->settings.bootstrap ? "" : "; without --bootstrap the platform is not asked to mint one");
     if (workspace_over(workspace))
         return;
     if (!token->busy)
         token_reload(workspace, NULL);
-    if (count % 20 == 3) {
+    if (count % 20 == 3)
         registration_start(workspace, true);
-        if (!exchange_busy(&workspace->query)) {
-            struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
-            exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
-                           platform_workspace(&workspace->platform, token->current), &limits, on_query, workspace);
-        }
+    int64_t now = clock_monotonic_ms();
+    if (count >= 3 && now >= token->next_query_ms && !exchange_busy(&workspace->query)) {
+        token->next_query_ms = now + workspace->settings.refusal_patience_ms / RETRY_REFUSALS_LEAST;
+        struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
+        exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
+                       platform_workspace(&workspace->platform, token->current), &limits, on_query, workspace);
     }
 }

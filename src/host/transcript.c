@@ -11,13 +11,12 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 struct transcript_line {
     struct task task;
-    const char *path;
-    const char *workspace_id;
-    char *text;
+    char *path, *workspace_id, *text;
 };
 
 /* On the disk thread. One write of one line to a file opened for appending: lines of several processes do not mix. */
@@ -26,13 +25,18 @@ static void run_write(struct task *task)
     static bool complained; /* the disk thread's */
     struct transcript_line *line = (struct transcript_line *)task;
     size_t length = strlen(line->text);
-    int fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    bool written = fd >= 0 && write(fd, line->text, length) == (ssize_t)length;
+    struct stat status;
+    int fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0600);
+    bool regular = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode); /* a pipe would hold the disk thread up */
+    bool written = regular && write(fd, line->text, length) == (ssize_t)length;
     if (!written && !complained)
-        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path, strerror(errno));
+        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path,
+                  fd >= 0 && !regular ? "not a regular file" : errno == ELOOP ? "a symbolic link is not followed" : strerror(errno));
     complained = !written;
     if (fd >= 0)
         close(fd);
+    free(line->path);
+    free(line->workspace_id);
     free(line->text);
     free(line);
 }
@@ -64,8 +68,8 @@ void transcript_write(struct workspace *workspace, struct inbox_entry *entry, co
     log_redact(text);
     struct transcript_line *line = memory_allocate(sizeof *line);
     line->task.run = run_write;
-    line->path = workspace->settings.record_file;
-    line->workspace_id = workspace->settings.id;
+    line->path = memory_copy_text(workspace->settings.record_file);
+    line->workspace_id = memory_copy_text(workspace->settings.id);
     line->text = memory_format("%s\n", text);
     free(text);
     thread_post(&workspace->host->disk.thread, &line->task);

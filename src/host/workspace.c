@@ -112,8 +112,8 @@ static void on_reloaded(void *context, const struct script_agent *agent)
     struct workspace *workspace = context;
     if (workspace_over(workspace))
         return;
-    if (take_card(workspace, agent) && workspace->state == WORKSPACE_RUNNING)
-        registration_start(workspace, true); /* the platform has the card of the script before */
+    if (take_card(workspace, agent))
+        registration_changed(workspace); /* the platform has the card of the script before */
     workspace_dispatch(workspace);
 }
 

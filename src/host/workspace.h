@@ -35,6 +35,7 @@ struct workspace_settings {
     int64_t drain_ms;
     int64_t stuck_after_ms;      /* 0: never */
     unsigned register_attempts;  /* 0: for ever */
+    int64_t refusal_patience_ms; /* so long, and more than once, the platform must refuse us before the end with 77 */
     unsigned max_attempts;       /* of a message whose handler fails */
     size_t max_pending;          /* rows fetched ahead of the cursor */
     size_t max_pending_bytes;    /* the same in bytes */
@@ -67,6 +68,8 @@ struct token {
     bool using_kept;
     bool busy;            /* a read or write is on the disk thread */
     unsigned refused;     /* 401s in a row, of any call */
+    struct retry_refusals removed; /* how often the platform said that the workspace is gone */
+    int64_t next_query_ms; /* when it may be asked again */
     bool mentioned_guard; /* the tenant guard's hint was logged */
 };
 
@@ -75,8 +78,11 @@ struct registration {
     struct exchange exchange;
     uv_timer_t timer;
     struct retry_backoff backoff;
-    unsigned attempts, refused;
+    unsigned failures;    /* in a row, of the platform's or of what stands before it */
+    struct retry_refusals refusals;
     bool again;           /* the workspace is running and registers once more */
+    char *name;           /* of the card that was sent */
+    bool outdated;        /* the card changed while a registration was under way */
 };
 
 /* host/heartbeat.c */
@@ -295,6 +301,7 @@ int64_t token_floor_ms(const struct workspace *workspace); /* how long to wait a
 
 /* The first one waits for its turn where there are many (host/turns.c). */
 void registration_start(struct workspace *workspace, bool again);
+void registration_changed(struct workspace *workspace); /* the card: the platform is told, once it knows the workspace */
 void registration_close(struct workspace *workspace);
 
 /* host/turns.c: a few first registrations at a time. `registration_begin` follows, at once or later. */

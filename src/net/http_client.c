@@ -12,6 +12,9 @@
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
 #define IDLE_MAXIMUM_S 25L           /* so long a connection is kept without use: longer than between two heartbeats */
 #define POOL_MAXIMUM 64              /* exchanges kept for the next request */
+#define SECRETS_WITHIN 4096          /* bytes: an answer that holds a token is short */
+#define EASY_REUSE_SINCE 0x080101    /* before, an answer whose first header is folded reads what the easy handle's last
+                                        transfer has freed (curl PR 11103) */
 
 void http_global_open(void)
 {
@@ -80,14 +83,26 @@ static bool may_send_again(struct http_exchange *exchange)
     return exchange->general && (exchange->sends <= redirects + 1 || may_repeat(exchange));
 }
 
+/* A kept connection on which something waits to be read before we have asked: a second answer, an answer to a request that was
+ * given up, a farewell (408, close_notify). It would be taken for the answer to what is sent now; libcurl 7.88 does not look,
+ * later ones do. */
+static bool is_stale(const struct http_exchange *exchange, int local_port)
+{
+    char byte;
+    curl_socket_t kept = http_sockets_kept(exchange->client, local_port);
+    return kept != CURL_SOCKET_BAD && recv(kept, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
 static int before_request(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     (void)remote;
     (void)local;
     (void)remote_port;
-    (void)local_port;
     struct http_exchange *exchange = context;
     if (!may_go_on(exchange))
+        return CURL_PREREQFUNC_ABORT;
+    exchange->stale = exchange->sends == 0 && !exchange->again && is_stale(exchange, local_port);
+    if (exchange->stale)
         return CURL_PREREQFUNC_ABORT;
     exchange->sent_at_ms = clock_monotonic_ms();
     exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);
@@ -171,6 +186,14 @@ static void keep(struct http_exchange *exchange)
     client->pooled++;
 }
 
+/* One of them holds a token. */
+static void free_headers(struct curl_slist *headers)
+{
+    for (struct curl_slist *each = headers; each; each = each->next)
+        explicit_bzero(each->data, strlen(each->data));
+    curl_slist_free_all(headers);
+}
+
 static void release(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
@@ -182,9 +205,12 @@ static void release(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     client->active--;
-    curl_slist_free_all(exchange->headers);
+    free_headers(exchange->headers);
+    if (!exchange->general && exchange->body.data && exchange->body.length <= SECRETS_WITHIN)
+        explicit_bzero(exchange->body.data, exchange->body.length);
     buffer_free(&exchange->body);
-    if (client->pooled < POOL_MAXIMUM)
+    parsed_url_release(exchange->url);
+    if (client->reuses_handles && client->pooled < POOL_MAXIMUM)
         keep(exchange);
     else
         free_exchange(exchange);
@@ -213,8 +239,24 @@ static const char *code_text(const struct http_exchange *exchange, CURLcode code
     }
 }
 
+/* Nothing was sent, and the connection is closed: once more, on one of its own. */
+static void start_again(struct http_exchange *exchange)
+{
+    CURLM *multi = exchange->client->multi;
+    exchange->stale = false;
+    exchange->again = true;
+    exchange->error[0] = '\0';
+    curl_multi_remove_handle(multi, exchange->easy);
+    curl_easy_setopt(exchange->easy, CURLOPT_FRESH_CONNECT, 1L);
+    curl_multi_add_handle(multi, exchange->easy);
+}
+
 static void finish(struct http_exchange *exchange, CURLcode code)
 {
+    if (exchange->stale && code == CURLE_ABORTED_BY_CALLBACK) {
+        start_again(exchange);
+        return;
+    }
     long status = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
     int64_t now = clock_monotonic_ms();
@@ -281,6 +323,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     }
+    client->reuses_handles = curl_version_info(CURLVERSION_NOW)->version_num >= EASY_REUSE_SINCE;
     http_sockets_open(client);
     client->multi = make_multi(client, options);
     if (!client->multi) {
@@ -305,6 +348,7 @@ void http_client_close(struct http_client *client)
         curl_multi_cleanup(client->multi); /* closes the kept connections */
     if (client->owns_share)
         curl_share_cleanup(client->share);
+    parsed_urls_close(&client->urls);
     http_sockets_close(client);
     free(client->ca_file);
     free(client->user_agent);
@@ -437,6 +481,9 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     if (!exchange->prepared)
         set_common(exchange);
     curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
+    bool recurs = !request->general && !strchr(request->url, '?'); /* a poll's holds a row's id */
+    exchange->url = recurs ? parsed_urls_take(&client->urls, request->url) : NULL;
+    curl_easy_setopt(exchange->easy, CURLOPT_CURLU, exchange->url ? exchange->url->handle : NULL);
     set_limits(exchange->easy, client, request);
     set_body(exchange, request);
     exchange->next = client->exchanges;

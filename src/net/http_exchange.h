@@ -5,6 +5,7 @@
 #include "net/http_client.h"
 
 #include "base/buffer.h"
+#include "net/parsed_urls.h"
 
 #include <curl/curl.h>
 
@@ -18,10 +19,13 @@ struct http_client {
     bool own_addresses_failed;
     CURLSH *share;
     bool owns_share;
+    bool reuses_handles;     /* this libcurl can: an easy handle serves one request after the other */
+    struct parsed_urls urls; /* of plain exchanges: scripts' go everywhere */
     struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
     size_t pooled;
     struct socket_slot *sockets; /* by descriptor */
     size_t socket_count;
+    struct watched_socket *kept; /* those that libcurl keeps for later */
     struct http_exchange *exchanges; /* under way, doubly linked */
     size_t active;
 };
@@ -31,11 +35,14 @@ struct http_exchange {
     struct http_exchange *next, *previous;
     CURL *easy;
     struct curl_slist *headers;
+    struct parsed_url *url; /* NULL: libcurl parses it */
     struct buffer body;
     size_t header_bytes;
     size_t request_length;
     bool prepared; /* what set_common sets is set */
     bool too_large, header_flood, general, forbidden;
+    bool stale;    /* its connection is not to be used; `again`: it was started anew for that */
+    bool again;
     bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts;
     size_t received, response_maximum;
@@ -54,6 +61,8 @@ void http_read_messages(struct http_client *client);
 /* net/http_sockets.c: libcurl's sockets and its clock, on the loop */
 void http_sockets_open(struct http_client *client);
 void http_sockets_attach(struct http_client *client, CURLM *multi);
+/* The kept connection with this local port; CURL_SOCKET_BAD: there is none. */
+curl_socket_t http_sockets_kept(const struct http_client *client, int local_port);
 void http_sockets_forget(struct http_client *client, curl_socket_t socket);
 int http_sockets_close_one(void *client, curl_socket_t socket); /* for CURLOPT_CLOSESOCKETFUNCTION */
 void http_sockets_close(struct http_client *client);

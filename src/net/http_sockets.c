@@ -3,8 +3,10 @@
 
 #include "base/memory.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 struct socket_slot {
@@ -20,7 +22,9 @@ struct watched_socket {
     curl_socket_t socket;
     struct http_client *client;
     int events;
-    bool idle; /* libcurl does not want to hear of it */
+    int local_port;
+    bool idle; /* libcurl does not want to hear of it: it is among the client's `kept` */
+    struct watched_socket *next, *previous;
 };
 
 static void free_handle(uv_handle_t *handle)
@@ -39,6 +43,51 @@ static struct socket_slot *get_slot(struct http_client *client, curl_socket_t so
     return &client->sockets[socket];
 }
 
+static void leave_kept(struct watched_socket *watched)
+{
+    if (!watched->idle)
+        return;
+    watched->idle = false;
+    if (watched->previous)
+        watched->previous->next = watched->next;
+    else
+        watched->client->kept = watched->next;
+    if (watched->next)
+        watched->next->previous = watched->previous;
+    watched->next = watched->previous = NULL;
+}
+
+static void enter_kept(struct watched_socket *watched)
+{
+    struct http_client *client = watched->client;
+    if (watched->idle)
+        return;
+    watched->idle = true;
+    watched->next = client->kept;
+    if (client->kept)
+        client->kept->previous = watched;
+    client->kept = watched;
+}
+
+static int read_local_port(curl_socket_t socket)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    if (getsockname(socket, (struct sockaddr *)&address, &size) != 0)
+        return -1;
+    return address.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&address)->sin_port)
+           : address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
+                                           : -1;
+}
+
+curl_socket_t http_sockets_kept(const struct http_client *client, int local_port)
+{
+    struct watched_socket *kept = client->kept;
+    while (kept && kept->local_port != local_port)
+        kept = kept->next;
+    return kept ? kept->socket : CURL_SOCKET_BAD;
+}
+
 static void unwatch(struct socket_slot *slot)
 {
     struct watched_socket *watched = slot->watched;
@@ -46,6 +95,7 @@ static void unwatch(struct socket_slot *slot)
     slot->established = false;
     if (!watched)
         return;
+    leave_kept(watched);
     uv_poll_stop(&watched->poll);
     uv_close((uv_handle_t *)&watched->poll, free_handle);
 }
@@ -65,7 +115,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched_socket *watched = poll->data;
     struct http_client *client = watched->client;
-    if (watched->idle) { /* the server closes it; libcurl will see that when it next wants to use it */
+    if (watched->idle) { /* the server closes it, or says what nobody asked for: looked at when it is next to be used */
         uv_poll_stop(poll);
         watched->events = 0;
         return;
@@ -111,7 +161,9 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
         slot->established = exchange->sends > 0;
     if (what == CURL_POLL_REMOVE) {
         if (watched && slot->established) {
-            watched->idle = true;
+            if (watched->local_port == 0)
+                watched->local_port = read_local_port(socket);
+            enter_kept(watched);
             watch(watched, UV_READABLE);
         } else {
             unwatch(slot);
@@ -120,7 +172,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     }
     if (!watched && !(watched = add_socket(client, socket)))
         return -1;
-    watched->idle = false;
+    leave_kept(watched);
     watch(watched, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
     return 0;
 }

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TTL_MAXIMUM_S 1e10
+
 /* core.store_get(key) -> JSON text or nil */
 static int store_get(lua_State *L)
 {
@@ -42,6 +44,7 @@ static int store_change(lua_State *L)
     const char *value = verb == CHANGE_DELETE ? NULL : luaL_checklstring(L, 3, &length);
     lua_Number seconds = luaL_optnumber(L, 4, 0);
     lua_Integer most = luaL_optinteger(L, 5, 0);
+    luaL_argcheck(L, seconds <= TTL_MAXIMUM_S, 4, "a time to live of more than 1e10 seconds");
     int64_t expires_ms = seconds > 0 ? clock_wall_ms() + (int64_t)(seconds * 1000) : 0;
     struct handler *handler = vm_of(L)->running;
     if (!handler)

@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/inherit.h"
 #include "base/memory.h"
 #include "wire/jsontext.h"
 
@@ -396,6 +397,7 @@ struct child *child_start(struct vm *vm, const char *name, char *const *argv, ch
     uv_process_options_t options = {.file = argv[0], .args = (char **)argv, .env = (char **)environment, .cwd = directory,
                                     .flags = UV_PROCESS_DETACHED, .exit_cb = on_exit_status, .stdio_count = 3,
                                     .stdio = streams};
+    inherit_nothing();
     *error = uv_spawn(vm->loop, &child->process, &options);
     if (*error < 0) {
         child->process.pid = 0;

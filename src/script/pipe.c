@@ -1,5 +1,6 @@
 #include "script/pipe.h"
 
+#include "base/inherit.h"
 #include "base/memory.h"
 
 #include <poll.h>
@@ -219,6 +220,7 @@ int pipe_start(struct pipe *pipe, uv_loop_t *loop)
     uv_process_options_t options = {.file = argv[0], .args = argv, .flags = UV_PROCESS_DETACHED,
                                     .exit_cb = on_exit_status, .stdio_count = 3, .stdio = streams};
     pipe->process.data = pipe;
+    inherit_nothing();
     error = uv_spawn(loop, &pipe->process, &options);
     pipe->open_handles++;
     pipe->running = error == 0;

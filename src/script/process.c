@@ -3,6 +3,7 @@
 #include "script/process.h"
 
 #include "base/buffer.h"
+#include "base/inherit.h"
 #include "base/memory.h"
 
 #include <signal.h>
@@ -250,6 +251,7 @@ struct operation *process_start(uv_loop_t *loop, const struct process_request *r
         .stdio_count = 3,
         .stdio = streams,
     };
+    inherit_nothing();
     *error = uv_spawn(loop, &process->handle, &options);
     if (*error < 0) {
         process->cancelled = process->released = true;

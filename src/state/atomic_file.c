@@ -86,12 +86,12 @@ cleanup:
     return done;
 }
 
-char *atomic_file_read(const char *path, size_t maximum, size_t *length, int *error)
+static char *read_whole(const char *path, int flags, size_t maximum, size_t *length, int *error)
 {
     char *bytes = NULL;
     size_t size = 0;
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY | flags);
     if (fd < 0 || fstat(fd, &status) != 0)
         goto failed;
     errno = S_ISDIR(status.st_mode) ? EISDIR : !S_ISREG(status.st_mode) ? EINVAL : EFBIG;
@@ -123,6 +123,16 @@ failed:
     if (fd >= 0)
         close(fd);
     return NULL;
+}
+
+char *atomic_file_read(const char *path, size_t maximum, size_t *length, int *error)
+{
+    return read_whole(path, 0, maximum, length, error);
+}
+
+char *atomic_file_read_own(const char *path, size_t maximum, size_t *length, int *error)
+{
+    return read_whole(path, O_NOFOLLOW, maximum, length, error);
 }
 
 void atomic_file_sweep(const char *path)

@@ -11,6 +11,8 @@ bool atomic_file_write(const char *path, const char *bytes, size_t length, char 
 
 /* The whole file, NUL-terminated, yours to free. NULL: `*error` is the errno (EFBIG: larger than `maximum`). */
 char *atomic_file_read(const char *path, size_t maximum, size_t *length, int *error);
+/* The same of a file in the state directory, where no symbolic link belongs (ELOOP). */
+char *atomic_file_read_own(const char *path, size_t maximum, size_t *length, int *error);
 
 /* Removes temporaries that a crash left beside `path`. Call it under the workspace's lock. */
 void atomic_file_sweep(const char *path);

@@ -24,11 +24,12 @@ enum cursor_status cursor_load(struct cursor *cursor, const char *path, const ch
     size_t length;
     int error;
     char what[256];
-    char *bytes = atomic_file_read(path, FILE_MAXIMUM, &length, &error);
+    char *bytes = atomic_file_read_own(path, FILE_MAXIMUM, &length, &error);
     if (!bytes && error == ENOENT)
         return CURSOR_ABSENT;
     if (!bytes) {
-        snprintf(what, sizeof what, "cannot be read: %s", strerror(error));
+        snprintf(what, sizeof what, "cannot be read: %s",
+                 error == ELOOP ? "it is a symbolic link, which is not followed" : strerror(error));
         return damaged(cursor, problem, problem_size, what);
     }
     json_error_t place;

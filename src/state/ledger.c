@@ -264,7 +264,7 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
 {
     struct stat status;
     *ledger = NULL;
-    bool exists = stat(path, &status) == 0;
+    bool exists = lstat(path, &status) == 0;
     if (!exists && mode != LEDGER_WRITE && mode != LEDGER_WRITE_AGAIN) {
         snprintf(problem, problem_size, "there is no ledger %s", path);
         return LEDGER_ABSENT;
@@ -273,11 +273,13 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
     int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     enum ledger_status result = LEDGER_FAILED;
     if (!exists) { /* its log and index get the same mode */
-        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd >= 0)
             close(fd);
     }
-    if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+    if (exists && !S_ISREG(status.st_mode)) {
+        snprintf(opened->problem, sizeof opened->problem, "the ledger %s is not a regular file; symbolic links are not followed", path);
+    } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         result = prepare_database(opened, platform_url, mode, exists ? status.st_size : 0);
         sqlite3_wal_hook(opened->database, log_hook, opened); /* behind PRAGMA wal_autocheckpoint, which takes it away */
@@ -398,7 +400,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
 {
     char now[32];
     char *next = ledger_get_meta(ledger, "anchor_next"), *at = ledger_get_meta(ledger, "anchor_next_ms");
-    int64_t age_ms = at ? clock_wall_ms() - strtoll(at, NULL, 10) : ANCHOR_AGE_MS;
+    int64_t age_ms = at ? clock_wall_ms() - clock_bound_ms(strtoll(at, NULL, 10)) : ANCHOR_AGE_MS;
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
         snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
@@ -413,7 +415,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
 int64_t ledger_last_poll(struct ledger *ledger)
 {
     char *text = ledger_get_meta(ledger, "last_poll_ms");
-    int64_t number = text ? strtoll(text, NULL, 10) : 0;
+    int64_t number = text ? clock_bound_ms(strtoll(text, NULL, 10)) : 0;
     free(text);
     return number;
 }

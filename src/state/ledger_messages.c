@@ -5,6 +5,8 @@
 
 #include <stdlib.h>
 
+#define COUNT_MAXIMUM 1000000000u /* attempts */
+
 enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STATE_OF);
@@ -151,6 +153,13 @@ static const char *column_text(sqlite3_stmt *statement, int column)
     return (const char *)sqlite3_column_text(statement, column);
 }
 
+/* As far as one can count: the file may be damaged, or somebody else's work. */
+static unsigned column_count(sqlite3_stmt *statement, int column)
+{
+    int64_t count = sqlite3_column_int64(statement, column);
+    return count < 0 ? 0 : count > COUNT_MAXIMUM ? COUNT_MAXIMUM : (unsigned)count;
+}
+
 static struct ledger_message read_message(sqlite3_stmt *statement)
 {
     return (struct ledger_message){
@@ -158,11 +167,11 @@ static struct ledger_message read_message(sqlite3_stmt *statement)
         .state = (enum ledger_state)sqlite3_column_int(statement, 1),
         .row = sqlite3_column_blob(statement, 2),
         .row_length = (size_t)sqlite3_column_bytes(statement, 2),
-        .attempts = (unsigned)sqlite3_column_int(statement, 3),
-        .failures = (unsigned)sqlite3_column_int(statement, 4),
-        .first_seen_ms = sqlite3_column_int64(statement, 5),
-        .updated_ms = sqlite3_column_int64(statement, 6),
-        .due_ms = sqlite3_column_int64(statement, 7),
+        .attempts = column_count(statement, 3),
+        .failures = column_count(statement, 4),
+        .first_seen_ms = clock_bound_ms(sqlite3_column_int64(statement, 5)),
+        .updated_ms = clock_bound_ms(sqlite3_column_int64(statement, 6)),
+        .due_ms = clock_bound_ms(sqlite3_column_int64(statement, 7)),
         .passed = sqlite3_column_int(statement, 8) != 0,
         .dead_after_reply = sqlite3_column_int(statement, 9) != 0,
         .to_canvas = sqlite3_column_int(statement, 10) != 0,
@@ -270,7 +279,7 @@ bool ledger_count(struct ledger *ledger, struct ledger_counts *counts)
     int result;
     while ((result = sqlite3_step(statement)) == SQLITE_ROW) {
         int state = sqlite3_column_int(statement, 0);
-        int64_t oldest = sqlite3_column_int64(statement, 2);
+        int64_t oldest = clock_bound_ms(sqlite3_column_int64(statement, 2));
         if (state <= 0 || state > LEDGER_ELSEWHERE)
             continue;
         counts->by_state[state] += sqlite3_column_int64(statement, 1);

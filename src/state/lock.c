@@ -42,7 +42,7 @@ int lock_take(const char *path, char *problem, size_t problem_size)
 
 long lock_holder(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return 0;
     long pid = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0 : read_pid(fd);

@@ -56,7 +56,7 @@ void runs_close(struct runs *runs)
 static int get_file(struct runs *runs)
 {
     pthread_mutex_lock(&runs->mutex);
-    int file = runs->file >= 0 ? runs->file : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int file = runs->file >= 0 ? runs->file : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (runs->file < 0 && file >= 0 && atomic_fetch_add(&kept_open, 1) < atomic_load(&kept_open_maximum))
         runs->file = file;
     else if (runs->file < 0 && file >= 0)
@@ -79,13 +79,13 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
     char line[LINE_SIZE + 1], row_id[ID_MAXIMUM + 1];
     struct run run = {.row_id = row_id};
     int64_t now = clock_wall_ms();
-    int file = open(runs->path, O_RDONLY | O_CLOEXEC);
+    int file = open(runs->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0)
         return errno == ENOENT;
     for (; pread(file, line, LINE_SIZE, (off_t)(run.place * LINE_SIZE)) == LINE_SIZE; run.place++) {
         line[LINE_SIZE] = '\0';
         if (sscanf(line, "%140s %u %u %" SCNd64, row_id, &run.attempts, &run.failures, &run.started_ms) == 4 &&
-            run.attempts > 0 && now - run.started_ms < RUNS_KEEP_MS)
+            run.attempts > 0 && now - (run.started_ms = clock_bound_ms(run.started_ms)) < RUNS_KEEP_MS)
             each(&run, context);
     }
     close(file);

@@ -201,7 +201,7 @@ void platform_request_free(struct platform_request *request)
     free(request->url);
     free(request->body);
     for (size_t i = 0; i < PLATFORM_HEADERS; i++)
-        free(request->headers[i]);
+        memory_wipe(request->headers[i]); /* one of them holds the token */
     *request = (struct platform_request){0};
 }
 
@@ -343,6 +343,13 @@ struct platform_request platform_workspace(const struct platform *platform, cons
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
     return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", platform->workspace_id));
+}
+
+struct platform_request platform_state(const struct platform *platform, const char *token)
+{
+    if (!platform_valid_id(platform->workspace_id))
+        return (struct platform_request){0};
+    return start(platform, token, PLATFORM_STATE, "GET", memory_format("/workspaces/%s/state", platform->workspace_id));
 }
 
 struct platform_request platform_events(const struct platform *platform, const char *token)

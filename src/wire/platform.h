@@ -22,7 +22,8 @@
     X(PLATFORM_FETCH, "fetch of a file")           \
     X(PLATFORM_ACK, "acknowledgement of a file")   \
     X(PLATFORM_UPLOAD, "upload of files")          \
-    X(PLATFORM_EVENTS, "event stream")
+    X(PLATFORM_EVENTS, "event stream")             \
+    X(PLATFORM_STATE, "check of the token")
 enum platform_call {
 #define X(name, text) name,
     PLATFORM_CALLS(X)
@@ -99,6 +100,8 @@ struct platform_request platform_register(const struct platform *, const char *t
 struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);
 struct platform_request platform_workspace(const struct platform *, const char *token);
+/* Needs a valid token, changes nothing (contract §1.13). */
+struct platform_request platform_state(const struct platform *, const char *token);
 struct platform_request platform_events(const struct platform *, const char *token); /* contract §1.18 */
 /* `target` is the peer. The body is taken as it is (wire/reply.h made it). Carries X-Workspace-ID. */
 struct platform_request platform_a2a(const struct platform *, const char *token, const char *target, const char *body,

@@ -28,8 +28,9 @@ const char *retry_class_text(enum retry_class class)
 #define REPLIES (CALL(A2A) | CALL(NOTIFY) | CALL(SEND) | CALL(SAY))
 #define LOOPS (CALL(REGISTER) | CALL(HEARTBEAT) | CALL(ACTIVITY))
 #define ASKED (CALL(PEERS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
+#define CHECKED (CALL(REGISTER) | CALL(STATE)) /* what the process' end may depend on: believed in the platform's words alone */
 #define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED) /* the tenant guard stands before them */
-#define EVERY (LOOPS | GUARDED)
+#define EVERY (LOOPS | GUARDED | CALL(STATE))
 
 /* What an answer can show. */
 enum fact {
@@ -45,6 +46,7 @@ enum fact {
 
 #define TENANT_ADVICE "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
 #define NOT_FOLLOWED "a redirect, and where it pointed is not followed; check the platform's URL"
+#define ELSEWHERE "not in the platform's own words: something in front of it answers, or the URL is not the platform's"
 #define MAYBE_DELIVERED "it may have been delivered"
 #define PEER_FAILED "delivered, but the peer answered with an error"
 
@@ -69,11 +71,15 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, EVERY, 200, 299, 0, 0, RETRY_TRANSIENT, "the answer is not the JSON expected"},
 
     {RETRY_ANSWERED, REPLIES, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED}, /* the platform did not see it */
+    {RETRY_ANSWERED, CHECKED, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED}, /* a rollout, a captive portal */
     {RETRY_ANSWERED, EVERY, 300, 399, 0, 0, RETRY_PERMANENT, NOT_FOLLOWED},
 
     {RETRY_ANSWERED, GUARDED, 400, 400, FACT_TENANT, 0, RETRY_TRANSIENT, TENANT_ADVICE},
+    {RETRY_ANSWERED, CHECKED, 400, 499, 0, FACT_PLATFORM, RETRY_TRANSIENT, ELSEWHERE},
+    {RETRY_ANSWERED, CHECKED, 404, 405, 0, 0, RETRY_TRANSIENT, NULL}, /* a deployment that is not complete yet */
+    {RETRY_ANSWERED, CHECKED, 421, 421, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, EVERY, 401, 401, 0, 0, RETRY_UNAUTHORIZED, NULL},
-    {RETRY_ANSWERED, LOOPS, 403, 403, 0, 0, RETRY_UNAUTHORIZED, NULL},
+    {RETRY_ANSWERED, LOOPS | CALL(STATE), 403, 403, 0, 0, RETRY_UNAUTHORIZED, NULL},
     {RETRY_ANSWERED, GUARDED, 404, 404, FACT_EMPTY, 0, RETRY_TRANSIENT, TENANT_ADVICE},
     {RETRY_ANSWERED, EVERY, 408, 408, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, CALL(ACTIVITY), 410, 410, 0, 0, RETRY_GONE, NULL},
@@ -215,6 +221,7 @@ struct retry_verdict retry_classify(const struct retry_answer *answer)
     struct retry_verdict verdict = {.class = rule->class};
     int64_t floor_ms = header_floor_ms >= 0 ? header_floor_ms : body_floor_ms;
     verdict.floor_ms = floor_ms < 0 ? 0 : floor_ms > RETRY_FLOOR_MAXIMUM_MS ? RETRY_FLOOR_MAXIMUM_MS : floor_ms;
+    verdict.from_platform = facts & FACT_PLATFORM;
     verdict.tenant_guard = rule->says && strcmp(rule->says, TENANT_ADVICE) == 0;
     verdict.cursor_lookup_failed = rule->has & FACT_CURSOR;
     if (answered)
@@ -260,6 +267,15 @@ int64_t retry_next_delay(struct retry_backoff *backoff, int64_t floor_ms, uint64
         most = backoff->cap_ms > 0 ? backoff->cap_ms : 1;
     int64_t delay = 1 + (int64_t)(random % (uint64_t)most);
     return delay > floor_ms ? delay : floor_ms;
+}
+
+bool retry_refused(struct retry_refusals *refusals, int64_t now_ms, int64_t patience_ms)
+{
+    if (refusals->count == 0)
+        refusals->first_ms = now_ms;
+    if (refusals->count < UINT32_MAX)
+        refusals->count++;
+    return refusals->count >= RETRY_REFUSALS_LEAST && now_ms - refusals->first_ms > patience_ms;
 }
 
 void retry_succeeded(struct retry_backoff *backoff)

@@ -48,6 +48,7 @@ struct retry_answer {
 struct retry_verdict {
     enum retry_class class;
     int64_t floor_ms;                 /* from Retry-After or the body's retry_after, capped at 300 s; 0: none */
+    bool from_platform;               /* an error in the platform's own JSON, not of an edge, a proxy or a captive portal */
     bool tenant_guard;                /* say once that the API URL or MOLECULE_ORG_ID is wrong (contract §1.1) */
     bool cursor_lookup_failed;        /* three of these in a row are `gone` */
     char reason[RETRY_REASON_SIZE];   /* one line for a log: what happened, the platform's words, what it means for us:
@@ -58,6 +59,15 @@ struct retry_verdict retry_classify(const struct retry_answer *answer);
 
 /* Retry-After: seconds or an HTTP-date (RFC 9110). Milliseconds from now, at least 0; -1: neither. */
 int64_t retry_parse_after(const char *value, int64_t now_wall_ms);
+
+/* When a refusal is believed: said by the platform itself (`from_platform`), RETRY_REFUSALS_LEAST times and more, over more than
+ * so long. A rollout or a database that is down passes in less. */
+#define RETRY_REFUSALS_LEAST 3
+struct retry_refusals {
+    unsigned count;   /* 0: none so far */
+    int64_t first_ms; /* monotonic */
+};
+bool retry_refused(struct retry_refusals *refusals, int64_t now_ms, int64_t patience_ms);
 
 #define RETRY_FLOOR_MAXIMUM_MS 300000
 #define RETRY_UNCONFIRMED_AFTER_MS 30000

@@ -204,7 +204,7 @@ describe("a platform in trouble", function()
   end)
 
   it("registers again with a platform that has forgotten all tokens, though it still takes heartbeats", function()
-    local one = begin { args = { "--heartbeat-ms", "50" } }
+    local one = begin { args = { "--heartbeat-ms", "50", "--bootstrap" } }
     platform:order("revoke", { workspace = one.workspace.id })
     one.host:log "registered again"
     one.say "hello"

@@ -75,23 +75,25 @@ describe("a fleet", function()
   end)
 
   it("goes on with the others when one is removed from the platform", function()
-    write { entry(one), entry(two) }
+    write({ entry(one), entry(two) }, "refusal_patience = '200ms'")
     local fleet = registered(start(), one, two)
     platform:order("remove", { workspace = one.id })
-    fleet:log(one.id:gsub("%-", "%%-") .. ".*this workspace has ended .*exit code 77.* the 1 others go on")
+    fleet:log(one.id:gsub("%-", "%%-") .. ".*this workspace has ended .*exit code 77.* the 1 others go on",
+      { timeout_ms = 60000 })
     assert.equal("heard 1: still", ask(two, "still"))
     fleet:stop()
   end)
 
   it("goes on with the others when one is refused or its script does not load, and ends when all have ended", function()
     host.write(directory .. "/broken.lua", "return 1 +")
-    write { ("{ id = %q, token = 'wrong-token' },"):format(one.id), entry(two, "script = 'broken.lua'"), entry(three) }
+    write({ ("{ id = %q, token = 'wrong-token' },"):format(one.id), entry(two, "script = 'broken.lua'"), entry(three) },
+      "refusal_patience = '200ms'")
     local fleet = registered(start(), three)
     fleet:log(two.id:gsub("%-", "%%-") .. ".*broken%.lua:1: unexpected symbol")
-    fleet:log(one.id:gsub("%-", "%%-") .. ".*given up until SIGHUP")
+    fleet:log(one.id:gsub("%-", "%%-") .. ".*given up until SIGHUP", { timeout_ms = 60000 })
     assert.equal("heard 1: still", ask(three, "still"))
     platform:order("remove", { workspace = three.id })
-    fleet:wait_exit(2)
+    fleet:wait_exit(2, 60000)
   end)
 
   it("adds, removes and changes workspaces on SIGHUP, and leaves the rest as it is", function()

@@ -53,20 +53,59 @@ describe("registration", function()
     assert.is_nil(body.url)
   end)
 
-  it("a wrong token ends it after three tries with code 77 and says what to check", function()
-    local one = host.run(options { token = "wrong-token-of-nobody" }, 77)
-    assert.equal(3, registrations())
-    assert.equal(3, one:count_log "registration: HTTP 401: invalid workspace auth token")
-    one:log "error.*registration.*check that the token belongs to this workspace and was not revoked"
+  it("a wrong token ends it with code 77 and says what to check; it never reaches the registration", function()
+    local one = host.start(options { token = "wrong-token-of-nobody", args = { "--refusal-patience", "1s" } })
+    one:wait_exit(77, 60000)
+    assert.equal(0, registrations())
+    assert(one:count_log "check of the token: HTTP 401: invalid workspace auth token" >= 3)
+    one:log "error.*check that the token belongs to this workspace and was not revoked"
   end)
 
   it("a refusal that was none (T1 answers 401 while its database is down) is survived", function()
-    platform:fault({ kind = "status", status = 401 }, { path = "/registry/register", workspace = workspace.id })
+    platform:fault({ kind = "status", status = 401, body = { error = "invalid workspace auth token" } },
+      { path = "/registry/register", workspace = workspace.id })
     local one = host.connect(options())
     assert.equal(2, registrations())
     answers(one)
     one:stop()
   end)
+
+  it("refusals by the platform itself end it after --refusal-patience, not before", function()
+    platform:fault({ kind = "status", status = 403, body = { error = "not yours" } },
+      { path = "/registry/register", workspace = workspace.id }, { times = 1000 })
+    local one = host.start(options { args = { "--refusal-patience", "2s" } })
+    one:wait_exit(77, 60000)
+    assert(registrations() >= 3)
+    one:log "registration: HTTP 403: not yours %(%d+ times within [2-9]%d* s, %-%-refusal%-patience%)"
+  end)
+
+  local HTML = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>"
+  for name, action in pairs {
+    ["404 of an ingress"] = { kind = "status", status = 404, body = { error = "not found" } },
+    ["404 without a body"] = { kind = "garbage", status = 404, body = "" },
+    ["405 of an ingress"] = { kind = "status", status = 405 },
+    ["421 of an edge"] = { kind = "garbage", status = 421, body = HTML },
+    ["403 of an edge"] = { kind = "garbage", status = 403, body = HTML },
+    ["401 of an edge"] = { kind = "garbage", status = 401, body = HTML },
+    ["400 of an edge"] = { kind = "garbage", status = 400, body = HTML },
+    ["401 in another's JSON"] = { kind = "garbage", status = 401, body = '{"message":"Unauthorized"}' },
+  } do
+    it("a " .. name .. " is waited for like a 5xx", function()
+      platform:fault(action, { path = "/registry/register", workspace = workspace.id }, { times = 3 })
+      local one = host.start(options { args = { "--refusal-patience", "0" } })
+      one:log("registration: HTTP " .. action.status .. ".*trying again")
+      one:log("registered as", { timeout_ms = 60000 })
+      assert.equal(4, registrations())
+      answers(one)
+      one:stop()
+    end)
+
+    it("a " .. name .. " that stays is given up after --register-attempts, with code 1", function()
+      platform:fault(action, { path = "/registry/register", workspace = workspace.id }, { times = 1000 })
+      host.run(options { args = { "--refusal-patience", "0", "--register-attempts", "3" } }, 1)
+      assert.equal(3, registrations())
+    end)
+  end
 
   it("a platform that is not ready yet is asked again", function()
     platform:fault({ kind = "status", status = 503 }, { path = "/registry/register", workspace = workspace.id })
@@ -135,6 +174,65 @@ describe("registration", function()
     end)
   end)
 
+  describe("without --bootstrap, when every token was revoked,", function()
+    local function kept(one)
+      return host.read(("%s/%s.token"):format(one.state_dir, workspace.id))
+    end
+
+    it("none is minted for a host that runs: it does not register, and says what to do", function()
+      local one = host.connect(options())
+      assert.equal(1, registrations())
+      platform:order("revoke", { workspace = workspace.id })
+      one:log("error.*401.*3 times in a row.*without %-%-bootstrap the platform is not asked to mint one",
+        { timeout_ms = 60000 })
+      one:wait { path = "/workspaces/" .. workspace.id .. "/state", status = 401, count = 1, timeout_ms = 60000 }
+      assert.equal(0, platform:state_of(workspace.id).tokens)
+      assert.equal(1, registrations())
+      one:stop()
+      assert.is_nil(kept(one))
+    end)
+
+    it("none is minted for a host that starts: code 77, and what to do", function()
+      platform:order("revoke", { workspace = workspace.id })
+      local one = host.start(options { args = { "--refusal-patience", "500ms" } })
+      one:wait_exit(77, 60000)
+      one:log "issue a token on the platform and put it into %-%-token%-file.*start with %-%-bootstrap"
+      assert.equal(0, platform:state_of(workspace.id).tokens)
+      assert.is_nil(kept(one))
+    end)
+
+    it("nor at a reload", function()
+      local one = host.connect(options { args = { "--heartbeat-ms", "60000", "--interval-ms", "3600000", "--wake", "poll" } })
+      platform:order("revoke", { workspace = workspace.id })
+      host.write(one.script_path, [[return {name = "other", handle = print}]])
+      platform:message { to = workspace.id, text = "hello" }
+      one.process:signal "sighup"
+      one:wait { path = "/workspaces/" .. workspace.id .. "/state", status = 401, count = 1, timeout_ms = 60000 }
+      assert.equal(0, platform:state_of(workspace.id).tokens)
+      assert.equal(1, registrations())
+      one:stop()
+      assert.is_nil(kept(one))
+    end)
+
+    it("a platform that mints all the same is not taken at its word", function()
+      platform:order("revoke", { workspace = workspace.id })
+      platform:fault({ kind = "status", status = 404 }, { path = "/workspaces/" .. workspace.id .. "/state" }, { times = 1 })
+      local one = host.start(options { args = { "--refusal-patience", "500ms" } })
+      one:log "error.*the platform minted a token, since every token.*without %-%-bootstrap it is not used"
+      one:wait_exit(77, 60000)
+      assert.is_nil(kept(one))
+    end)
+
+    it("with --bootstrap the minted one is kept", function()
+      local one = host.connect(options { args = { "--bootstrap" } })
+      platform:order("revoke", { workspace = workspace.id })
+      one:log("the platform minted a token; it is kept in", { timeout_ms = 60000 })
+      one.secrets[#one.secrets + 1] = kept(one)
+      answers(one)
+      one:stop()
+    end)
+  end)
+
   describe("a token that changes while it runs", function()
     it("is read again from its file after a refusal", function()
       local file = host.write(host.directory() .. "/token", workspace.token .. "\n")
@@ -161,10 +259,62 @@ describe("registration", function()
   end)
 
   it("a workspace that is removed on the platform ends it with code 77", function()
-    local one = host.connect(options())
+    local one = host.connect(options { args = { "--refusal-patience", "200ms" } })
     platform:order("remove", { workspace = workspace.id })
-    one:wait_exit(77)
+    one:wait_exit(77, 60000)
     one:log "this workspace was removed on the platform"
+  end)
+
+  it("one request at a time: a reload meets a registration that is tried again", function()
+    local path = "/registry/register"
+    local function script(name) return ([[return {name = %q, handle = function() end}]]):format(name) end
+    local one = host.connect(options { script = script "a", args = { "-v" } })
+    local mark = platform:mark()
+    platform:fault({ kind = "status", status = 503, headers = { ["Retry-After"] = "1" } }, { path = path })
+    host.write(one.script_path, script "b")
+    one.process:signal "sighup"
+    one:wait { path = path, since = mark, count = 1 }
+    one:log "registration: HTTP 503"
+    -- the timer of that attempt would fire while the next one is under way
+    platform:fault({ kind = "delay", ms = 2000 }, { path = path }, { times = 1 })
+    host.write(one.script_path, script "c")
+    one.process:signal "sighup"
+    one:log("registered again as c", { timeout_ms = 60000 })
+    local found = one:posts(path, mark)
+    assert.equal(2, #found)
+    one:stop()
+  end)
+
+  it("a card that changes while the first registration is under way is told as well", function()
+    local path = "/registry/register"
+    local function script(name) return ([[return {name = %q, handle = function() end}]]):format(name) end
+    platform:fault({ kind = "delay", ms = 1500 }, { path = path, workspace = workspace.id })
+    local one = host.start(options { script = script "a" })
+    one:wait { path = "/workspaces/" .. workspace.id .. "/state", status = 200, count = 1 }
+    one:wait { path = path, workspace = workspace.id, count = 1 }
+    host.write(one.script_path, script "b")
+    one.process:signal "sighup"
+    one:log("registered again as b", { timeout_ms = 60000 })
+    local found = one:posts(path)
+    assert.equal("b", cjson.decode(found[#found].body).agent_card.name)
+    one:stop()
+  end)
+
+  it("a card that changes while a registration is under way is told as well", function()
+    local path = "/registry/register"
+    local function script(name) return ([[return {name = %q, handle = function() end}]]):format(name) end
+    local one = host.connect(options { script = script "a" })
+    local mark = platform:mark()
+    platform:fault({ kind = "delay", ms = 1500 }, { path = path })
+    host.write(one.script_path, script "b")
+    one.process:signal "sighup"
+    one:log "the script is reloaded"
+    host.write(one.script_path, script "c")
+    one.process:signal "sighup"
+    one:log("registered again as c", { timeout_ms = 60000 })
+    local found = one:posts(path, mark)
+    assert.equal("c", cjson.decode(found[#found].body).agent_card.name)
+    one:stop()
   end)
 
   describe("wrong usage", function()

@@ -223,7 +223,7 @@ describe("the end", function()
     end)
 
     it("is not in the log of refusals, at registration and later", function()
-      host.run(options { token = "wrong-" .. workspace.token, args = { "-v" } }, 77)
+      host.run(options { token = "wrong-" .. workspace.token, args = { "-v", "--refusal-patience", "100ms" } }, 77)
       local one = leaky {}
       platform:order("revoke", { workspace = workspace.id, replace = true })
       one:log "401.*3 times in a row"

@@ -4,12 +4,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shared.h"
+#include "base/terminal.h"
 #include "base/uuid.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static void a_buffer_takes_its_maximum_and_not_a_byte_more(void **state)
@@ -198,6 +201,7 @@ static void write_lines(void)
     log_info("7f1d", "registered with %s", "s3cret-token");
     log_warn(NULL, "two\nlines\x1b[31m");
     log_debug("x", "not shown");
+    log_flush();
 }
 
 static void a_log_line_says_when_who_and_what_and_no_secret(void **state)
@@ -205,7 +209,7 @@ static void a_log_line_says_when_who_and_what_and_no_secret(void **state)
     (void)state;
     const char *text = captured(write_lines);
     assert_non_null(strstr(text, "Z info  7f1d: registered with [hidden]\n"));
-    assert_non_null(strstr(text, "Z warn  two\n    lines?[31m\n"));
+    assert_non_null(strstr(text, "Z warn  two\n    lines\\x1b[31m\n"));
     assert_null(strstr(text, "s3cret"));
     assert_null(strstr(text, "not shown"));
 }
@@ -224,6 +228,101 @@ static void a_copy_is_terminated_and_a_format_is_whole(void **state)
     free(copy);
 }
 
+/* In a process of its own: whether it survives. `volatile` keeps the compiler from seeing it. */
+static int status_of(void (*act)(void))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        int nowhere = open("/dev/null", O_WRONLY);
+        dup2(nowhere, STDERR_FILENO);
+        act();
+        _exit(0);
+    }
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    return status;
+}
+
+static void overflow(void)
+{
+    volatile int64_t number = INT64_MAX;
+    number = number + 1;
+}
+
+static void cast(void)
+{
+    volatile double number = 1e300;
+    volatile int64_t whole = (int64_t)number;
+    (void)whole;
+}
+
+static void undefined_behaviour_ends_the_process_where_the_suite_runs(void **state)
+{
+    (void)state;
+#ifdef MOLECULE_SANITIZE
+    if (strstr(MOLECULE_SANITIZE, "undefined")) {
+        assert_int_not_equal(status_of(overflow), 0);
+        assert_int_not_equal(status_of(cast), 0);
+        return;
+    }
+#endif
+    (void)overflow;
+    (void)cast;
+    (void)status_of;
+    skip();
+}
+
+static void shown(const char *text, enum terminal_style style, const char *expected)
+{
+    char *copy = terminal_copy(text, style);
+    assert_string_equal(copy, expected);
+    free(copy);
+}
+
+static void what_steers_a_terminal_is_shown_as_an_escape(void **state)
+{
+    (void)state;
+    assert_null(terminal_copy(NULL, TERMINAL_TEXT));
+    shown("", TERMINAL_TEXT, "");
+    shown("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~", TERMINAL_TEXT, "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~");
+    shown("\x1b]0;x\x07\x1b[31m\x7f", TERMINAL_TEXT, "\\x1b]0;x\\x07\\x1b[31m\\x7f");
+    shown("a\nb\r\nc\rd\te", TERMINAL_TEXT, "a\nb\nc\\x0dd e");
+    shown("a\nb\r\nc\te", TERMINAL_WORD, "a\\nb\\r\\nc\\te");
+    shown("\xc2\x9b" "2J\xc2\x85\xc2\xa0", TERMINAL_TEXT, "\\u{9b}2J\\u{85}\xc2\xa0");
+    shown("\x9b" "2J", TERMINAL_TEXT, "\\x9b2J"); /* C1 as a byte, where the terminal is not in UTF-8 */
+    shown("\xe2\x80\xae\xe2\x80\x8e\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8", TERMINAL_TEXT, "\\u{202e}\\u{200e}\\u{2066}\\u{61c}\\u{2028}");
+    shown("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa", TERMINAL_TEXT, "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"); /* beside them */
+    shown("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xe2\x80", TERMINAL_TEXT, "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xe2\\x80"); /* not UTF-8 */
+    shown("{\"a\": \"\xe2\x80\xae\xc2\x9b\x7f\"}\n", TERMINAL_JSON, "{\"a\": \"\\u202e\\u009b\\u007f\"}\n");
+    char small[4];
+    assert_int_equal(terminal_escape("a\x1b", 2, TERMINAL_TEXT, small, sizeof small), 1); /* no half escape */
+}
+
+static void times_of_a_damaged_file_can_be_reckoned_with(void **state)
+{
+    (void)state;
+    char text[CLOCK_TEXT_SIZE];
+    assert_int_equal(clock_bound_ms(INT64_MIN), 0);
+    assert_int_equal(clock_bound_ms(INT64_MAX), CLOCK_MAXIMUM_MS);
+    assert_int_equal(clock_bound_ms(1777666447123), 1777666447123);
+    clock_format(INT64_MAX, text);
+    assert_string_equal(text, "9999-12-31T23:59:59.999Z");
+    clock_format(INT64_MIN, text);
+    assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
+static void shared_bytes_live_as_long_as_one_owner(void **state)
+{
+    (void)state;
+    const char *bytes = shared_copy("a\0b", 3);
+    assert_ptr_equal(shared_take(bytes), bytes);
+    shared_release(bytes);
+    assert_memory_equal(bytes, "a\0b", 4);
+    shared_release(bytes);
+    assert_null(shared_take(NULL));
+    shared_release(NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +337,10 @@ int main(void)
         cmocka_unit_test(only_a_uuid_is_one),
         cmocka_unit_test(hidden_texts_do_not_show),
         cmocka_unit_test(a_log_line_says_when_who_and_what_and_no_secret),
+        cmocka_unit_test(undefined_behaviour_ends_the_process_where_the_suite_runs),
+        cmocka_unit_test(what_steers_a_terminal_is_shown_as_an_escape),
+        cmocka_unit_test(times_of_a_damaged_file_can_be_reckoned_with),
+        cmocka_unit_test(shared_bytes_live_as_long_as_one_owner),
         cmocka_unit_test(a_copy_is_terminated_and_a_format_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 /* sets of calls */
 enum { REG = 1 << PLATFORM_REGISTER, BEAT = 1 << PLATFORM_HEARTBEAT, POLL = 1 << PLATFORM_ACTIVITY, A2A = 1 << PLATFORM_A2A,
-       NOTIFY = 1 << PLATFORM_NOTIFY, QUERY = 1 << PLATFORM_WORKSPACE, REPLY = A2A | NOTIFY, OTHERS = REG | BEAT | POLL | QUERY,
+       STATE = 1 << PLATFORM_STATE, CHECKED = REG | STATE, NOTIFY = 1 << PLATFORM_NOTIFY, QUERY = 1 << PLATFORM_WORKSPACE, REPLY = A2A | NOTIFY, OTHERS = REG | BEAT | POLL | QUERY,
        ALL = OTHERS | REPLY };
 
 #define HTML "<html><title>502 Bad Gateway</title></html>"
@@ -53,29 +53,43 @@ static const struct expectation expectations[] = {
     {NOTIFY, 200, "{\"status\":\"queued\"}", SOON, RETRY_TRANSIENT, 0, 0},
     {A2A, 200, "{\"status\":\"sent\"}", SOON, RETRY_TRANSIENT, 0, 0},
     /* 3xx */
-    {OTHERS, 301, "", SOON, RETRY_PERMANENT, 0, 0},
-    {OTHERS, 307, HTML, LATE, RETRY_PERMANENT, 0, 0},
+    {OTHERS & ~REG, 301, "", SOON, RETRY_PERMANENT, 0, 0},
+    {OTHERS & ~REG, 307, HTML, LATE, RETRY_PERMANENT, 0, 0},
+    {CHECKED, 302, HTML, SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY, 302, "", SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY, 307, HTML, LATE, RETRY_TRANSIENT, 0, 0},
     /* the tenant guard */
     {POLL | REPLY | QUERY, 404, "", SOON, RETRY_TRANSIENT, 1, 0},
     {POLL | REPLY | QUERY, 404, " \n", SOON, RETRY_TRANSIENT, 1, 0},
-    {REG | BEAT, 404, "", SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 404, "404 page not found", SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 404, ERR("workspace not found"), SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 404, HTML, SOON, RETRY_PERMANENT, 0, 0},
+    {BEAT, 404, "", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 404, "404 page not found", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 404, ERR("workspace not found"), SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 404, HTML, SOON, RETRY_PERMANENT, 0, 0},
+    {CHECKED, 404, "", SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 404, HTML, SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 404, ERR("not found"), SOON, RETRY_TRANSIENT, 0, 0},
     {POLL | REPLY | QUERY, 400, TENANT, SOON, RETRY_TRANSIENT, 1, 0},
     {REG | BEAT, 400, TENANT, SOON, RETRY_PERMANENT, 0, 0},
     {ALL, 400, ERR("invalid request body"), SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 400, "", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 400, "", SOON, RETRY_PERMANENT, 0, 0},
+    {CHECKED, 400, HTML, SOON, RETRY_TRANSIENT, 0, 0},
     /* credentials */
     {ALL, 401, ERR("invalid workspace auth token"), SOON, RETRY_UNAUTHORIZED, 0, 0},
-    {ALL, 401, "", SOON, RETRY_UNAUTHORIZED, 0, 0},
-    {REG | BEAT | POLL, 403, ERR("no"), SOON, RETRY_UNAUTHORIZED, 0, 0},
+    {ALL & ~REG, 401, "", SOON, RETRY_UNAUTHORIZED, 0, 0},
+    {CHECKED, 401, ERR("missing workspace auth token"), SOON, RETRY_UNAUTHORIZED, 0, 0},
+    {CHECKED, 401, "", SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 401, HTML, SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 403, HTML, SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 403, "{\"message\":\"forbidden\"}", SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED | BEAT | POLL, 403, ERR("no"), SOON, RETRY_UNAUTHORIZED, 0, 0},
     {REPLY | QUERY, 403, ERR("access denied"), SOON, RETRY_PERMANENT, 0, 0},
     /* other 4xx */
     {ALL, 402, ERR("workspace budget limit exceeded"), SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 405, "", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 405, "", SOON, RETRY_PERMANENT, 0, 0},
+    {CHECKED, 405, "", SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 405, ERR("method not allowed"), SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 421, "", SOON, RETRY_TRANSIENT, 0, 0},
+    {CHECKED, 421, ERR("misdirected"), SOON, RETRY_TRANSIENT, 0, 0},
     {ALL, 408, "", SOON, RETRY_TRANSIENT, 0, 0},
     {ALL, 409, ERR("kind"), SOON, RETRY_PERMANENT, 0, 0},
     {POLL, 410, ERR("since_id cursor not found"), SOON, RETRY_GONE, 0, 0},
@@ -83,8 +97,8 @@ static const struct expectation expectations[] = {
     {ALL, 413, ERR("too large"), SOON, RETRY_PERMANENT, 0, 0},
     {ALL, 425, "", SOON, RETRY_TRANSIENT, 0, 0},
     {ALL, 429, ERR("rate limit exceeded"), SOON, RETRY_TRANSIENT, 0, 0},
-    {ALL, 451, "", SOON, RETRY_PERMANENT, 0, 0},
-    {ALL, 499, "", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 451, "", SOON, RETRY_PERMANENT, 0, 0},
+    {ALL & ~REG, 499, "", SOON, RETRY_PERMANENT, 0, 0},
     /* 5xx */
     {ALL, 500, ERR("registration failed"), LATE, RETRY_TRANSIENT, 0, 0},
     {POLL, 500, ERR("cursor lookup failed"), SOON, RETRY_TRANSIENT, 0, 1},
@@ -133,7 +147,7 @@ static void every_answer_has_its_class(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(expectations); i++) {
         const struct expectation *expected = &expectations[i];
-        for (enum platform_call call = PLATFORM_REGISTER; call <= PLATFORM_WORKSPACE; call++) {
+        for (enum platform_call call = PLATFORM_REGISTER; call <= PLATFORM_STATE; call++) {
             if (!(expected->calls & 1u << call))
                 continue;
             struct retry_answer answer = answered(call, expected->status, expected->body);
@@ -155,7 +169,7 @@ static void every_broken_exchange_has_its_class(void **state)
         {ALL, RETRY_NO_ANSWER, LATE - 1, RETRY_TRANSIENT}, {REPLY, RETRY_NO_ANSWER, LATE, RETRY_UNCONFIRMED},
         {OTHERS, RETRY_NO_ANSWER, LATE, RETRY_TRANSIENT}};
     for (size_t i = 0; i < COUNT(cases); i++) {
-        for (enum platform_call call = PLATFORM_REGISTER; call <= PLATFORM_WORKSPACE; call++) {
+        for (enum platform_call call = PLATFORM_REGISTER; call <= PLATFORM_STATE; call++) {
             if (!(cases[i].calls & 1u << call))
                 continue;
             struct retry_answer answer = {.call = call, .transport = cases[i].transport, .status = 200, .body = "{}",
@@ -306,9 +320,24 @@ static void classes_have_names_for_logs(void **state)
     assert_string_equal(platform_call_text(PLATFORM_ACTIVITY), "poll");
 }
 
+static void a_refusal_is_believed_when_it_was_said_often_and_long_enough(void **state)
+{
+    (void)state;
+    struct retry_refusals refusals = {0};
+    assert_false(retry_refused(&refusals, 1000, 75000));
+    assert_false(retry_refused(&refusals, 2000, 75000));
+    assert_false(retry_refused(&refusals, 76000, 75000)); /* often, and not longer than that */
+    assert_true(retry_refused(&refusals, 76001, 75000));
+    refusals = (struct retry_refusals){0};
+    assert_false(retry_refused(&refusals, 0, 75000)); /* the clock may begin there */
+    assert_false(retry_refused(&refusals, 900000, 75000)); /* long, and said twice: what came between is not known */
+    assert_true(retry_refused(&refusals, 900001, 75000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_refusal_is_believed_when_it_was_said_often_and_long_enough),
         cmocka_unit_test(every_answer_has_its_class),
         cmocka_unit_test(every_broken_exchange_has_its_class),
         cmocka_unit_test(the_reason_is_one_line_an_operator_understands),

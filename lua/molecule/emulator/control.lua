@@ -1,4 +1,5 @@
---- The control API, /__emulator/: for tests and for people, not part of the platform. All of it is JSON.
+--- The control API, /__emulator/: for tests and for people, not part of the platform. All of it is JSON; a POST
+--- says so (Content-Type: application/json), or carries X-Molecule-Emulator, which a web page cannot.
 ---
 --- GET  state                                        everything but tokens
 --- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id?, deny?, url?, push_answer?}

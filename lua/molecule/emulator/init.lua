@@ -1,8 +1,8 @@
 --- The emulator: what the platform does, in the order in which it does it to a request.
 ---
---- journal -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign followed by a
+--- visitor -> journal -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign followed by a
 --- number names a section of the platform contract. Everything under /__emulator/ is control.lua's and passes none of
---- these.
+--- these but the first: no web page may steer it.
 
 local host = require "molecule.emulator.host"
 local auth = require "molecule.emulator.auth"
@@ -14,6 +14,7 @@ local journal = require "molecule.emulator.journal"
 local request_methods = require "molecule.emulator.request"
 local router = require "molecule.emulator.router"
 local store = require "molecule.emulator.store"
+local visitor = require "molecule.emulator.visitor"
 
 local emulator = {}
 
@@ -38,6 +39,7 @@ end
 
 local function serve(request)
   request_methods.extend(request)
+  if visitor.refused(request) then return end
   if request.path:sub(1, 12) == "/__emulator/" then
     local route = controls:find(request)
     if route then route.handler(request) else request:json(404, { error = "no such control route" }) end

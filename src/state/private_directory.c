@@ -1,0 +1,63 @@
+#include "state/private_directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OTHERS (S_IRWXG | S_IRWXO)
+
+/* What the files beside this one, and SQLite, make. */
+static bool is_ours(const char *name)
+{
+    static const char *const endings[] = {".json", ".db", ".db-wal", ".db-shm", ".db-journal", ".runs", ".sock", ".lock", ".token"};
+    static const char *const marks[] = {".tmp-", ".json.reset", ".damaged-"};
+    size_t length = strlen(name);
+    if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
+        if (length > strlen(endings[i]) && strcmp(name + length - strlen(endings[i]), endings[i]) == 0)
+            return true;
+    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+        if (strstr(name, marks[i]))
+            return true;
+    return false;
+}
+
+static bool holds_only_ours(int fd)
+{
+    int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = copy >= 0 ? fdopendir(copy) : NULL;
+    bool ours = stream != NULL;
+    for (struct dirent *entry; ours && (entry = readdir(stream));)
+        ours = is_ours(entry->d_name);
+    if (stream)
+        closedir(stream);
+    else if (copy >= 0)
+        close(copy);
+    return ours;
+}
+
+enum private_directory private_directory_check(const char *path, char *problem, size_t problem_size)
+{
+    struct stat status;
+    enum private_directory result = PRIVATE_DIRECTORY_REFUSED;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        snprintf(problem, problem_size, "cannot open the directory %s: %s", path, strerror(errno));
+    } else if (!(status.st_mode & OTHERS)) {
+        result = PRIVATE_DIRECTORY_FINE;
+    } else if (status.st_uid == geteuid() && holds_only_ours(fd) && fchmod(fd, status.st_mode & 07700) == 0) {
+        result = PRIVATE_DIRECTORY_TIGHTENED;
+    } else {
+        snprintf(problem, problem_size,
+                 "others may enter the directory %s (mode %03o), which would hold a token: choose one for molecule alone, or say "
+                 "that this one is: chmod 700 %s", path, (unsigned)status.st_mode & 07777u, path);
+    }
+    if (fd >= 0)
+        close(fd);
+    return result;
+}

@@ -1,0 +1,75 @@
+--- The systemd unit of the README fits the program: exit codes, the time to stop, who gets the signals.
+local host = require "tests.support.host"
+
+-- The unit as {Section = {Key = value}}; a key that stands twice is a mistake.
+local function read_unit()
+  local readme = assert(host.read "README.md")
+  local text = assert(readme:match "```ini\n(.-)```")
+  local unit, section = {}, nil
+  for line in text:gmatch "[^\n]+" do
+    local name = line:match "^%[(%a+)%]$"
+    local key, value = line:match "^(%u%w+)=(.*)$"
+    assert(name or key, line)
+    if name then
+      section = {}
+      unit[name] = section
+    else
+      assert.is_nil(section[key], line)
+      section[key] = value
+    end
+  end
+  return unit, text, readme
+end
+
+local function help_of(option)
+  local pipe = assert(io.popen(("%q connect --help"):format(require("tests.support.emulator").binary())))
+  local text = pipe:read "a"
+  pipe:close()
+  return assert(text:match("%-%-" .. option:gsub("%-", "%%-") .. ".-\n  [%- ]"), option)
+end
+
+describe("the systemd unit in the README", function()
+  it("does not start again what starting again cannot mend, and everything else", function()
+    local unit, _, readme = read_unit()
+    local final = {}
+    for code, words in readme:gmatch "\n| (%d+) | ([^\n]*) |" do
+      if words:find "Starting it again changes nothing" then final[#final + 1] = code end
+    end
+    assert.same({ "2", "77" }, final)
+    assert.equal(table.concat(final, " "), unit.Service.RestartPreventExitStatus)
+    assert.equal("on-failure", unit.Service.Restart)
+    assert.equal("0", unit.Unit.StartLimitIntervalSec)
+    assert(tonumber(unit.Service.RestartSec) >= 1)
+  end)
+
+  it("leaves the host the time that --drain says, and the signal to it alone", function()
+    local unit = read_unit()
+    local drain = tonumber(help_of("drain"):match "%[(%d+)s%]")
+    assert(tonumber(unit.Service.TimeoutStopSec) > drain + 10)
+    assert.equal("mixed", unit.Service.KillMode)
+  end)
+
+  it("waits for the network, can be enabled, and runs as nobody in particular", function()
+    local unit = read_unit()
+    assert.equal("network-online.target", unit.Unit.Wants)
+    assert.equal("network-online.target", unit.Unit.After)
+    assert.equal("multi-user.target", unit.Install.WantedBy)
+    assert.equal("yes", unit.Service.DynamicUser)
+    assert.equal("0700", unit.Service.StateDirectoryMode)
+    assert.equal("yes", unit.Service.NoNewPrivileges)
+    assert(unit.Service.RestrictAddressFamilies:find "AF_NETLINK") -- getaddrinfo asks for the machine's addresses
+  end)
+
+  it("is one that systemd accepts", function()
+    if not os.execute "systemd-analyze --version >/dev/null 2>&1" then return pending "no systemd-analyze here" end
+    local _, text = read_unit()
+    local path = host.directory() .. "/agent.service"
+    host.write(path, (text:gsub("/usr/local/bin/molecule", require("tests.support.emulator").binary())))
+    local pipe = assert(io.popen(("systemd-analyze verify %s 2>&1"):format(path)))
+    local problems = pipe:read "a"
+    pipe:close()
+    assert.equal("", problems)
+  end)
+
+  teardown(host.clean_up)
+end)
