@@ -59,7 +59,7 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
     curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     struct http_client *client = ((struct http_exchange *)context)->client;
     if (opened != CURL_SOCKET_BAD)
-        http_sockets_forget(client, opened); /* one of this number was closed without a word */
+        http_sockets_opened(client, opened);
     return opened;
 }
 
@@ -83,27 +83,51 @@ static bool may_send_again(struct http_exchange *exchange)
     return exchange->general && (exchange->sends <= redirects + 1 || may_repeat(exchange));
 }
 
+/* The connection that this send goes over, if it served others before and is not one that answers share. */
+static curl_socket_t find_reused(struct http_exchange *exchange, int local_port, int remote_port)
+{
+    if (!exchange->general)
+        return http_sockets_kept(exchange->client, local_port);
+    long before = exchange->connects;
+    curl_easy_getinfo(exchange->easy, CURLINFO_NUM_CONNECTS, &exchange->connects);
+    exchange->socket = http_sockets_find(exchange->client, local_port, remote_port);
+    bool shared = http_sockets_multiplexed(exchange->client, exchange->socket);
+    return exchange->connects > before || shared ? CURL_SOCKET_BAD : exchange->socket;
+}
+
 /* A kept connection on which something waits to be read before we have asked: a second answer, an answer to a request that was
  * given up, a farewell (408, close_notify). It would be taken for the answer to what is sent now; libcurl 7.88 does not look,
  * later ones do. */
-static bool is_stale(const struct http_exchange *exchange, int local_port)
+static bool is_stale(curl_socket_t kept)
 {
     char byte;
-    curl_socket_t kept = http_sockets_kept(exchange->client, local_port);
     return kept != CURL_SOCKET_BAD && recv(kept, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
+}
+
+/* What waits on it is nobody's. libcurl finds that it cannot send, and asks on a new connection. */
+static void end_connection(curl_socket_t socket)
+{
+    char nobodys[4096];
+    shutdown(socket, SHUT_RDWR);
+    for (int i = 0; i < 256 && recv(socket, nobodys, sizeof nobodys, MSG_DONTWAIT) > 0; i++) {}
 }
 
 static int before_request(void *context, char *remote, char *local, int remote_port, int local_port)
 {
     (void)remote;
     (void)local;
-    (void)remote_port;
     struct http_exchange *exchange = context;
     if (!may_go_on(exchange))
         return CURL_PREREQFUNC_ABORT;
-    exchange->stale = exchange->sends == 0 && !exchange->again && is_stale(exchange, local_port);
-    if (exchange->stale)
-        return CURL_PREREQFUNC_ABORT;
+    bool first = exchange->sends == 0;
+    curl_socket_t reused = first && exchange->again ? CURL_SOCKET_BAD : find_reused(exchange, local_port, remote_port);
+    if (is_stale(reused)) {
+        exchange->stale = first;
+        if (first)
+            return CURL_PREREQFUNC_ABORT;
+        end_connection(reused); /* where a redirect led: the sends before are not to be repeated */
+        return CURL_PREREQFUNC_OK;
+    }
     exchange->sent_at_ms = clock_monotonic_ms();
     exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);
     return exchange->repeated ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
@@ -150,6 +174,8 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *context)
 {
     struct http_exchange *exchange = context;
     forget_method_after_303(exchange, bytes, size * count);
+    if (size * count > 7 && memcmp(bytes, "HTTP/2 ", 7) == 0 && exchange->socket != CURL_SOCKET_BAD)
+        http_sockets_note_multiplexed(exchange->client, exchange->socket);
     exchange->header_bytes += size * count;
     exchange->header_flood = exchange->header_bytes > HEADERS_MAXIMUM;
     return exchange->header_flood ? 0 : size * count;
@@ -245,6 +271,7 @@ static void start_again(struct http_exchange *exchange)
     CURLM *multi = exchange->client->multi;
     exchange->stale = false;
     exchange->again = true;
+    exchange->connects = 0;
     exchange->error[0] = '\0';
     curl_multi_remove_handle(multi, exchange->easy);
     curl_easy_setopt(exchange->easy, CURLOPT_FRESH_CONNECT, 1L);
@@ -314,6 +341,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     struct http_client *client = memory_allocate(sizeof *client);
     client->loop = loop;
     client->keep_addresses = options->keep_addresses;
+    client->read_size = options->read_size;
     client->ca_file = memory_copy_text(options->ca_file);
     client->user_agent = memory_copy_text(options->user_agent);
     client->owns_share = !options->share;
@@ -407,6 +435,8 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_SHARE, client->share);
     curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
+    if (client->read_size > 0)
+        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, client->read_size);
     if (client->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     if (client->ca_file)
@@ -474,6 +504,7 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     exchange->context = context;
     exchange->on_data = request->on_data;
     exchange->request_length = request->body_length;
+    exchange->socket = CURL_SOCKET_BAD;
     exchange->general = request->general;
     exchange->only_hosts = request->only_hosts;
     exchange->response_maximum = request->response_maximum;

@@ -23,6 +23,7 @@ struct http_client_options {
     struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
     int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
     int connections_at_once;   /* to one host; what is beyond waits for one; 0: any number */
+    int read_size;             /* bytes; libcurl reads up to 100 times so much of one answer in a turn of the loop; 0: 16 KiB */
 };
 
 enum http_progress {

@@ -13,7 +13,9 @@ struct http_client {
     CURLM *multi;
     uv_loop_t *loop;
     uv_timer_t *timer;
+    uv_idle_t *soon; /* libcurl wants to be called with the loop's next turn */
     char *ca_file, *user_agent;
+    long read_size; /* 0: libcurl's own */
     bool keep_addresses;
     bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */
     bool own_addresses_failed;
@@ -43,6 +45,8 @@ struct http_exchange {
     bool too_large, header_flood, general, forbidden;
     bool stale;    /* its connection is not to be used; `again`: it was started anew for that */
     bool again;
+    curl_socket_t socket; /* that its last send went over, where it is known */
+    long connects;        /* how many connections it had opened by then */
     bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts;
     size_t received, response_maximum;
@@ -63,7 +67,13 @@ void http_sockets_open(struct http_client *client);
 void http_sockets_attach(struct http_client *client, CURLM *multi);
 /* The kept connection with this local port; CURL_SOCKET_BAD: there is none. */
 curl_socket_t http_sockets_kept(const struct http_client *client, int local_port);
-void http_sockets_forget(struct http_client *client, curl_socket_t socket);
+/* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD: there is none. */
+curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port);
+/* Several answers share it (HTTP/2): what waits on it says nothing about the next. */
+void http_sockets_note_multiplexed(struct http_client *client, curl_socket_t socket);
+bool http_sockets_multiplexed(const struct http_client *client, curl_socket_t socket);
+/* libcurl has opened it. One of the same number was closed without a word. */
+void http_sockets_opened(struct http_client *client, curl_socket_t socket);
 int http_sockets_close_one(void *client, curl_socket_t socket); /* for CURLOPT_CLOSESOCKETFUNCTION */
 void http_sockets_close(struct http_client *client);
 

@@ -13,6 +13,9 @@ struct socket_slot {
     struct watched_socket *watched; /* NULL: not watched */
     bool established;               /* a request went over it: libcurl says when it closes it, which it does not of one
                                        that is still being connected */
+    bool opened;                    /* libcurl has it, unless it closed it without a word while it was being connected */
+    bool multiplexed;               /* HTTP/2 is spoken on it */
+    int local_port;                 /* 0: not looked up */
 };
 
 /* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for later, it stays watched for
@@ -69,11 +72,13 @@ static void enter_kept(struct watched_socket *watched)
     client->kept = watched;
 }
 
-static int read_local_port(curl_socket_t socket)
+typedef int name_reader(int socket, struct sockaddr *address, socklen_t *size);
+
+static int read_port(curl_socket_t socket, name_reader *read)
 {
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
-    if (getsockname(socket, (struct sockaddr *)&address, &size) != 0)
+    if (read(socket, (struct sockaddr *)&address, &size) != 0)
         return -1;
     return address.ss_family == AF_INET    ? ntohs(((struct sockaddr_in *)&address)->sin_port)
            : address.ss_family == AF_INET6 ? ntohs(((struct sockaddr_in6 *)&address)->sin6_port)
@@ -88,6 +93,30 @@ curl_socket_t http_sockets_kept(const struct http_client *client, int local_port
     return kept ? kept->socket : CURL_SOCKET_BAD;
 }
 
+curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port)
+{
+    for (size_t i = 0; i < client->socket_count; i++) {
+        struct socket_slot *slot = &client->sockets[i];
+        if (!slot->opened)
+            continue;
+        if (slot->local_port == 0)
+            slot->local_port = read_port((curl_socket_t)i, getsockname);
+        if (slot->local_port == local_port && read_port((curl_socket_t)i, getpeername) == remote_port)
+            return (curl_socket_t)i;
+    }
+    return CURL_SOCKET_BAD;
+}
+
+void http_sockets_note_multiplexed(struct http_client *client, curl_socket_t socket)
+{
+    get_slot(client, socket)->multiplexed = true;
+}
+
+bool http_sockets_multiplexed(const struct http_client *client, curl_socket_t socket)
+{
+    return (size_t)socket < client->socket_count && client->sockets[socket].multiplexed;
+}
+
 static void unwatch(struct socket_slot *slot)
 {
     struct watched_socket *watched = slot->watched;
@@ -100,14 +129,18 @@ static void unwatch(struct socket_slot *slot)
     uv_close((uv_handle_t *)&watched->poll, free_handle);
 }
 
-void http_sockets_forget(struct http_client *client, curl_socket_t socket)
+void http_sockets_opened(struct http_client *client, curl_socket_t socket)
 {
-    unwatch(get_slot(client, socket));
+    struct socket_slot *slot = get_slot(client, socket);
+    unwatch(slot);
+    *slot = (struct socket_slot){.opened = true};
 }
 
 int http_sockets_close_one(void *context, curl_socket_t socket)
 {
-    unwatch(get_slot(context, socket));
+    struct socket_slot *slot = get_slot(context, socket);
+    unwatch(slot);
+    *slot = (struct socket_slot){0};
     return close(socket);
 }
 
@@ -162,7 +195,7 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     if (what == CURL_POLL_REMOVE) {
         if (watched && slot->established) {
             if (watched->local_port == 0)
-                watched->local_port = read_local_port(socket);
+                watched->local_port = read_port(socket, getsockname);
             enter_kept(watched);
             watch(watched, UV_READABLE);
         } else {
@@ -177,21 +210,35 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     return 0;
 }
 
-static void on_timeout(uv_timer_t *timer)
+static void call_libcurl(struct http_client *client)
 {
-    struct http_client *client = timer->data;
     int running;
     curl_multi_socket_action(client->multi, CURL_SOCKET_TIMEOUT, 0, &running);
     http_read_messages(client);
 }
 
+static void on_timeout(uv_timer_t *timer)
+{
+    call_libcurl(timer->data);
+}
+
+static void on_soon(uv_idle_t *soon)
+{
+    uv_idle_stop(soon);
+    call_libcurl(soon->data);
+}
+
+/* "At once" is what libcurl says again and again while a server floods it: after 100 reads of BUFFERSIZE each. A timer of 0
+ * that is started by a timer runs in the same turn of libuv's loop, which would then never come to anything else. */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     (void)multi;
     struct http_client *client = context;
-    if (timeout_ms < 0)
-        uv_timer_stop(client->timer);
-    else
+    uv_timer_stop(client->timer);
+    uv_idle_stop(client->soon);
+    if (timeout_ms == 0)
+        uv_idle_start(client->soon, on_soon);
+    else if (timeout_ms > 0)
         uv_timer_start(client->timer, on_timeout, (uint64_t)timeout_ms, 0);
     return 0;
 }
@@ -199,8 +246,10 @@ static int on_timer(CURLM *multi, long timeout_ms, void *context)
 void http_sockets_open(struct http_client *client)
 {
     client->timer = memory_allocate(sizeof *client->timer);
+    client->soon = memory_allocate(sizeof *client->soon);
     uv_timer_init(client->loop, client->timer);
-    client->timer->data = client;
+    uv_idle_init(client->loop, client->soon);
+    client->timer->data = client->soon->data = client;
 }
 
 void http_sockets_attach(struct http_client *client, CURLM *multi)
@@ -217,4 +266,5 @@ void http_sockets_close(struct http_client *client)
         unwatch(&client->sockets[i]);
     free(client->sockets);
     uv_close((uv_handle_t *)client->timer, free_handle);
+    uv_close((uv_handle_t *)client->soon, free_handle);
 }
