@@ -50,8 +50,10 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     entry->first_seen_ms = clock_wall_ms();
     if (!in_order)
         log_debug(id, "row %s came late", entry->row_id);
-    if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN)
+    if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {
         workspace->poller.found = true;
+        waker_found(workspace);
+    }
     if (state != LEDGER_UNKNOWN) {
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);

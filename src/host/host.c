@@ -127,7 +127,8 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     host->client = open_client(host, NULL);
     host->heartbeats = host->client ? open_client(host, host->client) : NULL;
     struct http_client_options watching = {.ca_file = options->ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
-                                           .share = host->client, .connections_maximum = 1};
+                                           .share = host->client, .connections_maximum = 1,
+                                           .read_size = 4096};
     host->watchers = host->heartbeats ? http_client_open(&host->network.loop, &watching) : NULL;
     if (!host->watchers) {
         snprintf(problem, problem_size, "cannot set up libcurl");

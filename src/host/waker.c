@@ -22,6 +22,9 @@
 #define DOUBT_MS 1000          /* an announcement may come so long before or after its message is found */
 #define DISTRUST_MS 120000     /* the first time, then twice as long each time */
 #define DISTRUST_MAXIMUM_MS 3600000
+#define QUIET_BYTES_MS 256     /* bytes of a stream that are no news, per millisecond: what comes beside that is noise */
+#define NEWS_BYTES (2 << 20)   /* of a message that a poll found: as large as its announcement can be */
+#define NOISE_MAXIMUM (32 << 20) /* bytes; more at once is a flood */
 
 static void open_stream(struct workspace *workspace);
 
@@ -113,10 +116,49 @@ static void on_opening_overdue(uv_timer_t *timer)
     ended(workspace, 0, "nothing came", NULL);
 }
 
+/* For minutes, longer each time. */
+static void distrust(struct workspace *workspace, const char *reason)
+{
+    struct waker *waker = &workspace->waker;
+    int64_t least = DISTRUST_MS;
+    for (unsigned i = 0; i < waker->doubts && least < DISTRUST_MAXIMUM_MS; i++)
+        least *= 2;
+    if (least > DISTRUST_MAXIMUM_MS)
+        least = DISTRUST_MAXIMUM_MS;
+    waker->doubts++;
+    int64_t delay = least + (int64_t)(host_random() % (uint64_t)(least / 2));
+    log_warn(workspace->settings.id, "the platform's event stream %s; polling every %lld ms, the stream is tried again in %lld min",
+             reason, (long long)workspace->settings.interval_ms, (long long)delay / 60000);
+    cancel(workspace);
+    poller_hint(workspace);
+    open_later(workspace, delay);
+}
+
+/* Comments, or events that are no messages or that no poll finds, faster than anybody needs them. */
+static bool is_flood(struct waker *waker, size_t length)
+{
+    int64_t now = clock_monotonic_ms(), quiet = (now - waker->noise_ms) * QUIET_BYTES_MS;
+    if (waker->noise > 0)
+        waker->noise = waker->noise > quiet ? waker->noise - quiet : 0;
+    waker->noise_ms = now;
+    waker->noise += (int64_t)length;
+    return waker->noise > NOISE_MAXIMUM;
+}
+
+void waker_found(struct workspace *workspace)
+{
+    if (workspace->waker.noise > -NOISE_MAXIMUM)
+        workspace->waker.noise -= NEWS_BYTES; /* its announcement may be still to come */
+}
+
 static void on_news(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
     struct waker *waker = &workspace->waker;
+    if (waker->flooded) {
+        distrust(workspace, "floods us: many MiB of what is no message");
+        return;
+    }
     if (waker->refused) {
         cancel(workspace);
         ended(workspace, 200, NULL, NULL);
@@ -169,8 +211,13 @@ static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct workspace *workspace = context;
     struct waker *waker = &workspace->waker;
-    if (!waker->http || waker->refused || http_status(waker->http) != 200)
+    if (!waker->http || waker->refused || waker->flooded || http_status(waker->http) != 200)
         return true;
+    waker->flooded = is_flood(waker, length);
+    if (waker->flooded) {
+        workspace_arm(&waker->news_timer, on_news, 0);
+        return true;
+    }
     bool is_stream = waker->open || is_event_stream(waker->http);
     if (is_stream)
         sse_feed(&waker->events, bytes, length);
@@ -198,8 +245,10 @@ static void open_stream(struct workspace *workspace)
         open_later(workspace, MISSING_MS + (int64_t)(host_random() % MISSING_MS));
         return;
     }
-    waker->open = waker->refused = waker->announced = false;
+    waker->open = waker->refused = waker->announced = waker->flooded = false;
     waker->received = 0;
+    waker->noise = 0;
+    waker->noise_ms = clock_monotonic_ms();
     sse_open(&waker->events, EVENT_MAXIMUM, on_event, workspace);
     sse_skip_large(&waker->events);
     waker->request = platform_events(&workspace->platform, workspace->token.current);
@@ -219,22 +268,8 @@ static void open_stream(struct workspace *workspace)
 static void on_doubt(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    struct waker *waker = &workspace->waker;
-    if (!waker->open)
-        return;
-    int64_t least = DISTRUST_MS;
-    for (unsigned i = 0; i < waker->doubts && least < DISTRUST_MAXIMUM_MS; i++)
-        least *= 2;
-    if (least > DISTRUST_MAXIMUM_MS)
-        least = DISTRUST_MAXIMUM_MS;
-    waker->doubts++;
-    int64_t delay = least + (int64_t)(host_random() % (uint64_t)(least / 2));
-    log_warn(workspace->settings.id,
-             "the platform's event stream did not announce a message that a poll found; polling every %lld ms, the stream "
-             "is tried again in %lld min", (long long)workspace->settings.interval_ms, (long long)delay / 60000);
-    cancel(workspace);
-    poller_hint(workspace);
-    open_later(workspace, delay);
+    if (workspace->waker.open)
+        distrust(workspace, "did not announce a message that a poll found");
 }
 
 void waker_doubt(struct workspace *workspace)

@@ -142,7 +142,9 @@ struct waker {
     bool said_missing;
     unsigned doubts;        /* how often it was not to be trusted */
     int64_t opened_ms, announced_ms;
+    bool flooded;           /* what comes is to be read no more */
     size_t received;        /* bytes, until it is open */
+    int64_t noise, noise_ms; /* bytes of late that led to no message, and as of when */
 };
 
 /* host/saver.c: the cursor file, written by the disk thread */
@@ -328,6 +330,7 @@ void waker_start(struct workspace *workspace);
 bool waker_trusted(const struct workspace *workspace);
 /* A poll that no hint led to brought a message. */
 void waker_doubt(struct workspace *workspace);
+void waker_found(struct workspace *workspace); /* a poll found a message */
 void waker_close(struct workspace *workspace);
 
 /* host/overflow.c */
