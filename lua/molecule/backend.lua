@@ -118,7 +118,8 @@ end
 --- that has just said it cannot.
 function backend.retry_after(headers)
   local given = headers["retry-after"]
-  local seconds = given and (tonumber(given) or seconds_until(given, core.now()))
+  local now = headers.date and seconds_until(headers.date, 0) or core.now() -- whoever names a date goes by a clock of its own
+  local seconds = given and (tonumber(given) or seconds_until(given, now))
   return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
 end
 

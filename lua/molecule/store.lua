@@ -35,7 +35,7 @@ end
 --- not touch it.
 local function own_text(key)
   local own = core.store_values()[key]
-  if own and own.ends <= core.now() then return false end
+  if own and own.ends <= core.elapsed() then return false end
   return own and own.text
 end
 
@@ -50,7 +50,7 @@ end
 --- ledger's.
 local function end_of(key, ttl, before)
   if before then return own_text(key) and core.store_values()[key].ends or math.huge end
-  return ttl and core.now() + ttl or math.huge
+  return ttl and core.elapsed() + ttl or math.huge
 end
 
 local function encode(name, value)

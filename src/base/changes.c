@@ -25,7 +25,7 @@ bool changes_add(struct changes **changes, enum change_verb verb, const char *ke
     change->verb = verb;
     change->key = memory_copy_text(key);
     change->value = value ? memory_copy(value, value_length) : NULL;
-    change->made_ms = clock_wall_ms();
+    change->made_ms = clock_steady_ms();
     change->expires_ms = expires_ms;
     change->most = most;
     (*changes)->bytes += bytes;

@@ -2,10 +2,13 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define AWAKE_GAP_MS 2000 /* somebody asks every second; what is longer was no time in which the process ran */
 
 static int64_t read_us(clockid_t id)
 {
@@ -27,6 +30,38 @@ int64_t clock_monotonic_ms(void)
 int64_t clock_wall_ms(void)
 {
     return read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_boot_ms(void)
+{
+    return read_us(CLOCK_BOOTTIME) / 1000;
+}
+
+static int64_t steady_offset_ms;
+
+static void set_steady_offset(void)
+{
+    steady_offset_ms = clock_wall_ms() - clock_boot_ms();
+}
+
+int64_t clock_steady_ms(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, set_steady_offset);
+    return clock_boot_ms() + steady_offset_ms;
+}
+
+int64_t clock_awake_ms(void)
+{
+    static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+    static int64_t asked_ms, awake_ms;
+    pthread_mutex_lock(&mutex);
+    int64_t now = clock_monotonic_ms(), passed = asked_ms > 0 ? now - asked_ms : 0;
+    asked_ms = now;
+    awake_ms += passed < AWAKE_GAP_MS ? passed : AWAKE_GAP_MS;
+    int64_t awake = awake_ms;
+    pthread_mutex_unlock(&mutex);
+    return awake;
 }
 
 int64_t clock_thread_cpu_ms(void)

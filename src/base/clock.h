@@ -1,4 +1,5 @@
-/* Time. Durations and deadlines use the monotonic clock; the wall clock is only for showing and for the wire. */
+/* Time. Durations and deadlines use the monotonic clock; the wall clock is only for showing, for the wire, and for what
+ * outlives the process. */
 #ifndef MOLECULE_BASE_CLOCK_H
 #define MOLECULE_BASE_CLOCK_H
 
@@ -12,6 +13,13 @@
 int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_ms(void);          /* since the epoch */
+/* The wall clock as it was when the process first asked, and what has passed since, also while the machine slept: somebody
+ * who sets the clock moves none of the process's own times. */
+int64_t clock_steady_ms(void);
+int64_t clock_boot_ms(void);          /* monotonic, and it counts while the machine sleeps */
+/* Monotonic: time in which the process ran, as far as somebody asks every second. Sleep of the machine, SIGSTOP and the like
+ * do not count. */
+int64_t clock_awake_ms(void);
 int64_t clock_thread_cpu_ms(void);    /* CPU time of the calling thread */
 
 /* A time that was read from a file or from others, as one that can be reckoned with: between the epoch and CLOCK_MAXIMUM_MS. */

@@ -47,7 +47,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row, fetched->row_length, in_order);
     if (!entry)
         return;
-    entry->first_seen_ms = clock_wall_ms();
+    entry->first_seen_ms = clock_steady_ms();
+    entry->awake_from_ms = clock_awake_ms();
     if (!in_order)
         log_debug(id, "row %s came late", entry->row_id);
     if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {

@@ -17,7 +17,7 @@
 struct breaker_peer {
     struct breaker_peer *next; /* most recently used first */
     char *id;
-    int64_t replied_ms;        /* wall clock, as inbox_entry.first_seen_ms */
+    int64_t replied_ms;        /* as inbox_entry.first_seen_ms */
     int64_t window_ms, held_until_ms;
     int64_t hold_ms;           /* of the next time */
     unsigned turns;
@@ -61,7 +61,7 @@ static struct breaker_peer *find(struct workspace *workspace, const char *id, bo
 void breaker_replied(struct workspace *workspace, const char *id)
 {
     if (id && workspace->settings.breaker > 0)
-        find(workspace, id, true)->replied_ms = clock_wall_ms();
+        find(workspace, id, true)->replied_ms = clock_steady_ms();
 }
 
 int64_t breaker_wait(struct workspace *workspace, const struct inbox_entry *entry)
@@ -72,7 +72,7 @@ int64_t breaker_wait(struct workspace *workspace, const struct inbox_entry *entr
         most > 0 && message->source_id && message->hops == 0 ? find(workspace, message->source_id, false) : NULL;
     if (!peer)
         return 0;
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_steady_ms();
     if (peer->held_until_ms > now)
         return peer->held_until_ms - now;
     if (entry->kept || entry->attempts > 0 || entry->first_seen_ms < peer->replied_ms ||

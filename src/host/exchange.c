@@ -48,11 +48,12 @@ static void on_result(const struct http_result *result, void *context)
         .retry_after = answered ? http_header(result, "Retry-After") : NULL,
         .transport_error = result->error,
         .since_sent_ms = result->since_sent_ms,
-        .now_wall_ms = clock_wall_ms(),
     };
     const char *date = answered ? http_header(result, "Date") : NULL;
+    int64_t date_ms = date ? retry_parse_after(date, 0) : -1;
+    facts.now_wall_ms = date_ms > 0 ? date_ms : clock_wall_ms(); /* a date to wait for is the platform's, so its clock counts */
     struct exchange_answer answer = {
-        .date_ms = date ? retry_parse_after(date, 0) : -1,
+        .date_ms = date_ms,
         .verdict = retry_classify(&facts),
         .status = facts.status,
         .body = result->body,

@@ -46,7 +46,7 @@ static int64_t failure_delay(unsigned failures)
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry)
 {
     return workspace->settings.reply_ttl_ms > 0 &&
-           clock_wall_ms() - entry->first_seen_ms > workspace->settings.reply_ttl_ms;
+           clock_awake_ms() - entry->awake_from_ms > workspace->settings.reply_ttl_ms;
 }
 
 void workspace_free_reply(struct inbox_entry *entry)
@@ -203,7 +203,7 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
     inbox_post(workspace->inbox, entry);
     if (wait->kept)
-        record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
+        record_keep(workspace->record, entry, clock_steady_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
     else
         record_wait(workspace->record, entry, on_wait_recorded, wait);
 }
@@ -215,7 +215,7 @@ void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int6
     wait->hold = !entry->aside || delay_ms == 0;
     wait->kept = true;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_wall_ms() + delay_ms, wait->hold, reason, on_wait_recorded, wait);
+    record_keep(workspace->record, entry, clock_steady_ms() + delay_ms, wait->hold, reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)

@@ -108,6 +108,12 @@ static void ignore_unless_handled(int number)
         signal(number, SIG_IGN);
 }
 
+static void on_awake(uv_timer_t *timer)
+{
+    (void)timer;
+    clock_awake_ms();
+}
+
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size)
 {
     if (!limits_allow_files(LIMITS_FILES_LEAST, problem, problem_size))
@@ -139,6 +145,9 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     }
     uv_timer_init(&host->network.loop, &host->start_timer);
     host->start_timer.data = host;
+    uv_timer_init(&host->network.loop, &host->awake_timer);
+    uv_timer_start(&host->awake_timer, on_awake, 0, 1000);
+    uv_unref((uv_handle_t *)&host->awake_timer);
     if (options->handle_signals)
         watch_signals(host);
     result = start_threads(host);

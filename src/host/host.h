@@ -67,6 +67,7 @@ struct host {
     size_t registering;             /* first registrations under way */
     int64_t next_start_ms, start_quiet_ms; /* monotonic */
     uv_timer_t start_timer;
+    uv_timer_t awake_timer;         /* asks clock_awake_ms every second */
     struct control *controls;       /* a fleet's sockets, one for each state directory (host/control.c) */
     struct record *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
     size_t open_ledgers;

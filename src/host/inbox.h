@@ -49,7 +49,8 @@ struct inbox_entry {
     bool kept;                             /* in the ledger whole: the cursor may pass it */
     bool listed;                           /* in the order that the watermark follows */
     size_t bytes;                          /* what it takes while it waits */
-    int64_t first_seen_ms;                 /* wall clock; the host's */
+    int64_t first_seen_ms;                 /* clock_steady_ms, or an earlier process's */
+    int64_t awake_from_ms;                 /* clock_awake_ms: when it was seen, reckoned back over earlier processes */
     void *context;                         /* the host's: a reply that is to be posted without running the script */
     struct changes *changes;               /* the host's: what its handler stored, until the outcome is recorded */
 };

@@ -221,7 +221,7 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
         pump(peer);
         return;
     }
-    record_keep(workspace->record, post->entry, clock_wall_ms() + wait, true, answer->verdict.reason, on_kept,
+    record_keep(workspace->record, post->entry, clock_steady_ms() + wait, true, answer->verdict.reason, on_kept,
                 NULL);
 }
 

@@ -50,7 +50,7 @@ static bool keep(struct inbox_entry *entry, void *context)
         int64_t wait_ms = entry->not_before_ms - relief->now_ms;
         workspace_keep(workspace, entry, wait_ms > 0 ? wait_ms : 0, REASON);
     } else { /* its reply is stored */
-        record_keep(workspace->record, entry, clock_wall_ms(), true, REASON, on_kept, NULL);
+        record_keep(workspace->record, entry, clock_steady_ms(), true, REASON, on_kept, NULL);
     }
     return true;
 }
@@ -71,7 +71,7 @@ void overflow_follow(struct workspace *workspace)
 
 void overflow_relieve(struct workspace *workspace)
 {
-    size_t pending = inbox_pending(workspace->inbox), kept = keep_held(workspace, clock_wall_ms() - HELD_MS);
+    size_t pending = inbox_pending(workspace->inbox), kept = keep_held(workspace, clock_steady_ms() - HELD_MS);
     if (kept > 0)
         log_warn(workspace->settings.id, "the inbox is full: of %zu messages that are not finished %zu wait in conversations "
                                          "that do not go on; these are kept in the ledger, the others go on", pending, kept);

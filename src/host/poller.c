@@ -22,6 +22,7 @@
 #define BACKOFF_CAP_MS 60000
 #define LOOKUP_FAILURES_MAXIMUM 3
 #define FULL_LOOK_MS 1000                    /* while the inbox is full */
+#define AWAY_MAXIMUM_MS ((int64_t)7 * 86400 * 1000) /* the platform keeps rows no longer (contract §4.10) */
 #define WINDOW_SLACK_S 60                    /* clocks differ, and rows are committed late */
 #define WATCHED_TIMES 5                      /* so many intervals between polls while the event stream tells */
 #define WATCHED_MAXIMUM_MS 5000
@@ -85,11 +86,20 @@ static bool is_full(const struct workspace *workspace)
                             workspace->host->pending_bytes >= PROCESS_BYTES_MAXIMUM));
 }
 
+/* Since the last poll. Where only an earlier process's wall clock tells, and that was ahead of ours, as long as can be. */
+static int64_t away_ms(const struct poller *poller)
+{
+    int64_t wall = clock_wall_ms() - poller->last_poll_wall_ms;
+    int64_t away = poller->last_poll_boot_ms > 0 ? clock_boot_ms() - poller->last_poll_boot_ms : wall >= 0 ? wall : AWAY_MAXIMUM_MS;
+    away = away > wall ? away : wall;
+    return away < AWAY_MAXIMUM_MS ? away : AWAY_MAXIMUM_MS;
+}
+
 static int64_t window_seconds(const struct workspace *workspace)
 {
     int64_t window = workspace->settings.since_secs;
     if (workspace->poller.last_poll_wall_ms > 0) {
-        int64_t away = (clock_wall_ms() - workspace->poller.last_poll_wall_ms) / 1000 + WINDOW_SLACK_S;
+        int64_t away = away_ms(&workspace->poller) / 1000 + WINDOW_SLACK_S;
         if (away > window)
             window = away;
     }
@@ -113,6 +123,7 @@ static void recovered(struct workspace *workspace)
     poller->failing = false;
     poller->lookup_failures = 0;
     poller->last_poll_wall_ms = clock_wall_ms();
+    poller->last_poll_boot_ms = clock_boot_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(workspace);
     if (poller->limit < LIMIT_MAXIMUM)

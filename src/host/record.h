@@ -32,7 +32,7 @@ struct record_loaded {
     size_t row_length;
     enum ledger_state state;
     unsigned attempts, failures;
-    int64_t first_seen_ms, due_ms;
+    int64_t first_seen_ms, updated_ms, due_ms, age_ms;
     bool dead_after_reply, passed, hold;
     struct reply_request reply; /* body NULL: none */
 };

@@ -1,6 +1,7 @@
 /* Ledgers are opened when they are needed; a process with many workspaces keeps some of them open. */
 #include "host/record_operation.h"
 
+#include "base/log.h"
 #include "host/workspace.h"
 
 #define TRIES 3
@@ -71,6 +72,15 @@ static bool open_ledger(struct record *record, char *problem, size_t size)
     return status == LEDGER_OPENED;
 }
 
+void record_say_journal(struct record *record)
+{
+    if (!record->ledger || !ledger_is_plain(record->ledger) || record->said_journal)
+        return;
+    record->said_journal = true;
+    log_warn(record->workspace->settings.id, "state: the file system of %s has no shared memory maps; the ledger keeps a rollback "
+                                             "journal instead of a write-ahead log, which is slower and no less safe", record->path);
+}
+
 bool record_open_ledger(struct record *record, char *problem, size_t size)
 {
     if (record->listed && record == record->workspace->host->open_first)
@@ -80,6 +90,7 @@ bool record_open_ledger(struct record *record, char *problem, size_t size)
         if (!open_ledger(record, problem, size))
             return false;
         record->made = true;
+        record_say_journal(record);
     }
     list_first(record);
     return true;

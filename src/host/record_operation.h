@@ -53,6 +53,7 @@ struct record {
     struct ledger *ledger;
     struct record *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
     bool listed;
+    bool said_journal;       /* record_say_journal */
     bool made;               /* there is a ledger file, open or not; until anything runs the network thread's */
     struct operation *performed, **performed_end;
     bool in_transaction, durable;
@@ -82,6 +83,8 @@ struct record_loaded *record_copy_message(const struct ledger_message *message);
 /* host/record_open.c, on the disk thread: opens the ledger if it is not, and closes those that were not used for the longest
  * time when there are too many. */
 bool record_open_ledger(struct record *record, char *problem, size_t size);
+/* Says once that its ledger has no write-ahead log. */
+void record_say_journal(struct record *record);
 void record_unlist(struct record *record);
 
 #endif

@@ -29,6 +29,8 @@ struct record_loaded *record_copy_message(const struct ledger_message *message)
     loaded->failures = message->failures;
     loaded->first_seen_ms = message->first_seen_ms;
     loaded->due_ms = message->due_ms;
+    loaded->updated_ms = message->updated_ms;
+    loaded->age_ms = message->age_ms;
     loaded->dead_after_reply = message->dead_after_reply;
     loaded->passed = message->passed;
     loaded->hold = message->hold;
@@ -95,7 +97,7 @@ static bool perform_dead_letter(struct operation *operation)
     operation->loaded = NULL;
     if (operation->verb == RECORD_DEAD_DROP)
         return ledger_drop_dead(ledger, operation->row_id, &operation->flag);
-    if (!ledger_retry_dead(ledger, operation->row_id, clock_wall_ms(), &operation->flag))
+    if (!ledger_retry_dead(ledger, operation->row_id, clock_steady_ms(), &operation->flag))
         return false;
     return !operation->flag || ledger_find(ledger, operation->row_id, load_one, &operation->loaded);
 }

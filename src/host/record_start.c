@@ -68,6 +68,7 @@ void record_load(struct record *record, const char *file_cursor, bool file_reada
         return;
     }
     record->exists = record->made = true;
+    record_say_journal(record);
 }
 
 void record_rest(struct record *record)

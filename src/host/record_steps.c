@@ -1,6 +1,7 @@
 /* What is written of a message at each step of its way. */
 #include "host/record_operation.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/shared.h"
@@ -28,6 +29,7 @@ static struct ledger_message describe(const struct inbox_entry *entry)
         .source = memory_copy_text(entry->message && entry->message->source_id ? entry->message->source_id : "canvas"),
         .created_at = memory_copy_text(entry->stamp),
         .first_seen_ms = entry->first_seen_ms,
+        .age_ms = clock_awake_ms() - entry->awake_from_ms,
     };
 }
 

@@ -51,6 +51,19 @@ static void resume_unreadable(struct workspace *workspace, struct inbox_entry *e
     workspace_dead(workspace, entry, reason, NULL);
 }
 
+/* What is left of a wait that an earlier process began. Never more than it was: the clock may have been set back since. */
+static int64_t left_ms(const struct record_loaded *loaded)
+{
+    int64_t left = loaded->due_ms - clock_steady_ms(), whole = loaded->due_ms - loaded->updated_ms;
+    return loaded->due_ms <= 0 || left <= 0 ? 0 : left < whole ? left : whole;
+}
+
+/* An earlier process's time that lies ahead of ours says nothing: then it was seen before everything. */
+static int64_t seen_ms(const struct record_loaded *loaded)
+{
+    return loaded->first_seen_ms <= clock_steady_ms() ? loaded->first_seen_ms : 0;
+}
+
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor)
 {
     struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
@@ -62,9 +75,10 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
     if (entry) {
         entry->attempts = loaded->attempts;
         entry->failures = loaded->failures;
-        entry->first_seen_ms = loaded->first_seen_ms;
-        int64_t wait_ms = loaded->due_ms - clock_wall_ms();
-        if (loaded->due_ms > 0 && wait_ms > 0) {
+        entry->first_seen_ms = seen_ms(loaded);
+        entry->awake_from_ms = clock_awake_ms() - loaded->age_ms;
+        int64_t wait_ms = left_ms(loaded);
+        if (wait_ms > 0) {
             entry->not_before_ms = clock_monotonic_ms() + wait_ms;
             entry->aside = !loaded->hold;
         }

@@ -105,6 +105,7 @@ struct poller {
     struct retry_backoff backoff;
     char *position;       /* since_id of the next fetch; NULL: by window */
     int64_t last_poll_wall_ms; /* of the last successful poll, also of an earlier run; 0: never */
+    int64_t last_poll_boot_ms; /* the same, of this run */
     int limit;            /* rows a page, halved when a page is too large */
     int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;

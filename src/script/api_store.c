@@ -45,7 +45,7 @@ static int store_change(lua_State *L)
     lua_Number seconds = luaL_optnumber(L, 4, 0);
     lua_Integer most = luaL_optinteger(L, 5, 0);
     luaL_argcheck(L, seconds <= TTL_MAXIMUM_S, 4, "a time to live of more than 1e10 seconds");
-    int64_t expires_ms = seconds > 0 ? clock_wall_ms() + (int64_t)(seconds * 1000) : 0;
+    int64_t expires_ms = seconds > 0 ? clock_steady_ms() + (int64_t)(seconds * 1000) : 0;
     struct handler *handler = vm_of(L)->running;
     if (!handler)
         return luaL_error(L, "molecule.store cannot be changed here");

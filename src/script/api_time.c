@@ -63,6 +63,13 @@ static int api_now(lua_State *L)
     return 1;
 }
 
+/* core.elapsed(): seconds of a clock that nobody sets. */
+static int api_elapsed(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)clock_boot_ms() / 1000);
+    return 1;
+}
+
 static int api_uuid(lua_State *L)
 {
     char text[UUID_TEXT_SIZE];
@@ -73,6 +80,7 @@ static int api_uuid(lua_State *L)
 
 void api_time_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"sleep", api_sleep}, {"now", api_now}, {"uuid", api_uuid}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"sleep", api_sleep}, {"now", api_now}, {"elapsed", api_elapsed}, {"uuid", api_uuid},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -54,6 +54,8 @@ struct ledger;
 /* `platform_url` NULL: not checked. Migrates an older schema forward. `*ledger` is NULL unless it opened. */
 enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url, enum ledger_mode mode,
                                char *problem, size_t problem_size);
+/* true: its file system has no shared memory maps, so that it keeps a rollback journal instead of a write-ahead log. */
+bool ledger_is_plain(const struct ledger *ledger);
 void ledger_close(struct ledger *ledger); /* NULL is fine */
 /* Moves a damaged database out of the way, with its log: <path>.damaged-<time>. false: `problem` says why. */
 bool ledger_set_aside(const char *path, char *problem, size_t problem_size);
@@ -79,6 +81,7 @@ struct ledger_message {
     size_t row_length;
     unsigned attempts, failures;
     int64_t first_seen_ms;      /* wall clock */
+    int64_t age_ms;             /* for so long processes have had it; only of open ones */
     int64_t updated_ms;         /* of the last change */
     int64_t due_ms;             /* wall clock; of a kept one */
     bool hold;                  /* its conversation waits with it */

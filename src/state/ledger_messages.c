@@ -27,7 +27,7 @@ enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id)
 
 static void bind_message(sqlite3_stmt *statement, const struct ledger_message *message)
 {
-    int64_t created = 0, now = clock_wall_ms();
+    int64_t created = 0, now = clock_steady_ms();
     if (message->created_at)
         clock_parse(message->created_at, &created);
     ledger_bind_text(statement, 1, message->row_id);
@@ -48,6 +48,7 @@ static void bind_message(sqlite3_stmt *statement, const struct ledger_message *m
     sqlite3_bind_int64(statement, 16, message->due_ms);
     ledger_bind_text(statement, 17, message->digest);
     sqlite3_bind_int(statement, 18, message->hold);
+    sqlite3_bind_int64(statement, 20, message->age_ms);
     sqlite3_bind_int64(statement, 19, message->first_seen_ms ? message->first_seen_ms : now);
 }
 
@@ -111,7 +112,7 @@ static bool add_finished(struct ledger *ledger, const struct ledger_message *mes
         ledger_bind_text(statement, 2, message->outcome);
         ledger_bind_text(statement, 3, message->source);
         sqlite3_bind_int64(statement, 4, created);
-        sqlite3_bind_int64(statement, 5, clock_wall_ms());
+        sqlite3_bind_int64(statement, 5, clock_steady_ms());
         ledger_bind_text(statement, 6, message->digest);
     }
     return ledger_run(ledger, statement, "record an outcome");
@@ -125,7 +126,7 @@ bool ledger_finish(struct ledger *ledger, const struct ledger_message *message)
         sqlite3_stmt *dead = ledger_prepare(ledger, STATEMENT_FINISH_DEAD);
         if (dead) {
             ledger_bind_text(dead, 1, message->row_id);
-            sqlite3_bind_int64(dead, 2, clock_wall_ms());
+            sqlite3_bind_int64(dead, 2, clock_steady_ms());
         }
         if (!ledger_run(ledger, dead, "record an outcome"))
             return false;
@@ -139,7 +140,7 @@ bool ledger_leave_to_others(struct ledger *ledger)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_LEAVE);
     if (statement)
-        sqlite3_bind_int64(statement, 1, clock_wall_ms());
+        sqlite3_bind_int64(statement, 1, clock_steady_ms());
     return ledger_run(ledger, statement, "leave messages to another client");
 }
 
@@ -185,6 +186,7 @@ static struct ledger_message read_message(sqlite3_stmt *statement)
         .source = column_text(statement, 17),
         .created_at = column_text(statement, 18),
         .hold = sqlite3_column_int(statement, 19) != 0,
+        .age_ms = clock_bound_ms(sqlite3_column_int64(statement, 20)),
     };
 }
 

@@ -7,7 +7,8 @@
 
 #include <sqlite3.h>
 
-/* The columns of struct ledger_message, in the order that read_message expects. */
+/* The columns of struct ledger_message, in the order that read_message expects; behind them the age, which a ledger that
+ * no host of this version has opened does not have. */
 #define COLUMNS                                                                                                      \
     "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, to_canvas, target," \
     " reply_id, body, outcome, reason, traceback, source, created_at, hold"
@@ -16,11 +17,11 @@
 #define STATEMENTS(X)                                                                                                \
     X(STATE_OF, "SELECT state FROM messages WHERE row_id = ?1 UNION ALL SELECT 3 FROM finished WHERE row_id = ?1")    \
     X(REPLY, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"  \
-             " created_at, created, to_canvas, target, reply_id, body, dead_after_reply, reason, traceback, digest)" \
-             " VALUES (?1, 2, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17)")              \
+             " created_at, created, to_canvas, target, reply_id, body, dead_after_reply, reason, traceback, digest,"  \
+             " age) VALUES (?1, 2, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, ?20)")              \
     X(REPLY_AGAIN, "UPDATE messages SET state = 2, attempts = ?3, failures = ?4, updated = ?5, to_canvas = ?9,"      \
                    " target = ?10, reply_id = ?11, body = ?12, dead_after_reply = ?13, reason = ?14,"                \
-                   " traceback = ?15, digest = ?17 WHERE row_id = ?1")                                               \
+                   " traceback = ?15, digest = ?17, age = ?20 WHERE row_id = ?1")                                               \
     X(FINISH, "DELETE FROM messages WHERE row_id = ?1 AND dead_after_reply = 0")                                     \
     X(FINISH_DEAD, "UPDATE messages SET state = 5, outcome = 'dead', updated = ?2, body = NULL"                      \
                    " WHERE row_id = ?1 AND dead_after_reply = 1")                                                    \
@@ -28,16 +29,16 @@
                 " VALUES (?1, ?2, ?3, CASE WHEN ?4 > 0 THEN ?4 ELSE coalesce((SELECT created FROM finished"          \
                 " ORDER BY sequence DESC LIMIT 1), 0) END, ?5, ?6)") /* without a stamp it is as old as the last */  \
     X(KEEP, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"   \
-            " created_at, created, due, passed, reason, hold)"                                                       \
-            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18"                                       \
+            " created_at, created, due, passed, reason, hold, age)"                                                       \
+            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18, ?20"                                       \
             " WHERE NOT EXISTS (SELECT 1 FROM finished WHERE row_id = ?1)")                                          \
     X(KEEP_AGAIN, "UPDATE messages SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = ?3, failures = ?4," \
-                  " updated = ?5, due = ?16, passed = 1, hold = ?18,"                                                \
+                  " updated = ?5, due = ?16, passed = 1, hold = ?18, age = ?20,"                                                \
                   " reason = CASE WHEN dead_after_reply = 1 THEN reason ELSE ?14 END"                                \
                   " WHERE row_id = ?1 AND state IN (2, 4)")                                                          \
     X(WAIT, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"   \
-            " created_at, created) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8)")                                 \
-    X(WAIT_AGAIN, "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5"                        \
+            " created_at, created, age) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?20)")                                 \
+    X(WAIT_AGAIN, "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5, age = ?20"                        \
                   " WHERE row_id = ?1 AND state IN (2, 4)")                                                          \
     X(DIE, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"    \
            " created_at, created, outcome, reason, traceback)"                                                       \
@@ -48,11 +49,11 @@
              " WHERE state IN (2, 4) AND passed = 0")                                                                \
     X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 ELSE 4 END, outcome = NULL"          \
                  " WHERE row_id = ?1 AND state = 6")                                                                 \
-    X(EACH_OPEN, "SELECT " COLUMNS " FROM messages WHERE state IN (2, 4) ORDER BY sequence")                         \
-    X(EACH_DEAD, "SELECT " COLUMNS " FROM messages WHERE state = 5 ORDER BY sequence")                               \
-    X(FIND, "SELECT " COLUMNS " FROM messages WHERE row_id = ?1")                                                    \
+    X(EACH_OPEN, "SELECT " COLUMNS ", age FROM messages WHERE state IN (2, 4) ORDER BY sequence")                         \
+    X(EACH_DEAD, "SELECT " COLUMNS ", 0 FROM messages WHERE state = 5 ORDER BY sequence")                               \
+    X(FIND, "SELECT " COLUMNS ", 0 FROM messages WHERE row_id = ?1")                                                    \
     X(RETRY_DEAD, "UPDATE messages SET state = 4, passed = 1, due = ?2, attempts = 0, failures = 0, updated = ?2,"   \
-                  " first_seen = ?2, outcome = NULL, dead_after_reply = 0, body = NULL"                              \
+                  " first_seen = ?2, age = 0, outcome = NULL, dead_after_reply = 0, body = NULL"                              \
                   " WHERE row_id = ?1 AND state = 5")                                                                \
     X(DROP_DEAD, "DELETE FROM messages WHERE row_id = ?1 AND state = 5")                                             \
     X(GET, "SELECT value FROM meta WHERE key = ?1")                                                                  \
@@ -91,6 +92,7 @@ struct ledger {
     sqlite3 *database;
     sqlite3_stmt *statements[STATEMENT_COUNT_OF_ALL];
     int log_pages;
+    bool plain; /* no write-ahead log: its file system has no shared memory maps */
     char problem[512];
 };
 

@@ -32,7 +32,7 @@ static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char 
 bool ledger_store_get(struct ledger *ledger, const char *key, char **value)
 {
     int64_t expires_ms;
-    return look_up(ledger, key, clock_wall_ms(), value, &expires_ms);
+    return look_up(ledger, key, clock_steady_ms(), value, &expires_ms);
 }
 
 bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
@@ -42,7 +42,7 @@ bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, 
     if (!statement)
         return false;
     ledger_bind_text(statement, 1, prefix);
-    sqlite3_bind_int64(statement, 2, clock_wall_ms());
+    sqlite3_bind_int64(statement, 2, clock_steady_ms());
     sqlite3_bind_int64(statement, 3, most);
     int result;
     while ((result = sqlite3_step(statement)) == SQLITE_ROW)
@@ -187,7 +187,7 @@ bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char
     if (statement) {
         ledger_bind_text(statement, 1, message_id);
         ledger_bind_text(statement, 2, answer);
-        sqlite3_bind_int64(statement, 3, clock_wall_ms() + keep_ms);
+        sqlite3_bind_int64(statement, 3, clock_steady_ms() + keep_ms);
     }
     return ledger_run(ledger, statement, "keep an answer");
 }
@@ -196,13 +196,13 @@ bool ledger_store_expire(struct ledger *ledger, int most)
 {
     sqlite3_stmt *values = ledger_prepare(ledger, STATEMENT_STORE_EXPIRE);
     if (values) {
-        sqlite3_bind_int64(values, 1, clock_wall_ms());
+        sqlite3_bind_int64(values, 1, clock_steady_ms());
         sqlite3_bind_int(values, 2, most);
     }
     if (!ledger_run(ledger, values, "expire stored values"))
         return false;
     sqlite3_stmt *answers = ledger_prepare(ledger, STATEMENT_ANSWER_EXPIRE);
     if (answers)
-        sqlite3_bind_int64(answers, 1, clock_wall_ms());
+        sqlite3_bind_int64(answers, 1, clock_steady_ms());
     return ledger_run(ledger, answers, "expire answers");
 }

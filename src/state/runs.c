@@ -78,7 +78,7 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
 {
     char line[LINE_SIZE + 1], row_id[ID_MAXIMUM + 1];
     struct run run = {.row_id = row_id};
-    int64_t now = clock_wall_ms();
+    int64_t now = clock_steady_ms();
     int file = open(runs->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (file < 0)
         return errno == ENOENT;
@@ -107,7 +107,7 @@ bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned att
                size_t problem_size)
 {
     char line[LINE_SIZE + 1];
-    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts, failures, clock_wall_ms());
+    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts, failures, clock_steady_ms());
     memset(line + length, ' ', (size_t)(LINE_SIZE - length));
     line[LINE_SIZE - 1] = '\n';
     int file = get_file(runs);

@@ -111,14 +111,14 @@ end
 
 --- Shows the human what came since the last time, at most every options.progress seconds.
 local function reporter(options, ctx)
-  local last, shown = core.now(), 0
+  local last, shown = core.elapsed(), 0
   return function(pieces)
-    if options.progress <= 0 or core.now() - last < options.progress then return end
+    if options.progress <= 0 or core.elapsed() - last < options.progress then return end
     local text = table.concat(pieces, "", shown + 1)
     if not text:find("%S") then return end
     local told, _, code = ctx.progress(text)
     if not told and code == "PEER" then options = {progress = 0} end -- for this message: a peer takes it for the answer
-    last, shown = core.now(), #pieces
+    last, shown = core.elapsed(), #pieces
   end
 end
 

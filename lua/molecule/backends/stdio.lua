@@ -39,14 +39,14 @@ end
 --- The running program, started if need be: nil, message where it does not start.
 function Program:running()
   while not (self.child and self.child:is_running()) do
-    local wait = self.next_start - core.now()
+    local wait = self.next_start - core.elapsed()
     if wait <= 0 then
       local child, problem = core.child {cmd = self.command, argv = self.argv, name = self.command or self.argv[1]}
-      self.next_start, self.delay = core.now() + self.delay, math.min(self.delay * 2, DELAY_MOST)
+      self.next_start, self.delay = core.elapsed() + self.delay, math.min(self.delay * 2, DELAY_MOST)
       if not child then return nil, problem end
       self.child = child
     else
-      molecule.sleep(math.min(wait, DELAY_MOST)) -- also where the clock was set back
+      molecule.sleep(math.min(wait, DELAY_MOST))
     end
   end
   return self.child
