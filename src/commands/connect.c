@@ -367,6 +367,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
     state_directory = local_state_directory(given.state_directory);
+    if (!state_directory)
+        goto cleanup;
     attached = attach(&given, ids, count, state_directory, token);
     if (token_typed)
         log_warn(attached[0].id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "

@@ -295,7 +295,7 @@ static int run(const struct command *command, int argc, char **argv)
         .id_count = count - 2,
         .directory = local_state_directory(given.state_directory),
     };
-    int code = dispatch(&call);
+    int code = call.directory ? dispatch(&call) : 2;
     free(call.directory);
     return code;
 }

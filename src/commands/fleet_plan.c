@@ -388,6 +388,8 @@ static bool finish(struct reading *reading, struct member *member)
         return false;
     member->state_directory = local_state_directory(directory ? json_string_value(directory)
                                                               : reading->defaults->state_directory);
+    if (!member->state_directory)
+        return complain(reading, NULL, member->id, "%s: nothing says where its state is kept: state_dir", member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
     member->workspace = connect_workspace(member->options, member->id, member->state_directory, member->token,
                                           member->token_file);

@@ -5,6 +5,7 @@
 #include "wire/platform.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,32 @@
 #define ANSWER_MAXIMUM (1024 * 1024)
 #define TIMEOUT_S 10
 
+/* $HOME, or where that says nothing of use, what the user database has. NULL: neither. */
+static char *find_home(void)
+{
+    const char *home = getenv("HOME");
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    if (home && *home == '/')
+        return memory_copy_text(home);
+    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found && found->pw_dir && *found->pw_dir == '/')
+        return memory_copy_text(found->pw_dir);
+    return NULL;
+}
+
 char *local_state_directory(const char *given)
 {
-    const char *systemd = getenv("STATE_DIRECTORY"), *home = getenv("HOME");
-    if (given)
+    const char *systemd = getenv("STATE_DIRECTORY");
+    if (given && *given)
         return memory_copy_text(given);
     if (systemd && *systemd)
         return memory_copy(systemd, strcspn(systemd, ":"));
-    return memory_format("%s/.config/molecule/state", home && *home ? home : ".");
+    char *home = find_home(), *directory = home ? memory_format("%s/.config/molecule/state", home) : NULL;
+    if (!home)
+        fprintf(stderr, "molecule: HOME names no absolute path and user %ld has no home directory, so there is no place for the "
+                        "state: say where with --state-dir DIR (MOLECULE_STATE_DIR)\n", (long)geteuid());
+    free(home);
+    return directory;
 }
 
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending)

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. */
+/* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. NULL: there is no home, which it has said on
+ * standard error. */
 char *local_state_directory(const char *given);
 /* <directory>/<id>.<ending>, the id normalised. Yours to free. */
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending);

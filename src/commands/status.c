@@ -104,6 +104,8 @@ static int show(const struct command *command, const struct status_options *give
 {
     char problem[1024], *directory = local_state_directory(given->state_directory);
     bool live;
+    if (!directory)
+        return 2;
     json_t *answer = local_state_ask(directory, workspace_id, json_pack("{s:s}", "do", "status"), &live, problem, sizeof problem);
     json_t *status = answer ? json_incref(json_object_get(answer, "status")) : NULL;
     json_decref(answer);

@@ -39,6 +39,12 @@ static char *directory_of(const char *path)
     return directory;
 }
 
+/* Some file systems have no fsync, or none of a directory: then there is nothing to wait for. */
+static bool sync_if_possible(int fd)
+{
+    return fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+}
+
 bool atomic_file_write(const char *path, const char *bytes, size_t length, char *problem, size_t problem_size)
 {
     char unique[UUID_TEXT_SIZE];
@@ -55,7 +61,7 @@ bool atomic_file_write(const char *path, const char *bytes, size_t length, char 
     if (!write_all(fd, bytes, length))
         goto cleanup;
     step = "fsync";
-    if (fsync(fd) != 0)
+    if (!sync_if_possible(fd))
         goto cleanup;
     step = "close";
     int closed = close(fd);
@@ -67,7 +73,7 @@ bool atomic_file_write(const char *path, const char *bytes, size_t length, char 
         goto cleanup;
     step = "fsync the directory of";
     directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (directory_fd < 0 || fsync(directory_fd) != 0)
+    if (directory_fd < 0 || !sync_if_possible(directory_fd))
         goto cleanup;
     done = true;
 

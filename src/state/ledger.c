@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 #define ANCHOR_AGE_MS 10000
 #define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it for moments only */
 
@@ -56,6 +56,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "DROP INDEX messages_open;"
     "DROP INDEX messages_digest;"
     "CREATE INDEX finished_digest ON finished (digest, updated) WHERE digest IS NOT NULL;",
+    "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;", /* ms; whatever the clock says */
 };
 
 const char *ledger_state_text(enum ledger_state state)
@@ -238,9 +239,65 @@ static enum ledger_status check_platform(struct ledger *ledger, const char *url,
     return status;
 }
 
-static enum ledger_status prepare_database(struct ledger *ledger, const char *url, enum ledger_mode mode, int64_t size)
+/* Runs `PRAGMA journal_mode = …`, and looks whether the database can be read and written that way. */
+static bool set_journal(struct ledger *ledger, const char *pragma, const char *expected)
 {
-    if (mode != LEDGER_READ && (!execute(ledger, "PRAGMA journal_mode = WAL") || !execute(ledger, "PRAGMA synchronous = NORMAL") ||
+    sqlite3_stmt *statement = NULL;
+    bool set = sqlite3_prepare_v2(ledger->database, pragma, -1, &statement, NULL) == SQLITE_OK &&
+               sqlite3_step(statement) == SQLITE_ROW &&
+               strcmp((const char *)sqlite3_column_text(statement, 0), expected) == 0;
+    if (!set)
+        ledger_fail(ledger, pragma);
+    sqlite3_finalize(statement);
+    return set && execute(ledger, "BEGIN IMMEDIATE") && execute(ledger, "COMMIT");
+}
+
+/* What a file system without shared memory maps (9p, virtiofs, exFAT, …) answers when the index of the log is to be made. */
+static bool lacks_shared_memory(const struct ledger *ledger)
+{
+    switch (sqlite3_extended_errcode(ledger->database)) {
+    case SQLITE_IOERR_SHMOPEN:
+    case SQLITE_IOERR_SHMSIZE:
+    case SQLITE_IOERR_SHMLOCK:
+    case SQLITE_IOERR_SHMMAP:
+    case SQLITE_PROTOCOL:
+    case SQLITE_CANTOPEN:
+    case SQLITE_OK:
+    case SQLITE_ROW: /* another mode than we asked for */
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Without an index a log can be read by one process alone, which then takes it away. */
+static bool leave_log(struct ledger *ledger, const char *path)
+{
+    sqlite3_close(ledger->database);
+    ledger->database = NULL;
+    if (sqlite3_open_v2(path, &ledger->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+        return ledger_fail(ledger, "open");
+    sqlite3_busy_timeout(ledger->database, BUSY_TIMEOUT_MS);
+    ledger->plain = true;
+    return execute(ledger, "PRAGMA locking_mode = EXCLUSIVE") && set_journal(ledger, "PRAGMA journal_mode = TRUNCATE", "truncate") &&
+           execute(ledger, "PRAGMA locking_mode = NORMAL") && read_number(ledger, "SELECT count(*) FROM sqlite_master") >= 0;
+}
+
+static bool choose_journal(struct ledger *ledger, const char *path)
+{
+    return set_journal(ledger, "PRAGMA journal_mode = WAL", "wal") ||
+           (lacks_shared_memory(ledger) && leave_log(ledger, path));
+}
+
+bool ledger_is_plain(const struct ledger *ledger)
+{
+    return ledger->plain;
+}
+
+static enum ledger_status prepare_database(struct ledger *ledger, const char *path, const char *url, enum ledger_mode mode,
+                                           int64_t size)
+{
+    if (mode != LEDGER_READ && (!choose_journal(ledger, path) || !execute(ledger, "PRAGMA synchronous = NORMAL") ||
                                 !execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
                                 !execute(ledger, "PRAGMA cache_size = -512") || !execute(ledger, "PRAGMA temp_store = MEMORY")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
@@ -281,7 +338,7 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
         snprintf(opened->problem, sizeof opened->problem, "the ledger %s is not a regular file; symbolic links are not followed", path);
     } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
-        result = prepare_database(opened, platform_url, mode, exists ? status.st_size : 0);
+        result = prepare_database(opened, path, platform_url, mode, exists ? status.st_size : 0);
         sqlite3_wal_hook(opened->database, log_hook, opened); /* behind PRAGMA wal_autocheckpoint, which takes it away */
     } else {
         snprintf(opened->problem, sizeof opened->problem, "cannot open the ledger %s: %s", path,
@@ -400,10 +457,10 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
 {
     char now[32];
     char *next = ledger_get_meta(ledger, "anchor_next"), *at = ledger_get_meta(ledger, "anchor_next_ms");
-    int64_t age_ms = at ? clock_wall_ms() - clock_bound_ms(strtoll(at, NULL, 10)) : ANCHOR_AGE_MS;
+    int64_t age_ms = at ? clock_steady_ms() - clock_bound_ms(strtoll(at, NULL, 10)) : ANCHOR_AGE_MS;
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
-        snprintf(now, sizeof now, "%lld", (long long)clock_wall_ms());
+        snprintf(now, sizeof now, "%lld", (long long)clock_steady_ms());
         set = (!next || ledger_set_meta(ledger, "anchor", next)) && ledger_set_meta(ledger, "anchor_next", row_id) &&
               ledger_set_meta(ledger, "anchor_next_ms", now);
     }

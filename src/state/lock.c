@@ -15,6 +15,21 @@ static long read_pid(int fd)
     return length > 0 ? strtol(text, NULL, 10) : 0;
 }
 
+/* Not every file system has flock; then the locks of fcntl, which belong to the open file as well. */
+static bool try_lock(int fd, int operation)
+{
+    struct flock range = {.l_type = operation == LOCK_EX ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+    if (flock(fd, operation | LOCK_NB) == 0)
+        return true;
+    if (errno != ENOSYS && errno != EOPNOTSUPP && errno != EINVAL && errno != ENOLCK)
+        return false;
+    if (fcntl(fd, F_OFD_SETLK, &range) == 0)
+        return true;
+    if (errno == EACCES || errno == EAGAIN)
+        errno = EWOULDBLOCK;
+    return false;
+}
+
 int lock_take(const char *path, char *problem, size_t problem_size)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -22,13 +37,14 @@ int lock_take(const char *path, char *problem, size_t problem_size)
         snprintf(problem, problem_size, "cannot open the lock %s: %s", path, strerror(errno));
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!try_lock(fd, LOCK_EX)) {
         if (errno == EWOULDBLOCK)
             snprintf(problem, problem_size,
                      "process %ld already serves this workspace (it holds %s); stop it first, two would both answer",
                      read_pid(fd), path);
         else
-            snprintf(problem, problem_size, "cannot lock %s: %s", path, strerror(errno));
+            snprintf(problem, problem_size, "cannot lock %s: %s; without locks two processes could answer the same message, so choose "
+                                            "a directory of another file system (--state-dir)", path, strerror(errno));
         close(fd);
         return -1;
     }
@@ -45,7 +61,7 @@ long lock_holder(const char *path)
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     if (fd < 0)
         return 0;
-    long pid = flock(fd, LOCK_SH | LOCK_NB) == 0 ? 0 : read_pid(fd);
+    long pid = try_lock(fd, LOCK_SH) ? 0 : read_pid(fd);
     close(fd);
     return pid;
 }

@@ -41,6 +41,17 @@ static bool holds_only_ours(int fd)
     return ours;
 }
 
+/* A file system without modes shows every file as it was mounted. */
+static enum private_directory tighten(int fd, const char *path, struct stat *status, char *problem, size_t problem_size)
+{
+    bool changed = fchmod(fd, status->st_mode & 07700) == 0 && fstat(fd, status) == 0 && !(status->st_mode & OTHERS);
+    if (!changed)
+        snprintf(problem, problem_size,
+                 "others may enter the directory %s (mode %03o), which would hold a token, and its mode cannot be changed: mount its "
+                 "file system with umask=077, or choose another with --state-dir", path, (unsigned)status->st_mode & 07777u);
+    return changed ? PRIVATE_DIRECTORY_TIGHTENED : PRIVATE_DIRECTORY_REFUSED;
+}
+
 enum private_directory private_directory_check(const char *path, char *problem, size_t problem_size)
 {
     struct stat status;
@@ -50,8 +61,8 @@ enum private_directory private_directory_check(const char *path, char *problem, 
         snprintf(problem, problem_size, "cannot open the directory %s: %s", path, strerror(errno));
     } else if (!(status.st_mode & OTHERS)) {
         result = PRIVATE_DIRECTORY_FINE;
-    } else if (status.st_uid == geteuid() && holds_only_ours(fd) && fchmod(fd, status.st_mode & 07700) == 0) {
-        result = PRIVATE_DIRECTORY_TIGHTENED;
+    } else if (status.st_uid == geteuid() && holds_only_ours(fd)) {
+        result = tighten(fd, path, &status, problem, problem_size);
     } else {
         snprintf(problem, problem_size,
                  "others may enter the directory %s (mode %03o), which would hold a token: choose one for molecule alone, or say "
