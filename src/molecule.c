@@ -218,6 +218,7 @@ enum molecule_result molecule_add(struct molecule *molecule, const struct molecu
         return MOLECULE_FAILED;
     }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
+    settings.script.ca_file = molecule->options.ca_file;
     enum host_exit code;
     struct host *host = molecule->host;
     if (workspace_open(host, &settings, &code, problem, problem_size))
@@ -274,6 +275,7 @@ enum molecule_result molecule_rehearse(struct molecule *molecule, const struct m
         return MOLECULE_USAGE;
     }
     struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
+    settings.script.ca_file = molecule->options.ca_file;
     return (enum molecule_result)workspace_rehearse(molecule->host, &settings);
 }
 

@@ -42,7 +42,8 @@ enum molecule_result {
 struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
-    const char *ca_file;  /* PEM file of certificates to trust; NULL: the system's */
+    const char *ca_file;  /* PEM file of certificates to trust: for the platform instead of the system's, for what scripts fetch
+                             beside them. NULL: CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, else the system's */
     bool handle_signals;  /* SIGTERM and SIGINT drain, a second one ends at once. SIGPIPE is ignored in any case, unless the
                              program has a handler for it */
     bool verbose;         /* log at debug level */

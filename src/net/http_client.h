@@ -16,7 +16,8 @@ struct http_client;
 struct http_exchange; /* one request under way */
 
 struct http_client_options {
-    const char *ca_file;       /* NULL: the system's */
+    const char *ca_file;       /* NULL: the environment's, else the system's (net/http_trust.h) */
+    bool ca_file_beside;       /* it is trusted beside the system's certificates: for what scripts fetch anywhere */
     const char *user_agent;
     bool keep_addresses;       /* remember a resolved address until a connection to it fails: a resolver that hangs
                                   then delays nothing that worked before */

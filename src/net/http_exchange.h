@@ -14,7 +14,8 @@ struct http_client {
     uv_loop_t *loop;
     uv_timer_t *timer;
     uv_idle_t *soon; /* libcurl wants to be called with the loop's next turn */
-    char *ca_file, *user_agent;
+    char *ca_file, *user_agent, *no_proxy;
+    bool ca_file_beside;
     long read_size; /* 0: libcurl's own */
     bool keep_addresses;
     bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */

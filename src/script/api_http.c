@@ -190,7 +190,7 @@ static struct http_call *start(lua_State *L, bool streaming)
         if (!isupper((unsigned char)*at))
             api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
-    struct http_client_options options = {.user_agent = USER_AGENT};
+    struct http_client_options options = {.user_agent = USER_AGENT, .ca_file = vm->settings->ca_file, .ca_file_beside = true};
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
