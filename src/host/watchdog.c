@@ -24,7 +24,7 @@ static void on_alive(void *context)
 
 static void ping(struct workspace *workspace)
 {
-    workspace->ping_sent_ms = clock_monotonic_ms();
+    workspace->ping_sent_ms = clock_awake_ms() + 1; /* 0 is none; a process that was stopped is not stuck */
     script_ping(workspace->script, on_alive, workspace);
 }
 
@@ -101,7 +101,7 @@ static void on_watchdog(uv_timer_t *timer)
         ping(workspace);
         return;
     }
-    int64_t silent = clock_monotonic_ms() - workspace->ping_sent_ms;
+    int64_t silent = clock_awake_ms() - workspace->ping_sent_ms;
     int64_t patience = settings->script.cpu_limit_ms + SLACK_MS;
     if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
         patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */

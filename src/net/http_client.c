@@ -129,7 +129,7 @@ static int before_request(void *context, char *remote, char *local, int remote_p
         end_connection(reused); /* where a redirect led: the sends before are not to be repeated */
         return CURL_PREREQFUNC_OK;
     }
-    exchange->sent_at_ms = clock_monotonic_ms();
+    exchange->sent_at_ms = clock_awake_ms() + 1;
     exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);
     return exchange->repeated ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
@@ -140,7 +140,7 @@ static int on_progress(void *context, curl_off_t down_total, curl_off_t down, cu
     (void)up_total;
     struct http_exchange *exchange = context;
     if (down == 0 && up < (curl_off_t)exchange->request_length)
-        exchange->sent_at_ms = clock_monotonic_ms();
+        exchange->sent_at_ms = clock_awake_ms() + 1;
     return 0;
 }
 
@@ -287,7 +287,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     }
     long status = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-    int64_t now = clock_monotonic_ms();
+    int64_t now = clock_awake_ms() + 1; /* a process that was stopped has not waited for an answer */
     struct http_result result = {
         .progress = progress_of(exchange, code),
         .status = (int)status,

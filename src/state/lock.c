@@ -30,6 +30,13 @@ static bool try_lock(int fd, int operation)
     return false;
 }
 
+/* SQLite locks parts of its file so. */
+static bool has_record_locks(int fd)
+{
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
+    return fcntl(fd, F_GETLK, &range) == 0;
+}
+
 int lock_take(const char *path, char *problem, size_t problem_size)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -45,6 +52,12 @@ int lock_take(const char *path, char *problem, size_t problem_size)
         else
             snprintf(problem, problem_size, "cannot lock %s: %s; without locks two processes could answer the same message, so choose "
                                             "a directory of another file system (--state-dir)", path, strerror(errno));
+        close(fd);
+        return -1;
+    }
+    if (!has_record_locks(fd)) {
+        snprintf(problem, problem_size, "the file system of %s has no record locks, which the ledger needs: %s; choose a directory of "
+                                        "another one (--state-dir)", path, strerror(errno));
         close(fd);
         return -1;
     }

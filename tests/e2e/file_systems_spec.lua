@@ -74,6 +74,11 @@ describe("a state directory whose file system", function()
     one:log "cannot lock .*%.lock: .*choose a directory of another file system %(%-%-state%-dir%)"
   end)
 
+  it("lacks record locks is refused at the start, with what to do", function()
+    local one = host.run(options("locks"), 1)
+    one:log "has no record locks, which the ledger needs: .*choose a directory of another one %(%-%-state%-dir%)"
+  end)
+
   it("keeps no modes is refused where others may enter it, with what to do", function()
     os.execute(("mkdir -m 755 '%s/state'"):format(directory))
     local one = host.run(options("modes"), 1)
