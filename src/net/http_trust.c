@@ -13,6 +13,13 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
+/* One that names the system's own says nothing: images set all variables of this kind to it. */
+static const char *chosen_file(const char *name)
+{
+    const char *file = variable(name), *systems = curl_version_info(CURLVERSION_NOW)->cainfo;
+    return file && systems && strcmp(file, systems) == 0 ? NULL : file;
+}
+
 char *http_trust_no_proxy(void)
 {
     const char *given = variable("no_proxy");
@@ -24,7 +31,8 @@ char *http_trust_no_proxy(void)
 
 void http_trust_apply(CURL *easy, const char *ca_file, bool beside)
 {
-    const char *bundle = variable("CURL_CA_BUNDLE"), *file = variable("SSL_CERT_FILE"), *directory = variable("SSL_CERT_DIR");
+    const char *bundle = chosen_file("CURL_CA_BUNDLE"), *file = chosen_file("SSL_CERT_FILE");
+    const char *directory = variable("SSL_CERT_DIR");
     if (ca_file) {
         curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
         if (!beside)

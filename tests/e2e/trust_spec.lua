@@ -68,7 +68,7 @@ describe("an authority of one's own", function()
         args[#args + 1] = name
         args[#args + 1] = directory .. "/" .. value
       else
-        env[name] = directory .. "/" .. value
+        env[name] = value:find "^/" and value or directory .. "/" .. value
       end
     end
     return { platform = platform, workspace = workspace, script = FETCH, args = args, env = env }
@@ -85,6 +85,8 @@ describe("an authority of one's own", function()
       CURL_CA_BUNDLE = "good.pem", SSL_CERT_FILE = "good.pem" }, false, false },
     { "another CURL_CA_BUNDLE beats SSL_CERT_FILE, which", { CURL_CA_BUNDLE = "other.pem", SSL_CERT_FILE = "good.pem" }, false,
       false },
+    { "SSL_CERT_FILE beside a CURL_CA_BUNDLE that is the system's", { SSL_CERT_FILE = "good.pem",
+      CURL_CA_BUNDLE = "/etc/ssl/certs/ca-certificates.crt" }, true, true },
     { "another --ca-file beside SSL_CERT_DIR", { ["--ca-file"] = "other.pem", SSL_CERT_DIR = "hashed" }, false, true },
   } do
     local name, given, for_platform, for_scripts = table.unpack(case)
