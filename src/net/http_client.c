@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "net/http_trust.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -343,9 +342,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     client->loop = loop;
     client->keep_addresses = options->keep_addresses;
     client->read_size = options->read_size;
-    client->ca_file = memory_copy_text(options->ca_file);
-    client->ca_file_beside = options->ca_file_beside;
-    client->no_proxy = http_trust_no_proxy();
+    http_trust_open(&client->trust, options->ca_file, options->ca_file_beside);
     client->user_agent = memory_copy_text(options->user_agent);
     client->owns_share = !options->share;
     client->share = options->share ? options->share->share : curl_share_init();
@@ -381,8 +378,7 @@ void http_client_close(struct http_client *client)
         curl_share_cleanup(client->share);
     parsed_urls_close(&client->urls);
     http_sockets_close(client);
-    free(client->ca_file);
-    free(client->no_proxy);
+    http_trust_close(&client->trust);
     free(client->user_agent);
     free(client);
 }
@@ -443,9 +439,7 @@ static void set_common(struct http_exchange *exchange)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, client->read_size);
     if (client->user_agent)
         curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
-    http_trust_apply(easy, client->ca_file, client->ca_file_beside);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, client->no_proxy);
-    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy that tunnels hears of no token */
+    http_trust_apply(&client->trust, easy);
 }
 
 static void set_limits(CURL *easy, const struct http_client *client, const struct http_request *request)

@@ -5,6 +5,7 @@
 #include "net/http_client.h"
 
 #include "base/buffer.h"
+#include "net/http_trust.h"
 #include "net/parsed_urls.h"
 
 #include <curl/curl.h>
@@ -14,8 +15,8 @@ struct http_client {
     uv_loop_t *loop;
     uv_timer_t *timer;
     uv_idle_t *soon; /* libcurl wants to be called with the loop's next turn */
-    char *ca_file, *user_agent, *no_proxy;
-    bool ca_file_beside;
+    char *user_agent;
+    struct http_trust trust;
     long read_size; /* 0: libcurl's own */
     bool keep_addresses;
     bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */

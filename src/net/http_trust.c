@@ -20,7 +20,17 @@ static const char *chosen_file(const char *name)
     return file && systems && strcmp(file, systems) == 0 ? NULL : file;
 }
 
-char *http_trust_no_proxy(void)
+static bool names_proxy(void)
+{
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (variable(names[i]))
+            return true;
+    return false;
+}
+
+/* What the environment excepts, and loopback. */
+static char *find_no_proxy(void)
 {
     const char *given = variable("no_proxy");
     given = given ? given : variable("NO_PROXY");
@@ -29,22 +39,29 @@ char *http_trust_no_proxy(void)
     return given ? memory_format("%s," LOOPBACK, given) : memory_copy_text(LOOPBACK);
 }
 
-void http_trust_apply(CURL *easy, const char *ca_file, bool beside)
+void http_trust_open(struct http_trust *trust, const char *ca_file, bool beside)
 {
-    const char *bundle = chosen_file("CURL_CA_BUNDLE"), *file = chosen_file("SSL_CERT_FILE");
-    const char *directory = variable("SSL_CERT_DIR");
-    if (ca_file) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file);
-        if (!beside)
-            curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-        else if (directory)
-            curl_easy_setopt(easy, CURLOPT_CAPATH, directory);
-    } else if (bundle) {
-        curl_easy_setopt(easy, CURLOPT_CAINFO, bundle);
-    } else {
-        if (file)
-            curl_easy_setopt(easy, CURLOPT_CAINFO, file);
-        if (directory)
-            curl_easy_setopt(easy, CURLOPT_CAPATH, directory);
-    }
+    const char *bundle = ca_file ? ca_file : chosen_file("CURL_CA_BUNDLE");
+    trust->file = memory_copy_text(bundle ? bundle : chosen_file("SSL_CERT_FILE"));
+    trust->file_alone = ca_file && !beside;
+    trust->directory = trust->file_alone || (bundle && !ca_file) ? NULL : memory_copy_text(variable("SSL_CERT_DIR"));
+    trust->no_proxy = names_proxy() ? find_no_proxy() : NULL;
+}
+
+void http_trust_close(struct http_trust *trust)
+{
+    free(trust->file);
+    free(trust->directory);
+    free(trust->no_proxy);
+}
+
+void http_trust_apply(const struct http_trust *trust, CURL *easy)
+{
+    if (trust->file)
+        curl_easy_setopt(easy, CURLOPT_CAINFO, trust->file);
+    if (trust->directory || trust->file_alone)
+        curl_easy_setopt(easy, CURLOPT_CAPATH, trust->directory);
+    if (trust->no_proxy)
+        curl_easy_setopt(easy, CURLOPT_NOPROXY, trust->no_proxy);
+    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy that tunnels hears of no token */
 }
