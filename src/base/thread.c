@@ -54,6 +54,14 @@ static void run_tasks(struct queue_item *first, void *context)
         thread->after_batch(thread->context);
 }
 
+/* Of each piece of work: who waits for what the one before it posted is woken if it took long. */
+static void before_turn(void *context)
+{
+    struct thread *thread = context;
+    thread_wake_readers();
+    thread->began_us = clock_monotonic_us();
+}
+
 int thread_adopt(struct thread *thread, const char *name)
 {
     *thread = (struct thread){.name = name};
@@ -69,6 +77,9 @@ int thread_adopt(struct thread *thread, const char *name)
     thread->before_waiting.data = thread;
     uv_prepare_start(&thread->before_waiting, on_before_waiting);
     uv_unref((uv_handle_t *)&thread->before_waiting);
+    turns_open(&thread->turns, &thread->loop);
+    thread->turns.before = before_turn;
+    thread->turns.context = thread;
     return 0;
 }
 
