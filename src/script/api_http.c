@@ -26,7 +26,6 @@
 struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
     struct http_exchange *exchange;     /* NULL: over */
-    const struct http_result *result;   /* during the callback that wakes the handler */
     char *url, *method, *body;
     char *headers[HEADERS_MAXIMUM + 1];
     /* streams only */
@@ -34,18 +33,12 @@ struct http_call {
     struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
     struct http_call *next, *previous;      /* of the owner's */
     bool outlived;                          /* its handler ended first */
-    uv_timer_t *wake;                       /* wakes the reader from outside libcurl */
-    struct buffer pieces;
+    struct buffer pieces;                   /* of the answer's body: what has not been read, or all of it */
     struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
     char *error;
     const char *code;
     int status;
 };
-
-static void free_timer(uv_handle_t *timer)
-{
-    free(timer);
-}
 
 static void leave_owner(struct http_call *call)
 {
@@ -63,8 +56,6 @@ static void leave_owner(struct http_call *call)
 static void free_call(struct http_call *call)
 {
     leave_owner(call);
-    if (call->wake)
-        uv_close((uv_handle_t *)call->wake, free_timer);
     free(call->url);
     free(call->method);
     free(call->body);
@@ -248,19 +239,27 @@ static int push_failure(lua_State *L, const struct http_call *call, const char *
     return 3;
 }
 
+static void push_headers(lua_State *L, const struct http_call *call)
+{
+    lua_newtable(L);
+    for (size_t at = 0; at < call->head.length;) {
+        const char *name = call->head.data + at, *value = name + strlen(name) + 1;
+        push_header(name, value, L);
+        at += strlen(name) + strlen(value) + 2;
+    }
+}
+
 static int take_answer(lua_State *L, struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
-    const struct http_result *result = call->result;
-    if (result->error)
-        return push_failure(L, call, result->error, result->code);
+    if (call->error)
+        return push_failure(L, call, call->error, call->code);
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, result->status);
+    lua_pushinteger(L, call->status);
     lua_setfield(L, -2, "status");
-    lua_newtable(L);
-    http_each_header(result, push_header, L);
+    push_headers(L, call);
     lua_setfield(L, -2, "headers");
-    lua_pushlstring(L, result->body, result->body_length);
+    lua_pushlstring(L, call->pieces.length ? call->pieces.data : "", call->pieces.length);
     lua_setfield(L, -2, "body");
     return 1;
 }
@@ -278,19 +277,15 @@ static void on_done(const struct http_result *result, void *context)
 {
     struct http_call *call = context;
     call->exchange = NULL;
-    call->result = result;
-    if (!call->streaming) {
-        handler_wake(call->operation.handler); /* frees the call */
-        return;
-    }
     call->status = result->status;
+    if (!call->streaming)
+        http_take_body(result, &call->pieces);
     http_each_header(result, keep_header, call);
     if (result->error) {
         call->error = memory_copy_text(result->error);
         call->code = result->code;
     }
-    call->result = NULL;
-    if (call->waiting)
+    if (call->waiting || !call->streaming)
         handler_wake(call->operation.handler);
 }
 
@@ -353,13 +348,6 @@ static void give_to_handler(struct http_call *call, struct handler *handler)
     handler->streams = call;
 }
 
-static void on_wake(uv_timer_t *timer)
-{
-    struct http_call *call = timer->data;
-    if (call->waiting && call->pieces.length > 0) /* else a read that did not wait has taken them */
-        handler_wake(call->operation.handler);
-}
-
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct http_call *call = context;
@@ -367,8 +355,8 @@ static bool on_data(void *context, const char *bytes, size_t length)
     call->paused = call->pieces.length > 0 && call->pieces.length + length > PAUSE_ABOVE;
     if (!call->paused)
         buffer_append(&call->pieces, bytes, length);
-    if (call->waiting) /* not from here: this is inside libcurl, which the script may call again */
-        uv_timer_start(call->wake, on_wake, 0, 0);
+    if (call->waiting)
+        handler_wake(call->operation.handler);
     return !call->paused;
 }
 
@@ -437,13 +425,7 @@ static int stream_status(lua_State *L)
 /* stream:headers() -> {[lower-case name] = value}; empty before the end. */
 static int stream_headers(lua_State *L)
 {
-    const struct http_call *call = check_stream(L);
-    lua_newtable(L);
-    for (size_t at = 0; at < call->head.length;) {
-        const char *name = call->head.data + at, *value = name + strlen(name) + 1;
-        push_header(name, value, L);
-        at += strlen(name) + strlen(value) + 2;
-    }
+    push_headers(L, check_stream(L));
     return 1;
 }
 
@@ -478,9 +460,6 @@ static int api_http_stream(lua_State *L)
     struct http_call *call = start(L, true);
     call->held = true;
     give_to_handler(call, vm_of(L)->running);
-    call->wake = memory_allocate(sizeof *call->wake);
-    uv_timer_init(vm_of(L)->loop, call->wake);
-    call->wake->data = call;
     *slot = call;
     lua_settop(L, 2);
     return 1;

@@ -13,7 +13,7 @@ static int after_write(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     free(pipe->output);
     pipe->output = NULL;
     if (pipe->error)
@@ -63,7 +63,7 @@ static int after_close(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     pipe_leave_owner(pipe);
     return push_exit(L, pipe);
 }
@@ -91,7 +91,7 @@ static int pipe_close_variable(lua_State *L)
     struct vm *vm = vm_of(L);
     if (pipe->closed || !pipe->owner || pipe->waiting)
         return 0;
-    if (pipe->owner == vm->running && lua_isyieldable(L) && L == vm->current)
+    if (pipe->owner == vm->running && vm_can_wait(L))
         return pipe_close(L);
     pipe_end(pipe);
     pipe->closed = true;

@@ -104,7 +104,6 @@ static void cancel(struct operation *operation)
     leave((struct child_waiter *)operation);
 }
 
-/* Script code runs: the child may be freed when this returns, though its memory stays until a later turn of the loop. */
 static void wake(struct child_waiter *waiter, enum child_wait state)
 {
     leave(waiter);

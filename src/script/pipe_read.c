@@ -119,8 +119,7 @@ static int read_formats(lua_State *L, int count)
 static int go_on_reading(lua_State *L, int status, lua_KContext count)
 {
     (void)status;
-    struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     return read_formats(L, (int)count);
 }
 

@@ -83,7 +83,8 @@ static struct vm *open_state(struct script *script)
     if (!vm)
         return NULL;
     vm->settings = &script->settings;
-    vm->executing = &script->executing;
+    vm->activity = &script->activity;
+    vm->lane = &script->lane;
     vm->script = script;
     vm->locks = script->locks;
     return vm;
@@ -123,15 +124,11 @@ static void become_ready(struct script *script, enum script_state state)
     struct queue_item *item = script->waiting;
     script->waiting = NULL;
     script->waiting_end = &script->waiting;
-    if (script->naming) {
-        struct script_naming *naming = script->naming;
-        script->naming = NULL;
-        script_name_all(script, naming);
-    }
+    script_name_on(script);
     while (item) {
         struct script_job *job = (struct script_job *)item;
         item = item->next;
-        script_run_job(script, job);
+        script_queue_job(script, job);
     }
     if (script->reload_again && !script->closing) {
         char *reason = script->reload_again;

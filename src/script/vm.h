@@ -2,6 +2,7 @@
 #ifndef MOLECULE_SCRIPT_VM_H
 #define MOLECULE_SCRIPT_VM_H
 
+#include "base/turns.h"
 #include "script/script.h"
 
 #include <lauxlib.h>
@@ -18,6 +19,19 @@ struct http_call;
 struct http_client;
 struct locks;
 
+/* What the worker is in at this moment, for the watchdog on another thread. */
+struct vm_activity {
+    _Atomic(const struct script_job *) job; /* NULL: nothing; script_no_message: no message's */
+    _Atomic int64_t began_ms;       /* monotonic: the call into Lua */
+    _Atomic int64_t lua_ms;         /* when it was last seen in Lua code, not in C that it calls */
+};
+
+/* A coroutine that runs or resumed one that does. On the C stack of vm_resume. */
+struct vm_frame {
+    lua_State *co, *from;           /* from NULL: the host resumed it */
+    struct vm_frame *outer;
+};
+
 struct vm {
     lua_State *L;
     uv_loop_t *loop;
@@ -29,9 +43,12 @@ struct vm {
     const void *refused_block;      /* of the allocation that was refused last, */
     size_t refused_size;            /* and its size; 0: none was since one succeeded */
     bool memory_hit;                /* there was no memory even without garbage: the state is to be replaced */
-    _Atomic(const struct script_job *) *executing; /* the same, for the host's watchdog; NULL: nobody looks */
+    struct lane *lane;              /* the script's: its handlers take turns with those of others on the worker */
+    struct vm_activity *activity;   /* for the host's watchdog */
     struct handler *running;        /* whose code runs now; NULL outside vm_resume */
     lua_State *current;             /* the innermost coroutine that runs now */
+    struct vm_frame *frame;         /* the same, with those that resumed it */
+    unsigned closing;               /* coroutines being closed, one inside the other */
     int64_t check_at_us;            /* the hook looks closer from then on */
     int64_t slice_started_cpu_ms;
     int agent;                      /* registry reference of the agent table; LUA_NOREF */
@@ -48,15 +65,17 @@ struct vm {
 struct operation {
     /* on the coroutine, protected: pushes the results, returns how many; may raise */
     int (*results)(lua_State *L, struct operation *operation);
-    /* ends what is under way: no completion may follow */
+    /* ends what is under way: no completion may follow. Not called once it is complete */
     void (*cancel)(struct operation *operation);
-    /* after `results` or `cancel` */
+    /* after it was completed or cancelled; the last call */
     void (*release)(struct operation *operation);
-    struct handler *handler;        /* whom it wakes */
+    struct handler *handler;        /* whom it wakes; set by vm_await */
+    bool complete;                  /* set by handler_wake */
 };
 
 /* One run of script code in a coroutine of its own: a message, or the agent's load, start, stop. */
 struct handler {
+    struct turn turn;               /* first */
     struct vm *vm;
     struct handler *next, *previous;
     lua_State *co;
@@ -64,6 +83,7 @@ struct handler {
     int64_t cpu_limit_ms, cpu_used_ms, timeout_ms;
     const char *phase;              /* where the limits are fixed ones, for their error: "while it was loaded"; NULL: flags */
     int64_t deadline_ms;            /* monotonic; 0: none */
+    bool begun;                     /* its body was entered */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
     bool over_memory;               /* it wanted more than there may be, whatever it made of the error */
     enum script_limit limit;
@@ -93,10 +113,12 @@ struct vm *vm_of(lua_State *L);
  * script's. false: `problem` holds the error. */
 bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size);
 
-/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. Runs until its end or its first
- * wait; `finished` may come from inside. */
+/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. It runs when the lane's turn comes;
+ * `finished` may come from inside. */
 void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms);
-/* Its operation is complete: goes on. */
+/* The same from inside a turn of its lane: it runs now, until its end or its first wait. */
+void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms);
+/* Its operation is complete: it runs on when its turn comes. Once per operation; further calls do nothing. */
 void handler_wake(struct handler *handler);
 /* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
@@ -115,20 +137,26 @@ int vm_await(lua_State *L, struct operation *operation);
 /* The same for a C function that goes on afterwards: `next` finds the stack as it was left, and first calls vm_end_await.
  * The operation has no results. */
 int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context);
-void vm_end_await(struct operation *operation); /* releases it */
+/* The one place where an operation ends: cancelled unless it is complete, then released. */
+void vm_end_await(struct handler *handler);
 /* For coroutine.resume: yields the same wait again from an outer coroutine; `next` runs when the host wakes it. */
 int vm_pass_await(lua_State *L, lua_KFunction next, bool context);
+/* Every coroutine from here to the handler's own can be suspended. */
+bool vm_can_wait(lua_State *L);
 /* Raises an error that names `what` where a function cannot wait. Call it before anything is started. */
 void vm_check_await(lua_State *L, const char *what);
 
-/* script/coroutines.c: replaces xpcall, coroutine.resume, coroutine.wrap and debug.traceback. */
+/* script/coroutines.c: replaces xpcall, coroutine.resume, wrap and close, and debug.traceback. */
 void coroutines_install(lua_State *L);
 /* script/environment.c: the standard libraries as scripts get them. */
 void environment_install(lua_State *L);
 /* Resumes `co` from `from` with `arguments`; keeps track of who runs. As lua_resume. */
 int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results);
-/* The value on top of a yielded coroutine says that the host is to be waited for. */
-bool vm_is_await(lua_State *co, int results);
+/* A coroutine that waits for the host, or whose handler was ended while it did, is the host's: no script may resume or close
+ * it. The mark needs no memory. */
+bool vm_is_held(lua_State *co);
+void vm_hold(lua_State *co);
+void vm_let_go(lua_State *co);
 
 /* What is said of a handler that is `over_memory`. Yours to free. */
 char *vm_memory_text(struct handler *handler);
