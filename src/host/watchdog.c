@@ -62,8 +62,7 @@ static void say_wedged(struct workspace *workspace, int64_t silent_ms)
     char place[400];
     workspace->wedged = true;
     name_place(culprit, place, sizeof place);
-    bool in_lua = false;
-    script_call_ms(culprit->script, &in_lua);
+    bool in_lua = script_call(culprit->script).in_lua;
     if (culprit == workspace && in_lua)
         log_error(id, "the script has been running Lua code for %lld s %s without waiting or returning (--cpu-limit %lld s); "
                       "heartbeats continue", (long long)silent_ms / 1000, place,
@@ -95,13 +94,14 @@ static bool may_rest(const struct workspace *workspace)
            workspace->state != WORKSPACE_LOADING && !script_has_timers(workspace->script);
 }
 
-/* How long the worker has been in one call without an answer to the ping. */
+/* How long the worker has been in one call without an answer to the ping; 0 while it is in Lua code that a limit will end. */
 static int64_t silence(const struct workspace *workspace, const struct workspace *culprit)
 {
-    bool in_lua;
     int64_t silent = clock_monotonic_ms() - workspace->ping_sent_ms;
-    int64_t call_ms = script_call_ms(culprit->script, &in_lua);
-    return call_ms > 0 && call_ms < silent ? call_ms : silent;
+    struct script_call call = script_call(culprit->script);
+    if (call.will_end)
+        return 0;
+    return call.ms > 0 && call.ms < silent ? call.ms : silent;
 }
 
 static void on_watchdog(uv_timer_t *timer)

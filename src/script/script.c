@@ -381,13 +381,13 @@ const struct script_job *script_current(const struct script *script)
     return script->activity.job;
 }
 
-#define C_CODE_MS 1000 /* Lua code is seen a thousand times as often */
+#define C_CODE_MS 1000 /* Lua code is seen a thousand times as often, on a machine that is not overloaded */
 
-int64_t script_call_ms(const struct script *script, bool *in_lua)
+struct script_call script_call(const struct script *script)
 {
     if (!script->activity.job)
-        return 0;
+        return (struct script_call){0};
     int64_t now = clock_monotonic_ms(), lasted = now - script->activity.began_ms;
-    *in_lua = now - script->activity.lua_ms < C_CODE_MS;
-    return lasted > 0 ? lasted : 0;
+    bool in_lua = now - script->activity.lua_ms < C_CODE_MS;
+    return (struct script_call){.ms = lasted > 0 ? lasted : 0, .in_lua = in_lua, .will_end = in_lua && script->activity.limited};
 }

@@ -209,9 +209,14 @@ void script_ping(struct script *script, void (*alive)(void *context), void *cont
  * conversation(msg); NULL for none. It may end any time, but is the host's then, so that the host thread may look into it. */
 extern const struct script_job script_no_message;
 const struct script_job *script_current(const struct script *script);
-/* How long that one call has lasted so far, in milliseconds; 0: none is under way. `in_lua`: Lua code of it runs; else it is
- * in C that Lua code called, which nothing can interrupt. */
-int64_t script_call_ms(const struct script *script, bool *in_lua);
+
+/* The one call into Lua that the worker is in. */
+struct script_call {
+    int64_t ms;      /* so long it has lasted; 0: none is under way */
+    bool in_lua;     /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
+    bool will_end;   /* a limit is going to end it while it is in Lua code */
+};
+struct script_call script_call(const struct script *script);
 
 /* The backends in the binary, comma-separated. */
 const char *script_backend_names(void);

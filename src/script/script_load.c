@@ -157,7 +157,7 @@ static void on_started(struct handler *handler)
     free(script->problem);
     script->problem = handler->outcome.kind == SCRIPT_FAILED ? script_describe(&handler->outcome) : NULL;
     if (!script->problem)
-        agent_read_info(script->vm, &info);
+        agent_take_info(script->vm, &info);
     script_commit_changes(script, handler);
     if (script->problem && script->announced)
         wait_to_load(script);
@@ -316,7 +316,7 @@ static void on_candidate_started(struct handler *handler)
         reload_failed(script, handler);
         return;
     }
-    agent_read_info(script->candidate, &info);
+    agent_take_info(script->candidate, &info);
     script_commit_changes(script, handler);
     handler_free(handler);
     script->old = script->vm;

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "net/allowed_hosts.h"
 #include "net/http_client.h"
+#include "script/agent.h"
 #include "script/loader.h"
 #include "script/pipe.h"
 #include "script/timers.h"
@@ -125,8 +126,10 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
     vm->workspace_id = workspace_id;
     vm->memory_limit = memory_limit;
     vm->agent = LUA_NOREF;
+    vm->info = memory_allocate(sizeof *vm->info);
     vm->L = lua_newstate(allocate, vm);
     if (!vm->L) {
+        free(vm->info);
         free(vm);
         return NULL;
     }
@@ -150,6 +153,8 @@ void vm_close(struct vm *vm)
     lua_close(vm->L);
     http_client_close(vm->http);
     allowed_hosts_close(vm->allowed_hosts);
+    agent_info_free(vm->info);
+    free(vm->info);
     free(vm);
 }
 
@@ -217,7 +222,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
     }
     lua_sethook(L, on_hook, LUA_MASKCOUNT | LUA_MASKLINE, 1);
     if (vm->activity)
-        vm->activity->lua_ms = clock_monotonic_ms();
+        vm->activity->limited = false;
     if (L == vm->current && lua_isyieldable(L)) {
         vm_hold(L);
         lua_yield(L, 0);
@@ -371,12 +376,13 @@ static void fail(struct handler *handler, int status)
                  traceback);
 }
 
-static void begin_activity(struct vm *vm, const struct script_job *job)
+static void begin_activity(struct vm *vm, const struct handler *handler)
 {
     if (!vm->activity)
         return;
     vm->activity->began_ms = vm->activity->lua_ms = clock_monotonic_ms();
-    vm->activity->job = job ? job : &script_no_message;
+    vm->activity->limited = handler->cpu_limit_ms > 0 || handler->deadline_ms > 0;
+    vm->activity->job = handler->job ? handler->job : &script_no_message;
 }
 
 static void end_activity(struct vm_activity *activity)
@@ -392,7 +398,7 @@ static void run_slice(struct handler *handler, int arguments)
     vm->running = handler;
     vm->slice_started_cpu_ms = clock_thread_cpu_ms();
     vm->check_at_us = 0;
-    begin_activity(vm, handler->job);
+    begin_activity(vm, handler);
     int status = vm_resume(vm, handler->co, NULL, arguments, &results);
     handler->cpu_used_ms = cpu_used(vm, handler);
     vm->running = NULL;

@@ -14,6 +14,7 @@
 /* Registry keys. */
 extern const char vm_verdict_metatable; /* its address: the metatable of molecule.skip, retry and dead */
 
+struct agent_info;
 struct handler;
 struct http_call;
 struct http_client;
@@ -24,6 +25,7 @@ struct vm_activity {
     _Atomic(const struct script_job *) job; /* NULL: nothing; script_no_message: no message's */
     _Atomic int64_t began_ms;       /* monotonic: the call into Lua */
     _Atomic int64_t lua_ms;         /* when it was last seen in Lua code, not in C that it calls */
+    atomic_bool limited;            /* a limit that it has not reached yet will end it */
 };
 
 /* A coroutine that runs or resumed one that does. On the C stack of vm_resume. */
@@ -52,6 +54,7 @@ struct vm {
     int64_t check_at_us;            /* the hook looks closer from then on */
     int64_t slice_started_cpu_ms;
     int agent;                      /* registry reference of the agent table; LUA_NOREF */
+    struct agent_info *info;        /* script/agent.h */
     struct handler *handlers;       /* all that live */
     struct script *script;          /* whose it is; NULL: nobody's (no questions to the host) */
     struct locks *locks;            /* of the store's keys; the script's */

@@ -147,7 +147,10 @@ describe("a coroutine that waits", function()
         local co = coroutine.create(function()
           local _ <close> = setmetatable({}, {__close = function()
             if inner then
-              local function deep(n) if n == 0 then coroutine.close(inner) else ("x"):gsub(".", function() deep(n - 1) end) end end
+              local function deep(n)
+                if n == 0 then return coroutine.close(inner) end
+                return ("x"):gsub(".", function() deep(n - 1) end)
+              end
               deep(60)
             end
           end})
