@@ -6,6 +6,7 @@
 #include "host/host.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
+#include "wire/jsonmemory.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -60,6 +61,7 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
 {
     log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     http_global_open();
+    jsonmemory_install();
     json_object_seed(0); /* before there are threads */
     struct molecule *molecule = memory_allocate(sizeof *molecule);
     molecule->options = *options;

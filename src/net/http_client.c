@@ -476,14 +476,6 @@ void http_each_header(const struct http_result *result, void (*each)(const char 
         each(header->name, header->value, context);
 }
 
-void http_take_body(const struct http_result *result, struct buffer *body)
-{
-    struct buffer *received = &result->exchange->body;
-    buffer_free(body);
-    *body = *received;
-    buffer_init(received, 0);
-}
-
 int http_status(const struct http_exchange *exchange)
 {
     long status = 0;

@@ -5,7 +5,6 @@
 #ifndef MOLECULE_NET_HTTP_CLIENT_H
 #define MOLECULE_NET_HTTP_CLIENT_H
 
-#include "base/buffer.h"
 #include "net/allowed_hosts.h"
 
 #include <stdbool.h>
@@ -89,8 +88,6 @@ const char *http_header(const struct http_result *result, const char *name);
 /* Every header of the last answer, in order. */
 void http_each_header(const struct http_result *result, void (*each)(const char *name, const char *value, void *context),
                       void *context);
-/* The body of an answer that was collected becomes the caller's, in place of what is in the buffer; during the callback. */
-void http_take_body(const struct http_result *result, struct buffer *body);
 /* The status line so far, 0 before it came; for on_data. */
 int http_status(const struct http_exchange *exchange);
 /* Its Content-Type, NULL: none so far; for on_data. */

@@ -34,7 +34,7 @@ static void keep_info(lua_State *L)
         info->description = memory_copy_text(lua_tostring(L, -1));
     if (lua_getfield(L, agent, "skills") == LUA_TTABLE) {
         char problem[256];
-        info->skills = json_take(L, -1, problem, sizeof problem);
+        info->skills = json_take(L, -1, problem, sizeof problem, NULL);
         if (!info->skills)
             luaL_error(L, "the agent's `skills` cannot be JSON: %s", problem);
     }

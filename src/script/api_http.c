@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -21,15 +22,22 @@
 #define STREAM_MAXIMUM ((double)((int64_t)1 << 40))
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
 #define STREAMS_MAXIMUM 64            /* of one handler */
+#define CALL_BYTES ((size_t)64 << 10) /* of a request under way, inside libcurl, about */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
 
 struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
+    struct vm *vm;
+    struct turn turn;                   /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    size_t wanted;
+    size_t charged;                     /* to it */
+    size_t request_bytes;
     struct http_exchange *exchange;     /* NULL: over */
     char *url, *method, *body;
     char *headers[HEADERS_MAXIMUM + 1];
     /* streams only */
     bool streaming, waiting, paused, held;  /* held: the userdata is alive */
+    bool collecting;                        /* garbage, which may be its userdata: it is freed behind it */
     struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
     struct http_call *next, *previous;      /* of the owner's */
     bool outlived;                          /* its handler ended first */
@@ -53,9 +61,21 @@ static void leave_owner(struct http_call *call)
     call->owner = NULL;
 }
 
+static size_t size_of(const struct http_call *call)
+{
+    return call->request_bytes + call->pieces.capacity + call->head.capacity + (call->exchange ? CALL_BYTES : 0);
+}
+
+static void settle(struct http_call *call)
+{
+    vm_recharge(call->vm, &call->charged, size_of(call));
+}
+
 static void free_call(struct http_call *call)
 {
     leave_owner(call);
+    turn_leave(&call->turn);
+    vm_uncharge(call->vm, call->charged);
     free(call->url);
     free(call->method);
     free(call->body);
@@ -72,6 +92,8 @@ static void end_exchange(struct http_call *call)
     if (call->exchange)
         http_cancel(call->exchange);
     call->exchange = NULL;
+    turn_leave(&call->turn);
+    settle(call);
 }
 
 /* --- options: everything is checked, and may raise, before anything is allocated --- */
@@ -122,6 +144,19 @@ static void check_headers(lua_State *L)
     }
 }
 
+static size_t headers_length(lua_State *L, int index)
+{
+    size_t sum = 0;
+    if (!lua_istable(L, index))
+        return 0;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        sum += lua_rawlen(L, -2) + (lua_type(L, -1) == LUA_TSTRING ? lua_rawlen(L, -1) : 32) + sizeof ": ";
+        lua_pop(L, 1);
+    }
+    return sum;
+}
+
 static void copy_headers(lua_State *L, int index, struct http_call *call)
 {
     size_t count = 0;
@@ -160,6 +195,7 @@ static size_t response_maximum(lua_State *L, bool streaming)
 }
 
 static void on_done(const struct http_result *result, void *context);
+static void end_stream(struct http_call *call);
 static bool on_data(void *context, const char *bytes, size_t length);
 
 /* The options are at stack index 1. The call, under way. */
@@ -186,12 +222,17 @@ static struct http_call *start(lua_State *L, bool streaming)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
         luaL_error(L, "http: libcurl cannot be set up");
+    size_t request_bytes = sizeof(struct http_call) + url_length + body_length + headers_length(L, headers);
+    vm_charge(L, request_bytes + CALL_BYTES);
     struct http_call *call = memory_allocate(sizeof *call);
+    call->vm = vm;
+    call->request_bytes = request_bytes;
+    call->charged = request_bytes + CALL_BYTES;
     call->streaming = streaming;
     call->url = memory_copy_text(url);
     call->method = memory_copy_text(method ? method : body ? "POST" : "GET");
     call->body = body ? memory_copy(body, body_length) : NULL;
-    buffer_init(&call->pieces, SIZE_MAX / 4);
+    buffer_init(&call->pieces, maximum < SIZE_MAX / 4 ? maximum : SIZE_MAX / 4);
     buffer_init(&call->head, HEAD_MAXIMUM);
     copy_headers(L, headers, call);
     struct http_request request = {
@@ -205,7 +246,7 @@ static struct http_call *start(lua_State *L, bool streaming)
         .general = true,
         .redirects_maximum = (int)redirects,
         .only_hosts = vm->allowed_hosts,
-        .on_data = streaming ? on_data : NULL,
+        .on_data = on_data,
     };
     call->exchange = http_send(vm->http, &request, on_done, call);
     return call;
@@ -278,13 +319,12 @@ static void on_done(const struct http_result *result, void *context)
     struct http_call *call = context;
     call->exchange = NULL;
     call->status = result->status;
-    if (!call->streaming)
-        http_take_body(result, &call->pieces);
     http_each_header(result, keep_header, call);
     if (result->error) {
         call->error = memory_copy_text(result->error);
         call->code = result->code;
     }
+    settle(call);
     if (call->waiting || !call->streaming)
         handler_wake(call->operation.handler);
 }
@@ -315,6 +355,7 @@ static void end_stream(struct http_call *call)
     end_exchange(call);
     leave_owner(call);
     buffer_free(&call->pieces);
+    settle(call);
 }
 
 void http_end_streams(struct handler *handler)
@@ -348,16 +389,56 @@ static void give_to_handler(struct http_call *call, struct handler *handler)
     handler->streams = call;
 }
 
+/* By so much the pieces grow with so many bytes: buffers double, and are copied meanwhile. */
+static size_t growth(const struct http_call *call, size_t length)
+{
+    const struct buffer *pieces = &call->pieces;
+    return pieces->length + length < pieces->capacity ? 0 : 2 * (pieces->capacity + length);
+}
+
+static void starve(struct http_call *call)
+{
+    http_cancel(call->exchange);
+    call->exchange = NULL;
+    call->error = memory_copy_text("the answer takes more memory than is left (--memory-limit)");
+    call->code = "TOO_LARGE";
+    settle(call);
+    if (call->waiting || !call->streaming)
+        handler_wake(call->operation.handler);
+}
+
+static void run_starved(struct turn *turn)
+{
+    struct http_call *call = (struct http_call *)((char *)turn - offsetof(struct http_call, turn));
+    bool held = call->held;
+    call->collecting = true;
+    bool fits = vm_make_room(call->vm, call->wanted);
+    call->collecting = false;
+    if (call->streaming && held && !call->held) {
+        end_stream(call);
+        free_call(call);
+    } else if (fits) {
+        http_resume(call->exchange);
+    } else {
+        starve(call);
+    }
+}
+
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct http_call *call = context;
+    call->wanted = growth(call, length);
+    bool fits = call->wanted <= vm_room(call->vm), unread = call->streaming && call->pieces.length > 0;
     call->status = http_status(call->exchange);
-    call->paused = call->pieces.length > 0 && call->pieces.length + length > PAUSE_ABOVE;
-    if (!call->paused)
+    call->paused = unread && (!fits || call->pieces.length + length > PAUSE_ABOVE);
+    if (!unread && !fits) /* not from here: what is collected may be exchanges of libcurl's */
+        turn_take(call->vm->lane, &call->turn, run_starved);
+    else if (!call->paused)
         buffer_append(&call->pieces, bytes, length);
-    if (call->waiting)
+    settle(call);
+    if (call->waiting && call->pieces.length > 0)
         handler_wake(call->operation.handler);
-    return !call->paused;
+    return fits && !call->paused;
 }
 
 static void after_read(struct operation *operation)
@@ -443,7 +524,7 @@ static int stream_collect(lua_State *L)
     if (!call)
         return 0;
     call->held = false;
-    if (!call->waiting) { /* else the operation, which is released first or later, does it */
+    if (!call->waiting && !call->collecting) { /* else the operation, which is released first or later, does it */
         end_stream(call);
         free_call(call);
     }

@@ -16,6 +16,8 @@ static int after_write(lua_State *L, int status, lua_KContext context)
     vm_end_await(vm_of(L)->running);
     free(pipe->output);
     pipe->output = NULL;
+    pipe->output_length = 0;
+    pipe_settle(pipe);
     if (pipe->error)
         return pipe_push_failure(L, pipe->error);
     lua_settop(L, 1);
@@ -42,6 +44,8 @@ static int pipe_write(lua_State *L)
         lua_settop(L, 1);
         return 1;
     }
+    vm_charge(L, length - done);
+    vm_uncharge(vm_of(L), length - done); /* it fits: the pipe is charged with it */
     return pipe_await_output(L, pipe, memory_copy(bytes + done, length - done), length - done, after_write);
 }
 
@@ -134,6 +138,8 @@ static int pipe_collect(lua_State *L)
     if (!pipe)
         return 0;
     pipe_end(pipe);
+    vm_uncharge(vm_of(L), pipe->charged);
+    pipe->vm = NULL;
     pipe->held = false;
     pipe_free_when_done(pipe);
     return 0;
@@ -162,6 +168,8 @@ static int io_popen(lua_State *L)
         return pipe_push_failure(L, error);
     }
     pipe->held = true;
+    pipe->vm = vm;
+    pipe_settle(pipe);
     pipe->owner = vm->running;
     pipe->next = vm->running->pipes;
     if (pipe->next)

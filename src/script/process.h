@@ -31,7 +31,7 @@ typedef int process_results(lua_State *L, const struct process_result *result, v
 
 /* Starts it. NULL: `error` is a negative libuv error and nothing runs. Everything in the request is copied. The
  * operation is for vm_await. `context` is freed with free(). */
-struct operation *process_start(uv_loop_t *loop, const struct process_request *request, process_results *results,
+struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
                                 void *context, int *error);
 
 #endif

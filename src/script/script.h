@@ -120,6 +120,7 @@ struct script_ask {
     enum script_ask_kind kind;
     char *key, *text;
     size_t text_length;
+    size_t charged;            /* the script's: bytes that count against its memory limit */
     struct reply reply;
     struct changes *changes;
     char *context_id;          /* SEND; NULL: none */

@@ -85,6 +85,7 @@ static struct vm *open_state(struct script *script)
     vm->settings = &script->settings;
     vm->activity = &script->activity;
     vm->lane = &script->lane;
+    vm->memory_asked = &script->asked_bytes;
     vm->script = script;
     vm->locks = script->locks;
     return vm;

@@ -33,6 +33,9 @@ struct script {
     struct watch *watch;         /* --watch; NULL: not */
     struct locks *locks;         /* of the store's keys */
     size_t asked;                /* questions that the host has not answered yet */
+    size_t asked_bytes;          /* what they and their answers hold, against --memory-limit */
+    unsigned fetching;           /* of them, files that are fetched; */
+    struct script_ask *to_fetch; /* … and those that wait for that, linked by task.item */
     struct script_task *ending;  /* the close goes on when they are */
     struct lane lane;            /* its handlers and jobs, in order, take turns with those of other scripts on the worker */
     uv_timer_t *deadline;        /* the earliest of the handlers that wait */

@@ -73,33 +73,54 @@ static void describe_position(lua_State *L, char *text, size_t size)
     }
 }
 
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+void vm_note_refusal(struct vm *vm, bool for_good)
 {
-    struct vm *vm = context;
-    if (!block)
-        old_size = 0; /* Lua passes a type tag there */
-    if (new_size == 0) {
-        free(block);
-        vm->memory_used -= old_size;
-        return NULL;
+    if (!vm->running)
+        return;
+    if (vm->current)
+        describe_position(vm->current, vm->running->where, sizeof vm->running->where);
+    vm->memory_hit = vm->memory_hit || for_good;
+    vm->running->over_memory = vm->running->over_memory || for_good;
+}
+
+static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
+{
+    return handler->cpu_used_ms + clock_thread_cpu_ms() - vm->slice_started_cpu_ms;
+}
+
+/* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run out. */
+static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_us)
+{
+    int64_t next = INT64_MAX;
+    if (handler->cpu_limit_ms) {
+        int64_t left = handler->cpu_limit_ms - cpu_used(vm, handler);
+        if (left <= 0) {
+            handler->limit = SCRIPT_LIMIT_CPU;
+            return true;
+        }
+        next = now_us + left * 1000;
     }
-    /* Lua asks a second time after it collected all garbage */
-    bool second_time = vm->refused_size == new_size && vm->refused_block == block;
-    if (new_size > old_size && vm->memory_limit && vm->memory_used + (new_size - old_size) > vm->memory_limit) {
-        if (vm->running)
-            describe_position(vm->current, vm->running->where, sizeof vm->running->where);
-        vm->memory_hit = vm->memory_hit || (second_time && vm->running);
-        if (second_time && vm->running)
-            vm->running->over_memory = true;
-        vm->refused_block = block;
-        vm->refused_size = second_time ? 0 : new_size;
-        return NULL;
+    if (handler->deadline_ms) {
+        int64_t left = handler->deadline_ms * 1000 - now_us;
+        if (left <= 0) {
+            handler->limit = SCRIPT_LIMIT_WALL;
+            return true;
+        }
+        if (now_us + left < next)
+            next = now_us + left;
     }
-    vm->refused_size = 0;
-    void *grown = realloc(block, new_size);
-    if (grown)
-        vm->memory_used += new_size - old_size;
-    return grown;
+    vm->check_at_us = next;
+    return false;
+}
+
+bool vm_expired(struct vm *vm)
+{
+    struct handler *handler = vm->running;
+    if (!handler)
+        return false;
+    if (vm->activity)
+        vm->activity->lua_ms = clock_monotonic_ms(); /* it can be interrupted here, too */
+    return handler->expired || look_at_limits(vm, handler, clock_monotonic_us());
 }
 
 /* Only a bug of ours comes here: every call into Lua is protected. */
@@ -127,7 +148,7 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
     vm->memory_limit = memory_limit;
     vm->agent = LUA_NOREF;
     vm->info = memory_allocate(sizeof *vm->info);
-    vm->L = lua_newstate(allocate, vm);
+    vm->L = lua_newstate(vm_allocate, vm);
     if (!vm->L) {
         free(vm->info);
         free(vm);
@@ -171,36 +192,6 @@ bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *proble
     }
     lua_settop(L, top);
     return called;
-}
-
-static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
-{
-    return handler->cpu_used_ms + clock_thread_cpu_ms() - vm->slice_started_cpu_ms;
-}
-
-/* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run out. */
-static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_us)
-{
-    int64_t next = INT64_MAX;
-    if (handler->cpu_limit_ms) {
-        int64_t left = handler->cpu_limit_ms - cpu_used(vm, handler);
-        if (left <= 0) {
-            handler->limit = SCRIPT_LIMIT_CPU;
-            return true;
-        }
-        next = now_us + left * 1000;
-    }
-    if (handler->deadline_ms) {
-        int64_t left = handler->deadline_ms * 1000 - now_us;
-        if (left <= 0) {
-            handler->limit = SCRIPT_LIMIT_WALL;
-            return true;
-        }
-        if (now_us + left < next)
-            next = now_us + left;
-    }
-    vm->check_at_us = next;
-    return false;
 }
 
 static void on_hook(lua_State *L, lua_Debug *debug)

@@ -41,7 +41,10 @@ struct vm {
     struct allowed_hosts *allowed_hosts; /* of --allow-host, in the sandbox; else NULL */
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
-    size_t memory_used, memory_limit;
+    size_t memory_used, memory_limit; /* memory_used: by Lua; script/vm_memory.c */
+    size_t memory_outside;          /* kept outside Lua for it */
+    const size_t *memory_asked;     /* the script's: of its questions under way; NULL: none */
+    size_t memory_pressure;         /* charged since the collector heard of it */
     const void *refused_block;      /* of the allocation that was refused last, */
     size_t refused_size;            /* and its size; 0: none was since one succeeded */
     bool memory_hit;                /* there was no memory even without garbage: the state is to be replaced */
@@ -112,6 +115,26 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
 void vm_close(struct vm *vm);
 struct vm *vm_of(lua_State *L);
 
+/* script/vm_memory.c: what the state holds, inside Lua and outside; and how much more it may. */
+size_t vm_memory(const struct vm *vm);
+size_t vm_room(const struct vm *vm);
+/* So many bytes are about to be held outside Lua: collects garbage where it has to, raises an error where that is not enough.
+ * The state itself stays sound, and is not replaced. */
+void vm_charge(lua_State *L, size_t bytes);
+/* The same from outside Lua; false: they do not fit. */
+bool vm_try_charge(struct vm *vm, size_t bytes);
+/* Collects garbage if so many bytes do not fit as it is; false: they do not fit then either. Not from inside libcurl, whose
+ * exchanges may be garbage. */
+bool vm_make_room(struct vm *vm, size_t bytes);
+void vm_uncharge(struct vm *vm, size_t bytes);
+/* What is there already is charged: `*charged` so far, `bytes` from now on. */
+void vm_recharge(struct vm *vm, size_t *charged, size_t bytes);
+void *vm_allocate(void *vm, void *block, size_t old_size, size_t new_size); /* Lua's allocator */
+/* Notes where the script wanted more memory than there may be; `for_good`: collecting did not help. */
+void vm_note_refusal(struct vm *vm, bool for_good);
+/* For C code that takes long: a limit of the running handler was reached, so it should return; the hook does the rest. */
+bool vm_expired(struct vm *vm);
+
 /* Calls the C function on the main thread of the state, protected, outside any handler: for our own code, never a
  * script's. false: `problem` holds the error. */
 bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size);
@@ -171,6 +194,7 @@ void api_install(lua_State *L);
 
 /* script/script.c: sends the question to the host. false: there is no host to ask, and the question stays the caller's. */
 bool script_ask(struct script *script, struct script_ask *ask);
+size_t *script_asked_bytes(struct script *script);
 /* script/script_load.c: the file will be watched, if files are. */
 void script_note_file(struct script *script, const char *path);
 /* script/api_ask.c: its answer is here; on the worker. */

@@ -92,6 +92,8 @@ static char *custom_text(struct vm *vm, lua_State *co)
     vm_hold(thread);
     pipe_end_all(&guard);
     http_end_streams(&guard);
+    if (guard.changes)
+        vm_uncharge(vm, guard.changes->bytes);
     changes_free(guard.changes); /* nothing of it stands */
     if (guard.ticket)
         locks_release(vm->locks, guard.ticket);

@@ -86,7 +86,8 @@ describe("a busy script", function()
   end)
 
   it("in a metamethod of its agent's table is ended by the CPU limit of its start", function()
-    local one = host.start { platform = platform, workspace = workspace, args = { "--sandbox", "--stuck-after", "8s" }, script = [[
+    local one = host.start { platform = platform, workspace = workspace, args = { "--sandbox", "--stuck-after", "8s" },
+      script = [[
       local reads = 0
       return setmetatable({handle = function() end}, {__index = function()
         reads = reads + 1
