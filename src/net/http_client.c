@@ -262,6 +262,8 @@ static CURLM *make_multi(struct http_client *client, const struct http_client_op
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     if (options->connections_maximum > 0)
         curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)options->connections_maximum);
+    if (options->connections_total > 0)
+        curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)options->connections_total);
     if (options->connections_at_once > 0)
         curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->connections_at_once);
     return multi;

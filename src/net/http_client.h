@@ -22,6 +22,7 @@ struct http_client_options {
                                   then delays nothing that worked before */
     struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
     int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
+    int connections_total;     /* to all hosts together; what is beyond waits for one; 0: any number */
     int connections_at_once;   /* to one host; what is beyond waits for one; 0: any number */
 };
 

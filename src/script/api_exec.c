@@ -133,6 +133,9 @@ static int api_exec(lua_State *L)
     const char *input = text_field(L, "stdin", &input_length);
     command_push_environment(L, "exec");
     int environment = lua_gettop(L);
+    lua_rawgeti(L, arguments, 1);
+    if (!process_allowed(L, lua_tostring(L, -1)))
+        return 3;
     vm_charge(L, input_length);
     vm_uncharge(vm_of(L), input_length); /* it fits: the process is charged with it */
     struct exec_context *context = memory_allocate(sizeof *context);
@@ -178,6 +181,8 @@ static int api_execute(lua_State *L)
     }
     luaL_checkstring(L, 1);
     vm_check_await(L, "os.execute");
+    if (!process_allowed(L, "/bin/sh"))
+        return 3;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)lua_tostring(L, 1), NULL};
     struct process_request request = {.argv = argv, .inherit = true};
     int error;

@@ -21,7 +21,8 @@
 #define ANSWER_MAXIMUM (1 << 30)
 #define STREAM_MAXIMUM ((double)((int64_t)1 << 40))
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
-#define STREAMS_MAXIMUM 64            /* of one handler */
+#define STREAMS_MAXIMUM 64            /* of one state; fewer where descriptors are short */
+#define CONNECTIONS_MAXIMUM 256       /* the same; requests beyond wait for one */
 #define CALL_BYTES ((size_t)64 << 10) /* of a request under way, inside libcurl, about */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
 
@@ -59,6 +60,7 @@ static void leave_owner(struct http_call *call)
     if (call->next)
         call->next->previous = call->previous;
     call->owner = NULL;
+    call->vm->streams--;
 }
 
 static size_t size_of(const struct http_call *call)
@@ -217,7 +219,8 @@ static struct http_call *start(lua_State *L, bool streaming)
         if (!isupper((unsigned char)*at))
             api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
-    struct http_client_options options = {.user_agent = USER_AGENT};
+    /* two for each stream: those that only wait for an answer do not wait for streams to end */
+    struct http_client_options options = {.user_agent = USER_AGENT, .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
@@ -368,21 +371,21 @@ void http_end_streams(struct handler *handler)
 
 static void check_may_open(lua_State *L)
 {
-    const struct handler *handler = vm_of(L)->running;
-    int count = 0;
-    if (!handler) {
+    struct vm *vm = vm_of(L);
+    unsigned maximum = vm_share(STREAMS_MAXIMUM);
+    if (!vm->running)
         luaL_error(L, "http: a stream cannot be opened here");
-        return;
-    }
-    for (const struct http_call *call = handler->streams; call; call = call->next)
-        count++;
-    if (count >= STREAMS_MAXIMUM)
-        api_misuse(L, "http: %d streams of this handler are open: read them to their end or leave their loop", count);
+    if (vm->streams >= maximum) /* some may be garbage */
+        lua_gc(L, LUA_GCCOLLECT);
+    if (vm->streams >= maximum)
+        api_misuse(L, "http: %d streams of this script are open: read them to their end or leave their loop",
+                   (int)vm->streams);
 }
 
 static void give_to_handler(struct http_call *call, struct handler *handler)
 {
     call->owner = handler;
+    call->vm->streams++;
     call->next = handler->streams;
     if (call->next)
         call->next->previous = call;

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/pipe.h"
+#include "script/process.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -155,6 +156,8 @@ static int io_popen(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return luaL_error(L, "io.popen cannot be used here");
+    if (!process_allowed(L, "/bin/sh"))
+        return 3;
     struct pipe **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, PIPE_METATABLE);
@@ -175,6 +178,7 @@ static int io_popen(lua_State *L)
     if (pipe->next)
         pipe->next->previous = pipe;
     vm->running->pipes = pipe;
+    vm->programs++;
     *slot = pipe;
     return 1;
 }

@@ -35,6 +35,7 @@ struct child {
     bool over;                /* reaped and read to the end */
     bool stopping;            /* its end is what we want */
     bool freed;
+    bool counted;             /* among the state's programs */
     char end[64];
     char chunk[65536];
 };
@@ -371,6 +372,8 @@ void child_free(struct child *child)
 {
     child->freed = child->stopping = true;
     vm_uncharge(child->vm, child->charged);
+    if (child->counted)
+        child->vm->programs--;
     child->vm = NULL;
     if (child->running)
         end_group(child); /* on_exit_status reaps it */
@@ -423,7 +426,8 @@ struct child *child_start(struct vm *vm, const char *name, char *const *argv, ch
         child_free(child);
         return NULL;
     }
-    child->running = child->answers = true;
+    child->running = child->answers = child->counted = true;
+    vm->programs++;
     child->open_pipes = 2;
     uv_read_start((uv_stream_t *)&child->output, on_allocate, on_read);
     uv_read_start((uv_stream_t *)&child->errors, on_allocate, on_read);

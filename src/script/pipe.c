@@ -48,6 +48,7 @@ void pipe_leave_owner(struct pipe *pipe)
         pipe->owner->pipes = pipe->next;
     if (pipe->next)
         pipe->next->previous = pipe->previous;
+    pipe->owner->vm->programs--;
     pipe->owner = NULL;
 }
 

@@ -207,6 +207,7 @@ static void release(struct operation *operation)
 {
     struct process *process = (struct process *)operation;
     vm_uncharge(process->vm, process->charged);
+    process->vm->programs--;
     process->vm = NULL;
     process->released = true;
     buffer_free(&process->output_bytes);
@@ -237,6 +238,20 @@ static void start_streams(struct process *process, const struct process_request 
     }
     if (process->timeout_ms > 0)
         uv_timer_start(&process->timer, on_timeout, (uint64_t)process->timeout_ms, 0);
+}
+
+bool process_allowed(lua_State *L, const char *program)
+{
+    struct vm *vm = vm_of(L);
+    unsigned maximum = vm_share(PROGRAMS_MAXIMUM);
+    if (vm->programs >= maximum) /* some may be garbage */
+        lua_gc(L, LUA_GCCOLLECT);
+    if (vm->programs < maximum)
+        return true;
+    luaL_pushfail(L);
+    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program, (int)vm->programs);
+    lua_pushliteral(L, "BUSY");
+    return false;
 }
 
 struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
@@ -290,6 +305,7 @@ struct operation *process_start(struct vm *vm, const struct process_request *req
         return NULL;
     }
     process->running = true;
+    vm->programs++;
     settle(process);
     start_streams(process, request);
     return &process->operation;

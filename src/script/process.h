@@ -26,6 +26,11 @@ struct process_result {
     bool output_cut;        /* there was more; the start of the output and the end of the errors are kept */
 };
 
+#define PROGRAMS_MAXIMUM 256 /* of one state, of molecule.exec, os.execute, io.popen and backends; fewer where descriptors are short */
+
+/* May the state start one more? false: pushes nil, message, code, which the caller returns. */
+bool process_allowed(lua_State *L, const char *program);
+
 /* What the script gets for the result: pushes it, may raise. */
 typedef int process_results(lua_State *L, const struct process_result *result, void *context);
 

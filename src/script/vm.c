@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be kept */
 #define HOOK_INSTRUCTIONS 1000
@@ -163,6 +164,16 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
         return NULL;
     }
     return vm;
+}
+
+#define SHARE 16 /* of the descriptors: the host's own requests, its ledgers and other states want some, too */
+
+unsigned vm_share(unsigned maximum)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur / SHARE >= maximum)
+        return maximum;
+    return files.rlim_cur / SHARE > 1 ? (unsigned)(files.rlim_cur / SHARE) : 1;
 }
 
 void vm_close(struct vm *vm)

@@ -44,6 +44,7 @@ struct vm {
     size_t memory_used, memory_limit; /* memory_used: by Lua; script/vm_memory.c */
     size_t memory_outside;          /* kept outside Lua for it */
     const size_t *memory_asked;     /* the script's: of its questions under way; NULL: none */
+    unsigned streams, programs;     /* open, running: of all its handlers */
     size_t memory_pressure;         /* charged since the collector heard of it */
     const void *refused_block;      /* of the allocation that was refused last, */
     size_t refused_size;            /* and its size; 0: none was since one succeeded */
@@ -114,6 +115,9 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
 /* No Lua code runs (no __close, no __gc of a script's). Handlers must be gone. */
 void vm_close(struct vm *vm);
 struct vm *vm_of(lua_State *L);
+
+/* How many of what takes descriptors one state may have: `maximum`, or fewer where the process may not open many (ulimit -n). */
+unsigned vm_share(unsigned maximum);
 
 /* script/vm_memory.c: what the state holds, inside Lua and outside; and how much more it may. */
 size_t vm_memory(const struct vm *vm);

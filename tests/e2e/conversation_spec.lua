@@ -234,7 +234,7 @@ return {
     local fine = send "short"
     one:log_of(fine, "replied")
     local row = send(("a"):rep(30000))
-    local behind = send "after it"
+    local behind = send "then"
     one:wait_exit(75, 20000)
     start(script, args, { state_dir = state })
     one:log_of(row, "was being handled when an earlier process ended")
