@@ -161,6 +161,8 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
             .sandbox = options->sandbox,
             .allowed_hosts = options->allowed_hosts,
             .allowed_host_count = options->allowed_host_count,
+            .file_hosts = options->file_hosts,
+            .file_host_count = options->file_host_count,
             .cpu_limit_ms = options->cpu_limit_ms,
             .timeout_ms = options->timeout_ms,
             .memory_limit = options->memory_limit,

@@ -37,7 +37,8 @@ struct http_exchange {
     bool prepared; /* what set_common sets is set */
     bool too_large, header_flood, general, forbidden;
     bool repeated; /* refused: libcurl was about to send it again */
-    const struct allowed_hosts *only_hosts;
+    const struct allowed_hosts *only_hosts, *public_except;
+    bool public_only;
     size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
     int64_t sent_at_ms;

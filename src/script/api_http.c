@@ -211,6 +211,8 @@ static struct http_call *start(lua_State *L, bool streaming)
     const char *url = check_text(L, "url", &url_length);
     const char *method = check_text(L, "method", &method_length);
     const char *body = check_text(L, "body", &body_length);
+    lua_getfield(L, 1, "public"); /* what a sender's file names: lua/molecule/files.lua */
+    bool public_only = lua_toboolean(L, -1);
     check_headers(L);
     int headers = lua_gettop(L);
     if (!url || strlen(url) != url_length)
@@ -249,6 +251,8 @@ static struct http_call *start(lua_State *L, bool streaming)
         .general = true,
         .redirects_maximum = (int)redirects,
         .only_hosts = vm->allowed_hosts,
+        .public_only = public_only,
+        .public_except = vm->file_hosts,
         .on_data = on_data,
     };
     call->exchange = http_send(vm->http, &request, on_done, call);

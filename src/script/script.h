@@ -72,6 +72,8 @@ struct script_settings {
     bool sandbox;            /* script/sandbox.c says what it takes away */
     const char *const *allowed_hosts; /* patterns of net/allowed_hosts.h; only with `sandbox` */
     size_t allowed_host_count;
+    const char *const *file_hosts; /* patterns: where file:read may go though they are not public, or not https */
+    size_t file_host_count;
     int64_t cpu_limit_ms;    /* per handler; 0: none */
     int64_t timeout_ms;      /* per handler, waiting included; 0: none */
     size_t memory_limit;     /* bytes per Lua state; 0: none */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/allowed_hosts.h"
 #include "script/timers.h"
 
 #include <stdlib.h>
@@ -82,7 +83,10 @@ static struct vm *open_state(struct script *script)
     struct vm *vm = vm_open(&script->worker->loop, script->settings.workspace_id, script->settings.memory_limit);
     if (!vm)
         return NULL;
+    char problem[512]; /* the patterns were looked at when the options were read */
     vm->settings = &script->settings;
+    if (script->settings.file_host_count > 0)
+        vm->file_hosts = allowed_hosts_open(script->settings.file_hosts, script->settings.file_host_count, problem, sizeof problem);
     vm->activity = &script->activity;
     vm->lane = &script->lane;
     vm->memory_asked = &script->asked_bytes;

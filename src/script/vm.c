@@ -185,6 +185,7 @@ void vm_close(struct vm *vm)
     lua_close(vm->L);
     http_client_close(vm->http);
     allowed_hosts_close(vm->allowed_hosts);
+    allowed_hosts_close(vm->file_hosts);
     agent_info_free(vm->info);
     free(vm->info);
     free(vm);

@@ -39,6 +39,7 @@ struct vm {
     uv_loop_t *loop;
     struct http_client *http;       /* of molecule.http; opened at its first use */
     struct allowed_hosts *allowed_hosts; /* of --allow-host, in the sandbox; else NULL */
+    struct allowed_hosts *file_hosts; /* of --allow-file-host; NULL: none */
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
     size_t memory_used, memory_limit; /* memory_used: by Lua; script/vm_memory.c */

@@ -80,6 +80,7 @@ describe("a script that takes what descriptors it can get", function()
         end
         local _, problem, code = molecule.exec {argv = {"sleep", "600"}}
         if code == "BUSY" then refused = problem end
+        molecule.sleep(600)
       end) end
       molecule.sleep(600)]], {})
     local told = answers(one)
