@@ -70,7 +70,14 @@ static int push_true(lua_State *L, const struct script_ask *ask)
 /* core.notify(text, parts) -> true */
 static int api_notify(lua_State *L)
 {
+    char problem[256];
     vm_check_await(L, "molecule.notify");
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, lua_type(L, 1) == LUA_TSTRING ? lua_rawlen(L, 1) : 0, problem, sizeof problem)) {
+        luaL_pushfail(L);
+        lua_pushstring(L, problem);
+        lua_pushliteral(L, "QUOTA");
+        return 3;
+    }
     struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
     ask->timeout_ms = NOTIFY_TIMEOUT_MS;
     return ask_await(L, ask, push_true);

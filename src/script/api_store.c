@@ -46,6 +46,9 @@ static int store_change(lua_State *L)
     struct handler *handler = vm_of(L)->running;
     if (!handler)
         return luaL_error(L, "molecule.store cannot be changed here");
+    char problem[256];
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_STORE, strlen(key) + length, problem, sizeof problem))
+        return api_misuse(L, "%s", problem);
     size_t before = handler->changes ? handler->changes->bytes : 0, bytes = sizeof(struct change) + strlen(key) + length;
     vm_charge(L, bytes);
     bool added = changes_add(&handler->changes, verb, key, value, length, expires_ms, most);

@@ -85,7 +85,8 @@ describe("a sender", function()
 
   it("does not reach an address on a connection that the script itself has open", function()
     local web = server.start(function(_, reply) reply(200, "hello") end)
-    local one = host.connect { platform = platform, workspace = workspace, args = { "--script-opt", "url=" .. web.url }, script = [[
+    local one = host.connect { platform = platform, workspace = workspace, args = { "--script-opt", "url=" .. web.url },
+      script = [[
       local molecule = require "molecule"
       return function(msg, ctx)
         molecule.http.get(ctx.options.url)
