@@ -75,16 +75,16 @@ describe("a script that takes what descriptors it can get", function()
       for _ = 1, 20 do molecule.after(0, function()
         local pipes = {}
         for i = 1, 20 do
-          local pipe, problem = io.popen("exec sleep 600")
+          local pipe, problem = io.popen("exec sleep 20")
           if pipe then opened = opened + 1 pipes[i] = pipe else refused = problem end
         end
-        local _, problem, code = molecule.exec {argv = {"sleep", "600"}}
+        local _, problem, code = molecule.exec {argv = {"sleep", "20"}}
         if code == "BUSY" then refused = problem end
         molecule.sleep(600)
       end) end
       molecule.sleep(600)]], {})
     local told = answers(one)
     assert.truthy(told:find "^8 cannot run .*: 8 programs of this script run already", told)
-    one:stop("sigterm")
+    one:kill()
   end)
 end)
