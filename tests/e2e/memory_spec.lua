@@ -112,7 +112,7 @@ describe("a script's memory outside Lua", function()
   for _, case in ipairs(outside) do
     it("counts: " .. case[1], function()
       local _, one = run(case[2], { args = {} })
-      one:kill()
+      one:stop()
     end)
   end
 
