@@ -222,7 +222,8 @@ static struct http_call *start(lua_State *L, bool streaming)
             api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
     /* two for each stream: those that only wait for an answer do not wait for streams to end */
-    struct http_client_options options = {.user_agent = USER_AGENT, .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
+    struct http_client_options options = {.user_agent = USER_AGENT,
+                                          .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)

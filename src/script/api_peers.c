@@ -72,7 +72,8 @@ static int api_notify(lua_State *L)
 {
     char problem[256];
     vm_check_await(L, "molecule.notify");
-    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, lua_type(L, 1) == LUA_TSTRING ? lua_rawlen(L, 1) : 0, problem, sizeof problem)) {
+    size_t length = lua_type(L, 1) == LUA_TSTRING ? lua_rawlen(L, 1) : 0;
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, length, problem, sizeof problem)) {
         luaL_pushfail(L);
         lua_pushstring(L, problem);
         lua_pushliteral(L, "QUOTA");

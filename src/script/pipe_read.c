@@ -95,8 +95,8 @@ static int await_input(lua_State *L, struct pipe *pipe, int count)
                 vm_make_room(vm_of(L), 2 * (pipe->input.capacity + sizeof pipe->chunk));
     if (!fits || pipe->input.length + sizeof pipe->chunk > PIPE_READ_MAXIMUM) {
         luaL_pushfail(L);
-        lua_pushfstring(L, fits ? "%s: more than 64 MiB at once" : "%s: more at once than the memory that is left (--memory-limit)",
-                        pipe->command);
+        lua_pushfstring(L, "%s: more %s", pipe->command,
+                        fits ? "than 64 MiB at once" : "at once than the memory that is left (--memory-limit)");
         lua_pushliteral(L, "TOO_LARGE");
         return 3;
     }

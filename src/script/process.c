@@ -135,7 +135,8 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 
 static void keep_output(struct process *process, const char *bytes, size_t length)
 {
-    size_t room = process->output_bytes.maximum - process->output_bytes.length, fits = room_for(process, &process->output_bytes, length);
+    size_t room = process->output_bytes.maximum - process->output_bytes.length;
+    size_t fits = room_for(process, &process->output_bytes, length);
     room = fits < room ? fits : room;
     process->result.output_cut = process->result.output_cut || length > room;
     buffer_append(&process->output_bytes, bytes, length < room ? length : room);

@@ -26,7 +26,8 @@ struct process_result {
     bool output_cut;        /* there was more; the start of the output and the end of the errors are kept */
 };
 
-#define PROGRAMS_MAXIMUM 256 /* of one state, of molecule.exec, os.execute, io.popen and backends; fewer where descriptors are short */
+/* Of one state, of molecule.exec, os.execute, io.popen and backends together; fewer where descriptors are short. */
+#define PROGRAMS_MAXIMUM 256
 
 /* May the state start one more? false: pushes nil, message, code, which the caller returns. */
 bool process_allowed(lua_State *L, const char *program);

@@ -86,7 +86,8 @@ static struct vm *open_state(struct script *script)
     char problem[512]; /* the patterns were looked at when the options were read */
     vm->settings = &script->settings;
     if (script->settings.file_host_count > 0)
-        vm->file_hosts = allowed_hosts_open(script->settings.file_hosts, script->settings.file_host_count, problem, sizeof problem);
+        vm->file_hosts = allowed_hosts_open(script->settings.file_hosts, script->settings.file_host_count, problem,
+                                            sizeof problem);
     vm->activity = &script->activity;
     vm->lane = &script->lane;
     vm->memory_asked = &script->asked_bytes;

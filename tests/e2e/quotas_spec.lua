@@ -34,7 +34,7 @@ describe("a script's quota", function()
   it("of the store ends what a sandboxed script writes, with the line, and the next message is handled", function()
     local one = run(STORES, { "--sandbox", "--memory-limit", "512MiB" })
     one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1, timeout_ms = 60000 }
-    assert.truthy(one:told_canvas()[1]:find "^7%d .*agent.lua:%d+: molecule.store: in the sandbox .* 64 MiB every 10 min; again in",
+    assert.truthy(one:told_canvas()[1]:find "^7%d .*agent.lua:%d+: molecule.store: in the sandbox .* 64 MiB every 10 min",
       one:told_canvas()[1])
     platform:message { to = workspace.id, text = "again" }
     assert.equal("alive", one:canvas(2)[2])
