@@ -38,7 +38,7 @@ local molecule = {}
 local File = {}
 
 --- The bytes, at most 100 MiB; or nil, message, CODE: `NOT_FOUND` (expired), `UNAVAILABLE` (cannot be had from here), `TOO_LARGE`,
---- and those of molecule.http.
+--- `FORBIDDEN` (a URL that is not https, or no public address: `--allow-file-host`), and those of molecule.http.
 ---@return string? bytes, string? problem, string? code
 function File:read() end
 
@@ -227,7 +227,7 @@ function molecule.log.debug(format, ...) end
 ---@return {text: string?, parts: table[]?, queued: boolean?, id: string?}? answer, string? problem, string? code
 function molecule.send(workspace_id, message, options) end
 
---- Shows a text to the human in our canvas.
+--- Shows a text to the human in our canvas. CODE `QUOTA`: too many in the sandbox.
 ---@param text string
 ---@param options {files: table?}?
 ---@return true? told, string? problem, string? code

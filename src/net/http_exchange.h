@@ -44,7 +44,8 @@ struct http_exchange {
     bool stale;    /* its connection is not to be used; `again`: it was started anew for that */
     bool again;
     bool repeated; /* refused: libcurl was about to send it again */
-    const struct allowed_hosts *only_hosts;
+    const struct allowed_hosts *only_hosts, *public_except;
+    bool public_only;
     size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
     int64_t sent_at_ms;

@@ -155,7 +155,7 @@ static bool is_empty(const json_t *value)
 static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
-    json_t *parts = json_take(L, -1, problem, sizeof problem);
+    json_t *parts = json_take(L, -1, problem, sizeof problem, NULL);
     if (parts && is_empty(parts)) {
         json_decref(parts);
         return true;
