@@ -271,6 +271,22 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     return after_attach(L, LUA_OK, 0);
 }
 
+/* A large message is parsed for as long as this takes. If it raises, the message stays so until the host has it again. */
+static bool push_message(lua_State *L, struct handler *handler)
+{
+    const struct vm *vm = handler->vm;
+    struct script_job *job = handler->job;
+    bool large = job->message->shed;
+    message_restore(job->message, job->row, vm->workspace_id);
+    handler->taking = vm_memory(vm) < vm->memory_limit / 4;
+    message_push(L, job->message);
+    handler->taking = false;
+    bool has_files = job->message->files != NULL;
+    if (large)
+        message_shed(job->message);
+    return has_files;
+}
+
 /* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3. Protected, so that an
  * error runs its __close. */
 int agent_handle_body(lua_State *L)
@@ -280,9 +296,9 @@ int agent_handle_body(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
     lua_getfield(L, -1, "handle");
     lua_remove(L, -2);
-    message_push(L, handler->job->message);
+    bool has_files = push_message(L, handler);
     agent_push_context(L, handler); /* has required "molecule" by now */
-    if (handler->job->message->files) {
+    if (has_files) {
         push_files_function(L, "adopt");
         lua_getfield(L, -3, "files");
         lua_call(L, 1, 0);

@@ -46,6 +46,7 @@ enum script_limit {
 struct script_outcome {
     enum script_outcome_kind kind;
     enum script_limit limit;
+    bool hopeless;           /* SCRIPT_FAILED: it cannot be any better the next time */
     struct reply reply;      /* SCRIPT_REPLIED */
     char *reason;            /* of skip, retry, dead, or what failed (one line); NULL: none given */
     char *traceback;         /* SCRIPT_FAILED: where; NULL where there is none */
@@ -157,7 +158,8 @@ struct script_job {
     struct task task;              /* the script's own */
     struct turn turn;              /* the script's own */
     struct script *script;
-    const struct message *message; /* read by the worker until `done` */
+    struct message *message;       /* the worker's until `done`; its content may be shed, then `row` has it */
+    struct page_row row;
     unsigned attempt;              /* from 1 */
     unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
     bool redelivered;              /* it may have been seen before a restart */

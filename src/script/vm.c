@@ -351,6 +351,9 @@ static char *limit_text(const struct handler *handler)
     if (handler->limit == SCRIPT_LIMIT_CPU)
         return memory_format("used more than %.3g s of CPU time %s, at %s", (double)handler->cpu_limit_ms / 1000,
                              phase ? phase : "(--cpu-limit)", where);
+    if (handler->limit == SCRIPT_LIMIT_MEMORY && handler->taking)
+        return memory_format("the message itself needs more than %zu MiB of memory (--memory-limit)",
+                             handler->vm->memory_limit / (1024 * 1024));
     if (handler->limit == SCRIPT_LIMIT_MEMORY)
         return memory_format("needed more than %zu MiB of memory (--memory-limit), at %s",
                              handler->vm->memory_limit / (1024 * 1024), where);

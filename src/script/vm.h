@@ -93,6 +93,7 @@ struct handler {
     int64_t deadline_ms;            /* monotonic; 0: none */
     bool begun;                     /* its body was entered */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
+    bool taking;                    /* its message is being handed over, into a state that had next to nothing in it */
     bool over_memory;               /* it wanted more than there may be, whatever it made of the error */
     enum script_limit limit;
     char where[512];                /* the script's position when it reached a limit */

@@ -220,7 +220,7 @@ static void close_run(struct run *run)
     unlink(run->path);
 }
 
-static void handle(struct run *run, const struct message *message)
+static void handle(struct run *run, struct message *message)
 {
     struct script_job job = {.message = message, .attempt = 1};
     start(run, agent_handle_body, &job);
