@@ -141,7 +141,7 @@ describe("a script's memory outside Lua", function()
     local small = server.start(function(_, reply) reply(200, ("y"):rep(1 << 20)) end)
     local said, one = run(([[
       local s = ("x"):rep(1 << 20)
-      for _ = 1, 200 do
+      for _ = 1, 100 do
         assert(#molecule.http.post(%q, s).body == 1 << 20)
         core.sse():feed("data: " .. s .. "\n\n")
         assert(#molecule.json.decode(molecule.json.encode {s})[1] == 1 << 20)
