@@ -40,8 +40,13 @@ static void work(void *context)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
         json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
-    saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem,
-                                sizeof saver->writing_problem);
+    for (int tries = 0; tries < 2; tries++) {
+        saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem, sizeof saver->writing_problem);
+        if (saver->result)
+            break;
+        reserve_lend(&workspace->host->reserve); /* it may be for want of a descriptor */
+    }
+    reserve_fill(&workspace->host->reserve);
 }
 
 static void done(void *context)

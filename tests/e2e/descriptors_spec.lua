@@ -30,6 +30,30 @@ describe("a script that takes what descriptors it can get", function()
     return one
   end
 
+  it("cannot keep the ledger and the cursor from being opened, though it took all there are before the first message", function()
+    local one = host.connect { platform = platform, workspace = workspace, args = { "--heartbeat-ms", "100" },
+      under = { "sh", "-c", 'ulimit -n 128; exec "$@"', "sh" }, script = [[
+        local molecule = require "molecule"
+        local files = {}
+        return {
+          start = function() molecule.after(0.2, function()
+            repeat
+              local file = io.open "/dev/null"
+              files[#files + 1] = file
+            until not file
+            molecule.log.info "all are taken"
+          end) end,
+          handle = function(msg) return "heard " .. msg.text end,
+        }]] }
+    one:log "all are taken"
+    local row = platform:message { to = workspace.id, text = "one" }[1]
+    one:log_of(row, "replied")
+    local rows = platform:rows(workspace.id)
+    one:wait_cursor(rows[#rows].id)
+    assert.same({ "heard one" }, one:told_canvas())
+    one:stop()
+  end)
+
   local function answers(one)
     local told
     for i = 1, 5 do
