@@ -112,6 +112,7 @@ static void recovered(struct workspace *workspace)
         log_info(workspace->settings.id, "poll: well again");
     poller->failing = false;
     poller->lookup_failures = 0;
+    poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(workspace);

@@ -401,6 +401,7 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
         again(service, given, token_floor_ms(service->workspace));
         return;
     case RETRY_GONE:
+    case RETRY_REFUSED:
     case RETRY_PERMANENT:
         fail(service, given->verdict.reason, code_of(given->status));
     }

@@ -111,6 +111,7 @@ struct poller {
     int limit;            /* rows a page, halved when a page is too large */
     int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;
+    uint64_t successes;   /* polls that succeeded */
     int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
     bool spread;          /* among a fleet's the polls have their place in the interval */
