@@ -104,7 +104,8 @@ static const struct option options[] = {
     {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever",
      FIELD(register_attempts), 0, 1000000},
     {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL,
-     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this",
+     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this; "
+     "a reply that it refuses with 403 for longer is a dead letter",
      FIELD(refusal_patience_ms), 0, HOURS(24)},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL, "trust these certificates instead of the system's", FIELD(ca_file), 0, 0},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
