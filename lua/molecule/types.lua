@@ -84,12 +84,12 @@ function Context.progress(text) end
 --@ | return | outcome |
 --@ |---|---|
 --@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
---@ | nothing, `nil`, `""`, no parts, no files | **no_reply** |
+--@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = seconds, reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
 --@ | `molecule.dead(reason)` | **dead**: set aside |
 --@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
---@ | anything else | an error that names the type |
+--@ | anything else | an error that names the type: set aside at once, as the next attempt would return no other |
 --@
 --@ `files` are paths, `{name =, mime_type =, data = bytes}` or `{path =, name =, mime_type =}`, at most 10: up to 25 MiB each to the
 --@ canvas, up to 700 KiB in all to a peer.

@@ -128,7 +128,7 @@ static void on_handled(struct handler *handler)
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
-    job->outcome.hopeless = handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
+    job->outcome.hopeless |= handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
     handler->outcome = (struct script_outcome){0};
     handler_free(handler);
     give_back(script, job);
