@@ -253,7 +253,8 @@ describe("a platform in trouble", function()
   end)
 
   it("a reply that stays refused is set aside once a poll has succeeded meanwhile, and no sooner", function()
-    local one = begin { args = { "-v", "--refusal-patience", "1ms", "--interval-ms", "60000" } } -- a poll comes when a message does
+    -- a poll comes when a message does
+    local one = begin { args = { "-v", "--refusal-patience", "1ms", "--interval-ms", "60000" } }
     one.host:log "event stream: open"
     one.host:wait { method = "GET", path = one.workspace.id .. "/activity", status = 200, count = 2 }
     one.fault(DENIED, "/a2a", { times = -1 })
