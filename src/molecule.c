@@ -7,6 +7,7 @@
 #include "host/host.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
+#include "wire/jsonmemory.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -63,6 +64,7 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
 {
     log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     http_global_open();
+    jsonmemory_install();
     json_object_seed(0); /* before there are threads */
     struct molecule *molecule = memory_allocate(sizeof *molecule);
     molecule->options = *options;
@@ -166,6 +168,8 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
             .sandbox = options->sandbox,
             .allowed_hosts = options->allowed_hosts,
             .allowed_host_count = options->allowed_host_count,
+            .file_hosts = options->file_hosts,
+            .file_host_count = options->file_host_count,
             .cpu_limit_ms = options->cpu_limit_ms,
             .timeout_ms = options->timeout_ms,
             .memory_limit = options->memory_limit,

@@ -74,6 +74,8 @@ struct molecule_workspace_options {
     bool sandbox;                 /* the script gets no files, programs, environment or C modules, */
     const char *const *allowed_hosts; /* and no http but to these: HOST, HOST:PORT or *.NAME */
     size_t allowed_host_count;
+    const char *const *file_hosts; /* where file:read() may go though they are not public, or only have http */
+    size_t file_host_count;
     const char *const *allowed_senders; /* "canvas", peers' ids: who is answered, the others are skipped */
     size_t allowed_sender_count;  /* 0: everybody */
     const char *api_url;          /* required: http or https */

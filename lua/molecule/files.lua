@@ -1,13 +1,13 @@
 --- Files both ways: what came with a message, and what goes out with a reply.
 --
 -- Incoming: msg.files[i] has name, mime_type, size, uri, and the methods read() -> bytes and save(path) -> true; failures
--- are nil, message, CODE (NOT_FOUND: expired; UNAVAILABLE: it cannot be had from here; TOO_LARGE; FILE: writing failed).
+-- are nil, message, CODE (NOT_FOUND: expired; UNAVAILABLE: it cannot be had from here; TOO_LARGE; FORBIDDEN: not https, or
+-- not a public address (--allow-file-host); FILE: writing failed).
 -- A staged upload is acknowledged once the handler's outcome stands; the platform forgets it an hour later.
 -- Outgoing: {"path", {name =, mime_type =, data = bytes}, {path =, name =, mime_type =}}. The canvas gets them as uploads,
 -- up to 25 MiB each; a peer gets the bytes inside the message, up to 700 KiB in all.
 local core = require "molecule.core"
 local json = require "molecule.json"
-local http = require "molecule.http"
 
 local files = {}
 
@@ -38,8 +38,9 @@ function file:read()
   local id = uri:match("^platform%-pending:[^/]*/([%w%-]+)$")
   if id then return core.file_fetch(id) end
   if uri:find("^https?://") then
-    local answer, problem, code = http.get(uri, {max_bytes = 100 * 1024 * 1024, timeout = 300})
-    if not answer then return nil, problem, code end
+    -- the sender chose the address: public ones only, with https, or those of --allow-file-host
+    local answer, problem, code = core.http {url = uri, max_bytes = 100 * 1024 * 1024, timeout = 300, public = true}
+    if not answer then return nil, ("file %s: %s"):format(self.name or "?", problem), code end
     if answer.status ~= 200 then
       return nil, ("file %s: %s answered %d"):format(self.name or "?", uri, answer.status), "UNAVAILABLE"
     end

@@ -38,7 +38,7 @@ local molecule = {}
 local File = {}
 
 --- The bytes, at most 100 MiB; or nil, message, CODE: `NOT_FOUND` (expired), `UNAVAILABLE` (cannot be had from here), `TOO_LARGE`,
---- and those of molecule.http.
+--- `FORBIDDEN` (a URL that is not https, or no public address: `--allow-file-host`), and those of molecule.http.
 ---@return string? bytes, string? problem, string? code
 function File:read() end
 
@@ -84,12 +84,12 @@ function Context.progress(text) end
 --@ | return | outcome |
 --@ |---|---|
 --@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
---@ | nothing, `nil`, `""`, no parts, no files | **no_reply** |
+--@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = seconds, reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
 --@ | `molecule.dead(reason)` | **dead**: set aside |
 --@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
---@ | anything else | an error that names the type |
+--@ | anything else | an error that names the type: set aside at once, as the next attempt would return no other |
 --@
 --@ `files` are paths, `{name =, mime_type =, data = bytes}` or `{path =, name =, mime_type =}`, at most 10: up to 25 MiB each to the
 --@ canvas, up to 700 KiB in all to a peer.
@@ -227,7 +227,7 @@ function molecule.log.debug(format, ...) end
 ---@return {text: string?, parts: table[]?, queued: boolean?, id: string?}? answer, string? problem, string? code
 function molecule.send(workspace_id, message, options) end
 
---- Shows a text to the human in our canvas.
+--- Shows a text to the human in our canvas. CODE `QUOTA`: too many in the sandbox.
 ---@param text string
 ---@param options {files: table?}?
 ---@return true? told, string? problem, string? code

@@ -9,6 +9,8 @@
 
 /* Deep enough for Lua's own limit of nested C calls (200) through pattern matching and the JSON converters. */
 #define STACK_SIZE (8u * 1024 * 1024)
+#define REAP_MS 1000
+#define REAP_STEP_MS 5
 #define LONG_US 1000 /* a task that took longer has its readers woken at once: the next may take as long */
 
 static _Thread_local struct thread *running; /* this thread, while it is in its loop */
@@ -54,6 +56,14 @@ static void run_tasks(struct queue_item *first, void *context)
         thread->after_batch(thread->context);
 }
 
+/* Of each piece of work: who waits for what the one before it posted is woken if it took long. */
+static void before_turn(void *context)
+{
+    struct thread *thread = context;
+    thread_wake_readers();
+    thread->began_us = clock_monotonic_us();
+}
+
 int thread_adopt(struct thread *thread, const char *name)
 {
     *thread = (struct thread){.name = name};
@@ -69,6 +79,9 @@ int thread_adopt(struct thread *thread, const char *name)
     thread->before_waiting.data = thread;
     uv_prepare_start(&thread->before_waiting, on_before_waiting);
     uv_unref((uv_handle_t *)&thread->before_waiting);
+    turns_open(&thread->turns, &thread->loop);
+    thread->turns.before = before_turn;
+    thread->turns.context = thread;
     return 0;
 }
 
@@ -79,8 +92,27 @@ static void close_handle(uv_handle_t *handle, void *context)
         uv_close(handle, NULL);
 }
 
+static void count_program(uv_handle_t *handle, void *count)
+{
+    *(int *)count += handle->type == UV_PROCESS && !uv_is_closing(handle);
+}
+
+/* Programs that were killed a moment ago: whoever started them frees what belongs to them when they are reaped. */
+static void reap(struct thread *thread)
+{
+    for (int waited_ms = 0; waited_ms < REAP_MS; waited_ms += REAP_STEP_MS) {
+        int left = 0;
+        uv_walk(&thread->loop, count_program, &left);
+        if (left == 0)
+            return;
+        uv_sleep(REAP_STEP_MS);
+        uv_run(&thread->loop, UV_RUN_NOWAIT);
+    }
+}
+
 static void close_loop(struct thread *thread)
 {
+    reap(thread);
     uv_walk(&thread->loop, close_handle, NULL);
     uv_run(&thread->loop, UV_RUN_DEFAULT);
     uv_loop_close(&thread->loop);

@@ -4,6 +4,7 @@
 #define MOLECULE_BASE_THREAD_H
 
 #include "base/queue.h"
+#include "base/turns.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -22,6 +23,7 @@ struct thread {
     const char *name;
     bool started;
     uv_prepare_t before_waiting;
+    struct turns turns;       /* what is to run on it piece by piece */
     struct queue *to_wake[8]; /* readers of what this thread posted in this turn of its loop */
     size_t to_wake_count;
     int64_t began_us; /* the task that runs */

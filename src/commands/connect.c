@@ -23,8 +23,9 @@ struct connect_options {
     const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
         *ca_file, *error_reply, *record_file, *wake;
     struct option_pairs backend_options, script_options;
-    struct option_list allowed_hosts, allowed_senders;
-    int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending, max_pending_bytes,
+    struct option_list allowed_hosts, file_hosts, allowed_senders;
+    int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
+        max_pending_bytes,
         cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
     int64_t breaker, workers, refusal_patience_ms;
     bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
@@ -47,6 +48,9 @@ static const struct option options[] = {
     {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
      "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
      FIELD(allowed_hosts), 0, 0},
+    {"allow-file-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
+     "file:read() may fetch from it though its address is not public, and with http; repeatable [https to public addresses only]",
+     FIELD(file_hosts), 0, 0},
     {"allow-from", 0, OPTION_LIST, "WHO", NULL, NULL,
      "answer only canvas, or the peer of this id, and skip everybody else; repeatable [all are answered]",
      FIELD(allowed_senders), 0, 0},
@@ -100,7 +104,8 @@ static const struct option options[] = {
     {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever",
      FIELD(register_attempts), 0, 1000000},
     {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL,
-     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this",
+     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this; "
+     "a reply that it refuses with 403 for longer is a dead letter",
      FIELD(refusal_patience_ms), 0, HOURS(24)},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL,
      "trust these certificates: for the platform instead of the system's, for what scripts fetch beside them",
@@ -136,7 +141,7 @@ char *connect_find_problem(const struct connect_options *given, const char *work
     for (size_t i = 0; i < given->allowed_senders.count; i++)
         if (!platform_valid_id(given->allowed_senders.items[i]))
             return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\"", given->allowed_senders.items[i]);
-    return sandbox_options_problem(given->sandbox, &given->allowed_hosts);
+    return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 
 struct connect_options *connect_options_open(void)
@@ -171,6 +176,8 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .sandbox = given->sandbox,
         .allowed_hosts = given->allowed_hosts.items,
         .allowed_host_count = given->allowed_hosts.count,
+        .file_hosts = given->file_hosts.items,
+        .file_host_count = given->file_hosts.count,
         .allowed_senders = given->allowed_senders.items,
         .allowed_sender_count = given->allowed_senders.count,
         .api_url = given->api_url,

@@ -20,7 +20,7 @@
 struct dev_options {
     const char *profile, *org_id, *backend, *workspace;
     struct option_pairs backend_options, script_options;
-    struct option_list allowed_hosts;
+    struct option_list allowed_hosts, file_hosts;
     int64_t port, rate_limit, stale_seconds;
     bool sandbox, headless, verbose;
 };
@@ -43,6 +43,9 @@ static const struct option options[] = {
     {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
      "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
      FIELD(allowed_hosts), 0, 0},
+    {"allow-file-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
+     "file:read() may fetch from it though its address is not public, and with http; repeatable [https to public addresses only]",
+     FIELD(file_hosts), 0, 0},
     {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
@@ -178,6 +181,8 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.sandbox = given->sandbox;
     workspace.allowed_hosts = given->allowed_hosts.items;
     workspace.allowed_host_count = given->allowed_hosts.count;
+    workspace.file_hosts = given->file_hosts.items;
+    workspace.file_host_count = given->file_hosts.count;
     return workspace;
 }
 
@@ -255,7 +260,7 @@ static int check(const struct command *command, const struct dev_options *given,
         return options_complain(command, "the script %s cannot be read: %m", script);
     if (given->workspace && !uuid_valid(given->workspace))
         return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
-    return sandbox_options_check(command, given->sandbox, &given->allowed_hosts);
+    return sandbox_options_check(command, given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 
 static int run(const struct command *command, int argc, char **argv)

@@ -17,10 +17,11 @@
 #define ALIASES(X)                       \
     X("backend_options", "backend-opt")  \
     X("script_options", "script-opt")    \
-    X("allow_hosts", "allow-host")
+    X("allow_hosts", "allow-host")       \
+    X("allow_file_hosts", "allow-file-host")
 
 /* Options of connect that are no workspace's own. */
-static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "dry-run", "verbose", "ca-file",
+static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "allow-file-host", "dry-run", "verbose", "ca-file",
                                        "workers", "mode"};
 
 struct reading {

@@ -5,21 +5,29 @@
 
 #include <stdlib.h>
 
-char *sandbox_options_problem(bool sandbox, const struct option_list *allowed_hosts)
+static char *list_problem(const char *option, const struct option_list *patterns)
 {
     char problem[512];
-    if (allowed_hosts->count > 0 && !sandbox)
-        return memory_copy_text("--allow-host needs --sandbox; without it a script may reach every host");
-    struct allowed_hosts *hosts = allowed_hosts_open(allowed_hosts->items, allowed_hosts->count, problem, sizeof problem);
+    struct allowed_hosts *hosts = allowed_hosts_open(patterns->items, patterns->count, problem, sizeof problem);
     if (!hosts)
-        return memory_format("--allow-host: %s", problem);
+        return memory_format("%s: %s", option, problem);
     allowed_hosts_close(hosts);
     return NULL;
 }
 
-int sandbox_options_check(const struct command *command, bool sandbox, const struct option_list *allowed_hosts)
+char *sandbox_options_problem(bool sandbox, const struct option_list *allowed_hosts,
+                              const struct option_list *file_hosts)
 {
-    char *problem = sandbox_options_problem(sandbox, allowed_hosts);
+    if (allowed_hosts->count > 0 && !sandbox)
+        return memory_copy_text("--allow-host needs --sandbox; without it a script may reach every host");
+    char *wrong = list_problem("--allow-host", allowed_hosts);
+    return wrong ? wrong : list_problem("--allow-file-host", file_hosts);
+}
+
+int sandbox_options_check(const struct command *command, bool sandbox, const struct option_list *allowed_hosts,
+                              const struct option_list *file_hosts)
+{
+    char *problem = sandbox_options_problem(sandbox, allowed_hosts, file_hosts);
     if (!problem)
         return 0;
     options_complain(command, "%s", problem);

@@ -225,6 +225,8 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
     unsigned maximum = workspace->settings.max_attempts;
     heartbeat_record(workspace, reason);
     entry->failures++;
+    if (outcome->hopeless)
+        maximum = entry->failures;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
                       "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, workspace_sender(entry),
@@ -341,7 +343,7 @@ static void on_handled(struct script_job *job)
     struct inbox_entry *entry = handling->entry;
     bool over = workspace_over(workspace); /* the drain ran out: it runs again at the next start */
     if (handling->large)
-        message_shed(entry->message);
+        message_shed(entry->message); /* it has not, if it did not fit */
     running_leave(workspace, entry, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(workspace->inbox, entry, 0, true, false);
@@ -373,7 +375,8 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     handling->workspace = workspace;
     handling->entry = entry;
     handling->large = entry->message->shed;
-    handling->job.message = inbox_content(entry, workspace->settings.id);
+    handling->job.message = entry->message;
+    handling->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
     handling->job.attempt = entry->attempts;
     handling->job.redelivered = entry->attempts > 1;
     handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;

@@ -158,6 +158,7 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
         free(host);
         return NULL;
     }
+    reserve_open(&host->reserve);
     descriptors_count_own(host);
     descriptors_share(host);
     return host;
@@ -201,6 +202,7 @@ void host_close(struct host *host)
     close_clients(host);
     close_workers(host);
     disk_close(&host->disk);
+    reserve_lend(&host->reserve);
     thread_close(&host->network);
     while (host->workspaces) { /* their timers were on the loop until now */
         struct workspace *workspace = host->workspaces;

@@ -2,6 +2,7 @@
 #ifndef MOLECULE_HOST_HOST_H
 #define MOLECULE_HOST_HOST_H
 
+#include "base/reserve.h"
 #include "base/thread.h"
 #include "net/http_client.h"
 #include "state/disk.h"
@@ -53,6 +54,7 @@ struct host {
     uv_signal_t signals[4];
     struct workspace *workspaces;   /* linked by `next` */
     size_t open_workspaces;
+    struct reserve reserve;         /* descriptors for the state's files */
     size_t pending_bytes;           /* of the messages of all workspaces */
     bool running;                   /* host_run was called */
     char *swept_directory;          /* of the workspace that was opened last, before host_run; NULL: none */

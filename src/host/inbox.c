@@ -390,6 +390,13 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
     return entries;
 }
 
+/* Else it has its outcome, or is about to. What came late is kept in the ledger before its first attempt: POSTING for that long,
+ * and then it waits. */
+static bool is_ahead(const struct inbox_entry *entry)
+{
+    return entry->state == INBOX_WAITING || (entry->state == INBOX_POSTING && entry->attempts == 0);
+}
+
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum)
 {
     size_t all_count, count = 0;
@@ -397,7 +404,7 @@ size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t m
         return 0;
     struct inbox_entry **all = list_from(inbox, inbox->named, &all_count);
     for (size_t i = 0; i < all_count && count < maximum; i++)
-        if (all[i]->state == INBOX_WAITING) /* else it has its outcome, or is about to */
+        if (is_ahead(all[i]))
             entries[count++] = all[i];
     if (count == 0)
         inbox->named = inbox->admitted; /* nothing of it is to be named */
@@ -510,6 +517,14 @@ const char *inbox_watermark(const struct inbox *inbox)
 const char *inbox_watermark_stamp(const struct inbox *inbox)
 {
     return inbox->watermark_stamp;
+}
+
+const struct inbox_entry *inbox_oldest_pending(const struct inbox *inbox)
+{
+    const struct inbox_entry *entry = inbox->pending > 0 ? inbox->first : NULL;
+    while (entry && (entry->state == INBOX_FINISHED || entry->kept))
+        entry = entry->next;
+    return entry;
 }
 
 size_t inbox_kept(const struct inbox *inbox)

@@ -117,6 +117,8 @@ size_t inbox_posting(const struct inbox *inbox);
 void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context);
 /* A peer's reply to this message of ours that waits for its turn; NULL: there is none. */
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id);
+/* The first one in the platform's order that is pending, NULL if none: what is before it is finished, or in the ledger whole. */
+const struct inbox_entry *inbox_oldest_pending(const struct inbox *inbox);
 /* NULL: the script does not have it. */
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
 /* What is unfinished and not kept, in order, of every conversation whose first message is kept or was seen before `before_ms`

@@ -73,7 +73,8 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         free(runs);
         json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
         int64_t polled = clock_bound_ms(json_integer_value(last_poll));
-        workspace->saver.saved = status == CURSOR_DAMAGED ? NULL : memory_copy_text(cursor->last_since_id);
+        workspace->saver.saved = memory_copy_text(cursor->last_since_id);
+        workspace->saver.lost = status == CURSOR_DAMAGED;
         poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
         if (start.open_count > 0)
             log_info(id, "%zu messages of an earlier run go on", start.open_count);

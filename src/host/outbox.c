@@ -28,6 +28,8 @@ struct post {
     struct stored_reply *stored;  /* the entry's */
     struct exchange exchange;
     int64_t started_ms;
+    int64_t refused_ms;           /* since when the platform says that we may not; 0: it does not */
+    uint64_t refused_polls;       /* polls that had succeeded by then */
     bool in_flight, repeated;
     bool uncertain;               /* an earlier post of this reply may have arrived */
     struct receipt *receipt;      /* it is being looked for */
@@ -225,6 +227,20 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
                 NULL);
 }
 
+/* While a platform's database is down, it may refuse everybody everything. So a refusal is believed when it lasts, and the
+ * platform has answered a poll meanwhile. */
+static bool is_refused_for_good(struct post *post)
+{
+    const struct workspace *workspace = post->workspace;
+    int64_t now = clock_monotonic_ms();
+    if (!post->refused_ms) {
+        post->refused_ms = now;
+        post->refused_polls = workspace->poller.successes;
+    }
+    return now - post->refused_ms >= workspace->settings.refusal_patience_ms &&
+           workspace->poller.successes > post->refused_polls;
+}
+
 static void on_answer(const struct exchange_answer *answer, void *context)
 {
     struct post *post = context;
@@ -266,6 +282,11 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         token_refused(workspace, answer);
         again(post, answer, token_floor_ms(workspace));
         return;
+    case RETRY_REFUSED:
+        if (!is_refused_for_good(post)) {
+            again(post, answer, answer->verdict.floor_ms);
+            return;
+        } /* fall through */
     case RETRY_GONE:
     case RETRY_PERMANENT:
         log_error(id, "%s; message %s is set aside as a dead letter, the inbox goes on", answer->verdict.reason,

@@ -86,11 +86,12 @@ static bool is_full(const struct workspace *workspace)
                             workspace->host->pending_bytes >= PROCESS_BYTES_MAXIMUM));
 }
 
-/* Since the last poll. Where only an earlier process's wall clock tells, and that was ahead of ours, as long as can be. */
+/* Since every row of before was fetched. Where only an earlier process's wall clock tells, and that was ahead of ours, as long
+ * as can be. */
 static int64_t away_ms(const struct poller *poller)
 {
-    int64_t wall = clock_wall_ms() - poller->last_poll_wall_ms;
-    int64_t away = poller->last_poll_boot_ms > 0 ? clock_boot_ms() - poller->last_poll_boot_ms : wall >= 0 ? wall : AWAY_MAXIMUM_MS;
+    int64_t wall = clock_wall_ms() - poller->covered_ms;
+    int64_t away = poller->covered_boot_ms > 0 ? clock_boot_ms() - poller->covered_boot_ms : wall >= 0 ? wall : AWAY_MAXIMUM_MS;
     away = away > wall ? away : wall;
     return away < AWAY_MAXIMUM_MS ? away : AWAY_MAXIMUM_MS;
 }
@@ -98,7 +99,7 @@ static int64_t away_ms(const struct poller *poller)
 static int64_t window_seconds(const struct workspace *workspace)
 {
     int64_t window = workspace->settings.since_secs;
-    if (workspace->poller.last_poll_wall_ms > 0) {
+    if (workspace->poller.covered_ms > 0) {
         int64_t away = away_ms(&workspace->poller) / 1000 + WINDOW_SLACK_S;
         if (away > window)
             window = away;
@@ -122,8 +123,8 @@ static void recovered(struct workspace *workspace)
         log_info(workspace->settings.id, "poll: well again");
     poller->failing = false;
     poller->lookup_failures = 0;
+    poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
-    poller->last_poll_boot_ms = clock_boot_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(workspace);
     if (poller->limit < LIMIT_MAXIMUM)
@@ -159,12 +160,17 @@ static const struct fetched *last_of_full_page(const struct poller *poller, cons
     return last;
 }
 
+static int64_t stamp_ms(const char *created_at)
+{
+    int64_t us;
+    return created_at && clock_parse(created_at, &us) ? us / 1000 : 0;
+}
+
 /* true: so long ago that no row can be committed any more beside it. */
 static bool is_old(const struct fetched *fetched, int64_t platform_ms)
 {
-    int64_t us;
-    return fetched->message->created_at && clock_parse(fetched->message->created_at, &us) &&
-           us / 1000 < (platform_ms > 0 ? platform_ms : clock_wall_ms()) - OLD_MS;
+    int64_t created = stamp_ms(fetched->message->created_at);
+    return created > 0 && created < (platform_ms > 0 ? platform_ms : clock_wall_ms()) - OLD_MS;
 }
 
 /* The rows that wait are new, oldest first: the next fetch begins behind them. */
@@ -189,6 +195,32 @@ static void move_position(struct workspace *workspace, int64_t platform_ms)
     overlap_note(poller->overlap, &noted, clock_monotonic_ms());
 }
 
+/* Up to when every row has been fetched once these are admitted: to now if the page reached the end, else to the row from
+ * which the next one follows. */
+static void note_covering(struct poller *poller)
+{
+    poller->covering_ms = poller->asked_wall_ms;
+    if (!poller->more)
+        return;
+    poller->covering_ms = 0;
+    for (size_t i = 0; i < poller->fetched_count; i++) {
+        const struct message *message = poller->fetched[i].message;
+        if (message->row_id && poller->position && strcmp(message->row_id, poller->position) == 0)
+            poller->covering_ms = stamp_ms(message->created_at);
+    }
+}
+
+int64_t poller_covered_ms(const struct workspace *workspace)
+{
+    int64_t covered = workspace->poller.covered_ms;
+    const struct inbox_entry *oldest = inbox_oldest_pending(workspace->inbox);
+    if (!oldest || covered == 0)
+        return covered;
+    int64_t created = stamp_ms(oldest->stamp), seen = oldest->first_seen_ms;
+    int64_t since = created > 0 && (seen == 0 || created < seen) ? created : seen;
+    return since > 0 && since < covered ? since : covered;
+}
+
 /* What a page holds; the next fetch is scheduled when it is admitted. */
 static void take_page(struct workspace *workspace, const struct page *page, int64_t platform_ms)
 {
@@ -196,6 +228,7 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
     size_t before = poller->fetched_count;
     poller->overlapping = overlap_position(poller->overlap) != NULL;
     poller->window = !poller->overlapping && !poller->position;
+    poller->covering_ms = 0;
     if (poller->overlapping) {
         bool more = arrival_collect_again(workspace, page);
         poller->more = poller->more || more || overlap_position(poller->overlap);
@@ -212,12 +245,19 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
     }
     poller->more = !poller->window && (int)page->count >= poller->asked;
     move_position(workspace, platform_ms);
+    note_covering(poller);
     arrival_admit(workspace);
 }
 
 void poller_admitted(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
+    int64_t now = clock_wall_ms();
+    if (poller->covering_ms > 0 && (poller->covering_ms > poller->covered_ms || poller->covered_ms > now)) {
+        poller->covered_ms = poller->covering_ms;
+        poller->covered_boot_ms = clock_boot_ms() - (now > poller->covering_ms ? now - poller->covering_ms : 0);
+    }
+    poller->covering_ms = 0;
     if (poller->found && !poller->expected && poller->watched && !poller->hinted)
         waker_doubt(workspace);
     overflow_follow(workspace);
@@ -367,6 +407,8 @@ static void fetch(struct workspace *workspace)
         poller->watched = waker_trusted(workspace);
     }
     poller->found = false;
+    if (poller->fetched_count == 0)
+        poller->asked_wall_ms = clock_wall_ms();
     poller->asked = poller->limit;
     struct platform_fetch wanted = {.limit = poller->limit};
     if (poller->position)
@@ -382,11 +424,11 @@ static void fetch(struct workspace *workspace)
                    workspace);
 }
 
-void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t last_poll_wall_ms)
+void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t covered_ms)
 {
     struct poller *poller = &workspace->poller;
     poller->position = memory_copy_text(cursor);
-    poller->last_poll_wall_ms = last_poll_wall_ms;
+    poller->last_poll_wall_ms = poller->covered_ms = covered_ms;
     poller->limit = LIMIT_MAXIMUM;
     poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     poller->overlap = overlap_open(cursor, anchor, clock_monotonic_ms());

@@ -57,7 +57,7 @@ static bool close_one(struct host *host)
     return true;
 }
 
-/* If it fails, it may be for want of descriptors: then with those of another ledger. */
+/* If it fails, it may be for want of descriptors: then with those kept back, and with those of another ledger. */
 static bool open_ledger(struct record *record, char *problem, size_t size)
 {
     struct host *host = record->workspace->host;
@@ -68,7 +68,10 @@ static bool open_ledger(struct record *record, char *problem, size_t size)
     do {
         status = ledger_open(&record->ledger, record->path, record->platform_url,
                              record->made ? LEDGER_WRITE_AGAIN : LEDGER_WRITE, problem, size);
-    } while (status == LEDGER_FAILED && ++tries < TRIES && close_one(host));
+        if (status == LEDGER_FAILED)
+            reserve_lend(&host->reserve);
+    } while (status == LEDGER_FAILED && ++tries < TRIES && (close_one(host) || tries == 1));
+    reserve_fill(&host->reserve);
     return status == LEDGER_OPENED;
 }
 

@@ -15,6 +15,7 @@ struct place {
 };
 
 struct running {
+    struct workspace *workspace;
     struct runs *runs;
     struct record *record;
     struct place *places;
@@ -67,6 +68,7 @@ static void load_one(const struct run *run, void *context)
 struct running *running_open(struct workspace *workspace, const char *path)
 {
     struct running *running = memory_allocate(sizeof *running);
+    running->workspace = workspace;
     running->runs = runs_open(path);
     running->record = workspace->record;
     if (!runs_load(running->runs, load_one, running))
@@ -132,7 +134,15 @@ void running_take(struct running *running, struct inbox_entry *entry)
 
 bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem, size_t problem_size)
 {
-    return runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size);
+    struct reserve *reserve = &running->workspace->host->reserve;
+    if (runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size))
+        return true;
+    reserve_lend(reserve); /* it may be for want of a descriptor */
+    bool marked = runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size);
+    reserve_fill(reserve);
+    if (marked)
+        *problem = '\0';
+    return marked;
 }
 
 struct clearing {

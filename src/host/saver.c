@@ -24,7 +24,7 @@ static bool needs_save(const struct workspace *workspace)
 {
     const struct saver *saver = &workspace->saver;
     const char *watermark = inbox_watermark(workspace->inbox);
-    return watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0);
+    return saver->lost || (watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0));
 }
 
 static void work(void *context)
@@ -40,8 +40,13 @@ static void work(void *context)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
         json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
-    saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem,
-                                sizeof saver->writing_problem);
+    for (int tries = 0; tries < 2; tries++) {
+        saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem, sizeof saver->writing_problem);
+        if (saver->result)
+            break;
+        reserve_lend(&workspace->host->reserve); /* it may be for want of a descriptor */
+    }
+    reserve_fill(&workspace->host->reserve);
 }
 
 static void done(void *context)
@@ -54,6 +59,7 @@ static void done(void *context)
             log_info(workspace->settings.id, "state: saved again");
         saver->failing = false;
         saver->failures = 0;
+        saver->lost = false;
         free(saver->saved);
         saver->saved = saver->writing;
         saver->writing = NULL;
@@ -90,7 +96,7 @@ static void save(struct workspace *workspace)
     saver->busy = true;
     saver->last_save_ms = clock_monotonic_ms();
     saver->writing = memory_copy_text(watermark ? watermark : saver->saved);
-    saver->writing_poll_ms = workspace->poller.last_poll_wall_ms;
+    saver->writing_poll_ms = poller_covered_ms(workspace);
     host_on_disk(workspace->host, work, done, workspace);
 }
 
@@ -101,7 +107,7 @@ void saver_request(struct workspace *workspace)
         return;
     int64_t gap = SAVE_EVERY_MS;
     if (!needs_save(workspace)) {
-        if (saver->saved || inbox_pending(workspace->inbox) > 0 || workspace->poller.last_poll_wall_ms == 0)
+        if (saver->saved || workspace->poller.covered_ms == 0)
             return;
         gap = POLL_EVERY_MS + POLL_EACH_MS * (int64_t)workspace->host->open_workspaces;
     }
@@ -126,7 +132,7 @@ void saver_finish(struct workspace *workspace)
         return; /* `done` goes on */
     /* an older time of the last poll makes the next start look back further, no more: not worth the wait of thousands */
     bool noted = workspace->host->options.fleet && (saver->saved || saver->last_save_ms > 0);
-    if (needs_save(workspace) || (workspace->poller.last_poll_wall_ms > 0 && !noted))
+    if (needs_save(workspace) || (workspace->poller.covered_ms > 0 && !noted))
         save(workspace);
     else
         workspace_saved(workspace);

@@ -181,6 +181,12 @@ static void on_answer_recorded(void *context, char *value)
     answer(service, memory_copy_text(ask->text), strlen(ask->text));
 }
 
+/* An answer is kept under the peer's id and the question's: nobody else can give it. Yours to free. */
+static char *answer_key(const char *peer, const char *question)
+{
+    return memory_format("%s/%s", peer, question);
+}
+
 /* Kept first: the handler that runs again after a crash gets it from there. Takes the answer's text. */
 static void keep_answer(struct service *service, char *text)
 {
@@ -188,7 +194,9 @@ static void keep_answer(struct service *service, char *text)
     service->ask->text = text;
     service->recording = true;
     uv_timer_stop(&service->timer);
-    record_answer_set(service->workspace->record, service->request.id, text, on_answer_recorded, service);
+    char *key = answer_key(service->ask->key, service->request.id);
+    record_answer_set(service->workspace->record, key, text, on_answer_recorded, service);
+    free(key);
 }
 
 static void on_result(struct service *service, const struct exchange_answer *given)
@@ -262,8 +270,11 @@ static void forget_it(void *context, char *value)
 
 void service_remember_answer(struct workspace *workspace, const struct message *message)
 {
-    char *text = answer_text(message->parts, message->text);
-    record_answer_set(workspace->record, message->in_reply_to, text, forget_it, NULL);
+    if (!message->source_id || !uuid_valid(message->in_reply_to)) /* ours are */
+        return;
+    char *text = answer_text(message->parts, message->text), *key = answer_key(message->source_id, message->in_reply_to);
+    record_answer_set(workspace->record, key, text, forget_it, NULL);
+    free(key);
     free(text);
 }
 
@@ -390,6 +401,7 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
         again(service, given, token_floor_ms(service->workspace));
         return;
     case RETRY_GONE:
+    case RETRY_REFUSED:
     case RETRY_PERMANENT:
         fail(service, given->verdict.reason, code_of(given->status));
     }
@@ -497,6 +509,13 @@ static void transmit(struct service *service)
     exchange_start(&service->exchange, &workspace->budget, workspace->host->client, request, &limits, on_exchanged, service);
 }
 
+static void know_answer(struct service *service)
+{
+    char *key = answer_key(service->ask->key, service->request.id);
+    record_answer_get(service->workspace->record, key, on_known_answer, service);
+    free(key);
+}
+
 /* --- questions --- */
 
 void service_ask(struct workspace *workspace, struct script_ask *ask)
@@ -520,7 +539,7 @@ void service_ask(struct workspace *workspace, struct script_ask *ask)
                 service->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
             service->recording = ask->may_be_known;
             if (ask->may_be_known)
-                record_answer_get(workspace->record, service->request.id, on_known_answer, service);
+                know_answer(service);
             else
                 transmit(service);
         }

@@ -1,5 +1,5 @@
-/* A script that does not come back: Lua code is ended by its limits, but C code that it calls (a pathological pattern)
- * cannot be interrupted. The worker is asked for a sign of life while anything of the script may run; the heartbeat says
+/* A call into a script that does not return: Lua code is ended by its limits where it has any, but C code that it calls (a
+ * pathological pattern) cannot be interrupted. Many calls that each return are none, however long they take together. The worker is asked for a sign of life while anything of the script may run; the heartbeat says
  * "wedged" when it gives none, and the process ends with code 75 after --stuck-after. */
 #include "host/workspace.h"
 
@@ -62,12 +62,18 @@ static void say_wedged(struct workspace *workspace, int64_t silent_ms)
     char place[400];
     workspace->wedged = true;
     name_place(culprit, place, sizeof place);
-    if (culprit == workspace)
-        log_error(id, "the script has been stuck in C code for %lld s %s, and cannot be interrupted; heartbeats go on%s",
-                  (long long)silent_ms / 1000, place, workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: for ever)");
+    bool in_lua = script_call(culprit->script).in_lua;
+    if (culprit == workspace && in_lua)
+        log_error(id, "the script has been running Lua code for %lld s %s without waiting or returning (--cpu-limit %lld s); "
+                      "heartbeats continue", (long long)silent_ms / 1000, place,
+                  (long long)culprit->settings.script.cpu_limit_ms / 1000);
+    else if (culprit == workspace)
+        log_error(id, "the script has been stuck in C code for %lld s %s, and cannot be interrupted; heartbeats continue%s",
+                  (long long)silent_ms / 1000, place, workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: forever)");
     else
-        log_error(id, "its messages have been waiting for %lld s: the script of workspace %s, on the same worker, is stuck in C "
-                      "code; heartbeats go on", (long long)silent_ms / 1000, culprit->settings.id);
+        log_error(id, "its messages have been waiting for %lld s: the script of workspace %s, on the same worker, %s; heartbeats "
+                      "continue", (long long)silent_ms / 1000, culprit->settings.id,
+                  in_lua ? "runs Lua code without waiting or returning" : "is stuck in C code");
     heartbeat_now(workspace);
 }
 
@@ -88,6 +94,16 @@ static bool may_rest(const struct workspace *workspace)
            workspace->state != WORKSPACE_LOADING && !script_has_timers(workspace->script);
 }
 
+/* How long the worker has been in one call without an answer to the ping; 0 while it is in Lua code that a limit will end. */
+static int64_t silence(const struct workspace *workspace, const struct workspace *culprit)
+{
+    int64_t silent = clock_awake_ms() - workspace->ping_sent_ms;
+    struct script_call call = script_call(culprit->script);
+    if (call.will_end)
+        return 0;
+    return call.ms > 0 && call.ms < silent ? call.ms : silent;
+}
+
 static void on_watchdog(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
@@ -101,8 +117,9 @@ static void on_watchdog(uv_timer_t *timer)
         ping(workspace);
         return;
     }
-    int64_t silent = clock_awake_ms() - workspace->ping_sent_ms;
-    int64_t patience = settings->script.cpu_limit_ms + SLACK_MS;
+    const struct workspace *culprit = watchdog_culprit(workspace);
+    int64_t silent = silence(workspace, culprit);
+    int64_t patience = culprit->settings.script.cpu_limit_ms + SLACK_MS;
     if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
         patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */
     if (!workspace->wedged && silent >= patience)

@@ -105,10 +105,14 @@ struct poller {
     struct retry_backoff backoff;
     char *position;       /* since_id of the next fetch; NULL: by window */
     int64_t last_poll_wall_ms; /* of the last successful poll, also of an earlier run; 0: never */
-    int64_t last_poll_boot_ms; /* the same, of this run */
+    int64_t covered_ms;   /* wall clock: every row of before was fetched, also by an earlier run; 0: unknown */
+    int64_t covered_boot_ms; /* the same on a clock that nobody sets; 0: of an earlier run */
+    int64_t covering_ms;  /* what the rows that wait make of it once they are admitted; 0: nothing */
+    int64_t asked_wall_ms; /* when the poll under way began; of a window that is paged: its first */
     int limit;            /* rows a page, halved when a page is too large */
     int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;
+    uint64_t successes;   /* polls that succeeded */
     int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
     bool spread;          /* among a fleet's the polls have their place in the interval */
@@ -155,6 +159,7 @@ struct saver {
     char *saved;           /* what the file holds, as far as we know */
     char *writing, *writing_stamp;
     bool busy, failing, final;
+    bool lost;             /* the file is gone, though `saved` is known: it is to be written in any case */
     unsigned failures;
     int64_t last_save_ms;
     int64_t writing_poll_ms;
@@ -320,7 +325,9 @@ void heartbeat_record(struct workspace *workspace, const char *failure); /* NULL
 void heartbeat_now(struct workspace *workspace);
 
 /* `anchor`: an older row to read again from once, for what was committed late; NULL: none. */
-void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t last_poll_wall_ms);
+void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t covered_ms);
+/* Every row that was created before is finished, or in the ledger: how far back the next window must reach. 0: unknown. */
+int64_t poller_covered_ms(const struct workspace *workspace);
 void poller_start(struct workspace *workspace);
 void poller_resume(struct workspace *workspace);  /* there may be room again */
 void poller_close(struct workspace *workspace);

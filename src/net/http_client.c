@@ -3,10 +3,12 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/public_address.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
@@ -44,17 +46,54 @@ static bool may_go_on(struct http_exchange *exchange)
     return false;
 }
 
+/* Where libcurl is about to go is none of the hosts that may be anywhere. */
+static bool must_be_public(struct http_exchange *exchange, const char **url, char *where, size_t where_size)
+{
+    *where = '\0';
+    *url = NULL;
+    if (!exchange->public_only)
+        return false;
+    curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, (char **)url);
+    return !*url || !exchange->public_except || !allowed_hosts_include(exchange->public_except, *url, where, where_size);
+}
+
+static bool refuse_address(struct http_exchange *exchange, const char *where, const char *what)
+{
+    exchange->forbidden = true;
+    snprintf(exchange->refusal, sizeof exchange->refusal, "%s%s%s; --allow-file-host HOST would allow it", where,
+             *where ? " " : "", what);
+    return false;
+}
+
+static bool may_use_scheme(struct http_exchange *exchange)
+{
+    char where[300];
+    const char *url;
+    if (!must_be_public(exchange, &url, where, sizeof where) || (url && strncasecmp(url, "https:", 6) == 0))
+        return true;
+    return refuse_address(exchange, where, "is not https");
+}
+
+static bool may_connect(struct http_exchange *exchange, bool is_public)
+{
+    char where[300];
+    const char *url;
+    if (is_public || !must_be_public(exchange, &url, where, sizeof where))
+        return true;
+    return refuse_address(exchange, where, "has an address that is not public");
+}
+
 static int before_resolve(void *resolver, void *reserved, void *context)
 {
     (void)resolver;
     (void)reserved;
-    return may_go_on(context) ? 0 : 1;
+    return may_go_on(context) && may_use_scheme(context) ? 0 : 1;
 }
 
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    if (!may_go_on(context))
+    if (!may_go_on(context) || !may_use_scheme(context) || !may_connect(context, public_address(&address->addr)))
         return CURL_SOCKET_BAD;
     curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     struct http_client *client = ((struct http_exchange *)context)->client;
@@ -114,10 +153,10 @@ static void end_connection(curl_socket_t socket)
 
 static int before_request(void *context, char *remote, char *local, int remote_port, int local_port)
 {
-    (void)remote;
     (void)local;
     struct http_exchange *exchange = context;
-    if (!may_go_on(exchange))
+    /* also on a connection that another request left open */
+    if (!may_go_on(exchange) || !may_use_scheme(exchange) || !may_connect(exchange, public_address_text(remote)))
         return CURL_PREREQFUNC_ABORT;
     bool first = exchange->sends == 0;
     curl_socket_t reused = first && exchange->again ? CURL_SOCKET_BAD : find_reused(exchange, local_port, remote_port);
@@ -204,7 +243,7 @@ static void keep(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
     CURL *easy = exchange->easy;
-    bool prepared = !exchange->general && !exchange->only_hosts;
+    bool prepared = !exchange->general && !exchange->only_hosts && !exchange->public_only;
     if (!prepared)
         curl_easy_reset(easy);
     *exchange = (struct http_exchange){.client = client, .easy = easy, .next = client->pool, .prepared = prepared};
@@ -331,6 +370,8 @@ static CURLM *make_multi(struct http_client *client, const struct http_client_op
     curl_multi_setopt(multi, CURLMOPT_PIPELINING, CURLPIPE_NOTHING);
     if (options->connections_maximum > 0)
         curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)options->connections_maximum);
+    if (options->connections_total > 0)
+        curl_multi_setopt(multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)options->connections_total);
     if (options->connections_at_once > 0)
         curl_multi_setopt(multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)options->connections_at_once);
     return multi;
@@ -390,7 +431,7 @@ static struct http_exchange *take_exchange(struct http_client *client, const str
         client->pool = exchange->next;
         client->pooled--;
         exchange->next = NULL;
-        if (exchange->prepared && (request->general || request->only_hosts)) {
+        if (exchange->prepared && (request->general || request->only_hosts || request->public_only)) {
             curl_easy_reset(exchange->easy);
             exchange->prepared = false;
         }
@@ -420,7 +461,7 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_sockets_close_one);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, client);
-    if (exchange->only_hosts) {
+    if (exchange->only_hosts || exchange->public_only) {
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, exchange);
         curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* also none of the environment's: it would go anywhere */
@@ -506,6 +547,8 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     exchange->socket = CURL_SOCKET_BAD;
     exchange->general = request->general;
     exchange->only_hosts = request->only_hosts;
+    exchange->public_only = request->public_only;
+    exchange->public_except = request->public_except;
     exchange->response_maximum = request->response_maximum;
     buffer_init(&exchange->body, request->response_maximum);
     if (!exchange->prepared)

@@ -23,6 +23,7 @@ struct http_client_options {
                                   then delays nothing that worked before */
     struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
     int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
+    int connections_total;     /* to all hosts together; what is beyond waits for one; 0: any number */
     int connections_at_once;   /* to one host; what is beyond waits for one; 0: any number */
     int read_size;             /* bytes; libcurl reads up to 100 times so much of one answer in a turn of the loop; 0: 16 KiB */
 };
@@ -52,6 +53,10 @@ struct http_request {
     /* every host that the exchange leads to, also by a redirect, is looked up here before its name is resolved, before
      * it is connected to and before the request is sent; no proxy is used. NULL: any host. Borrowed as the strings. */
     const struct allowed_hosts *only_hosts;
+    /* https, and to addresses of the public internet (net/public_address.h), as they are resolved and connected to, also after
+     * redirects; no proxy is used. `public_except`: hosts that may be anywhere, with http; NULL: none. Borrowed. */
+    bool public_only;
+    const struct allowed_hosts *public_except;
     /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false: not now, the same piece
      * again after http_resume. It must not call into this client. */
     bool (*on_data)(void *context, const char *bytes, size_t length);

@@ -50,7 +50,8 @@ struct http_exchange {
     curl_socket_t socket; /* that its last send went over, where it is known */
     long connects;        /* how many connections it had opened by then */
     bool repeated; /* refused: libcurl was about to send it again */
-    const struct allowed_hosts *only_hosts;
+    const struct allowed_hosts *only_hosts, *public_except;
+    bool public_only;
     size_t received, response_maximum;
     int sends;            /* how often libcurl was about to send the request */
     int64_t sent_at_ms;

@@ -20,36 +20,36 @@ void agent_info_free(struct agent_info *info)
     *info = (struct agent_info){0};
 }
 
-struct info_request {
-    struct vm *vm;
-    struct agent_info *info;
-};
-
-static int read_info(lua_State *L)
+/* Within the handler, and its limits: a metatable of the agent's may run code of the script. */
+static void keep_info(lua_State *L)
 {
-    struct info_request *request = lua_touserdata(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, request->vm->agent);
-    if (lua_getfield(L, 2, "name") == LUA_TSTRING)
-        request->info->name = memory_copy_text(lua_tostring(L, -1));
-    if (lua_getfield(L, 2, "description") == LUA_TSTRING)
-        request->info->description = memory_copy_text(lua_tostring(L, -1));
-    if (lua_getfield(L, 2, "skills") == LUA_TTABLE) {
+    struct vm *vm = vm_of(L);
+    struct agent_info *info = vm->info;
+    agent_info_free(info);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, vm->agent);
+    int agent = lua_gettop(L);
+    if (lua_getfield(L, agent, "name") == LUA_TSTRING)
+        info->name = memory_copy_text(lua_tostring(L, -1));
+    if (lua_getfield(L, agent, "description") == LUA_TSTRING)
+        info->description = memory_copy_text(lua_tostring(L, -1));
+    if (lua_getfield(L, agent, "skills") == LUA_TTABLE) {
         char problem[256];
-        request->info->skills = json_take(L, -1, problem, sizeof problem);
+        info->skills = json_take(L, -1, problem, sizeof problem, NULL);
+        if (!info->skills)
+            luaL_error(L, "the agent's `skills` cannot be JSON: %s", problem);
     }
-    lua_getfield(L, 2, "answers_replies");
-    request->info->answers_replies = lua_toboolean(L, -1);
-    request->info->names_conversations = lua_getfield(L, 2, "conversation") == LUA_TFUNCTION;
-    lua_getfield(L, 2, "concurrency");
-    request->info->concurrency = (int)lua_tointeger(L, -1);
-    return 0;
+    lua_getfield(L, agent, "answers_replies");
+    info->answers_replies = lua_toboolean(L, -1);
+    info->names_conversations = lua_getfield(L, agent, "conversation") == LUA_TFUNCTION;
+    lua_getfield(L, agent, "concurrency");
+    info->concurrency = (int)lua_tointeger(L, -1);
+    lua_settop(L, agent - 1);
 }
 
-void agent_read_info(struct vm *vm, struct agent_info *info)
+void agent_take_info(struct vm *vm, struct agent_info *info)
 {
-    struct info_request request = {.vm = vm, .info = info};
-    char problem[256];
-    vm_call(vm, read_info, &request, problem, sizeof problem);
+    *info = *vm->info;
+    *vm->info = (struct agent_info){0};
 }
 
 /* Scripts find their own modules beside them. */
@@ -121,6 +121,8 @@ static int after_script(lua_State *L, int status, lua_KContext context)
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 2);
     keep_agent(L, settings->path ? settings->path : settings->backend);
+    if (settings->load_only)
+        keep_info(L);
     lua_gc(L, LUA_GCCOLLECT); /* what loading left over would stay until there are messages */
     return 0;
 }
@@ -183,7 +185,31 @@ void agent_push_context(lua_State *L, const struct handler *handler)
     }
 }
 
-static int nothing_more(lua_State *L, int status, lua_KContext context)
+static int call_hook(lua_State *L, const char *name, lua_KFunction after)
+{
+    struct handler *handler = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
+    if (lua_getfield(L, -1, name) == LUA_TNIL)
+        return after(L, LUA_OK, 0);
+    agent_push_context(L, handler);
+    lua_callk(L, 1, 0, 0, after);
+    return after(L, LUA_OK, 0);
+}
+
+static int after_start(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    keep_info(L); /* it may have changed what it says of itself */
+    return 0;
+}
+
+int agent_start_body(lua_State *L)
+{
+    return call_hook(L, "start", after_start);
+}
+
+static int after_stop(lua_State *L, int status, lua_KContext context)
 {
     (void)L;
     (void)status;
@@ -191,25 +217,9 @@ static int nothing_more(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-static int call_hook(lua_State *L, const char *name)
-{
-    struct handler *handler = lua_touserdata(L, 1);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
-    if (lua_getfield(L, -1, name) == LUA_TNIL)
-        return 0;
-    agent_push_context(L, handler);
-    lua_callk(L, 1, 0, 0, nothing_more);
-    return 0;
-}
-
-int agent_start_body(lua_State *L)
-{
-    return call_hook(L, "start");
-}
-
 int agent_stop_body(lua_State *L)
 {
-    return call_hook(L, "stop");
+    return call_hook(L, "stop", after_stop);
 }
 
 /* A function of lua/molecule/files.lua, which is loaded when it is first needed. */
@@ -261,6 +271,22 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     return after_attach(L, LUA_OK, 0);
 }
 
+/* A large message is parsed for as long as this takes. If it raises, the message stays so until the host has it again. */
+static bool push_message(lua_State *L, struct handler *handler)
+{
+    const struct vm *vm = handler->vm;
+    struct script_job *job = handler->job;
+    bool large = job->message->shed;
+    message_restore(job->message, job->row, vm->workspace_id);
+    handler->taking = vm_memory(vm) < vm->memory_limit / 4;
+    message_push(L, job->message);
+    handler->taking = false;
+    bool has_files = job->message->files != NULL;
+    if (large)
+        message_shed(job->message);
+    return has_files;
+}
+
 /* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3. Protected, so that an
  * error runs its __close. */
 int agent_handle_body(lua_State *L)
@@ -270,9 +296,9 @@ int agent_handle_body(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, handler->vm->agent);
     lua_getfield(L, -1, "handle");
     lua_remove(L, -2);
-    message_push(L, handler->job->message);
+    bool has_files = push_message(L, handler);
     agent_push_context(L, handler); /* has required "molecule" by now */
-    if (handler->job->message->files) {
+    if (has_files) {
         push_files_function(L, "adopt");
         lua_getfield(L, -3, "files");
         lua_call(L, 1, 0);

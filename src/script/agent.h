@@ -17,15 +17,15 @@ struct agent_conversation {
 };
 void agent_info_free(struct agent_info *info);
 
-/* What the loaded agent says of itself. */
-void agent_read_info(struct vm *vm, struct agent_info *info);
+/* What the agent said of itself when its start was over (or it was loaded, where nothing starts it). Yours to free. */
+void agent_take_info(struct vm *vm, struct agent_info *info);
 
 /* Pushes `ctx`. Whatever takes a ctx begins with it: it requires "molecule". May raise a Lua error. */
 void agent_push_context(lua_State *L, const struct handler *handler);
 
 /* Bodies for handler_start. */
 int agent_load_body(lua_State *L);   /* loads vm->settings, checks what it returned, keeps it in vm->agent */
-int agent_start_body(lua_State *L);  /* agent.start(ctx), if it has one */
+int agent_start_body(lua_State *L);  /* agent.start(ctx), if it has one; then reads what it says of itself */
 int agent_stop_body(lua_State *L);   /* agent.stop(ctx), if it has one */
 /* agent.conversation(msg); handler->context is a struct agent_conversation, whose `key` it sets. It may not wait. */
 int agent_conversation_body(lua_State *L);

@@ -1,14 +1,12 @@
 #include "script/api.h"
 
+#include "script/cjson.h"
 #include "script/embedded.h"
 #include "script/json.h"
 #include "script/loader.h"
 #include "script/sandbox.h"
 
 #include <stdarg.h>
-
-/* liblua5.4-cjson has no header */
-int luaopen_cjson(lua_State *L);
 
 /* core.embedded(module): whether the binary has it. */
 static int core_embedded(lua_State *L)
@@ -69,11 +67,14 @@ void api_install(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
     lua_setfield(L, -2, "molecule.core");
-    lua_pushcfunction(L, luaopen_cjson);
+    lua_pushcfunction(L, luaopen_molecule_cjson);
     lua_setfield(L, -2, "cjson");
+    lua_pushcfunction(L, luaopen_molecule_cjson_safe);
+    lua_setfield(L, -2, "cjson.safe");
     lua_pop(L, 1);
     api_execute_install(L);
     api_popen_install(L);
+    json_limit(L, vm_of(L));
     /* opened at once: messages use its metatable */
     luaL_requiref(L, "molecule.json", luaopen_molecule_json, false);
     lua_pop(L, 1);

@@ -26,6 +26,8 @@ const char *script_ask_text(enum script_ask_kind kind)
 
 void ask_free(struct script_ask *ask)
 {
+    if (ask->script) /* it was sent */
+        *script_asked_bytes(ask->script) -= ask->charged;
     free(ask->key);
     free(ask->text);
     free(ask->context_id);
@@ -37,11 +39,13 @@ void ask_free(struct script_ask *ask)
     free(ask);
 }
 
-struct script_ask *ask_make(lua_State *L, enum script_ask_kind kind)
+struct script_ask *ask_make(lua_State *L, enum script_ask_kind kind, size_t bytes)
 {
     const struct handler *handler = vm_of(L)->running;
+    vm_charge(L, sizeof(struct script_ask) + bytes);
     struct script_ask *ask = memory_allocate(sizeof *ask);
     ask->kind = kind;
+    ask->charged = sizeof *ask + bytes;
     if (handler->job) {
         ask->row_id = memory_copy_text(handler->job->message->row_id);
         ask->hops = handler->job->message->hops;
@@ -85,6 +89,7 @@ int ask_await(lua_State *L, struct script_ask *ask, int (*push)(lua_State *L, co
     waiting->ask = ask;
     waiting->push = push;
     ask->operation = waiting;
+    vm_uncharge(vm_of(L), ask->charged); /* the script is charged with it as long as it lives, which may be longer */
     if (script_ask(vm_of(L)->script, ask))
         return vm_await(L, &waiting->operation);
     const char *what = script_ask_text(ask->kind);
@@ -112,12 +117,13 @@ int ask_push_json(lua_State *L, const struct script_ask *ask)
         lua_pushnil(L);
         return 1;
     }
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "molecule.json");
-    lua_getfield(L, -1, "decode");
-    lua_pushlstring(L, ask->value, ask->value_length);
-    lua_call(L, 1, 1);
-    return 1;
+    char problem[200];
+    if (json_read(L, ask->value, ask->value_length, true, problem, sizeof problem))
+        return 1;
+    luaL_pushfail(L);
+    lua_pushfstring(L, "%s: the answer cannot be read: %s", script_ask_text(ask->kind), problem);
+    lua_pushliteral(L, "JSON");
+    return 3;
 }
 
 int ask_push_bytes(lua_State *L, const struct script_ask *ask)

@@ -6,6 +6,7 @@
 #include "script/child.h"
 #include "script/command.h"
 #include "script/json.h"
+#include "script/process.h"
 #include "script/sandbox.h"
 
 #define CHILD_METATABLE "molecule.child" /* of a userdata that holds a struct child *; NULL: it never ran */
@@ -129,6 +130,10 @@ static int api_child(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return luaL_error(L, "a program cannot be started here");
+    lua_rawgeti(L, arguments, 1);
+    if (!process_allowed(L, lua_tostring(L, -1)))
+        return 3;
+    lua_pop(L, 1);
     struct child **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, CHILD_METATABLE);

@@ -133,6 +133,11 @@ static int api_exec(lua_State *L)
     const char *input = text_field(L, "stdin", &input_length);
     command_push_environment(L, "exec");
     int environment = lua_gettop(L);
+    lua_rawgeti(L, arguments, 1);
+    if (!process_allowed(L, lua_tostring(L, -1)))
+        return 3;
+    vm_charge(L, input_length);
+    vm_uncharge(vm_of(L), input_length); /* it fits: the process is charged with it */
     struct exec_context *context = memory_allocate(sizeof *context);
     context->timeout_ms = timeout_ms;
     struct process_request request = {
@@ -145,7 +150,7 @@ static int api_exec(lua_State *L)
         .output_maximum = output_maximum,
     };
     int error;
-    struct operation *operation = process_start(vm_of(L)->loop, &request, push_exec_result, context, &error);
+    struct operation *operation = process_start(vm_of(L), &request, push_exec_result, context, &error);
     command_free_list(request.argv);
     command_free_list(request.environment);
     if (!operation) {
@@ -176,10 +181,12 @@ static int api_execute(lua_State *L)
     }
     luaL_checkstring(L, 1);
     vm_check_await(L, "os.execute");
+    if (!process_allowed(L, "/bin/sh"))
+        return 3;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)lua_tostring(L, 1), NULL};
     struct process_request request = {.argv = argv, .inherit = true};
     int error;
-    struct operation *operation = process_start(vm_of(L)->loop, &request, push_execute_result, NULL, &error);
+    struct operation *operation = process_start(vm_of(L), &request, push_execute_result, NULL, &error);
     if (!operation)
         return fail_to_start(L, "/bin/sh", NULL, error);
     return vm_await(L, operation);

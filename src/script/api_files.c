@@ -30,9 +30,10 @@ static int file_fetch(lua_State *L)
 {
     const char *id = luaL_checkstring(L, 1);
     vm_check_await(L, "file:read");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_FETCH);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_FETCH, strlen(id));
+    size_t half = vm_room(vm_of(L)) / 2; /* it is there twice for a moment: as it came, and as a string */
     ask->key = memory_copy_text(id);
-    ask->most = FETCH_MAXIMUM;
+    ask->most = half < FETCH_MAXIMUM ? (int64_t)half : FETCH_MAXIMUM;
     ask->timeout_ms = TRANSFER_TIMEOUT_MS;
     return ask_await(L, ask, push_fetched);
 }
@@ -47,7 +48,7 @@ static int file_upload(lua_State *L)
     luaL_argcheck(L, strspn(boundary, BOUNDARY_LETTERS) == strlen(boundary), 2,
                   "a boundary is of letters, digits and \"-\"");
     vm_check_await(L, "molecule.files");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_UPLOAD);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_UPLOAD, length);
     ask->text = memory_copy(body, length);
     ask->text_length = length;
     ask->key = memory_copy_text(boundary);

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -20,32 +21,33 @@
 #define ANSWER_MAXIMUM (1 << 30)
 #define STREAM_MAXIMUM ((double)((int64_t)1 << 40))
 #define PAUSE_ABOVE ((size_t)1 << 20) /* bytes a stream holds before the sender has to wait */
-#define STREAMS_MAXIMUM 64            /* of one handler */
+#define STREAMS_MAXIMUM 64            /* of one state; fewer where descriptors are short */
+#define CONNECTIONS_MAXIMUM 256       /* the same; requests beyond wait for one */
+#define CALL_BYTES ((size_t)64 << 10) /* of a request under way, inside libcurl, about */
 #define USER_AGENT "molecule/" MOLECULE_VERSION
 
 struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
+    struct vm *vm;
+    struct turn turn;                   /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    size_t wanted;
+    size_t charged;                     /* to it */
+    size_t request_bytes;
     struct http_exchange *exchange;     /* NULL: over */
-    const struct http_result *result;   /* during the callback that wakes the handler */
     char *url, *method, *body;
     char *headers[HEADERS_MAXIMUM + 1];
     /* streams only */
     bool streaming, waiting, paused, held;  /* held: the userdata is alive */
+    bool collecting;                        /* garbage, which may be its userdata: it is freed behind it */
     struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
     struct http_call *next, *previous;      /* of the owner's */
     bool outlived;                          /* its handler ended first */
-    uv_timer_t *wake;                       /* wakes the reader from outside libcurl */
-    struct buffer pieces;
+    struct buffer pieces;                   /* of the answer's body: what has not been read, or all of it */
     struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
     char *error;
     const char *code;
     int status;
 };
-
-static void free_timer(uv_handle_t *timer)
-{
-    free(timer);
-}
 
 static void leave_owner(struct http_call *call)
 {
@@ -58,13 +60,24 @@ static void leave_owner(struct http_call *call)
     if (call->next)
         call->next->previous = call->previous;
     call->owner = NULL;
+    call->vm->streams--;
+}
+
+static size_t size_of(const struct http_call *call)
+{
+    return call->request_bytes + call->pieces.capacity + call->head.capacity + (call->exchange ? CALL_BYTES : 0);
+}
+
+static void settle(struct http_call *call)
+{
+    vm_recharge(call->vm, &call->charged, size_of(call));
 }
 
 static void free_call(struct http_call *call)
 {
     leave_owner(call);
-    if (call->wake)
-        uv_close((uv_handle_t *)call->wake, free_timer);
+    turn_leave(&call->turn);
+    vm_uncharge(call->vm, call->charged);
     free(call->url);
     free(call->method);
     free(call->body);
@@ -81,6 +94,8 @@ static void end_exchange(struct http_call *call)
     if (call->exchange)
         http_cancel(call->exchange);
     call->exchange = NULL;
+    turn_leave(&call->turn);
+    settle(call);
 }
 
 /* --- options: everything is checked, and may raise, before anything is allocated --- */
@@ -131,6 +146,19 @@ static void check_headers(lua_State *L)
     }
 }
 
+static size_t headers_length(lua_State *L, int index)
+{
+    size_t sum = 0;
+    if (!lua_istable(L, index))
+        return 0;
+    lua_pushnil(L);
+    while (lua_next(L, index)) {
+        sum += lua_rawlen(L, -2) + (lua_type(L, -1) == LUA_TSTRING ? lua_rawlen(L, -1) : 32) + sizeof ": ";
+        lua_pop(L, 1);
+    }
+    return sum;
+}
+
 static void copy_headers(lua_State *L, int index, struct http_call *call)
 {
     size_t count = 0;
@@ -169,6 +197,7 @@ static size_t response_maximum(lua_State *L, bool streaming)
 }
 
 static void on_done(const struct http_result *result, void *context);
+static void end_stream(struct http_call *call);
 static bool on_data(void *context, const char *bytes, size_t length);
 
 /* The options are at stack index 1. The call, under way. */
@@ -182,6 +211,8 @@ static struct http_call *start(lua_State *L, bool streaming)
     const char *url = check_text(L, "url", &url_length);
     const char *method = check_text(L, "method", &method_length);
     const char *body = check_text(L, "body", &body_length);
+    lua_getfield(L, 1, "public"); /* what a sender's file names: lua/molecule/files.lua */
+    bool public_only = lua_toboolean(L, -1);
     check_headers(L);
     int headers = lua_gettop(L);
     if (!url || strlen(url) != url_length)
@@ -190,17 +221,24 @@ static struct http_call *start(lua_State *L, bool streaming)
         if (!isupper((unsigned char)*at))
             api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
-    struct http_client_options options = {.user_agent = USER_AGENT, .ca_file = vm->settings->ca_file, .ca_file_beside = true};
+    /* two for each stream: those that only wait for an answer do not wait for streams to end */
+    struct http_client_options options = {.user_agent = USER_AGENT, .ca_file = vm->settings->ca_file, .ca_file_beside = true,
+                                          .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
         luaL_error(L, "http: libcurl cannot be set up");
+    size_t request_bytes = sizeof(struct http_call) + url_length + body_length + headers_length(L, headers);
+    vm_charge(L, request_bytes + CALL_BYTES);
     struct http_call *call = memory_allocate(sizeof *call);
+    call->vm = vm;
+    call->request_bytes = request_bytes;
+    call->charged = request_bytes + CALL_BYTES;
     call->streaming = streaming;
     call->url = memory_copy_text(url);
     call->method = memory_copy_text(method ? method : body ? "POST" : "GET");
     call->body = body ? memory_copy(body, body_length) : NULL;
-    buffer_init(&call->pieces, SIZE_MAX / 4);
+    buffer_init(&call->pieces, maximum < SIZE_MAX / 4 ? maximum : SIZE_MAX / 4);
     buffer_init(&call->head, HEAD_MAXIMUM);
     copy_headers(L, headers, call);
     struct http_request request = {
@@ -214,7 +252,9 @@ static struct http_call *start(lua_State *L, bool streaming)
         .general = true,
         .redirects_maximum = (int)redirects,
         .only_hosts = vm->allowed_hosts,
-        .on_data = streaming ? on_data : NULL,
+        .public_only = public_only,
+        .public_except = vm->file_hosts,
+        .on_data = on_data,
     };
     call->exchange = http_send(vm->http, &request, on_done, call);
     return call;
@@ -248,19 +288,27 @@ static int push_failure(lua_State *L, const struct http_call *call, const char *
     return 3;
 }
 
+static void push_headers(lua_State *L, const struct http_call *call)
+{
+    lua_newtable(L);
+    for (size_t at = 0; at < call->head.length;) {
+        const char *name = call->head.data + at, *value = name + strlen(name) + 1;
+        push_header(name, value, L);
+        at += strlen(name) + strlen(value) + 2;
+    }
+}
+
 static int take_answer(lua_State *L, struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
-    const struct http_result *result = call->result;
-    if (result->error)
-        return push_failure(L, call, result->error, result->code);
+    if (call->error)
+        return push_failure(L, call, call->error, call->code);
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, result->status);
+    lua_pushinteger(L, call->status);
     lua_setfield(L, -2, "status");
-    lua_newtable(L);
-    http_each_header(result, push_header, L);
+    push_headers(L, call);
     lua_setfield(L, -2, "headers");
-    lua_pushlstring(L, result->body, result->body_length);
+    lua_pushlstring(L, call->pieces.length ? call->pieces.data : "", call->pieces.length);
     lua_setfield(L, -2, "body");
     return 1;
 }
@@ -278,19 +326,14 @@ static void on_done(const struct http_result *result, void *context)
 {
     struct http_call *call = context;
     call->exchange = NULL;
-    call->result = result;
-    if (!call->streaming) {
-        handler_wake(call->operation.handler); /* frees the call */
-        return;
-    }
     call->status = result->status;
     http_each_header(result, keep_header, call);
     if (result->error) {
         call->error = memory_copy_text(result->error);
         call->code = result->code;
     }
-    call->result = NULL;
-    if (call->waiting)
+    settle(call);
+    if (call->waiting || !call->streaming)
         handler_wake(call->operation.handler);
 }
 
@@ -320,6 +363,7 @@ static void end_stream(struct http_call *call)
     end_exchange(call);
     leave_owner(call);
     buffer_free(&call->pieces);
+    settle(call);
 }
 
 void http_end_streams(struct handler *handler)
@@ -332,44 +376,77 @@ void http_end_streams(struct handler *handler)
 
 static void check_may_open(lua_State *L)
 {
-    const struct handler *handler = vm_of(L)->running;
-    int count = 0;
-    if (!handler) {
+    struct vm *vm = vm_of(L);
+    unsigned maximum = vm_share(STREAMS_MAXIMUM);
+    if (!vm->running)
         luaL_error(L, "http: a stream cannot be opened here");
-        return;
-    }
-    for (const struct http_call *call = handler->streams; call; call = call->next)
-        count++;
-    if (count >= STREAMS_MAXIMUM)
-        api_misuse(L, "http: %d streams of this handler are open: read them to their end or leave their loop", count);
+    if (vm->streams >= maximum) /* some may be garbage */
+        lua_gc(L, LUA_GCCOLLECT);
+    if (vm->streams >= maximum)
+        api_misuse(L, "http: %d streams of this script are open: read them to their end or leave their loop",
+                   (int)vm->streams);
 }
 
 static void give_to_handler(struct http_call *call, struct handler *handler)
 {
     call->owner = handler;
+    call->vm->streams++;
     call->next = handler->streams;
     if (call->next)
         call->next->previous = call;
     handler->streams = call;
 }
 
-static void on_wake(uv_timer_t *timer)
+/* By so much the pieces grow with so many bytes: buffers double, and are copied meanwhile. */
+static size_t growth(const struct http_call *call, size_t length)
 {
-    struct http_call *call = timer->data;
-    if (call->waiting && call->pieces.length > 0) /* else a read that did not wait has taken them */
+    const struct buffer *pieces = &call->pieces;
+    return pieces->length + length < pieces->capacity ? 0 : 2 * (pieces->capacity + length);
+}
+
+static void starve(struct http_call *call)
+{
+    http_cancel(call->exchange);
+    call->exchange = NULL;
+    call->error = memory_copy_text("the answer takes more memory than is left (--memory-limit)");
+    call->code = "TOO_LARGE";
+    settle(call);
+    if (call->waiting || !call->streaming)
         handler_wake(call->operation.handler);
+}
+
+static void run_starved(struct turn *turn)
+{
+    struct http_call *call = (struct http_call *)((char *)turn - offsetof(struct http_call, turn));
+    bool held = call->held;
+    call->collecting = true;
+    bool fits = vm_make_room(call->vm, call->wanted);
+    call->collecting = false;
+    if (call->streaming && held && !call->held) {
+        end_stream(call);
+        free_call(call);
+    } else if (fits) {
+        http_resume(call->exchange);
+    } else {
+        starve(call);
+    }
 }
 
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct http_call *call = context;
+    call->wanted = growth(call, length);
+    bool fits = call->wanted <= vm_room(call->vm), unread = call->streaming && call->pieces.length > 0;
     call->status = http_status(call->exchange);
-    call->paused = call->pieces.length > 0 && call->pieces.length + length > PAUSE_ABOVE;
-    if (!call->paused)
+    call->paused = unread && (!fits || call->pieces.length + length > PAUSE_ABOVE);
+    if (!unread && !fits) /* not from here: what is collected may be exchanges of libcurl's */
+        turn_take(call->vm->lane, &call->turn, run_starved);
+    else if (!call->paused)
         buffer_append(&call->pieces, bytes, length);
-    if (call->waiting) /* not from here: this is inside libcurl, which the script may call again */
-        uv_timer_start(call->wake, on_wake, 0, 0);
-    return !call->paused;
+    settle(call);
+    if (call->waiting && call->pieces.length > 0)
+        handler_wake(call->operation.handler);
+    return fits && !call->paused;
 }
 
 static void after_read(struct operation *operation)
@@ -437,13 +514,7 @@ static int stream_status(lua_State *L)
 /* stream:headers() -> {[lower-case name] = value}; empty before the end. */
 static int stream_headers(lua_State *L)
 {
-    const struct http_call *call = check_stream(L);
-    lua_newtable(L);
-    for (size_t at = 0; at < call->head.length;) {
-        const char *name = call->head.data + at, *value = name + strlen(name) + 1;
-        push_header(name, value, L);
-        at += strlen(name) + strlen(value) + 2;
-    }
+    push_headers(L, check_stream(L));
     return 1;
 }
 
@@ -461,7 +532,7 @@ static int stream_collect(lua_State *L)
     if (!call)
         return 0;
     call->held = false;
-    if (!call->waiting) { /* else the operation, which is released first or later, does it */
+    if (!call->waiting && !call->collecting) { /* else the operation, which is released first or later, does it */
         end_stream(call);
         free_call(call);
     }
@@ -478,9 +549,6 @@ static int api_http_stream(lua_State *L)
     struct http_call *call = start(L, true);
     call->held = true;
     give_to_handler(call, vm_of(L)->running);
-    call->wake = memory_allocate(sizeof *call->wake);
-    uv_timer_init(vm_of(L)->loop, call->wake);
-    call->wake->data = call;
     *slot = call;
     lua_settop(L, 2);
     return 1;

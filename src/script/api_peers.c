@@ -5,11 +5,11 @@
 #include "script/json.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define NOTIFY_TIMEOUT_MS 60000
 #define QUERY_TIMEOUT_MS 30000
 
-/* The text at `index` (a string or nil) and the parts behind it (a list or nil), as a reply. false: `problem`. */
 /* What its id is made of: the same when the handler runs again, another one in the handler's next question. */
 static void number_ask(struct script_ask *ask, struct handler *handler)
 {
@@ -17,32 +17,30 @@ static void number_ask(struct script_ask *ask, struct handler *handler)
     ask->retries = handler->job ? handler->job->retries : 0;
 }
 
-static bool take_reply(lua_State *L, int index, struct reply *reply, char *problem, size_t size)
-{
-    if (lua_type(L, index) == LUA_TSTRING) {
-        const char *text = lua_tolstring(L, index, &reply->text_length);
-        reply->text = memory_copy(text, reply->text_length);
-    }
-    if (lua_istable(L, index + 1)) {
-        reply->parts = json_take(L, index + 1, problem, size);
-        if (!reply->parts) {
-            reply_free(reply);
-            return false;
-        }
-    }
-    return true;
-}
-
+/* The text at `index` (a string or nil) and the parts behind it (a list or nil), as a message. */
 static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, int index)
 {
     char problem[512];
-    struct reply reply = {0};
-    if (!take_reply(L, index, &reply, problem, sizeof problem)) {
-        luaL_error(L, "%s: %s", script_ask_text(kind), problem);
-        return NULL;
+    size_t length = 0, bytes = 0;
+    json_t *parts = NULL;
+    const char *text = lua_type(L, index) == LUA_TSTRING ? lua_tolstring(L, index, &length) : NULL;
+    struct script_ask *ask = ask_make(L, kind, length);
+    if (lua_istable(L, index + 1)) {
+        parts = json_take(L, index + 1, problem, sizeof problem, &bytes);
+        if (!parts) {
+            vm_uncharge(vm_of(L), ask->charged);
+            ask_free(ask);
+            luaL_error(L, "%s: %s", script_ask_text(kind), problem);
+            return NULL;
+        }
     }
-    struct script_ask *ask = ask_make(L, kind);
-    ask->reply = reply;
+    if (vm_try_charge(vm_of(L), bytes)) /* it took no more than there is room for */
+        ask->charged += bytes;
+    ask->reply.parts = parts;
+    if (text) {
+        ask->reply.text = memory_copy(text, length);
+        ask->reply.text_length = length;
+    }
     number_ask(ask, vm_of(L)->running);
     return ask;
 }
@@ -72,7 +70,15 @@ static int push_true(lua_State *L, const struct script_ask *ask)
 /* core.notify(text, parts) -> true */
 static int api_notify(lua_State *L)
 {
+    char problem[256];
     vm_check_await(L, "molecule.notify");
+    size_t length = lua_type(L, 1) == LUA_TSTRING ? lua_rawlen(L, 1) : 0;
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, length, problem, sizeof problem)) {
+        luaL_pushfail(L);
+        lua_pushstring(L, problem);
+        lua_pushliteral(L, "QUOTA");
+        return 3;
+    }
     struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
     ask->timeout_ms = NOTIFY_TIMEOUT_MS;
     return ask_await(L, ask, push_true);
@@ -105,7 +111,7 @@ static int api_peers(lua_State *L)
 {
     const char *query = luaL_optstring(L, 1, NULL);
     vm_check_await(L, "molecule.peers");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_PEERS);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_PEERS, query ? strlen(query) : 0);
     ask->key = memory_copy_text(query);
     ask->timeout_ms = QUERY_TIMEOUT_MS;
     return ask_await(L, ask, ask_push_json);
@@ -118,7 +124,7 @@ static int api_delegate(lua_State *L)
     size_t length;
     const char *task = luaL_checklstring(L, 2, &length);
     vm_check_await(L, "molecule.delegate");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_DELEGATE);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_DELEGATE, length);
     ask->key = memory_copy_text(target);
     ask->text = memory_copy(task, length);
     ask->text_length = length;

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/pipe.h"
+#include "script/process.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -13,9 +14,11 @@ static int after_write(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     free(pipe->output);
     pipe->output = NULL;
+    pipe->output_length = 0;
+    pipe_settle(pipe);
     if (pipe->error)
         return pipe_push_failure(L, pipe->error);
     lua_settop(L, 1);
@@ -42,6 +45,8 @@ static int pipe_write(lua_State *L)
         lua_settop(L, 1);
         return 1;
     }
+    vm_charge(L, length - done);
+    vm_uncharge(vm_of(L), length - done); /* it fits: the pipe is charged with it */
     return pipe_await_output(L, pipe, memory_copy(bytes + done, length - done), length - done, after_write);
 }
 
@@ -63,7 +68,7 @@ static int after_close(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     pipe_leave_owner(pipe);
     return push_exit(L, pipe);
 }
@@ -91,7 +96,7 @@ static int pipe_close_variable(lua_State *L)
     struct vm *vm = vm_of(L);
     if (pipe->closed || !pipe->owner || pipe->waiting)
         return 0;
-    if (pipe->owner == vm->running && lua_isyieldable(L) && L == vm->current)
+    if (pipe->owner == vm->running && vm_can_wait(L))
         return pipe_close(L);
     pipe_end(pipe);
     pipe->closed = true;
@@ -134,6 +139,8 @@ static int pipe_collect(lua_State *L)
     if (!pipe)
         return 0;
     pipe_end(pipe);
+    vm_uncharge(vm_of(L), pipe->charged);
+    pipe->vm = NULL;
     pipe->held = false;
     pipe_free_when_done(pipe);
     return 0;
@@ -149,6 +156,8 @@ static int io_popen(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return luaL_error(L, "io.popen cannot be used here");
+    if (!process_allowed(L, "/bin/sh"))
+        return 3;
     struct pipe **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, PIPE_METATABLE);
@@ -162,11 +171,14 @@ static int io_popen(lua_State *L)
         return pipe_push_failure(L, error);
     }
     pipe->held = true;
+    pipe->vm = vm;
+    pipe_settle(pipe);
     pipe->owner = vm->running;
     pipe->next = vm->running->pipes;
     if (pipe->next)
         pipe->next->previous = pipe;
     vm->running->pipes = pipe;
+    vm->programs++;
     *slot = pipe;
     return 1;
 }

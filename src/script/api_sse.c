@@ -4,6 +4,7 @@
 #include "wire/sse.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define READER_METATABLE "molecule.sse.reader"
 #define EVENT_MAXIMUM ((size_t)16 << 20)
@@ -18,8 +19,22 @@ struct pending {
 struct reader {
     struct sse_reader sse;
     struct pending *first, **end;
+    size_t pending_bytes;
+    size_t charged; /* of what it holds, to the state */
     bool failed;
 };
+
+static size_t size_of(const struct reader *reader)
+{
+    return reader->sse.line.capacity + reader->sse.data.capacity + reader->sse.event.capacity + reader->sse.id.capacity +
+           reader->pending_bytes;
+}
+
+/* The state is charged with what the reader holds now. */
+static void settle(lua_State *L, struct reader *reader)
+{
+    vm_recharge(vm_of(L), &reader->charged, size_of(reader));
+}
 
 static void keep(const struct sse_event *event, void *context)
 {
@@ -31,12 +46,14 @@ static void keep(const struct sse_event *event, void *context)
     pending->id = memory_copy_text(event->id);
     *reader->end = pending;
     reader->end = &pending->next;
+    reader->pending_bytes += sizeof *pending + pending->data_length;
 }
 
 static void drop_first(struct reader *reader)
 {
     struct pending *pending = reader->first;
     reader->first = pending->next;
+    reader->pending_bytes -= sizeof *pending + pending->data_length;
     if (!reader->first)
         reader->end = &reader->first;
     free(pending->event);
@@ -63,7 +80,12 @@ static int reader_feed(lua_State *L)
     struct reader *reader = luaL_checkudata(L, 1, READER_METATABLE);
     size_t length;
     const char *bytes = luaL_checklstring(L, 2, &length);
+    /* buffers double; a whole line becomes data, and that an event */
+    size_t growth = (memchr(bytes, '\n', length) ? 5 : 2) * length;
+    vm_charge(L, growth);
     reader->failed = reader->failed || !sse_feed(&reader->sse, bytes, length);
+    vm_uncharge(vm_of(L), growth);
+    settle(L, reader);
     if (reader->failed)
         return luaL_error(L, "an event is larger than %d MiB", (int)(EVENT_MAXIMUM >> 20));
     lua_newtable(L);
@@ -72,6 +94,7 @@ static int reader_feed(lua_State *L)
         lua_rawseti(L, -2, i);
         drop_first(reader);
     }
+    settle(L, reader);
     return 1;
 }
 
@@ -81,6 +104,7 @@ static int reader_collect(lua_State *L)
     while (reader->first)
         drop_first(reader);
     sse_close(&reader->sse);
+    settle(L, reader);
     return 0;
 }
 

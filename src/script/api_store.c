@@ -16,7 +16,7 @@ static int store_get(lua_State *L)
 {
     const char *key = luaL_checkstring(L, 1);
     vm_check_await(L, "molecule.store");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_GET);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_GET, strlen(key));
     ask->key = memory_copy_text(key);
     return ask_await(L, ask, ask_push_bytes);
 }
@@ -28,7 +28,7 @@ static int store_keys(lua_State *L)
     lua_Integer most = luaL_checkinteger(L, 2);
     luaL_argcheck(L, most >= 1, 2, "the limit must be above 0");
     vm_check_await(L, "molecule.store");
-    struct script_ask *ask = ask_make(L, SCRIPT_ASK_KEYS);
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_KEYS, strlen(prefix));
     ask->key = memory_copy_text(prefix);
     ask->most = most;
     return ask_await(L, ask, ask_push_json);
@@ -49,7 +49,14 @@ static int store_change(lua_State *L)
     struct handler *handler = vm_of(L)->running;
     if (!handler)
         return luaL_error(L, "molecule.store cannot be changed here");
-    lua_pushboolean(L, changes_add(&handler->changes, verb, key, value, length, expires_ms, most));
+    char problem[256];
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_STORE, strlen(key) + length, problem, sizeof problem))
+        return api_misuse(L, "%s", problem);
+    size_t before = handler->changes ? handler->changes->bytes : 0, bytes = sizeof(struct change) + strlen(key) + length;
+    vm_charge(L, bytes);
+    bool added = changes_add(&handler->changes, verb, key, value, length, expires_ms, most);
+    vm_uncharge(vm_of(L), bytes - (handler->changes->bytes - before));
+    lua_pushboolean(L, added);
     return 1;
 }
 

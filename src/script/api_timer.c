@@ -7,6 +7,7 @@
 #include "script/api.h"
 #include "script/script_private.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define TIMERS_MAXIMUM 1000 /* of one state */
@@ -16,6 +17,7 @@
 
 struct timer {
     uv_timer_t uv; /* first */
+    struct turn turn;
     struct timer *next;
     struct vm *vm;
     lua_Integer id;
@@ -49,6 +51,7 @@ static void cancel(struct timer *timer)
 {
     timer->cancelled = true;
     uv_timer_stop(&timer->uv);
+    turn_leave(&timer->turn);
     if (!timer->running) /* else it goes when its function is done */
         drop(timer);
 }
@@ -64,7 +67,7 @@ void timers_go(struct vm *vm)
 {
     vm->timers_go = true;
     for (struct timer *timer = vm->timers; timer; timer = timer->next)
-        if (!timer->running && !timer->cancelled)
+        if (!timer->running && !timer->cancelled && !timer->turn.lane)
             arm(timer);
 }
 
@@ -130,14 +133,21 @@ static void on_timer_done(struct handler *handler)
     script_handler_ended(script, vm);
 }
 
-static void on_timer(uv_timer_t *uv)
+static void run_timer(struct turn *turn)
 {
-    struct timer *timer = (struct timer *)uv;
+    struct timer *timer = (struct timer *)((char *)turn - offsetof(struct timer, turn));
     struct script *script = timer->vm->script;
     struct handler *handler = script_handler(script, on_timer_done);
     handler->argument = timer;
     timer->running = true;
-    script_start(script, timer->vm, handler, timer_body, script->settings.cpu_limit_ms, script->settings.timeout_ms);
+    script_start_now(script, timer->vm, handler, timer_body);
+}
+
+/* Its turn comes after those that wait already: timers do not keep the worker to themselves. */
+static void on_timer(uv_timer_t *uv)
+{
+    struct timer *timer = (struct timer *)uv;
+    turn_take(timer->vm->lane, &timer->turn, run_timer);
 }
 
 /* timer:cancel() -> whether it was still to run */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/inherit.h"
 #include "base/memory.h"
+#include "wire/jsonmemory.h"
 #include "wire/jsontext.h"
 
 #include <signal.h>
@@ -13,9 +14,12 @@
 
 #define LINGER_MS 1000    /* what left the process group may hold our pipes open for so long after the program's end */
 #define SHOWN_MAXIMUM 200 /* bytes of a line that is no answer in the log */
+#define VALUES_PER_BYTE 40 /* what "[]," takes as a value, at most, for each of its bytes */
 #define COMPLAINT_MAXIMUM ((size_t)2000) /* bytes of a line of standard error; longer ones are cut into several */
 
 struct child {
+    struct vm *vm;            /* charged until it is freed; then NULL */
+    size_t charged;
     char *workspace_id, *name;
     uv_process_t process;
     uv_pipe_t input, output, errors;
@@ -32,6 +36,7 @@ struct child {
     bool over;                /* reaped and read to the end */
     bool stopping;            /* its end is what we want */
     bool freed;
+    bool counted;             /* among the state's programs */
     char end[64];
     char chunk[65536];
 };
@@ -42,6 +47,12 @@ struct piece {
     size_t length;
     char bytes[];
 };
+
+static void settle(struct child *child)
+{
+    if (child->vm)
+        vm_recharge(child->vm, &child->charged, sizeof *child + child->queued + child->line.capacity + child->complaint.capacity);
+}
 
 /* --- handles --- */
 
@@ -87,6 +98,7 @@ static void release(struct operation *operation)
     struct child_waiter *waiter = (struct child_waiter *)operation;
     uv_close((uv_handle_t *)waiter->timer, free_waiter);
     json_decref(waiter->answer);
+    vm_uncharge(waiter->operation.handler->vm, waiter->charged);
     free(waiter);
 }
 
@@ -105,7 +117,6 @@ static void cancel(struct operation *operation)
     leave((struct child_waiter *)operation);
 }
 
-/* Script code runs: the child may be freed when this returns, though its memory stays until a later turn of the loop. */
 static void wake(struct child_waiter *waiter, enum child_wait state)
 {
     leave(waiter);
@@ -221,7 +232,10 @@ static void complain(struct child *child, const char *bytes, size_t length)
 
 static void take_line(struct child *child, const char *bytes, size_t length)
 {
+    vm_make_room(child->vm, VALUES_PER_BYTE * length);
+    jsonmemory_begin(vm_room(child->vm));
     json_t *line = jsontext_read(bytes, length, NULL, NULL);
+    size_t taken = jsonmemory_end(NULL);
     int shown = length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM;
     if (!json_is_object(line)) {
         if (strspn(bytes, " \t\r") < length)
@@ -240,6 +254,7 @@ static void take_line(struct child *child, const char *bytes, size_t length)
         return;
     }
     waiter->answer = line;
+    vm_recharge(child->vm, &waiter->charged, taken);
     wake(waiter, CHILD_ANSWERED);
 }
 
@@ -282,6 +297,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         take_output(child, buffer->base, (size_t)length);
     else if (length > 0)
         complain(child, buffer->base, (size_t)length);
+    settle(child);
     if (length >= 0)
         return;
     uv_read_stop(stream);
@@ -302,12 +318,13 @@ static void on_written(uv_write_t *write, int status)
     (void)status; /* a program that does not read any more is about to end */
     struct piece *piece = (struct piece *)write;
     piece->child->queued -= piece->length;
+    settle(piece->child);
     free(piece);
 }
 
 bool child_write(struct child *child, const char *bytes, size_t length)
 {
-    if (!child_is_running(child) || length > CHILD_QUEUE_MAXIMUM - child->queued)
+    if (!child_is_running(child) || length > CHILD_QUEUE_MAXIMUM - child->queued || !vm_make_room(child->vm, length))
         return false;
     struct piece *piece = memory_allocate(sizeof *piece + length);
     piece->child = child;
@@ -315,9 +332,11 @@ bool child_write(struct child *child, const char *bytes, size_t length)
     memcpy(piece->bytes, bytes, length);
     uv_buf_t buffer = uv_buf_init(piece->bytes, (unsigned)length);
     child->queued += length;
+    settle(child);
     if (uv_write(&piece->write, (uv_stream_t *)&child->input, &buffer, 1, on_written) == 0)
         return true;
     child->queued -= length;
+    settle(child);
     free(piece);
     return false;
 }
@@ -353,6 +372,10 @@ struct child_waiter *child_stop(struct child *child, int64_t grace_ms)
 void child_free(struct child *child)
 {
     child->freed = child->stopping = true;
+    vm_uncharge(child->vm, child->charged);
+    if (child->counted)
+        child->vm->programs--;
+    child->vm = NULL;
     if (child->running)
         end_group(child); /* on_exit_status reaps it */
     else
@@ -372,6 +395,7 @@ static void open_pipe(struct child *child, uv_loop_t *loop, uv_pipe_t *pipe)
 static struct child *make(struct vm *vm, const char *name)
 {
     struct child *child = memory_allocate(sizeof *child);
+    child->vm = vm;
     child->workspace_id = memory_copy_text(vm->workspace_id);
     child->name = memory_copy_text(name);
     buffer_init(&child->line, CHILD_LINE_MAXIMUM);
@@ -404,7 +428,8 @@ struct child *child_start(struct vm *vm, const char *name, char *const *argv, ch
         child_free(child);
         return NULL;
     }
-    child->running = child->answers = true;
+    child->running = child->answers = child->counted = true;
+    vm->programs++;
     child->open_pipes = 2;
     uv_read_start((uv_stream_t *)&child->output, on_allocate, on_read);
     uv_read_start((uv_stream_t *)&child->errors, on_allocate, on_read);

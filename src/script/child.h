@@ -30,12 +30,13 @@ struct child_waiter {
     bool for_end;               /* not for an answer */
     enum child_wait state;
     json_t *answer;
+    size_t charged;             /* for it */
 };
 
 /* `name` is what the log calls it. NULL: `error` is libuv's. */
 struct child *child_start(struct vm *vm, const char *name, char *const *argv, char *const *environment,
                           const char *directory, int *error);
-/* false: it would be more than CHILD_QUEUE_MAXIMUM, or the program has ended. */
+/* false: it would be more than CHILD_QUEUE_MAXIMUM or than the state has memory for, or the program has ended. */
 bool child_write(struct child *child, const char *bytes, size_t length);
 /* It can answer: it runs, its standard output is open, and nobody stopped it. */
 bool child_is_running(const struct child *child);

@@ -1,4 +1,4 @@
-/* coroutine.resume, coroutine.wrap and xpcall of our own.
+/* coroutine.resume, wrap and close, and xpcall, of our own.
  *
  * resume and wrap pass a wait for the host outward, so that molecule.http and its like work inside a script's own
  * coroutines, and end at once when the handler's limit was reached. xpcall runs its message handler after unwinding:
@@ -12,40 +12,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AWAITING_KEY "molecule.awaiting"       /* weak-keyed set of coroutines that wait for the host */
+#define CLOSING_MAXIMUM 10 /* closed one inside the other: each begins to count its C calls anew (up to 200) */
 #define TRACEBACKS_KEY "molecule.tracebacks"   /* coroutine -> traceback its xpcall handler may show */
 
-static void set_awaiting(lua_State *L, int co_index, bool awaiting)
-{
-    co_index = lua_absindex(L, co_index);
-    lua_getfield(L, LUA_REGISTRYINDEX, AWAITING_KEY);
-    lua_pushvalue(L, co_index);
-    if (awaiting)
-        lua_pushboolean(L, true);
-    else
-        lua_pushnil(L);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
-}
-
-static bool is_awaiting(lua_State *L, int co_index)
-{
-    co_index = lua_absindex(L, co_index);
-    lua_getfield(L, LUA_REGISTRYINDEX, AWAITING_KEY);
-    lua_pushvalue(L, co_index);
-    bool awaiting = lua_rawget(L, -2) == LUA_TBOOLEAN;
-    lua_pop(L, 2);
-    return awaiting;
-}
-
 static int settle(lua_State *L, lua_State *co, int status, int results, bool wrapped);
+
+/* It runs, or has resumed another one. */
+static bool is_active(lua_State *co)
+{
+    lua_Debug frame;
+    return lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame);
+}
+
+/* Lua's status, with the error object, if it is one, on top of `co`. Raises no error once `co` is being closed. */
+static int close_thread(lua_State *L, lua_State *co)
+{
+    struct vm *vm = vm_of(L);
+    if (vm->closing >= CLOSING_MAXIMUM)
+        return luaL_error(L, "more than %d coroutines would be closed one inside the other", CLOSING_MAXIMUM);
+    vm->closing++;
+    int status = lua_resetthread(co);
+    vm->closing--;
+    return status;
+}
 
 /* The host woke us: what the innermost coroutine waited for is complete. */
 static int resume_awaiting(lua_State *L, bool wrapped)
 {
     lua_State *co = lua_tothread(L, 1);
     int results;
-    set_awaiting(L, 1, false);
     int status = vm_resume(vm_of(L), co, L, 0, &results);
     return settle(L, co, status, results, wrapped);
 }
@@ -63,8 +58,10 @@ static int pass_expiry(lua_State *L)
     lua_Hook hook = lua_gethook(L);
     if (hook)
         lua_sethook(L, hook, LUA_MASKCOUNT | LUA_MASKLINE, 1);
-    if (L == vm->current && lua_isyieldable(L))
+    if (L == vm->current && lua_isyieldable(L)) {
+        vm_hold(L);
         return lua_yieldk(L, 0, 0, NULL);
+    }
     return luaL_error(L, "a limit was reached");
 }
 
@@ -74,14 +71,7 @@ static int settle(lua_State *L, lua_State *co, int status, int results, bool wra
     struct vm *vm = vm_of(L);
     if (vm->running && vm->running->expired)
         return pass_expiry(L);
-    if (status == LUA_YIELD && vm_is_await(co, results)) {
-        if (!lua_isyieldable(L) || L != vm->current) {
-            /* `co` can never be woken; let its caller know where it stands */
-            return luaL_error(L, "a coroutine waits for the host, but the one that resumed it cannot wait "
-                                 "(it is inside a function that C calls)");
-        }
-        lua_pop(co, 1);
-        set_awaiting(L, 1, true);
+    if (status == LUA_YIELD && vm_is_held(co)) { /* vm_check_await has seen that the wait gets through */
         lua_settop(L, 1);
         return vm_pass_await(L, continue_resume, wrapped);
     }
@@ -103,7 +93,7 @@ static int settle(lua_State *L, lua_State *co, int status, int results, bool wra
         return 2;
     }
     if (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD) {
-        lua_resetthread(co); /* runs its pending __close; leaves the error object on top */
+        close_thread(L, co); /* runs its pending __close; leaves the error object on top */
         if (vm->running && vm->running->expired)
             return pass_expiry(L);
     }
@@ -122,12 +112,14 @@ static int start_resume(lua_State *L, bool wrapped)
     lua_State *co = lua_tothread(L, 1);
     int arguments = lua_gettop(L) - 1, results;
     const char *problem = NULL;
-    if (is_awaiting(L, 1))
+    if (vm_is_held(co))
         problem = "cannot resume a coroutine that waits for the host";
-    else if (!lua_checkstack(co, arguments + 1))
-        problem = "too many arguments to resume";
+    else if (is_active(co))
+        problem = "cannot resume non-suspended coroutine";
     else if (lua_status(co) == LUA_OK && lua_gettop(co) == 0)
         problem = "cannot resume dead coroutine";
+    else if (!lua_checkstack(co, arguments + 1))
+        problem = "too many arguments to resume";
     if (problem && wrapped)
         return luaL_error(L, "%s", problem);
     if (problem) {
@@ -161,6 +153,26 @@ static int coroutine_wrap(lua_State *L)
     lua_xmove(L, co, 1);
     lua_pushcclosure(L, wrapped_call, 1);
     return 1;
+}
+
+/* coroutine.close(co), as Lua's own, but for those that the host holds. */
+static int coroutine_close(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    lua_State *co = lua_tothread(L, 1);
+    struct vm *vm = vm_of(L);
+    if (vm_is_held(co))
+        return luaL_error(L, "cannot close a coroutine that waits for the host");
+    if (is_active(co))
+        return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
+    int status = close_thread(L, co);
+    if (vm->running && vm->running->expired)
+        return pass_expiry(L);
+    lua_pushboolean(L, status == LUA_OK);
+    if (status == LUA_OK)
+        return 1;
+    lua_xmove(co, L, 1);
+    return 2;
 }
 
 /* Lua's message handler of our xpcall: packs the error and its traceback for after the unwinding. */
@@ -281,7 +293,6 @@ static void weak_table(lua_State *L, const char *key)
 
 void coroutines_install(lua_State *L)
 {
-    weak_table(L, AWAITING_KEY);
     weak_table(L, TRACEBACKS_KEY);
     lua_pushcfunction(L, safe_xpcall);
     lua_setglobal(L, "xpcall");
@@ -290,6 +301,8 @@ void coroutines_install(lua_State *L)
     lua_setfield(L, -2, "resume");
     lua_pushcfunction(L, coroutine_wrap);
     lua_setfield(L, -2, "wrap");
+    lua_pushcfunction(L, coroutine_close);
+    lua_setfield(L, -2, "close");
     lua_pop(L, 1);
     lua_getglobal(L, LUA_DBLIBNAME);
     lua_getfield(L, -1, "traceback");

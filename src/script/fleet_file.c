@@ -89,7 +89,7 @@ static int run(lua_State *L)
         return luaL_error(L, "%s returns a %s; it must return a table: {defaults = {…}, workspaces = {…}}", reading->path,
                           luaL_typename(L, -1));
     char why[256];
-    reading->root = json_take(L, -1, why, sizeof why);
+    reading->root = json_take(L, -1, why, sizeof why, NULL);
     if (!reading->root)
         snprintf(reading->problem, sizeof reading->problem, "%s: %s", reading->path, why);
     return 0;

@@ -2,6 +2,8 @@
 #include "script/json.h"
 
 #include "base/buffer.h"
+#include "script/vm.h"
+#include "wire/jsonmemory.h"
 #include "wire/jsontext.h"
 
 #include <lauxlib.h>
@@ -16,6 +18,35 @@
 
 /* The registry key under which json_take finds the array metatable without making a string. */
 static const char array_key = 0;
+/* … and the vm of a script's state. */
+static const char vm_key = 0;
+
+#define UNLIMITED_MAXIMUM ((size_t)1 << 30) /* bytes of one conversion where the state has no limit */
+#define OTHER_MAXIMUM ((size_t)64 << 20)    /* … where it is no script's */
+#define NODE_LEAST 32                       /* bytes of a value, whatever it is */
+#define LOOK_EVERY 1024                     /* values between two looks at the limits */
+
+void json_limit(lua_State *L, struct vm *vm)
+{
+    lua_pushlightuserdata(L, vm);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &vm_key);
+}
+
+/* NULL: the state is no script's. */
+static struct vm *vm_behind(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_key);
+    struct vm *vm = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return vm;
+}
+
+static size_t room_for(const struct vm *vm)
+{
+    if (!vm)
+        return OTHER_MAXIMUM;
+    return vm->memory_limit ? vm_room(vm) : UNLIMITED_MAXIMUM;
+}
 
 /* ---- to Lua ---- */
 
@@ -68,6 +99,13 @@ void json_push(lua_State *L, const json_t *value)
 
 /* ---- from Lua ---- */
 
+/* There is more room than there was, once the garbage is collected. */
+static bool collect_for(struct vm *vm, size_t room)
+{
+    lua_gc(vm->L, LUA_GCCOLLECT);
+    return vm->memory_limit > 0 && vm_room(vm) > room;
+}
+
 struct step {
     const struct step *up;
     const void *table;    /* the one that is being walked */
@@ -78,8 +116,11 @@ struct step {
 
 struct taking {
     lua_State *L;
+    struct vm *vm; /* NULL: none */
     char *problem;
     size_t size;
+    size_t nodes, room;
+    bool over; /* it was refused for its size */
 };
 
 static json_t *take(struct taking *taking, int index, const struct step *up);
@@ -160,11 +201,17 @@ static void repair(const char **text, size_t *length, struct buffer *fixed)
     *length = fixed->length;
 }
 
-static json_t *take_string(lua_State *L, int index)
+#define REPLACED_SIZE 3 /* of what stands for a byte that is not UTF-8 */
+
+static json_t *take_string(struct taking *taking, int index)
 {
     size_t length;
-    const char *text = lua_tolstring(L, index, &length);
+    const char *text = lua_tolstring(taking->L, index, &length);
     struct buffer fixed;
+    if (length > taking->room / REPLACED_SIZE && valid_prefix(text, length) != length) {
+        taking->over = true;
+        return NULL;
+    }
     repair(&text, &length, &fixed);
     json_t *value = json_stringn_nocheck(text, length);
     buffer_free(&fixed);
@@ -284,16 +331,32 @@ static json_t *take_number(struct taking *taking, int index, const struct step *
     return json_real(number);
 }
 
+/* There is room for one more value, and time. */
+static bool may_go_on(struct taking *taking, const struct step *up)
+{
+    if (++taking->nodes > taking->room / NODE_LEAST) {
+        taking->over = true;
+        return false;
+    }
+    if (taking->nodes % LOOK_EVERY == 0 && taking->vm && vm_expired(taking->vm)) {
+        refuse(taking, up, "it took too long to convert");
+        return false;
+    }
+    return true;
+}
+
 static json_t *take(struct taking *taking, int index, const struct step *up)
 {
     lua_State *L = taking->L;
     if (!lua_checkstack(L, STACK_NEEDED))
         return refuse(taking, up, "not enough memory");
+    if (!may_go_on(taking, up))
+        return NULL;
     switch (lua_type(L, index)) {
     case LUA_TNIL: return json_null();
     case LUA_TBOOLEAN: return json_boolean(lua_toboolean(L, index));
     case LUA_TNUMBER: return take_number(taking, index, up);
-    case LUA_TSTRING: return take_string(L, index);
+    case LUA_TSTRING: return take_string(taking, index);
     case LUA_TTABLE: return take_table(taking, index, up);
     case LUA_TLIGHTUSERDATA:
         if (!lua_touserdata(L, index))
@@ -306,34 +369,75 @@ static json_t *take(struct taking *taking, int index, const struct step *up)
     return refuse(taking, up, why);
 }
 
-json_t *json_take(lua_State *L, int index, char *problem, size_t size)
+static json_t *take_within(struct taking *taking, int index, size_t *bytes)
 {
-    struct taking taking = {L, problem, size};
-    snprintf(problem, size, "not enough memory");
-    return take(&taking, lua_absindex(L, index), NULL);
+    const struct vm *vm = taking->vm;
+    taking->room = room_for(vm);
+    taking->nodes = 0;
+    taking->over = false;
+    snprintf(taking->problem, taking->size, "it would take more memory than the %zu MiB that are left%s", taking->room >> 20,
+             vm && vm->memory_limit ? " (--memory-limit)" : "");
+    jsonmemory_begin(taking->room);
+    json_t *value = take(taking, index, NULL);
+    bool refused;
+    size_t used = jsonmemory_end(&refused);
+    taking->over = taking->over || refused;
+    if (bytes)
+        *bytes = value ? used : 0;
+    return value;
+}
+
+json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *bytes)
+{
+    if (!lua_checkstack(L, STACK_NEEDED)) {
+        snprintf(problem, size, "not enough memory");
+        return NULL;
+    }
+    struct taking taking = {.L = L, .vm = vm_behind(L), .problem = problem, .size = size};
+    json_t *value = take_within(&taking, lua_absindex(L, index), bytes);
+    if (!value && taking.over && taking.vm && collect_for(taking.vm, taking.room))
+        value = take_within(&taking, lua_absindex(L, index), bytes);
+    return value;
 }
 
 /* ---- the module ---- */
 
 /* Keeps what is not Lua's until a push that may raise is over. */
 struct box {
+    struct vm *vm; /* that is charged with it; NULL: none */
     json_t *value;
     char *text;
+    size_t charged;
 };
+
+static void empty(struct box *box)
+{
+    json_decref(box->value);
+    free(box->text);
+    if (box->vm)
+        vm_uncharge(box->vm, box->charged);
+    box->value = NULL;
+    box->text = NULL;
+    box->charged = 0;
+}
 
 static int box_collect(lua_State *L)
 {
-    struct box *box = luaL_checkudata(L, 1, BOX_METATABLE);
-    json_decref(box->value);
-    free(box->text);
-    *box = (struct box){0};
+    empty(luaL_checkudata(L, 1, BOX_METATABLE));
     return 0;
+}
+
+/* It fits: the conversion took no more than there is room for. */
+static void charge(struct box *box, size_t bytes)
+{
+    if (box->vm && vm_try_charge(box->vm, bytes))
+        box->charged += bytes;
 }
 
 static struct box *push_box(lua_State *L)
 {
     struct box *box = lua_newuserdatauv(L, sizeof *box, 0);
-    *box = (struct box){0};
+    *box = (struct box){.vm = vm_behind(L)};
     luaL_setmetatable(L, BOX_METATABLE);
     return box;
 }
@@ -357,25 +461,74 @@ static bool is_strict(lua_State *L, int index)
     return strict;
 }
 
+struct source {
+    struct vm *vm;
+    const char *text;
+    size_t left;
+};
+
+/* jansson's reader: a piece at a time, so that a limit that is reached meanwhile ends it. */
+static size_t next_piece(void *buffer, size_t size, void *context)
+{
+    struct source *source = context;
+    size_t length = source->left < size ? source->left : size;
+    if (source->vm && vm_expired(source->vm))
+        return (size_t)-1;
+    memcpy(buffer, source->text, length);
+    source->text += length;
+    source->left -= length;
+    return length;
+}
+
+/* Into the box; true: it did not fit. */
+static bool load(struct box *box, struct source source, size_t room, bool mend, json_error_t *error)
+{
+    bool refused;
+    const char *text = source.text;
+    size_t length = source.left;
+    jsonmemory_begin(room);
+    box->value = json_load_callback(next_piece, &source, JSON_ALLOW_NUL | JSON_DECODE_ANY, error);
+    if (!box->value && mend && length < room / 2 && !(box->vm && vm_expired(box->vm)))
+        box->value = jsontext_read(text, length, NULL, NULL);
+    charge(box, jsonmemory_end(&refused));
+    return refused && !box->value;
+}
+
+bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem, size_t size)
+{
+    bool refused;
+    json_error_t error;
+    struct box *box = push_box(L);
+    struct source source = {.vm = box->vm, .text = text, .left = length};
+    size_t room = box->vm && !box->vm->memory_limit ? SIZE_MAX / 4 : room_for(box->vm);
+    refused = load(box, source, room, mend, &error);
+    if (refused && box->vm && collect_for(box->vm, room)) {
+        room = room_for(box->vm);
+        refused = load(box, source, room, mend, &error);
+    }
+    if (box->value) {
+        json_push(L, box->value);
+        empty(box);
+        lua_remove(L, -2);
+        return true;
+    }
+    if (refused)
+        snprintf(problem, size, "its values would take more memory than the %zu MiB that are left (--memory-limit)", room >> 20);
+    else
+        snprintf(problem, size, "line %d, column %d: %s", error.line, error.column, error.text);
+    empty(box);
+    lua_pop(L, 1);
+    return false;
+}
+
 static int decode(lua_State *L)
 {
     size_t length;
+    char problem[JSON_ERROR_TEXT_LENGTH + 60];
     const char *text = luaL_checklstring(L, 1, &length);
-    bool strict = is_strict(L, 2);
-    struct box *box = push_box(L);
-    json_error_t error;
-    box->value = json_loadb(text, length, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
-    if (!box->value && !strict)
-        box->value = jsontext_read(text, length, NULL, NULL); /* mended */
-    if (!box->value) {
-        char problem[JSON_ERROR_TEXT_LENGTH + 60];
-        snprintf(problem, sizeof problem, "line %d, column %d: %s", error.line, error.column, error.text);
-        return fail(L, problem);
-    }
-    json_push(L, box->value);
-    json_decref(box->value);
-    box->value = NULL;
-    return 1;
+    if (json_read(L, text, length, !is_strict(L, 2), problem, sizeof problem))
+        return 1;
+    return fail(L, problem);
 }
 
 static size_t flags_from(lua_State *L, int index)
@@ -393,23 +546,33 @@ static size_t flags_from(lua_State *L, int index)
     return flags | (indent > 0 ? JSON_INDENT((size_t)indent) : JSON_COMPACT);
 }
 
+static void dump(struct box *box, size_t flags)
+{
+    jsonmemory_begin(room_for(box->vm));
+    box->text = json_dumps(box->value, flags);
+    charge(box, jsonmemory_end(NULL));
+}
+
 static int encode(lua_State *L)
 {
     luaL_checkany(L, 1);
     size_t flags = flags_from(L, 2);
     struct box *box = push_box(L);
     char problem[500];
-    box->value = json_take(L, 1, problem, sizeof problem);
+    size_t bytes;
+    box->value = json_take(L, 1, problem, sizeof problem, &bytes);
     if (!box->value)
         return fail(L, problem);
-    box->text = json_dumps(box->value, flags);
-    json_decref(box->value);
-    box->value = NULL;
-    if (!box->text)
-        return fail(L, "not enough memory");
+    charge(box, bytes);
+    dump(box, flags);
+    if (!box->text && box->vm && collect_for(box->vm, vm_room(box->vm)))
+        dump(box, flags);
+    if (!box->text) {
+        empty(box);
+        return fail(L, "its text would take more memory than is left (--memory-limit)");
+    }
     lua_pushstring(L, box->text);
-    free(box->text);
-    box->text = NULL;
+    empty(box);
     return 1;
 }
 

@@ -5,6 +5,8 @@
 
 #include <jansson.h>
 #include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #define JSON_ARRAY_METATABLE "molecule.array"
 #define JSON_DEPTH_MAXIMUM 200 /* of what json_take accepts */
@@ -14,8 +16,16 @@ void json_push(lua_State *L, const json_t *value);
 
 /* A new reference to the value at `index`, or NULL and what is wrong with it, with the way to it
  * ("parts[2].data: a function cannot be JSON"). Never raises and runs no Lua code. Bytes that are not UTF-8 become
- * U+FFFD. */
-json_t *json_take(lua_State *L, int index, char *problem, size_t size);
+ * U+FFFD. It takes no more memory than the state has left: tables that refer to others several times may be small in Lua and
+ * enormous written out. `bytes`, unless NULL: what it takes, for whoever charges the state with it. */
+json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *bytes);
+/* Pushes the value of a JSON text within the same bounds; false, and nothing pushed: `problem`. `mend`: also of a text that is
+ * only nearly JSON. May raise a Lua error (memory). */
+bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem, size_t size);
+
+struct vm;
+/* The state is a script's, whose limits hold here. Without it there is a fixed bound. May raise a Lua error (memory). */
+void json_limit(lua_State *L, struct vm *vm);
 
 /* The module: decode, encode, null, array, is_array. May raise a Lua error (memory). */
 int luaopen_molecule_json(lua_State *L);

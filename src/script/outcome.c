@@ -121,6 +121,7 @@ static int raw_field(lua_State *L, int index, const char *key)
 static void wrong_type(struct script_outcome *outcome, char *what)
 {
     outcome_fail(outcome, SCRIPT_LIMIT_NONE, memory_format("the handler returned %s; allowed are " ALLOWED, what), NULL);
+    outcome->hopeless = true; /* what it did until then is not to be done again for that */
     free(what);
 }
 
@@ -155,7 +156,7 @@ static bool is_empty(const json_t *value)
 static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
-    json_t *parts = json_take(L, -1, problem, sizeof problem);
+    json_t *parts = json_take(L, -1, problem, sizeof problem, NULL);
     if (parts && is_empty(parts)) {
         json_decref(parts);
         return true;
@@ -221,6 +222,13 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
             return;
         }
         outcome->kind = SCRIPT_NO_REPLY;
+        return;
+    case LUA_TBOOLEAN:
+        if (lua_toboolean(L, first)) { /* "done": what a call like os.execute hands on */
+            outcome->kind = SCRIPT_NO_REPLY;
+            return;
+        }
+        wrong_type(outcome, memory_copy_text("false"));
         return;
     case LUA_TSTRING:
         outcome->reply.text = copy_string(L, first, &outcome->reply.text_length);

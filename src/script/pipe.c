@@ -20,6 +20,12 @@ void pipe_free_when_done(struct pipe *pipe)
     free(pipe);
 }
 
+void pipe_settle(struct pipe *pipe)
+{
+    if (pipe->vm)
+        vm_recharge(pipe->vm, &pipe->charged, sizeof *pipe + pipe->input.capacity + pipe->output_length);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
     struct pipe *pipe = handle->data;
@@ -43,6 +49,7 @@ void pipe_leave_owner(struct pipe *pipe)
         pipe->owner->pipes = pipe->next;
     if (pipe->next)
         pipe->next->previous = pipe->previous;
+    pipe->owner->vm->programs--;
     pipe->owner = NULL;
 }
 
@@ -97,6 +104,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     uv_read_stop(stream);
     if (length > 0)
         buffer_append(&pipe->input, buffer->base, (size_t)length); /* there is room: await_input */
+    pipe_settle(pipe);
     pipe->ended = length < 0;
     pipe->error = length < 0 && length != UV_EOF ? (int)length : 0;
     handler_wake(pipe->operation.handler);
@@ -144,12 +152,16 @@ int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t lengt
 {
     uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
     pipe->output = bytes;
+    pipe->output_length = length;
+    pipe_settle(pipe);
     pipe->write.data = pipe;
     int error = uv_write(&pipe->write, (uv_stream_t *)&pipe->stream, &buffer, 1, on_written);
     if (error == 0)
         return pipe_await(L, pipe, next, 0);
     free(pipe->output);
     pipe->output = NULL;
+    pipe->output_length = 0;
+    pipe_settle(pipe);
     return pipe_push_failure(L, error);
 }
 

@@ -14,6 +14,8 @@ struct pipe {
     struct operation operation; /* first: what its handler waits for */
     struct pipe *next, *previous;
     struct handler *owner;      /* NULL: it has ended */
+    struct vm *vm;              /* charged as long as the userdata is alive; then NULL */
+    size_t charged, output_length;
     char *command;
     uv_process_t process;
     uv_pipe_t stream;           /* our end */
@@ -37,6 +39,8 @@ struct pipe {
 int pipe_start(struct pipe *pipe, uv_loop_t *loop);
 /* Nobody is interested any more: the process group ends, and the pipe is nobody's. */
 void pipe_end(struct pipe *pipe);
+/* The state is charged with what the pipe holds now. */
+void pipe_settle(struct pipe *pipe);
 /* The handler has ended: so do its commands. */
 void pipe_end_all(struct handler *handler);
 void pipe_leave_owner(struct pipe *pipe);

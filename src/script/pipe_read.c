@@ -91,9 +91,12 @@ static int go_on_reading(lua_State *L, int status, lua_KContext count);
 
 static int await_input(lua_State *L, struct pipe *pipe, int count)
 {
-    if (pipe->input.length + sizeof pipe->chunk > PIPE_READ_MAXIMUM) {
+    bool fits = pipe->input.length + sizeof pipe->chunk < pipe->input.capacity ||
+                vm_make_room(vm_of(L), 2 * (pipe->input.capacity + sizeof pipe->chunk));
+    if (!fits || pipe->input.length + sizeof pipe->chunk > PIPE_READ_MAXIMUM) {
         luaL_pushfail(L);
-        lua_pushfstring(L, "%s: more than 64 MiB at once", pipe->command);
+        lua_pushfstring(L, "%s: more %s", pipe->command,
+                        fits ? "than 64 MiB at once" : "at once than the memory that is left (--memory-limit)");
         lua_pushliteral(L, "TOO_LARGE");
         return 3;
     }
@@ -119,8 +122,7 @@ static int read_formats(lua_State *L, int count)
 static int go_on_reading(lua_State *L, int status, lua_KContext count)
 {
     (void)status;
-    struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(&pipe->operation);
+    vm_end_await(vm_of(L)->running);
     return read_formats(L, (int)count);
 }
 

@@ -16,6 +16,9 @@
 
 struct process {
     struct operation operation; /* first */
+    struct vm *vm;              /* charged until it is released */
+    size_t charged, input_length;
+    bool full;                  /* there is no memory for more of its output */
     uv_process_t handle;
     uv_pipe_t input, output, errors;
     uv_timer_t timer;
@@ -60,6 +63,21 @@ static void end_group(struct process *process, int signal)
 {
     if (process->handle.pid > 0)
         kill(-process->handle.pid, signal);
+}
+
+static void settle(struct process *process)
+{
+    vm_recharge(process->vm, &process->charged,
+                sizeof *process + process->input_length + process->output_bytes.capacity + process->error_bytes.capacity);
+}
+
+/* How much of so many bytes may be kept: buffers double as they grow. */
+static size_t room_for(struct process *process, const struct buffer *kept, size_t length)
+{
+    if (kept->length + length < kept->capacity)
+        return length;
+    process->full = process->full || !vm_make_room(process->vm, 2 * (kept->capacity + length));
+    return process->full ? 0 : length;
 }
 
 /* The child has ended and its output is complete, or not waited for any longer. */
@@ -119,6 +137,8 @@ static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 static void keep_output(struct process *process, const char *bytes, size_t length)
 {
     size_t room = process->output_bytes.maximum - process->output_bytes.length;
+    size_t fits = room_for(process, &process->output_bytes, length);
+    room = fits < room ? fits : room;
     process->result.output_cut = process->result.output_cut || length > room;
     buffer_append(&process->output_bytes, bytes, length < room ? length : room);
 }
@@ -131,6 +151,8 @@ static void keep_errors(struct process *process, const char *bytes, size_t lengt
         bytes += length - kept->maximum;
         length = kept->maximum;
     }
+    if (room_for(process, kept, length) < length)
+        return;
     if (length > kept->maximum - kept->length) {
         size_t excess = length - (kept->maximum - kept->length);
         buffer_consume(kept, excess > kept->length / 2 ? excess : kept->length / 2);
@@ -141,10 +163,14 @@ static void keep_errors(struct process *process, const char *bytes, size_t lengt
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
     struct process *process = stream->data;
+    if (process->released)
+        length = length > 0 ? 0 : length;
     if (length > 0 && (uv_pipe_t *)stream == &process->output)
         keep_output(process, buffer->base, (size_t)length);
     else if (length > 0)
         keep_errors(process, buffer->base, (size_t)length);
+    if (length > 0)
+        settle(process);
     if (length >= 0)
         return;
     uv_read_stop(stream);
@@ -182,7 +208,12 @@ static void cancel(struct operation *operation)
 static void release(struct operation *operation)
 {
     struct process *process = (struct process *)operation;
+    vm_uncharge(process->vm, process->charged);
+    process->vm->programs--;
+    process->vm = NULL;
     process->released = true;
+    buffer_free(&process->output_bytes);
+    buffer_free(&process->error_bytes);
     free_when_done(process);
 }
 
@@ -211,10 +242,27 @@ static void start_streams(struct process *process, const struct process_request 
         uv_timer_start(&process->timer, on_timeout, (uint64_t)process->timeout_ms, 0);
 }
 
-struct operation *process_start(uv_loop_t *loop, const struct process_request *request, process_results *results,
+bool process_allowed(lua_State *L, const char *program)
+{
+    struct vm *vm = vm_of(L);
+    unsigned maximum = vm_share(PROGRAMS_MAXIMUM);
+    if (vm->programs >= maximum) /* some may be garbage */
+        lua_gc(L, LUA_GCCOLLECT);
+    if (vm->programs < maximum)
+        return true;
+    luaL_pushfail(L);
+    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program, (int)vm->programs);
+    lua_pushliteral(L, "BUSY");
+    return false;
+}
+
+struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
                                 void *context, int *error)
 {
+    uv_loop_t *loop = vm->loop;
     struct process *process = memory_allocate(sizeof *process);
+    process->vm = vm;
+    process->input_length = request->input_length;
     process->operation = (struct operation){.results = take_results, .cancel = cancel, .release = release};
     process->results = results;
     process->context = context;
@@ -260,6 +308,8 @@ struct operation *process_start(uv_loop_t *loop, const struct process_request *r
         return NULL;
     }
     process->running = true;
+    vm->programs++;
+    settle(process);
     start_streams(process, request);
     return &process->operation;
 }

@@ -26,12 +26,18 @@ struct process_result {
     bool output_cut;        /* there was more; the start of the output and the end of the errors are kept */
 };
 
+/* Of one state, of molecule.exec, os.execute, io.popen and backends together; fewer where descriptors are short. */
+#define PROGRAMS_MAXIMUM 256
+
+/* May the state start one more? false: pushes nil, message, code, which the caller returns. */
+bool process_allowed(lua_State *L, const char *program);
+
 /* What the script gets for the result: pushes it, may raise. */
 typedef int process_results(lua_State *L, const struct process_result *result, void *context);
 
 /* Starts it. NULL: `error` is a negative libuv error and nothing runs. Everything in the request is copied. The
  * operation is for vm_await. `context` is freed with free(). */
-struct operation *process_start(uv_loop_t *loop, const struct process_request *request, process_results *results,
+struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
                                 void *context, int *error);
 
 #endif

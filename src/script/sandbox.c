@@ -10,7 +10,6 @@
 #include <string.h>
 
 #define MODULE_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-."
-#define CJSON_DEPTH 1000 /* lua-cjson's own default; deeper, it could run out of C stack */
 
 bool sandbox_is_on(const struct vm *vm)
 {
@@ -158,49 +157,6 @@ static void limit_modules(lua_State *L)
     keep_only(L, LUA_LOADLIBNAME, kept);
 }
 
-/* --- lua-cjson --- */
-
-/* cjson.decode_max_depth and encode_max_depth. Upvalues: lua-cjson's own, its name. */
-static int limited_depth(lua_State *L)
-{
-    lua_settop(L, 1);
-    if (!lua_isnoneornil(L, 1) && luaL_checkinteger(L, 1) > CJSON_DEPTH)
-        return luaL_error(L, "cjson.%s: at most %d in the sandbox (--sandbox)", lua_tostring(L, lua_upvalueindex(2)),
-                          CJSON_DEPTH);
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, 1, 1);
-    return 1;
-}
-
-/* package.preload.cjson. Upvalue: lua-cjson's own. */
-static int open_cjson(lua_State *L)
-{
-    static const char *const limited[] = {"decode_max_depth", "encode_max_depth"};
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_call(L, 0, 1);
-    for (size_t i = 0; i < 2; i++) {
-        lua_getfield(L, -1, limited[i]);
-        lua_pushstring(L, limited[i]);
-        lua_pushcclosure(L, limited_depth, 2);
-        lua_setfield(L, -2, limited[i]);
-    }
-    sandbox_push_refusal(L, "cjson.new", "it would be without the limit of depth");
-    lua_setfield(L, -2, "new");
-    sandbox_push_refusal(L, "cjson.encode_sparse_array", "one entry could become gigabytes of null");
-    lua_setfield(L, -2, "encode_sparse_array");
-    return 1;
-}
-
-static void limit_cjson(lua_State *L)
-{
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_getfield(L, -1, "cjson");
-    lua_pushcclosure(L, open_cjson, 1);
-    lua_setfield(L, -2, "cjson");
-    lua_pop(L, 1);
-}
-
 static void open_hosts(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -221,7 +177,6 @@ void sandbox_install(lua_State *L)
     keep_only(L, LUA_OSLIBNAME, os);
     keep_only(L, LUA_DBLIBNAME, debug);
     limit_modules(L);
-    limit_cjson(L);
     refuse_global(L, "dofile", "require finds the modules beside the script");
     refuse_global(L, "loadfile", "require finds the modules beside the script");
 }

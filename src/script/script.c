@@ -8,9 +8,9 @@
 #include "script/locks.h"
 #include "script/timers.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
 
 void script_post(struct thread *thread, struct script_task *task, void (*run)(struct task *task))
 {
@@ -93,6 +93,12 @@ void script_start(struct script *script, struct vm *vm, struct handler *handler,
     arm_deadline(script);
 }
 
+void script_start_now(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body)
+{
+    handler_start_now(vm, handler, body, script->settings.cpu_limit_ms, script->settings.timeout_ms);
+    arm_deadline(script);
+}
+
 /* --- messages --- */
 
 static void run_done(struct task *task)
@@ -122,6 +128,7 @@ static void on_handled(struct handler *handler)
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
+    job->outcome.hopeless |= handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
     handler->outcome = (struct script_outcome){0};
     handler_free(handler);
     give_back(script, job);
@@ -129,8 +136,26 @@ static void on_handled(struct handler *handler)
     script_handler_ended(script, vm);
 }
 
-void script_run_job(struct script *script, struct script_job *job)
+static struct script_job *job_of(struct turn *turn)
 {
+    return (struct script_job *)((char *)turn - offsetof(struct script_job, turn));
+}
+
+static void keep_waiting(struct script *script, struct script_job *job)
+{
+    job->task.item.next = NULL;
+    *script->waiting_end = &job->task.item;
+    script->waiting_end = &job->task.item.next;
+}
+
+static void run_job(struct turn *turn)
+{
+    struct script_job *job = job_of(turn);
+    struct script *script = job->script;
+    if (script->state == SCRIPT_LOADING || script->replacing) { /* since it was queued */
+        keep_waiting(script, job);
+        return;
+    }
     if (script->state == SCRIPT_BROKEN) { /* no message's fault */
         int64_t left = script->load_again_ms - clock_monotonic_ms();
         outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_format("the script does not load: %s", script->problem), NULL);
@@ -146,8 +171,12 @@ void script_run_job(struct script *script, struct script_job *job)
     }
     struct handler *handler = script_handler(script, on_handled);
     handler->job = job;
-    script_start(script, script->vm, handler, agent_handle_body, script->settings.cpu_limit_ms,
-                 script->settings.timeout_ms);
+    script_start_now(script, script->vm, handler, agent_handle_body);
+}
+
+void script_queue_job(struct script *script, struct script_job *job)
+{
+    turn_take(&script->lane, &job->turn, run_job);
 }
 
 static void run_submit(struct task *task)
@@ -156,12 +185,10 @@ static void run_submit(struct task *task)
     struct script *script = job->script;
     bool waits = script->state == SCRIPT_BROKEN && clock_monotonic_ms() < script->load_again_ms;
     if (waits || (script->state == SCRIPT_READY && !script->replacing)) {
-        script_run_job(script, job);
+        script_queue_job(script, job);
         return;
     }
-    task->item.next = NULL;
-    *script->waiting_end = &task->item;
-    script->waiting_end = &task->item.next;
+    keep_waiting(script, job);
     if (script->state == SCRIPT_BROKEN)
         script_load(script);
 }
@@ -173,6 +200,7 @@ static void run_open(struct task *task)
     struct script_task *open = (struct script_task *)task;
     struct script *script = open->script;
     free(open);
+    script->lane.turns = &script->worker->turns;
     script->deadline = memory_allocate(sizeof *script->deadline);
     uv_timer_init(&script->worker->loop, script->deadline);
     script->deadline->data = script;
@@ -234,16 +262,24 @@ static void on_stopped(struct handler *handler)
     script_post(script->worker, close, run_finish_close);
 }
 
+static void return_job(struct script *script, struct script_job *job)
+{
+    outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_copy_text("the host stops"), NULL);
+    job->outcome.kind = SCRIPT_AGAIN;
+    give_back(script, job);
+}
+
 static void return_waiting(struct script *script)
 {
     for (struct queue_item *item = script->waiting; item;) {
         struct script_job *job = (struct script_job *)item;
         item = item->next;
-        outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_copy_text("the host stops"), NULL);
-        job->outcome.kind = SCRIPT_AGAIN;
-        give_back(script, job);
+        return_job(script, job);
     }
     script->waiting = NULL;
+    script->waiting_end = &script->waiting;
+    for (struct turn *turn; (turn = lane_withdraw(&script->lane, run_job));)
+        return_job(script, job_of(turn));
 }
 
 static void run_close(struct task *task)
@@ -254,9 +290,7 @@ static void run_close(struct task *task)
     watch_close(script->watch);
     script->watch = NULL;
     return_waiting(script);
-    if (script->naming)
-        script_name_all(script, script->naming);
-    script->naming = NULL;
+    script_name_on(script);
     script_end_states(script);
     if (script->vm)
         timers_stop(script->vm);
@@ -345,5 +379,16 @@ bool script_has_timers(const struct script *script)
 
 const struct script_job *script_current(const struct script *script)
 {
-    return script->executing;
+    return script->activity.job;
+}
+
+#define C_CODE_MS 1000 /* Lua code is seen a thousand times as often, on a machine that is not overloaded */
+
+struct script_call script_call(const struct script *script)
+{
+    if (!script->activity.job)
+        return (struct script_call){0};
+    int64_t now = clock_monotonic_ms(), lasted = now - script->activity.began_ms;
+    bool in_lua = now - script->activity.lua_ms < C_CODE_MS;
+    return (struct script_call){.ms = lasted > 0 ? lasted : 0, .in_lua = in_lua, .will_end = in_lua && script->activity.limited};
 }

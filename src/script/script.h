@@ -46,6 +46,7 @@ enum script_limit {
 struct script_outcome {
     enum script_outcome_kind kind;
     enum script_limit limit;
+    bool hopeless;           /* SCRIPT_FAILED: it cannot be any better the next time */
     struct reply reply;      /* SCRIPT_REPLIED */
     char *reason;            /* of skip, retry, dead, or what failed (one line); NULL: none given */
     char *traceback;         /* SCRIPT_FAILED: where; NULL where there is none */
@@ -72,6 +73,8 @@ struct script_settings {
     bool sandbox;            /* script/sandbox.c says what it takes away */
     const char *const *allowed_hosts; /* patterns of net/allowed_hosts.h; only with `sandbox` */
     size_t allowed_host_count;
+    const char *const *file_hosts; /* patterns: where file:read may go though they are not public, or not https */
+    size_t file_host_count;
     const char *ca_file;     /* trusted beside the system's certificates; NULL: none */
     int64_t cpu_limit_ms;    /* per handler; 0: none */
     int64_t timeout_ms;      /* per handler, waiting included; 0: none */
@@ -121,6 +124,7 @@ struct script_ask {
     enum script_ask_kind kind;
     char *key, *text;
     size_t text_length;
+    size_t charged;            /* the script's: bytes that count against its memory limit */
     struct reply reply;
     struct changes *changes;
     char *context_id;          /* SEND; NULL: none */
@@ -153,8 +157,10 @@ struct script_events {
 /* One message for the handler. Embed or allocate it; it must live until `done`. */
 struct script_job {
     struct task task;              /* the script's own */
+    struct turn turn;              /* the script's own */
     struct script *script;
-    const struct message *message; /* read by the worker until `done` */
+    struct message *message;       /* the worker's until `done`; its content may be shed, then `row` has it */
+    struct page_row row;
     unsigned attempt;              /* from 1 */
     unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
     bool redelivered;              /* it may have been seen before a restart */
@@ -168,6 +174,7 @@ struct script_job {
 /* Messages whose conversations the agent is asked for. What it points to must live until `done`. */
 struct script_naming {
     struct task task;              /* the script's own */
+    struct turn turn;              /* the script's own */
     struct script *script;
     atomic_size_t named;           /* the script's: so many are done */
     atomic_bool in_hand;           /* the script's: it is at the next one now */
@@ -198,16 +205,24 @@ void script_close(struct script *script, bool graceful, void (*closed)(void *con
 /* The outcome of the handler whose changes had these locks is recorded: others may have the keys. */
 void script_unlock(struct script *script, uint64_t locks);
 
-/* Asks the worker for a sign of life: `alive` is called on the host thread once the worker is not inside Lua or C of a
- * handler. A stuck script keeps it waiting. */
 /* Something of it may run though no message does. */
 bool script_has_timers(const struct script *script);
+/* Asks the worker for a sign of life: `alive` is called on the host thread between two calls into Lua. A call that does not
+ * return keeps it waiting. */
 void script_ping(struct script *script, void (*alive)(void *context), void *context);
 
 /* The job whose Lua or C code the worker is in at this moment: script_no_message where it is a timer, start, stop or
  * conversation(msg); NULL for none. It may end any time, but is the host's then, so that the host thread may look into it. */
 extern const struct script_job script_no_message;
 const struct script_job *script_current(const struct script *script);
+
+/* The one call into Lua that the worker is in. */
+struct script_call {
+    int64_t ms;      /* so long it has lasted; 0: none is under way */
+    bool in_lua;     /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
+    bool will_end;   /* a limit is going to end it while it is in Lua code */
+};
+struct script_call script_call(const struct script *script);
 
 /* The backends in the binary, comma-separated. */
 const char *script_backend_names(void);

@@ -6,10 +6,43 @@
 
 #include <stdlib.h>
 
+#define FETCHES_MAXIMUM 2 /* at once: each may bring as much as half of the memory there is */
+
 static void run_ask(struct task *task)
 {
     struct script_ask *ask = (struct script_ask *)task;
     ask->script->events.ask(ask->script->events.context, ask);
+}
+
+static void hand_over(struct script *script, struct script_ask *ask)
+{
+    script->fetching += ask->kind == SCRIPT_ASK_FETCH;
+    thread_post(script->host, &ask->task);
+}
+
+static void wait_to_fetch(struct script *script, struct script_ask *ask)
+{
+    struct script_ask **end = &script->to_fetch;
+    while (*end)
+        end = (struct script_ask **)&(*end)->task.item.next;
+    ask->task.item.next = NULL;
+    *end = ask;
+}
+
+/* One was answered: the next that somebody still waits for. */
+static void fetch_next(struct script *script)
+{
+    script->fetching--;
+    while (script->to_fetch && script->fetching < FETCHES_MAXIMUM) {
+        struct script_ask *ask = script->to_fetch;
+        script->to_fetch = (struct script_ask *)ask->task.item.next;
+        if (ask->operation) {
+            hand_over(script, ask);
+        } else {
+            script->asked--;
+            ask_free(ask);
+        }
+    }
 }
 
 bool script_ask(struct script *script, struct script_ask *ask)
@@ -17,9 +50,13 @@ bool script_ask(struct script *script, struct script_ask *ask)
     if (!script || !script->events.ask)
         return false;
     script->asked++;
+    script->asked_bytes += ask->charged;
     ask->script = script;
     ask->task.run = run_ask;
-    thread_post(script->host, &ask->task);
+    if (ask->kind == SCRIPT_ASK_FETCH && script->fetching >= FETCHES_MAXIMUM)
+        wait_to_fetch(script, ask);
+    else
+        hand_over(script, ask);
     return true;
 }
 
@@ -30,9 +67,18 @@ static void run_answered(struct task *task)
     if (ask->changes) /* given back: they stand */
         locks_release(script->locks, ask->changes->locks);
     script->asked--;
+    ask->charged += ask->value_length;
+    script->asked_bytes += ask->value_length;
+    if (ask->kind == SCRIPT_ASK_FETCH)
+        fetch_next(script);
     ask_answered(ask);
     if (script->ending && script->asked == 0)
         script_finish_close(script, script->ending);
+}
+
+size_t *script_asked_bytes(struct script *script)
+{
+    return &script->asked_bytes;
 }
 
 void script_answer(struct script_ask *ask)
@@ -69,6 +115,8 @@ struct changes *script_take_changes(struct script *script, struct handler *handl
     struct changes *changes = handler->changes;
     enum script_outcome_kind kind = handler->outcome.kind;
     handler->changes = NULL;
+    if (changes)
+        vm_uncharge(handler->vm, changes->bytes);
     if (changes && kind != SCRIPT_FAILED && kind != SCRIPT_AGAIN) {
         changes->locks = handler->ticket;
         return changes;
@@ -87,6 +135,7 @@ void script_commit_changes(struct script *script, struct handler *handler)
     struct script_ask *ask = memory_allocate(sizeof *ask);
     ask->kind = SCRIPT_ASK_COMMIT;
     ask->changes = changes;
+    ask->charged = changes->bytes;
     if (!script_ask(script, ask)) {
         locks_release(script->locks, changes->locks);
         ask_free(ask);

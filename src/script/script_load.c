@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "net/allowed_hosts.h"
 #include "script/timers.h"
 
 #include <stdlib.h>
@@ -82,8 +83,14 @@ static struct vm *open_state(struct script *script)
     struct vm *vm = vm_open(&script->worker->loop, script->settings.workspace_id, script->settings.memory_limit);
     if (!vm)
         return NULL;
+    char problem[512]; /* the patterns were looked at when the options were read */
     vm->settings = &script->settings;
-    vm->executing = &script->executing;
+    if (script->settings.file_host_count > 0)
+        vm->file_hosts = allowed_hosts_open(script->settings.file_hosts, script->settings.file_host_count, problem,
+                                            sizeof problem);
+    vm->activity = &script->activity;
+    vm->lane = &script->lane;
+    vm->memory_asked = &script->asked_bytes;
     vm->script = script;
     vm->locks = script->locks;
     return vm;
@@ -123,15 +130,11 @@ static void become_ready(struct script *script, enum script_state state)
     struct queue_item *item = script->waiting;
     script->waiting = NULL;
     script->waiting_end = &script->waiting;
-    if (script->naming) {
-        struct script_naming *naming = script->naming;
-        script->naming = NULL;
-        script_name_all(script, naming);
-    }
+    script_name_on(script);
     while (item) {
         struct script_job *job = (struct script_job *)item;
         item = item->next;
-        script_run_job(script, job);
+        script_queue_job(script, job);
     }
     if (script->reload_again && !script->closing) {
         char *reason = script->reload_again;
@@ -160,7 +163,7 @@ static void on_started(struct handler *handler)
     free(script->problem);
     script->problem = handler->outcome.kind == SCRIPT_FAILED ? script_describe(&handler->outcome) : NULL;
     if (!script->problem)
-        agent_read_info(script->vm, &info);
+        agent_take_info(script->vm, &info);
     script_commit_changes(script, handler);
     if (script->problem && script->announced)
         wait_to_load(script);
@@ -319,7 +322,7 @@ static void on_candidate_started(struct handler *handler)
         reload_failed(script, handler);
         return;
     }
-    agent_read_info(script->candidate, &info);
+    agent_take_info(script->candidate, &info);
     script_commit_changes(script, handler);
     handler_free(handler);
     script->old = script->vm;

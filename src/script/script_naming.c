@@ -1,8 +1,9 @@
-/* conversation(msg): a batch of messages gets its keys, one after the other, before any of them is handled. */
+/* conversation(msg): a batch of messages gets its keys, one message a turn, before any of them is handled. */
 #include "script/script_private.h"
 
 #include "base/log.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 static void on_conversation(struct handler *handler)
@@ -25,8 +26,7 @@ static char *name_one(struct script *script, const struct message *message)
     struct handler *handler = script_handler(script, on_conversation);
     handler->context = &call;
     handler->may_not_wait = "conversation(msg)";
-    script_start(script, script->vm, handler, agent_conversation_body, script->settings.cpu_limit_ms,
-                 script->settings.timeout_ms);
+    script_start_now(script, script->vm, handler, agent_conversation_body);
     return call.key;
 }
 
@@ -36,19 +36,9 @@ static void run_named(struct task *task)
     naming->done(naming);
 }
 
-void script_name_all(struct script *script, struct script_naming *naming)
+static void finish(struct script *script, struct script_naming *naming)
 {
-    for (; naming->named < naming->count && script->state == SCRIPT_READY && !script->closing; naming->named++) {
-        if (script->replacing) { /* the fresh state goes on */
-            script->naming = naming;
-            return;
-        }
-        if (naming->starting)
-            naming->starting(naming, naming->named);
-        naming->in_hand = true;
-        naming->keys[naming->named] = name_one(script, naming->messages[naming->named]);
-        naming->in_hand = false;
-    }
+    script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
         log_warn(script->settings.workspace_id, "the script does not load any more, so %zu messages stay in the conversations "
                  "of their senders", naming->count - (size_t)naming->named);
@@ -56,20 +46,45 @@ void script_name_all(struct script *script, struct script_naming *naming)
     thread_post(script->host, &naming->task);
 }
 
+static void run_turn(struct turn *turn)
+{
+    struct script_naming *naming = (struct script_naming *)((char *)turn - offsetof(struct script_naming, turn));
+    struct script *script = naming->script;
+    if (script->state == SCRIPT_READY && !script->replacing) {
+        if (naming->starting)
+            naming->starting(naming, naming->named);
+        naming->in_hand = true;
+        naming->keys[naming->named] = name_one(script, naming->messages[naming->named]);
+        naming->in_hand = false;
+        naming->named++;
+    }
+    script_name_on(script);
+}
+
+void script_name_on(struct script *script)
+{
+    struct script_naming *naming = script->naming;
+    if (!naming)
+        return;
+    turn_leave(&naming->turn);
+    if (script->closing || script->state == SCRIPT_BROKEN || naming->named >= naming->count)
+        finish(script, naming);
+    else if (script->state == SCRIPT_READY && !script->replacing) /* else the fresh state goes on */
+        turn_take(&script->lane, &naming->turn, run_turn);
+}
+
 static void run_name(struct task *task)
 {
     struct script_naming *naming = (struct script_naming *)task;
-    struct script *script = naming->script;
-    if (script->state == SCRIPT_LOADING || script->replacing)
-        script->naming = naming;
-    else
-        script_name_all(script, naming);
+    naming->script->naming = naming;
+    script_name_on(naming->script);
 }
 
 void script_name(struct script *script, struct script_naming *naming)
 {
     naming->script = script;
     naming->named = 0;
+    naming->turn = (struct turn){0};
     naming->task.run = run_name;
     thread_post(script->worker, &naming->task);
 }

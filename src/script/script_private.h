@@ -33,15 +33,20 @@ struct script {
     struct watch *watch;         /* --watch; NULL: not */
     struct locks *locks;         /* of the store's keys */
     size_t asked;                /* questions that the host has not answered yet */
+    size_t asked_bytes;          /* what they and their answers hold, against --memory-limit */
+    struct quota_use { int64_t since_ms; size_t times, bytes; } quotas[SCRIPT_QUOTA_COUNT];
+    unsigned fetching;           /* of them, files that are fetched; */
+    struct script_ask *to_fetch; /* … and those that wait for that, linked by task.item */
     struct script_task *ending;  /* the close goes on when they are */
+    struct lane lane;            /* its handlers and jobs, in order, take turns with those of other scripts on the worker */
     uv_timer_t *deadline;        /* the earliest of the handlers that wait */
     struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
-    struct script_naming *naming; /* one that came while loading */
+    struct script_naming *naming; /* under way; it stands still while the script loads */
     char *problem;               /* why it is broken */
     unsigned load_failures;      /* in a row */
     int64_t load_again_ms;       /* monotonic: a broken one is not loaded before */
     atomic_size_t timers;        /* of all states */
-    _Atomic(const struct script_job *) executing; /* the one value that threads share, so that the watchdog can name a culprit */
+    struct vm_activity activity; /* what threads share, so that the watchdog can name a culprit */
 };
 
 struct script_task {
@@ -59,13 +64,15 @@ void script_post(struct thread *thread, struct script_task *task, void (*run)(st
 struct handler *script_handler(struct script *script, void (*finished)(struct handler *handler));
 void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_ms,
                   int64_t wall_ms);
-/* Gives a job to the current state. */
-void script_run_job(struct script *script, struct script_job *job);
+/* The same from inside a turn of its lane. */
+void script_start_now(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body);
+/* Puts a job in the lane. */
+void script_queue_job(struct script *script, struct script_job *job);
 /* One line and, behind it, the traceback. Yours to free. */
 char *script_describe(const struct script_outcome *outcome);
 
-/* script_naming.c: conversation(msg). Goes on with what is left, or hands it to the fresh state. */
-void script_name_all(struct script *script, struct script_naming *naming);
+/* script_naming.c: conversation(msg). Goes on with what is left, one message a turn; ends it where the script is closing. */
+void script_name_on(struct script *script);
 
 /* script_ask.c: what a handler stored. */
 struct changes *script_take_changes(struct script *script, struct handler *handler);

@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "net/allowed_hosts.h"
 #include "net/http_client.h"
+#include "script/agent.h"
 #include "script/loader.h"
 #include "script/pipe.h"
 #include "script/timers.h"
@@ -21,16 +22,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 /* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be kept */
 #define HOOK_INSTRUCTIONS 1000
 
 const char vm_verdict_metatable;
-static const char await_mark; /* its address, as light userdata, is what a waiting coroutine yields */
+
+/* Beside each coroutine Lua keeps room for one pointer: to the vm, and in its lowest bit, whether the host holds it. */
+#define HELD ((uintptr_t)1)
+
+static uintptr_t *mark_of(lua_State *L)
+{
+    return lua_getextraspace(L);
+}
 
 struct vm *vm_of(lua_State *L)
 {
-    return *(struct vm **)lua_getextraspace(L);
+    return (struct vm *)(*mark_of(L) & ~HELD);
+}
+
+bool vm_is_held(lua_State *co)
+{
+    return *mark_of(co) & HELD;
+}
+
+void vm_hold(lua_State *co)
+{
+    *mark_of(co) |= HELD;
+}
+
+void vm_let_go(lua_State *co)
+{
+    *mark_of(co) &= ~HELD;
 }
 
 /* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was reached. */
@@ -50,100 +74,14 @@ static void describe_position(lua_State *L, char *text, size_t size)
     }
 }
 
-static void *allocate(void *context, void *block, size_t old_size, size_t new_size)
+void vm_note_refusal(struct vm *vm, bool for_good)
 {
-    struct vm *vm = context;
-    if (!block)
-        old_size = 0; /* Lua passes a type tag there */
-    if (new_size == 0) {
-        free(block);
-        vm->memory_used -= old_size;
-        return NULL;
-    }
-    /* Lua asks a second time after it collected all garbage */
-    bool second_time = vm->refused_size == new_size && vm->refused_block == block;
-    if (new_size > old_size && vm->memory_limit && vm->memory_used + (new_size - old_size) > vm->memory_limit) {
-        if (vm->running)
-            describe_position(vm->current, vm->running->where, sizeof vm->running->where);
-        vm->memory_hit = vm->memory_hit || (second_time && vm->running);
-        if (second_time && vm->running)
-            vm->running->over_memory = true;
-        vm->refused_block = block;
-        vm->refused_size = second_time ? 0 : new_size;
-        return NULL;
-    }
-    vm->refused_size = 0;
-    void *grown = realloc(block, new_size);
-    if (grown)
-        vm->memory_used += new_size - old_size;
-    return grown;
-}
-
-/* Only a bug of ours comes here: every call into Lua is protected. */
-static int panic(lua_State *L)
-{
-    log_error(NULL, "internal error: unprotected Lua error: %s", lua_tostring(L, -1));
-    log_flush();
-    return 0;
-}
-
-static int open_libraries(lua_State *L)
-{
-    environment_install(L);
-    loader_install(L);
-    coroutines_install(L);
-    api_install(L);
-    return 0;
-}
-
-struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limit)
-{
-    struct vm *vm = memory_allocate(sizeof *vm);
-    vm->loop = loop;
-    vm->workspace_id = workspace_id;
-    vm->memory_limit = memory_limit;
-    vm->agent = LUA_NOREF;
-    vm->L = lua_newstate(allocate, vm);
-    if (!vm->L) {
-        free(vm);
-        return NULL;
-    }
-    *(struct vm **)lua_getextraspace(vm->L) = vm;
-    lua_atpanic(vm->L, panic);
-    char problem[512];
-    if (!vm_call(vm, open_libraries, NULL, problem, sizeof problem)) {
-        log_error(workspace_id, "cannot set up a Lua state: %s", problem);
-        vm_close(vm);
-        return NULL;
-    }
-    return vm;
-}
-
-void vm_close(struct vm *vm)
-{
-    vm->running = NULL;
-    timers_stop(vm);
-    vm->memory_limit = 0;
-    lua_sethook(vm->L, NULL, 0, 0);
-    lua_close(vm->L);
-    http_client_close(vm->http);
-    allowed_hosts_close(vm->allowed_hosts);
-    free(vm);
-}
-
-bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size)
-{
-    lua_State *L = vm->L;
-    int top = lua_gettop(L);
-    lua_pushcfunction(L, function); /* a C function without upvalues allocates nothing */
-    lua_pushlightuserdata(L, argument);
-    bool called = lua_pcall(L, 1, 0, 0) == LUA_OK;
-    if (!called) {
-        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "unknown error";
-        snprintf(problem, problem_size, "%s", text);
-    }
-    lua_settop(L, top);
-    return called;
+    if (!vm->running)
+        return;
+    if (vm->current)
+        describe_position(vm->current, vm->running->where, sizeof vm->running->where);
+    vm->memory_hit = vm->memory_hit || for_good;
+    vm->running->over_memory = vm->running->over_memory || for_good;
 }
 
 static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
@@ -176,6 +114,98 @@ static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_u
     return false;
 }
 
+bool vm_expired(struct vm *vm)
+{
+    struct handler *handler = vm->running;
+    if (!handler)
+        return false;
+    if (vm->activity)
+        vm->activity->lua_ms = clock_monotonic_ms(); /* it can be interrupted here, too */
+    return handler->expired || look_at_limits(vm, handler, clock_monotonic_us());
+}
+
+/* Only a bug of ours comes here: every call into Lua is protected. */
+static int panic(lua_State *L)
+{
+    log_error(NULL, "internal error: unprotected Lua error: %s", lua_tostring(L, -1));
+    log_flush();
+    return 0;
+}
+
+static int open_libraries(lua_State *L)
+{
+    environment_install(L);
+    loader_install(L);
+    coroutines_install(L);
+    api_install(L);
+    return 0;
+}
+
+struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limit)
+{
+    struct vm *vm = memory_allocate(sizeof *vm);
+    vm->loop = loop;
+    vm->workspace_id = workspace_id;
+    vm->memory_limit = memory_limit;
+    vm->agent = LUA_NOREF;
+    vm->info = memory_allocate(sizeof *vm->info);
+    vm->L = lua_newstate(vm_allocate, vm);
+    if (!vm->L) {
+        free(vm->info);
+        free(vm);
+        return NULL;
+    }
+    *mark_of(vm->L) = (uintptr_t)vm; /* coroutines begin with a copy of it */
+    lua_atpanic(vm->L, panic);
+    char problem[512];
+    if (!vm_call(vm, open_libraries, NULL, problem, sizeof problem)) {
+        log_error(workspace_id, "cannot set up a Lua state: %s", problem);
+        vm_close(vm);
+        return NULL;
+    }
+    return vm;
+}
+
+#define SHARE 16 /* of the descriptors: the host's own requests, its ledgers and other states want some, too */
+
+unsigned vm_share(unsigned maximum)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur / SHARE >= maximum)
+        return maximum;
+    return files.rlim_cur / SHARE > 1 ? (unsigned)(files.rlim_cur / SHARE) : 1;
+}
+
+void vm_close(struct vm *vm)
+{
+    vm->running = NULL;
+    timers_stop(vm);
+    vm->memory_limit = 0;
+    lua_sethook(vm->L, NULL, 0, 0);
+    lua_close(vm->L);
+    http_client_close(vm->http);
+    allowed_hosts_close(vm->allowed_hosts);
+    allowed_hosts_close(vm->file_hosts);
+    agent_info_free(vm->info);
+    free(vm->info);
+    free(vm);
+}
+
+bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size)
+{
+    lua_State *L = vm->L;
+    int top = lua_gettop(L);
+    lua_pushcfunction(L, function); /* a C function without upvalues allocates nothing */
+    lua_pushlightuserdata(L, argument);
+    bool called = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (!called) {
+        const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "unknown error";
+        snprintf(problem, problem_size, "%s", text);
+    }
+    lua_settop(L, top);
+    return called;
+}
+
 static void on_hook(lua_State *L, lua_Debug *debug)
 {
     (void)debug;
@@ -185,6 +215,8 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         return;
     if (!handler->expired) {
         int64_t now = clock_monotonic_us();
+        if (vm->activity)
+            vm->activity->lua_ms = now / 1000;
         thread_wake_readers(); /* others' outcomes do not wait for this handler */
         if (now < vm->check_at_us || !look_at_limits(vm, handler, now))
             return;
@@ -192,24 +224,43 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         describe_position(L, handler->where, sizeof handler->where);
     }
     lua_sethook(L, on_hook, LUA_MASKCOUNT | LUA_MASKLINE, 1);
-    if (L == vm->current && lua_isyieldable(L))
+    if (vm->activity)
+        vm->activity->limited = false;
+    if (L == vm->current && lua_isyieldable(L)) {
+        vm_hold(L);
         lua_yield(L, 0);
-    else
+    } else
         luaL_error(L, "the %s limit was reached", handler->limit == SCRIPT_LIMIT_CPU ? "CPU" : "time");
 }
 
 int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results)
 {
     lua_State *outer = vm->current;
+    struct vm_frame frame = {.co = co, .from = from, .outer = vm->frame};
+    vm_let_go(co);
     vm->current = co;
+    vm->frame = &frame;
     int status = lua_resume(co, from, arguments, results);
     vm->current = outer;
+    vm->frame = frame.outer;
     return status;
 }
 
-bool vm_is_await(lua_State *co, int results)
+/* Lua knows of one coroutine only whether it can yield; the wait has to get through all of them. */
+bool vm_can_wait(lua_State *L)
 {
-    return results == 1 && lua_touserdata(co, -1) == (const void *)&await_mark;
+    const struct vm *vm = vm_of(L);
+    if (!vm->running || vm->running->may_not_wait || L != vm->current)
+        return false;
+    for (const struct vm_frame *frame = vm->frame; frame; frame = frame->outer) {
+        if (!lua_isyieldable(frame->co))
+            return false;
+        if (!frame->from)
+            return frame->co == vm->running->co;
+        if (!frame->outer || frame->outer->co != frame->from)
+            return false;
+    }
+    return false;
 }
 
 void vm_check_await(lua_State *L, const char *what)
@@ -219,7 +270,7 @@ void vm_check_await(lua_State *L, const char *what)
         luaL_error(L, "%s cannot wait here", what);
     else if (vm->running->may_not_wait)
         luaL_error(L, "%s cannot wait in %s", what, vm->running->may_not_wait);
-    if (!lua_isyieldable(L) || L != vm->current)
+    if (!vm_can_wait(L))
         luaL_error(L, "%s cannot wait here: it is inside a function that C calls (a table.sort comparator, a gsub "
                       "callback, a metamethod, or a file that require loads)", what);
 }
@@ -228,29 +279,37 @@ static int after_await(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct operation *operation = (struct operation *)context;
-    lua_settop(L, 0);
-    struct handler *handler = operation->handler;
+    lua_settop(L, 1); /* the object whose method waited, if it was one, lives on until its results are there */
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
     int count = operation->results(L, operation);
-    handler->operation = NULL;
-    operation->release(operation);
+    vm_end_await(operation->handler);
     return count;
 }
 
-void vm_end_await(struct operation *operation)
+void vm_end_await(struct handler *handler)
 {
-    operation->handler->operation = NULL;
+    struct operation *operation = handler->operation;
+    if (!operation)
+        return;
+    handler->operation = NULL;
+    if (!operation->complete)
+        operation->cancel(operation);
     operation->release(operation);
 }
 
 int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context)
 {
-    struct vm *vm = vm_of(L);
-    operation->handler = vm->running;
-    if (vm->running->operation) /* its results could not be pushed for want of memory, and the script went on */
-        vm->running->operation->release(vm->running->operation);
-    vm->running->operation = operation;
-    lua_pushlightuserdata(L, (void *)&await_mark);
-    return lua_yieldk(L, 1, context, next);
+    struct handler *handler = vm_of(L)->running;
+    vm_end_await(handler); /* of one whose results could not be pushed for want of memory */
+    operation->handler = handler;
+    operation->complete = false;
+    handler->operation = operation;
+    if (!vm_can_wait(L)) {
+        vm_end_await(handler);
+        return luaL_error(L, "cannot wait here");
+    }
+    vm_hold(L);
+    return lua_yieldk(L, 0, context, next);
 }
 
 int vm_await(lua_State *L, struct operation *operation)
@@ -260,19 +319,19 @@ int vm_await(lua_State *L, struct operation *operation)
 
 int vm_pass_await(lua_State *L, lua_KFunction next, bool context)
 {
-    lua_pushlightuserdata(L, (void *)&await_mark);
-    return lua_yieldk(L, 1, context, next);
+    vm_hold(L);
+    return lua_yieldk(L, 0, context, next);
 }
 
 static void finish(struct handler *handler)
 {
     struct vm *vm = handler->vm;
-    if (handler->operation) { /* complete, but its results were never taken */
-        handler->operation->release(handler->operation);
-        handler->operation = NULL;
-    }
+    turn_leave(&handler->turn);
+    vm_end_await(handler);
     pipe_end_all(handler);
     http_end_streams(handler);
+    if (handler->co)
+        vm_hold(handler->co); /* a script may have a reference to it */
     /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
@@ -292,6 +351,9 @@ static char *limit_text(const struct handler *handler)
     if (handler->limit == SCRIPT_LIMIT_CPU)
         return memory_format("used more than %.3g s of CPU time %s, at %s", (double)handler->cpu_limit_ms / 1000,
                              phase ? phase : "(--cpu-limit)", where);
+    if (handler->limit == SCRIPT_LIMIT_MEMORY && handler->taking)
+        return memory_format("the message itself needs more than %zu MiB of memory (--memory-limit)",
+                             handler->vm->memory_limit / (1024 * 1024));
     if (handler->limit == SCRIPT_LIMIT_MEMORY)
         return memory_format("needed more than %zu MiB of memory (--memory-limit), at %s",
                              handler->vm->memory_limit / (1024 * 1024), where);
@@ -320,24 +382,35 @@ static void fail(struct handler *handler, int status)
                  traceback);
 }
 
-static void run(struct handler *handler, int arguments)
+static void begin_activity(struct vm *vm, const struct handler *handler)
+{
+    if (!vm->activity)
+        return;
+    vm->activity->began_ms = vm->activity->lua_ms = clock_monotonic_ms();
+    vm->activity->limited = handler->cpu_limit_ms > 0 || handler->deadline_ms > 0;
+    vm->activity->job = handler->job ? handler->job : &script_no_message;
+}
+
+static void end_activity(struct vm_activity *activity)
+{
+    if (activity)
+        activity->job = NULL;
+}
+
+static void run_slice(struct handler *handler, int arguments)
 {
     struct vm *vm = handler->vm;
     int results;
     vm->running = handler;
     vm->slice_started_cpu_ms = clock_thread_cpu_ms();
     vm->check_at_us = 0;
-    if (vm->executing)
-        *vm->executing = handler->job ? handler->job : &script_no_message;
+    begin_activity(vm, handler);
     int status = vm_resume(vm, handler->co, NULL, arguments, &results);
-    if (vm->executing)
-        *vm->executing = NULL;
     handler->cpu_used_ms = cpu_used(vm, handler);
     vm->running = NULL;
     if (handler->expired) {
         outcome_fail(&handler->outcome, handler->limit, limit_text(handler), vm_traceback(vm, handler->co));
-    } else if (status == LUA_YIELD && vm_is_await(handler->co, results)) {
-        lua_pop(handler->co, 1);
+    } else if (status == LUA_YIELD && vm_is_held(handler->co)) {
         if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
             handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
@@ -349,6 +422,15 @@ static void run(struct handler *handler, int arguments)
         fail(handler, status);
     }
     finish(handler);
+}
+
+static void run(struct handler *handler)
+{
+    struct vm_activity *activity = handler->vm->activity;
+    int arguments = handler->begun ? 0 : 1;
+    handler->begun = true;
+    run_slice(handler, arguments);
+    end_activity(activity); /* the handler, and its state, may be gone */
 }
 
 void vm_watch(lua_State *co)
@@ -372,7 +454,13 @@ static int make_coroutine(lua_State *L)
     return 0;
 }
 
-void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+static void run_turn(struct turn *turn)
+{
+    run((struct handler *)turn);
+}
+
+/* false: there is no memory, and the handler has ended. */
+static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
 {
     struct start_request request = {.handler = handler, .body = body};
     char problem[256];
@@ -390,15 +478,31 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
         vm->memory_hit = true;
         outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text(problem), NULL);
         finish(handler);
-        return;
+        return false;
     }
     vm_watch(handler->co);
-    run(handler, 1);
+    return true;
+}
+
+void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+{
+    if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
+        turn_take(vm->lane, &handler->turn, run_turn);
+}
+
+void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+{
+    if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
+        run(handler);
 }
 
 void handler_wake(struct handler *handler)
 {
-    run(handler, 0);
+    struct operation *operation = handler->operation;
+    if (!operation || operation->complete)
+        return;
+    operation->complete = true;
+    turn_take(handler->vm->lane, &handler->turn, run_turn);
 }
 
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason)
@@ -406,8 +510,7 @@ void handler_abandon(struct handler *handler, enum script_limit limit, const cha
     handler->expired = true;
     handler->limit = limit;
     describe_position(handler->co, handler->where, sizeof handler->where);
-    if (handler->operation)
-        handler->operation->cancel(handler->operation);
+    vm_end_await(handler);
     outcome_fail(&handler->outcome, limit, reason ? memory_copy_text(reason) : limit_text(handler),
                  vm_traceback(handler->vm, handler->co));
     finish(handler);

@@ -2,6 +2,7 @@
 #ifndef MOLECULE_SCRIPT_VM_H
 #define MOLECULE_SCRIPT_VM_H
 
+#include "base/turns.h"
 #include "script/script.h"
 
 #include <lauxlib.h>
@@ -13,28 +14,52 @@
 /* Registry keys. */
 extern const char vm_verdict_metatable; /* its address: the metatable of molecule.skip, retry and dead */
 
+struct agent_info;
 struct handler;
 struct http_call;
 struct http_client;
 struct locks;
+
+/* What the worker is in at this moment, for the watchdog on another thread. */
+struct vm_activity {
+    _Atomic(const struct script_job *) job; /* NULL: nothing; script_no_message: no message's */
+    _Atomic int64_t began_ms;       /* monotonic: the call into Lua */
+    _Atomic int64_t lua_ms;         /* when it was last seen in Lua code, not in C that it calls */
+    atomic_bool limited;            /* a limit that it has not reached yet will end it */
+};
+
+/* A coroutine that runs or resumed one that does. On the C stack of vm_resume. */
+struct vm_frame {
+    lua_State *co, *from;           /* from NULL: the host resumed it */
+    struct vm_frame *outer;
+};
 
 struct vm {
     lua_State *L;
     uv_loop_t *loop;
     struct http_client *http;       /* of molecule.http; opened at its first use */
     struct allowed_hosts *allowed_hosts; /* of --allow-host, in the sandbox; else NULL */
+    struct allowed_hosts *file_hosts; /* of --allow-file-host; NULL: none */
     const char *workspace_id;       /* subject of log lines; borrowed */
     const struct script_settings *settings; /* borrowed; NULL in a state that runs no agent */
-    size_t memory_used, memory_limit;
+    size_t memory_used, memory_limit; /* memory_used: by Lua; script/vm_memory.c */
+    size_t memory_outside;          /* kept outside Lua for it */
+    const size_t *memory_asked;     /* the script's: of its questions under way; NULL: none */
+    unsigned streams, programs;     /* open, running: of all its handlers */
+    size_t memory_pressure;         /* charged since the collector heard of it */
     const void *refused_block;      /* of the allocation that was refused last, */
     size_t refused_size;            /* and its size; 0: none was since one succeeded */
     bool memory_hit;                /* there was no memory even without garbage: the state is to be replaced */
-    _Atomic(const struct script_job *) *executing; /* the same, for the host's watchdog; NULL: nobody looks */
+    struct lane *lane;              /* the script's: its handlers take turns with those of others on the worker */
+    struct vm_activity *activity;   /* for the host's watchdog */
     struct handler *running;        /* whose code runs now; NULL outside vm_resume */
     lua_State *current;             /* the innermost coroutine that runs now */
+    struct vm_frame *frame;         /* the same, with those that resumed it */
+    unsigned closing;               /* coroutines being closed, one inside the other */
     int64_t check_at_us;            /* the hook looks closer from then on */
     int64_t slice_started_cpu_ms;
     int agent;                      /* registry reference of the agent table; LUA_NOREF */
+    struct agent_info *info;        /* script/agent.h */
     struct handler *handlers;       /* all that live */
     struct script *script;          /* whose it is; NULL: nobody's (no questions to the host) */
     struct locks *locks;            /* of the store's keys; the script's */
@@ -48,15 +73,17 @@ struct vm {
 struct operation {
     /* on the coroutine, protected: pushes the results, returns how many; may raise */
     int (*results)(lua_State *L, struct operation *operation);
-    /* ends what is under way: no completion may follow */
+    /* ends what is under way: no completion may follow. Not called once it is complete */
     void (*cancel)(struct operation *operation);
-    /* after `results` or `cancel` */
+    /* after it was completed or cancelled; the last call */
     void (*release)(struct operation *operation);
-    struct handler *handler;        /* whom it wakes */
+    struct handler *handler;        /* whom it wakes; set by vm_await */
+    bool complete;                  /* set by handler_wake */
 };
 
 /* One run of script code in a coroutine of its own: a message, or the agent's load, start, stop. */
 struct handler {
+    struct turn turn;               /* first */
     struct vm *vm;
     struct handler *next, *previous;
     lua_State *co;
@@ -64,7 +91,9 @@ struct handler {
     int64_t cpu_limit_ms, cpu_used_ms, timeout_ms;
     const char *phase;              /* where the limits are fixed ones, for their error: "while it was loaded"; NULL: flags */
     int64_t deadline_ms;            /* monotonic; 0: none */
+    bool begun;                     /* its body was entered */
     bool expired;                   /* set by the host when a limit was reached; never cleared */
+    bool taking;                    /* its message is being handed over, into a state that had next to nothing in it */
     bool over_memory;               /* it wanted more than there may be, whatever it made of the error */
     enum script_limit limit;
     char where[512];                /* the script's position when it reached a limit */
@@ -89,14 +118,39 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
 void vm_close(struct vm *vm);
 struct vm *vm_of(lua_State *L);
 
+/* How many of what takes descriptors one state may have: `maximum`, or fewer where the process may not open many (ulimit -n). */
+unsigned vm_share(unsigned maximum);
+
+/* script/vm_memory.c: what the state holds, inside Lua and outside; and how much more it may. */
+size_t vm_memory(const struct vm *vm);
+size_t vm_room(const struct vm *vm);
+/* So many bytes are about to be held outside Lua: collects garbage where it has to, raises an error where that is not enough.
+ * The state itself stays sound, and is not replaced. */
+void vm_charge(lua_State *L, size_t bytes);
+/* The same from outside Lua; false: they do not fit. */
+bool vm_try_charge(struct vm *vm, size_t bytes);
+/* Collects garbage if so many bytes do not fit as it is; false: they do not fit then either. Not from inside libcurl, whose
+ * exchanges may be garbage. */
+bool vm_make_room(struct vm *vm, size_t bytes);
+void vm_uncharge(struct vm *vm, size_t bytes);
+/* What is there already is charged: `*charged` so far, `bytes` from now on. */
+void vm_recharge(struct vm *vm, size_t *charged, size_t bytes);
+void *vm_allocate(void *vm, void *block, size_t old_size, size_t new_size); /* Lua's allocator */
+/* Notes where the script wanted more memory than there may be; `for_good`: collecting did not help. */
+void vm_note_refusal(struct vm *vm, bool for_good);
+/* For C code that takes long: a limit of the running handler was reached, so it should return; the hook does the rest. */
+bool vm_expired(struct vm *vm);
+
 /* Calls the C function on the main thread of the state, protected, outside any handler: for our own code, never a
  * script's. false: `problem` holds the error. */
 bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size);
 
-/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. Runs until its end or its first
- * wait; `finished` may come from inside. */
+/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. It runs when the lane's turn comes;
+ * `finished` may come from inside. */
 void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms);
-/* Its operation is complete: goes on. */
+/* The same from inside a turn of its lane: it runs now, until its end or its first wait. */
+void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms);
+/* Its operation is complete: it runs on when its turn comes. Once per operation; further calls do nothing. */
 void handler_wake(struct handler *handler);
 /* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
@@ -115,20 +169,26 @@ int vm_await(lua_State *L, struct operation *operation);
 /* The same for a C function that goes on afterwards: `next` finds the stack as it was left, and first calls vm_end_await.
  * The operation has no results. */
 int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context);
-void vm_end_await(struct operation *operation); /* releases it */
+/* The one place where an operation ends: cancelled unless it is complete, then released. */
+void vm_end_await(struct handler *handler);
 /* For coroutine.resume: yields the same wait again from an outer coroutine; `next` runs when the host wakes it. */
 int vm_pass_await(lua_State *L, lua_KFunction next, bool context);
+/* Every coroutine from here to the handler's own can be suspended. */
+bool vm_can_wait(lua_State *L);
 /* Raises an error that names `what` where a function cannot wait. Call it before anything is started. */
 void vm_check_await(lua_State *L, const char *what);
 
-/* script/coroutines.c: replaces xpcall, coroutine.resume, coroutine.wrap and debug.traceback. */
+/* script/coroutines.c: replaces xpcall, coroutine.resume, wrap and close, and debug.traceback. */
 void coroutines_install(lua_State *L);
 /* script/environment.c: the standard libraries as scripts get them. */
 void environment_install(lua_State *L);
 /* Resumes `co` from `from` with `arguments`; keeps track of who runs. As lua_resume. */
 int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results);
-/* The value on top of a yielded coroutine says that the host is to be waited for. */
-bool vm_is_await(lua_State *co, int results);
+/* A coroutine that waits for the host, or whose handler was ended while it did, is the host's: no script may resume or close
+ * it. The mark needs no memory. */
+bool vm_is_held(lua_State *co);
+void vm_hold(lua_State *co);
+void vm_let_go(lua_State *co);
 
 /* What is said of a handler that is `over_memory`. Yours to free. */
 char *vm_memory_text(struct handler *handler);
@@ -140,6 +200,19 @@ void api_install(lua_State *L);
 
 /* script/script.c: sends the question to the host. false: there is no host to ask, and the question stays the caller's. */
 bool script_ask(struct script *script, struct script_ask *ask);
+size_t *script_asked_bytes(struct script *script);
+/* What a sandboxed script may have of what others pay for, in each stretch of time. X(enumerator, what, times, bytes, minutes) */
+#define SCRIPT_QUOTAS(X)                                                         \
+    X(SCRIPT_QUOTA_NOTIFY, "molecule.notify", 120, (size_t)16 << 20, 1)          \
+    X(SCRIPT_QUOTA_STORE, "molecule.store", 20000, (size_t)64 << 20, 10)
+enum script_quota {
+#define X(name, what, times, bytes, minutes) name,
+    SCRIPT_QUOTAS(X)
+#undef X
+};
+#define SCRIPT_QUOTA_COUNT 2
+/* script/quota.c: one more, of so many bytes. false: it is over; `problem` says so. Always true outside the sandbox. */
+bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *problem, size_t size);
 /* script/script_load.c: the file will be watched, if files are. */
 void script_note_file(struct script *script, const char *path);
 /* script/api_ask.c: its answer is here; on the worker. */

@@ -88,12 +88,12 @@ static char *custom_text(struct vm *vm, lua_State *co)
     vm_watch(thread);
     int status = vm_resume(vm, thread, NULL, 1, &results);
     vm->running = outer;
-    if (guard.operation) { /* it began to wait: nobody will wake it */
-        guard.operation->cancel(guard.operation);
-        guard.operation->release(guard.operation);
-    }
+    vm_end_await(&guard);
+    vm_hold(thread);
     pipe_end_all(&guard);
     http_end_streams(&guard);
+    if (guard.changes)
+        vm_uncharge(vm, guard.changes->bytes);
     changes_free(guard.changes); /* nothing of it stands */
     if (guard.ticket)
         locks_release(vm->locks, guard.ticket);

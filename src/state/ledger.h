@@ -152,7 +152,7 @@ bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
  * instead of asking twice. Forgotten after `keep_ms`. */
 bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **answer);
 bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer, int64_t keep_ms);
-/* Removes at most `most` values, and all answers, whose time is over. */
+/* Removes at most `most` values, and all answers, whose time is over; of answers the newest 2,000 stay. */
 bool ledger_store_expire(struct ledger *ledger, int most);
 
 struct ledger_counts {

@@ -77,7 +77,8 @@
                     " LIMIT ?2)")                                                                                    \
     X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                                                \
     X(ANSWER_SET, "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")                \
-    X(ANSWER_EXPIRE, "DELETE FROM answers WHERE expires <= ?1")                                                      \
+    X(ANSWER_EXPIRE, "DELETE FROM answers WHERE expires <= ?1 OR message_id IN "                                     \
+                     "(SELECT message_id FROM answers ORDER BY expires DESC LIMIT -1 OFFSET ?2)")                    \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                      \
     X(COMMIT, "COMMIT")                                                                                              \
     X(ROLLBACK, "ROLLBACK")

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ANSWERS_MAXIMUM 2000 /* a peer that makes up questions of ours fills no disk */
+
 /* The value as it stands at a time, and until when. `*value` NULL: there is none. */
 static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value, int64_t *expires_ms)
 {
@@ -202,7 +204,9 @@ bool ledger_store_expire(struct ledger *ledger, int most)
     if (!ledger_run(ledger, values, "expire stored values"))
         return false;
     sqlite3_stmt *answers = ledger_prepare(ledger, STATEMENT_ANSWER_EXPIRE);
-    if (answers)
+    if (answers) {
         sqlite3_bind_int64(answers, 1, clock_steady_ms());
+        sqlite3_bind_int(answers, 2, ANSWERS_MAXIMUM);
+    }
     return ledger_run(ledger, answers, "expire answers");
 }

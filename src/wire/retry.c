@@ -41,7 +41,8 @@ enum fact {
     FACT_PLATFORM = 1 << 4,      /* the platform's JSON: an object with an `error` */
     FACT_TENANT = 1 << 5,        /* code TENANT_ORG_HEADER_REQUIRED */
     FACT_CURSOR = 1 << 6,        /* `cursor lookup failed` */
-    FACT_CONFIRMED = 1 << 7      /* delivery_confirmed: true */
+    FACT_CONFIRMED = 1 << 7,     /* delivery_confirmed: true */
+    FACT_ACCESS = 1 << 8         /* `access denied`: who may talk to whom was looked up, or could not be (contract §12) */
 };
 
 #define TENANT_ADVICE "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
@@ -49,6 +50,8 @@ enum fact {
 #define ELSEWHERE "not in the platform's own words: something in front of it answers, or the URL is not the platform's"
 #define MAYBE_DELIVERED "it may have been delivered"
 #define PEER_FAILED "delivered, but the peer answered with an error"
+#define PEER_REFUSED "the peer answered with an error"
+#define TOLD_REPLIES (CALL(A2A) | CALL(NOTIFY))
 
 struct rule {
     enum retry_transport transport;
@@ -65,6 +68,7 @@ static const struct rule rules[] = {
     {RETRY_NO_ANSWER, REPLIES, 0, 0, FACT_LATE, 0, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
     {RETRY_NO_ANSWER, EVERY, 0, 0, 0, 0, RETRY_TRANSIENT, NULL},
 
+    {RETRY_ANSWERED, CALL(A2A), 200, 299, FACT_PEER_ERROR, 0, RETRY_PERMANENT, PEER_REFUSED},
     {RETRY_ANSWERED, REPLIES, 200, 299, FACT_PEER_ERROR, 0, RETRY_DELIVERED, PEER_FAILED},
     {RETRY_ANSWERED, REPLIES, 200, 299, FACT_EXPECTED, 0, RETRY_DELIVERED, NULL},
     {RETRY_ANSWERED, EVERY & ~REPLIES, 200, 299, FACT_EXPECTED, 0, RETRY_OK, NULL},
@@ -80,6 +84,8 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, CHECKED, 421, 421, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, EVERY, 401, 401, 0, 0, RETRY_UNAUTHORIZED, NULL},
     {RETRY_ANSWERED, LOOPS | CALL(STATE), 403, 403, 0, 0, RETRY_UNAUTHORIZED, NULL},
+    {RETRY_ANSWERED, TOLD_REPLIES, 403, 403, FACT_ACCESS, 0, RETRY_REFUSED, NULL},
+    {RETRY_ANSWERED, TOLD_REPLIES, 403, 403, 0, FACT_PLATFORM, RETRY_REFUSED, ELSEWHERE},
     {RETRY_ANSWERED, GUARDED, 404, 404, FACT_EMPTY, 0, RETRY_TRANSIENT, TENANT_ADVICE},
     {RETRY_ANSWERED, EVERY, 408, 408, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, CALL(ACTIVITY), 410, 410, 0, 0, RETRY_GONE, NULL},
@@ -161,6 +167,8 @@ static unsigned error_facts(const struct retry_answer *answer, int64_t *floor_ms
         facts |= FACT_TENANT;
     if (holds(object, "error", "cursor lookup failed"))
         facts |= FACT_CURSOR;
+    if (holds(object, "error", "access denied"))
+        facts |= FACT_ACCESS;
     if (json_is_true(json_object_get(object, "delivery_confirmed")))
         facts |= FACT_CONFIRMED;
     *floor_ms = body_floor(object, answer->now_wall_ms);

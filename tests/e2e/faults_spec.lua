@@ -222,16 +222,60 @@ describe("a platform in trouble", function()
     assert.equal(1, #one.host:posts "/a2a")
   end)
 
-  it("a reply that the platform refuses is set aside, and the next message is answered", function()
+  it("a reply that the platform does not take is set aside, and the next message is answered", function()
     local one = begin()
-    one.fault({ kind = "status", status = 403, body = { error = "access denied" } }, "/a2a")
+    one.fault({ kind = "status", status = 402, body = { error = "workspace budget limit exceeded" } }, "/a2a")
     local row = one.say("refused", true):gsub("%-", "%%-")
-    one.host:log("reply to a peer: HTTP 403: access denied; message " .. row .. " is set aside as a dead letter")
+    one.host:log("reply to a peer: HTTP 402: workspace budget limit exceeded; message " .. row
+      .. " is set aside as a dead letter")
     local next_row = one.say("next", true)
     assert.same({ "echo: next" }, (one.host:peer(one.peer.id, 1)))
     one.host:stop_at(next_row)
     assert.equal(2, #one.host:posts "/a2a")
     assert.matches("1 answered, 1 set aside", one.host.process.stderr)
+  end)
+
+  -- As a platform does whose database is down.
+  local DENIED = { kind = "status", status = 403, body = { error =
+    "access denied: workspaces cannot communicate per hierarchy rules" } }
+
+  it("a reply that is refused for a while is posted again, the same, and arrives", function()
+    local one = begin()
+    one.fault(DENIED, "/a2a", { times = 3 })
+    one.say("hello", true)
+    one.host:wait { path = ("/workspaces/%s/a2a"):format(one.peer.id), status = 200, count = 1 }
+    one.host:log "replied"
+    one.host:stop()
+    local posts = one.host:posts "/a2a"
+    assert.equal(4, #posts)
+    for _, post in ipairs(posts) do assert.equal(posts[1].body, post.body) end
+    assert.equal(0, one.host:count_log "dead letter")
+  end)
+
+  it("a reply that stays refused is set aside once a poll has succeeded meanwhile, and no sooner", function()
+    -- a poll comes when a message does
+    local one = begin { args = { "-v", "--refusal-patience", "1ms", "--interval-ms", "60000" } }
+    one.host:log "event stream: open"
+    one.host:wait { method = "GET", path = one.workspace.id .. "/activity", status = 200, count = 2 }
+    one.fault(DENIED, "/a2a", { times = -1 })
+    local row = one.say("hello", true)
+    one.host:wait { path = ("/workspaces/%s/a2a"):format(one.peer.id), status = 403, count = 3 }
+    assert.equal(0, one.host:count_log "dead letter")
+    one.say "from the canvas"
+    one.host:log(row:gsub("%-", "%%-") .. " is set aside as a dead letter")
+    one.host:stop()
+    platform:clear_faults()
+  end)
+
+  it("a reply that the peer itself does not take is a dead letter with its words, and is not sent again", function()
+    local one = begin()
+    one.peer = host.workspace(platform, { delivery_mode = "push", url = "http://127.0.0.1:1/", push_answer = { body = {
+      jsonrpc = "2.0", id = "1", error = { code = -32601, message = "method not found" } } } })
+    one.say("hello", true)
+    one.host:log "reply to a peer: HTTP 200: the peer answered with an error: method not found.*dead letter"
+    one.host:stop()
+    assert.equal(1, #one.host:posts "/a2a")
+    assert.equal(0, one.host:count_log ": replied")
   end)
 
   it("an empty 404 on the inbox is named for what it is: the tenant guard, with what to set; once", function()

@@ -353,8 +353,9 @@ describe("a script that does not load", function()
 
   it("ends the program with code 2 when it loops, within the limit for loading", function()
     local one = host.start { platform = platform, workspace = workspace, script = "while true do end" }
-    one:wait_exit(2, 600000) -- ten seconds of the processor, however long a busy machine takes to give them
-    one:log "the script does not load: used more than 10 s of CPU time while it was loaded, at .*agent.lua:1"
+    one:wait_exit(2, 600000)
+    -- ten seconds of the processor; on a machine that takes longer than a minute to give them, that minute
+    one:log "the script does not load: .* %d+ s .*while it was loaded, at .*agent.lua:1"
     assert.equal(0, #one:posts "/registry/register")
   end)
 

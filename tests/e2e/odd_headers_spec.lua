@@ -72,7 +72,7 @@ describe("an answer with odd headers", function()
         turn = turn + 1
         return (turn % 2 == 0 and turn > 3 and lines or "") .. "X-Length: " .. ("b"):rep(turn % 500) .. "\r\n"
       end)
-      serves(connect(web), web, 200)
+      serves(connect(web), web, 20)
     end)
   end
 

@@ -120,6 +120,16 @@ describe("a backlog of large messages", function()
     one:stop()
   end)
 
+  it("costs one attempt where a message is too large for --memory-limit, not five", function()
+    local metadata = "[" .. ("{},"):rep(200000) .. "{}]"
+    local workspace, go = start(host.ECHO, { "--interval-ms", "20", "--memory-limit", "8MiB" })
+    local one = go(serve(3, function(number) return row(workspace, number, number == 2 and metadata or "1") end))
+    one:log(row_id(2):gsub("%-", "%%-") .. ".*attempt 1 of 1.*the message itself needs more than 8 MiB of memory")
+    one:log_of(row_id(3), "replied")
+    assert.equal(1, one:count_log "the message itself needs more")
+    one:stop()
+  end)
+
   it("does not lose the message whose JSON holds more values than are read: it is a dead letter with the reason", function()
     local metadata = "[" .. ("{},"):rep(1000000) .. "{}]"
     local workspace, go = start(host.ECHO, { "--interval-ms", "20" })

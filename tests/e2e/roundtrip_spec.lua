@@ -25,7 +25,8 @@ local answers = {
   always = function() error("this never works") end,
   failed = function() return nil, "the backend said no" end,
   number = function() return 42 end,
-  boolean = function() return true end,
+  boolean = function() return false end,
+  done = function() return true end,
   ["function"] = function() return print end,
   table = function() return {answer = "?"} end,
   number_text = function() return {text = 42} end,
@@ -212,20 +213,28 @@ for _, profile in ipairs { "t1", "latest" } do
         assert.equal(2, one:count_log(row:gsub("%-", "%%-") .. ".*the handler failed"))
       end)
 
-      local function fails(what, pattern)
+      it("true is no reply", function()
+        one:log_of(send "done", "no_reply")
+        one:stop()
+        assert.equal(0, #one:posts "/a2a")
+      end)
+
+      -- What a handler returns by mistake it would return each time: whatever it did is done once.
+      local function fails(what, pattern, attempts)
         it(what .. " is an error that says what was wrong", function()
           local row = send(what)
-          one:log_of(row, "attempt 1 of 2.*" .. pattern)
-          one:log_of(row, "attempt 2 of 2.*" .. pattern)
+          for attempt = 1, attempts or 1 do
+            one:log_of(row, ("attempt %d of %d.*"):format(attempt, attempts or 1) .. pattern)
+          end
           platform:message { to = workspace.id, from = peer.id, text = "string" }
           assert.same({ "plain" }, (one:peer(peer.id, 1)))
           one:stop()
         end)
       end
 
-      fails("failed", "the backend said no")
+      fails("failed", "the backend said no", 2)
       fails("number", "returned a number; allowed are a string")
-      fails("boolean", "returned a boolean; allowed are a string")
+      fails("boolean", "returned false; allowed are a string")
       fails("function", "returned a function; allowed are a string")
       fails("table", "returned a table without `text` or `parts`; allowed are")
       fails("number_text", "returned a table whose `text` is a number; allowed are")

@@ -99,7 +99,7 @@ describe("a script in the sandbox", function()
       { "package.cpath = '" .. c_modules .. "' return require 'lfs'", "^error: .*module 'lfs' not found" },
       { "require 'lsqlite3'", "^error: .*module 'lsqlite3' not found" },
       { "require 'socket'", "^error: .*module 'socket.core' not found" },
-      { "require 'cjson.safe'", "^error: .*module 'cjson.safe' not found" },
+      { "require 'lpeg'", "^error: .*module 'lpeg' not found" },
       { "package.path = ctx.options.secret require 'anything'", "^error: .*module 'anything' not found" },
       { "require('x;' .. ctx.options.secret .. ';')", "^error: .*names of modules" },
       { "require(ctx.options.secret)", "^error: .*names of modules" },
@@ -108,7 +108,7 @@ describe("a script in the sandbox", function()
       { "return package.searchpath('x;' .. ctx.options.secret .. ';', package.path)", "^error: .*package.searchpath takes" },
       { "for i, search in ipairs(package.searchers) do local found = search 'lfs' "
         .. "if type(found) == 'function' then return i end end", "^nothing$" },
-      { "for i, search in ipairs(package.searchers) do local found = search 'cjson.safe' "
+      { "for i, search in ipairs(package.searchers) do local found = search 'yaml' "
         .. "if type(found) == 'function' then return i end end", "^nothing$" },
       { "require 'molecule.emulator'", "^error: .*not in the sandbox" },
       { "require 'molecule.emulator.store'", "^error: .*not in the sandbox" },
@@ -137,10 +137,8 @@ describe("a script in the sandbox", function()
       { "local co = coroutine.create(function() coroutine.yield(pcall(io.open, ctx.options.secret)) end) "
         .. "return select(3, coroutine.resume(co))", "not in the sandbox" },
       { "return collectgarbage('stop'), collectgarbage('restart'), collectgarbage('incremental') ~= nil", "^0 | 0 | true$" },
-      { "return require('cjson').new()", refused },
       { "require('cjson').decode_max_depth(1e9 // 1 | 0)", "^error: .*at most 1000" },
       { "require('cjson').encode_max_depth(1 << 30)", "^error: .*at most 1000" },
-      { "require('cjson').encode_sparse_array(true, 1, 0)", refused },
       { "local deep = ('['):rep(1e5) return pcall(require('cjson').decode, deep)", "^false | .*too many nested" },
       { "getmetatable('').__index = setmetatable({}, {__index = function(_, name) return string[name] end}) "
         .. "return ('abc'):upper(), pcall(os.getenv, 'SECRET')", "^ABC | false" },

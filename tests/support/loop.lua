@@ -38,4 +38,9 @@ function loop.now()
   return uv.hrtime() / 1e6
 end
 
+-- A write to a peer that has gone is an error, not the end of the tests.
+local pipe = uv.new_signal()
+pipe:start("sigpipe", function() end)
+pipe:unref()
+
 return loop

@@ -3,8 +3,8 @@
 ---     local web = server.start(function(request, reply) reply(200, "hello", {["X-Name"] = "value"}) end)
 ---     web.url, web.requests (all so far: method, path, query, headers, body), web.connections, web:stop()
 ---
---- The handler may also use reply.raw(bytes), reply.finish() and reply.reset() for answers in pieces, and
---- reply.on_close(callback) to hear that the client has closed.
+--- The handler may also use reply.raw(bytes), reply.queued() (bytes that the client has not taken yet), reply.finish() and
+--- reply.reset() for answers in pieces, and reply.on_close(callback) to hear that the client has closed.
 
 local uv = require "luv"
 
@@ -29,6 +29,7 @@ local function serve(self, client)
   local text, on_close = "", function() end
   local reply = setmetatable({
     raw = function(bytes) if not client:is_closing() then client:write(bytes) end end,
+    queued = function() return client:is_closing() and 0 or client:get_write_queue_size() end,
     finish = function()
       if client:is_closing() then return end
       client:shutdown(function() if not client:is_closing() then client:close() end end)

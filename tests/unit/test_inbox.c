@@ -319,6 +319,46 @@ static void messages_wait_for_their_names_and_stand_in_order_of_arrival_under_th
     inbox_close(inbox);
 }
 
+static void what_came_late_gets_its_name_too_while_it_is_kept(void **state)
+{
+    (void)state;
+    int64_t wait;
+    struct inbox *inbox = inbox_open(NULL);
+    struct inbox_entry *unnamed[8];
+    inbox_await_names(inbox);
+    struct inbox_entry *late = admit(inbox, 1, 1, false), *handled = admit(inbox, 2, 2, true);
+    inbox_post(inbox, late); /* on its way to the ledger, before its first attempt */
+    inbox_start(inbox, handled);
+    inbox_post(inbox, handled);
+    assert_int_equal(inbox_unnamed(inbox, unnamed, 8), 1);
+    assert_ptr_equal(unnamed[0], late);
+    uint64_t sequences[] = {late->sequence};
+    char key[] = "ticket", *keys[] = {key};
+    inbox_name(inbox, sequences, keys, 1);
+    inbox_retry(inbox, late, 0, true, true);
+    inbox_keep(inbox, late);
+    inbox_finish(inbox, handled);
+    assert_ptr_equal(inbox_next(inbox, 0, &wait), late);
+    assert_string_equal(late->message->conversation, "ticket");
+    inbox_close(inbox);
+}
+
+static void the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_kept(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(NULL);
+    assert_null(inbox_oldest_pending(inbox));
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true), *third = admit(inbox, 3, 3, true);
+    assert_ptr_equal(inbox_oldest_pending(inbox), first);
+    inbox_keep(inbox, first);
+    assert_ptr_equal(inbox_oldest_pending(inbox), second);
+    inbox_finish(inbox, second);
+    assert_ptr_equal(inbox_oldest_pending(inbox), third);
+    inbox_finish(inbox, third);
+    assert_null(inbox_oldest_pending(inbox));
+    inbox_close(inbox);
+}
+
 static void what_ended_while_it_was_being_named_is_passed_over(void **state)
 {
     (void)state;
@@ -366,6 +406,8 @@ int main(void)
         cmocka_unit_test(the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_reply_waits_for_that),
         cmocka_unit_test(any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
         cmocka_unit_test(messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them),
+        cmocka_unit_test(what_came_late_gets_its_name_too_while_it_is_kept),
+        cmocka_unit_test(the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_kept),
         cmocka_unit_test(what_ended_while_it_was_being_named_is_passed_over),
         cmocka_unit_test(an_inbox_that_closes_half_done_leaks_nothing),
     };

@@ -412,12 +412,33 @@ static void a_sum_outside_64_bits_is_kept_as_a_real_number(void **state)
     ledger_close(ledger);
 }
 
+static void only_the_newest_answers_are_kept(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    char id[32], *answer;
+    assert_true(ledger_begin(ledger));
+    for (int i = 0; i < 2100; i++) {
+        snprintf(id, sizeof id, "question-%d", i);
+        assert_true(ledger_answer_set(ledger, id, "yes", 1000000 + i * 1000));
+    }
+    assert_true(ledger_store_expire(ledger, 1000));
+    assert_true(ledger_commit(ledger));
+    assert_true(ledger_answer_get(ledger, "question-99", &answer));
+    assert_null(answer);
+    assert_true(ledger_answer_get(ledger, "question-100", &answer));
+    assert_string_equal(answer, "yes");
+    free(answer);
+    ledger_close(ledger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
     const struct CMUnitTest tests[] = {
         TEST(a_reply_stands_byte_for_byte_after_a_restart),
         TEST(what_was_not_committed_is_gone),
+        TEST(only_the_newest_answers_are_kept),
         TEST(a_finished_message_keeps_its_id_and_gives_its_space_back),
         TEST(a_message_that_was_finished_is_not_kept_again_by_a_late_word),
         TEST(a_dead_letter_runs_again_when_asked_and_only_then),

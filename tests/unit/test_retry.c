@@ -12,7 +12,7 @@
 
 /* sets of calls */
 enum { REG = 1 << PLATFORM_REGISTER, BEAT = 1 << PLATFORM_HEARTBEAT, POLL = 1 << PLATFORM_ACTIVITY, A2A = 1 << PLATFORM_A2A,
-       STATE = 1 << PLATFORM_STATE, CHECKED = REG | STATE, NOTIFY = 1 << PLATFORM_NOTIFY, QUERY = 1 << PLATFORM_WORKSPACE, REPLY = A2A | NOTIFY, OTHERS = REG | BEAT | POLL | QUERY,
+       STATE = 1 << PLATFORM_STATE, CHECKED = REG | STATE, NOTIFY = 1 << PLATFORM_NOTIFY, SEND = 1 << PLATFORM_SEND, QUERY = 1 << PLATFORM_WORKSPACE, REPLY = A2A | NOTIFY, OTHERS = REG | BEAT | POLL | QUERY,
        ALL = OTHERS | REPLY };
 
 #define HTML "<html><title>502 Bad Gateway</title></html>"
@@ -44,7 +44,8 @@ static const struct expectation expectations[] = {
     {A2A, 200, "{\"status\":\"queued\",\"delivery_mode\":\"poll\"}", SOON, RETRY_DELIVERED, 0, 0},
     {A2A, 202, "{\"queued\":true}", SOON, RETRY_DELIVERED, 0, 0},
     {A2A, 200, "{\"jsonrpc\":\"2.0\",\"result\":{}}", LATE, RETRY_DELIVERED, 0, 0},
-    {A2A, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON, RETRY_DELIVERED, 0, 0},
+    {A2A, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON, RETRY_PERMANENT, 0, 0},
+    {SEND, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON, RETRY_DELIVERED, 0, 0},
     {NOTIFY, 200, "{\"status\":\"sent\"}", SOON, RETRY_DELIVERED, 0, 0},
     {REPLY, 200, "", SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY, 200, HTML, LATE, RETRY_TRANSIENT, 0, 0},
@@ -82,7 +83,10 @@ static const struct expectation expectations[] = {
     {CHECKED, 403, HTML, SOON, RETRY_TRANSIENT, 0, 0},
     {CHECKED, 403, "{\"message\":\"forbidden\"}", SOON, RETRY_TRANSIENT, 0, 0},
     {CHECKED | BEAT | POLL, 403, ERR("no"), SOON, RETRY_UNAUTHORIZED, 0, 0},
-    {REPLY | QUERY, 403, ERR("access denied"), SOON, RETRY_PERMANENT, 0, 0},
+    {REPLY, 403, ERR("access denied: workspaces cannot communicate"), SOON, RETRY_REFUSED, 0, 0},
+    {REPLY, 403, HTML, SOON, RETRY_REFUSED, 0, 0},
+    {REPLY, 403, ERR("talk_to_user_disabled"), SOON, RETRY_PERMANENT, 0, 0},
+    {SEND | QUERY, 403, ERR("access denied"), SOON, RETRY_PERMANENT, 0, 0},
     /* other 4xx */
     {ALL, 402, ERR("workspace budget limit exceeded"), SOON, RETRY_PERMANENT, 0, 0},
     {ALL & ~REG, 405, "", SOON, RETRY_PERMANENT, 0, 0},
@@ -203,7 +207,7 @@ static void the_reason_is_one_line_an_operator_understands(void **state)
               "poll: HTTP 302: a redirect, and where it pointed is not followed; check the platform's URL");
     reason_is(answered(PLATFORM_WORKSPACE, 410, ERR("workspace removed")), "workspace query: HTTP 410: workspace removed");
     reason_is(answered(PLATFORM_A2A, 200, "{\"error\":{\"message\":\"I\\nfailed\"}}"),
-              "reply to a peer: HTTP 200: delivered, but the peer answered with an error: I failed");
+              "reply to a peer: HTTP 200: the peer answered with an error: I failed");
     reason_is(answered(PLATFORM_A2A, 200, "{\"result\":\"secret\"}"), "reply to a peer: HTTP 200");
     reason_is(answered(PLATFORM_A2A, 502, "{\"error\":\"e\",\"delivery_confirmed\":true}"),
               "reply to a peer: HTTP 502: e; delivered, but the peer's answer was lost");

@@ -157,6 +157,8 @@ static const struct script_case cases[] = {
 
 struct run {
     uv_loop_t loop;
+    struct turns turns;
+    struct lane lane;
     struct vm *vm;
     char path[64];
     struct script_settings settings;
@@ -181,7 +183,7 @@ static void start(struct run *run, lua_CFunction body, struct script_job *job)
     handler->context = run;
     handler->job = job;
     run->finished = false;
-    handler_start(run->vm, handler, body, 0, 0);
+    handler_start_now(run->vm, handler, body, 0, 0);
     assert_true(run->finished); /* none of these scripts waits */
 }
 
@@ -193,11 +195,14 @@ static bool open_run(struct run *run, const char *source, size_t memory_limit)
     assert_true(fd >= 0 && write(fd, source, strlen(source)) == (ssize_t)strlen(source));
     close(fd);
     uv_loop_init(&run->loop);
+    turns_open(&run->turns, &run->loop);
+    run->lane.turns = &run->turns;
     run->settings = (struct script_settings){.workspace_id = "w", .path = run->path};
     run->vm = vm_open(&run->loop, "w", memory_limit);
     if (!run->vm)
         return false;
     run->vm->settings = &run->settings;
+    run->vm->lane = &run->lane;
     start(run, agent_load_body, NULL);
     bool loaded = run->outcome.kind != SCRIPT_FAILED;
     assert_true(loaded || (run->outcome.reason && *run->outcome.reason));
@@ -209,11 +214,13 @@ static void close_run(struct run *run)
 {
     if (run->vm)
         vm_close(run->vm);
+    uv_close((uv_handle_t *)&run->turns.idle, NULL);
+    uv_run(&run->loop, UV_RUN_DEFAULT);
     uv_loop_close(&run->loop);
     unlink(run->path);
 }
 
-static void handle(struct run *run, const struct message *message)
+static void handle(struct run *run, struct message *message)
 {
     struct script_job job = {.message = message, .attempt = 1};
     start(run, agent_handle_body, &job);
