@@ -6,7 +6,6 @@ local loop = require "tests.support.loop"
 local process = require "tests.support.process"
 
 local PIPE_BYTES = 65536 -- what a pipe holds (pipe(7))
-local TIMEOUT_MS = 60000
 
 -- Sends descriptors of the program elsewhere: redirected "2>/dev/full".
 local function redirected(to)
@@ -27,7 +26,7 @@ local function read_until(fd, pattern)
   local text, pipe = "", uv.new_pipe(false)
   assert(pipe:open(fd))
   pipe:read_start(function(_, bytes) text = text .. (bytes or "") end)
-  local found = loop.wait(function() return text:match(pattern) end, TIMEOUT_MS)
+  local found = loop.wait(function() return text:match(pattern) end)
   return found, text, pipe
 end
 
@@ -57,7 +56,7 @@ describe("a terminal that is dead", function()
   -- Its log cannot be read: the platform knows when it has registered.
   local function start(more)
     local one = host.start(options(more))
-    one:wait { path = "/registry/register", workspace = workspace.id, status = 200, count = 1, timeout_ms = TIMEOUT_MS }
+    one:wait { path = "/registry/register", workspace = workspace.id, status = 200, count = 1 }
     return one
   end
 
@@ -67,7 +66,7 @@ describe("a terminal that is dead", function()
 
   local function stop(one)
     one.process:signal "sigterm"
-    one:wait_exit(0, TIMEOUT_MS)
+    one:wait_exit(0)
   end
 
   for _, streams in ipairs { "2", "1" } do
@@ -85,7 +84,7 @@ describe("a terminal that is dead", function()
       say("m %n", 20)
       assert.equal(20, #one:canvas(20))
       local mark = platform:mark()
-      one:wait { path = "/registry/heartbeat", since = mark, count = 3, timeout_ms = TIMEOUT_MS }
+      one:wait { path = "/registry/heartbeat", since = mark, count = 3 }
       stop(one)
       uv.fs_close(fd)
     end)
@@ -97,7 +96,7 @@ describe("a terminal that is dead", function()
       local molecule = require "molecule"
       return function(msg) print "begun" molecule.http.get(msg.text) molecule.sleep(1000) end]] }
     say(platform.url .. "/registry/begun")
-    one:wait { path = "/registry/begun", count = 1, timeout_ms = TIMEOUT_MS }
+    one:wait { path = "/registry/begun", count = 1 }
     one.process:signal "sigterm"
     one.process:signal "sigterm"
     stop(one)
@@ -124,11 +123,11 @@ describe("a terminal that is dead", function()
         stop(one)
         pipe:close()
       else
-        one:log("standard output is not read fast enough", { timeout_ms = TIMEOUT_MS })
+        one:log("standard output is not read fast enough")
         local _, text, pipe = read_until(fd, ("x"):rep(1000))
         assert(text:find("x", 1, true))
         say "more" -- the count is said when a line has found room again
-        assert(one:log("%d+ lines of standard output dropped", { timeout_ms = TIMEOUT_MS }))
+        assert(one:log("%d+ lines of standard output dropped"))
         stop(one)
         pipe:close()
       end
@@ -146,7 +145,7 @@ describe("a terminal that is dead", function()
       end]] }
     say "go"
     assert.same({ "done" }, one:canvas(1))
-    one:log("script: line 3000 ", { timeout_ms = TIMEOUT_MS })
+    one:log("script: line 3000 ")
     assert.equal(3000, one:count_log "script: line %d+ x+$")
     stop(one)
   end)
@@ -192,10 +191,10 @@ describe("a terminal that is dead", function()
     local one = process.spawn { command = words }
     local timer = uv.new_timer()
     timer:start(10, 10, function() end)
-    assert(loop.wait(function() return uv.fs_stat(directory .. "/started") end, TIMEOUT_MS))
+    assert(loop.wait(function() return uv.fs_stat(directory .. "/started") end))
     timer:close()
     one:signal "sigterm"
-    assert.equal(0, (one:wait_exit(TIMEOUT_MS)))
+    assert.equal(0, (one:wait_exit()))
     uv.fs_close(fd)
   end)
 end)
@@ -221,13 +220,13 @@ describe("a process whose surroundings are poor", function()
     local all = { platform = platform, workspace = workspace, script = host.ECHO, under = under }
     for name, value in pairs(more or {}) do all[name] = value end
     local one = host.start(all)
-    one:wait { path = "/registry/register", workspace = workspace.id, status = 200, count = 1, timeout_ms = TIMEOUT_MS }
+    one:wait { path = "/registry/register", workspace = workspace.id, status = 200, count = 1 }
     return one
   end
 
   local function run(words)
     local one = process.spawn { command = words }
-    local code, signal = one:wait_exit(TIMEOUT_MS)
+    local code, signal = one:wait_exit()
     return code, signal, one
   end
 
@@ -248,18 +247,18 @@ describe("a process whose surroundings are poor", function()
   it("says that a file may not grow (RLIMIT_FSIZE), and lives", function()
     local one = start({ "sh", "-c", 'ulimit -f 0; exec "$@"', "sh" }, { args = { "--heartbeat-ms", "100" } })
     platform:message { to = workspace.id, text = "hello" }
-    one:log("error .*[Ff]ile too large", { timeout_ms = TIMEOUT_MS })
+    one:log("error .*[Ff]ile too large")
     local mark = platform:mark()
-    one:wait { path = "/registry/heartbeat", since = mark, count = 3, timeout_ms = TIMEOUT_MS }
+    one:wait { path = "/registry/heartbeat", since = mark, count = 3 }
     one.process:signal "sigterm"
-    local _, signal = one.process:wait_exit(TIMEOUT_MS)
+    local _, signal = one.process:wait_exit()
     assert.equal(0, signal)
   end)
 
   it("stops in order when its processor time is over (RLIMIT_CPU)", function()
     local one = start({}, { args = { "-v" } })
     one.process:signal "sigxcpu" -- as the kernel sends it
-    one:wait_exit(0, TIMEOUT_MS)
+    one:wait_exit(0)
     assert.equal(1, one:count_log "SIGXCPU")
   end)
 
@@ -324,6 +323,6 @@ describe("a process whose surroundings are poor", function()
     assert(most < 5, most .. " zombies at once") -- one may be on its way
     local inner = io.popen("pgrep -P " .. one.process.pid):read "n"
     uv.kill(inner, "sigterm") -- as the runtime of a container does
-    one:wait_exit(0, TIMEOUT_MS)
+    one:wait_exit(0)
   end)
 end)

@@ -58,10 +58,10 @@ describe("a script that takes what descriptors it can get", function()
     local told
     for i = 1, 5 do
       platform:message { to = workspace.id, text = "how many", context_id = "ask" .. i }
-      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = i, timeout_ms = 60000 }
+      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = i }
       told = one:told_canvas()[i]
     end
-    one:wait { path = "/registry/heartbeat", since = platform:mark(), status = 200, count = 3, timeout_ms = 60000 }
+    one:wait { path = "/registry/heartbeat", since = platform:mark(), status = 200, count = 3 }
     assert.equal(0, one:count_log "Too many open files")
     assert.equal(0, one:count_log "unable to open database")
     return told

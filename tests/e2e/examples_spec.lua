@@ -198,7 +198,7 @@ describe("molecule dev", function()
       json = { to = id, text = text } }:wait()
     assert.equal(200, said.status)
     local answer = http.start { port = port, method = "GET", path = "/__emulator/wait",
-      query = { path = "/notify", count = 1, status = 200, timeout_ms = 60000 } }:wait()
+      query = { path = "/notify", count = 1, status = 200 } }:wait()
     assert.equal(200, answer.status)
     return cjson.decode(answer.json.entries[1].body).message
   end

@@ -22,7 +22,7 @@ describe("a busy script", function()
       for _ = 1, 3 do molecule.every(0.03, function() busy(0.02) runs = runs + 1 end) end
       return function() return runs > 0 and "handled" or "no timer ran" end]] }
     for i = 1, 20 do platform:message { to = workspace.id, text = tostring(i) } end
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 20, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 20 }
     assert.equal(0, one:count_log "stuck")
     one:stop()
   end)
@@ -45,7 +45,7 @@ describe("a busy script", function()
         return "done"
       end]] }
     for i = 1, 40 do platform:message { to = workspace.id, text = "x", context_id = "c" .. i } end
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 40, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 40 }
     assert.equal(0, one:count_log "stuck")
     one:stop()
   end)
@@ -54,7 +54,7 @@ describe("a busy script", function()
     local one = host.connect { platform = platform, workspace = workspace, args = { "--stuck-after", "2s", "--cpu-limit", "0",
       "--timeout", "0" }, script = "return function() while true do end end" }
     local row = platform:message { to = workspace.id, text = "x" }[1]
-    one:wait_exit(75, 60000)
+    one:wait_exit(75)
     one:log("has been running Lua code for %d s with message " .. row:gsub("%-", "%%-"))
     assert.equal(0, one:count_log "in C code")
   end)
@@ -78,10 +78,10 @@ describe("a busy script", function()
     fleet:log "busy now"
     for i = 1, 3 do
       platform:message { to = other.id, text = "x" }
-      platform:wait { path = ("/workspaces/%s/notify"):format(other.id), status = 200, count = i, timeout_ms = 60000 }
+      platform:wait { path = ("/workspaces/%s/notify"):format(other.id), status = 200, count = i }
     end
     assert.equal(0, #fleet:posts "/notify", "the busy script was through before its neighbor got a turn")
-    platform:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 20, timeout_ms = 60000 }
+    platform:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 20 }
     fleet:stop()
   end)
 
@@ -93,8 +93,8 @@ describe("a busy script", function()
         reads = reads + 1
         if reads > 10 then while true do end end
       end})]] }
-    one:wait_exit(2, 60000)
-    one:log "used more than 10 s of CPU time in its start, at .*agent.lua:4"
+    one:wait_exit(2)
+    one:log "more than %d+ s .*in its start, at .*agent.lua:4"
     assert.equal(0, one:count_log "in C code")
   end)
 

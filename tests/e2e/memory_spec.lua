@@ -42,12 +42,12 @@ describe("a script's memory outside Lua", function()
         if msg.text == "ping" then return "pong" end
         ]] .. code .. "\nend" }
     platform:message { to = workspace.id, text = "go" }
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = options.body or '"message"', count = 1,
-      timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1,
+      body = options.body or '"message"' }
     local first = one:told_canvas()
-    if options.log then one:log(options.log, { timeout_ms = 60000 }) end
+    if options.log then one:log(options.log) end
     platform:message { to = workspace.id, text = "ping" }
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = '"pong"', timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = '"pong"' }
     local peak = peak_mib(one)
     assert(peak < PEAK_MAXIMUM_MIB, ("%d MiB at the peak"):format(peak))
     return first[#first], one

@@ -6,7 +6,6 @@ local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 local server = require "tests.support.server"
 
-local TIMEOUT_MS = 60000
 
 describe("an answer with odd headers", function()
   local workspace
@@ -48,7 +47,7 @@ describe("an answer with odd headers", function()
     local all = { "--interval-ms", "5", "--heartbeat-ms", "50", "-v" }
     for _, argument in ipairs(args or {}) do all[#all + 1] = argument end
     local one = host.start { platform = { url = web.url }, workspace = workspace, bare = true, script = host.ECHO, args = all }
-    one:log("registered as", { timeout_ms = TIMEOUT_MS })
+    one:log("registered as")
     return one
   end
 
@@ -56,7 +55,7 @@ describe("an answer with odd headers", function()
     local from = count(web, "/activity")
     assert(loop.wait(function()
       return count(web, "/activity") >= from + polls and count(web, "/registry/heartbeat") >= 5 or one.process.ended
-    end, TIMEOUT_MS), "it has stopped asking\n" .. one.process:report())
+    end), "it has stopped asking\n" .. one.process:report())
     one:stop()
   end
 
@@ -105,9 +104,9 @@ describe("an answer with odd headers", function()
         reply(200, body_of(request))
       end)
       local one = connect(web)
-      one:log("poll: HTTP 503", { timeout_ms = TIMEOUT_MS })
+      one:log("poll: HTTP 503")
       local beats = count(web, "/registry/heartbeat")
-      assert(loop.wait(function() return count(web, "/registry/heartbeat") >= beats + 3 end, TIMEOUT_MS))
+      assert(loop.wait(function() return count(web, "/registry/heartbeat") >= beats + 3 end))
       one:stop()
     end)
   end
@@ -125,7 +124,7 @@ describe("an answer with odd headers", function()
       reply(200, first and "[" .. row:gsub("\n%s*", "") .. "]" or body_of(request))
     end)
     local one = connect(web)
-    assert(loop.wait(function() return count(web, "/notify") >= 1 end, TIMEOUT_MS), one.process:report())
+    assert(loop.wait(function() return count(web, "/notify") >= 1 end), one.process:report())
     for _, request in ipairs(web.requests) do
       if request.path:find "/notify" then assert.equal("echo: hello", cjson.decode(request.body).message) end
     end
@@ -160,7 +159,7 @@ describe("an answer with odd headers", function()
       end)
     end)
     local one = connect(web, { "--interval-ms", "250", "--heartbeat-ms", "250" })
-    assert(loop.wait(function() return #told >= 8 end, TIMEOUT_MS), #told .. " told\n" .. one.process:report())
+    assert(loop.wait(function() return #told >= 8 end), #told .. " told\n" .. one.process:report())
     one:stop()
     broken_pipe:close()
     assert.equal(8, #told)

@@ -3,7 +3,6 @@ local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 
-local TIMEOUT_MS = 60000
 
 describe("others on the machine", function()
   local platform, workspace, directory
@@ -61,10 +60,10 @@ describe("others on the machine", function()
       local one = host.start(options(ending == "token" and { token = false } or {}))
       if ending == "runs" then
         platform:message { to = workspace.id, text = "hello" }
-        one:log("symbolic link", { timeout_ms = TIMEOUT_MS })
+        one:log("symbolic link")
         one:stop()
       else
-        one:wait_exit(ending == "token" and 2 or 1, TIMEOUT_MS)
+        one:wait_exit(ending == "token" and 2 or 1)
       end
       assert.equal("precious", host.read(target))
       assert.equal("644", host.mode(target))
@@ -81,7 +80,7 @@ describe("others on the machine", function()
       local one = host.connect(options { args = { "--record", path } })
       platform:message { to = workspace.id, text = "hello" }
       assert.same({ "echo: hello" }, one:canvas(1))
-      one:log("%-%-record .*" .. word, { timeout_ms = TIMEOUT_MS })
+      one:log("%-%-record .*" .. word)
       one:stop()
     end
     assert.equal("precious", host.read(target))

@@ -33,7 +33,7 @@ describe("a script's quota", function()
 
   it("of the store ends what a sandboxed script writes, with the line, and the next message is handled", function()
     local one = run(STORES, { "--sandbox", "--memory-limit", "512MiB" })
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1 }
     assert.truthy(one:told_canvas()[1]:find "^7%d .*agent.lua:%d+: molecule.store: in the sandbox .* 64 MiB every 10 min",
       one:told_canvas()[1])
     platform:message { to = workspace.id, text = "again" }
@@ -48,7 +48,7 @@ describe("a script's quota", function()
         if not fine then return i .. " " .. code .. " " .. problem end
       end
       return "no end"]], { "--sandbox" })
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 121, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 121 }
     local told = one:told_canvas()
     assert.truthy(told[#told]:find "^121 QUOTA molecule.notify: in the sandbox .* 120 times", told[#told])
     one:stop()
@@ -58,7 +58,7 @@ describe("a script's quota", function()
     local one = run([[
       for i = 1, 150 do assert(molecule.notify("n" .. i)) end
       return "done"]], {})
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 151, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 151 }
     one:stop()
   end)
 end)

@@ -31,7 +31,7 @@ describe("a sender", function()
     local parts = {}
     for i, uri in ipairs(uris) do parts[i] = { kind = "file", file = { uri = uri, name = "f" .. i } } end
     platform:message { to = workspace.id, parts = parts }
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1 }
     local told = one:told_canvas()[1]
     one:stop()
     return told
@@ -112,8 +112,8 @@ describe("a sender", function()
         return "it said " .. tostring(answer and answer.text)
       end}]]):format(asked.id) }
     platform:message { to = workspace.id, text = "ask" }
-    local question = cjson.decode(one:wait({ path = ("/workspaces/%s/a2a"):format(asked.id), status = 200, count = 1,
-      timeout_ms = 60000 })[1].body).params.message.messageId
+    local asking = one:wait({ path = ("/workspaces/%s/a2a"):format(asked.id), status = 200, count = 1 })[1]
+    local question = cjson.decode(asking.body).params.message.messageId
     local function answer(from, text)
       return platform:message { to = workspace.id, from = from.id, text = text,
         metadata = { molecule = { in_reply_to = question, hops = 1 } } }[1]
@@ -121,7 +121,7 @@ describe("a sender", function()
     one:log_of(answer(other, "spoofed"), "reply to ours")
     one:log "once more"
     answer(asked, "true")
-    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1, timeout_ms = 60000 }
+    one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 1 }
     assert.same({ "it said true" }, one:told_canvas())
     one:stop()
   end)

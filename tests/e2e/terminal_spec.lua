@@ -3,7 +3,6 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
 
-local TIMEOUT_MS = 60000
 local RAW = "\27]0;pwned\7\27[31mred\194\155" .. "2J\226\128\174\226\129\166\216\156\226\128\143\127\r\nFAKE line"
 -- characters that must not come out, wherever they came in
 local MARKS = { "\27", "\7", "\194\155", "\226\128\174", "\226\129\166", "\216\156", "\226\128\143", "\127", "\r", "\8" }
@@ -39,7 +38,7 @@ describe("a terminal", function()
     local command = { emulator.binary() }
     for _, word in ipairs(words) do command[#command + 1] = word end
     local one = process.spawn { command = command, env = { MOLECULE_WORKSPACE_TOKEN = false } }
-    local code = one:wait_exit(TIMEOUT_MS)
+    local code = one:wait_exit()
     return one.stdout .. one.stderr, code
   end
 
@@ -56,7 +55,7 @@ describe("a terminal", function()
       end]] }
     local number = 0
     for _ = 1, 3 do
-      local _, at = one:log("is set aside as a dead letter", { from = number + 1, timeout_ms = TIMEOUT_MS })
+      local _, at = one:log("is set aside as a dead letter", { from = number + 1 })
       number = at
     end
     platform:message { to = workspace.id, text = "fine" }
@@ -91,7 +90,7 @@ describe("a terminal", function()
     local one = host.connect { platform = platform, workspace = workspace, args = { "--max-attempts", "1" },
       script = [[return function(msg) if msg.text == "fine" then return "fine" end error(msg.text) end]] }
     platform:message { to = workspace.id, text = "a\nb", row = { source_id = "src\n\rFAKE" } }
-    one:log("is set aside as a dead letter", { timeout_ms = TIMEOUT_MS })
+    one:log("is set aside as a dead letter")
     platform:message { to = workspace.id, text = "fine" }
     one:canvas(1)
     local text = run { "dead", "list", workspace.id, "--state-dir", one.state_dir }

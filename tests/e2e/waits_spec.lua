@@ -104,7 +104,7 @@ describe("a coroutine that waits", function()
         end]], { url = web.url, args = args })
       local peer = host.workspace(platform)
       platform:message { to = workspace.id, from = peer.id, text = "wait" }
-      loop.wait(function() return asked["/one"] end, 60000)
+      loop.wait(function() return asked["/one"] end)
       platform:message { to = workspace.id, text = "attack" }
       assert.same({ "kept" }, one:canvas(1))
       asked["/one"](200, "the answer")
@@ -180,8 +180,7 @@ describe("a coroutine that waits", function()
     end
     one.process:signal "sighup"
     for _, peer in ipairs(peers) do
-      local entries = one:wait { path = ("/workspaces/%s/a2a"):format(peer.id), status = 200, count = 10, since = since,
-        timeout_ms = 60000 }
+      local entries = one:wait { path = ("/workspaces/%s/a2a"):format(peer.id), status = 200, count = 10, since = since }
       for _, entry in ipairs(entries) do assert.is_nil(entry.body:find "MISMATCH", entry.body) end
     end
     return sent
