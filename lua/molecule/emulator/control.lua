@@ -2,7 +2,8 @@
 --- says so (Content-Type: application/json), or carries X-Molecule-Emulator, which a web page cannot.
 ---
 --- GET  state                                        everything but tokens
---- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id?, deny?, url?, push_answer?}
+--- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id? (null: none; else all have one), deny?, url?,
+---                   runtime?, push_answer?}
 --- POST messages    {to, from?, text? ("%n": its number), parts?, request_body?, response_body?, message_id?,
 ---                   context_id?, task_id?, metadata?, method?, id?, created_at?, count?,
 ---                   row? {column: value, omit: [column]}, raw_row?, raw_row_base64?}          -> {ids}
@@ -18,7 +19,7 @@
 --- POST remove      {workspace}
 --- POST events      {enabled?, mute?, disconnect?}
 --- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
----                   admin_token?}
+---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
 --- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
@@ -35,9 +36,10 @@ local time = require "molecule.emulator.time"
 local control = {}
 
 local WAIT_DEFAULT_MS, WAIT_MAXIMUM_MS = 10000, 600000
-local FIELDS = { "name", "role", "delivery_mode", "status", "parent_id", "url", "push_answer", "agent_card", "tier" }
+local FIELDS = { "name", "role", "delivery_mode", "status", "parent_id", "url", "push_answer", "agent_card", "tier", "runtime" }
 local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number", stale_seconds = "number",
-  insert_delay_ms = "number", upload_maximum = "number", admin_token = "string" }
+  insert_delay_ms = "number", upload_maximum = "number", admin_token = "string", canvas_proxy = "boolean",
+  delegation_inbox = "boolean" }
 
 local function fine(request, value)
   request:json(200, value or { ok = true })
@@ -96,6 +98,7 @@ local put_workspace = with_object(function(request, value)
   if not workspace then
     workspace = store.create(id)
     workspace.delivery_mode = "poll"
+    if value.parent_id == nil then workspace.parent_id = store.family() end
   end
   for _, name in ipairs(FIELDS) do
     local given = value[name]

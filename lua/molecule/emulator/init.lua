@@ -19,8 +19,8 @@ local visitor = require "molecule.emulator.visitor"
 local emulator = {}
 
 local platform = router.new()
-for _, part in ipairs { "misc", "registry", "peers", "activity", "a2a", "notify", "workspaces", "tokens", "delegation",
-  "uploads", "events" } do
+for _, part in ipairs { "misc", "registry", "peers", "activity", "a2a", "notify", "workspaces", "patch", "removal",
+  "tokens", "delegation", "uploads", "events" } do
   require("molecule.emulator." .. part).routes(platform)
 end
 
@@ -31,7 +31,7 @@ local function serve_platform(request)
   if guard.limited(request) or guard.foreign(request) then return end
   local route = platform:find(request)
   if not route or route.latest and not store.latest() then
-    request:text(404, "404 page not found")
+    request:unrouted()
   elseif not route.auth or auth.workspace(request) then
     route.handler(request)
   end
@@ -56,7 +56,8 @@ local function gone(handle)
 end
 
 ---Called once by the host, before its server listens.
----@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number}
+---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
+---  workspace: string?} workspace: is there from the beginning, and after every reset
 function emulator.start(options)
   store.configure(options)
   host.serve(serve, gone)

@@ -35,7 +35,7 @@ describe("the control API", function()
       active_tasks = 2 }, { token = token })
     platform:message { to = id, text = "x" }
     local answer = platform:get "/__emulator/state"
-    local described = answer.json.workspaces[1]
+    local described = platform:state_of(id)
     assert.equal("online", described.status)
     assert.equal(1, described.heartbeats)
     assert.equal(0.25, described.heartbeat.error_rate)
