@@ -20,6 +20,8 @@
 --- POST events      {enabled?, mute?, disconnect?}
 --- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
 ---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
+--- POST restart     {drain_ms? (30000), down_ms? (100)}  no request is taken until the event streams are closed, or for
+---                   drain_ms, and for down_ms more
 --- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
@@ -29,6 +31,7 @@ local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
 local messages = require "molecule.emulator.messages"
+local restart = require "molecule.emulator.restart"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
@@ -88,7 +91,7 @@ local function state(request)
   for name, value in pairs(store.config) do config[name] = value end
   config.stale_seconds, config.admin_token = store.stale_seconds(), nil
   fine(request, { workspaces = list, config = config, faults = json.array(faults.list()),
-    journal = { entries = entries, last = last }, streams = events.count() })
+    journal = { entries = entries, last = last }, streams = events.count(), restart = restart.phase() })
 end
 
 local put_workspace = with_object(function(request, value)
@@ -229,7 +232,18 @@ local configure = with_object(function(request, value)
   fine(request)
 end)
 
+local begin_restart = with_object(function(request, value)
+  local drain, down = value.drain_ms, value.down_ms
+  if drain ~= nil and (math.type(drain) ~= "integer" or drain < 0) or down ~= nil
+    and (math.type(down) ~= "integer" or down < 0) then
+    return bad(request, "drain_ms and down_ms must be whole numbers")
+  end
+  restart.begin(drain, down)
+  fine(request)
+end)
+
 local function reset(request)
+  restart.forget()
   events.close_all()
   store.reset()
   rows.reset()
@@ -258,6 +272,7 @@ function control.routes(router)
   add("POST", "remove", remove)
   add("POST", "events", set_events)
   add("POST", "config", configure)
+  add("POST", "restart", begin_restart)
   add("POST", "reset", reset)
   -- The answer leaves first.
   add("POST", "quit", function(request) fine(request) host.after(20, host.quit) end)

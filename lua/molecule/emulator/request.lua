@@ -15,6 +15,7 @@ local store = require "molecule.emulator.store"
 ---@field workspace Workspace? set by auth.workspace
 ---@field extra table<string, string> headers that every answer carries
 ---@field entry table? in the journal
+---@field outage table? the fault that takes the database away from it
 ---@field shape table? how a fault deforms the answer
 local Request = {}
 Request.__index = Request
