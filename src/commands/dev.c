@@ -302,8 +302,9 @@ const struct command command_dev = {
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
         "a workspace of its own that is gone afterwards. Whenever the script or a file that it requires\n"
         "changes, it is loaded anew; one that does not load changes nothing. With --headless the emulator runs\n"
-        "alone: connect to it with\n"
-        "  molecule connect <uuid> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
+        "alone. Make workspaces, which are siblings and may talk to each other, and connect to them with\n"
+        "  curl -s http://127.0.0.1:8080/__emulator/workspaces --json '{\"name\":\"agent\"}'\n"
+        "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
         "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).",
     .examples =
         "  molecule dev agent.lua\n"
