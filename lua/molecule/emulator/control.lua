@@ -39,7 +39,9 @@ local time = require "molecule.emulator.time"
 local control = {}
 
 local WAIT_DEFAULT_MS, WAIT_MAXIMUM_MS = 10000, 600000
-local FIELDS = { "name", "role", "delivery_mode", "status", "parent_id", "url", "push_answer", "agent_card", "tier", "runtime" }
+local FIELDS = { name = "string", role = "string", delivery_mode = "string", status = "string", parent_id = "string",
+  url = "string", push_answer = "table", agent_card = "any", tier = "number", runtime = "string" }
+local NULLABLE = { role = true, parent_id = true, push_answer = true, agent_card = true }
 local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number", stale_seconds = "number",
   insert_delay_ms = "number", upload_maximum = "number", admin_token = "string", canvas_proxy = "boolean",
   delegation_inbox = "boolean" }
@@ -94,19 +96,35 @@ local function state(request)
     journal = { entries = entries, last = last }, streams = events.count(), restart = restart.phase() })
 end
 
+-- What is wrong with the fields of a workspace; nil: nothing.
+local function mistyped(value)
+  for name, wanted in pairs(FIELDS) do
+    local given = value[name]
+    local right = given == nil or wanted == "any" or given == json.null and NULLABLE[name] or type(given) == wanted
+    if not right then return ("%s must be a %s"):format(name, wanted == "table" and "JSON object" or wanted) end
+  end
+  if value.parent_id and value.parent_id ~= json.null and not host.uuid_valid(value.parent_id) then
+    return "parent_id must be a UUID"
+  end
+  return nil
+end
+
 local put_workspace = with_object(function(request, value)
   local id = value.id or host.uuid()
   if not host.uuid_valid(id) then return bad(request, "id must be a UUID") end
+  local problem = mistyped(value)
+  if problem then return bad(request, problem) end
   local workspace = store.find(id)
   if not workspace then
     workspace = store.create(id)
     workspace.delivery_mode = "poll"
     if value.parent_id == nil then workspace.parent_id = store.family() end
   end
-  for _, name in ipairs(FIELDS) do
+  for name in pairs(FIELDS) do
     local given = value[name]
-    if given ~= nil then workspace[name] = given ~= json.null and given or nil end
+    if given == json.null then workspace[name] = nil elseif given ~= nil then workspace[name] = given end
   end
+  workspace.parent_id = workspace.parent_id and workspace.parent_id:lower()
   if type(value.deny) == "table" then
     workspace.deny = {}
     for _, denied in ipairs(value.deny) do workspace.deny[denied:lower()] = true end
