@@ -123,6 +123,7 @@ local function heartbeat(request)
   request.entry.workspace = value.workspace_id
   local workspace = store.find(value.workspace_id)
   if not auth.lazy(request, workspace) then return end
+  if not host.uuid_valid(value.workspace_id) then return request:fail(500, "failed to update") end
   local answer = { status = "ok", platform_inbound_secret = workspace and workspace.secret or host.token() }
   if store.latest() then answer.generation = 1 end
   if workspace and workspace.status ~= "removed" then
