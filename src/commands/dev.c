@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 struct dev_options {
-    const char *profile, *org_id, *backend, *workspace;
+    const char *profile, *org_id, *admin_token, *backend, *workspace;
     struct option_pairs backend_options, script_options;
     struct option_list allowed_hosts, file_hosts;
     int64_t port, rate_limit, stale_seconds;
@@ -31,6 +31,8 @@ static const struct option options[] = {
     {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "where the emulator listens, on 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
     {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "which version of the platform it behaves as", FIELD(profile), 0, 0},
     {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(org_id), 0, 0},
+    {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
+     "who shows it may create, change and delete workspaces and is the human in the canvas [nobody]", FIELD(admin_token), 0, 0},
     {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
     {"stale-seconds", 0, OPTION_NUMBER, "N", "0", NULL,
      "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own", FIELD(stale_seconds), 0, 86400},
@@ -225,6 +227,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     struct platform_thread platform = {.options = *settings};
     char id[UUID_TEXT_SIZE];
     uuid_random(id);
+    platform.options.workspace = given->workspace ? given->workspace : id;
     platform.options.on_quit = on_quit;
     platform.options.context = &platform;
     uv_sem_init(&platform.ready, 0);
@@ -236,7 +239,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     run_there(&platform, run_open);
     if (platform.emulator) {
         say_where(given, platform.emulator);
-        code = connect_script(&platform, given, script, given->workspace ? given->workspace : id);
+        code = connect_script(&platform, given, script, platform.options.workspace);
         run_there(&platform, run_close);
     } else {
         terminal_print(stderr, "molecule dev: %s\n", platform.problem);
@@ -280,6 +283,7 @@ static int run(const struct command *command, int argc, char **argv)
             .port = (uint16_t)given.port,
             .profile = given.profile,
             .org_id = given.org_id,
+            .admin_token = given.admin_token,
             .rate_limit = (int)given.rate_limit,
             .stale_seconds = (double)given.stale_seconds,
         };
@@ -298,8 +302,9 @@ const struct command command_dev = {
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
         "a workspace of its own that is gone afterwards. Whenever the script or a file that it requires\n"
         "changes, it is loaded anew; one that does not load changes nothing. With --headless the emulator runs\n"
-        "alone: connect to it with\n"
-        "  molecule connect <uuid> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
+        "alone. Make workspaces, which are siblings and may talk to each other, and connect to them with\n"
+        "  curl -s http://127.0.0.1:8080/__emulator/workspaces --json '{\"name\":\"agent\"}'\n"
+        "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
         "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).",
     .examples =
         "  molecule dev agent.lua\n"

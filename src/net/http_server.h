@@ -12,7 +12,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#define HTTP_SERVER_BODY_MAXIMUM ((size_t)64 << 20)   /* a larger request body is answered with 413 by the server */
+#define HTTP_SERVER_BODY_MAXIMUM ((size_t)104 << 20)  /* a larger request body is answered with 413 by the server */
 #define HTTP_SERVER_STREAM_MAXIMUM ((size_t)16 << 20) /* what may wait for a slow reader of a stream */
 #define HTTP_SERVER_CONNECTIONS 4096
 

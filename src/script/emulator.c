@@ -47,6 +47,8 @@ static int start(lua_State *L)
     lua_newtable(L);
     set_text(L, "profile", options->profile ? options->profile : "latest");
     set_text(L, "org_id", options->org_id);
+    set_text(L, "admin_token", options->admin_token);
+    set_text(L, "workspace", options->workspace);
     lua_pushinteger(L, options->rate_limit);
     lua_setfield(L, -2, "rate_limit");
     lua_pushnumber(L, options->stale_seconds);

@@ -14,6 +14,8 @@ struct emulator_options {
     uint16_t port;        /* 0: any free one */
     const char *profile;  /* "t1", "latest"; NULL: "latest" */
     const char *org_id;   /* switches the tenant guard on; NULL: off */
+    const char *admin_token; /* may create, change and delete workspaces; NULL: nobody may */
+    const char *workspace;   /* a poll workspace that is there from the beginning; NULL: none */
     int rate_limit;       /* requests per 60 s; 0: 600; negative: none */
     double stale_seconds; /* without a heartbeat until awaiting_agent; 0: the profile's own */
     void (*on_quit)(void *context); /* POST /__emulator/quit; NULL: nothing happens */

@@ -253,7 +253,7 @@ describe("a handler", function()
         if ctx.attempt == 1 then error "once more" end
         return ("%d %s %s %s"):format(#found, found[1].name, task.status, tostring(task.idempotent_hit))
       end]])
-    assert.equal("1 the-builder delegated true", ask(one, "x"))
+    assert.equal("1 the-builder completed true", ask(one, "x"))
     one:stop()
   end)
 

@@ -17,7 +17,7 @@ local process = require "tests.support.process"
 local Emulator = {}
 Emulator.__index = Emulator
 
-local emulator = {}
+local emulator = { ADMIN = "the-admin-token-of-the-tests" }
 
 ---The binary under test.
 ---@return string
@@ -39,7 +39,7 @@ end
 function emulator.start(options)
   options = options or {}
   local command = { emulator.binary(), "dev", "--headless", "--port", tostring(options.port or 0), "--profile",
-    options.profile or "latest" }
+    options.profile or "latest", "--admin-token", emulator.ADMIN }
   for _, argument in ipairs(options.args or {}) do command[#command + 1] = argument end
   local child = process.spawn { command = command, env = options.env }
   local line = child:wait_line("^emulator listening on ", { timeout_ms = options.timeout_ms })
@@ -83,6 +83,12 @@ function Emulator:post(path, json, options)
   return self:request("POST", path, all)
 end
 
+---As the human in the canvas, or an operator.
+---@return Exchange
+function Emulator:admin(method, path, json)
+  return self:request(method, path, { json = json, token = emulator.ADMIN })
+end
+
 ---A call of the control API; fails unless it is answered with 200.
 ---@param method string
 ---@param name string what follows /__emulator/
@@ -103,12 +109,13 @@ function Emulator:workspace(value)
   return self:control("POST", "workspaces", { json = value })
 end
 
----A poll workspace with a live token.
+---A poll workspace with a live token. All that are made so, and by Emulator:workspace, are siblings.
 ---@param fields table?
 ---@return string id, string token
 function Emulator:register(fields)
   local value = { id = emulator.uuid(), delivery_mode = "poll", agent_card = { name = "agent" } }
   for name, field in pairs(fields or {}) do value[name] = field end
+  self:workspace { id = value.id }
   local answer = self:post("/registry/register", value)
   assert(answer.status == 200, answer.body)
   return value.id, answer.json.auth_token

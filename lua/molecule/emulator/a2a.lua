@@ -2,9 +2,10 @@
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
+local addresses = require "molecule.emulator.addresses"
 local auth = require "molecule.emulator.auth"
 local envelope = require "molecule.emulator.envelope"
-local rows = require "molecule.emulator.rows"
+local inbox = require "molecule.emulator.inbox"
 local store = require "molecule.emulator.store"
 
 local a2a = {}
@@ -12,72 +13,52 @@ local a2a = {}
 local BODY_MAXIMUM = { t1 = 1 << 20, latest = 16 << 20 }
 local DENIED = "access denied: workspaces cannot communicate per hierarchy rules"
 
-local function method_of(value)
-  return type(value.method) == "string" and value.method or ""
-end
-
-local function insert(target, caller, value)
-  local method = method_of(value)
-  local columns = { activity_type = "a2a_receive", source_id = caller, target_id = target.id,
-    method = method ~= "" and method or nil, request_body = value,
-    summary = ("%s → %s (queued for poll)"):format(method, target.name) }
-  if caller and not host.uuid_valid(caller) then return false end
-  if not rows.storable(assert(json.encode(value))) then return false end
-  rows.insert(target, columns)
-  return true
-end
-
----Puts an envelope into a poll workspace's inbox the way the profile does it: at T1 a while later and at most once by
----luck, later at once and once a messageId (§1.10).
----@param target Workspace
----@param caller string?
----@param value table
----@return boolean stored
-function a2a.deliver(target, caller, value)
-  if not store.latest() then
-    host.after(store.config.insert_delay_ms, function()
-      if store.find(target.id) == target then insert(target, caller, value) end
-    end)
-    return true
-  end
-  local id = envelope.message_id(value)
-  if id and target.by_message[id] then return true end
-  local stored = insert(target, caller, value)
-  if stored and id then target.by_message[id] = true end
-  return stored
-end
-
-local function proxy(request, target)
+-- What a push workspace's agent would answer: what was ordered.
+local function proxy(target, done)
   local answer = target.push_answer
   if not answer then
     if target.url == "" then
-      return request:fail(503, "workspace has no URL", { status = store.status(target) })
+      return done(503, { error = "workspace has no URL", status = store.status(target) })
+    elseif not addresses.routable(target.url) then
+      return done(502, { error = "workspace URL is not publicly routable" })
     end
-    return request:fail(502, "failed to reach workspace agent", { delivery_confirmed = false })
+    return done(502, { error = "failed to reach workspace agent", delivery_confirmed = false })
   end
   local body = answer.body
   if type(body) ~= "string" then body = assert(json.encode(body == nil and {} or body)) end
-  host.after(answer.delay_ms or 0, function()
-    request.extra["Content-Type"] = "application/json; charset=utf-8"
-    request:respond(answer.status or 200, body, answer.headers)
-  end)
+  host.after(answer.delay_ms or 0, function() done(answer.status or 200, body, answer.headers) end)
 end
 
-local function send(request)
-  local latest, maximum = store.latest(), BODY_MAXIMUM[store.config.profile]
-  local target = store.find(request.parameters.id)
-  if latest and #request.body > maximum then
+---Sends an envelope for somebody, and calls back with what he is answered: a refusal is a table, an answer a text.
+---@param target_id string
+---@param caller string? nil: nobody that the hierarchy binds
+---@param text string
+---@param canvas boolean the human in the canvas speaks
+---@param done fun(status: integer, body: table|string, headers: table<string, string>?)
+function a2a.send(target_id, caller, text, canvas, done)
+  local target = store.find(target_id)
+  if caller and not canvas and not auth.may_talk(caller, target_id) then return done(403, { error = DENIED }) end
+  local value, problem = envelope.normalise(text, canvas and target_id or nil)
+  if not value then return done(400, problem --[[@as table]]) end
+  if not target then return done(404, { error = "workspace not found" }) end
+  if target.delivery_mode ~= "poll" then return proxy(target, done) end
+  inbox.receive(target, caller, value)
+  done(200, assert(json.encode({ status = "queued", delivery_mode = "poll", method = envelope.method(value) },
+    { sort = true })))
+end
+
+local function serve(request)
+  local maximum, target = BODY_MAXIMUM[store.config.profile], request.parameters.id:lower()
+  if store.latest() and #request.body > maximum then
     return request:fail(413, "request body too large", { truncated = true, max_bytes = maximum })
   end
-  local allowed, caller = auth.caller(request, request.parameters.id:lower())
+  local allowed, caller, canvas = auth.caller(request, target)
   if not allowed then return end
-  if not target or target.status == "removed" then return request:fail(404, "workspace not found") end
-  if caller and not auth.may_talk(caller, target) then return request:fail(403, DENIED) end
-  local value, problem = envelope.normalise(request.body:sub(1, maximum))
-  if not value then return request:json(400, problem) end
-  if target.delivery_mode ~= "poll" then return proxy(request, target) end
-  if not a2a.deliver(target, caller, value) then return request:fail(500, "failed to store message") end
-  request:json(200, { status = "queued", delivery_mode = "poll", method = method_of(value) })
+  a2a.send(target, caller, request.body:sub(1, maximum), canvas, function(status, body, headers)
+    if type(body) == "table" then return request:json(status, body) end
+    request.extra["Content-Type"] = "application/json"
+    request:respond(status, body, headers)
+  end)
 end
 
 local function queue_item(request)
@@ -86,7 +67,7 @@ end
 
 ---@param router table see router.new
 function a2a.routes(router)
-  router:add("POST", "/workspaces/:id/a2a", send)
+  router:add("POST", "/workspaces/:id/a2a", serve)
   router:add("GET", "/workspaces/:id/a2a/queue/:queue_id", queue_item)
 end
 

@@ -35,7 +35,7 @@ local function read_filters(request, reading)
   end
   if query.before_ts and query.before_ts ~= "" then
     reading.before_us = time.parse(query.before_ts)
-    if not reading.before_us then return "before_ts must be an RFC3339 timestamp" end
+    if not reading.before_us then return "before_ts must be an RFC3339 timestamp (e.g. 2026-05-01T00:00:00Z)" end
   end
   return nil
 end
@@ -108,7 +108,8 @@ end
 local function ack(request)
   local value, workspace = request:object(), request.workspace
   local seq = value and value.acked_seq
-  if math.type(seq) ~= "integer" or seq < 0 then return request:fail(400, "acked_seq must be a non-negative integer") end
+  if math.type(seq) ~= "integer" then return request:fail(400, "acked_seq is required") end
+  if seq < 0 then return request:fail(400, "acked_seq must be >= 0") end
   workspace.last_acked_seq = math.max(workspace.last_acked_seq, seq)
   request:json(200, { last_acked_seq = workspace.last_acked_seq })
 end

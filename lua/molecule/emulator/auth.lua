@@ -43,6 +43,15 @@ function auth.workspace(request)
   return true
 end
 
+---Whether the administrator asks. Answers 401 itself.
+---@param request Request
+---@return boolean
+function auth.admin(request)
+  if auth.is_admin(request) then return true end
+  request:fail(401, request:bearer() and "invalid admin auth token" or "admin auth required")
+  return false
+end
+
 ---Registration and heartbeat: a bearer is needed once the workspace has a live token. Answers 401 itself.
 ---@param request Request
 ---@param workspace Workspace?
@@ -69,26 +78,27 @@ local function caller_latest(request, claimed, token)
     request:fail(401, "caller ID does not match workspace auth token")
     return false
   end
-  return true, owner.id
+  return true, owner.id, false
 end
 
 local function caller_t1(request, claimed, token, target)
   if not claimed then
     local owner = live_owner(token)
-    return true, owner and owner.id
+    return true, owner and owner.id, owner == nil
   end
   local caller = store.find(claimed)
   if claimed ~= target and caller and next(caller.tokens) and not (token and caller.tokens[token]) then
     request:fail(401, token and "invalid caller auth token" or "missing caller auth token")
     return false
   end
-  return true, claimed
+  return true, claimed, false
 end
 
----The caller of /a2a: its workspace id, or nil for the human in the canvas. Answers the refusals itself.
+---The caller of /a2a: its workspace id, or nil for the human in the canvas, who shows the administrator's token (T1 takes him
+---without one). Answers the refusals itself.
 ---@param request Request
 ---@param target string
----@return boolean ok, string? caller
+---@return boolean ok, string? caller, boolean? canvas
 function auth.caller(request, target)
   local claimed, token = request.headers["x-workspace-id"], request:bearer()
   if claimed == "" then claimed = nil end
@@ -98,10 +108,10 @@ function auth.caller(request, target)
       return false
     end
   end
-  if not claimed and not token or auth.is_admin(request) then return true, nil end
   claimed = claimed and claimed:lower()
-  if store.latest() then return caller_latest(request, claimed, token) end
-  return caller_t1(request, claimed, token, target)
+  if not store.latest() then return caller_t1(request, claimed, token, target) end
+  if auth.is_admin(request) then return true, claimed, true end
+  return caller_latest(request, claimed, token)
 end
 
 local function ancestor_of(above, below)
@@ -114,17 +124,17 @@ local function ancestor_of(above, below)
   return false
 end
 
----Whether the hierarchy lets one workspace talk to another (§1.10). Workspaces without parents may, unless denied.
+---Whether the hierarchy lets one workspace talk to another (§1.10): siblings, and those above or below each other. T1 takes
+---two workspaces without parents for siblings.
 ---@param caller string
----@param target Workspace
+---@param target string
 ---@return boolean
 function auth.may_talk(caller, target)
-  if caller == target.id then return true end
-  if target.deny[caller] then return false end
-  local from = store.find(caller)
-  if not from or not from.parent_id and not target.parent_id then return true end
-  return from.parent_id ~= nil and from.parent_id == target.parent_id
-    or ancestor_of(from, target) or ancestor_of(target, from)
+  if caller == target then return true end
+  local from, to = store.find(caller), store.find(target)
+  if not from or not to or to.deny[from.id] then return false end
+  if from.parent_id == to.parent_id and (from.parent_id ~= nil or not store.latest()) then return true end
+  return ancestor_of(from, to) or ancestor_of(to, from)
 end
 
 return auth

@@ -2,7 +2,8 @@
 --- says so (Content-Type: application/json), or carries X-Molecule-Emulator, which a web page cannot.
 ---
 --- GET  state                                        everything but tokens
---- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id?, deny?, url?, push_answer?}
+--- POST workspaces  {id?, name?, token?, delivery_mode?, status?, parent_id? (null: none; else all have one), deny?, url?,
+---                   runtime?, push_answer?}
 --- POST messages    {to, from?, text? ("%n": its number), parts?, request_body?, response_body?, message_id?,
 ---                   context_id?, task_id?, metadata?, method?, id?, created_at?, count?,
 ---                   row? {column: value, omit: [column]}, raw_row?, raw_row_base64?}          -> {ids}
@@ -18,7 +19,9 @@
 --- POST remove      {workspace}
 --- POST events      {enabled?, mute?, disconnect?}
 --- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
----                   admin_token?}
+---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
+--- POST restart     {drain_ms? (30000), down_ms? (100)}  no request is taken until the event streams are closed, or for
+---                   drain_ms, and for down_ms more
 --- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
@@ -28,6 +31,7 @@ local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
 local messages = require "molecule.emulator.messages"
+local restart = require "molecule.emulator.restart"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
@@ -35,9 +39,12 @@ local time = require "molecule.emulator.time"
 local control = {}
 
 local WAIT_DEFAULT_MS, WAIT_MAXIMUM_MS = 10000, 600000
-local FIELDS = { "name", "role", "delivery_mode", "status", "parent_id", "url", "push_answer", "agent_card", "tier" }
+local FIELDS = { name = "string", role = "string", delivery_mode = "string", status = "string", parent_id = "string",
+  url = "string", push_answer = "table", agent_card = "any", tier = "number", runtime = "string" }
+local NULLABLE = { role = true, parent_id = true, push_answer = true, agent_card = true }
 local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number", stale_seconds = "number",
-  insert_delay_ms = "number", upload_maximum = "number", admin_token = "string" }
+  insert_delay_ms = "number", upload_maximum = "number", admin_token = "string", canvas_proxy = "boolean",
+  delegation_inbox = "boolean" }
 
 local function fine(request, value)
   request:json(200, value or { ok = true })
@@ -86,21 +93,38 @@ local function state(request)
   for name, value in pairs(store.config) do config[name] = value end
   config.stale_seconds, config.admin_token = store.stale_seconds(), nil
   fine(request, { workspaces = list, config = config, faults = json.array(faults.list()),
-    journal = { entries = entries, last = last }, streams = events.count() })
+    journal = { entries = entries, last = last }, streams = events.count(), restart = restart.phase() })
+end
+
+-- What is wrong with the fields of a workspace; nil: nothing.
+local function mistyped(value)
+  for name, wanted in pairs(FIELDS) do
+    local given = value[name]
+    local right = given == nil or wanted == "any" or given == json.null and NULLABLE[name] or type(given) == wanted
+    if not right then return ("%s must be a %s"):format(name, wanted == "table" and "JSON object" or wanted) end
+  end
+  if value.parent_id and value.parent_id ~= json.null and not host.uuid_valid(value.parent_id) then
+    return "parent_id must be a UUID"
+  end
+  return nil
 end
 
 local put_workspace = with_object(function(request, value)
   local id = value.id or host.uuid()
   if not host.uuid_valid(id) then return bad(request, "id must be a UUID") end
+  local problem = mistyped(value)
+  if problem then return bad(request, problem) end
   local workspace = store.find(id)
   if not workspace then
     workspace = store.create(id)
     workspace.delivery_mode = "poll"
+    if value.parent_id == nil then workspace.parent_id = store.family() end
   end
-  for _, name in ipairs(FIELDS) do
+  for name in pairs(FIELDS) do
     local given = value[name]
-    if given ~= nil then workspace[name] = given ~= json.null and given or nil end
+    if given == json.null then workspace[name] = nil elseif given ~= nil then workspace[name] = given end
   end
+  workspace.parent_id = workspace.parent_id and workspace.parent_id:lower()
   if type(value.deny) == "table" then
     workspace.deny = {}
     for _, denied in ipairs(value.deny) do workspace.deny[denied:lower()] = true end
@@ -226,7 +250,18 @@ local configure = with_object(function(request, value)
   fine(request)
 end)
 
+local begin_restart = with_object(function(request, value)
+  local drain, down = value.drain_ms, value.down_ms
+  if drain ~= nil and (math.type(drain) ~= "integer" or drain < 0) or down ~= nil
+    and (math.type(down) ~= "integer" or down < 0) then
+    return bad(request, "drain_ms and down_ms must be whole numbers")
+  end
+  restart.begin(drain, down)
+  fine(request)
+end)
+
 local function reset(request)
+  restart.forget()
   events.close_all()
   store.reset()
   rows.reset()
@@ -255,6 +290,7 @@ function control.routes(router)
   add("POST", "remove", remove)
   add("POST", "events", set_events)
   add("POST", "config", configure)
+  add("POST", "restart", begin_restart)
   add("POST", "reset", reset)
   -- The answer leaves first.
   add("POST", "quit", function(request) fine(request) host.after(20, host.quit) end)

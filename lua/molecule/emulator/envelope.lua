@@ -7,7 +7,9 @@ local store = require "molecule.emulator.store"
 local envelope = {}
 
 local NEITHER = "params.message must contain either 'parts' (v0.3) or 'content' (v0.2 compat)"
-local HINT = "send parts: [{kind: 'text', text: '...'}]"
+local NEITHER_HINT = [[v0.3 example: {"parts":[{"kind":"text","text":"..."}]}]]
+local CONTENT_HINT = "content must be a string (v0.2 compat) or omitted in favour of parts (v0.3)"
+local CANVAS = { source = "canvas_user", user_identity_status = "UNAUTHENTICATED" }
 
 local function is_object(value)
   return type(value) == "table" and not json.is_array(value)
@@ -26,13 +28,13 @@ local function normalise_message(message)
   if store.latest() and message.role == nil then message.role = "user" end
   local content = message.content
   if message.parts == nil then
-    if content == nil then return nil, { error = NEITHER, hint = HINT } end
+    if content == nil then return nil, { error = NEITHER, hint = NEITHER_HINT } end
     if type(content) == "string" then
       message.parts = json.array { { kind = "text", text = content } }
     elseif json.is_array(content) then
       message.parts = content
     else
-      return nil, { error = "invalid params.message.content type", hint = HINT }
+      return nil, { error = "invalid params.message.content type", hint = CONTENT_HINT }
     end
     message.content = nil
   end
@@ -40,10 +42,23 @@ local function normalise_message(message)
   return true
 end
 
+-- What the newer version adds to words of the human: whose they are, and the conversation they belong to.
+local function mark_canvas(value, target)
+  if not is_object(value.params) then value.params = {} end
+  local params = value.params
+  if not is_object(params.metadata) then params.metadata = {} end
+  for name, text in pairs(CANVAS) do params.metadata[name] = text end
+  local message = params.message
+  if value.method == "message/send" and is_object(message) and (message.contextId or "") == "" then
+    message.contextId = "canvas-" .. target
+  end
+end
+
 ---@param text string a request body
+---@param canvas_to string? the human in the canvas sends it to this workspace
 ---@return table? envelope, table? problem the body of a 400
-function envelope.normalise(text)
-  local value = json.decode(text, { strict = true })
+function envelope.normalise(text, canvas_to)
+  local value = json.decode(text)
   if not is_object(value) then return nil, { error = "invalid JSON" } end
   if value.jsonrpc == nil then
     value = { jsonrpc = "2.0", id = host.uuid(), method = value.method, params = value.params }
@@ -53,16 +68,23 @@ function envelope.normalise(text)
     local fine, problem = normalise_message(message)
     if not fine then return nil, problem end
   end
+  if canvas_to and store.latest() then mark_canvas(value, canvas_to) end
   return value
 end
 
----@param value table an envelope
+---@param value any an envelope
 ---@return string? id
 function envelope.message_id(value)
-  local params = value.params
+  local params = is_object(value) and value.params
   local message = is_object(params) and params.message
   local id = is_object(message) and message.messageId
   return type(id) == "string" and id or nil
+end
+
+---@param value any an envelope
+---@return string method "" when it names none
+function envelope.method(value)
+  return is_object(value) and type(value.method) == "string" and value.method or ""
 end
 
 ---An envelope as the canvas or a peer would send it.
@@ -78,7 +100,7 @@ function envelope.build(from, to, message)
   if not context and not from and store.latest() then context = "canvas-" .. to end
   local metadata = nil
   if not from and store.latest() then
-    metadata = { source = "canvas_user", user_identity_status = "anonymous" }
+    metadata = CANVAS
   elseif message.history then
     metadata = { history = message.history }
   end

@@ -27,6 +27,12 @@ function events.close_all()
   streams = {}
 end
 
+---Breaks every stream off, as the end of a server does.
+function events.cut_all()
+  for handle in pairs(streams) do handle:reset() end
+  streams = {}
+end
+
 ---@param workspace Workspace
 ---@param kind string such as "ACTIVITY_LOGGED"
 ---@param data table

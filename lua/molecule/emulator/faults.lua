@@ -35,6 +35,7 @@ local CHECKS = {
   slow = function(action) return whole(action.piece, 1) and whole(action.every_ms, 0), "piece and every_ms" end,
   hang = function() return true end,
   reset_after = function() return true end,
+  database = function() return true end,
   garbage = function(action) return type(action.body) == "string", "body" end,
 }
 
@@ -119,6 +120,11 @@ end
 
 function APPLY.reset_after(request, _, serve)
   request.shape = { reset = true }
+  serve(request)
+end
+
+function APPLY.database(request, action, serve)
+  request.outage = action
   serve(request)
 end
 

@@ -1,17 +1,19 @@
 --- The emulator: what the platform does, in the order in which it does it to a request.
 ---
---- visitor -> journal -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign followed by a
---- number names a section of the platform contract. Everything under /__emulator/ is control.lua's and passes none of
---- these but the first: no web page may steer it.
+--- visitor -> journal -> restart -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section
+--- sign followed by a number names a section of the platform contract. Everything under /__emulator/ is control.lua's and
+--- passes none of these but the first: no web page may steer it.
 
 local host = require "molecule.emulator.host"
 local auth = require "molecule.emulator.auth"
 local control = require "molecule.emulator.control"
+local database = require "molecule.emulator.database"
 local events = require "molecule.emulator.events"
 local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
 local request_methods = require "molecule.emulator.request"
+local restart = require "molecule.emulator.restart"
 local router = require "molecule.emulator.router"
 local store = require "molecule.emulator.store"
 local visitor = require "molecule.emulator.visitor"
@@ -19,8 +21,8 @@ local visitor = require "molecule.emulator.visitor"
 local emulator = {}
 
 local platform = router.new()
-for _, part in ipairs { "misc", "registry", "peers", "activity", "a2a", "notify", "workspaces", "tokens", "delegation",
-  "uploads", "events" } do
+for _, part in ipairs { "misc", "registry", "peers", "activity", "a2a", "notify", "workspaces", "patch", "removal",
+  "tokens", "delegation", "uploads", "events" } do
   require("molecule.emulator." .. part).routes(platform)
 end
 
@@ -31,7 +33,9 @@ local function serve_platform(request)
   if guard.limited(request) or guard.foreign(request) then return end
   local route = platform:find(request)
   if not route or route.latest and not store.latest() then
-    request:text(404, "404 page not found")
+    request:unrouted()
+  elseif request.outage and database.refused(request, route, request.outage) then
+    return
   elseif not route.auth or auth.workspace(request) then
     route.handler(request)
   end
@@ -46,6 +50,7 @@ local function serve(request)
     return
   end
   local entry = journal.add(request)
+  if restart.refuses(request) then return end
   faults.apply(request, serve_platform)
   journal.offer(entry)
 end
@@ -53,10 +58,12 @@ end
 local function gone(handle)
   events.forget(handle)
   journal.forget(handle)
+  restart.look()
 end
 
 ---Called once by the host, before its server listens.
----@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number}
+---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
+---  workspace: string?} workspace: is there from the beginning, and after every reset
 function emulator.start(options)
   store.configure(options)
   host.serve(serve, gone)

@@ -3,7 +3,7 @@
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local envelope = require "molecule.emulator.envelope"
-local rows = require "molecule.emulator.rows"
+local inbox = require "molecule.emulator.inbox"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
 
@@ -32,10 +32,9 @@ local function insert(target, message, options)
   local from = message.from
   local body = message.request_body
   if body == nil then body = envelope.build(from, target.id, message) end
-  local method = type(body) == "table" and type(body.method) == "string" and body.method or "message/send"
-  return rows.insert(target, { activity_type = "a2a_receive", source_id = from, target_id = target.id, method = method,
-    summary = ("%s → %s (queued for poll)"):format(method, target.name), request_body = body,
-    response_body = message.response_body }, options)
+  options.method = type(body) == "table" and type(body.method) == "string" and body.method or "message/send"
+  options.response_body = message.response_body
+  return inbox.place(target, from, body, options)
 end
 
 local function check(message)

@@ -3,6 +3,7 @@
 local multipart = {}
 
 local FILES_MAXIMUM = 64
+local MALFORMED = "malformed multipart body"
 
 ---@param content_type string?
 ---@return string? boundary
@@ -35,17 +36,17 @@ end
 ---@return {name: string?, filename: string?, type: string?, content: string}[]? parts, string? problem
 function multipart.parse(content_type, body)
   local boundary = boundary_of(content_type)
-  if not boundary then return nil, "not multipart/form-data" end
+  if not boundary then return nil, MALFORMED end
   local delimiter, parts = "--" .. boundary, {}
   local _, at = body:find(delimiter, 1, true)
   while at and body:sub(at + 1, at + 2) == "\r\n" do
     local next_start, next_end = body:find("\r\n" .. delimiter, at + 1, true)
-    if not next_start then return nil, "the last boundary is missing" end
+    if not next_start then return nil, MALFORMED end
     parts[#parts + 1] = part_of(body, at + 3, next_start - 1)
-    if #parts > FILES_MAXIMUM then return nil, "too many files" end
+    if #parts > FILES_MAXIMUM then return nil, ("too many files (limit %d)"):format(FILES_MAXIMUM) end
     at = next_end
   end
-  if not at then return nil, "no boundary" end
+  if not at then return nil, MALFORMED end
   return parts
 end
 

@@ -7,7 +7,7 @@ local store = require "molecule.emulator.store"
 
 local notify = {}
 
-local SUMMARY_BYTES = 80
+local SUMMARY_LENGTH = 80
 
 local function nonempty(value)
   return type(value) == "string" and value ~= ""
@@ -23,18 +23,22 @@ local function file_parts(attachments)
   return parts
 end
 
+-- T1 counts bytes, later versions characters (§12).
 local function summary_of(message)
-  if #message <= SUMMARY_BYTES then return "Agent message: " .. message end
-  local cut = SUMMARY_BYTES
-  if store.latest() then
-    while cut > 0 and message:byte(cut + 1) & 0xC0 == 0x80 do cut = cut - 1 end
+  local preview = message
+  if not store.latest() then
+    if #message > SUMMARY_LENGTH then preview = message:sub(1, SUMMARY_LENGTH) .. "…" end
+  else
+    local cut = utf8.offset(message, SUMMARY_LENGTH + 1)
+    if cut and cut <= #message then preview = message:sub(1, cut - 1) .. "…" end
   end
-  return "Agent message: " .. message:sub(1, cut) .. "…"
+  return "Agent message: " .. preview
 end
 
 local function send(request)
   local value, workspace = request:object(), request.workspace
   if not value or not nonempty(value.message) then return request:fail(400, "message is required") end
+  if workspace.status == "removed" then return request:fail(404, "workspace not found") end
   local attachments = type(value.attachments) == "table" and value.attachments or {}
   for i, file in ipairs(attachments) do
     if type(file) ~= "table" or not nonempty(file.uri) or not nonempty(file.name) then
@@ -47,7 +51,7 @@ local function send(request)
   -- PostgreSQL refuses a summary cut within a character (T1) and U+0000; the message was shown, its row is lost.
   if utf8.len(summary) and not value.message:find("\0", 1, true) then
     rows.insert(workspace, { activity_type = "a2a_receive", method = "notify", summary = summary,
-      response_body = { result = value.message, parts = file_parts(attachments) } })
+      response_body = { result = value.message, parts = file_parts(attachments) } }, { silent = true })
   end
   request:json(200, { status = "sent" })
 end

@@ -2,6 +2,7 @@
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
+local addresses = require "molecule.emulator.addresses"
 local auth = require "molecule.emulator.auth"
 local events = require "molecule.emulator.events"
 local store = require "molecule.emulator.store"
@@ -12,6 +13,8 @@ local registry = {}
 local MODES = { push = true, poll = true, [""] = true }
 local REVIVED = { offline = true, provisioning = true, awaiting_agent = true }
 local SPEND_MAXIMUM = 1000000000000
+local RUNTIMES = { t1 = "langgraph", latest = "hermes" } -- of a workspace that only its registration made (§12)
+local CARD_PROBLEM = "workspace agent_card URL not allowed"
 
 local function text(value, otherwise)
   return type(value) == "string" and value or otherwise
@@ -23,12 +26,34 @@ local function adopt(workspace, value, mode)
     workspace.url = text(value.url, "")
   end
   workspace.agent_card = value.agent_card
-  local card = value.agent_card
-  if type(card) == "table" and type(card.name) == "string" and card.name ~= "" then workspace.name = card.name end
   workspace.last_heartbeat_us = time.now()
   workspace.registrations = workspace.registrations + 1
   workspace.status = "online"
   events.publish(workspace, "WORKSPACE_ONLINE", { workspace_id = workspace.id })
+end
+
+local function card_url(card)
+  return type(card) == "table" and text(card.url, "") or ""
+end
+
+-- The URL that a push workspace registers with, or what is wrong with it. The newer version also reads the card.
+local function push_url(value, workspace)
+  local url, card = text(value.url, ""), store.latest() and card_url(value.agent_card) or ""
+  if card ~= "" and addresses.problem(card) then return nil, CARD_PROBLEM end
+  if url == "" then url = card end
+  if url == "" then
+    if workspace and workspace.url ~= "" then return workspace.url end
+    return nil, "url is required for push-mode workspaces"
+  end
+  local problem = addresses.problem(url)
+  if problem then return nil, problem end
+  return url
+end
+
+-- Registrations of these are answered as all are and change nothing.
+local function frozen(workspace)
+  local status = workspace.status
+  return status == "removed" or store.latest() and (status == "paused" or status == "hibernated")
 end
 
 local function register(request)
@@ -42,14 +67,16 @@ local function register(request)
   local workspace = store.find(value.id)
   if not auth.lazy(request, workspace) then return end
   if mode == "" then mode = workspace and workspace.delivery_mode or "push" end
-  if mode == "push" and text(value.url, "") == "" and not (workspace and workspace.url ~= "") then
-    return request:fail(400, "url is required for push-mode workspaces")
+  if mode == "push" then
+    local url, problem = push_url(value, workspace)
+    if not url then return request:fail(400, problem --[[@as string]]) end
+    value.url = url
   end
   if not workspace then
     if not host.uuid_valid(value.id) then return request:fail(500, "registration failed") end
-    workspace = store.create(value.id)
+    workspace = store.create(value.id, RUNTIMES[store.config.profile])
   end
-  if workspace.status ~= "removed" then adopt(workspace, value, mode) end
+  if not frozen(workspace) then adopt(workspace, value, mode) end
   local answer = { status = "registered", delivery_mode = mode, platform_inbound_secret = workspace.secret }
   if next(workspace.tokens) == nil then answer.auth_token = store.mint(workspace) end
   request:json(200, answer)
@@ -96,13 +123,16 @@ local function heartbeat(request)
   request.entry.workspace = value.workspace_id
   local workspace = store.find(value.workspace_id)
   if not auth.lazy(request, workspace) then return end
-  local answer = { status = "ok", platform_inbound_secret = workspace and workspace.secret }
+  if not host.uuid_valid(value.workspace_id) then return request:fail(500, "failed to update") end
+  local answer = { status = "ok", platform_inbound_secret = workspace and workspace.secret or host.token() }
   if store.latest() then answer.generation = 1 end
   if workspace and workspace.status ~= "removed" then
     take_snapshot(workspace, value)
     move_status(workspace)
     workspace.last_heartbeat_us = time.now()
     workspace.heartbeats = workspace.heartbeats + 1
+    events.publish(workspace, "WORKSPACE_HEARTBEAT", { active_tasks = workspace.active_tasks,
+      uptime_seconds = workspace.uptime_seconds })
   end
   request:json(200, answer)
 end
@@ -115,6 +145,8 @@ local function update_card(request)
   request.entry.workspace = value.workspace_id
   local workspace = store.find(value.workspace_id)
   if not auth.lazy(request, workspace) then return end
+  local card = card_url(value.agent_card)
+  if store.latest() and card ~= "" and addresses.problem(card) then return request:fail(400, CARD_PROBLEM) end
   if workspace then
     workspace.agent_card = value.agent_card
     events.publish(workspace, "AGENT_CARD_UPDATED", { workspace_id = workspace.id, agent_card = value.agent_card })

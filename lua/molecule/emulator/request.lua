@@ -2,6 +2,7 @@
 
 local json = require "molecule.json"
 local journal = require "molecule.emulator.journal"
+local store = require "molecule.emulator.store"
 
 ---@class Request
 ---@field handle userdata
@@ -14,6 +15,7 @@ local journal = require "molecule.emulator.journal"
 ---@field workspace Workspace? set by auth.workspace
 ---@field extra table<string, string> headers that every answer carries
 ---@field entry table? in the journal
+---@field outage table? the fault that takes the database away from it
 ---@field shape table? how a fault deforms the answer
 local Request = {}
 Request.__index = Request
@@ -60,17 +62,27 @@ function Request:fail(status, message, extras, headers)
   self:json(status, value, headers)
 end
 
+---No such route: a server that has the canvas behind it asks that, and this one's canvas is away (§12). Without a canvas
+---it is a plain 404.
+function Request:unrouted()
+  if store.config.canvas_proxy then
+    self:text(502, "canvas unavailable")
+  else
+    self:text(404, "404 page not found")
+  end
+end
+
 ---@param status integer
 ---@param text string
 function Request:text(status, text)
-  self.extra["Content-Type"] = "text/plain"
+  self.extra["Content-Type"] = "text/plain; charset=utf-8"
   self:respond(status, text)
 end
 
----The body as a JSON object; nil when it is anything else.
+---The body as a JSON object; nil when it is anything else. Half a surrogate pair and bytes that are not UTF-8 become U+FFFD.
 ---@return table?
 function Request:object()
-  local value = json.decode(self.body, { strict = true })
+  local value = json.decode(self.body)
   if type(value) == "table" and not json.is_array(value) then return value end
   return nil
 end

@@ -66,19 +66,24 @@ local function known(value)
   return value ~= json.null and value or nil
 end
 
-local function announce(workspace, columns)
+---Tells the event stream about a row, which it does not name (§1.18).
+---@param workspace Workspace
+---@param columns table
+---@param message_id string?
+function rows.announce(workspace, columns, message_id)
   events.publish(workspace, "ACTIVITY_LOGGED", {
     activity_type = columns.activity_type, method = columns.method, summary = columns.summary,
     status = columns.status, source_id = columns.source_id, target_id = columns.target_id,
     duration_ms = columns.duration_ms, tool_trace = columns.tool_trace, request_body = columns.request_body,
-    response_body = columns.response_body,
+    response_body = columns.response_body, error_detail = known(columns.error_detail), message_id = message_id,
   })
 end
 
 ---Adds a row and announces it on the event stream.
 ---@param workspace Workspace
 ---@param columns table those of §2.1 but id, workspace_id, created_at and seq; taken over
----@param options {id: string?, us: integer?, seq: integer?, override: table?, omit: string[]?, raw: string?}?
+---@param options {id: string?, us: integer?, seq: integer?, override: table?, omit: string[]?, raw: string?,
+---  message_id: string?, silent: boolean?, keep: boolean?}? message_id: for the event; silent: there is none; keep: for amend
 ---@return table row
 function rows.insert(workspace, columns, options)
   options = options or {}
@@ -91,10 +96,19 @@ function rows.insert(workspace, columns, options)
   for name, value in pairs(options.override or {}) do columns[name] = value end
   row.type, row.source_id, row.target_id = columns.activity_type, known(columns.source_id), known(columns.target_id)
   row.text = options.raw or text_of(columns, options.omit)
+  row.columns = options.keep and columns or nil
   place(workspace, row)
-  announce(workspace, columns)
+  if not options.silent then rows.announce(workspace, columns, options.message_id) end
   for check in pairs(workspace.row_waiters or {}) do check() end
   return row
+end
+
+---Changes columns of a row that was inserted with `keep`.
+---@param row table
+---@param changes table
+function rows.amend(row, changes)
+  for name, value in pairs(changes) do row.columns[name] = value end
+  row.text = text_of(row.columns)
 end
 
 ---Calls back once the workspace has that many rows (true), or after the timeout (false).

@@ -40,7 +40,8 @@ function store.set(settings)
   return true
 end
 
----@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number}
+---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
+---  workspace: string?}
 function store.configure(options)
   assert(store.set {
     profile = options.profile,
@@ -48,16 +49,38 @@ function store.configure(options)
     rate_limit = options.rate_limit == 0 and 600 or math.max(options.rate_limit, 0),
     stale_seconds = options.stale_seconds,
     insert_delay_ms = 5,
-    upload_maximum = 25 << 20,
+    upload_maximum = 100 << 20,
+    canvas_proxy = true,
+    delegation_inbox = false,
     events = true,
     events_mute = false,
-    admin_token = "",
+    admin_token = options.admin_token or "",
   })
+  store.first = options.workspace
+  store.prepare()
 end
 
 ---Forgets everything but the configuration.
 function store.reset()
-  store.workspaces, store.order, store.owners = {}, {}, {}
+  store.workspaces, store.order, store.owners, store.parent_id = {}, {}, {}, nil
+  store.prepare()
+end
+
+---The workspace that `molecule dev` connects its script to is there before it registers.
+function store.prepare()
+  if not store.first then return end
+  local workspace = store.create(store.first)
+  workspace.delivery_mode, workspace.parent_id = "poll", store.family()
+end
+
+---The parent of all workspaces that are made here without saying whose child they are: siblings may talk to each other.
+---@return string id
+function store.family()
+  if not store.find(store.parent_id) then
+    local parent = store.create(host.uuid())
+    parent.name, store.parent_id = "organization", parent.id
+  end
+  return store.parent_id
 end
 
 ---@return number
@@ -73,15 +96,16 @@ function store.find(id)
 end
 
 ---@param id string a UUID
+---@param runtime string? external
 ---@return Workspace
-function store.create(id)
+function store.create(id, runtime)
   id = id:lower()
   local workspace = {
-    id = id, name = id, status = "provisioning", delivery_mode = "push", url = "", runtime = "external", tier = 1,
+    id = id, name = id, status = "provisioning", delivery_mode = "push", url = "", runtime = runtime or "external",
+    tier = 1,
     created_us = time.now(), active_tasks = 0, error_rate = 0.0, sample_error = "", uptime_seconds = 0,
     current_task = "", runtime_state = "", monthly_spend = 0, heartbeats = 0, registrations = 0, last_acked_seq = 0,
     secret = host.token(), tokens = {}, deny = {}, rows = {}, index = {}, by_message = {}, uploads = {},
-    delegations = {},
   }
   store.workspaces[id] = workspace
   store.order[#store.order + 1] = workspace

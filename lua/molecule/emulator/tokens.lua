@@ -1,9 +1,9 @@
 --- A workspace's own tokens: list, mint, revoke, rotate (§1.17).
 
 local json = require "molecule.json"
+local connection = require "molecule.emulator.connection"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
-local workspaces = require "molecule.emulator.workspaces"
 
 local tokens = {}
 
@@ -24,7 +24,7 @@ local function mint(request)
   for _ in pairs(request.workspace.tokens) do live = live + 1 end
   if live >= LIVE_MAXIMUM then return request:fail(429, "too many active tokens") end
   request:json(201, { auth_token = store.mint(request.workspace), workspace_id = request.workspace.id,
-    message = "Save this token now; it will not be shown again." })
+    message = "Save this token now — it cannot be retrieved again." })
 end
 
 local function revoke(request)
@@ -37,13 +37,24 @@ local function revoke(request)
   request:fail(404, "token not found")
 end
 
-local function rotate(request)
-  store.revoke(request.workspace)
-  request:json(200, { connection = workspaces.connection(request, request.workspace, store.mint(request.workspace)) })
+-- These are for workspaces that the platform does not run itself. Answers itself for others.
+local function external(request, action)
+  local runtime = request.workspace.runtime
+  if runtime == "external" then return true end
+  request:fail(400, action .. " is only valid for external/BYO-compute workspaces", { runtime = runtime,
+    hint = "use POST /workspaces/:id/restart for container-backed runtimes" })
+  return false
 end
 
-local function connection(request)
-  request:json(200, { connection = workspaces.connection(request, request.workspace, "") })
+local function rotate(request)
+  if not external(request, "rotate") then return end
+  store.revoke(request.workspace)
+  request:json(200, { connection = connection.described(request, request.workspace, store.mint(request.workspace)) })
+end
+
+local function show(request)
+  if not external(request, "connection") then return end
+  request:json(200, { connection = connection.described(request, request.workspace, "") })
 end
 
 ---@param router table see router.new
@@ -52,7 +63,7 @@ function tokens.routes(router)
   router:add("POST", "/workspaces/:id/tokens", mint, { auth = true })
   router:add("DELETE", "/workspaces/:id/tokens/:token", revoke, { auth = true })
   router:add("POST", "/workspaces/:id/external/rotate", rotate, { auth = true, latest = true })
-  router:add("GET", "/workspaces/:id/external/connection", connection, { auth = true, latest = true })
+  router:add("GET", "/workspaces/:id/external/connection", show, { auth = true, latest = true })
 end
 
 return tokens

@@ -1,84 +1,96 @@
---- Creating, describing and deleting workspaces (§1.13, §1.17).
+--- Creating and describing workspaces (§1.13, §1.17).
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local auth = require "molecule.emulator.auth"
+local connection = require "molecule.emulator.connection"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
 
 local workspaces = {}
 
----What `connection` says in the answers that hand out a token.
----@param request Request
----@param workspace Workspace
----@param token string
----@return table
-function workspaces.connection(request, workspace, token)
-  local url = "http://" .. (request.headers.host or "127.0.0.1")
-  return { workspace_id = workspace.id, platform_url = url, auth_token = token,
-    registry_endpoint = url .. "/registry/register", heartbeat_endpoint = url .. "/registry/heartbeat" }
+local HINTS = {
+  t1 = "Regenerate workspace + token from the canvas → Tokens tab",
+  latest = "Create a replacement workspace in Canvas, then open Settings → Workspace Tokens → + New Token",
+}
+local TIER = 3
+
+-- As Go writes a number: without a point when it is whole.
+local function plain(number)
+  return math.tointeger(number) or number
 end
 
----@param workspace Workspace
----@return table
-function workspaces.described(workspace)
-  return { id = workspace.id, name = workspace.name, role = workspace.role or json.null, tier = workspace.tier,
+local function time_of(us)
+  return us and time.format(us) or json.null
+end
+
+-- What everybody may see; the newer version shows more.
+local function described(workspace)
+  local value = { id = workspace.id, name = workspace.name, role = workspace.role or json.null, tier = workspace.tier,
     status = store.status(workspace), url = workspace.url, parent_id = workspace.parent_id or json.null,
-    runtime = workspace.runtime, agent_card = workspace.agent_card or json.null,
-    active_tasks = workspace.active_tasks, current_task = workspace.current_task,
-    last_error_rate = workspace.error_rate, last_sample_error = workspace.sample_error,
-    uptime_seconds = workspace.uptime_seconds, monthly_spend = workspace.monthly_spend,
-    created_at = time.format(workspace.created_us) }
+    runtime = workspace.runtime, agent_card = workspace.agent_card or json.null, active_tasks = workspace.active_tasks,
+    max_concurrent_tasks = 1, last_error_rate = plain(workspace.error_rate), last_outbound_at = json.null,
+    uptime_seconds = workspace.uptime_seconds, collapsed = false, x = 0, y = 0 }
+  if not store.latest() then return value end
+  value.last_heartbeat_at, value.last_sample_error = time_of(workspace.last_heartbeat_us), workspace.sample_error
+  value.kind, value.compute, value.wedged, value.mcp_surface = "workspace", {}, false, json.null
+  value.loaded_mcp_tools, value.broadcast_enabled, value.talk_to_user_enabled = json.array {}, false, true
+  return value
 end
 
-local function admin(request)
-  if store.config.admin_token == "" or auth.is_admin(request) then return true end
-  request:fail(401, request:bearer() and "invalid admin auth token" or "missing admin auth token")
-  return false
+-- What only the administrator sees besides.
+local function described_fully(workspace)
+  local value = described(workspace)
+  value.current_task, value.last_sample_error = workspace.current_task, workspace.sample_error
+  value.monthly_spend = workspace.monthly_spend
+  return value
 end
 
 local function list(request)
-  if not admin(request) then return end
+  if not auth.admin(request) then return end
   local found = json.array {}
   for _, workspace in ipairs(store.order) do
-    if workspace.status ~= "removed" then found[#found + 1] = workspaces.described(workspace) end
+    if workspace.status ~= "removed" then found[#found + 1] = described_fully(workspace) end
   end
   request:json(200, found)
 end
 
 local function create(request)
-  if not admin(request) then return end
+  if not auth.admin(request) then return end
   local value = request:object()
   if not value or type(value.name) ~= "string" or value.name == "" then
-    return request:fail(400, "invalid request body")
+    return request:fail(400, "invalid workspace payload")
   end
-  local workspace = store.create(host.uuid())
-  workspace.name, workspace.status = value.name, "awaiting_agent"
-  workspace.role = type(value.role) == "string" and value.role or nil
+  local mode = value.delivery_mode
+  if mode ~= nil and mode ~= "" and mode ~= "push" and mode ~= "poll" then
+    return request:fail(400, "delivery_mode must be 'push' or 'poll'")
+  end
+  local external = value.external == true or value.runtime == "external"
+  local workspace = store.create(host.uuid(), not external and type(value.runtime) == "string" and value.runtime or nil)
+  workspace.name, workspace.tier = value.name, math.tointeger(value.tier) or TIER
+  workspace.role = type(value.role) == "string" and value.role ~= "" and value.role or nil
   workspace.parent_id = type(value.parent_id) == "string" and value.parent_id:lower() or nil
-  if value.delivery_mode == "poll" then workspace.delivery_mode = "poll" end
+  if mode == "poll" then workspace.delivery_mode = "poll" end
+  if not external then return request:json(201, { id = workspace.id, status = workspace.status }) end
+  if type(value.url) == "string" and value.url ~= "" then
+    workspace.url, workspace.status = value.url, "online"
+    return request:json(201, { id = workspace.id, external = true, status = "online" })
+  end
+  workspace.status = "awaiting_agent"
   request:json(201, { id = workspace.id, external = true, status = "awaiting_agent",
-    connection = workspaces.connection(request, workspace, store.mint(workspace)) })
+    connection = connection.described(request, workspace, store.mint(workspace)) })
 end
 
 local function show(request)
   local id = request.parameters.id
-  if not host.uuid_valid(id) then return request:fail(400, "invalid workspace id") end
+  if not host.uuid_valid(id) then return request:fail(400, "invalid workspace ID") end
   local workspace = store.find(id)
   if not workspace then return request:fail(404, "workspace not found") end
   if workspace.status == "removed" and request.query.include_removed ~= "true" then
     return request:fail(410, "workspace removed", { id = workspace.id, removed_at = time.format(workspace.removed_us),
-      hint = "register a new workspace" })
+      hint = HINTS[store.config.profile] })
   end
-  request:json(200, workspaces.described(workspace))
-end
-
-local function delete(request)
-  if not admin(request) then return end
-  local workspace = store.find(request.parameters.id)
-  if not workspace then return request:fail(404, "workspace not found") end
-  store.remove(workspace)
-  request:json(200, { status = "removed" })
+  request:json(200, described(workspace))
 end
 
 local function state(request)
@@ -95,7 +107,6 @@ function workspaces.routes(router)
   router:add("GET", "/workspaces", list)
   router:add("POST", "/workspaces", create)
   router:add("GET", "/workspaces/:id", show)
-  router:add("DELETE", "/workspaces/:id", delete)
   router:add("GET", "/workspaces/:id/state", state, { auth = true })
 end
 

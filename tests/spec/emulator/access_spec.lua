@@ -34,12 +34,16 @@ describe("the platform's door", function()
     assert.same({ error = "missing workspace auth token" }, inbox().json)
   end)
 
-  it("answers an unknown route in plain text", function()
-    local answer = platform:get "/agents"
-    assert.equal(404, answer.status)
-    assert.equal("404 page not found", answer.body)
-    assert.equal(404, platform:request("DELETE", "/health").status)
-    assert.equal(404, platform:get("//registry/x/peers").status)
+  it("answers an unknown route in plain text, in the name of the canvas if there is one", function()
+    for _, expected in ipairs { { true, 502, "canvas unavailable" }, { false, 404, "404 page not found" } } do
+      platform:order("config", { canvas_proxy = expected[1] })
+      local answer = platform:get "/agents"
+      assert.equal(expected[2], answer.status)
+      assert.equal(expected[3], answer.body)
+      assert.equal(expected[2], platform:request("DELETE", "/health").status)
+      assert.equal(expected[2], platform:get("//registry/x/peers").status)
+    end
+    platform:order("config", { canvas_proxy = true })
   end)
 
   it("hides behind an empty 404 from who does not name the tenant (t1)", function()
@@ -112,7 +116,7 @@ describe("the platform's door", function()
     assert.equal(200, platform:request("DELETE", path .. "/" .. list[1].id, { token = new }).status)
     assert.equal(401, inbox({ token = token }).status)
     assert.equal(200, inbox({ token = new }).status)
-    assert.equal(404, platform:post(("/workspaces/%s/external/rotate"):format(id), {}, { token = new }).status)
+    assert.equal(502, platform:post(("/workspaces/%s/external/rotate"):format(id), {}, { token = new }).status)
     platform:order("config", { profile = "latest" })
     local rotated = platform:post(("/workspaces/%s/external/rotate"):format(id), {}, { token = new }).json.connection
     assert.equal(401, inbox({ token = new }).status)

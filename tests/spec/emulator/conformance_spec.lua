@@ -15,7 +15,8 @@ for _, profile in ipairs { "t1", "latest" } do
 
     local function send(to, text, part)
       return platform:post(("/workspaces/%s/a2a"):format(to), { jsonrpc = "2.0", id = "1", method = "message/send",
-        params = { message = { role = "user", parts = { part or { type = "text", text = text } } } } })
+        params = { message = { role = "user", parts = { part or { type = "text", text = text } } } } },
+        { token = emulator.ADMIN })
     end
 
     local function inbox(id, token, query)

@@ -30,12 +30,20 @@ describe("the control API", function()
     assert.equal(401, platform:get(("/workspaces/%s/activity"):format(made.id), { token = "a-token-of-mine" }).status)
   end)
 
+  it("says which field of a workspace is not what it must be", function()
+    for field, value in pairs { role = 5, name = cjson.null, tier = "x", parent_id = "boss", push_answer = "x" } do
+      local answer = platform:request("POST", "/__emulator/workspaces", { json = { [field] = value } })
+      assert.equal(400, answer.status)
+      assert.truthy(answer.json.error:find("^" .. field .. " must be a "), answer.body)
+    end
+  end)
+
   it("shows workspaces, heartbeats, rows and the journal's size but no token", function()
     platform:post("/registry/heartbeat", { workspace_id = id, error_rate = 0.25, current_task = "thinking",
       active_tasks = 2 }, { token = token })
     platform:message { to = id, text = "x" }
     local answer = platform:get "/__emulator/state"
-    local described = answer.json.workspaces[1]
+    local described = platform:state_of(id)
     assert.equal("online", described.status)
     assert.equal(1, described.heartbeats)
     assert.equal(0.25, described.heartbeat.error_rate)

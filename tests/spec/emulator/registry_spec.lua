@@ -83,6 +83,7 @@ describe("a workspace", function()
     assert.equal(401, platform:post("/registry/heartbeat", { workspace_id = id }, { token = "x" }).status)
     assert.equal(400, platform:post("/registry/heartbeat", {}).status)
     assert.equal(200, platform:post("/registry/heartbeat", { workspace_id = emulator.uuid() }).status)
+    assert.same({ error = "failed to update" }, platform:post("/registry/heartbeat", { workspace_id = "ws_1" }).json)
     assert.is_nil(beat().json.generation)
     platform:order("config", { profile = "latest" })
     assert.equal(1, beat().json.generation)
@@ -113,10 +114,14 @@ describe("a workspace", function()
     local function peers(query)
       return platform:get(("/registry/%s/peers"):format(id), { token = token, query = query }).json
     end
-    assert.equal(1, #peers())
+    assert.equal(2, #peers())
     assert.equal("Friend", peers()[1].name)
+    assert.equal("organization", peers()[2].name)
     assert.equal(cjson.null, peers()[1].role)
+    platform:order("config", { profile = "latest" })
     assert.same({}, peers({ q = "build" }))
+    assert.equal(1, #peers({ q = "FRIEND" }))
+    platform:order("config", { profile = "t1" })
     local function allowed(target)
       return platform:post("/registry/check-access", { caller_id = id, target_id = target }).json.allowed
     end
@@ -131,7 +136,10 @@ describe("a workspace", function()
   end)
 
   it("is created by an operator with a token that works", function()
-    local made = platform:post("/workspaces", { name = "made", runtime = "external" })
+    local value = { name = "made", runtime = "external" }
+    assert.equal("admin auth required", platform:post("/workspaces", value).json.error)
+    assert.equal("invalid admin auth token", platform:post("/workspaces", value, { token = token }).json.error)
+    local made = platform:admin("POST", "/workspaces", value)
     assert.equal(201, made.status)
     assert.equal("awaiting_agent", made.json.status)
     local given = made.json.connection.auth_token

@@ -27,6 +27,7 @@ describe("talking over the platform", function()
     return { jsonrpc = "2.0", id = "1", method = "message/send", params = { message = value } }
   end
   local function send(to, value, options) return platform:post(("/workspaces/%s/a2a"):format(to), value, options) end
+  local HUMAN = { token = emulator.ADMIN }
   local function as_peer(more)
     local headers = { ["X-Workspace-ID"] = peer }
     for name, value in pairs(more or {}) do headers[name] = value end
@@ -40,23 +41,27 @@ describe("talking over the platform", function()
   it("marks a peer's message with the peer and the canvas's with null", function()
     send(id, message "from peer", as_peer())
     send(id, message "from bearer alone", { token = peer_token })
-    send(id, message "from canvas")
+    send(id, message "from canvas", HUMAN)
     local rows = platform:rows(id)
     assert.equal(peer, rows[1].source_id)
     assert.equal(peer, rows[2].source_id)
     assert.equal(cjson.null, rows[3].source_id)
-    assert.equal("message/send → agent (queued for poll)", rows[1].summary)
+    assert.equal(("message/send → %s (ingest)"):format(id), rows[1].summary)
+    assert.is_nil(rows[1].request_body.params.metadata)
+    assert.equal("canvas_user", rows[3].request_body.params.metadata.source)
+    assert.equal("canvas-" .. id, rows[3].request_body.params.message.contextId)
   end)
 
   it("completes what a sender left out, as each version does", function()
-    send(id, { method = "message/send", extra = 1, params = { message = { parts = { { type = "text", text = "x" } } } } })
+    send(id, { method = "message/send", extra = 1, params = { message = { parts = { { type = "text", text = "x" } } } } },
+      HUMAN)
     local row = platform:rows(id)[1]
     assert.equal("2.0", row.request_body.jsonrpc)
     assert.is_nil(row.request_body.extra)
     assert.equal(36, #stored(id).messageId)
     assert.equal("user", stored(id).role)
     assert.equal("text", stored(id).parts[1].kind)
-    send(id, { jsonrpc = "2.0", method = "message/send", params = { message = { content = "old style" } } })
+    send(id, { jsonrpc = "2.0", method = "message/send", params = { message = { content = "old style" } } }, HUMAN)
     assert.same({ { kind = "text", text = "old style" } }, stored(id).parts)
     platform:order("config", { profile = "t1" })
     send(id, { method = "message/send", params = { message = { parts = { { type = "text", text = "x" } } } } })
@@ -66,13 +71,15 @@ describe("talking over the platform", function()
   end)
 
   it("refuses what is no message", function()
-    assert.equal("invalid JSON", platform:request("POST", ("/workspaces/%s/a2a"):format(id), { body = "{" }).json.error)
-    local neither = send(id, { method = "message/send", params = { message = { role = "user" } } })
+    assert.equal("invalid JSON", platform:request("POST", ("/workspaces/%s/a2a"):format(id),
+      { body = "{", token = emulator.ADMIN }).json.error)
+    local neither = send(id, { method = "message/send", params = { message = { role = "user" } } }, as_peer())
     assert.equal(400, neither.status)
     assert.truthy(neither.json.error:find("must contain either 'parts'", 1, true))
     assert.equal("invalid params.message.content type",
-      send(id, { method = "x", params = { message = { content = 5 } } }).json.error)
-    assert.equal(404, send(emulator.uuid(), message "x", as_peer()).status)
+      send(id, { method = "x", params = { message = { content = 5 } } }, as_peer()).json.error)
+    assert.equal(403, send(emulator.uuid(), message "x", as_peer()).status)
+    assert.equal(404, send(emulator.uuid(), message "x", HUMAN).status)
     assert.equal(403, send(id, message "x", { headers = { ["X-Workspace-ID"] = "system:x" } }).status)
   end)
 
@@ -92,17 +99,25 @@ describe("talking over the platform", function()
     assert.equal("caller ID does not match workspace auth token",
       send(id, message "x", { token = token, headers = { ["X-Workspace-ID"] = peer } }).json.error)
     assert.equal(401, status { headers = { ["X-Workspace-ID"] = id } })
+    assert.equal("missing caller auth token", send(id, message "x").json.error)
     platform:order("config", { profile = "t1" })
     assert.equal(401, status { headers = { ["X-Workspace-ID"] = peer } })
     assert.equal(401, status { token = token, headers = { ["X-Workspace-ID"] = peer } })
     assert.equal(200, status { headers = { ["X-Workspace-ID"] = id } })
-    assert.equal(200, status { headers = { ["X-Workspace-ID"] = emulator.uuid() } })
+    assert.equal(403, status { headers = { ["X-Workspace-ID"] = emulator.uuid() } })
+    assert.equal(200, status {})
   end)
 
-  it("keeps to the hierarchy once there is one", function()
+  it("keeps to the hierarchy", function()
     local boss, stranger = emulator.uuid(), emulator.uuid()
-    platform:workspace { id = boss }
-    platform:workspace { id = stranger }
+    platform:workspace { id = boss, parent_id = cjson.null }
+    platform:workspace { id = stranger, parent_id = cjson.null }
+    platform:workspace { id = id, parent_id = cjson.null }
+    platform:workspace { id = peer, parent_id = cjson.null }
+    assert.equal(403, send(id, message "x", as_peer()).status)
+    platform:order("config", { profile = "t1" })
+    assert.equal(200, send(id, message "x", as_peer()).status)
+    platform:order("config", { profile = "latest" })
     platform:workspace { id = id, parent_id = boss }
     assert.equal(403, send(id, message "x", as_peer()).status)
     platform:workspace { id = peer, parent_id = boss }
@@ -166,13 +181,13 @@ describe("talking over the platform", function()
     end
     local first = delegate { target_id = id, task = "do it", idempotency_key = "k" }
     assert.equal(202, first.status)
-    assert.equal(first.json.delegation_id, stored(id).messageId)
+    assert.equal(first.json.delegation_id, platform:rows(id, 1)[1].request_body.params.message.messageId)
     assert.equal(first.json.delegation_id, stored(id).metadata.delegation_id)
     local again = delegate { target_id = id, task = "do it", idempotency_key = "k" }
     assert.equal(200, again.status)
     assert.is_true(again.json.idempotent_hit)
     assert.equal(1, #platform:rows(id))
-    assert.equal(400, delegate({ target_id = peer, task = "x" }).status)
+    assert.equal("self-delegation not permitted", delegate({ target_id = peer, task = "x" }).json.error)
     assert.equal(400, delegate({ task = "x" }).status)
   end)
 
@@ -199,7 +214,7 @@ describe("talking over the platform", function()
     assert.equal("\0\255", platform:get(("/workspaces/%s/pending-uploads/%s/content"):format(id, second),
       { token = token }).body)
     assert.is_true(platform:post(path .. "/ack", {}, { token = token }).json.acked)
-    assert.equal(404, platform:post(path .. "/ack", {}, { token = token }).status)
+    assert.is_true(platform:post(path .. "/ack", {}, { token = token }).json.acked)
     platform:order("config", { upload_maximum = 4 })
     assert.equal(413, upload().status)
     platform:order("config", { profile = "t1" })
@@ -257,7 +272,7 @@ describe("talking over the platform", function()
   end)
 
   it("refuses a request that is larger than any platform takes", function()
-    local running = http.start { port = platform.port, method = "POST", path = "/health", body = ("x"):rep(65 << 20) }
+    local running = http.start { port = platform.port, method = "POST", path = "/health", body = ("x"):rep(105 << 20) }
     assert.equal(413, running:wait().status)
   end)
 end)
