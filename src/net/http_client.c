@@ -553,10 +553,10 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     buffer_init(&exchange->body, request->response_maximum);
     if (!exchange->prepared)
         set_common(exchange);
-    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
     bool recurs = !request->general && !strchr(request->url, '?'); /* a poll's holds a row's id */
     exchange->url = recurs ? parsed_urls_take(&client->urls, request->url) : NULL;
     curl_easy_setopt(exchange->easy, CURLOPT_CURLU, exchange->url ? exchange->url->handle : NULL);
+    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url); /* after it: libcurl 8.14 forgets the text for the handle */
     set_limits(exchange->easy, client, request);
     set_body(exchange, request);
     exchange->next = client->exchanges;
