@@ -1,10 +1,17 @@
 #include "base/reserve.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#define SHARE 20 /* one of so many that the process may have */
 
 void reserve_open(struct reserve *reserve)
 {
+    struct rlimit files;
+    bool few = getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < RESERVE_SIZE * SHARE;
+    reserve->count = few ? (int)files.rlim_cur / SHARE : RESERVE_SIZE;
     for (int i = 0; i < RESERVE_SIZE; i++)
         atomic_init(&reserve->descriptors[i], -1);
     reserve_fill(reserve);
@@ -21,7 +28,7 @@ void reserve_lend(struct reserve *reserve)
 
 void reserve_fill(struct reserve *reserve)
 {
-    for (int i = 0; i < RESERVE_SIZE; i++) {
+    for (int i = 0; i < reserve->count; i++) {
         int none = -1;
         if (atomic_load(&reserve->descriptors[i]) >= 0)
             continue;

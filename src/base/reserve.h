@@ -9,6 +9,7 @@
 
 struct reserve {
     atomic_int descriptors[RESERVE_SIZE]; /* -1: lent, or there was none to be had */
+    int count;                            /* of them in use: fewer where a process may have few at all */
 };
 
 void reserve_open(struct reserve *reserve);
