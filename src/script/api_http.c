@@ -326,6 +326,7 @@ static void on_done(const struct http_result *result, void *context)
 {
     struct http_call *call = context;
     call->exchange = NULL;
+    turn_leave(&call->turn); /* it may have been about to look for room */
     call->status = result->status;
     http_each_header(result, keep_header, call);
     if (result->error) {
@@ -425,6 +426,8 @@ static void run_starved(struct turn *turn)
     if (call->streaming && held && !call->held) {
         end_stream(call);
         free_call(call);
+    } else if (!call->exchange) {
+        return; /* it has ended while room was made */
     } else if (fits) {
         http_resume(call->exchange);
     } else {

@@ -233,6 +233,8 @@ static void complain(struct child *child, const char *bytes, size_t length)
 static void take_line(struct child *child, const char *bytes, size_t length)
 {
     vm_make_room(child->vm, VALUES_PER_BYTE * length);
+    if (child->freed) /* nobody refers to it any more, and the collector has found out */
+        return;
     jsonmemory_begin(vm_room(child->vm));
     json_t *line = jsontext_read(bytes, length, NULL, NULL);
     size_t taken = jsonmemory_end(NULL);
