@@ -232,7 +232,7 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
 static bool is_refused_for_good(struct post *post)
 {
     const struct workspace *workspace = post->workspace;
-    int64_t now = clock_monotonic_ms();
+    int64_t now = clock_awake_ms();
     if (!post->refused_ms) {
         post->refused_ms = now;
         post->refused_polls = workspace->poller.successes;
@@ -246,6 +246,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     struct post *post = context;
     struct workspace *workspace = post->workspace;
     const char *id = workspace->settings.id;
+    if (answer->verdict.class != RETRY_REFUSED)
+        post->refused_ms = 0; /* it did not last */
     switch (answer->verdict.class) {
     case RETRY_OK:
     case RETRY_DELIVERED:

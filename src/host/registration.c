@@ -98,6 +98,7 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
 {
     struct registration *registration = &workspace->registration;
     unsigned maximum = workspace->settings.register_attempts;
+    registration->refusals = (struct retry_refusals){0}; /* what comes between two refusals may be why */
     if (maximum && ++registration->failures >= maximum) {
         log_error(workspace->settings.id,
                   "%s; giving up after %u attempts (--register-attempts); is --api-url %s right, and is it up?",

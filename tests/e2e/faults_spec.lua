@@ -267,6 +267,19 @@ describe("a platform in trouble", function()
     platform:clear_faults()
   end)
 
+  it("a reply that is refused, fails otherwise for a while, and is refused again is not given up for that", function()
+    local one = begin { args = { "--refusal-patience", "400ms" } }
+    one.fault(DENIED, "/a2a", { times = 1 })
+    one.fault({ kind = "status", status = 503, body = { error = "not now" } }, "/a2a", { times = 2 })
+    one.fault(DENIED, "/a2a", { times = 1 })
+    one.say("hello", true)
+    one.host:log ": replied"
+    one.host:stop()
+    local statuses = {}
+    for i, post in ipairs(one.host:posts "/a2a") do statuses[i] = math.tointeger(post.status) end
+    assert.same({ 403, 503, 503, 403, 200 }, statuses)
+  end)
+
   it("a reply that the peer itself does not take is a dead letter with its words, and is not sent again", function()
     local one = begin()
     one.peer = host.workspace(platform, { delivery_mode = "push", url = "http://127.0.0.1:1/", push_answer = { body = {
