@@ -16,6 +16,14 @@ static int core_embedded(lua_State *L)
     return 1;
 }
 
+int api_refuse_quota(lua_State *L, const char *problem)
+{
+    luaL_pushfail(L);
+    lua_pushstring(L, problem);
+    lua_pushliteral(L, "QUOTA");
+    return 3;
+}
+
 int api_misuse(lua_State *L, const char *format, ...)
 {
     lua_Debug frame;

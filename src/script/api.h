@@ -28,6 +28,9 @@ API_PARTS(X)
  * `return api_misuse(L, ...)`; the format is as of lua_pushfstring. */
 int api_misuse(lua_State *L, const char *format, ...);
 
+/* `return api_refuse_quota(L, problem)`: nil, the problem, "QUOTA" (script/quota.c). */
+int api_refuse_quota(lua_State *L, const char *problem);
+
 /* os.execute, and io.popen with what io.type and io.close say of its objects: no parts of molecule.core; in place before a
  * script can take hold of Lua's own. */
 void api_execute_install(lua_State *L);

@@ -48,6 +48,9 @@ static int file_upload(lua_State *L)
     luaL_argcheck(L, strspn(boundary, BOUNDARY_LETTERS) == strlen(boundary), 2,
                   "a boundary is of letters, digits and \"-\"");
     vm_check_await(L, "molecule.files");
+    char problem[256];
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_UPLOAD, length, problem, sizeof problem))
+        return api_refuse_quota(L, problem);
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_UPLOAD, length);
     ask->text = memory_copy(body, length);
     ask->text_length = length;

@@ -72,14 +72,13 @@ static int api_notify(lua_State *L)
 {
     char problem[256];
     vm_check_await(L, "molecule.notify");
-    size_t length = lua_type(L, 1) == LUA_TSTRING ? lua_rawlen(L, 1) : 0;
-    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, length, problem, sizeof problem)) {
-        luaL_pushfail(L);
-        lua_pushstring(L, problem);
-        lua_pushliteral(L, "QUOTA");
-        return 3;
-    }
     struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
+    size_t parts = ask->reply.parts ? json_dumpb(ask->reply.parts, NULL, 0, JSON_COMPACT) : 0;
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, ask->reply.text_length + parts, problem, sizeof problem)) {
+        vm_uncharge(vm_of(L), ask->charged);
+        ask_free(ask);
+        return api_refuse_quota(L, problem);
+    }
     ask->timeout_ms = NOTIFY_TIMEOUT_MS;
     return ask_await(L, ask, push_true);
 }

@@ -204,13 +204,14 @@ size_t *script_asked_bytes(struct script *script);
 /* What a sandboxed script may have of what others pay for, in each stretch of time. X(enumerator, what, times, bytes, minutes) */
 #define SCRIPT_QUOTAS(X)                                                         \
     X(SCRIPT_QUOTA_NOTIFY, "molecule.notify", 120, (size_t)16 << 20, 1)          \
+    X(SCRIPT_QUOTA_UPLOAD, "files for the canvas", 120, (size_t)256 << 20, 1)    \
     X(SCRIPT_QUOTA_STORE, "molecule.store", 20000, (size_t)64 << 20, 10)
 enum script_quota {
 #define X(name, what, times, bytes, minutes) name,
     SCRIPT_QUOTAS(X)
 #undef X
 };
-#define SCRIPT_QUOTA_COUNT 2
+#define SCRIPT_QUOTA_COUNT 3
 /* script/quota.c: one more, of so many bytes. false: it is over; `problem` says so. Always true outside the sandbox. */
 bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *problem, size_t size);
 /* script/script_load.c: the file will be watched, if files are. */

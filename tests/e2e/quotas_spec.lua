@@ -1,5 +1,6 @@
 --- In the sandbox, what a script may have of the canvas and of the disk.
 
+local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 
@@ -51,6 +52,29 @@ describe("a script's quota", function()
     one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 121 }
     local told = one:told_canvas()
     assert.truthy(told[#told]:find "^121 QUOTA molecule.notify: in the sandbox .* 120 times", told[#told])
+    one:stop()
+  end)
+
+  it("of notices counts what they carry beside their text, and files are counted before they are uploaded", function()
+    local one = run([[
+      local core, big = require "molecule.core", ("x"):rep(900000)
+      local parts, refused = {{kind = "text", text = big}}, nil
+      for i = 1, 40 do
+        local fine, _, code = core.notify("n" .. i, parts)
+        if not fine then refused = i .. " " .. code break end
+      end
+      local uploads = 0
+      for _ = 1, 200 do
+        local fine, _, code = molecule.notify("a file", {files = {{name = "f", data = ("y"):rep(4 << 20)}}})
+        uploads = uploads + 1
+        if code == "QUOTA" and uploads > 60 then break end
+      end
+      return refused]], { "--sandbox", "--memory-limit", "512MiB" })
+    local told = one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = "QUOTA" }
+    assert.equal("19 QUOTA", cjson.decode(told[1].body).message)
+    local uploaded = 0
+    for _, entry in ipairs(one:posts "/uploads") do uploaded = uploaded + (entry.status == 200 and 1 or 0) end
+    assert.is_true(uploaded <= 64, uploaded .. " files of 4 MiB were uploaded")
     one:stop()
   end)
 
