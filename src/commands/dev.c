@@ -203,9 +203,10 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
     enum molecule_result code = MOLECULE_FAILED;
     if (molecule) {
         platform->molecule = molecule;
-        terminal_print(stdout, "%s serves workspace %s; say something to it:\n"
-               "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n",
-               script ? script : given->backend, id, url, id);
+        terminal_print(stdout, "%s serves workspace %s; say something to it, and read its answers:\n"
+               "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
+               "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n",
+               script ? script : given->backend, id, url, id, url);
         fflush(stdout);
         code = molecule_add(molecule, &workspace, problem, sizeof problem);
         if (code == MOLECULE_STOPPED)

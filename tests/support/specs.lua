@@ -32,6 +32,13 @@ local function parse(words)
     else options.paths[#options.paths + 1] = word end
     i = i + 1
   end
+  if options.filter then
+    local fine, problem = pcall(string.find, "", options.filter)
+    if not fine then
+      io.stderr:write(("--filter %q is not a Lua pattern: %s\n"):format(options.filter, problem))
+      os.exit(2)
+    end
+  end
   options.jobs = math.tointeger(tonumber(options.jobs))
   if not options.tally or not options.jobs or options.jobs < 1 then usage() end
   if #options.paths == 0 then options.paths = FOLDERS end
@@ -190,7 +197,8 @@ end
 local run = run_all(parse(arg))
 if run.passed + run.failed == 0 then
   run.failed = 1
-  print "no test ran"
+  print(run.options.filter and ("no test has a name that matches %q (a Lua pattern)"):format(run.options.filter)
+    or "no test ran")
 end
 if #run.failures > 0 then
   print "\nfailed:"

@@ -46,7 +46,7 @@ suite() {
     tally=$(mktemp)
     say "specs against build/$preset"
     MOLECULE=$PWD/build/$preset/molecule lua5.4 tests/support/specs.lua --tally "$tally" "$@" || true
-    read -r good bad <"$tally" || bad=1
+    read -r good bad <"$tally" || good=0 bad=1
     rm -f "$tally"
     echo "$good passed, $bad failed in $((SECONDS - began)) s"
     passed=$((passed + good)) failed=$((failed + bad))
