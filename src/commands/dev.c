@@ -32,7 +32,8 @@ static const struct option options[] = {
     {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "which version of the platform it behaves as", FIELD(profile), 0, 0},
     {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(org_id), 0, 0},
     {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
-     "who shows it may create, change and delete workspaces and is the human in the canvas [nobody]", FIELD(admin_token), 0, 0},
+     "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
+     "canvas [no request may]", FIELD(admin_token), 0, 0},
     {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
     {"stale-seconds", 0, OPTION_NUMBER, "N", "0", NULL,
      "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own", FIELD(stale_seconds), 0, 86400},
