@@ -92,6 +92,14 @@ static bool has_fetched(const struct poller *poller, size_t count, const char *r
     return false;
 }
 
+static struct message *read_row(struct workspace *workspace, const struct page_row *row)
+{
+    struct message *message = envelope_read(*row, workspace->settings.id);
+    if (message->message_id)
+        announced_came(&workspace->poller.announced, message->message_id);
+    return message;
+}
+
 static void append(struct poller *poller, struct message *message, const struct page_row *row)
 {
     message_shed_large(message, *row); /* it waits as bytes: parsed it may be a hundred times as large */
@@ -111,7 +119,7 @@ void arrival_collect(struct workspace *workspace, const struct page *page)
     struct poller *poller = &workspace->poller;
     size_t before = poller->fetched_count;
     for (size_t i = 0; i < page->count; i++) {
-        struct message *message = envelope_read(page->rows[i], workspace->settings.id);
+        struct message *message = read_row(workspace, &page->rows[i]);
         /* only a further page of a window can repeat a row: T1 ignores before_ts */
         if (before > 0 && has_fetched(poller, before, message->row_id))
             message_free(message);
@@ -120,13 +128,32 @@ void arrival_collect(struct workspace *workspace, const struct page *page)
     }
 }
 
+static void collect_before_first(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    for (size_t i = 0; i < page->count; i++) {
+        struct message *message = read_row(workspace, &page->rows[i]);
+        if (overlap_take_before(poller->overlap, message->row_id, message->created_at) && message->row_id &&
+            !inbox_known(workspace->inbox, message->row_id))
+            append(poller, message, &page->rows[i]);
+        else
+            message_free(message);
+    }
+    arrival_reverse(poller);
+    overlap_window_end(poller->overlap);
+}
+
 bool arrival_collect_again(struct workspace *workspace, const struct page *page)
 {
     struct poller *poller = &workspace->poller;
+    if (overlap_wants_window(poller->overlap)) {
+        collect_before_first(workspace, page);
+        return false;
+    }
     char *last = NULL;
     bool inside = true;
     for (size_t i = 0; i < page->count && inside; i++) {
-        struct message *message = envelope_read(page->rows[i], workspace->settings.id);
+        struct message *message = read_row(workspace, &page->rows[i]);
         inside = overlap_take(poller->overlap, message->row_id, message->created_at);
         if (inside && message->row_id) {
             free(last);

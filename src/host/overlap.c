@@ -14,6 +14,7 @@
 #define BEHIND_MAXIMUM_MS 120000
 #define ANCHOR_EVERY_MS 2000
 #define ANCHORS 16
+#define RECALL_MS 3000      /* a late row is seldom later */
 #define UNKNOWN INT64_MIN
 
 struct place {
@@ -29,6 +30,9 @@ struct overlap {
     struct place head;             /* the fetch position */
     char *from;                    /* up to here everything was read again; NULL: there is nothing yet */
     int64_t waiting_since_ms;      /* the first row behind `from` */
+    struct place first;            /* where all began, until a window was read again; else without a row */
+    bool window, first_met;        /* that is under way; it has come to that row */
+    bool recall;                   /* the reading under way is an additional one */
     char *position;                /* of a reading under way */
     struct place end;              /* its last row */
     bool passed, cut;              /* `end` was met; a row behind it, too */
@@ -73,6 +77,7 @@ struct overlap *overlap_open(const char *position, const char *anchor, int64_t n
 {
     struct overlap *overlap = memory_allocate(sizeof *overlap);
     overlap->last_run_ms = now_ms - EVERY_MS;
+    overlap->first.stamp_us = UNKNOWN;
     if (!position)
         return overlap;
     overlap->from = memory_copy_text(anchor ? anchor : position);
@@ -87,8 +92,10 @@ void overlap_forget(struct overlap *overlap)
         clear_place(&overlap->anchors[i]);
     clear_place(&overlap->head);
     clear_place(&overlap->end);
+    clear_place(&overlap->first);
     set_text(&overlap->from, NULL);
     set_text(&overlap->position, NULL);
+    overlap->window = overlap->recall = false;
     overlap->unfinished = false;
 }
 
@@ -121,6 +128,8 @@ void overlap_note(struct overlap *overlap, const struct overlap_page *page, int6
 {
     const char *before = overlap->head.row_id ? overlap->head.row_id : page->first;
     int64_t before_us = overlap->head.row_id ? overlap->head.stamp_us : UNKNOWN;
+    if (!overlap->head.row_id && !page->old)
+        set_place(&overlap->first, page->first, parse(page->first_stamp), now_ms);
     if (!overlap->from)
         overlap->from = memory_copy_text(before);
     bool nothing_waits = is_same(overlap->from, before) && !overlap->position;
@@ -166,12 +175,16 @@ static void catch_up(struct overlap *overlap, int64_t now_ms)
 
 bool overlap_is_overdue(const struct overlap *overlap, int64_t now_ms)
 {
-    return !overlap->position && now_ms - overlap->last_run_ms > OVERDUE_MS;
+    return !overlap_is_reading(overlap) && now_ms - overlap->last_run_ms > OVERDUE_MS;
 }
 
 void overlap_begin(struct overlap *overlap, bool idle, int64_t now_ms)
 {
-    if (overlap->position || !overlap->from || !overlap->head.row_id ||
+    if (overlap_is_reading(overlap))
+        return;
+    if (overlap->first.row_id && overlap->first.seen_ms <= now_ms - AGE_MS)
+        overlap->window = true;
+    if (!overlap->from || !overlap->head.row_id ||
         now_ms - overlap->last_run_ms < (overlap->unfinished && idle ? GO_ON_MS : EVERY_MS))
         return;
     if (!idle)
@@ -184,6 +197,63 @@ void overlap_begin(struct overlap *overlap, bool idle, int64_t now_ms)
     set_text(&overlap->position, overlap->from);
     overlap->passed = overlap->cut = false;
     overlap->pages = 0;
+}
+
+/* The anchor behind which the rows of the last seconds stand; NULL: there is none. */
+static const struct place *find_recent(const struct overlap *overlap, int64_t now_ms)
+{
+    const struct place *found = NULL;
+    for (size_t i = 0; i < ANCHORS; i++) {
+        const struct place *each = &overlap->anchors[i];
+        if (each->row_id && each->behind_ms <= now_ms - RECALL_MS && (!found || each->behind_ms > found->behind_ms))
+            found = each;
+    }
+    return found;
+}
+
+void overlap_recall(struct overlap *overlap, bool all, int64_t now_ms)
+{
+    if (overlap_is_reading(overlap) || !overlap->from || !overlap->head.row_id)
+        return;
+    const struct place *recent = all ? NULL : find_recent(overlap, now_ms);
+    const char *from = recent ? recent->row_id : overlap->from;
+    overlap->recall = true;
+    overlap->window = !recent && overlap->first.row_id;
+    overlap->passed = overlap->cut = false;
+    overlap->pages = 0;
+    if (is_same(from, overlap->head.row_id))
+        return;
+    set_place(&overlap->end, overlap->head.row_id, overlap->head.stamp_us, overlap->head.seen_ms);
+    set_text(&overlap->position, from);
+}
+
+bool overlap_is_reading(const struct overlap *overlap)
+{
+    return overlap->window || overlap->position;
+}
+
+bool overlap_wants_window(const struct overlap *overlap)
+{
+    return overlap->window;
+}
+
+bool overlap_take_before(struct overlap *overlap, const char *row_id, const char *stamp)
+{
+    if (is_same(row_id, overlap->first.row_id)) {
+        overlap->first_met = true;
+        return false;
+    }
+    int64_t us = parse(stamp);
+    return overlap->first_met || (us != UNKNOWN && overlap->first.stamp_us != UNKNOWN && us <= overlap->first.stamp_us);
+}
+
+void overlap_window_end(struct overlap *overlap)
+{
+    overlap->window = overlap->first_met = false;
+    if (!overlap->recall)
+        clear_place(&overlap->first);
+    if (!overlap->position)
+        overlap->recall = false;
 }
 
 const char *overlap_position(const struct overlap *overlap)
@@ -211,11 +281,20 @@ bool overlap_take(struct overlap *overlap, const char *row_id, const char *stamp
 static void end_run(struct overlap *overlap, int64_t now_ms)
 {
     set_text(&overlap->position, NULL);
-    overlap->last_run_ms = now_ms;
+    if (!overlap->recall)
+        overlap->last_run_ms = now_ms;
+    overlap->recall = false;
 }
 
 bool overlap_page_end(struct overlap *overlap, const char *last, bool more, int64_t now_ms)
 {
+    if (overlap->recall) {
+        bool ends = overlap->cut || !more || !last || ++overlap->pages >= PAGES_MAXIMUM;
+        set_text(&overlap->position, last);
+        if (ends)
+            end_run(overlap, now_ms);
+        return overlap->cut;
+    }
     if (overlap->cut || !more || !last) {
         set_text(&overlap->from, overlap->end.row_id);
         overlap->waiting_since_ms = overlap->end.behind_ms;

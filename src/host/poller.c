@@ -27,6 +27,7 @@
 #define WATCHED_TIMES 5                      /* so many intervals between polls while the event stream tells */
 #define WATCHED_MAXIMUM_MS 5000
 #define HINT_GAP_MS 20                       /* between two polls that hints led to */
+#define MISSING_PAUSE_MS 500                 /* while a message is announced that no poll has brought */
 #define OLD_MS 30000                         /* no transaction of the platform's takes so long */
 
 static void fetch(struct workspace *workspace);
@@ -46,6 +47,8 @@ static void schedule(struct workspace *workspace, int64_t after_ms)
 static int64_t pause_ms(const struct workspace *workspace)
 {
     int64_t interval = workspace->settings.interval_ms;
+    if (announced_any(&workspace->poller.announced) && interval > MISSING_PAUSE_MS)
+        return MISSING_PAUSE_MS;
     if (!waker_trusted(workspace) || interval >= WATCHED_MAXIMUM_MS)
         return interval;
     int64_t stretched = interval * WATCHED_TIMES;
@@ -191,7 +194,8 @@ static void move_position(struct workspace *workspace, int64_t platform_ms)
         last = last_of_full_page(poller, last);
     set_position(&poller->position, last->message->row_id);
     struct overlap_page noted = {.first = first->message->row_id, .position = last->message->row_id,
-                                 .stamp = last->message->created_at, .old = old};
+                                 .first_stamp = first->message->created_at, .stamp = last->message->created_at,
+                                 .old = old};
     overlap_note(poller->overlap, &noted, clock_monotonic_ms());
 }
 
@@ -226,12 +230,12 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
 {
     struct poller *poller = &workspace->poller;
     size_t before = poller->fetched_count;
-    poller->overlapping = overlap_position(poller->overlap) != NULL;
+    poller->overlapping = overlap_is_reading(poller->overlap);
     poller->window = !poller->overlapping && !poller->position;
     poller->covering_ms = 0;
     if (poller->overlapping) {
         bool more = arrival_collect_again(workspace, page);
-        poller->more = poller->more || more || overlap_position(poller->overlap);
+        poller->more = poller->more || more || overlap_is_reading(poller->overlap);
         arrival_admit(workspace);
         return;
     }
@@ -249,10 +253,24 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
     arrival_admit(workspace);
 }
 
+/* What was announced stands behind the position, where rows that were committed late do: the inbox is read again at once. */
+static void recall_missing(struct workspace *workspace)
+{
+    struct poller *poller = &workspace->poller;
+    int64_t now = clock_monotonic_ms();
+    bool all;
+    if (poller->overlapping || poller->window || poller->more || !announced_look(&poller->announced, poller->asked_ms, now, &all))
+        return;
+    log_debug(workspace->settings.id, "poll: a message was announced and did not come; reading the inbox again");
+    overlap_recall(poller->overlap, all, now);
+    poller->more = overlap_is_reading(poller->overlap);
+}
+
 void poller_admitted(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
     int64_t now = clock_wall_ms();
+    recall_missing(workspace);
     if (poller->covering_ms > 0 && (poller->covering_ms > poller->covered_ms || poller->covered_ms > now)) {
         poller->covered_ms = poller->covering_ms;
         poller->covered_boot_ms = clock_boot_ms() - (now > poller->covering_ms ? now - poller->covering_ms : 0);
@@ -285,7 +303,7 @@ void poller_hint(struct workspace *workspace)
 static void forget_cursor(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
-    if (overlap_position(poller->overlap)) { /* only the old row is gone: no reason to forget the position */
+    if (overlap_is_reading(poller->overlap)) { /* only the old row is gone: no reason to forget the position */
         overlap_lost(poller->overlap, clock_monotonic_ms());
         schedule(workspace, 0);
         return;
@@ -298,6 +316,7 @@ static void forget_cursor(struct workspace *workspace)
     poller->lookup_failures = 0;
     poller->hinted = true; /* the stream announced what comes again long ago */
     overlap_forget(poller->overlap);
+    announced_forget(&poller->announced);
     arrival_drop(poller);
     schedule(workspace, 0);
 }
@@ -386,6 +405,22 @@ static void begin_overlap(struct workspace *workspace)
                                          "late may be missed");
 }
 
+static void name_rows(struct workspace *workspace, bool again, struct platform_fetch *wanted)
+{
+    struct poller *poller = &workspace->poller;
+    if (again && overlap_wants_window(poller->overlap)) { /* as far back as the one that the first row came with */
+        wanted->since_secs = poller->window_s + (poller->asked_ms - poller->window_asked_ms) / 1000 + 1;
+    } else if (poller->position) {
+        wanted->since_id = again ? overlap_position(poller->overlap) : poller->position;
+    } else {
+        wanted->since_secs = window_seconds(workspace);
+        if (poller->fetched_count > 0)
+            wanted->before_ts = poller->fetched[poller->fetched_count - 1].message->created_at;
+        poller->window_s = wanted->since_secs;
+        poller->window_asked_ms = poller->asked_ms;
+    }
+}
+
 static void fetch(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
@@ -399,7 +434,7 @@ static void fetch(struct workspace *workspace)
     }
     if (poller->position && (!poller->hinted || overlap_is_overdue(poller->overlap, clock_monotonic_ms())))
         begin_overlap(workspace);
-    bool again = poller->position && overlap_position(poller->overlap);
+    bool again = poller->position && overlap_is_reading(poller->overlap);
     poller->by_hint = !again && poller->hinted;
     if (!again) {
         poller->expected = poller->hinted || poller->more;
@@ -407,16 +442,12 @@ static void fetch(struct workspace *workspace)
         poller->watched = waker_trusted(workspace);
     }
     poller->found = false;
+    poller->asked_ms = clock_monotonic_ms();
     if (poller->fetched_count == 0)
         poller->asked_wall_ms = clock_wall_ms();
     poller->asked = poller->limit;
     struct platform_fetch wanted = {.limit = poller->limit};
-    if (poller->position)
-        wanted.since_id = again ? overlap_position(poller->overlap) : poller->position;
-    else
-        wanted.since_secs = window_seconds(workspace);
-    if (!wanted.since_id && poller->fetched_count > 0)
-        wanted.before_ts = poller->fetched[poller->fetched_count - 1].message->created_at;
+    name_rows(workspace, again, &wanted);
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .stall_ms = STALL_MS,
                                      .response_maximum = poller->limit == 1 ? PAGE_MAXIMUM_ONE : PAGE_MAXIMUM};
     exchange_start(&poller->exchange, &workspace->budget, workspace->host->client,

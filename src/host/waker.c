@@ -168,8 +168,19 @@ static void on_news(uv_timer_t *timer)
     poller_hint(workspace);
 }
 
+/* An event names the message (LATEST), or carries the envelope (T1): contract §1.18. */
+static void note_announced(struct workspace *workspace, const json_t *data)
+{
+    const json_t *params = json_object_get(json_object_get(data, "request_body"), "params");
+    const char *id = json_string_value(json_object_get(data, "message_id"));
+    if (!id)
+        id = json_string_value(json_object_get(json_object_get(params, "message"), "messageId"));
+    if (id)
+        announced_add(&workspace->poller.announced, id, clock_monotonic_ms());
+}
+
 /* false: nothing that a poll could find. What cannot be read may be a message. */
-static bool may_be_message(const struct sse_event *event)
+static bool may_be_message(struct workspace *workspace, const struct sse_event *event)
 {
     if (event->cut)
         return true;
@@ -182,6 +193,8 @@ static bool may_be_message(const struct sse_event *event)
     const char *method = json_string_value(json_object_get(data, "method"));
     bool may_be = type && strcmp(type, "ACTIVITY_LOGGED") == 0 && (!activity || strcmp(activity, "a2a_receive") == 0) &&
                   (!method || strcmp(method, "notify") != 0); /* our own words to the canvas */
+    if (may_be)
+        note_announced(workspace, data);
     json_decref(value);
     return may_be;
 }
@@ -190,7 +203,7 @@ static void on_event(const struct sse_event *event, void *context)
 {
     struct workspace *workspace = context;
     struct waker *waker = &workspace->waker;
-    if (waker->announced || !may_be_message(event))
+    if (!may_be_message(workspace, event) || waker->announced)
         return;
     waker->announced = true;
     waker->announced_ms = clock_monotonic_ms();

@@ -3,6 +3,7 @@
 #ifndef MOLECULE_HOST_WORKSPACE_H
 #define MOLECULE_HOST_WORKSPACE_H
 
+#include "host/announced.h"
 #include "host/exchange.h"
 #include "host/host.h"
 #include "host/inbox.h"
@@ -109,6 +110,8 @@ struct poller {
     int64_t covered_boot_ms; /* the same on a clock that nobody sets; 0: of an earlier run */
     int64_t covering_ms;  /* what the rows that wait make of it once they are admitted; 0: nothing */
     int64_t asked_wall_ms; /* when the poll under way began; of a window that is paged: its first */
+    int64_t asked_ms;      /* the same, monotonic, of the last one */
+    int64_t window_s, window_asked_ms; /* of the last window: how far back it reached, and from when */
     int limit;            /* rows a page, halved when a page is too large */
     int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;
@@ -129,6 +132,7 @@ struct poller {
     bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
     struct overlap *overlap; /* host/overlap.h */
+    struct announced announced; /* host/announced.h */
 };
 
 /* host/waker.c: the platform's event stream */

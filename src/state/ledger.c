@@ -452,7 +452,7 @@ char *ledger_anchor(struct ledger *ledger)
     return ledger_get_meta(ledger, "anchor");
 }
 
-/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor. */
+/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are two, the first one. */
 static bool set_anchor(struct ledger *ledger, const char *row_id)
 {
     char now[32];
@@ -461,7 +461,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
         snprintf(now, sizeof now, "%lld", (long long)clock_steady_ms());
-        set = (!next || ledger_set_meta(ledger, "anchor", next)) && ledger_set_meta(ledger, "anchor_next", row_id) &&
+        set = ledger_set_meta(ledger, "anchor", next ? next : row_id) && ledger_set_meta(ledger, "anchor_next", row_id) &&
               ledger_set_meta(ledger, "anchor_next_ms", now);
     }
     free(next);

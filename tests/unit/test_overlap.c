@@ -24,9 +24,9 @@ static const char *stamp(char text[40], int row)
 /* A page of the rows from `first` to `last`. */
 static void fetch(struct overlap *overlap, int first, int last, bool old)
 {
-    char one[16], other[16], moment[40];
-    struct overlap_page page = {.first = name(one, first), .position = name(other, last), .stamp = stamp(moment, last),
-                                .old = old};
+    char one[16], other[16], began[40], moment[40];
+    struct overlap_page page = {.first = name(one, first), .position = name(other, last), .first_stamp = stamp(began, first),
+                                .stamp = stamp(moment, last), .old = old};
     overlap_note(overlap, &page, now);
 }
 
@@ -36,6 +36,8 @@ static int run(struct overlap *overlap, bool idle, int newest, int *from, int *t
 {
     int pages = 0;
     overlap_begin(overlap, idle, now);
+    if (overlap_wants_window(overlap))
+        overlap_window_end(overlap);
     *from = *to = -1;
     while (overlap_position(overlap)) {
         int after, last = -1;
@@ -162,6 +164,54 @@ static void a_reading_that_never_finds_a_better_time_is_overdue(void **state)
     overlap_close(overlap);
 }
 
+static void what_stands_before_the_first_row_is_asked_for_once_more(void **state)
+{
+    (void)state;
+    char moment[40];
+    now = 1000000;
+    struct overlap *overlap = overlap_open(NULL, NULL, now);
+    fetch(overlap, 5, 5, false);
+    overlap_begin(overlap, true, now + 9000);
+    assert_false(overlap_is_reading(overlap));
+    overlap_begin(overlap, true, now + 10000);
+    assert_true(overlap_wants_window(overlap));
+    assert_false(overlap_take_before(overlap, "row-7", stamp(moment, 7)));
+    assert_true(overlap_take_before(overlap, "row-4b", stamp(moment, 5))); /* its very microsecond */
+    assert_false(overlap_take_before(overlap, "row-5", stamp(moment, 5)));
+    assert_true(overlap_take_before(overlap, "row-?", NULL));
+    overlap_window_end(overlap);
+    assert_false(overlap_is_reading(overlap));
+    overlap_begin(overlap, true, now + 100000);
+    assert_false(overlap_is_reading(overlap));
+    overlap_close(overlap);
+}
+
+static void what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes(void **state)
+{
+    (void)state;
+    int from, to;
+    char id[16], moment[40];
+    now = 1000000;
+    struct overlap *overlap = overlap_open("row-0", NULL, now);
+    for (int row = 1; row <= 6; row++, now += 2000)
+        fetch(overlap, row, row, false);
+    overlap_recall(overlap, false, now); /* row 4 is behind the last three seconds */
+    assert_string_equal(overlap_position(overlap), "row-4");
+    assert_true(overlap_take(overlap, "row-5", stamp(moment, 5)));
+    assert_true(overlap_take(overlap, "row-6", stamp(moment, 6)));
+    assert_false(overlap_take(overlap, "row-7", stamp(moment, 7))); /* beyond the fetch position */
+    assert_true(overlap_page_end(overlap, name(id, 6), false, now));
+    assert_false(overlap_is_reading(overlap));
+    overlap_recall(overlap, true, now);
+    assert_string_equal(overlap_position(overlap), "row-0");
+    overlap_page_end(overlap, NULL, false, now);
+    now += 10000;
+    assert_int_equal(run(overlap, true, 6, &from, &to), 1);
+    assert_int_equal(from, 0);
+    assert_int_equal(to, 6);
+    overlap_close(overlap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +220,8 @@ int main(void)
         cmocka_unit_test(rows_that_no_poll_fetched_are_not_taken),
         cmocka_unit_test(what_was_old_when_it_came_is_not_read_again),
         cmocka_unit_test(many_rows_are_read_again_a_few_pages_at_a_time),
+        cmocka_unit_test(what_stands_before_the_first_row_is_asked_for_once_more),
+        cmocka_unit_test(what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes),
         cmocka_unit_test(under_a_load_that_does_not_end_little_is_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
