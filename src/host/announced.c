@@ -1,15 +1,15 @@
 #include "host/announced.h"
 
+#include "base/hash.h"
+
 #define LOOKS 3
 static const int64_t gaps_ms[LOOKS] = {400, 1600, 0}; /* after each look */
 
-/* FNV-1a: a collision costs one reading too few or too many. */
-static uint64_t key_of(const char *text)
+/* A collision costs one reading too few or too many. */
+static uint64_t key_of(const char *message_id)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const unsigned char *byte = (const unsigned char *)text; *byte; byte++)
-        hash = (hash ^ *byte) * 1099511628211u;
-    return hash ? hash : 1;
+    uint64_t hash = hash_text(message_id);
+    return hash ? hash : 1; /* 0: an empty place */
 }
 
 static bool was_seen(const struct announced *announced, uint64_t key)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define COUNT_MAXIMUM 1000000000 /* requests in a window */
+#define MESSAGE_IDLE_MS 2000     /* a connection that was idle for longer may be dead, and nothing would say so */
 #define WINDOW_MAXIMUM_S 120     /* the platform's is 60 */
 
 /* A header's whole number, at most `maximum`; -1: there is none. */
@@ -37,14 +38,15 @@ static void on_result(const struct http_result *result, void *context)
 {
     struct exchange *exchange = context;
     bool answered = result->progress == HTTP_ANSWERED;
+    bool not_sent = result->progress == HTTP_NOT_SENT || result->unacknowledged;
     struct retry_answer facts = {
         .call = exchange->request.call,
-        .transport = answered                             ? RETRY_ANSWERED
-                     : result->progress == HTTP_NOT_SENT ? RETRY_NOT_SENT
-                                                         : RETRY_NO_ANSWER,
+        .transport = answered ? RETRY_ANSWERED : not_sent ? RETRY_NOT_SENT : RETRY_NO_ANSWER,
+        .unacknowledged = result->unacknowledged,
         .status = answered ? result->status : 0,
         .body = result->body,
         .body_length = result->body_length,
+        .content_type = answered ? http_header(result, "Content-Type") : NULL,
         .retry_after = answered ? http_header(result, "Retry-After") : NULL,
         .transport_error = result->error,
         .since_sent_ms = result->since_sent_ms,
@@ -58,7 +60,7 @@ static void on_result(const struct http_result *result, void *context)
         .status = facts.status,
         .body = result->body,
         .body_length = result->body_length,
-        .sent = result->progress == HTTP_NO_ANSWER || (answered && (facts.status < 300 || facts.status >= 500)),
+        .sent = (!answered && !not_sent) || (answered && (facts.status < 300 || facts.status >= 500)),
         .too_large = result->too_large,
     };
     if (answered)
@@ -87,6 +89,8 @@ void exchange_start(struct exchange *exchange, struct rate_budget *budget, struc
         .stall_timeout_ms = limits->stall_ms,
         .response_maximum = limits->response_maximum,
         .fresh_connection = limits->fresh_connection,
+        .idle_maximum_ms = limits->delivery_counts ? MESSAGE_IDLE_MS : 0,
+        .delivery_counts = limits->delivery_counts,
     };
     exchange->http = http_send(client, &http, on_result, exchange);
 }

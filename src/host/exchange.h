@@ -24,6 +24,8 @@ struct exchange_limits {
     int64_t stall_ms;        /* 0: none */
     size_t response_maximum;
     bool fresh_connection;
+    bool delivery_counts;    /* a message: sent over a connection that was used a moment ago, or a new one; and what never
+                                reached the other side's kernel is not sent (RETRY_NOT_SENT) */
 };
 
 typedef void exchange_callback(const struct exchange_answer *answer, void *context);

@@ -8,6 +8,9 @@
 #include "base/memory.h"
 #include "host/breaker.h"
 #include "host/receipt.h"
+#include "wire/page.h"
+
+#include <jansson.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +21,8 @@
 #define BACKOFF_CAP_MS 60000
 #define KEEP_AFTER_MS 30000    /* a reply that waits for longer is kept in the ledger, and the cursor passes */
 #define IN_FLIGHT_MAXIMUM 4    /* to one peer at once */
+#define LOOKUP_TIMEOUT_MS 30000
+#define LOOKUP_MAXIMUM (1 << 20)
 
 struct post {
     struct post *next;            /* of the workspace's */
@@ -32,6 +37,8 @@ struct post {
     uint64_t refused_polls;       /* polls that had succeeded by then */
     bool in_flight, repeated;
     bool uncertain;               /* an earlier post of this reply may have arrived */
+    char *doubt;                  /* what happened, when it depends on how the peer gets its messages what that means; else NULL */
+    int doubted;                  /* the answer's status then; 0: there was none */
     struct receipt *receipt;      /* it is being looked for */
 };
 
@@ -148,6 +155,7 @@ static void end(struct post *post)
     land(post);
     exchange_cancel(&post->exchange);
     receipt_cancel(post->receipt);
+    free(post->doubt);
     free(post);
     if (--peer->posts == 0)
         drop_peer(peer);
@@ -241,6 +249,83 @@ static bool is_refused_for_good(struct post *post)
            workspace->poller.successes > post->refused_polls;
 }
 
+static void count_as_answered(struct post *post, const char *why)
+{
+    struct workspace *workspace = post->workspace;
+    workspace->answered++;
+    log_warn(workspace->settings.id, "%s; message %s counts as answered: %s", post->doubt, post->entry->row_id, why);
+    settle(post);
+}
+
+/* A push peer's agent has the reply: it may work for minutes before it answers, it answers what it likes, or it failed. For a
+ * peer that polls the platform answers itself, at once and always the same: so the reply did not arrive, or that was lost. */
+static void conclude_doubt(struct post *post)
+{
+    struct workspace *workspace = post->workspace;
+    if (peer_modes_get(&workspace->peer_modes, post->peer->id) == PEER_POLLS) {
+        struct exchange_answer answer = {.verdict.class = RETRY_UNCONFIRMED};
+        snprintf(answer.verdict.reason, sizeof answer.verdict.reason, "%.300s; the peer polls, so that is not its answer%s",
+                 post->doubt, workspace->poller.numbered ? "" : " (this platform may show the reply twice, under one id)");
+        free(post->doubt);
+        post->doubt = NULL;
+        again(post, &answer, 0);
+    } else if (post->doubted >= 500) {
+        log_error(workspace->settings.id, "%s; message %s is set aside as a dead letter: the peer's agent had the reply",
+                  post->doubt, post->entry->row_id);
+        char reason[RETRY_REASON_SIZE];
+        snprintf(reason, sizeof reason, "%s", post->doubt);
+        give_up(post, reason);
+    } else if (post->doubted > 0) {
+        count_as_answered(post, "the peer's agent has the reply");
+    } else {
+        count_as_answered(post, "the reply was sent whole, sending it again could answer twice");
+    }
+}
+
+static void on_mode(const struct exchange_answer *answer, void *context)
+{
+    struct post *post = context;
+    struct workspace *workspace = post->workspace;
+    if (answer->verdict.class == RETRY_TRANSIENT || answer->verdict.class == RETRY_UNAUTHORIZED) {
+        again(post, answer, answer->verdict.floor_ms); /* asks once more */
+        return;
+    }
+    json_t *about = answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL) : NULL;
+    const char *url = json_string_value(json_object_get(about, "url"));
+    peer_modes_note(&workspace->peer_modes, post->peer->id, about && (!url || !*url) ? PEER_POLLS : PEER_PUSHED);
+    json_decref(about);
+    conclude_doubt(post);
+}
+
+/* Only a push peer has a URL (contract §1.12). */
+static void ask_for_mode(struct post *post)
+{
+    struct workspace *workspace = post->workspace;
+    struct exchange_limits limits = {.timeout_ms = LOOKUP_TIMEOUT_MS, .response_maximum = LOOKUP_MAXIMUM, .fresh_connection = true};
+    exchange_start(&post->exchange, &workspace->budget, workspace->host->client,
+                   platform_workspace(&workspace->platform, workspace->token.current, post->peer->id), &limits, on_mode, post);
+}
+
+static void doubt(struct post *post, const struct exchange_answer *answer)
+{
+    post->doubt = memory_copy_text(answer->verdict.reason);
+    bool edge = answer->status == 502 || answer->status == 504 || answer->status >= 520; /* it gave up waiting */
+    post->doubted = edge ? 0 : answer->status;
+    if (peer_modes_get(&post->workspace->peer_modes, post->peer->id) == PEER_UNKNOWN)
+        ask_for_mode(post);
+    else
+        conclude_doubt(post);
+}
+
+/* The platform's answer for a peer that polls says so. */
+static void note_mode(struct post *post, const struct exchange_answer *answer)
+{
+    static const char *const keys[] = {"delivery_mode"};
+    struct page_row value, body = {.bytes = answer->body, .length = answer->body_length};
+    if (post->peer->id && page_members(body, keys, 1, &value) && value.length == 6 && memcmp(value.bytes, "\"poll\"", 6) == 0)
+        peer_modes_note(&post->workspace->peer_modes, post->peer->id, PEER_POLLS);
+}
+
 static void on_answer(const struct exchange_answer *answer, void *context)
 {
     struct post *post = context;
@@ -253,9 +338,10 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     case RETRY_DELIVERED:
         if (!post->peer->id)
             token_accepted(workspace);
+        note_mode(post, answer);
         workspace->answered++;
-        if (answer->verdict.reason[0] && answer->verdict.class == RETRY_DELIVERED)
-            log_debug(id, "%s (message %s)", answer->verdict.reason, post->entry->row_id);
+        if (answer->verdict.remarkable)
+            log_warn(id, "%s (message %s)", answer->verdict.reason, post->entry->row_id);
         log_info(id, "message %s from %s: replied", post->entry->row_id, whom(post));
         settle(post);
         return;
@@ -265,16 +351,12 @@ static void on_answer(const struct exchange_answer *answer, void *context)
             again(post, answer, 0);
             return;
         }
-        workspace->answered++;
-        log_warn(id, "%s; message %s counts as answered: the reply was sent whole, sending it again could answer twice",
-                 answer->verdict.reason, post->entry->row_id);
-        settle(post);
+        doubt(post, answer);
         return;
     case RETRY_TRANSIENT:
-        if (answer->too_large) { /* the peer has answered, at length: it has the reply */
-            workspace->answered++;
-            log_warn(id, "%s; message %s counts as answered", answer->verdict.reason, post->entry->row_id);
-            settle(post);
+        if (answer->too_large) {
+            post->doubt = memory_copy_text(answer->verdict.reason);
+            count_as_answered(post, "the peer has answered, at length");
             return;
         }
         post->uncertain = post->uncertain || answer->sent;
@@ -321,6 +403,10 @@ static void transmit(struct post *post)
         post->receipt = receipt_look(workspace, post->entry, request, on_receipt, post);
         return;
     }
+    if (post->doubt) {
+        ask_for_mode(post);
+        return;
+    }
     struct platform_request call =
         request->to_canvas
             ? platform_notify(&workspace->platform, workspace->token.current, request->body, request->body_length)
@@ -328,7 +414,8 @@ static void transmit(struct post *post)
                            request->body_length);
     struct exchange_limits limits = {.timeout_ms = request->to_canvas ? CANVAS_TIMEOUT_MS : PEER_TIMEOUT_MS,
                                      .response_maximum = ANSWER_MAXIMUM,
-                                     .fresh_connection = post->repeated};
+                                     .fresh_connection = post->repeated,
+                                     .delivery_counts = true};
     exchange_start(&post->exchange, &workspace->budget, workspace->host->client, call, &limits, on_answer, post);
 }
 

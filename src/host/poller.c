@@ -130,6 +130,7 @@ static void recovered(struct workspace *workspace)
     poller->last_poll_wall_ms = clock_wall_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(workspace);
+    waker_follow(workspace);
     if (poller->limit < LIMIT_MAXIMUM)
         poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
 }

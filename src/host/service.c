@@ -403,7 +403,7 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
     case RETRY_GONE:
     case RETRY_REFUSED:
     case RETRY_PERMANENT:
-        fail(service, given->verdict.reason, code_of(given->status));
+        fail(service, given->verdict.reason, given->verdict.from_peer ? "PEER" : code_of(given->status));
     }
 }
 
@@ -505,7 +505,8 @@ static void transmit(struct service *service)
     struct exchange_limits limits = {
         .timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
         .response_maximum = service->ask && service->ask->kind == SCRIPT_ASK_FETCH ? (size_t)service->ask->most : ANSWER_MAXIMUM,
-        .fresh_connection = service->tried};
+        .fresh_connection = service->tried,
+        .delivery_counts = true};
     exchange_start(&service->exchange, &workspace->budget, workspace->host->client, request, &limits, on_exchanged, service);
 }
 

@@ -232,6 +232,6 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
         token->next_query_ms = now + workspace->settings.refusal_patience_ms / RETRY_REFUSALS_LEAST;
         struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
         exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
-                       platform_workspace(&workspace->platform, token->current), &limits, on_query, workspace);
+                       platform_workspace(&workspace->platform, token->current, workspace->settings.id), &limits, on_query, workspace);
     }
 }

@@ -67,6 +67,16 @@ static void cancel(struct workspace *workspace)
     let_go(workspace);
 }
 
+void waker_follow(struct workspace *workspace)
+{
+    struct waker *waker = &workspace->waker;
+    if (!waker->open || waker->opened_ms > http_client_moved_ms(workspace->host->watchers))
+        return;
+    log_debug(workspace->settings.id, "event stream: the platform moved; opening it anew");
+    cancel(workspace);
+    open_later(workspace, 0);
+}
+
 /* Answers that do not change soon: there is no such path, or something else is behind it. */
 static void missing(struct workspace *workspace, int status)
 {

@@ -3,6 +3,7 @@
 #include "host/workspace.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "host/descriptors.h"
 #include "base/memory.h"
@@ -289,10 +290,7 @@ void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct works
 
 int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (const char *at = workspace->settings.id; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-    return span_ms > 0 ? (int64_t)((hash >> 11) % (uint64_t)span_ms) : 0;
+    return span_ms > 0 ? (int64_t)((hash_text(workspace->settings.id) >> 11) % (uint64_t)span_ms) : 0;
 }
 
 /* Opens the platform if nothing is wrong with it. */

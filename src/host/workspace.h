@@ -7,6 +7,7 @@
 #include "host/exchange.h"
 #include "host/host.h"
 #include "host/inbox.h"
+#include "host/peer_modes.h"
 #include "host/record.h"
 #include "script/script.h"
 #include "state/cursor.h"
@@ -116,6 +117,7 @@ struct poller {
     int asked;            /* the limit of the poll under way */
     unsigned lookup_failures;
     uint64_t successes;   /* polls that succeeded */
+    bool numbered;        /* rows have a `seq`: the platform is one of those that drop what comes twice under one messageId */
     int64_t nameless_said_ms; /* when an unreadable row without an id was last logged; 0: never */
     bool running, failing, paused;
     bool spread;          /* among a fleet's the polls have their place in the interval */
@@ -223,6 +225,7 @@ struct workspace {
     struct service *services;
     struct outbox_peer *peers;
     struct breaker_peer *breakers;
+    struct peer_modes peer_modes;
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
@@ -339,6 +342,7 @@ void poller_hint(struct workspace *workspace);    /* there may be something new:
 
 /* Asks the platform to tell what arrives. Polls go on, less often while it does. */
 void waker_start(struct workspace *workspace);
+void waker_follow(struct workspace *workspace); /* where the platform moved, if it did */
 bool waker_trusted(const struct workspace *workspace);
 /* A poll that no hint led to brought a message. */
 void waker_doubt(struct workspace *workspace);

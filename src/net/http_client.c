@@ -5,14 +5,21 @@
 #include "base/memory.h"
 #include "net/public_address.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
 #define IDLE_MAXIMUM_S 25L           /* so long a connection is kept without use: longer than between two heartbeats */
+#define LIFETIME_MAXIMUM_S 600       /* also one that is in use all the time: load balancers move, certificates change */
+#define KEEPALIVE_S 30               /* silence on a connection until the other side is asked whether it is still there */
+#define KEEPALIVE_EVERY_S 10
+#define ACKNOWLEDGE_MS 60000         /* for bytes that the other side does not acknowledge */
 #define POOL_MAXIMUM 64              /* exchanges kept for the next request */
 #define SECRETS_WITHIN 4096          /* bytes: an answer that holds a token is short */
 #define EASY_REUSE_SINCE 0x080101    /* before, an answer whose first header is folded reads what the easy handle's last
@@ -97,8 +104,11 @@ static curl_socket_t open_socket(void *context, curlsocktype purpose, struct cur
         return CURL_SOCKET_BAD;
     curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
     struct http_client *client = ((struct http_exchange *)context)->client;
-    if (opened != CURL_SOCKET_BAD)
-        http_sockets_opened(client, opened);
+    if (opened == CURL_SOCKET_BAD)
+        return opened;
+    unsigned int acknowledge_ms = ACKNOWLEDGE_MS; /* where the system does not know it, it waits for longer */
+    (void)setsockopt(opened, IPPROTO_TCP, TCP_USER_TIMEOUT, &acknowledge_ms, sizeof acknowledge_ms);
+    http_sockets_opened(client, opened);
     return opened;
 }
 
@@ -167,9 +177,15 @@ static int before_request(void *context, char *remote, char *local, int remote_p
         end_connection(reused); /* where a redirect led: the sends before are not to be repeated */
         return CURL_PREREQFUNC_OK;
     }
-    exchange->sent_at_ms = clock_awake_ms() + 1;
     exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);
-    return exchange->repeated ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    if (exchange->repeated) /* what counts is when it was sent */
+        return CURL_PREREQFUNC_ABORT;
+    if (exchange->watched_delivery)
+        exchange->sent_over = http_sockets_send(exchange->client, exchange, local_port, remote_port);
+    if (exchange->client->watch && exchange->url && exchange->url->host)
+        address_watch_note(exchange->client->watch, exchange->url->host, remote);
+    exchange->sent_at_ms = clock_awake_ms() + 1;
+    return CURL_PREREQFUNC_OK;
 }
 
 static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
@@ -262,6 +278,7 @@ static void free_headers(struct curl_slist *headers)
 static void release(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
+    http_sockets_sent(client, exchange);
     curl_multi_remove_handle(client->multi, exchange->easy);
     if (exchange->previous)
         exchange->previous->next = exchange->next;
@@ -317,6 +334,14 @@ static void start_again(struct http_exchange *exchange)
     curl_multi_add_handle(multi, exchange->easy);
 }
 
+/* Nobody took in what was sent: the connection's end did not come from the other side. */
+static bool is_unacknowledged(const struct http_exchange *exchange)
+{
+    long error = 0;
+    curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &error);
+    return exchange->held && (exchange->was_alive || error == ETIMEDOUT);
+}
+
 static void finish(struct http_exchange *exchange, CURLcode code)
 {
     if (exchange->stale && code == CURLE_ABORTED_BY_CALLBACK) {
@@ -334,6 +359,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
         .too_large = exchange->too_large,
         .cannot_connect = exchange->sends == 0,
         .since_sent_ms = exchange->sent_at_ms ? now - exchange->sent_at_ms : 0,
+        .unacknowledged = code != CURLE_OK && status == 0 && is_unacknowledged(exchange),
         .exchange = exchange,
     };
     result.code = code == CURLE_OK ? NULL : code_text(exchange, code);
@@ -388,6 +414,8 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     client->owns_share = !options->share;
     client->share = options->share ? options->share->share : curl_share_init();
     client->addresses_failed = options->share ? options->share->addresses_failed : &client->own_addresses_failed;
+    if (client->keep_addresses)
+        client->watch = options->share ? options->share->watch : address_watch_open(loop);
     if (client->owns_share) {
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
         curl_share_setopt(client->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
@@ -415,8 +443,10 @@ void http_client_close(struct http_client *client)
     }
     if (client->multi)
         curl_multi_cleanup(client->multi); /* closes the kept connections */
-    if (client->owns_share)
+    if (client->owns_share) {
         curl_share_cleanup(client->share);
+        address_watch_close(client->watch);
+    }
     parsed_urls_close(&client->urls);
     http_sockets_close(client);
     http_trust_close(&client->trust);
@@ -456,7 +486,8 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
     curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, IDLE_MAXIMUM_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+    curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_EVERY_S);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, exchange);
     curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, http_sockets_close_one);
@@ -483,11 +514,25 @@ static void set_common(struct http_exchange *exchange)
     http_trust_apply(&client->trust, easy);
 }
 
+/* Which kept connections and addresses it may use. */
+static void set_ages(CURL *easy, const struct http_client *client, const struct http_request *request)
+{
+    int64_t moved_ms = http_client_moved_ms(client), since_s = (clock_monotonic_ms() - moved_ms) / 1000;
+    long lifetime_s = LIFETIME_MAXIMUM_S, addresses_s = client->keep_addresses ? -1L : 60L;
+    if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) { /* none of before; of a second afterwards neither, as libcurl counts those */
+        lifetime_s = since_s > 2 ? (long)since_s - 1 : 1L;
+        addresses_s = (long)since_s;
+    }
+    if (client->keep_addresses && *client->addresses_failed)
+        addresses_s = 0;
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, addresses_s);
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, lifetime_s);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, request->idle_maximum_ms ? (long)((request->idle_maximum_ms + 999) / 1000) : IDLE_MAXIMUM_S);
+}
+
 static void set_limits(CURL *easy, const struct http_client *client, const struct http_request *request)
 {
-    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, !client->keep_addresses       ? 60L
-                                                   : *client->addresses_failed ? 0L
-                                                                               : -1L);
+    set_ages(easy, client, request);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(request->connect_timeout_ms ? request->connect_timeout_ms : 10000));
@@ -545,6 +590,8 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     exchange->on_data = request->on_data;
     exchange->request_length = request->body_length;
     exchange->socket = CURL_SOCKET_BAD;
+    exchange->sent_over = CURL_SOCKET_BAD;
+    exchange->watched_delivery = request->delivery_counts;
     exchange->general = request->general;
     exchange->only_hosts = request->only_hosts;
     exchange->public_only = request->public_only;
@@ -581,6 +628,11 @@ const char *http_header(const struct http_result *result, const char *name)
     if (curl_easy_header(result->exchange->easy, name, 0, CURLH_HEADER, -1, &header) != CURLHE_OK)
         return NULL;
     return header->value;
+}
+
+int64_t http_client_moved_ms(const struct http_client *client)
+{
+    return client->watch ? address_watch_moved_ms(client->watch) : 0;
 }
 
 size_t http_client_active(const struct http_client *client)

@@ -46,6 +46,8 @@ struct http_request {
     int64_t stall_timeout_ms;     /* below 100 bytes/s for so long; 0: none */
     size_t response_maximum;      /* bytes of body */
     bool fresh_connection;
+    int64_t idle_maximum_ms;      /* a kept connection that was idle for longer is not used; 0: 25 s */
+    bool delivery_counts;         /* say whether the other side has the bytes (http_result.unacknowledged) */
     /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers, several sends where a
      * redirect asks for them, or a closed connection and the method is one of those that may be repeated */
     bool general;
@@ -73,6 +75,7 @@ struct http_result {
     bool too_large;         /* the body went over response_maximum */
     bool cannot_connect;    /* no connection came about (resolver, TCP, TLS) */
     int64_t since_sent_ms;  /* from our last byte to the end */
+    bool unacknowledged;    /* delivery_counts, no answer: the other side's TCP has not acknowledged all bytes of the request */
     struct http_exchange *exchange;
 };
 
@@ -101,6 +104,9 @@ int http_status(const struct http_exchange *exchange);
 const char *http_content_type(const struct http_exchange *exchange);
 /* After on_data said "not now". Not from a callback of this client. */
 void http_resume(struct http_exchange *exchange);
+/* When the name of a host was last found to lead elsewhere (clock_monotonic_ms), 0: never. From then on connections of before
+ * are not used again; one that is in use its owner ends. */
+int64_t http_client_moved_ms(const struct http_client *client);
 /* How many exchanges are under way. */
 size_t http_client_active(const struct http_client *client);
 

@@ -5,6 +5,7 @@
 #include "net/http_client.h"
 
 #include "base/buffer.h"
+#include "net/address_watch.h"
 #include "net/http_trust.h"
 #include "net/parsed_urls.h"
 
@@ -21,6 +22,7 @@ struct http_client {
     bool keep_addresses;
     bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */
     bool own_addresses_failed;
+    struct address_watch *watch; /* of a client that keeps addresses; shared as `share` is. NULL: none */
     CURLSH *share;
     bool owns_share;
     bool reuses_handles;     /* this libcurl can: an easy handle serves one request after the other */
@@ -48,6 +50,9 @@ struct http_exchange {
     bool stale;    /* its connection is not to be used; `again`: it was started anew for that */
     bool again;
     curl_socket_t socket; /* that its last send went over, where it is known */
+    bool watched_delivery; /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
+    bool held, was_alive;  /* when that was closed: some were not; it was neither reset nor given up by the system */
+    curl_socket_t sent_over;
     long connects;        /* how many connections it had opened by then */
     bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts, *public_except;
@@ -72,6 +77,10 @@ void http_sockets_attach(struct http_client *client, CURLM *multi);
 curl_socket_t http_sockets_kept(const struct http_client *client, int local_port);
 /* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD: there is none. */
 curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port);
+/* The exchange goes over the connection with these ports: when that is closed before http_sockets_sent, its `held` and
+ * `was_alive` are set. CURL_SOCKET_BAD: there is none. */
+curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange, int local_port, int remote_port);
+void http_sockets_sent(struct http_client *client, const struct http_exchange *exchange);
 /* Several answers share it (HTTP/2): what waits on it says nothing about the next. */
 void http_sockets_note_multiplexed(struct http_client *client, curl_socket_t socket);
 bool http_sockets_multiplexed(const struct http_client *client, curl_socket_t socket);

@@ -3,9 +3,12 @@
 
 #include "base/memory.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +18,7 @@ struct socket_slot {
                                        that is still being connected */
     bool opened;                    /* libcurl has it, unless it closed it without a word while it was being connected */
     bool multiplexed;               /* HTTP/2 is spoken on it */
+    struct http_exchange *sending;  /* that wants to know whether the other side has its bytes; NULL: none */
     int local_port;                 /* 0: not looked up */
 };
 
@@ -136,9 +140,39 @@ void http_sockets_opened(struct http_client *client, curl_socket_t socket)
     *slot = (struct socket_slot){.opened = true};
 }
 
+curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange, int local_port, int remote_port)
+{
+    curl_socket_t socket = http_sockets_kept(client, local_port);
+    if (socket == CURL_SOCKET_BAD)
+        socket = http_sockets_find(client, local_port, remote_port);
+    if (socket != CURL_SOCKET_BAD)
+        get_slot(client, socket)->sending = exchange;
+    return socket;
+}
+
+void http_sockets_sent(struct http_client *client, const struct http_exchange *exchange)
+{
+    curl_socket_t socket = exchange->sent_over;
+    if (socket != CURL_SOCKET_BAD && client->sockets[socket].sending == exchange)
+        client->sockets[socket].sending = NULL;
+}
+
+/* What the kernel still holds for the other side: written into the socket, and not acknowledged. A connection that was reset
+ * says nothing: who resets it is there, and may have the bytes. */
+static void note_unacknowledged(struct http_exchange *exchange, curl_socket_t socket)
+{
+    int held = 0;
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    exchange->held = ioctl(socket, SIOCOUTQ, &held) == 0 && held > 0;
+    exchange->was_alive = getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+}
+
 int http_sockets_close_one(void *context, curl_socket_t socket)
 {
     struct socket_slot *slot = get_slot(context, socket);
+    if (slot->sending)
+        note_unacknowledged(slot->sending, socket);
     unwatch(slot);
     *slot = (struct socket_slot){0};
     return close(socket);

@@ -1,10 +1,22 @@
 #include "net/parsed_urls.h"
 
+#include "base/hash.h"
 #include "base/memory.h"
 
-#include <stdint.h>
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* NULL: it is an address already */
+static char *name_of(CURLU *handle)
+{
+    char *host = NULL, *copy = NULL;
+    unsigned char address[sizeof(struct in6_addr)];
+    if (curl_url_get(handle, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '[' && inet_pton(AF_INET, host, address) != 1)
+        copy = memory_copy_text(host);
+    curl_free(host);
+    return copy;
+}
 
 static struct parsed_url *parse(const char *text)
 {
@@ -14,16 +26,13 @@ static struct parsed_url *parse(const char *text)
         return NULL;
     }
     struct parsed_url *url = memory_allocate(sizeof *url);
-    *url = (struct parsed_url){.handle = handle, .text = memory_copy_text(text), .users = 1};
+    *url = (struct parsed_url){.handle = handle, .text = memory_copy_text(text), .host = name_of(handle), .users = 1};
     return url;
 }
 
 struct parsed_url *parsed_urls_take(struct parsed_urls *urls, const char *text)
 {
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (const char *at = text; *at; at++)
-        hash = (hash ^ (unsigned char)*at) * 1099511628211u;
-    struct parsed_url **place = &urls->places[(hash >> 32) % PARSED_URLS];
+    struct parsed_url **place = &urls->places[(hash_text(text) >> 32) % PARSED_URLS];
     if (!*place || strcmp((*place)->text, text) != 0) {
         parsed_url_release(*place);
         *place = parse(text);
@@ -39,6 +48,7 @@ void parsed_url_release(struct parsed_url *url)
         return;
     curl_url_cleanup(url->handle);
     free(url->text);
+    free(url->host);
     free(url);
 }
 

@@ -9,6 +9,7 @@
 struct parsed_url {
     CURLU *handle;
     char *text;
+    char *host;   /* NULL: an address, not a name */
     size_t users; /* exchanges, and the table */
 };
 

@@ -338,11 +338,11 @@ struct platform_request platform_activity(const struct platform *platform, const
     return start(platform, token, PLATFORM_ACTIVITY, "GET", buffer_take(&path));
 }
 
-struct platform_request platform_workspace(const struct platform *platform, const char *token)
+struct platform_request platform_workspace(const struct platform *platform, const char *token, const char *id)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform_valid_id(id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", platform->workspace_id));
+    return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", id));
 }
 
 struct platform_request platform_state(const struct platform *platform, const char *token)

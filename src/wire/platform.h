@@ -99,7 +99,8 @@ struct platform_fetch {
 struct platform_request platform_register(const struct platform *, const char *token, const struct platform_card *);
 struct platform_request platform_heartbeat(const struct platform *, const char *token, const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);
-struct platform_request platform_workspace(const struct platform *, const char *token);
+/* What the platform tells about a workspace, this one or a peer (contract §1.12). */
+struct platform_request platform_workspace(const struct platform *, const char *token, const char *id);
 /* Needs a valid token, changes nothing (contract §1.13). */
 struct platform_request platform_state(const struct platform *, const char *token);
 struct platform_request platform_events(const struct platform *, const char *token); /* contract §1.18 */

@@ -420,6 +420,8 @@ static enum reply_answer read_peer(const json_t *answer)
     const json_t *result = json_object_get(answer, "result"), *error = json_object_get(answer, "error");
     if (json_is_true(json_object_get(answer, "queued")) || (status && strcmp(status, "queued") == 0))
         return REPLY_ANSWER_QUEUED;
+    if (json_is_string(error) && strcmp(json_string_value(error), "agent returned empty response body") == 0)
+        return REPLY_ANSWER_NOTHING;
     if (error && !json_is_null(error))
         return REPLY_ANSWER_ERROR;
     return result ? REPLY_ANSWER_RESULT : REPLY_ANSWER_STRANGE;

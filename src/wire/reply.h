@@ -46,6 +46,7 @@ enum reply_answer {
     REPLY_ANSWER_QUEUED,   /* 200 status queued, or 202 queued: accepted */
     REPLY_ANSWER_RESULT,   /* the peer's own JSON-RPC result */
     REPLY_ANSWER_ERROR,    /* the peer's own JSON-RPC error: delivered, but it failed there */
+    REPLY_ANSWER_NOTHING,  /* LATEST says that the peer's agent answered with an empty body */
     REPLY_ANSWER_SENT,     /* notify: 200 status sent */
     REPLY_ANSWER_STRANGE   /* not the JSON expected */
 };

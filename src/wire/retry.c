@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 
 #define ERROR_BODY_MAXIMUM (1024 * 1024)
@@ -27,6 +28,7 @@ const char *retry_class_text(enum retry_class class)
 #define CALL(name) (1u << PLATFORM_##name)
 #define REPLIES (CALL(A2A) | CALL(NOTIFY) | CALL(SEND) | CALL(SAY))
 #define LOOPS (CALL(REGISTER) | CALL(HEARTBEAT) | CALL(ACTIVITY))
+#define TO_PEER (CALL(A2A) | CALL(SEND)) /* the platform passes on what a push peer's agent answers, whatever that is */
 #define ASKED (CALL(PEERS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
 #define CHECKED (CALL(REGISTER) | CALL(STATE)) /* what the process' end may depend on: believed in the platform's words alone */
 #define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED) /* the tenant guard stands before them */
@@ -42,7 +44,10 @@ enum fact {
     FACT_TENANT = 1 << 5,        /* code TENANT_ORG_HEADER_REQUIRED */
     FACT_CURSOR = 1 << 6,        /* `cursor lookup failed` */
     FACT_CONFIRMED = 1 << 7,     /* delivery_confirmed: true */
-    FACT_ACCESS = 1 << 8         /* `access denied`: who may talk to whom was looked up, or could not be (contract §12) */
+    FACT_ACCESS = 1 << 8,        /* `access denied`: who may talk to whom was looked up, or could not be (contract §12) */
+    FACT_PAGE = 1 << 9,          /* HTML: an edge's or a captive portal's, the platform relays as application/json */
+    FACT_AGENT = 1 << 10,        /* an error that is none of the platform's own: a push peer's agent failed */
+    FACT_NOTHING = 1 << 11       /* LATEST's words for an agent that answered with nothing */
 };
 
 #define TENANT_ADVICE "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
@@ -51,6 +56,7 @@ enum fact {
 #define MAYBE_DELIVERED "it may have been delivered"
 #define PEER_FAILED "delivered, but the peer answered with an error"
 #define PEER_REFUSED "the peer answered with an error"
+#define PEER_ODD "the answer is none of A2A's"
 #define TOLD_REPLIES (CALL(A2A) | CALL(NOTIFY))
 
 struct rule {
@@ -68,10 +74,13 @@ static const struct rule rules[] = {
     {RETRY_NO_ANSWER, REPLIES, 0, 0, FACT_LATE, 0, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
     {RETRY_NO_ANSWER, EVERY, 0, 0, 0, 0, RETRY_TRANSIENT, NULL},
 
+    {RETRY_ANSWERED, TO_PEER, 200, 299, FACT_NOTHING, 0, RETRY_DELIVERED, PEER_ODD},
     {RETRY_ANSWERED, CALL(A2A), 200, 299, FACT_PEER_ERROR, 0, RETRY_PERMANENT, PEER_REFUSED},
     {RETRY_ANSWERED, REPLIES, 200, 299, FACT_PEER_ERROR, 0, RETRY_DELIVERED, PEER_FAILED},
     {RETRY_ANSWERED, REPLIES, 200, 299, FACT_EXPECTED, 0, RETRY_DELIVERED, NULL},
     {RETRY_ANSWERED, EVERY & ~REPLIES, 200, 299, FACT_EXPECTED, 0, RETRY_OK, NULL},
+    {RETRY_ANSWERED, CALL(A2A), 200, 299, 0, FACT_PAGE, RETRY_UNCONFIRMED, PEER_ODD},
+    {RETRY_ANSWERED, CALL(SEND), 200, 299, 0, FACT_PAGE, RETRY_DELIVERED, PEER_ODD},
     {RETRY_ANSWERED, EVERY, 200, 299, 0, 0, RETRY_TRANSIENT, "the answer is not the JSON expected"},
 
     {RETRY_ANSWERED, REPLIES, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED}, /* the platform did not see it */
@@ -95,6 +104,7 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, EVERY, 400, 499, 0, 0, RETRY_PERMANENT, NULL},
 
     {RETRY_ANSWERED, CALL(ACTIVITY), 500, 500, FACT_CURSOR, 0, RETRY_TRANSIENT, NULL},
+    {RETRY_ANSWERED, CALL(A2A), 500, 501, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED}, /* if it is a push peer's: it had it */
     {RETRY_ANSWERED, REPLIES, 502, 502, FACT_CONFIRMED, 0, RETRY_DELIVERED, "delivered, but the peer's answer was lost"},
     {RETRY_ANSWERED, REPLIES, 502, 502, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
     {RETRY_ANSWERED, REPLIES, 504, 504, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
@@ -113,6 +123,29 @@ static size_t skip_space(const char *body, size_t length)
     return at;
 }
 
+static bool is_page(const struct retry_answer *answer, char first)
+{
+    const char *type = answer->content_type;
+    if (type)
+        return strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml", 17) == 0;
+    return first == '<';
+}
+
+/* What a push peer's agent answered, as the platform passes it on, or the platform's own answer for a peer that polls. */
+static unsigned peer_facts(const struct retry_answer *answer)
+{
+    switch (reply_read_answer(false, answer->body, answer->body_length)) {
+    case REPLY_ANSWER_NOTHING:
+        return FACT_NOTHING;
+    case REPLY_ANSWER_ERROR:
+        return FACT_PEER_ERROR;
+    case REPLY_ANSWER_STRANGE:
+        return 0;
+    default:
+        return FACT_EXPECTED;
+    }
+}
+
 static unsigned success_facts(const struct retry_answer *answer)
 {
     size_t start = skip_space(answer->body, answer->body_length);
@@ -122,11 +155,12 @@ static unsigned success_facts(const struct retry_answer *answer)
     if (answer->call == PLATFORM_ACTIVITY || answer->call == PLATFORM_PEERS) /* the rest is the caller's to check */
         return first == '[' ? FACT_EXPECTED : 0;
     if (first != '{')
-        return 0;
+        return is_page(answer, first) ? FACT_PAGE : 0;
+    if (1u << answer->call & TO_PEER)
+        return peer_facts(answer);
     if (1u << answer->call & REPLIES) {
-        bool to_canvas = answer->call == PLATFORM_NOTIFY || answer->call == PLATFORM_SAY;
-        enum reply_answer read = reply_read_answer(to_canvas, answer->body, answer->body_length);
-        return read == REPLY_ANSWER_STRANGE ? 0 : read == REPLY_ANSWER_ERROR ? FACT_PEER_ERROR : FACT_EXPECTED;
+        bool expected = reply_read_answer(true, answer->body, answer->body_length) == REPLY_ANSWER_SENT;
+        return expected ? FACT_EXPECTED : 0;
     }
     json_t *object = jsontext_read(answer->body, answer->body_length, NULL, NULL);
     unsigned facts = json_is_object(object) ? FACT_EXPECTED : 0;
@@ -152,6 +186,20 @@ static bool holds(const json_t *object, const char *key, const char *words)
     return value && strstr(value, words);
 }
 
+/* The platform's own words when a message could not be brought to a peer (a2a_proxy.go, a2a_proxy_helpers.go of both versions);
+ * with any other `error` the peer's agent has answered 500 itself. */
+static bool is_of_agent(const json_t *object)
+{
+    static const char *const own[] = {"lookup failed", "internal error", "query failed", "failed to", "access denied"};
+    const char *words = json_string_value(json_object_get(object, "error"));
+    if (!words || json_object_get(object, "code") || json_object_get(object, "retryable"))
+        return false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strstr(words, own[i]))
+            return false;
+    return true;
+}
+
 static unsigned error_facts(const struct retry_answer *answer, int64_t *floor_ms)
 {
     size_t start = skip_space(answer->body, answer->body_length);
@@ -162,7 +210,7 @@ static unsigned error_facts(const struct retry_answer *answer, int64_t *floor_ms
     json_t *object = jsontext_read(answer->body, answer->body_length, NULL, NULL);
     unsigned facts = 0;
     if (json_object_get(object, "error"))
-        facts |= FACT_PLATFORM;
+        facts |= FACT_PLATFORM | (is_of_agent(object) ? FACT_AGENT : 0);
     if (holds(object, "code", "TENANT_ORG_HEADER_REQUIRED"))
         facts |= FACT_TENANT;
     if (holds(object, "error", "cursor lookup failed"))
@@ -192,6 +240,8 @@ static void write_transport(const struct retry_answer *answer, const char *call,
     if (answer->transport_error)
         platform_error_text(answer->transport_error, strlen(answer->transport_error), words, sizeof words);
     char after[64] = "not sent";
+    if (answer->unacknowledged)
+        snprintf(after, sizeof after, "sent, and never acknowledged by the other side");
     if (answer->transport == RETRY_NO_ANSWER)
         snprintf(after, sizeof after, "sent, and no answer after %" PRId64 ".%" PRId64 " s",
                  answer->since_sent_ms / 1000, answer->since_sent_ms / 100 % 10);
@@ -230,6 +280,8 @@ struct retry_verdict retry_classify(const struct retry_answer *answer)
     int64_t floor_ms = header_floor_ms >= 0 ? header_floor_ms : body_floor_ms;
     verdict.floor_ms = floor_ms < 0 ? 0 : floor_ms > RETRY_FLOOR_MAXIMUM_MS ? RETRY_FLOOR_MAXIMUM_MS : floor_ms;
     verdict.from_platform = facts & FACT_PLATFORM;
+    verdict.remarkable = rule->says;
+    verdict.from_peer = rule->has & (FACT_PEER_ERROR | FACT_AGENT);
     verdict.tenant_guard = rule->says && strcmp(rule->says, TENANT_ADVICE) == 0;
     verdict.cursor_lookup_failed = rule->has & FACT_CURSOR;
     if (answered)

@@ -28,7 +28,7 @@ const char *retry_class_text(enum retry_class class);
 /* How far a request got. */
 enum retry_transport {
     RETRY_ANSWERED,     /* a whole HTTP answer came */
-    RETRY_NOT_SENT,     /* resolver, connect, TLS, or the connection broke before the last byte of ours */
+    RETRY_NOT_SENT,     /* resolver, connect, TLS, or the connection broke before the other side had the last byte of ours */
     RETRY_NO_ANSWER     /* all our bytes went out, then timeout, reset or a cut answer */
 };
 
@@ -38,7 +38,9 @@ struct retry_answer {
     int status;                 /* HTTP; 0 unless RETRY_ANSWERED */
     const char *body;
     size_t body_length;
+    const char *content_type;   /* the header's value; NULL: none */
     const char *retry_after;    /* the header's value; NULL: none */
+    bool unacknowledged;        /* RETRY_NOT_SENT: all was written, and its last bytes never acknowledged */
     const char *transport_error;/* libcurl's words; NULL if RETRY_ANSWERED */
     int64_t since_sent_ms;      /* from the last byte of ours to the end of the exchange */
     int64_t now_wall_ms;        /* for Retry-After as a date */
@@ -50,6 +52,8 @@ struct retry_verdict {
     enum retry_class class;
     int64_t floor_ms;                 /* from Retry-After or the body's retry_after, capped at 300 s; 0: none */
     bool from_platform;               /* an error in the platform's own JSON, not of an edge, a proxy or a captive portal */
+    bool remarkable;                  /* the reason says more than the status */
+    bool from_peer;                   /* the peer's agent has the message, and failed or refused it */
     bool tenant_guard;                /* say once that the API URL or MOLECULE_ORG_ID is wrong (contract §1.1) */
     bool cursor_lookup_failed;        /* three of these in a row are `gone` */
     char reason[RETRY_REASON_SIZE];   /* one line for a log: what happened, the platform's words, what it means for us:

@@ -291,6 +291,34 @@ describe("a platform in trouble", function()
     assert.equal(0, one.host:count_log ": replied")
   end)
 
+  for name, answer in pairs {
+    ["nothing"] = { body = "" }, ["plain text"] = { body = "thank you" }, ["an event stream"] = { body = "data: {}\n\n" },
+    ["a JSON text"] = { body = '"done"' }, ["JSON that is cut"] = { body = '{"jsonrpc":"2.0","resu' },
+    ["a bare message"] = { body = { role = "agent", parts = { { kind = "text", text = "done" } } } },
+  } do
+    it("a reply that a push peer's agent answers with " .. name .. " was taken, and is not sent again", function()
+      local one = begin()
+      answer.agent = true
+      one.peer = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/", push_answer = answer })
+      one.say("hello", true)
+      one.host:log("warn.*reply to a peer: HTTP 200.*answer is none of A2A's")
+      one.host:stop()
+      assert.equal(1, #one.host:posts "/a2a")
+    end)
+  end
+
+  it("a reply during which a push peer's agent failed is a dead letter, and is not sent again", function()
+    for _, body in ipairs { "", "<html>", { error = "out of memory" }, { error = { code = -32603, message = "no" } } } do
+      local one = begin()
+      one.peer = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
+        push_answer = { status = 500, body = body, agent = true } })
+      one.say("hello", true)
+      one.host:log "error.*reply to a peer: HTTP 500.*the peer answered with an error.*dead letter"
+      one.host:stop()
+      assert.equal(1, #one.host:posts "/a2a")
+    end
+  end)
+
   it("an empty 404 on the inbox is named for what it is: the tenant guard, with what to set; once", function()
     local one = begin()
     one.fault({ kind = "status", status = 404, body = "" }, "/activity", { times = 3 })

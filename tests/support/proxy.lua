@@ -22,8 +22,28 @@ local function close(self, handle)
   if not handle:is_closing() then handle:close() end
 end
 
-local function pump(self, pair, from, to)
+local function find_interceptor(self, line)
+  for path, behave in pairs(self.intercept) do
+    if line:find(path, 1, true) then return path, behave end
+  end
+end
+
+-- The connection is the interceptor's from now on.
+local function intercept(self, client, path, behave)
+  self.intercepted[path] = (self.intercepted[path] or 0) + 1
+  client:read_start(function(_, more) if not more then close(self, client) end end)
+  behave(client, function() close(self, client) end)
+end
+
+local function pump(self, pair, from, to, is_up)
   from:read_start(function(_, bytes)
+    local path, behave
+    if is_up and bytes and not pair.hole then path, behave = find_interceptor(self, bytes:match "^(.-)\r\n" or "") end
+    if behave then
+      close(self, to)
+      intercept(self, from, path, behave)
+      return
+    end
     if pair.hole then
       if bytes then self.swallowed = self.swallowed .. bytes end
       return
@@ -40,15 +60,9 @@ local function join(self, client, first)
     upstream:write(first)
     local pair = {}
     self.pairs[#self.pairs + 1] = pair
-    pump(self, pair, client, upstream)
+    pump(self, pair, client, upstream, true)
     pump(self, pair, upstream, client)
   end)
-end
-
-local function find_interceptor(self, line)
-  for path, behave in pairs(self.intercept) do
-    if line:find(path, 1, true) then return path, behave end
-  end
 end
 
 local function accept(self)
@@ -62,21 +76,21 @@ local function accept(self)
     client:read_stop()
     local path, behave = find_interceptor(self, line)
     if not behave then return join(self, client, text) end
-    self.intercepted[path] = (self.intercepted[path] or 0) + 1
-    client:read_start(function(_, more) if not more then close(self, client) end end)
-    behave(client, function() close(self, client) end)
+    intercept(self, client, path, behave)
   end)
 end
 
----@param options {port: integer, intercept: table<string, fun(client, close: fun())>?} intercept: by what the first
----  request line of a connection contains; that connection is the function's then
+---@param options {port: integer, intercept: table<string, fun(client, close: fun())>?, address: string?, own_port: integer?,
+---  room: integer?} intercept: by what a request line contains; that connection is the function's then; address, own_port:
+---  where it listens; room: bytes that the kernel takes in of what the proxy does not read
 ---@return {url: string, intercepted: table<string, integer>, swallowed: string}
 function proxy.start(options)
   local self = setmetatable({ target = options.port, intercept = options.intercept or {}, intercepted = {}, open = {},
     pairs = {}, swallowed = "", listener = uv.new_tcp() }, Proxy)
-  assert(self.listener:bind("127.0.0.1", 0))
+  assert(self.listener:bind(options.address or "127.0.0.1", options.own_port or 0))
+  if options.room then assert(self.listener:recv_buffer_size(options.room)) end
   assert(self.listener:listen(64, function() accept(self) end))
-  self.url = "http://127.0.0.1:" .. self.listener:getsockname().port
+  self.url = ("http://%s:"):format(options.address or "127.0.0.1") .. self.listener:getsockname().port
   return self
 end
 

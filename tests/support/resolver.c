@@ -1,5 +1,5 @@
-/* Preloaded by tests/e2e/liveness_spec.lua: a resolver that knows platform.test (libcurl answers for localhost itself).
- * It hangs while the file $RESOLVER_HANGS exists, ten minutes at most, and says so by making $RESOLVER_HANGS.asked. */
+/* Preloaded by tests/e2e/liveness_spec.lua and others: a resolver that knows platform.test (libcurl answers for localhost
+ * itself), at the address that the file $RESOLVER_ADDRESS holds, else at 127.0.0.1. It hangs while the file $RESOLVER_HANGS exists, ten minutes at most, and says so by making $RESOLVER_HANGS.asked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -21,7 +21,15 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
         close(open(asked, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
         usleep(50000);
     }
+    char address[64] = "127.0.0.1";
+    const char *source = getenv("RESOLVER_ADDRESS");
+    FILE *file = source ? fopen(source, "re") : NULL;
+    if (file) {
+        if (fscanf(file, "%63s", address) != 1)
+            strcpy(address, "127.0.0.1");
+        fclose(file);
+    }
     if (node && strcmp(node, "platform.test") == 0)
-        node = "127.0.0.1";
+        node = address;
     return real(node, service, hints, result);
 }

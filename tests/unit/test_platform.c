@@ -105,7 +105,7 @@ static void a_url_that_cannot_be_used_is_refused_with_the_reason(void **state)
     assert_false(platform_open(&platform, "http://h", "../x", NULL, &problem));
     assert_false(platform_open(&platform, "http://h", ID, "a\r\nb", &problem));
     assert_true(platform_open(&platform, "http://h", NULL, NULL, &problem));
-    assert_null(platform_workspace(&platform, NULL).url);
+    assert_null(platform_workspace(&platform, NULL, platform.workspace_id).url);
     platform_close(&platform);
 }
 
@@ -230,7 +230,7 @@ static void replies_go_to_the_peer_or_to_our_own_canvas(void **state)
     assert_int_equal(request.call, PLATFORM_NOTIFY);
     platform_request_free(&request);
 
-    request = platform_workspace(&platform, "t");
+    request = platform_workspace(&platform, "t", platform.workspace_id);
     assert_string_equal(request.url, "http://h/workspaces/" ID);
     platform_request_free(&request);
 

@@ -13,6 +13,22 @@ local a2a = {}
 local BODY_MAXIMUM = { t1 = 1 << 20, latest = 16 << 20 }
 local DENIED = "access denied: workspaces cannot communicate per hierarchy rules"
 
+local STATUS_TEXTS = { [300] = "Multiple Choices", [302] = "Found", [400] = "Bad Request", [404] = "Not Found",
+  [500] = "Internal Server Error", [501] = "Not Implemented", [503] = "Service Unavailable" }
+
+-- What becomes of an agent's answer on its way to the caller (a2a_proxy.go): 300 and above is told in the platform's words, an
+-- empty 200 is an error to the newer version.
+local function relay(status, body)
+  if status >= 300 then
+    local said = json.decode(body)
+    said = type(said) == "table" and type(said.error) == "string" and said.error ~= "" and said.error
+    return { error = said or STATUS_TEXTS[status] or "" }
+  elseif body == "" and store.latest() then
+    return { error = "agent returned empty response body" }
+  end
+  return body
+end
+
 -- What a push workspace's agent would answer: what was ordered.
 local function proxy(target, done)
   local answer = target.push_answer
@@ -26,7 +42,10 @@ local function proxy(target, done)
   end
   local body = answer.body
   if type(body) ~= "string" then body = assert(json.encode(body == nil and {} or body)) end
-  host.after(answer.delay_ms or 0, function() done(answer.status or 200, body, answer.headers) end)
+  local status = answer.status or 200
+  host.after(answer.delay_ms or 0, function()
+    done(status, answer.agent and relay(status, body) or body, answer.headers)
+  end)
 end
 
 ---Sends an envelope for somebody, and calls back with what he is answered: a refusal is a table, an answer a text.

@@ -1,0 +1,22 @@
+/* How the peers of a workspace get their messages, as far as it is known. One that polls answers nothing itself: the platform
+ * does, at once. A push peer's agent may work for minutes before it answers. Pure: no I/O. */
+#ifndef MOLECULE_HOST_PEER_MODES_H
+#define MOLECULE_HOST_PEER_MODES_H
+
+#include <stdint.h>
+
+enum peer_mode { PEER_UNKNOWN, PEER_POLLS, PEER_PUSHED };
+
+#define PEER_MODES 64 /* two peers may share a place: the one that was heard of last has it */
+
+struct peer_modes {
+    struct {
+        uint64_t key; /* of the peer's id */
+        enum peer_mode mode;
+    } places[PEER_MODES];
+};
+
+void peer_modes_note(struct peer_modes *modes, const char *peer, enum peer_mode mode);
+enum peer_mode peer_modes_get(const struct peer_modes *modes, const char *peer);
+
+#endif
