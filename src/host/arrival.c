@@ -7,6 +7,9 @@
 #include "host/overlap.h"
 #include "host/service.h"
 #include "wire/envelope.h"
+#include "wire/jsontext.h"
+
+#include <jansson.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +28,29 @@ static void say_nameless(struct workspace *workspace, const struct message *mess
               message->problem ? message->problem : "?");
 }
 
+void workspace_tells(struct workspace *workspace, const char *body, size_t length)
+{
+    struct page_row value, object = {.bytes = body, .length = length};
+    if (!page_member(object, "message", &value))
+        return;
+    json_t *text = jsontext_read(value.bytes, value.length, NULL, NULL);
+    if (json_is_string(text))
+        echoes_told(&workspace->echoes, json_string_value(text));
+    json_decref(text);
+}
+
+/* What an earlier process of ours told is in the inbox before its end was seen. */
+static void look_at_echo(struct workspace *workspace, const struct message *message)
+{
+    const char *text = json_string_value(json_object_get(message->response_body, "result"));
+    const struct poller *poller = &workspace->poller;
+    bool is_new = poller->seen_end && !poller->window && !poller->overlapping;
+    if (text && !echoes_take(&workspace->echoes, text) && is_new && echoes_say(&workspace->echoes, clock_monotonic_ms()))
+        log_warn(workspace->settings.id, "the canvas was told what is not from here: \"%.60s\" (row %s); if another host serves this "
+                 "workspace, with another state directory or on another machine, both answer every message: stop one of them",
+                 text, message->row_id);
+}
+
 /* Every row becomes an entry; what is nothing to answer, or was answered before, is finished at once. */
 static void admit(struct workspace *workspace, struct fetched *fetched, enum ledger_state state)
 {
@@ -32,6 +58,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     struct message *message = fetched->message;
     bool in_order = !workspace->poller.overlapping;
     fetched->message = NULL;
+    if (message->kind == ENVELOPE_ECHO)
+        look_at_echo(workspace, message);
     if (!in_order && state != LEDGER_UNKNOWN) { /* the inbox has forgotten it; it is nothing new */
         message_free(message);
         return;
@@ -55,7 +83,10 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         workspace->poller.found = true;
         waker_found(workspace);
     }
-    if (state != LEDGER_UNKNOWN) {
+    bool cancels = state == LEDGER_UNKNOWN && kind == ENVELOPE_OTHER_METHOD && workspace_cancels(workspace, message);
+    if (cancels) {
+        inbox_finish(workspace->inbox, entry);
+    } else if (state != LEDGER_UNKNOWN) {
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {

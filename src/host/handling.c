@@ -308,6 +308,13 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         inbox_post(workspace->inbox, entry);
         workspace_finish(workspace, entry, script_outcome_text(outcome->kind));
         return;
+    case SCRIPT_CANCELED:
+        log_info(id, "message %s from %s: canceled%s%s", entry->row_id, workspace_sender(entry), outcome->reason ? ": " : "",
+                 outcome->reason ? outcome->reason : "");
+        drop_changes(workspace, entry);
+        inbox_post(workspace->inbox, entry);
+        workspace_finish(workspace, entry, script_outcome_text(SCRIPT_CANCELED));
+        return;
     case SCRIPT_RETRY:
         handler_retries(workspace, entry, outcome);
         return;
@@ -342,6 +349,7 @@ static void on_handled(struct script_job *job)
     struct workspace *workspace = handling->workspace;
     struct inbox_entry *entry = handling->entry;
     bool over = workspace_over(workspace); /* the drain ran out: it runs again at the next start */
+    entry->job = NULL;
     if (handling->large)
         message_shed(entry->message); /* it has not, if it did not fit */
     running_leave(workspace, entry, !over && job->outcome.kind != SCRIPT_AGAIN);
@@ -382,6 +390,7 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
     handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;
     handling->job.starting = on_starting;
     handling->job.done = on_handled;
+    entry->job = &handling->job;
     running_take(workspace->running, entry);
     handling->started_ms = clock_monotonic_ms();
     script_submit(workspace->script, &handling->job);
@@ -413,6 +422,7 @@ void workspace_dispatch(struct workspace *workspace)
     }
     if (wait_ms >= 0)
         workspace_arm(&workspace->dispatch_timer, on_dispatch_timer, wait_ms);
+    heartbeat_changed(workspace);
     if (inbox_running(workspace->inbox) > 0 || workspace->naming)
         watchdog_start(workspace);
 }

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,11 @@
 #define BACKOFF_CAP_MS 15000 /* the platform calls a workspace stale after 90 s (contract §6) */
 #define FLOOR_MAXIMUM_MS 30000
 #define SAMPLE_LIFE_MS 300000
+#define BUSY_AFTER_MS 150      /* a handler that ends sooner is not worth a heartbeat */
+#define IDLE_AFTER_MS 250      /* the next one may begin at once */
+#define CHANGE_EVERY_MS 1000
+#define STANDING_EVERY 3       /* heartbeats */
+#define STANDING_MAXIMUM (1 << 20)
 
 static void beat(struct workspace *workspace);
 
@@ -93,6 +99,32 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     schedule(workspace, retry_next_delay(&heartbeat->backoff, floor, host_random()));
 }
 
+/* T1 leaves a workspace that was paused and resumed `failed`, whatever beats, until it registers (contract §1.4). */
+static void on_standing(const struct exchange_answer *answer, void *context)
+{
+    struct workspace *workspace = context;
+    if (answer->verdict.class != RETRY_OK || workspace->state != WORKSPACE_RUNNING)
+        return;
+    json_t *standing = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
+    const char *status = json_string_value(json_object_get(standing, "status"));
+    if (status && strcmp(status, "failed") == 0) {
+        log_warn(workspace->settings.id, "the platform shows the workspace as failed; registering again");
+        registration_start(workspace, true);
+    }
+    json_decref(standing);
+}
+
+static void look_at_standing(struct workspace *workspace)
+{
+    struct heartbeat *heartbeat = &workspace->heartbeat;
+    if (++heartbeat->beats < STANDING_EVERY || exchange_busy(&heartbeat->standing))
+        return;
+    heartbeat->beats = 0;
+    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = STANDING_MAXIMUM};
+    exchange_start(&heartbeat->standing, &workspace->budget, workspace->host->client,
+                   platform_state(&workspace->platform, workspace->token.current), &limits, on_standing, workspace);
+}
+
 static void on_answer(const struct exchange_answer *answer, void *context)
 {
     struct workspace *workspace = context;
@@ -100,10 +132,17 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         return;
     if (answer->verdict.class == RETRY_OK) {
         recovered(workspace);
+        look_at_standing(workspace);
         schedule_regular(workspace);
+        heartbeat_changed(workspace);
     } else {
         failed(workspace, answer);
     }
+}
+
+static size_t count_active(const struct workspace *workspace)
+{
+    return inbox_running(workspace->inbox) + inbox_posting(workspace->inbox);
 }
 
 static void beat(struct workspace *workspace)
@@ -113,7 +152,9 @@ static void beat(struct workspace *workspace)
         return;
     int64_t now = clock_monotonic_ms();
     heartbeat->due_ms = now + workspace->settings.heartbeat_ms;
-    size_t active = inbox_running(workspace->inbox) + inbox_posting(workspace->inbox);
+    size_t active = count_active(workspace);
+    heartbeat->told_ms = now;
+    heartbeat->told_busy = active > 0;
     const struct inbox_entry *running = inbox_first_running(workspace->inbox);
     bool sample = heartbeat->sample[0] && now - heartbeat->sample_ms < SAMPLE_LIFE_MS;
     char task[160] = "";
@@ -141,6 +182,27 @@ static void beat(struct workspace *workspace)
                    workspace);
 }
 
+static void on_change(uv_timer_t *timer)
+{
+    struct workspace *workspace = timer->data;
+    if ((count_active(workspace) > 0) != workspace->heartbeat.told_busy)
+        beat(workspace);
+}
+
+void heartbeat_changed(struct workspace *workspace)
+{
+    struct heartbeat *heartbeat = &workspace->heartbeat;
+    bool busy = count_active(workspace) > 0, changed = busy != heartbeat->told_busy;
+    if (!heartbeat->running || heartbeat->stopped || heartbeat->failing || workspace->budget.hint_gap_ms > 0)
+        return;
+    if (!changed) {
+        uv_timer_stop(&heartbeat->change_timer);
+    } else if (!uv_is_active((uv_handle_t *)&heartbeat->change_timer)) {
+        int64_t wait = heartbeat->told_ms + CHANGE_EVERY_MS - clock_monotonic_ms(), least = busy ? BUSY_AFTER_MS : IDLE_AFTER_MS;
+        workspace_arm(&heartbeat->change_timer, on_change, wait > least ? wait : least);
+    }
+}
+
 void heartbeat_now(struct workspace *workspace)
 {
     if (workspace->heartbeat.running)
@@ -161,5 +223,7 @@ void heartbeat_close(struct workspace *workspace)
 {
     workspace->heartbeat.running = false;
     exchange_cancel(&workspace->heartbeat.exchange);
+    exchange_cancel(&workspace->heartbeat.standing);
     uv_timer_stop(&workspace->heartbeat.timer);
+    uv_timer_stop(&workspace->heartbeat.change_timer);
 }

@@ -615,11 +615,11 @@ bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(cons
     return false;
 }
 
-void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry))
+void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context), void *context)
 {
     for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
         for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
-            each(entry);
+            each(entry, context);
 }
 
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id)

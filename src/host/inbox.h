@@ -15,6 +15,7 @@
 
 struct inbox;
 struct inbox_conversation;
+struct script_job;
 
 enum inbox_state {
     INBOX_WAITING,  /* for its turn, or for its next attempt */
@@ -51,6 +52,7 @@ struct inbox_entry {
     size_t bytes;                          /* what it takes while it waits */
     int64_t first_seen_ms;                 /* clock_steady_ms, or an earlier process's */
     int64_t awake_from_ms;                 /* clock_awake_ms: when it was seen, reckoned back over earlier processes */
+    struct script_job *job;                /* the host's: while the script has it */
     void *context;                         /* the host's: a reply that is to be posted without running the script */
     struct changes *changes;               /* the host's: what its handler stored, until the outcome is recorded */
 };
@@ -128,7 +130,8 @@ void inbox_each_held(struct inbox *inbox, int64_t before_ms, bool (*each)(struct
 /* Whether `matches` another entry of its conversation whose reply is on its way, or waits to be. */
 bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(const struct inbox_entry *ahead, const void *context),
                            const void *context);
-void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry)); /* all that are not finished */
+/* All that are not finished; `each` changes no entry's state. */
+void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context), void *context);
 /* The first entry that is running, NULL if none: for the status and the watchdog. */
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);
 

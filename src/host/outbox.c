@@ -407,6 +407,8 @@ static void transmit(struct post *post)
         ask_for_mode(post);
         return;
     }
+    if (request->to_canvas)
+        workspace_tells(workspace, request->body, request->body_length);
     struct platform_request call =
         request->to_canvas
             ? platform_notify(&workspace->platform, workspace->token.current, request->body, request->body_length)

@@ -125,6 +125,7 @@ static void recovered(struct workspace *workspace)
     if (poller->failing)
         log_info(workspace->settings.id, "poll: well again");
     poller->failing = false;
+    waker_come_back(workspace);
     poller->lookup_failures = 0;
     poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
@@ -351,6 +352,8 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     }
     poller->failing = true;
     poller->hinted = poller->hinted || poller->expected;
+    if (answer->status == 0)
+        waker_let_go(workspace);
     schedule(workspace, retry_next_delay(&poller->backoff, floor, host_random()));
 }
 

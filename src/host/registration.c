@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,6 +47,31 @@ static void leave_minted(struct workspace *workspace)
         again_after(workspace, 0, INT64_MAX);
 }
 
+/* A platform that did not know the id has made a workspace of it, of its own kind (contract §12): one that hosts agents itself
+ * will try to start a container for it. */
+static void on_runtime(const struct exchange_answer *answer, void *context)
+{
+    const struct workspace *workspace = context;
+    if (answer->verdict.class != RETRY_OK)
+        return;
+    json_t *about = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
+    const char *runtime = json_string_value(json_object_get(about, "runtime"));
+    if (runtime && *runtime && strcmp(runtime, "external") != 0)
+        log_warn(workspace->settings.id, "the platform did not know this id, and made a workspace with the runtime %s of it, not "
+                 "external: a self-hosted platform may try to start a container for it and show it as failed; better create it "
+                 "with POST /workspaces {\"name\": …, \"runtime\": \"external\"} and connect with its id and token", runtime);
+    json_decref(about);
+}
+
+static void look_at_runtime(struct workspace *workspace)
+{
+    struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
+    if (!exchange_busy(&workspace->query))
+        exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
+                       platform_workspace(&workspace->platform, workspace->token.current, workspace->settings.id), &limits,
+                       on_runtime, workspace);
+}
+
 static void succeeded(struct workspace *workspace, const struct exchange_answer *answer)
 {
     struct registration *registration = &workspace->registration;
@@ -68,6 +94,8 @@ static void succeeded(struct workspace *workspace, const struct exchange_answer 
             proceed(workspace);
         }
     }
+    if (registered.auth_token && workspace->settings.bootstrap)
+        look_at_runtime(workspace);
     free(registered.delivery_mode);
     memory_wipe(registered.auth_token);
     memory_wipe(registered.platform_inbound_secret);

@@ -418,6 +418,7 @@ static struct platform_request make_request(const struct service *service)
     case SCRIPT_ASK_SEND:
         return platform_send(platform, token, ask->key, service->request.body, service->request.body_length);
     case SCRIPT_ASK_NOTIFY:
+        workspace_tells(service->workspace, service->request.body, service->request.body_length);
         return platform_say(platform, token, service->request.body, service->request.body_length);
     case SCRIPT_ASK_PEERS:
         return platform_peers(platform, token, ask->key);

@@ -67,6 +67,25 @@ static void cancel(struct workspace *workspace)
     let_go(workspace);
 }
 
+void waker_let_go(struct workspace *workspace)
+{
+    struct waker *waker = &workspace->waker;
+    if (!waker->open)
+        return;
+    log_debug(workspace->settings.id, "event stream: closed, as the platform takes no requests");
+    cancel(workspace);
+    waker->away = true;
+}
+
+void waker_come_back(struct workspace *workspace)
+{
+    struct waker *waker = &workspace->waker;
+    if (!waker->away)
+        return;
+    waker->away = false;
+    open_later(workspace, retry_next_delay(&waker->backoff, 0, host_random()));
+}
+
 void waker_follow(struct workspace *workspace)
 {
     struct waker *waker = &workspace->waker;
@@ -262,7 +281,7 @@ static bool on_data(void *context, const char *bytes, size_t length)
 static void open_stream(struct workspace *workspace)
 {
     struct waker *waker = &workspace->waker;
-    if (!waker->running || waker->http)
+    if (!waker->running || waker->http || waker->away)
         return;
     if (!descriptors_allow_stream(workspace->host)) {
         open_later(workspace, MISSING_MS + (int64_t)(host_random() % MISSING_MS));

@@ -52,6 +52,7 @@ void workspace_step(struct workspace *workspace)
         close_down(workspace);
     else
         workspace_dispatch(workspace);
+    heartbeat_changed(workspace);
 }
 
 void workspace_registered(struct workspace *workspace)
@@ -260,11 +261,12 @@ void workspace_fail(struct workspace *workspace, enum host_exit code)
     close_down(workspace);
 }
 
-#define TIMER_COUNT 10
+#define TIMER_COUNT 11
 
 static void list_timers(struct workspace *workspace, uv_timer_t *timers[TIMER_COUNT])
 {
     uv_timer_t *const all[TIMER_COUNT] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
+                                              &workspace->heartbeat.change_timer,
                             &workspace->saver.timer, &workspace->dispatch_timer, &workspace->drain_timer,
                             &workspace->watchdog, &workspace->waker.timer, &workspace->waker.news_timer,
                             &workspace->waker.doubt_timer};
@@ -384,6 +386,12 @@ bool workspace_open(struct host *host, const struct workspace_settings *settings
     return false;
 }
 
+static void free_reply(struct inbox_entry *entry, void *context)
+{
+    (void)context;
+    workspace_free_reply(entry);
+}
+
 void workspace_close(struct workspace *workspace)
 {
     workspace->state = WORKSPACE_CLOSED;
@@ -399,7 +407,8 @@ void workspace_close(struct workspace *workspace)
     running_close(workspace->running);
     record_free(workspace->record);
     saver_close(workspace);
-    inbox_each(workspace->inbox, workspace_free_reply);
+    inbox_each(workspace->inbox, free_reply, NULL);
+    echoes_free(&workspace->echoes);
     token_close(workspace);
     inbox_close(workspace->inbox);
     platform_close(&workspace->platform);

@@ -4,6 +4,7 @@
 #define MOLECULE_HOST_WORKSPACE_H
 
 #include "host/announced.h"
+#include "host/echoes.h"
 #include "host/exchange.h"
 #include "host/host.h"
 #include "host/inbox.h"
@@ -91,8 +92,13 @@ struct registration {
 struct heartbeat {
     struct exchange exchange;
     uv_timer_t timer;
+    uv_timer_t change_timer; /* until a change is told */
     struct retry_backoff backoff;
     int64_t due_ms;
+    int64_t told_ms;      /* when the last one was sent */
+    bool told_busy;       /* what it said */
+    unsigned beats;       /* that succeeded, since the platform was asked how it shows the workspace */
+    struct exchange standing; /* that question */
     bool running, stopped, failing;
     bool results[20];     /* of the last handlers: true is a failure */
     unsigned result_count, result_next;
@@ -149,6 +155,7 @@ struct waker {
     bool running;
     bool open;              /* it is there and is trusted */
     bool refused;           /* what came is no event stream */
+    bool away;              /* closed by us, until the platform takes requests again */
     bool announced;         /* a message, since the last poll was asked for */
     bool said_missing;
     unsigned doubts;        /* how often it was not to be trusted */
@@ -226,6 +233,7 @@ struct workspace {
     struct outbox_peer *peers;
     struct breaker_peer *breakers;
     struct peer_modes peer_modes;
+    struct echoes echoes;
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
@@ -289,6 +297,8 @@ void workspace_free_reply(struct inbox_entry *entry);          /* the entry's st
 void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *entry);
 /* host/screening.c. true: no handler is to see it, and it was finished. */
 bool workspace_screens_out(struct workspace *workspace, struct inbox_entry *entry);
+/* host/canceling.c. true: it is a tasks/cancel, and was carried out. */
+bool workspace_cancels(struct workspace *workspace, const struct message *message);
 /* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
 void naming_step(struct workspace *workspace);
 /* The message that the worker is naming; NULL: none. */
@@ -330,6 +340,8 @@ void heartbeat_start(struct workspace *workspace);
 void heartbeat_close(struct workspace *workspace);
 void heartbeat_record(struct workspace *workspace, const char *failure); /* NULL: a handler succeeded */
 void heartbeat_now(struct workspace *workspace);
+/* Handlers may have begun or ended: the platform is told soon, if it shows something else. */
+void heartbeat_changed(struct workspace *workspace);
 
 /* `anchor`: an older row to read again from once, for what was committed late; NULL: none. */
 void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t covered_ms);
@@ -342,6 +354,9 @@ void poller_hint(struct workspace *workspace);    /* there may be something new:
 
 /* Asks the platform to tell what arrives. Polls go on, less often while it does. */
 void waker_start(struct workspace *workspace);
+/* The platform does not take a request: a server that stops waits for the streams that are open, up to 30 s (contract §12). */
+void waker_let_go(struct workspace *workspace);
+void waker_come_back(struct workspace *workspace); /* it does again */
 void waker_follow(struct workspace *workspace); /* where the platform moved, if it did */
 bool waker_trusted(const struct workspace *workspace);
 /* A poll that no hint led to brought a message. */
@@ -353,6 +368,8 @@ void waker_close(struct workspace *workspace);
 void overflow_relieve(struct workspace *workspace); /* the inbox is full: makes room where conversations wait */
 void overflow_follow(struct workspace *workspace);  /* what stands behind a kept message is kept, too */
 
+/* The canvas is about to be told this: {"message": text}. */
+void workspace_tells(struct workspace *workspace, const char *body, size_t length);
 /* host/arrival.c */
 void poller_admitted(struct workspace *workspace); /* the rows of the last page are in the inbox */
 

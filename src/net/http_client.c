@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "net/public_address.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -334,14 +333,6 @@ static void start_again(struct http_exchange *exchange)
     curl_multi_add_handle(multi, exchange->easy);
 }
 
-/* Nobody took in what was sent: the connection's end did not come from the other side. */
-static bool is_unacknowledged(const struct http_exchange *exchange)
-{
-    long error = 0;
-    curl_easy_getinfo(exchange->easy, CURLINFO_OS_ERRNO, &error);
-    return exchange->held && (exchange->was_alive || error == ETIMEDOUT);
-}
-
 static void finish(struct http_exchange *exchange, CURLcode code)
 {
     if (exchange->stale && code == CURLE_ABORTED_BY_CALLBACK) {
@@ -359,7 +350,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
         .too_large = exchange->too_large,
         .cannot_connect = exchange->sends == 0,
         .since_sent_ms = exchange->sent_at_ms ? now - exchange->sent_at_ms : 0,
-        .unacknowledged = code != CURLE_OK && status == 0 && is_unacknowledged(exchange),
+        .unacknowledged = code != CURLE_OK && status == 0 && exchange->held && exchange->not_ended,
         .exchange = exchange,
     };
     result.code = code == CURLE_OK ? NULL : code_text(exchange, code);

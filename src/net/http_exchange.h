@@ -51,7 +51,7 @@ struct http_exchange {
     bool again;
     curl_socket_t socket; /* that its last send went over, where it is known */
     bool watched_delivery; /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
-    bool held, was_alive;  /* when that was closed: some were not; it was neither reset nor given up by the system */
+    bool held, not_ended;  /* when that was closed: some were not; the other side had not ended it */
     curl_socket_t sent_over;
     long connects;        /* how many connections it had opened by then */
     bool repeated; /* refused: libcurl was about to send it again */
@@ -78,7 +78,7 @@ curl_socket_t http_sockets_kept(const struct http_client *client, int local_port
 /* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD: there is none. */
 curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port);
 /* The exchange goes over the connection with these ports: when that is closed before http_sockets_sent, its `held` and
- * `was_alive` are set. CURL_SOCKET_BAD: there is none. */
+ * `not_ended` are set. CURL_SOCKET_BAD: there is none. */
 curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange, int local_port, int remote_port);
 void http_sockets_sent(struct http_client *client, const struct http_exchange *exchange);
 /* Several answers share it (HTTP/2): what waits on it says nothing about the next. */

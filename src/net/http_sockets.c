@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 
+#include <errno.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -161,11 +162,13 @@ void http_sockets_sent(struct http_client *client, const struct http_exchange *e
  * says nothing: who resets it is there, and may have the bytes. */
 static void note_unacknowledged(struct http_exchange *exchange, curl_socket_t socket)
 {
-    int held = 0;
+    int held = 0, error = 0;
     struct tcp_info info = {0};
-    socklen_t size = sizeof info;
+    socklen_t size = sizeof info, error_size = sizeof error;
     exchange->held = ioctl(socket, SIOCOUTQ, &held) == 0 && held > 0;
-    exchange->was_alive = getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+    bool alive = getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED;
+    bool given_up = getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0 && error == ETIMEDOUT;
+    exchange->not_ended = alive || given_up;
 }
 
 int http_sockets_close_one(void *context, curl_socket_t socket)

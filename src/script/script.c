@@ -67,6 +67,16 @@ static void arm_deadline(struct script *script)
 }
 
 /* One at a time: what a handler's end sets off may end others. */
+static bool abandon_canceled(struct vm *vm)
+{
+    for (struct handler *handler = vm ? vm->handlers : NULL; handler; handler = handler->next)
+        if (handler->job && handler->job->canceled) {
+            handler_abandon(handler, SCRIPT_LIMIT_CANCEL, NULL);
+            return true;
+        }
+    return false;
+}
+
 static bool abandon_overdue(struct vm *vm, int64_t now)
 {
     for (struct handler *handler = vm ? vm->handlers : NULL; handler; handler = handler->next)
@@ -119,6 +129,8 @@ static void on_handled(struct handler *handler)
     struct script_job *job = handler->job;
     struct vm *vm = handler->vm;
     bool let_go = script->closing || vm->memory_hit || (script->replacing && vm == script->vm);
+    if (handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_CANCEL)
+        handler->outcome.kind = SCRIPT_CANCELED;
     if (let_go && handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_NONE) {
         if (handler->over_memory && !script->closing)
             outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, vm_memory_text(handler), NULL);
@@ -161,6 +173,11 @@ static void run_job(struct turn *turn)
         outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_format("the script does not load: %s", script->problem), NULL);
         job->outcome.kind = SCRIPT_AGAIN;
         job->outcome.retry_after_ms = left > 1 ? left : 1;
+        give_back(script, job);
+        return;
+    }
+    if (job->canceled) {
+        job->outcome.kind = SCRIPT_CANCELED;
         give_back(script, job);
         return;
     }
@@ -320,6 +337,16 @@ static void run_ping(struct task *task)
     script_post(ping->script->host, ping, run_alive);
 }
 
+static void run_cancel(struct task *task)
+{
+    struct script_task *cancel = (struct script_task *)task;
+    struct script *script = cancel->script;
+    free(cancel);
+    while (abandon_canceled(script->vm) || abandon_canceled(script->old))
+        ;
+    arm_deadline(script);
+}
+
 static void run_reload(struct task *task)
 {
     struct script_task *reload = (struct script_task *)task;
@@ -346,6 +373,12 @@ void script_submit(struct script *script, struct script_job *job)
     job->outcome = (struct script_outcome){.retry_after_ms = -1};
     job->task.run = run_submit;
     thread_post(script->worker, &job->task);
+}
+
+void script_cancel(struct script *script, struct script_job *job)
+{
+    job->canceled = true;
+    script_post(script->worker, script_task(script), run_cancel);
 }
 
 void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context)

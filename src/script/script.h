@@ -23,6 +23,7 @@
     X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */                              \
     X(SCRIPT_DEAD, "dead")         /* molecule.dead */                                            \
     X(SCRIPT_FAILED, "failed")     /* an error, or a limit */                                     \
+    X(SCRIPT_CANCELED, "canceled") /* script_cancel */                                            \
     X(SCRIPT_AGAIN, "again")       /* not this message's fault: run it again, uncounted */
 enum script_outcome_kind {
 #define X(name, text) name,
@@ -36,7 +37,8 @@ const char *script_outcome_text(enum script_outcome_kind kind);
     X(SCRIPT_LIMIT_NONE, "none")                                            \
     X(SCRIPT_LIMIT_CPU, "cpu")       /* --cpu-limit */                      \
     X(SCRIPT_LIMIT_WALL, "timeout")  /* --timeout */                        \
-    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */
+    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */                   \
+    X(SCRIPT_LIMIT_CANCEL, "cancel") /* script_cancel */
 enum script_limit {
 #define X(name, text) name,
     SCRIPT_LIMITS(X)
@@ -164,6 +166,7 @@ struct script_job {
     unsigned attempt;              /* from 1 */
     unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
     bool redelivered;              /* it may have been seen before a restart */
+    atomic_bool canceled;          /* script_cancel */
     /* on the worker thread, right in front of the handler. false: it is not run, and ends as SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
     struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
@@ -193,6 +196,8 @@ bool script_check(const struct script_settings *settings, char *problem, size_t 
 struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
                            const struct script_events *events);
 void script_submit(struct script *script, struct script_job *job);
+/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself before. On the host thread. */
+void script_cancel(struct script *script, struct script_job *job);
 /* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds (events.reloaded); else
  * nothing changes and the log says why. */
 void script_reload(struct script *script);

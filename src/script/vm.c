@@ -89,10 +89,19 @@ static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
     return handler->cpu_used_ms + clock_thread_cpu_ms() - vm->slice_started_cpu_ms;
 }
 
+static bool is_canceled(const struct handler *handler)
+{
+    return handler->job && handler->job->canceled;
+}
+
 /* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run out. */
 static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_us)
 {
     int64_t next = INT64_MAX;
+    if (is_canceled(handler)) {
+        handler->limit = SCRIPT_LIMIT_CANCEL;
+        return true;
+    }
     if (handler->cpu_limit_ms) {
         int64_t left = handler->cpu_limit_ms - cpu_used(vm, handler);
         if (left <= 0) {
@@ -218,7 +227,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         if (vm->activity)
             vm->activity->lua_ms = now / 1000;
         thread_wake_readers(); /* others' outcomes do not wait for this handler */
-        if (now < vm->check_at_us || !look_at_limits(vm, handler, now))
+        if ((now < vm->check_at_us && !is_canceled(handler)) || !look_at_limits(vm, handler, now))
             return;
         handler->expired = true;
         describe_position(L, handler->where, sizeof handler->where);
@@ -230,7 +239,9 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         vm_hold(L);
         lua_yield(L, 0);
     } else
-        luaL_error(L, "the %s limit was reached", handler->limit == SCRIPT_LIMIT_CPU ? "CPU" : "time");
+        luaL_error(L, handler->limit == SCRIPT_LIMIT_CANCEL ? "it was canceled"
+                      : handler->limit == SCRIPT_LIMIT_CPU  ? "the CPU limit was reached"
+                                                            : "the time limit was reached");
 }
 
 int vm_resume(struct vm *vm, lua_State *co, lua_State *from, int arguments, int *results)
@@ -348,6 +359,8 @@ static char *limit_text(const struct handler *handler)
 {
     const char *where = handler->where[0] ? handler->where : "?";
     const char *phase = handler->phase;
+    if (handler->limit == SCRIPT_LIMIT_CANCEL)
+        return memory_format("it was canceled, at %s", where);
     if (handler->limit == SCRIPT_LIMIT_CPU)
         return memory_format("used more than %.3g s of CPU time %s, at %s", (double)handler->cpu_limit_ms / 1000,
                              phase ? phase : "(--cpu-limit)", where);

@@ -1,0 +1,71 @@
+/* tasks/cancel: the canvas' Stop button sends it without an id, and means all that runs. A peer ends what it asked for itself. */
+#include "host/workspace.h"
+
+#include "base/log.h"
+#include "wire/jsontext.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <strings.h>
+
+#define METHOD "tasks/cancel"
+
+struct canceling {
+    struct workspace *workspace;
+    const char *source; /* NULL: the canvas */
+    const char *id;     /* of a task, a message or a row; NULL: all of that source, or of everybody for the canvas */
+    struct inbox_entry *waiting; /* for its next attempt */
+    size_t count;
+};
+
+static bool is_id(const char *id, const char *candidate)
+{
+    return candidate && strcmp(id, candidate) == 0;
+}
+
+static bool is_meant(const struct canceling *canceling, const struct inbox_entry *entry)
+{
+    const struct message *message = entry->message;
+    bool own = canceling->source ? message->source_id && strcasecmp(canceling->source, message->source_id) == 0 : true;
+    if (!own || !canceling->id)
+        return own;
+    return is_id(canceling->id, entry->row_id) || is_id(canceling->id, message->message_id) ||
+           is_id(canceling->id, message->task_id) || is_id(canceling->id, message->context_id);
+}
+
+static void look(struct inbox_entry *entry, void *context)
+{
+    struct canceling *canceling = context;
+    if (!entry->message || !is_meant(canceling, entry))
+        return;
+    if (entry->state == INBOX_RUNNING && entry->job && !entry->job->canceled) {
+        script_cancel(canceling->workspace->script, entry->job);
+        canceling->count++;
+    } else if (entry->state == INBOX_WAITING && entry->attempts > 0 && !entry->context) {
+        canceling->waiting = entry;
+    }
+}
+
+bool workspace_cancels(struct workspace *workspace, const struct message *message)
+{
+    if (!message->method || strcmp(message->method, METHOD) != 0)
+        return false;
+    json_t *envelope = jsontext_read(message->raw, message->raw_length, NULL, NULL);
+    const char *id = json_string_value(json_object_get(json_object_get(envelope, "params"), "id"));
+    struct canceling canceling = {.workspace = workspace, .source = message->source_id, .id = id};
+    inbox_each(workspace->inbox, look, &canceling);
+    while (canceling.waiting) {
+        struct inbox_entry *entry = canceling.waiting;
+        canceling.waiting = NULL;
+        canceling.count++;
+        log_info(workspace->settings.id, "message %s from %s: canceled between two attempts", entry->row_id, workspace_sender(entry));
+        inbox_start(workspace->inbox, entry);
+        inbox_post(workspace->inbox, entry);
+        workspace_finish(workspace, entry, script_outcome_text(SCRIPT_CANCELED));
+        inbox_each(workspace->inbox, look, &canceling);
+    }
+    log_info(workspace->settings.id, "row %s from %s: " METHOD ", %zu handler%s canceled", message->row_id,
+             message->source_id ? message->source_id : "the canvas", canceling.count, canceling.count == 1 ? "" : "s");
+    json_decref(envelope);
+    return true;
+}
