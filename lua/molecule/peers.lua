@@ -71,14 +71,22 @@ function peers.peers(options)
   return core.peers(options.q)
 end
 
---- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. The answer comes, if
---- the peer gives one, as a message of its own. delegate{target=, task=} or delegate(target, task).
-function peers.delegate(target, task)
-  if type(target) == "table" then target, task = target.target, target.task end
+--- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` seconds it
+--- waits for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
+--- peer's result only comes, as a message with the method "delegate_result", where the platform is set up to put it into the
+--- inbox. delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
+function peers.delegate(target, task, options)
+  if type(target) == "table" then
+    options = check_options("delegate", target, {target = "string", task = "string", timeout = "number"})
+    target, task = target.target, target.task
+  end
+  options = check_options("delegate", options, {target = "string", task = "string", timeout = "number"})
+  local timeout = options.timeout or 0
+  if not (timeout >= 0 and timeout <= 1e6) then misuse("delegate: timeout must be between 0 and 1e6 seconds") end
   if type(target) ~= "string" or type(task) ~= "string" or task == "" then
     misuse("delegate: the target's workspace id and the task are needed, both as strings")
   end
-  return core.delegate(target, task)
+  return core.delegate(target, task, timeout)
 end
 
 return peers

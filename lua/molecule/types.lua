@@ -238,12 +238,14 @@ function molecule.notify(text, options) end
 ---@return table[]? list, string? problem, string? code
 function molecule.peers(options) end
 
---- Hands a task to another workspace → `{delegation_id, status}`; its answer, if one comes, is a message of its own. Also
---- `delegate {target =, task =}`.
----@param target string|{target: string, task: string}
+--- Hands a task to another workspace → `{delegation_id, status}`. With `timeout` (seconds, default 0) it waits for the result,
+--- which is its `text`; CODE `PEER`: the peer failed. A peer that polls and has not answered by then has the task in its inbox
+--- (`queued = true`), and answers with a message of its own. Also `delegate {target =, task =, timeout =}`.
+---@param target string|{target: string, task: string, timeout: number?}
 ---@param task string?
+---@param options {timeout: number?}?
 ---@return table? delegation, string? problem, string? code
-function molecule.delegate(target, task) end
+function molecule.delegate(target, task, options) end
 
 --@ ### `molecule.http`
 --@

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/uuid.h"
+#include "host/delegated.h"
 #include "host/workspace.h"
 #include "wire/jsontext.h"
 
@@ -32,11 +33,14 @@ struct service {
     bool recording;            /* the disk thread has it */
     bool tried;                /* it may have reached the platform */
     bool behind, was_behind;   /* it waits for a reply to the same receiver; it did so, and does not again */
+    struct delegated *delegated; /* DELEGATE: its result is awaited */
+    json_t *delegation;        /* what the platform answered to it; NULL: nothing yet */
     char *file_id;             /* of an acknowledgement, which nobody waits for */
     char problem[RETRY_REASON_SIZE];
 };
 
 static void transmit(struct service *service);
+static void know_answer(struct service *service);
 
 static void free_service(uv_handle_t *timer)
 {
@@ -44,6 +48,7 @@ static void free_service(uv_handle_t *timer)
     reply_request_free(&service->request);
     changes_free(service->changes);
     free(service->file_id);
+    json_decref(service->delegation);
     free(service);
 }
 
@@ -54,6 +59,8 @@ static void end(struct service *service)
         link = &(*link)->next;
     *link = service->next;
     exchange_cancel(&service->exchange);
+    delegated_cancel(service->delegated);
+    service->delegated = NULL;
     uv_close((uv_handle_t *)&service->timer, free_service);
 }
 
@@ -228,6 +235,55 @@ static void await_reply(struct service *service)
     workspace_arm(&service->timer, on_waited, left > 0 ? left : 0);
 }
 
+/* --- tasks handed to peers --- */
+
+static void answer_delegation(struct service *service)
+{
+    char *text = json_dumps(service->delegation, JSON_COMPACT);
+    answer(service, text, strlen(text));
+}
+
+/* A peer that polls has not answered within the time. */
+static void on_delegation_waited(uv_timer_t *timer)
+{
+    struct service *service = (struct service *)timer;
+    json_object_set_new(service->delegation, "queued", json_true());
+    answer_delegation(service);
+}
+
+static void on_delegated(enum delegated_state state, const char *text, void *context)
+{
+    struct service *service = context;
+    delegated_cancel(service->delegated);
+    service->delegated = NULL;
+    if (state == DELEGATED_FAILED) {
+        fail(service, text, "PEER");
+    } else if (state == DELEGATED_COMPLETED) {
+        json_object_set_new(service->delegation, "status", json_string("completed"));
+        json_object_set_new(service->delegation, "text", jsontext_string(text, strlen(text)));
+        answer_delegation(service);
+    } else { /* service_take_answer: the task's message has the delegation's id */
+        const char *id = json_string_value(json_object_get(service->delegation, "delegation_id"));
+        service->request.id = memory_copy_text(id);
+        json_object_set_new(service->delegation, "status", json_string("queued"));
+        service->recording = true;
+        know_answer(service);
+    }
+}
+
+/* The platform has taken it. */
+static void await_delegation(struct service *service, const struct exchange_answer *given)
+{
+    service->delegation = jsontext_read(given->body, given->body_length, NULL, NULL);
+    const char *id = json_string_value(json_object_get(service->delegation, "delegation_id"));
+    if (!id || service->ask->most == 0) {
+        answer(service, memory_copy(given->body, given->body_length), given->body_length);
+        return;
+    }
+    workspace_arm(&service->timer, on_delegation_waited, service->ask->most);
+    service->delegated = delegated_look(service->workspace, id, on_delegated, service);
+}
+
 /* The reply's row has had its effect. */
 static void finish_entry(struct workspace *workspace, struct inbox_entry *entry)
 {
@@ -238,11 +294,25 @@ static void finish_entry(struct workspace *workspace, struct inbox_entry *entry)
     workspace_finish(workspace, entry, "answer");
 }
 
+/* The delegation with the peer's answer in it; takes that, yours to free. */
+static char *delegation_text(struct service *service, char *answered)
+{
+    json_t *given = json_loads(answered, 0, NULL);
+    json_object_set_new(service->delegation, "status", json_string("completed"));
+    json_object_update(service->delegation, given);
+    json_decref(given);
+    free(answered);
+    return json_dumps(service->delegation, JSON_COMPACT);
+}
+
 static void take(struct service *service, struct inbox_entry *entry)
 {
     exchange_cancel(&service->exchange);
     const struct message *message = inbox_content(entry, service->workspace->settings.id);
-    keep_answer(service, answer_text(message->parts, message->text));
+    char *text = answer_text(message->parts, message->text);
+    if (service->delegation)
+        text = delegation_text(service, text);
+    keep_answer(service, text);
     finish_entry(service->workspace, entry);
 }
 
@@ -253,7 +323,8 @@ bool service_take_answer(struct workspace *workspace, struct inbox_entry *entry)
         return false;
     for (struct service *service = workspace->services; service; service = service->next) {
         const struct script_ask *ask = service->ask;
-        if (!ask || ask->kind != SCRIPT_ASK_SEND || !service->request.id || service->recording ||
+        bool waits = ask && (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE);
+        if (!waits || !service->request.id || service->recording ||
             strcmp(service->request.id, message->in_reply_to) != 0 || strcmp(ask->key, message->source_id) != 0)
             continue;
         take(service, entry);
@@ -284,7 +355,7 @@ static void send_or_take(struct service *service)
     struct inbox_entry *entry = inbox_find_reply(service->workspace->inbox, service->request.id, service->ask->key);
     if (entry)
         take(service, entry);
-    else
+    else if (!service->delegation) /* of a delegation the peer has it already */
         transmit(service);
 }
 
@@ -298,6 +369,8 @@ static void on_known_answer(void *context, char *value)
     } else if (value) {
         log_debug(service->workspace->settings.id, "message %s to %s: answered before this handler ran again",
                   service->request.id, service->ask->key);
+        if (service->delegation)
+            value = delegation_text(service, value);
         answer(service, value, strlen(value));
     } else {
         send_or_take(service);
@@ -369,6 +442,9 @@ static void succeed(struct service *service, const struct exchange_answer *given
             fail(service, "the platform's answer names no files", "REFUSED");
         return;
     }
+    case SCRIPT_ASK_DELEGATE:
+        await_delegation(service, given);
+        return;
     default:
         answer(service, memory_copy(given->body, given->body_length), given->body_length);
     }
@@ -500,7 +576,7 @@ static void transmit(struct service *service)
     }
     struct platform_request request = make_request(service);
     if (!request.url) {
-        fail(service, "the id is not one that the platform could have", "BAD_ID");
+        fail(service, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
         return;
     }
     struct exchange_limits limits = {
@@ -534,8 +610,8 @@ void service_ask(struct workspace *workspace, struct script_ask *ask)
         ask_record(service);
         return;
     case SCRIPT_ASK_SEND:
-        if (!platform_valid_id(ask->key)) {
-            fail(service, "the id is not one that the platform could have", "BAD_ID");
+        if (!uuid_valid(ask->key)) {
+            fail(service, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
         } else if (build_message(service)) {
             if (ask->timeout_ms < SEND_LEAST_MS)
                 service->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
@@ -550,8 +626,12 @@ void service_ask(struct workspace *workspace, struct script_ask *ask)
         if (build_message(service))
             transmit(service);
         return;
-    case SCRIPT_ASK_PEERS:
     case SCRIPT_ASK_DELEGATE:
+        if (!uuid_valid(ask->key)) {
+            fail(service, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
+            return;
+        } /* fall through */
+    case SCRIPT_ASK_PEERS:
     case SCRIPT_ASK_FETCH:
     case SCRIPT_ASK_UPLOAD:
         transmit(service);

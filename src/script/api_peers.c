@@ -116,18 +116,21 @@ static int api_peers(lua_State *L)
     return ask_await(L, ask, ask_push_json);
 }
 
-/* core.delegate(workspace_id, task) -> {delegation_id, status, …} */
+/* core.delegate(workspace_id, task, timeout) -> {delegation_id, status, …} */
 static int api_delegate(lua_State *L)
 {
     const char *target = luaL_checkstring(L, 1);
     size_t length;
     const char *task = luaL_checklstring(L, 2, &length);
+    lua_Number timeout = luaL_optnumber(L, 3, 0);
+    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 3, "the timeout must be between 0 and 1e6 seconds");
     vm_check_await(L, "molecule.delegate");
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_DELEGATE, length);
     ask->key = memory_copy_text(target);
     ask->text = memory_copy(task, length);
     ask->text_length = length;
     number_ask(ask, vm_of(L)->running);
+    ask->most = (int64_t)(timeout * 1000);
     ask->timeout_ms = QUERY_TIMEOUT_MS;
     return ask_await(L, ask, ask_push_json);
 }

@@ -136,7 +136,7 @@ struct script_ask {
     bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
     int hops;                  /* replies in a row before the message whose handler asks */
     int64_t timeout_ms;
-    int64_t most;              /* KEYS: how many; FETCH: bytes */
+    int64_t most;              /* KEYS: how many; FETCH: bytes; DELEGATE: milliseconds to wait for the result */
     /* the answer */
     char *value;               /* NULL: there is none, or `problem` */
     size_t value_length;

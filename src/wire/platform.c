@@ -323,8 +323,8 @@ struct platform_request platform_activity(const struct platform *platform, const
     int limit = fetch->limit < 1 ? 1 : fetch->limit > LIMIT_MAXIMUM ? LIMIT_MAXIMUM : fetch->limit;
     struct buffer path;
     buffer_init(&path, REQUEST_MAXIMUM);
-    buffer_printf(&path, "/workspaces/%s/activity?type=a2a_receive&include=peer_info&limit=%d", platform->workspace_id,
-                  limit);
+    buffer_printf(&path, "/workspaces/%s/activity?type=%s&include=peer_info&limit=%d", platform->workspace_id,
+                  fetch->type ? fetch->type : "a2a_receive", limit);
     if (fetch->since_id) {
         buffer_append_text(&path, "&since_id=");
         append_encoded(&path, fetch->since_id);

@@ -88,6 +88,7 @@ struct platform_beat {
 
 /* Which rows to fetch; never a cursor and a window both (contract §4.8). */
 struct platform_fetch {
+    const char *type;     /* activity_type; NULL: a2a_receive, the inbox */
     const char *since_id; /* NULL: by window */
     int64_t since_secs;   /* window; used when since_id is NULL; 0: none */
     const char *before_ts;/* RFC 3339; NULL: none */

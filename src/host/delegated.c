@@ -1,0 +1,116 @@
+#include "host/delegated.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "host/workspace.h"
+#include "wire/jsontext.h"
+#include "wire/reply.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LIMIT 100 /* rows, newest first */
+#define ANSWER_MAXIMUM ((size_t)64 << 20)
+#define TIMEOUT_MS 60000
+#define PAUSE_CAP_MS 5000
+
+struct delegated {
+    struct workspace *workspace;
+    char *id;
+    struct exchange exchange;
+    uv_timer_t timer;
+    struct retry_backoff pause;
+    delegated_callback *done;
+    void *context;
+};
+
+static void fetch(struct delegated *delegated);
+
+static void free_delegated(uv_handle_t *timer)
+{
+    struct delegated *delegated = timer->data;
+    free(delegated->id);
+    free(delegated);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    fetch(timer->data);
+}
+
+static const char *text_at(const json_t *object, const char *member, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(object, member), key));
+}
+
+static bool is_ours(const struct delegated *delegated, const json_t *row, const char *member)
+{
+    const char *id = text_at(row, member, "delegation_id");
+    return id && strcmp(id, delegated->id) == 0;
+}
+
+static bool has(const json_t *row, const char *column, const char *value)
+{
+    const char *text = json_string_value(json_object_get(row, column));
+    return text && strcmp(text, value) == 0;
+}
+
+/* true: it is over, and `done` was told. Of a failure T1 writes no id into the row of the result, but into the first one. */
+static bool read_row(struct delegated *delegated, const json_t *row)
+{
+    bool result = has(row, "method", "delegate_result") && is_ours(delegated, row, "response_body");
+    bool task = has(row, "method", "delegate") && is_ours(delegated, row, "request_body");
+    const char *problem = json_string_value(json_object_get(row, "error_detail"));
+    if ((result || task) && has(row, "status", "failed")) {
+        delegated->done(DELEGATED_FAILED, problem ? problem : "the delegation failed", delegated->context);
+        return true;
+    }
+    if (!result)
+        return false;
+    const char *text = text_at(row, "response_body", "text");
+    text = text ? text : "";
+    bool queued = reply_read_answer(false, text, strlen(text)) == REPLY_ANSWER_QUEUED;
+    delegated->done(queued ? DELEGATED_QUEUED : DELEGATED_COMPLETED, text, delegated->context);
+    return true;
+}
+
+static void on_answer(const struct exchange_answer *answer, void *context)
+{
+    struct delegated *delegated = context;
+    json_t *rows = answer->verdict.class == RETRY_OK ? jsontext_read(answer->body, answer->body_length, NULL, NULL) : NULL;
+    bool over = false;
+    for (size_t i = 0; !over && i < json_array_size(rows); i++)
+        over = read_row(delegated, json_array_get(rows, i));
+    json_decref(rows);
+    if (!over)
+        workspace_arm(&delegated->timer, on_timer, retry_next_delay(&delegated->pause, answer->verdict.floor_ms, host_random()));
+}
+
+static void fetch(struct delegated *delegated)
+{
+    struct workspace *workspace = delegated->workspace;
+    struct platform_fetch wanted = {.type = "delegation", .limit = LIMIT};
+    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = ANSWER_MAXIMUM};
+    exchange_start(&delegated->exchange, &workspace->budget, workspace->host->client,
+                   platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer, delegated);
+}
+
+struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id, delegated_callback *done, void *context)
+{
+    struct delegated *delegated = memory_allocate(sizeof *delegated);
+    *delegated = (struct delegated){.workspace = workspace, .id = memory_copy_text(delegation_id), .done = done, .context = context,
+                                    .pause = {.base_ms = 200, .cap_ms = PAUSE_CAP_MS}};
+    uv_timer_init(&workspace->host->network.loop, &delegated->timer);
+    delegated->timer.data = delegated;
+    fetch(delegated);
+    return delegated;
+}
+
+void delegated_cancel(struct delegated *delegated)
+{
+    if (!delegated)
+        return;
+    exchange_cancel(&delegated->exchange);
+    uv_close((uv_handle_t *)&delegated->timer, free_delegated);
+}
