@@ -43,6 +43,11 @@ static int64_t failure_delay(unsigned failures)
     return retry_next_delay(&backoff, 0, host_random());
 }
 
+size_t workspace_message_maximum(const struct workspace *workspace)
+{
+    return workspace->poller.numbered ? REPLY_BODY_MAXIMUM_LATEST : REPLY_BODY_MAXIMUM;
+}
+
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry)
 {
     return workspace->settings.reply_ttl_ms > 0 &&
@@ -136,9 +141,10 @@ static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *e
 }
 
 /* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was given up. */
-static void store_reply(struct workspace *workspace, struct inbox_entry *entry, const struct reply *reply,
+static void store_reply(struct workspace *workspace, struct inbox_entry *entry, struct reply *reply,
                         const char *purpose, const char *dead_reason, const char *traceback)
 {
+    reply->maximum = workspace_message_maximum(workspace);
     struct stored_reply *stored = memory_allocate(sizeof *stored);
     char problem[512];
     inbox_post(workspace->inbox, entry);

@@ -18,6 +18,8 @@
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 #define SEND_LEAST_MS 10000 /* a peer's platform needs some time even where nobody waits for the peer */
 #define ACK_TIMEOUT_MS 30000
+#define LIMITS_EVERY_MS 600000
+#define LIMITS_TIMEOUT_MS 10000
 #define BEHIND_MAXIMUM_MS 5000 /* what a handler says waits so long for a reply in front of it */
 
 struct service {
@@ -152,6 +154,7 @@ static bool build_message(struct service *service)
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
                              .context_id = ask->context_id, .hops = ask->hops};
     ask->reply.question = true;
+    ask->reply.maximum = workspace_message_maximum(service->workspace);
     bool built = reply_build(&origin, &ask->reply, purpose, &service->request, problem, sizeof problem);
     free(parts);
     free(content);
@@ -450,10 +453,39 @@ static void succeed(struct service *service, const struct exchange_answer *given
     }
 }
 
+/* What /uploads/limits says, where the platform has it, and how long a message may be. */
+static void answer_limits(struct service *service)
+{
+    struct workspace *workspace = service->workspace;
+    json_t *limits = workspace->upload_limits ? json_loads(workspace->upload_limits, 0, NULL) : NULL;
+    if (!json_is_object(limits)) {
+        json_decref(limits);
+        limits = json_object();
+    }
+    json_object_set_new(limits, "message_bytes", json_integer((json_int_t)workspace_message_maximum(workspace)));
+    char *text = json_dumps(limits, JSON_COMPACT);
+    json_decref(limits);
+    answer(service, text, strlen(text));
+}
+
+/* One that does not say is not asked again and again. */
+static void on_limits(struct service *service, const struct exchange_answer *given)
+{
+    struct workspace *workspace = service->workspace;
+    free(workspace->upload_limits);
+    workspace->upload_limits = given->verdict.class == RETRY_OK ? memory_copy_text(given->body) : NULL;
+    workspace->upload_limits_ms = clock_monotonic_ms();
+    answer_limits(service);
+}
+
 static void on_exchanged(const struct exchange_answer *given, void *context)
 {
     struct service *service = context;
     service->tried = true;
+    if (service->ask && service->ask->kind == SCRIPT_ASK_LIMITS) {
+        on_limits(service, given);
+        return;
+    }
     switch (given->verdict.class) {
     case RETRY_OK:
     case RETRY_DELIVERED:
@@ -508,6 +540,8 @@ static struct platform_request make_request(const struct service *service)
     }
     case SCRIPT_ASK_FETCH:
         return platform_fetch(platform, token, ask->key);
+    case SCRIPT_ASK_LIMITS:
+        return platform_limits(platform, token);
     case SCRIPT_ASK_UPLOAD:
         return platform_upload(platform, token, ask->key, ask->text, ask->text_length);
     default:
@@ -624,6 +658,12 @@ void service_ask(struct workspace *workspace, struct script_ask *ask)
         return;
     case SCRIPT_ASK_NOTIFY:
         if (build_message(service))
+            transmit(service);
+        return;
+    case SCRIPT_ASK_LIMITS:
+        if (workspace->upload_limits_ms && clock_monotonic_ms() - workspace->upload_limits_ms < LIMITS_EVERY_MS)
+            answer_limits(service);
+        else
             transmit(service);
         return;
     case SCRIPT_ASK_DELEGATE:

@@ -409,6 +409,7 @@ void workspace_close(struct workspace *workspace)
     saver_close(workspace);
     inbox_each(workspace->inbox, free_reply, NULL);
     echoes_free(&workspace->echoes);
+    free(workspace->upload_limits);
     token_close(workspace);
     inbox_close(workspace->inbox);
     platform_close(&workspace->platform);

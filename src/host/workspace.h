@@ -234,6 +234,8 @@ struct workspace {
     struct breaker_peer *breakers;
     struct peer_modes peer_modes;
     struct echoes echoes;
+    char *upload_limits;       /* the platform's answer; NULL: it was not asked, or says nothing */
+    int64_t upload_limits_ms;  /* when it was asked; 0: never */
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
@@ -284,6 +286,7 @@ void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, cons
 void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason);
 /* A message that the ledger brought back goes on where it was. Takes it. */
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
+size_t workspace_message_maximum(const struct workspace *workspace); /* bytes of a message's body that the platform takes */
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
 void workspace_saved(struct workspace *workspace);         /* the final save is done */
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */

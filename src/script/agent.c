@@ -267,7 +267,8 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     push_files_function(L, "attach");
     lua_insert(L, 3);
     lua_pushboolean(L, !handler->job->message->source_id);
-    lua_callk(L, 2, 1, 0, after_attach);
+    lua_pushstring(L, handler->job->message->row_id);
+    lua_callk(L, 3, 1, 0, after_attach);
     return after_attach(L, LUA_OK, 0);
 }
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LIMITS_TIMEOUT_MS 15000
 #define TRANSFER_TIMEOUT_MS 300000
 #define BOUNDARY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 #define FETCH_MAXIMUM (100 * 1024 * 1024) /* the platform's own limit (contract §1.2) */
@@ -56,6 +57,15 @@ static int file_upload(lua_State *L)
     ask->text_length = length;
     ask->key = memory_copy_text(boundary);
     ask->timeout_ms = TRANSFER_TIMEOUT_MS;
+    return ask_await(L, ask, ask_push_json);
+}
+
+/* core.file_limits() -> {per_file_bytes?, per_request_bytes?, max_attachments_per_message?, message_bytes} */
+static int file_limits(lua_State *L)
+{
+    vm_check_await(L, "molecule.files");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_LIMITS, 0);
+    ask->timeout_ms = LIMITS_TIMEOUT_MS;
     return ask_await(L, ask, ask_push_json);
 }
 
@@ -107,6 +117,7 @@ static int file_write(lua_State *L)
 void api_files_install(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"file_fetch", file_fetch}, {"file_upload", file_upload}, {"file_write", file_write}, {NULL, NULL}};
+        {"file_fetch", file_fetch}, {"file_upload", file_upload},
+        {"file_limits", file_limits}, {"file_write", file_write}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -384,7 +384,7 @@ static void check_may_open(lua_State *L)
     if (vm->streams >= maximum) /* some may be garbage */
         lua_gc(L, LUA_GCCOLLECT);
     if (vm->streams >= maximum)
-        api_misuse(L, "http: %d streams of this script are open: read them to their end or leave their loop",
+        api_raise(L, "http: %d streams of this script are open: read them to their end or leave their loop",
                    (int)vm->streams);
 }
 

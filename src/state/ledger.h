@@ -134,6 +134,7 @@ bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 char *ledger_cursor(struct ledger *ledger);
 char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms);
+bool ledger_forget_anchor(struct ledger *ledger);
 char *ledger_anchor(struct ledger *ledger); /* a cursor of at least ten seconds before, or the first one: to read again from; NULL: none */
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 

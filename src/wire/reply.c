@@ -312,18 +312,22 @@ static char *make_id(const struct message *message, const char *purpose)
     return memory_copy_text(id);
 }
 
-static bool write_body(const json_t *body, struct reply_request *request, char *problem, size_t problem_size)
+static size_t maximum_of(const struct reply *reply)
+{
+    return reply->maximum ? reply->maximum : REPLY_BODY_MAXIMUM;
+}
+
+static bool write_body(const json_t *body, size_t maximum, struct reply_request *request, char *problem, size_t problem_size)
 {
     struct buffer text;
     size_t needed;
-    buffer_init(&text, REPLY_BODY_MAXIMUM);
+    buffer_init(&text, maximum);
     bool written = jsontext_write(body, &text, &needed);
     if (written) {
         request->body_length = text.length;
         request->body = buffer_take(&text);
     } else if (needed > 0) {
-        snprintf(problem, problem_size, "the reply is %zu bytes as JSON, the platform takes at most %d", needed,
-                 REPLY_BODY_MAXIMUM);
+        snprintf(problem, problem_size, "the reply is %zu bytes as JSON, the platform takes at most %zu", needed, maximum);
     } else {
         snprintf(problem, problem_size, OUT_OF_MEMORY);
     }
@@ -342,7 +346,7 @@ static bool write_text(const struct message *message, const struct reply *reply,
 {
     struct buffer body;
     bool fits;
-    buffer_init(&body, REPLY_BODY_MAXIMUM);
+    buffer_init(&body, maximum_of(reply));
     if (request->to_canvas) {
         buffer_append_text(&body, "{\"message\":");
         fits = jsontext_append_string(&body, reply->text, reply->text_length);
@@ -388,9 +392,9 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         snprintf(problem, problem_size, "the message has no id to answer under");
         return false;
     }
-    if (reply->text_length > REPLY_BODY_MAXIMUM) {
-        snprintf(problem, problem_size, "the reply's text is %zu bytes, the platform takes at most %d",
-                 reply->text_length, REPLY_BODY_MAXIMUM);
+    if (reply->text_length > maximum_of(reply)) {
+        snprintf(problem, problem_size, "the reply's text is %zu bytes, the platform takes at most %zu",
+                 reply->text_length, maximum_of(reply));
         return false;
     }
     request->target = memory_copy_text(message->source_id);
@@ -406,7 +410,7 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         body = canvas_body(parts, problem, problem_size);
     else if (!(body = peer_body(message, request->id, parts, reply->question)))
         snprintf(problem, problem_size, OUT_OF_MEMORY);
-    bool built = body && write_body(body, request, problem, problem_size);
+    bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
     if (!built)
         reply_request_free(request);
     json_decref(body);

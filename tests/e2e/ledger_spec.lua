@@ -211,6 +211,8 @@ describe("the ledger", function()
     local function set(key, value)
       assert.is_true(os.execute((SQLITE .. "%s \"UPDATE meta SET value = '%s' WHERE key = '%s'\""):format(db, value, key)))
     end
+    platform:order("events", { mute = true }) -- what is announced is found at once
+    finally(function() platform:order("events", { mute = false }) end)
     local one = connect(script)
     one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
     one:stop()
@@ -274,6 +276,11 @@ describe("the ledger", function()
     two:log_of(new, "replied")
     assert.same({ "first", "answer to new" }, (two:peer(peer.id, 2)))
     two:stop_at(new)
+    local three = connect()
+    local newer = platform:message { to = workspace.id, from = peer.id, text = "newer" }[1]
+    three:log_of(newer, "replied")
+    assert.same({ "first", "answer to new", "answer to newer" }, (three:peer(peer.id, 3)))
+    three:stop_at(newer)
   end)
 
   it("does not take a message that waits for its retry for one that ended the process", function()
