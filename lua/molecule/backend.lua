@@ -1,6 +1,7 @@
 --- Finds a backend by name and opens it with its options: a module that returns function(options) -> agent.
 -- First molecule.backends.<name> (in the binary), then <name> on the Lua path.
 local core = require "molecule.core"
+local molecule = require "molecule"
 
 local backend = {}
 
@@ -81,7 +82,58 @@ function backend.secret(name, key, variable)
       key), 0)
   end
   local value = os.getenv(variable)
+  return value and backend.clean_secret(name, variable, value)
+end
+
+--- A secret without what gets around it on its way through files: line ends, blanks, quotes, a BOM, "Bearer "; nil: it is
+--- empty. Raises where blanks inside show that it is none.
+function backend.clean_secret(name, variable, value)
+  value = value:gsub("^\xEF\xBB\xBF", ""):match("^%s*(.-)%s*$")
+  value = value:match('^"(.*)"$') or value:match("^'(.*)'$") or value
+  value = value:gsub("^[Bb]earer%s+", ""):match("^%s*(.-)%s*$")
+  if value:find("[%s%c]") then
+    error(("backend %s: the variable %s contains blanks, line breaks or control characters, so it is not a key"):format(name,
+      variable), 0)
+  end
   return value ~= "" and value or nil
+end
+
+local function size_text(bytes)
+  if bytes < 1024 then return ("%d bytes"):format(bytes) end
+  if bytes < 1024 * 1024 then return ("%.0f KB"):format(bytes / 1024) end
+  return ("%.1f MB"):format(bytes / 1024 / 1024)
+end
+
+--- One line for a file: "[file: report.pdf, application/pdf, 12 KB]".
+local function file_line(file)
+  local bytes = tonumber(file.size)
+  if not bytes and type(file.bytes) == "string" then bytes = #file.bytes:gsub("[^%w+/_-]", "") * 3 // 4 end
+  local words = {}
+  for _, word in ipairs {file.name or file.uri or "unnamed", file.mime_type or "", bytes and size_text(bytes) or ""} do
+    word = tostring(word):gsub("%c", " "):sub(1, 200)
+    if word ~= "" then words[#words + 1] = word end
+  end
+  return ("[file: %s]"):format(table.concat(words, ", "))
+end
+
+--- A message for backends that take text: its text, then a line for each file, and its data as JSON where it has no text.
+function backend.text(msg)
+  local lines = {}
+  if msg.text ~= "" then lines[1] = msg.text end
+  for _, file in ipairs(msg.files or {}) do lines[#lines + 1] = file_line(file) end
+  for _, part in ipairs(msg.text == "" and msg.parts or {}) do
+    local data = type(part) == "table" and part.data
+    if data and data ~= molecule.null and not part.file and part.text == nil and part.kind ~= "file" then
+      lines[#lines + 1] = ("[data: %s]"):format(type(data) == "string" and data or molecule.json.encode(data))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- What a handler returns instead of raising an error that the next attempt would only repeat: the message is set aside at
+--- once, and --error-reply tells the sender.
+function backend.hopeless(reason)
+  return setmetatable({kind = "failed", reason = reason}, core.verdict)
 end
 
 --- What the other side gets of a message, as a value for JSON.
@@ -117,7 +169,8 @@ end
 --- What an answer's Retry-After asks for, in seconds (1 to a day); nil: nothing, or "at once", which would hammer a service
 --- that has just said it cannot.
 function backend.retry_after(headers)
-  local given = headers["retry-after"]
+  local milliseconds = tonumber(headers["retry-after-ms"])
+  local given = milliseconds and milliseconds > 0 and tostring(milliseconds / 1000) or headers["retry-after"]
   local now = headers.date and seconds_until(headers.date, 0) or core.now() -- whoever names a date goes by a clock of its own
   local seconds = given and (tonumber(given) or seconds_until(given, now))
   return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
