@@ -116,24 +116,42 @@ local function file_line(file)
   return ("[file: %s]"):format(table.concat(words, ", "))
 end
 
---- A message for backends that take text: its text, then a line for each file, and its data as JSON where it has no text.
-function backend.text(msg)
-  local lines = {}
-  if msg.text ~= "" then lines[1] = msg.text end
+--- The files of a message, a line each, and its data as JSON.
+local function describe_rest(msg, lines)
   for _, file in ipairs(msg.files or {}) do lines[#lines + 1] = file_line(file) end
-  for _, part in ipairs(msg.text == "" and msg.parts or {}) do
+  for _, part in ipairs(msg.parts or {}) do
     local data = type(part) == "table" and part.data
-    if data and data ~= molecule.null and not part.file and part.text == nil and part.kind ~= "file" then
+    if data and data ~= molecule.null and part.text == nil and part.file == nil and part.kind ~= "file"
+        and not (type(data) == "string" and part.filename) then
       lines[#lines + 1] = ("[data: %s]"):format(type(data) == "string" and data or molecule.json.encode(data))
     end
   end
   return table.concat(lines, "\n")
 end
 
+--- A message for programs that take text: its text; where it has none, a line for each file and its data as JSON.
+function backend.text(msg)
+  return msg.text:find("%S") and msg.text or describe_rest(msg, {})
+end
+
+--- A message for models, which should know also of files and data that come with a text.
+function backend.text_with_files(msg)
+  return describe_rest(msg, {msg.text:find("%S") and msg.text or nil})
+end
+
 --- What a handler returns instead of raising an error that the next attempt would only repeat: the message is set aside at
 --- once, and --error-reply tells the sender.
 function backend.hopeless(reason)
   return setmetatable({kind = "failed", reason = reason}, core.verdict)
+end
+
+--- Without their bytes, which the parts have.
+local function list_files(files)
+  local list = molecule.array {}
+  for i, file in ipairs(files or {}) do
+    list[i] = {name = file.name, mime_type = file.mime_type, size = file.size, uri = file.uri}
+  end
+  return list
 end
 
 --- What the other side gets of a message, as a value for JSON.
@@ -143,6 +161,7 @@ function backend.describe(msg, ctx)
     message_id = msg.message_id,
     text = msg.text,
     parts = msg.parts,
+    files = list_files(msg.files),
     metadata = msg.metadata,
     from = msg.from,
     peer = msg.peer,

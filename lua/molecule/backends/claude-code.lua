@@ -146,7 +146,7 @@ return function(given)
     description = "answers with Claude Code",
     concurrency = 8,
     handle = function(msg, ctx)
-      local text = backend.text(msg)
+      local text = backend.text_with_files(msg)
       if not text:find("%S") then return molecule.skip("it has no text, no file and no data") end
       local key = options.session and backend.key("claude-code:", msg.conversation)
       local answer = ask(options, text, msg, ctx, key and molecule.store.get(key))

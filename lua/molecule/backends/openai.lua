@@ -182,7 +182,7 @@ return function(given)
     description = "answers with the language model " .. options.model,
     concurrency = 8,
     handle = function(msg, ctx)
-      local said = backend.text(msg)
+      local said = backend.text_with_files(msg)
       if not said:find("%S") then return molecule.skip("it has no text, no file and no data") end
       local key = backend.key("openai:", msg.conversation)
       local turns = recall(options, key)
