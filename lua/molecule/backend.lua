@@ -195,6 +195,27 @@ function backend.retry_after(headers)
   return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
 end
 
+local QUOTED = 500 -- bytes of an answer that makes no sense
+
+--- What came, for an error: the beginning of a text, or of a value as JSON.
+function backend.quote(value)
+  local text = type(value) == "string" and value or molecule.json.encode(value) or tostring(value)
+  return #text > QUOTED and text:sub(1, QUOTED) .. "…" or text
+end
+
+--- The text and parts of what a service or a program answered -> {text, parts}; or nil and what is wrong with it.
+function backend.read_reply(answer)
+  local text, parts = answer.text, answer.parts
+  if text == molecule.null then text = nil end
+  if parts == molecule.null then parts = nil end
+  if text ~= nil and type(text) ~= "string" then return nil, "its `text` is no string" end
+  if parts ~= nil and not molecule.json.is_array(parts) then return nil, "its `parts` are no list" end
+  for _, part in ipairs(parts or {}) do
+    if type(part) ~= "table" then return nil, "its `parts` are no list of objects" end
+  end
+  return {text = text, parts = parts}
+end
+
 --- A key of molecule.store for a conversation, whatever its name is made of.
 function backend.key(prefix, conversation)
   local key = prefix .. (utf8.len(conversation) and conversation:gsub("[%c%%]", function(byte)
