@@ -105,7 +105,8 @@ describe("the backend", function()
 
     it("refuses a URL that is none at the start", function()
       local args = { "--backend", "http", "--backend-opt", "url=localhost:1" }
-      host.run({ platform = platform, workspace = workspace, args = args }, 2):log 'option url must begin with http:// or https://, not "localhost:1"'
+      local one = host.run({ platform = platform, workspace = workspace, args = args }, 2)
+      one:log 'option url must begin with http:// or https://, not "localhost:1"'
     end)
   end)
 
