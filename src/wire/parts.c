@@ -48,8 +48,6 @@ static const char *kind_by_content(const json_t *part)
 
 const char *parts_kind(const json_t *part)
 {
-    if (json_is_string(part))
-        return "text";
     const char *kind = known_kind(json_object_get(part, "kind"));
     if (!kind)
         kind = known_kind(json_object_get(part, "type"));
@@ -65,7 +63,7 @@ bool parts_is(const json_t *part, const char *kind)
 /* NULL: it has none. */
 static const json_t *text_of(const json_t *part)
 {
-    const json_t *text = json_is_string(part) ? part : parts_is(part, "text") ? json_object_get(part, "text") : NULL;
+    const json_t *text = parts_is(part, "text") ? json_object_get(part, "text") : NULL;
     return json_is_string(text) ? text : NULL;
 }
 

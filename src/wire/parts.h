@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 /* "text", "file" or "data": what `kind` or `type` of the part says, else what its members show (A2A 1.0 names no kind: `text`,
- * `raw` or `url`, `data`). A string is a text. NULL: none of these. */
+ * `raw` or `url`, `data`). NULL: none of these, or no object. */
 const char *parts_kind(const json_t *part);
 bool parts_is(const json_t *part, const char *kind);
 

@@ -226,7 +226,7 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
         {"{\"parts\":[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]}", ""},
         {"{\"parts\":[{\"kind\":\"text\"},{\"kind\":\"text\",\"text\":7},4,null,[],{\"text\":7},{\"data\":{\"text\":\"no\"}}]}", ""},
         {"{\"params\":{\"message\":{\"parts\":[{\"text\":\"un\"},{\"kind\":null,\"text\":\"told\"}]}}}", "untold"},
-        {"{\"params\":{\"message\":{\"parts\":[\"plain\",{\"type\":\"input_text\",\"text\":\" words\"}]}}}", "plain words"},
+        {"{\"params\":{\"message\":{\"parts\":[\"no\",{\"type\":\"input_text\",\"text\":\"words\"}]}}}", "words"},
         {"{\"params\":{\"message\":{\"parts\":[{\"kind\":\"data\",\"text\":\"no\",\"data\":1}]}}}", ""},
         {"{\"params\":{\"message\":{\"content\":\"alone\"}}}", "alone"},
         {"{\"params\":{\"message\":{\"content\":[{\"text\":\"listed\"}]}}}", "listed"},
