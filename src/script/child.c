@@ -256,7 +256,7 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes, const
 {
     struct child_waiter *waiter = find_waiter(child, answer);
     if (!waiter) {
-        log_info(child->workspace_id, "%s: an answer that nobody waits for (any more): %.*s%s", child->name, shown->length,
+        log_info(child->workspace_id, "%s: ignoring an answer that nobody is waiting for: %.*s%s", child->name, shown->length,
                  shown->bytes, shown->more);
         return;
     }
@@ -265,11 +265,11 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes, const
     wake(waiter, CHILD_ANSWERED);
 }
 
-/* A program that waits for an answer to a request of its own would wait for ever. */
+/* Without an answer the program would wait for ever. */
 static void refuse_request(struct child *child, const json_t *request, const struct shown *shown)
 {
     char *refusal = child_line_refuse(request);
-    log_info(child->workspace_id, "%s: a request of its own is refused: %.*s%s", child->name, shown->length, shown->bytes,
+    log_info(child->workspace_id, "%s: refused a request from the program: %.*s%s", child->name, shown->length, shown->bytes,
              shown->more);
     if (refusal)
         child_write(child, refusal, strlen(refusal));
@@ -282,7 +282,7 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
     case CHILD_LINE_ANSWER: take_answer(child, value, bytes, shown); break;
     case CHILD_LINE_REQUEST: refuse_request(child, value, shown); break;
     case CHILD_LINE_NOTICE:
-        log_info(child->workspace_id, "%s: it says: %.*s%s", child->name, shown->length, shown->bytes, shown->more);
+        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes, shown->more);
         break;
     case CHILD_LINE_OTHER:
         log_warn(child->workspace_id, "%s: a line that is no JSON object is ignored: %.*s%s", child->name, shown->length,

@@ -156,14 +156,14 @@ end]]
 
     it("does not take a request of the program's own for an answer, refuses it, and says so", function()
       assert.equal("fine", ask(one, '{"jsonrpc":"2.0","id":ID,"method":"ping"}\n{"id":ID,"result":"fine"}\n'))
-      one:log 'a request of its own is refused: {"jsonrpc":"2.0","id":%d+,"method":"ping"}'
+      one:log 'refused a request from the program: {"jsonrpc":"2.0","id":%d+,"method":"ping"}'
       assert.equal("fine", ask(one, '{"id":ID,"result":"fine"}\n'))
       local refusal = cjson.decode(host.read(told))
       assert.equal(-32601, refusal.error.code)
       assert.equal("fine", ask(one, '{"jsonrpc":"2.0","method":"progress","params":{"n":1}}\n{"id":ID,"result":"fine"}\n'))
-      one:log 'it says: {"jsonrpc":"2.0","method":"progress"'
+      one:log 'notification from the program: {"jsonrpc":"2.0","method":"progress"'
       assert.equal("fine", ask(one, '{"id":ID,"result":"fine"}\n{"id":ID,"result":"again"}\n'))
-      one:log 'an answer that nobody waits for %(any more%): {"id":%d+,"result":"again"}'
+      one:log 'ignoring an answer that nobody is waiting for: {"id":%d+,"result":"again"}'
       assert.equal("fine", ask(one, '{"half":\n{"id":ID,"result":"fine"}\n'))
       one:log 'a line that is no JSON object is ignored: {"half":'
     end)

@@ -96,11 +96,11 @@ cat %s/output
     local one = connect()
     for pattern, text in pairs {
       ["its JSON output is cut off"] = result { result = ("x"):rep(200000) }:sub(1, 65536),
-      ["its JSON output is cut off; session"] = table.concat({ INIT, SAID, result():sub(1, 40) }, "\n"),
+      ["its JSON output is cut off; with session"] = table.concat({ INIT, SAID, result():sub(1, 40) }, "\n"),
       ["its JSON output has no result"] = INIT .. "\n" .. SAID .. "\n",
       ["it did not answer in JSON"] = "Now using node v20.11.0\n",
       ["it printed nothing"] = "",
-      ["it printed nothing; session=false takes"] = " \n",
+      ["it printed nothing; with session=false"] = " \n",
       ["claude: its result is empty"] = result { result = "" },
       ["it failed %(success%): Invalid API key"] = result { is_error = true, result = "Invalid API key" },
       ["it failed %(error_max_turns%): it does not say why"] = result { subtype = "error_max_turns", result = cjson.null },
@@ -136,7 +136,7 @@ cat %s/output
     host.write((beside "then"), "echo 'cannot clean up' >&2; exit 1")
     local one = connect()
     assert.equal("The answer", ask(one))
-    one:log "exit code 1; its result was complete before that, and is used"
+    one:log "exit code 1; using its result, which was already complete"
     one:stop()
   end)
 
@@ -153,7 +153,7 @@ cat %s/output
     host.write((beside "then"), "exec sleep 1000")
     local one = connect({ timeout = "0" })
     assert.equal("The answer", ask(one))
-    one:log "ended by signal 15; its result was complete before that, and is used"
+    one:log "ended by signal 15; using its result, which was already complete"
     one:stop() -- which looks for children that were left behind
   end)
 
@@ -162,7 +162,7 @@ cat %s/output
     host.write((beside "then"), "exec sleep 1000")
     local one = connect({ timeout = "1s" })
     assert.equal("The answer", ask(one))
-    one:log "timed out after 1.0 s; .*its result was complete before that, and is used"
+    one:log "timed out after 1.0 s; .*using its result, which was already complete"
     one:stop()
   end)
 

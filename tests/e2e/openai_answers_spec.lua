@@ -123,6 +123,9 @@ describe("the backend openai", function()
       ["xAI"] = { 400, { code = "Client specified an invalid argument", error = "This model's maximum prompt length is 131072 "
         .. "but the request contains 537812 tokens." } },
       ["Cohere"] = { 400, { message = "too many tokens: total number of tokens in the prompt cannot exceed 4081" } },
+      ["a server of llama.cpp's kind"] = { 400, said "Requested tokens (5000) > n_ctx (4096)" },
+      ["MiniMax"] = { 400, said "invalid params, context window exceeds limit (2013)" },
+      ["Zhipu"] = { 400, said("Prompt exceeds max length", { code = "1261" }) },
       ["DashScope"] = { 400, said("Range of input length should be [1, 30720]", { code = "invalid_parameter_error" }) },
       ["GitHub Models"] = { 413, said("Request body too large for gpt-4o model. Max size: 8000 tokens.",
         { code = "tokens_limit_reached" }) },
@@ -249,11 +252,18 @@ describe("the backend openai", function()
       one:stop()
     end)
 
-    it("silence, until the timeout", function()
+    it("silence", function()
+      answers[1] = function(reply) reply.raw(HEAD .. FINISHED) end
+      local one = connect({ stream = "true", timeout = "0" }, { "--max-attempts", "1" })
+      assert.equal("all of it", ask(one))
+      one:stop()
+    end)
+
+    it("silence that meets the timeout", function()
       answers[1] = function(reply) reply.raw(HEAD .. FINISHED) end
       local one = connect({ stream = "true", timeout = "300ms" }, { "--max-attempts", "1" })
       assert.equal("all of it", ask(one))
-      one:log "the answer was complete when this went wrong, and is used: .*timed out"
+      one:log "using the answer, which was complete before this error: .*timed out"
       one:stop()
     end)
   end)
@@ -311,6 +321,8 @@ describe("the backend openai", function()
         ["finish_reason length"] = whole({ content = "<think>\nwell, " }, "length"),
         ["answered with an error: max_tokens must be at least 1$"] =
           status(200, { object = "error", message = "max_tokens must be at least 1", code = 40303 }),
+        ["answered 400: max_tokens is too large: 100000"] =
+          status(400, { error = { message = "max_tokens is too large: 100000. This model supports at most 16384 completion tokens" } }),
         ["answered 400: Unknown parameter: 'x'$"] =
           status(400, { error = { message = "Unknown parameter: 'x'", code = "unknown_parameter" } }),
         ["answered 422: .*field required"] = status(422, { detail = { { loc = { "body" }, msg = "field required" } } }),
@@ -328,7 +340,7 @@ describe("the backend openai", function()
       answers[1] = whole({ content = "as far as it" }, "length")
       local one = connect()
       assert.equal("as far as it", ask(one))
-      one:log "the answer is cut short %(finish_reason length%) and used as it is"
+      one:log "using an answer that was cut short %(finish_reason length%)"
       one:stop()
     end)
   end)

@@ -80,13 +80,13 @@ end
 local function read_output(bin, output, problem)
   local value, session, trouble = printed.find_result(output)
   if not value then
-    return nil, problem or ("%s: %s; session=false takes its output for the reply as it is"):format(bin, trouble)
+    return nil, problem or ("%s: %s; with session=false its output is the reply as it stands"):format(bin, trouble)
   end
   local reply, why = reply_of(value)
   if why == EMPTY then return nil, ("%s: %s"):format(bin, why) end
   if not reply then return nil, ("%s: it failed (%s): %s"):format(bin, text_of(value.subtype) or "no result", why) end
   if problem then
-    molecule.log.warn("%s; its result was complete before that, and is used", problem:match("^[^\n;]*"))
+    molecule.log.warn("%s; using its result, which was already complete", problem:match("^[^\n;]*"))
   end
   return {reply = reply, session = session}
 end

@@ -104,8 +104,8 @@ local function refuse(options, result, kind, status)
   local said = ("%s %s: %s"):format(options.where, result.status == status and status >= 200 and status <= 299
     and "answered with an error" or "answered " .. status, text)
   if kind == "quota" then
-    return backend.hopeless(said .. "; the account's quota or credit is used up, so asking again is of no use until it is "
-      .. "topped up (then: molecule dead retry)")
+    return backend.hopeless(said .. "; the account's quota or credit is used up. Top it up, then hand the message "
+      .. "over again with molecule dead retry")
   elseif kind == "overflow" then
     return backend.hopeless(said .. "; the message alone is too long for the model")
   elseif kind == "key" then
@@ -148,7 +148,7 @@ local function read_text(options, result)
   if not text:find("%S") then text = result.refused end
   if not text:find("%S") then return nil end
   if result.reason == "length" or result.reason == "content_filter" then
-    molecule.log.warn("%s: the answer is cut short (finish_reason %s) and used as it is", NAME, result.reason)
+    molecule.log.warn("%s: using an answer that was cut short (finish_reason %s)", NAME, result.reason)
   end
   return text
 end
@@ -161,7 +161,10 @@ local function remember(options, key, turns, turn)
   while #turns > 0 do
     local kept, problem, code = molecule.store.set(key, turns, {ttl = options.history_ttl})
     if kept then return end
-    if code ~= "TOO_LARGE" then error("the history cannot be stored: " .. problem, 0) end
+    if code ~= "TOO_LARGE" then -- the answer was paid for, and goes out all the same
+      molecule.log.warn("%s: this turn is not remembered because the history cannot be stored: %s", NAME, problem)
+      return
+    end
     table.remove(turns, 1)
   end
 end

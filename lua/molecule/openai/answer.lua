@@ -12,6 +12,7 @@ local answer = {}
 
 local ANSWER_MAXIMUM = 16 << 20
 local QUOTED = 500 -- bytes of an answer that is an error
+local AFTER_END = 5 -- seconds that a complete answer waits for what may follow
 local ERROR_LINE_MAXIMUM = 65536
 
 --- A step down into what may be null or missing.
@@ -121,7 +122,8 @@ end
 local function read_all(stream, state, report)
   local raw, size = {}, 0
   while not state.done do
-    local chunk, problem, code = stream:read()
+    local chunk, problem, code = stream:read(is_complete(state) and AFTER_END or 0)
+    if code == "IDLE" then break end
     if not chunk then return table.concat(raw), problem, code end
     size = size + #chunk
     if size > ANSWER_MAXIMUM then
@@ -180,7 +182,7 @@ end
 local function finish(state, options, status, problem, code)
   check_complete(state, options, problem, code)
   if is_complete(state) and (problem or state.complaint or state.garbage) then
-    molecule.log.warn("openai: %s: the answer was complete when this went wrong, and is used: %s", options.where,
+    molecule.log.warn("openai: %s: using the answer, which was complete before this error: %s", options.where,
       problem or answer.quote(options, state.complaint and state.complaint.text or state.garbage))
     state.complaint = nil
   end

@@ -43,19 +43,20 @@ local FINAL_CODES = set [[invalid_request_error badrequesterror bad_request inva
 local QUOTA_WORDS = {"exceeded your current quota", "insufficient balance", "insufficient credit", "insufficient funds",
   "insufficient quota", "credit balance is too low", "out of credits", "not enough credits", "requires more credits",
   "requires at least", "billing hard limit", "billing details", "payment required", "spending limit", "account is not active",
-  "used all available credits", "usage limit reached", "monthly limit", "key limit exceeded", "in arrears"}
+  "used all available credits", "usage limit", "monthly limit", "key limit exceeded", "in arrears"}
 local RATE_WORDS = {"rate limit", "rate_limit", "ratelimit", "per minute", "per min", "per day", "per second",
   "too many requests", "please wait", "slow down", "throttl"}
 local SPLIT_WORDS = {"request too large for", "reduce your message size"} -- a rate that this request alone exceeds
 
 -- An overflow names what is too large, and that it is.
 local CONTEXT_WORDS = {"context length", "context window", "context size", "context limit", "context_length", "context-length",
-  "contextwindow", "context overflow", "max_model_len", "max_seq_len", "maximum model length", "max_new_tokens` must be"}
+  "contextwindow", "context overflow", "context is full", "max_model_len", "max_seq_len", "max_total_tokens", "n_ctx", "kv cache",
+  "maximum model length", "max_new_tokens` must be"}
 local SUBJECTS = {"prompt", "input", "message", "request", "conversation", "token", "sequence", "context"}
 local EXCESSES = {"too long", "too large", "too big", "too many", "exceed", "longer than", "larger than", "greater than",
   "maximum length", "max length", "maximum prompt length", "maximum input length", "must have less than", "must be <=",
   "reduce the length", "reduce your prompt", "shorter prompt", "input length should be", "only supports up to",
-  "over the limit", "overflow"}
+  "over the limit", "overflow", "cannot fit", "must be less than or equal to"}
 
 local function has_one(words, list)
   for _, word in ipairs(list) do
@@ -129,7 +130,8 @@ local function said_wait(words)
   if minutes then return tonumber(minutes) * 60 + (tonumber(seconds) or 0) end
   local milliseconds = words:match("in ([%d%.]+)%s?ms")
   if milliseconds then return (tonumber(milliseconds) or 0) / 1000 end
-  return tonumber(words:match("in ([%d%.]+)%s?s") or words:match('retrydelay":%s*"([%d%.]+)s') or "")
+  return tonumber(words:match("in ([%d%.]+)%s?s") or words:match("after ([%d%.]+)%s?s")
+    or words:match('retrydelay":%s*"([%d%.]+)s') or "")
 end
 
 --- Where it waits for so long before the next request, within what is sensible.
@@ -140,10 +142,12 @@ end
 
 local function is_overflow(status, complaint)
   if has_code(complaint, OVERFLOW_CODES) or has_one(complaint.said, SPLIT_WORDS) then return true end
-  if status == 429 or has_one(complaint.said, RATE_WORDS) then return false end
+  if status == 429 or status == 401 or status == 403 or status == 404 then return false end
+  if has_one(complaint.words, CONTEXT_WORDS) then return true end
+  if has_one(complaint.said, RATE_WORDS) then return false end
   if status == 413 then return true end
-  if status == 401 or status == 403 or status == 404 then return false end
-  return has_one(complaint.words, CONTEXT_WORDS) or has_one(complaint.said, SUBJECTS) and has_one(complaint.said, EXCESSES)
+  if complaint.said:find("max_[%l_]*tokens.* too large") then return false end -- the answer's limit is above the model's
+  return has_one(complaint.said, SUBJECTS) and has_one(complaint.said, EXCESSES)
 end
 
 --- A free tier's rate is worded as a quota, too, but ends by itself.
