@@ -311,7 +311,9 @@ static int take_answer(lua_State *L, struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
     if (call->error)
-        return push_failure(L, call, call->error, call->code);
+        push_failure(L, call, call->error, call->code);
+    if (call->error && (call->pieces.length == 0 || strcmp(call->code, "TOO_LARGE") == 0))
+        return 3;
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, call->status);
     lua_setfield(L, -2, "status");
@@ -319,7 +321,7 @@ static int take_answer(lua_State *L, struct operation *operation)
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, call->pieces.length ? call->pieces.data : "", call->pieces.length);
     lua_setfield(L, -2, "body");
-    return 1;
+    return call->error ? 4 : 1;
 }
 
 static void keep_header(const char *name, const char *value, void *context)
@@ -357,6 +359,7 @@ static void release_call(struct operation *operation)
     free_call((struct http_call *)operation);
 }
 
+/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, where the answer broke off, what came of it. */
 static int api_http(lua_State *L)
 {
     lua_settop(L, 1);

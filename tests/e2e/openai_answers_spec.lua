@@ -245,10 +245,19 @@ describe("the backend openai", function()
       one:stop()
     end)
 
-    it("with events that nobody asked for", function()
+    it("with events that nobody asked for, and a whole answer that is cut after its JSON", function()
       answers[1] = stream(FINISHED .. "data: [DONE]\n\n")
-      local one = connect()
+      local one = connect({ url = web.url .. "/v1?key=hidden-word" }, { "--max-attempts", "1" })
       assert.equal("all of it", ask(one))
+      answers[1] = endings["a whole answer cut after its JSON"]
+      assert.equal("all of it", ask(one))
+      local line = one:log "using the answer, which was complete before this error: .*%[NETWORK%]"
+      assert.is_nil(line:find("hidden-word", 1, true))
+      answers[1] = function(reply)
+        reply.raw('HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{"choices":[{"message":{"content":"all of')
+        reply.finish()
+      end
+      one:log_of(say(), "the handler failed .*%[NETWORK%]")
       one:stop()
     end)
 
@@ -322,7 +331,7 @@ describe("the backend openai", function()
         ["answered with an error: max_tokens must be at least 1$"] =
           status(200, { object = "error", message = "max_tokens must be at least 1", code = 40303 }),
         ["answered 400: max_tokens is too large: 100000"] =
-          status(400, { error = { message = "max_tokens is too large: 100000. This model supports at most 16384 completion tokens" } }),
+          status(400, { error = { message = "max_tokens is too large: 100000. This model supports at most 16384 tokens" } }),
         ["answered 400: Unknown parameter: 'x'$"] =
           status(400, { error = { message = "Unknown parameter: 'x'", code = "unknown_parameter" } }),
         ["answered 422: .*field required"] = status(422, { detail = { { loc = { "body" }, msg = "field required" } } }),
@@ -492,6 +501,8 @@ describe("the backend openai", function()
       answers[1] = status(400, { error = { message = "no" } })
       local one = connect({ url = web.url .. "/v1?key=hidden-word" }, { "--max-attempts", "1" })
       one:log_of(say(), "/v1/chat/completions answered 400: no")
+      answers[1] = function(reply) reply.reset() end
+      one:log_of(say(), "/v1/chat/completions: .*%[NETWORK%]")
       one:stop()
       assert.is_nil((one.process.stdout .. one.process.stderr):find("hidden-word", 1, true))
     end)

@@ -168,10 +168,18 @@ function answer.quote(options, text)
   return text:sub(1, QUOTED)
 end
 
+--- What went wrong on the way, without what is secret of the URL.
+local function describe(options, problem, code)
+  problem = problem:gsub(options.url:gsub("%p", "%%%0"), (options.where:gsub("%%", "%%%%")))
+  return ("%s [%s]"):format(problem, code)
+end
+
+local function fail(options, problem, code) error(describe(options, problem, code), 0) end
+
 --- Raises why an answer that has not said it is complete cannot be used.
 local function check_complete(state, options, problem, code)
   if is_complete(state) or state.complaint then return end
-  if problem then error(("%s [%s]"):format(problem, code), 0) end
+  if problem then fail(options, problem, code) end
   if state.garbage then
     error(("%s sent an event that is not JSON: %s"):format(options.where, answer.quote(options, state.garbage)), 0)
   end
@@ -179,16 +187,33 @@ local function check_complete(state, options, problem, code)
     or ": the answer broke off before its end"), 0)
 end
 
-local function finish(state, options, status, problem, code)
+local function finish(state, options, problem, code)
   check_complete(state, options, problem, code)
   if is_complete(state) and (problem or state.complaint or state.garbage) then
+    local said = state.complaint and state.complaint.text or state.garbage
     molecule.log.warn("openai: %s: using the answer, which was complete before this error: %s", options.where,
-      problem or answer.quote(options, state.complaint and state.complaint.text or state.garbage))
+      problem and describe(options, problem, code) or answer.quote(options, said))
     state.complaint = nil
   end
   local text, refused = table.concat(state.pieces), table.concat(state.refusals)
   if state.has_halves then text, refused = halves.join(text), halves.join(refused) end
-  return {status = status, headers = {}, text = text, refused = refused, reason = state.reason, complaint = state.complaint}
+  return {text = text, refused = refused, reason = state.reason, complaint = state.complaint}
+end
+
+--- A request that is not answered in events, as a stream of one piece.
+local function one_piece(request)
+  local result, problem, code, partial = core.http(request)
+  local got, given = result or partial or {status = 0, headers = {}, body = ""}, false
+  return {
+    read = function()
+      if given or got.body == "" then return nil, problem, code end
+      given = true
+      return got.body
+    end,
+    status = function() return got.status end,
+    headers = function() return got.headers end,
+    close = function() end,
+  }
 end
 
 --- Asks and reads the answer. Raises where there is none: the connection failed, or it is no answer of this kind.
@@ -197,17 +222,17 @@ end
 ---@param report fun(pieces: string[], has_halves: boolean?) is shown what has come
 ---@return {status: integer, headers: table, text: string, refused: string, reason: string?, complaint: table?}
 function answer.ask(request, options, report)
-  local stream <close> = core.http_stream(request)
-  local state = new_state()
+  local state, stream = new_state(), options.stream and core.http_stream(request) or one_piece(request)
   state.reader, state.line = core.sse(), ""
   local body, problem, code = read_all(stream, state, report)
-  local status = stream:status()
-  if problem and status == 0 then error(("%s [%s]"):format(problem, code), 0) end
+  local status, headers = stream:status(), stream:headers()
+  stream:close()
+  if problem and status == 0 then fail(options, problem, code) end
   if status < 200 or status > 299 then
-    return {status = status, headers = stream:headers(), complaint = refusal.read(body)}
+    return {status = status, headers = headers, complaint = refusal.read(body)}
   end
   if state.form == "whole" then
-    if problem and type(molecule.json.decode(body)) ~= "table" then error(("%s [%s]"):format(problem, code), 0) end
+    if problem and type(molecule.json.decode(body)) ~= "table" then fail(options, problem, code) end
     take_whole(state, body, options)
   elseif not state.done then
     take_chunk(state, "\n\n") -- the last event may have no line end
@@ -215,7 +240,9 @@ function answer.ask(request, options, report)
       error(("%s answered what is not JSON: %s"):format(options.where, answer.quote(options, body)), 0)
     end
   end
-  return finish(state, options, status, problem, code)
+  local result = finish(state, options, problem, code)
+  result.status, result.headers = status, headers
+  return result
 end
 
 return answer
