@@ -9,9 +9,9 @@ local molecule = {}
 --@ ### `msg`: what arrived
 
 ---@class Message
----@field text string the text of its parts; falls back to the row's summary only when there are no parts at all
+---@field text string the text of its parts, also those without a `kind`; "" where they have none; falls back to the row's summary only when there are no parts at all
 ---@field parts table[] the A2A parts as sent
----@field files File[] the file parts
+---@field files File[] the file parts, in any spelling (A2A 0.2 to 1.0)
 ---@field from string `"canvas"`, or the peer's workspace id
 ---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
 ---@field conversation string what stays in order
@@ -19,7 +19,7 @@ local molecule = {}
 ---@field task_id string? of the envelope
 ---@field id string the inbox row's id: the same at every attempt
 ---@field message_id string? the envelope's
----@field method string? the envelope's
+---@field method string? the envelope's: `"message/send"`; any other is handed over, too
 ---@field created_at string? as the platform writes it
 ---@field metadata table? as sent
 ---@field history table? the canvas's earlier turns, where it sends them
@@ -219,12 +219,13 @@ function molecule.log.debug(format, ...) end
 
 --- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` seconds (60; 0: not at all) for the answer
 --- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.
---- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. CODE `PEER`: it
---- answered with an error.
+--- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. Where the peer answers
+--- with a task, its artifacts are the answer, `state` is there, and `task_id`: `"input-required"` asks back in `text`; of a task under way
+--- (`"submitted"`, `"working"`) `queued` is true, too. CODE `PEER`: it answered with an error, or its task failed or was rejected or canceled.
 ---@param workspace_id string
 ---@param message string|table
 ---@param options {timeout: number?, context_id: string?}?
----@return {text: string?, parts: table[]?, queued: boolean?, id: string?}? answer, string? problem, string? code
+---@return {text: string?, parts: table[]?, queued: boolean?, id: string?, state: string?, task_id: string?, context_id: string?}? answer, string? problem, string? code
 function molecule.send(workspace_id, message, options) end
 
 --- Shows a text to the human in our canvas. CODE `QUOTA`: too many in the sandbox.

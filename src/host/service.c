@@ -9,6 +9,7 @@
 #include "host/delegated.h"
 #include "host/workspace.h"
 #include "wire/jsontext.h"
+#include "wire/result.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,8 +165,8 @@ static bool build_message(struct service *service)
     return built;
 }
 
-/* {text, parts} of a peer's result or message. */
-static char *answer_text(const json_t *parts, const char *text)
+/* {text, parts} of a peer's result or message; yours. */
+static json_t *answer_object(const json_t *parts, const char *text)
 {
     json_t *object = json_object();
     json_object_set_new(object, "text", jsontext_string(text ? text : "", text ? strlen(text) : 0));
@@ -173,9 +174,40 @@ static char *answer_text(const json_t *parts, const char *text)
         json_object_set(object, "parts", (json_t *)parts);
     else
         json_object_set_new(object, "parts", json_array());
+    return object;
+}
+
+/* Takes the object. */
+static char *write_answer(json_t *object)
+{
     char *written = json_dumps(object, JSON_COMPACT);
     json_decref(object);
     return written;
+}
+
+static char *answer_text(const json_t *parts, const char *text)
+{
+    return write_answer(answer_object(parts, text));
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    if (text)
+        json_object_set_new(object, key, jsontext_string(text, strlen(text)));
+}
+
+/* {text, parts, state, task_id, context_id}, and of a task under way {queued, id}. */
+static char *result_text(const struct result *result, const char *question)
+{
+    json_t *object = answer_object(result->parts, result->text);
+    set_text(object, "state", result->state);
+    set_text(object, "task_id", result->task_id);
+    set_text(object, "context_id", result->context_id);
+    if (result->kind == RESULT_UNDER_WAY) {
+        json_object_set_new(object, "queued", json_true());
+        set_text(object, "id", question);
+    }
+    return write_answer(object);
 }
 
 static void on_answer_recorded(void *context, char *value)
@@ -209,19 +241,29 @@ static void keep_answer(struct service *service, char *text)
     free(key);
 }
 
+static void fail_task(struct service *service, const struct result *result)
+{
+    bool says = result->text && *result->text;
+    char *problem = memory_format("the peer's task ended as %s%s%s", result->state, says ? ": " : " without a word",
+                                  says ? result->text : "");
+    fail(service, problem, "PEER");
+    free(problem);
+}
+
 static void on_result(struct service *service, const struct exchange_answer *given)
 {
+    struct result result = {0};
     json_t *body = jsontext_read(given->body, given->body_length, NULL, NULL);
-    const json_t *result = json_object_get(body, "result"), *error = json_object_get(body, "error");
-    if (result && (!error || json_is_null(error))) {
-        const json_t *said = json_object_get(json_object_get(result, "status"), "message");
-        const json_t *parts = json_object_get(result, "parts");
-        char *text = envelope_result_text(result);
-        keep_answer(service, answer_text(parts ? parts : json_object_get(said, "parts"), text));
-        free(text);
-    } else {
+    const json_t *value = json_object_get(body, "result"), *error = json_object_get(body, "error");
+    if (!value || (error && !json_is_null(error)))
         fail(service, given->verdict.reason, "PEER");
-    }
+    else if (!result_read(value, &result))
+        fail(service, "out of memory", "UNAVAILABLE");
+    else if (result.kind == RESULT_FAILURE)
+        fail_task(service, &result);
+    else
+        keep_answer(service, result_text(&result, service->request.id));
+    result_free(&result);
     json_decref(body);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "script/beside.h"
 #include "script/embedded.h"
 #include "script/json.h"
 #include "script/sandbox.h"
@@ -50,22 +51,6 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
 {
     *info = *vm->info;
     *vm->info = (struct agent_info){0};
-}
-
-/* Scripts find their own modules beside them. */
-static void prepend_path(lua_State *L, const char *script_path)
-{
-    const char *slash = strrchr(script_path, '/');
-    lua_getglobal(L, "package");
-    if (slash)
-        lua_pushlstring(L, script_path, (size_t)(slash - script_path));
-    else
-        lua_pushliteral(L, ".");
-    lua_pushvalue(L, -1);
-    lua_getfield(L, -3, "path");
-    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
-    lua_setfield(L, -5, "path");
-    lua_pop(L, 4);
 }
 
 static void push_options(lua_State *L, const struct script_option *options, size_t count)
@@ -132,7 +117,7 @@ int agent_load_body(lua_State *L)
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 1);
     if (settings->path)
-        prepend_path(L, settings->path);
+        beside_prepend_path(L, settings->path);
     if (settings->sandbox)
         sandbox_install(L);
     if (settings->path) {

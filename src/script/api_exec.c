@@ -119,10 +119,9 @@ static int fail_to_start(lua_State *L, const char *program, const char *director
     return 3;
 }
 
-static int api_exec(lua_State *L)
+/* The options are at 1, what it says last, or nil, at 2. */
+static int start(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
     vm_check_await(L, "molecule.exec");
     check_names(L);
     command_push_arguments(L, "exec");
@@ -147,6 +146,7 @@ static int api_exec(lua_State *L)
         .input = input,
         .input_length = input_length,
         .timeout_ms = timeout_ms,
+        .last_word = lua_tostring(L, 2),
         .output_maximum = output_maximum,
     };
     int error;
@@ -158,6 +158,23 @@ static int api_exec(lua_State *L)
         return fail_to_start(L, lua_tostring(L, -1), directory, error);
     }
     return vm_await(L, operation);
+}
+
+static int api_exec(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_pushnil(L);
+    return start(L);
+}
+
+/* core.exec_until(options, text): as exec; ends the program soon after it has printed the text, should it stay. */
+static int api_exec_until(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    return start(L);
 }
 
 static int push_execute_result(lua_State *L, const struct process_result *result, void *context)
@@ -199,6 +216,10 @@ void api_exec_install(lua_State *L)
     else
         lua_pushcfunction(L, api_exec);
     lua_setfield(L, -2, "exec");
+    if (sandbox_is_on(vm_of(L)))
+        return;
+    lua_pushcfunction(L, api_exec_until);
+    lua_setfield(L, -2, "exec_until");
 }
 
 void api_execute_install(lua_State *L)

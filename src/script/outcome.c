@@ -125,13 +125,22 @@ static void wrong_type(struct script_outcome *outcome, char *what)
     free(what);
 }
 
-/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua). */
+static enum script_outcome_kind verdict_kind(const char *kind)
+{
+    return strcmp(kind, "retry") == 0     ? SCRIPT_RETRY
+           : strcmp(kind, "dead") == 0    ? SCRIPT_DEAD
+           : strcmp(kind, "failed") == 0 ? SCRIPT_FAILED
+                                          : SCRIPT_SKIPPED;
+}
+
+/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua); and of the
+ * backends (lua/molecule/backend.lua) "failed": an error that the next attempt would only repeat. */
 static void read_verdict(lua_State *L, int index, struct script_outcome *outcome)
 {
     size_t length;
     raw_field(L, index, "kind");
-    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    outcome->kind = strcmp(kind, "retry") == 0 ? SCRIPT_RETRY : strcmp(kind, "dead") == 0 ? SCRIPT_DEAD : SCRIPT_SKIPPED;
+    outcome->kind = verdict_kind(lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    outcome->hopeless = outcome->kind == SCRIPT_FAILED;
     lua_pop(L, 1);
     if (raw_field(L, index, "reason") == LUA_TSTRING)
         outcome->reason = copy_string(L, -1, &length);

@@ -17,7 +17,7 @@
     X(ENVELOPE_UPLOAD, "a staged upload")                                                       \
     X(ENVELOPE_ANSWERED, "already answered by push dispatch")                                   \
     X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")                                    \
-    X(ENVELOPE_OTHER_METHOD, "not message/send or message/stream")                              \
+    X(ENVELOPE_EMPTY, "without a request")                                                      \
     X(ENVELOPE_UNREADABLE, "unreadable")
 enum envelope_kind {
 #define X(name, text) name,
@@ -33,9 +33,9 @@ struct message {
     char *row_id;          /* the activity row's id: the cursor value. NULL only if kind is UNREADABLE and it has none */
     char *source_id;       /* the peer's workspace id; NULL: the human in the canvas */
     char *created_at;      /* as sent, RFC 3339 */
-    char *method;          /* "message/send" */
-    char *message_id;      /* params.message.messageId */
-    char *context_id;      /* params.message.contextId */
+    char *method;          /* "message/send"; any other is a message, too */
+    char *message_id;      /* params.message.messageId, or message_id */
+    char *context_id;      /* params.message.contextId, or context_id */
     char *task_id;         /* params.message.taskId, or task_id */
     char *peer_name;       /* LATEST with include=peer_info */
     char *peer_role;
@@ -74,9 +74,5 @@ void message_shed(struct message *message);
 void message_shed_large(struct message *message, struct page_row row);
 /* Takes them from the row again; nothing happens to a message that has not shed them. */
 void message_restore(struct message *message, struct page_row row, const char *self);
-
-/* The text of a result, for a peer that answers at once: result.parts[], result.status.message.parts[],
- * result.artifacts[].parts[], or a plain string (contract §3.2). NULL: it has none. Yours to free. */
-char *envelope_result_text(const json_t *result);
 
 #endif

@@ -87,13 +87,29 @@ static json_t *clean(const json_t *value)
     return copy;
 }
 
-static const char *kind_by_content(const json_t *part)
+/* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false: out of memory. */
+static bool nest_file(json_t *part)
 {
-    if (json_object_get(part, "text"))
-        return "text";
-    if (json_object_get(part, "file") || json_object_get(part, "uri"))
-        return "file";
-    return json_object_get(part, "data") ? "data" : NULL;
+    static const char *const names[][2] = {{"name", "name"}, {"mime_type", "mimeType"}, {"uri", "uri"}, {"size", "size"},
+                                           {"bytes", "bytes"}};
+    static const char *const flat[] = {"raw", "url", "filename", "mediaType"};
+    if (json_object_get(part, "file") || (!json_object_get(part, "raw") && !json_object_get(part, "url")))
+        return true;
+    json_t *read = parts_file(part), *file = json_object();
+    bool complete = read && file;
+    for (size_t i = 0; i < sizeof names / sizeof *names && complete; i++) {
+        json_t *value = json_object_get(read, names[i][0]);
+        complete = !value || json_object_set(file, names[i][1], value) == 0;
+    }
+    json_decref(read);
+    if (!complete || json_object_set_new(part, "file", file) != 0) {
+        if (!complete)
+            json_decref(file);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof flat / sizeof *flat; i++)
+        json_object_del(part, flat[i]);
+    return true;
 }
 
 /* Only `kind` goes out (contract §3.2). NULL: the part is sound. */
@@ -103,12 +119,13 @@ static const char *settle_kind(json_t *part)
     if (!kind)
         kind = json_string_value(json_object_get(part, "type"));
     if (!kind)
-        kind = kind_by_content(part);
+        kind = json_object_get(part, "text") ? "text" : parts_kind(part);
     if (!kind)
         return "has no kind (text, file or data)";
     if (strcmp(kind, "text") == 0 && !json_is_string(json_object_get(part, "text")))
         return "is a text part without a text";
-    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0)
+    bool is_file = strcmp(kind, "file") == 0;
+    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0 || (is_file && !nest_file(part)))
         return OUT_OF_MEMORY;
     json_object_del(part, "type");
     return NULL;
