@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "base/terminal.h"
 
 #include <errno.h>
@@ -157,6 +158,26 @@ int options_from_environment(const struct command *command, void *values)
     return 0;
 }
 
+/* `name`: what follows "--"; NULL: it was a letter. */
+static void complain_unknown(const struct command *command, const char *text, const char *name, size_t length)
+{
+    char *word = name ? memory_copy(name, length) : memory_copy_text(text + 1);
+    struct nearest nearest = {.word = word};
+    for (const struct option_hint *hint = name ? command->elsewhere : NULL; hint && hint->name; hint++)
+        if (strcmp(hint->name, word) == 0) {
+            options_complain(command, "there is no option --%s here: %s", word, hint->text);
+            free(word);
+            return;
+        }
+    for (const struct option *option = command->options; option->name; option++)
+        nearest_offer(&nearest, option->name);
+    if (nearest.best && strlen(word) > 1)
+        options_complain(command, "there is no option %s; did you mean --%s?", text, nearest.best);
+    else
+        options_complain(command, "there is no option %s", text);
+    free(word);
+}
+
 /* One argument that begins with "-". Returns how many of argv it used, 0 after saying what is wrong. */
 static int take_option(const struct command *command, char **argv, int left, void *values)
 {
@@ -166,7 +187,7 @@ static int take_option(const struct command *command, char **argv, int left, voi
     size_t length = is_long ? strcspn(name, "=") : 1;
     const struct option *option = find(command, name, length, is_long ? 0 : *name);
     if (!option || (!is_long && name[1])) {
-        options_complain(command, "there is no option %s", text);
+        complain_unknown(command, text, is_long ? name : NULL, length);
         return 0;
     }
     if (is_long && name[length] == '=')
@@ -248,26 +269,23 @@ void options_free(const struct command *command, void *values)
 static void print_wrapped(FILE *out, const char *text, int column, int at)
 {
     while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (at + length > HELP_WIDTH && at > column) {
+        int length = (int)strcspn(text, " "), blank = at > column;
+        if (at + blank + length > HELP_WIDTH && at > column) {
             fprintf(out, "\n%*s", column, "");
             at = column;
+            blank = 0;
         }
-        fprintf(out, "%.*s", length, text);
-        at += length;
-        text += length;
-        if (*text == ' ') {
-            fputc(' ', out);
-            at++;
-            text++;
-        }
+        fprintf(out, "%*s%.*s", blank, "", length, text);
+        at += blank + length;
+        text += length + strspn(text + length, " ");
     }
     fputc('\n', out);
 }
 
 void options_print_help(const struct command *command, FILE *out)
 {
-    fprintf(out, "Usage: molecule %s %s\n\n%s\n", command->name, command->usage, command->description);
+    fprintf(out, "Usage: molecule %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "", command->usage,
+            command->description);
     if (command->options->name)
         fprintf(out, "\nOptions:\n");
     for (const struct option *option = command->options; option->name; option++) {

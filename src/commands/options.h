@@ -42,6 +42,11 @@ struct option {
     int64_t minimum, maximum;
 };
 
+/* An option that another command has: what to say of it here. */
+struct option_hint {
+    const char *name, *text;
+};
+
 struct command {
     const char *name;
     const char *usage;       /* after "molecule <name>" */
@@ -49,6 +54,7 @@ struct command {
     const char *description; /* paragraphs */
     const char *examples;
     const struct option *options; /* ends with a NULL name */
+    const struct option_hint *elsewhere; /* NULL: none; ends with a NULL name */
     size_t positional_maximum;
     int (*run)(const struct command *command, int argc, char **argv);
 };
