@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/breaker.h"
+#include "host/observer.h"
 #include "host/running.h"
 #include "host/service.h"
 #include "host/transcript.h"
@@ -106,15 +107,26 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
     workspace_step(workspace);
 }
 
+static void note_outcome(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    observer_finished(workspace, entry, outcome, reason);
+    transcript_write(workspace, entry, outcome, reason);
+}
+
+static void finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    note_outcome(workspace, entry, outcome, reason);
+    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+}
+
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
 {
-    transcript_write(workspace, entry, outcome, NULL);
-    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+    finish(workspace, entry, outcome, NULL);
 }
 
 void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 {
-    transcript_write(workspace, entry, "replied", NULL);
+    note_outcome(workspace, entry, "replied", NULL);
     inbox_settle(workspace->inbox, entry);
     record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
 }
@@ -122,7 +134,7 @@ void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
     workspace->dead++;
-    transcript_write(workspace, entry, "dead", reason);
+    note_outcome(workspace, entry, "dead", reason);
     record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
 }
 
@@ -198,6 +210,7 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
                       const char *reason)
 {
     struct wait *wait = memory_allocate(sizeof *wait);
+    observer_later(workspace, entry, delay_ms, reason);
     wait->at_ms = clock_monotonic_ms() + delay_ms;
     wait->hold = hold;
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
@@ -306,7 +319,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         log_info(id, "message %s from %s: %s%s%s", entry->row_id, workspace_sender(entry), script_outcome_text(outcome->kind),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_post(workspace->inbox, entry);
-        workspace_finish(workspace, entry, script_outcome_text(outcome->kind));
+        finish(workspace, entry, script_outcome_text(outcome->kind), outcome->reason);
         return;
     case SCRIPT_RETRY:
         handler_retries(workspace, entry, outcome);

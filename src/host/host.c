@@ -213,13 +213,18 @@ void host_close(struct host *host)
     free(host);
 }
 
+void host_exit_now(const struct host *host, int code)
+{
+    log_flush();
+    if (host->options.leaving)
+        host->options.leaving(host->options.context);
+    _exit(code);
+}
+
 void host_stop(struct host *host)
 {
-    if (++host->stops > 1) {
-        /* what is saved is saved; a message under way comes again */
-        log_flush();
-        _exit(HOST_EXIT_STOPPED);
-    }
+    if (++host->stops > 1)
+        host_exit_now(host, HOST_EXIT_STOPPED); /* a message under way comes again */
     if (host->options.fleet)
         host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)

@@ -53,7 +53,8 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
     struct cursor *cursor = &workspace->saver.cursor;
     struct record_start start;
     char *path = state_path(&workspace->settings, "db");
-    workspace->record = record_open(workspace, path, workspace->platform.base_url);
+    const char *platform = workspace->settings.platform_name;
+    workspace->record = record_open(workspace, path, platform ? platform : workspace->platform.base_url);
     record_load(workspace->record, cursor->last_since_id, status != CURSOR_DAMAGED, &start);
     bool opened = !start.failed;
     if (!opened)

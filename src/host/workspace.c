@@ -145,8 +145,7 @@ static void on_close_overdue(uv_timer_t *timer)
     const struct host *host = workspace->host;
     if (workspace->overdue && !host->stops) {
         log_error(workspace->settings.id, "the script still does not let go: ending with exit code %d", HOST_EXIT_STUCK);
-        log_flush();
-        _exit(HOST_EXIT_STUCK);
+        host_exit_now(host, HOST_EXIT_STUCK);
     }
     if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
         if (workspace->settings.stuck_after_ms == 0)
@@ -159,8 +158,7 @@ static void on_close_overdue(uv_timer_t *timer)
         return;
     }
     log_error(workspace->settings.id, "the script or the disk does not let go; ending without them");
-    log_flush();
-    _exit(workspace->exit_code);
+    host_exit_now(host, workspace->exit_code);
 }
 
 static void on_record_closed(struct workspace *workspace)
@@ -200,9 +198,7 @@ static void uncount_all_innocent(struct workspace *workspace)
 
 static void on_stuck_closed(struct workspace *workspace)
 {
-    (void)workspace;
-    log_flush();
-    _exit(HOST_EXIT_STUCK);
+    host_exit_now(workspace->host, HOST_EXIT_STUCK);
 }
 
 void workspace_saved(struct workspace *workspace)

@@ -21,6 +21,7 @@
 struct workspace_settings {
     const char *id;
     const char *api_url;
+    const char *platform_name;   /* whose the state on disk is; NULL: api_url's */
     const char *org_id;          /* NULL: none */
     const char *state_directory;
     const char *token;           /* NULL: none given */
