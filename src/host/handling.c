@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shell.h"
 #include "host/breaker.h"
 #include "host/observer.h"
 #include "host/running.h"
@@ -131,9 +132,21 @@ void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
     record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
 }
 
+/* Commands that work as they stand. */
+static void say_what_next(const struct workspace *workspace, const struct inbox_entry *entry)
+{
+    const char *id = workspace->settings.id;
+    char *directory = shell_word(workspace->state_path), *row_id = shell_word(entry->row_id);
+    log_info(id, "to see the dead letter: molecule dead show %s %s --state-dir %s\nto hand it to the script again: molecule dead "
+                 "retry %s %s --state-dir %s", id, row_id, directory, id, row_id, directory);
+    free(row_id);
+    free(directory);
+}
+
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
     workspace->dead++;
+    say_what_next(workspace, entry);
     note_outcome(workspace, entry, "dead", reason);
     record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
 }
@@ -163,8 +176,10 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
         return;
     }
     entry->context = stored;
-    if (dead_reason)
+    if (dead_reason) {
         workspace->dead++;
+        say_what_next(workspace, entry);
+    }
     struct record_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
                                     .reason = dead_reason, .traceback = traceback,
                                     .soon = inbox_has_sent(entry)};
@@ -242,9 +257,9 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
         maximum = entry->failures;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
-                      "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, workspace_sender(entry),
+                      "dead letter; the inbox goes on", entry->row_id, workspace_sender(entry),
                   entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
-                  outcome->traceback ? outcome->traceback : "", id, entry->row_id);
+                  outcome->traceback ? outcome->traceback : "");
         give_up(workspace, entry, reason, outcome->traceback);
         return;
     }

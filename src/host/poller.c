@@ -122,6 +122,7 @@ static void recovered(struct workspace *workspace)
     if (poller->failing)
         log_info(workspace->settings.id, "poll: well again");
     poller->failing = false;
+    workspace_away(workspace, NULL);
     poller->lookup_failures = 0;
     poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
@@ -330,6 +331,7 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
         log_debug(workspace->settings.id, "%s; trying again", verdict->reason);
     }
     poller->failing = true;
+    workspace_away(workspace, verdict->reason);
     poller->hinted = poller->hinted || poller->expected;
     schedule(workspace, retry_next_delay(&poller->backoff, floor, host_random()));
 }

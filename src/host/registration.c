@@ -143,6 +143,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     if (workspace_over(workspace))
         return;
     turns_leave(workspace);
+    if (!workspace->registration.again)
+        workspace_away(workspace, answer->verdict.class == RETRY_OK ? NULL : answer->verdict.reason);
     if (answer->verdict.class == RETRY_OK)
         succeeded(workspace, answer);
     else
@@ -174,6 +176,8 @@ static void on_tried(const struct exchange_answer *answer, void *context)
         return;
     }
     turns_leave(workspace);
+    if (!workspace->registration.again)
+        workspace_away(workspace, answer->verdict.reason);
     failed(workspace, answer);
 }
 

@@ -247,6 +247,15 @@ void workspace_stop(struct workspace *workspace)
     workspace_arm(&workspace->drain_timer, on_drained, workspace->settings.drain_ms);
 }
 
+void workspace_away(struct workspace *workspace, const char *reason)
+{
+    if (reason && !workspace->away_wall_ms)
+        workspace->away_wall_ms = clock_wall_ms();
+    if (!reason)
+        workspace->away_wall_ms = 0;
+    snprintf(workspace->away_reason, sizeof workspace->away_reason, "%s", reason ? reason : "");
+}
+
 void workspace_fail(struct workspace *workspace, enum host_exit code)
 {
     if (workspace_over(workspace))
@@ -402,6 +411,7 @@ void workspace_close(struct workspace *workspace)
     inbox_close(workspace->inbox);
     platform_close(&workspace->platform);
     json_decref(workspace->skills);
+    free(workspace->state_path);
     free(workspace->name);
     free(workspace->description);
     if (workspace->lock >= 0)

@@ -197,6 +197,7 @@ struct workspace {
     size_t timers_left;        /* on the loop, while it leaves it */
     void (*gone)(struct workspace *workspace);
     int lock;
+    char *state_path;          /* the state directory, absolute; NULL: not opened */
     char *name, *description;  /* of the card */
     json_t *skills;
     unsigned concurrency;
@@ -231,6 +232,8 @@ struct workspace {
     enum host_exit exit_code;
     unsigned long answered, dead;
     int64_t started_wall_ms, last_beat_wall_ms;
+    int64_t away_wall_ms;      /* since when polls, or the first registration, fail; 0: they do not */
+    char away_reason[RETRY_REASON_SIZE]; /* the last failure's */
 };
 
 /* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
@@ -275,6 +278,9 @@ void workspace_saved(struct workspace *workspace);         /* the final save is 
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */
 void workspace_timer(struct workspace *workspace, uv_timer_t *timer);
 void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
+
+/* For `status`: a poll or the first registration failed, or (NULL) succeeded. */
+void workspace_away(struct workspace *workspace, const char *reason);
 
 /* host/handling.c */
 const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "the canvas" or the peer's id */
