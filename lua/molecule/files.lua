@@ -8,6 +8,7 @@
 -- up to 25 MiB each; a peer gets the bytes inside the message, up to 700 KiB in all.
 local core = require "molecule.core"
 local json = require "molecule.json"
+local misuse = require "molecule.misuse"
 
 local files = {}
 
@@ -52,11 +53,13 @@ end
 
 --- Writes it to `path`: whole, or not at all.
 function file:save(path)
-  if type(path) ~= "string" then error("file:save: the path must be a string", 2) end
+  if type(path) ~= "string" then misuse(("file:save: the path must be a string, not a %s"):format(type(path))) end
   local bytes, problem, code = self:read()
   if not bytes then return nil, problem, code end
   return core.file_write(path, bytes)
 end
+
+file.read, file.save = core.public(file.read), core.public(file.save)
 
 --- Gives the files of a message their methods.
 function files.adopt(list)

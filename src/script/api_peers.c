@@ -30,7 +30,7 @@ static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, 
         if (!parts) {
             vm_uncharge(vm_of(L), ask->charged);
             ask_free(ask);
-            luaL_error(L, "%s: %s", script_ask_text(kind), problem);
+            api_misuse(L, "%s: %s", script_ask_text(kind), problem);
             return NULL;
         }
     }

@@ -1,4 +1,4 @@
---- What `molecule status` and `molecule dead` say, by their words and exit codes, and that the commands which the log prints work.
+--- What `molecule status` and `molecule dead` say and exit with, and that the commands which the log prints work.
 
 local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
@@ -126,8 +126,8 @@ describe("a workspace's state on this machine", function()
     platform:message { to = workspace.id, text = "fine" }
     one:canvas(1) -- what is before it is on disk
     for _, command in ipairs { show, again } do
-      local shell = process.spawn { command = { "sh", "-c", ('molecule() { "%s" "$@"; }; %s'):format(emulator.binary(), command) },
-        env = { MOLECULE_STATE_DIR = false } }
+      local words = ('molecule() { "%s" "$@"; }; %s'):format(emulator.binary(), command)
+      local shell = process.spawn { command = { "sh", "-c", words }, env = { MOLECULE_STATE_DIR = false } }
       assert.equal(0, (shell:wait_exit()), shell:report())
       assert(shell.stdout:find(command == show and "no: first" or "runs again", 1, true), shell:report())
     end
