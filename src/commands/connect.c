@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/terminal.h"
+#include "base/uuid.h"
 #include "commands/local_state.h"
 #include "commands/sandbox_options.h"
 #include "molecule/molecule.h"
@@ -39,7 +40,8 @@ static const struct option options[] = {
      FIELD(org_id), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
      "where the cursor is kept (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0, 0},
-    {"interval-ms", 0, OPTION_NUMBER, "N", "1000", NULL, "between two polls of an empty inbox", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
+    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "1000", NULL,
+     "between two polls of an empty inbox; milliseconds, or as 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
      "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
@@ -54,9 +56,13 @@ static const struct option options[] = {
 
 char *connect_find_problem(const struct connect_options *given, const char *workspace_id)
 {
-    if (!platform_valid_id(workspace_id))
-        return memory_format("\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, "
-                             "at most 128, beginning with a letter or digit", workspace_id);
+    size_t length = strlen(workspace_id);
+    if ((length > 4 && strcmp(workspace_id + length - 4, ".lua") == 0) || strchr(workspace_id, '/'))
+        return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s", workspace_id, workspace_id);
+    if (!uuid_valid(workspace_id))
+        return memory_format("\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
+                             "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
+                             "--name", workspace_id);
     if (!given->script && !given->backend)
         return memory_format("who answers? Give --script FILE or --backend NAME (%s)", script_backend_names());
     if (given->script && given->backend)
@@ -73,8 +79,9 @@ char *connect_find_problem(const struct connect_options *given, const char *work
     if (given->script && access(given->script, R_OK) != 0)
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
     for (size_t i = 0; i < given->allowed_senders.count; i++)
-        if (!platform_valid_id(given->allowed_senders.items[i]))
-            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\"", given->allowed_senders.items[i]);
+        if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 && !uuid_valid(given->allowed_senders.items[i]))
+            return memory_format("--allow-from is \"canvas\" (the human) or the workspace id of a peer, a UUID, as in msg.from; got "
+                                 "\"%s\"", given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 
@@ -146,6 +153,22 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .breaker = (unsigned)given->breaker,
         .watch = given->watch,
     };
+}
+
+char *connect_take_token(const char *text, const char **problem)
+{
+    static const char blanks[] = " \t\r\n";
+    const char *start = text + strspn(text, blanks);
+    size_t length = strlen(start);
+    while (length > 0 && strchr(blanks, start[length - 1]))
+        length--;
+    size_t word = strcspn(start, blanks);
+    *problem = length == 0                             ? "is empty"
+               : strncasecmp(start, "Bearer ", 7) == 0 ? "begins with \"Bearer\"; give the token alone, that word is added"
+               : word < length                         ? "holds a blank; a token is one word"
+               : *start == '"' || *start == '\''       ? "begins with a quotation mark; give the token without"
+                                                       : NULL;
+    return *problem ? NULL : memory_copy(start, length);
 }
 
 char *connect_token_path(const char *pattern, const char *workspace_id)
@@ -237,6 +260,11 @@ void connect_wipe_variable(const char *name)
 static int check(const struct command *command, const struct connect_options *given, const char *const *ids, size_t count,
                  const char *token)
 {
+    for (size_t i = 1; i < count; i++) {
+        size_t length = strlen(ids[i]);
+        if (length > 4 && strcmp(ids[i] + length - 4, ".lua") == 0)
+            return options_complain(command, "%s is not a workspace id; a script is given as --script %s", ids[i], ids[i]);
+    }
     if (count == 0)
         return options_complain(command, "which workspace? Its id is missing: molecule connect <workspace-id> --script "
                                          "agent.lua");
@@ -298,12 +326,17 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (!given.dry_run)
         output_divert();
-    if (given.token) /* a line end of the file it came from is not part of it */
-        ((char *)given.token)[strcspn(given.token, " \t\r\n")] = '\0';
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
-    if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
-        token = memory_copy_text(given.token);
+    if (given.token && (token_typed || !was_typed(argc, argv, "--token-file"))) { /* a flag beats the environment */
+        const char *wrong;
+        token = connect_take_token(given.token, &wrong); /* a line end of the file it came from is not part of it */
+        log_hide(token);
+        if (!token) {
+            options_complain(command, "the token of %s %s", token_typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+            goto cleanup;
+        }
+    }
     if (token_typed && given.token) /* not for the process list any longer than it must be */
         explicit_bzero((char *)given.token, strlen(given.token));
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */

@@ -47,9 +47,11 @@ struct connect_options {
     {"description", 0, OPTION_TEXT, "TEXT", NULL, NULL, "the agent card's description", CONNECT_FIELD(description), 0, 0}, \
     {"wake", 0, OPTION_TEXT, "stream|poll", "stream", NULL, \
      "what says that there is a message: the platform's event stream, where it has one, or polls alone", CONNECT_FIELD(wake), 0, 0}, \
-    {"heartbeat-ms", 0, OPTION_NUMBER, "N", "20000", NULL, \
-     "between two heartbeats; the platform calls a workspace stale after 90 s", CONNECT_FIELD(heartbeat_ms), 10, 80000}, \
-    {"since-secs", 0, OPTION_NUMBER, "N", "30", NULL, "how far back the first fetch looks where there is no cursor", \
+    {"heartbeat-ms", 0, OPTION_MILLISECONDS, "TIME", "20000", NULL, \
+     "between two heartbeats; the platform calls a workspace stale after 90 s; milliseconds, or as 10s", \
+     CONNECT_FIELD(heartbeat_ms), 10, 80000}, \
+    {"since-secs", 0, OPTION_SECONDS, "TIME", "30", NULL, \
+     "how far back the first fetch looks where there is no cursor; seconds, or as 5m", \
      CONNECT_FIELD(since_secs), 1, 2592000}, \
     {"concurrency", 0, OPTION_NUMBER, "N", NULL, NULL, \
      "handlers at once, of different conversations [what the agent says, else 1]", CONNECT_FIELD(concurrency), 1, 1000}, \

@@ -42,16 +42,17 @@ static const struct option options[] = {
      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
      "canvas [no request may]", FIELD(admin_token), 0, 0},
     {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
-    {"stale-seconds", 0, OPTION_NUMBER, "N", "0", NULL,
-     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own", FIELD(stale_seconds), 0, 86400},
+    {"stale-seconds", 0, OPTION_SECONDS, "TIME", "0", NULL,
+     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own; seconds, or as 5m", FIELD(stale_seconds), 0,
+     86400},
     {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL,
      "the workspace that the script serves [a new one; with --state-dir always the same for the same script]", FIELD(workspace), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, NULL,
      "keep the stored values, dead letters and unfinished messages there for the next run [they are gone afterwards]",
      FIELD(serving.state_directory), 0, 0},
     CONNECT_ANSWERING_OPTIONS,
-    {"interval-ms", 0, OPTION_NUMBER, "N", "200", NULL, "between two polls of an empty inbox", FIELD(serving.interval_ms), 1,
-     CONNECT_HOURS(1)},
+    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL,
+     "between two polls of an empty inbox; milliseconds, or as 10s", FIELD(serving.interval_ms), 1, CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
     {"drain", 0, OPTION_DURATION, "TIME", "5s", NULL, "how long a stop waits for what is under way", FIELD(serving.drain_ms), 0,
      CONNECT_HOURS(1)},
@@ -137,6 +138,13 @@ static void say_where(const struct dev_options *given, const struct emulator *em
     fflush(stdout);
 }
 
+/* Why the emulator does not start. */
+static void say_problem(const char *problem)
+{
+    terminal_print(stderr, "molecule dev: %s%s\n", problem,
+                   strstr(problem, " is in use") ? "; choose another with --port N, or any free one with --port 0" : "");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
@@ -167,7 +175,7 @@ static int run_headless(const struct dev_options *given, struct emulator_options
             ;
         emulator_close(emulator);
     } else {
-        terminal_print(stderr, "molecule dev: %s\n", problem);
+        say_problem(problem);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
@@ -312,7 +320,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
         code = connect_script(&platform, given, platform.options.workspace);
         run_there(&platform, run_close);
     } else {
-        terminal_print(stderr, "molecule dev: %s\n", platform.problem);
+        say_problem(platform.problem);
     }
     thread_close(&platform.thread);
 
@@ -335,7 +343,7 @@ static int check(const struct command *command, const struct dev_options *given)
         return options_complain(command, "which script? Give one, or --backend NAME, or --headless for the emulator alone");
     if (given->workspace && !uuid_valid(given->workspace))
         return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
-    char *problem = connect_find_problem(serving, given->workspace ? given->workspace : "dev");
+    char *problem = connect_find_problem(serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");
     int code = problem ? options_complain(command, "%s", problem) : 0;
     free(problem);
     return code;

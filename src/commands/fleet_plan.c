@@ -292,8 +292,11 @@ static bool take_token(struct reading *reading, struct member *member)
         json_object_set_new(member->values, "token_env_value", json_string(token)); /* another one is another workspace */
     }
     if (token) {
-        member->token = memory_copy(token, strcspn(token, " \t\r\n"));
+        const char *wrong;
+        member->token = connect_take_token(token, &wrong);
         log_hide(member->token);
+        if (wrong)
+            return complain(reading, member->id, variable ? "token_env" : "token", "%s: the token %s", member->id, wrong);
     }
     member->token_file = token ? NULL : connect_token_path(pattern, member->id);
     return true;

@@ -52,6 +52,18 @@ static bool parse_number(const char *text, int64_t *number)
     return end != text && !*end && !errno;
 }
 
+/* A plain number is one of `unit_ms`; a text has units of its own. In milliseconds. */
+static bool parse_time(const char *text, int64_t unit_ms, int64_t *milliseconds)
+{
+    int64_t number;
+    if (!parse_number(text, &number))
+        return strpbrk(text, "dhms") && clock_parse_duration(text, milliseconds);
+    if (number > INT64_MAX / unit_ms || number < INT64_MIN / unit_ms)
+        return false;
+    *milliseconds = number * unit_ms;
+    return true;
+}
+
 static void *field_of(const struct option *option, void *values)
 {
     return (char *)values + option->offset;
@@ -74,6 +86,25 @@ static const char *add_item(struct option_list *list, const char *text)
     list->items = memory_resize(list->items, (list->count + 1) * sizeof *list->items);
     list->items[list->count++] = text;
     return *text ? NULL : "must not be empty";
+}
+
+static const char *wanted(enum option_type type)
+{
+    switch (type) {
+    case OPTION_DURATION: return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_MILLISECONDS: return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
+    case OPTION_SECONDS: return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_SIZE: return "takes a size like 64MiB";
+    default: return "takes a whole number";
+    }
+}
+
+static const char *unit_of(enum option_type type)
+{
+    return type == OPTION_DURATION || type == OPTION_MILLISECONDS ? " ms"
+           : type == OPTION_SECONDS                               ? " s"
+           : type == OPTION_SIZE                                  ? " bytes"
+                                                                  : "";
 }
 
 /* Why the text is no value for the option, or NULL after storing it. */
@@ -101,16 +132,21 @@ static const char *store(const struct option *option, const char *text, void *va
     case OPTION_DURATION:
         parsed = clock_parse_duration(text, &number);
         break;
+    case OPTION_MILLISECONDS:
+        parsed = parse_time(text, 1, &number);
+        break;
+    case OPTION_SECONDS:
+        parsed = parse_time(text, 1000, &number);
+        number = (number + 999) / 1000;
+        break;
     case OPTION_SIZE:
         parsed = parse_size(text, &number);
         break;
     }
     if (!parsed)
-        return option->type == OPTION_NUMBER     ? "takes a whole number"
-               : option->type == OPTION_DURATION ? "takes a duration like 250ms, 30s, 5m or 2h"
-                                                 : "takes a size like 64MiB";
+        return wanted(option->type);
     if (number < option->minimum || (option->maximum && number > option->maximum)) {
-        const char *unit = option->type == OPTION_DURATION ? " ms" : option->type == OPTION_SIZE ? " bytes" : "";
+        const char *unit = unit_of(option->type);
         if (option->maximum)
             snprintf(problem, sizeof problem, "must be between %lld and %lld%s", (long long)option->minimum,
                      (long long)option->maximum, unit);

@@ -318,14 +318,14 @@ static bool check_platform(const struct workspace_settings *settings, struct pla
     return true;
 }
 
-static bool say_no_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+static bool say_no_token(const struct workspace_settings *settings, bool fleet, char *problem, size_t problem_size)
 {
     if (settings->token_file)
         snprintf(problem, problem_size, "there is no token in %s", settings->token_file);
     else
         snprintf(problem, problem_size,
                  "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has never had "
-                 "one (the platform then mints it, and it is kept). A fleet's file has token_env and token_file");
+                 "one (the platform then mints it, and it is kept)%s", fleet ? "; a fleet's file has token_env and token_file" : "");
     return false;
 }
 
@@ -337,12 +337,18 @@ bool workspace_check_address(const struct workspace_settings *settings, char *pr
     return fine;
 }
 
+bool workspace_check_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+{
+    return settings->bootstrap || token_exists(settings, problem, problem_size) ||
+           (!*problem && say_no_token(settings, false, problem, problem_size));
+}
+
 bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size)
 {
     if (!workspace_check_address(settings, problem, problem_size))
         return false;
-    if (!settings->bootstrap && !token_exists(settings))
-        return say_no_token(settings, problem, problem_size);
+    if (!settings->bootstrap && !token_exists(settings, problem, problem_size))
+        return *problem ? false : say_no_token(settings, true, problem, problem_size);
     return script_check(&settings->script, problem, problem_size);
 }
 
@@ -355,7 +361,7 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
         return false;
     token_open(workspace);
     if (!token_available(workspace) && !settings->bootstrap)
-        return say_no_token(settings, problem, problem_size);
+        return say_no_token(settings, host->options.fleet, problem, problem_size);
     *code = HOST_EXIT_FAILED;
     if (!workspace_open_state(workspace, problem, problem_size))
         return false;

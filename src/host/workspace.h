@@ -243,6 +243,7 @@ bool workspace_open(struct host *host, const struct workspace_settings *settings
  * false: `problem` says what is wrong. */
 bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size);
 bool workspace_check_address(const struct workspace_settings *settings, char *problem, size_t problem_size);
+bool workspace_check_token(const struct workspace_settings *settings, char *problem, size_t problem_size);
 /* Once it has ended: takes its timers off the loop, then calls `gone`, which may close and free it. */
 void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct workspace *workspace));
 /* Frees what it holds; its own memory goes when its timers have left the loop (workspace_leave_loop, host_close). */
@@ -304,7 +305,8 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
 void token_open(struct workspace *workspace);
 void token_close(struct workspace *workspace);
 bool token_available(const struct workspace *workspace);
-bool token_exists(const struct workspace_settings *settings); /* token_open would find one */
+/* token_open would find one. false: `problem` says what is wrong with the file, or is empty where there is none. */
+bool token_exists(const struct workspace_settings *settings, char *problem, size_t problem_size);
 /* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers again after three. */
 void token_refused(struct workspace *workspace, const struct exchange_answer *answer);
 void token_accepted(struct workspace *workspace); /* of what the platform answers with a valid token alone: not heartbeats */
