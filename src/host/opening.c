@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/running.h"
 #include "state/atomic_file.h"
 #include "state/lock.h"
@@ -78,7 +79,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->saver.lost = status == CURSOR_DAMAGED;
         poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
         if (start.open_count > 0)
-            log_info(id, "%zu messages of an earlier run go on", start.open_count);
+            log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }
     if (opened && workspace->host->options.fleet)
         record_rest(workspace->record);

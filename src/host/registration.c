@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -108,8 +109,9 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
     registration->refusals = (struct retry_refusals){0}; /* what comes between two refusals may be why */
     if (maximum && ++registration->failures >= maximum) {
         log_error(workspace->settings.id,
-                  "%s; giving up after %u attempts (--register-attempts); is --api-url %s right, and is it up?%s",
-                  answer->verdict.reason, registration->failures, workspace->platform.base_url, path_hint(workspace));
+                  "%s; giving up after %u attempt%s (--register-attempts); is --api-url %s right, and is it up?%s",
+                  answer->verdict.reason, registration->failures, plural(registration->failures), workspace->platform.base_url,
+                  path_hint(workspace));
         workspace_fail(workspace, HOST_EXIT_FAILED);
         return;
     }

@@ -408,7 +408,8 @@ describe("registration", function()
     end)
 
     it("a value that is none: says what is taken", function()
-      refuses({ args = { "--interval-ms", "fast" } }, '%-%-interval%-ms takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds; got "fast"')
+      refuses({ args = { "--interval-ms", "fast" } },
+        '%-%-interval%-ms takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds; got "fast"')
     end)
 
     it("--dry-run loads the script, tells what it would do, sends nothing and writes nothing", function()

@@ -54,7 +54,7 @@ local function bad(request, problem)
   request:json(400, { error = problem })
 end
 
-local MESSAGE = { "to", "workspace", "from", "text", "parts", "request_body", "response_body", "message_id", "context_id",
+local MESSAGE = { "from", "text", "parts", "request_body", "response_body", "message_id", "context_id",
   "task_id", "metadata", "history", "method", "id", "created_at", "count", "row", "raw_row", "raw_row_base64" }
 
 -- What is wrong with the names of an object's fields; nil: nothing.
@@ -84,7 +84,8 @@ end
 
 -- Wraps a handler that wants a JSON object which names a workspace.
 local function with_workspace(known, handler)
-  return with_object(known, function(request, value)
+  local all = { "to", "workspace", table.unpack(known) }
+  return with_object(all, function(request, value)
     if value.workspace == nil and value.to == nil then
       return bad(request, ("the body names no workspace: %s is needed"):format(known == MESSAGE and "to" or "workspace"))
     end
@@ -177,11 +178,11 @@ local put_late = with_workspace(MESSAGE, function(request, value, workspace)
   fine(request, { ids = ids })
 end)
 
-local put_tie = with_workspace({ "workspace", "messages", "created_at" }, function(request, value, workspace)
+local put_tie = with_workspace({ "messages", "created_at" }, function(request, value, workspace)
   if type(value.messages) ~= "table" then return bad(request, "messages must be a list") end
   local place, all = { us = time.parse(value.created_at) or time.now() }, json.array {}
   for _, message in ipairs(value.messages) do
-    local misnaming = type(message) == "table" and misnamed(message, MESSAGE)
+    local misnaming = type(message) == "table" and misnamed(message, { "to", table.unpack(MESSAGE) })
     if misnaming then return bad(request, misnaming) end
     local ids, problem = messages.insert(workspace, message, place)
     if not ids then return bad(request, problem) end
@@ -235,7 +236,7 @@ local put_fault = with_object({ "match", "times", "skip", "action" }, function(r
   fine(request, { id = id })
 end)
 
-local prune = with_workspace({ "workspace", "before", "ids", "all" }, function(request, value, workspace)
+local prune = with_workspace({ "before", "ids", "all" }, function(request, value, workspace)
   local before, doomed = time.parse(value.before), {}
   for _, id in ipairs(value.ids or {}) do doomed[id] = true end
   if not (before or value.ids or value.all) then return bad(request, "say before, ids or all") end
@@ -244,7 +245,7 @@ local prune = with_workspace({ "workspace", "before", "ids", "all" }, function(r
   end) })
 end)
 
-local duplicate = with_workspace({ "workspace", "id", "copies" }, function(request, value, workspace)
+local duplicate = with_workspace({ "id", "copies" }, function(request, value, workspace)
   local row = workspace.index[value.id]
   if not row then return bad(request, "no such row") end
   row.copies = value.copies or 2
@@ -252,13 +253,13 @@ local duplicate = with_workspace({ "workspace", "id", "copies" }, function(reque
 end)
 
 -- With `replace` a token nobody knows takes the place, so that no registration can bootstrap a new one.
-local revoke = with_workspace({ "workspace", "token", "replace" }, function(request, value, workspace)
+local revoke = with_workspace({ "token", "replace" }, function(request, value, workspace)
   store.revoke(workspace, value.token)
   if value.replace then store.mint(workspace) end
   fine(request)
 end)
 
-local remove = with_workspace({ "workspace" }, function(request, _, workspace)
+local remove = with_workspace({}, function(request, _, workspace)
   store.remove(workspace)
   fine(request)
 end)
