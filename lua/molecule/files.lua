@@ -16,6 +16,7 @@ local UPLOAD_MAXIMUM = 25 * 1024 * 1024
 local PEER_MAXIMUM = 700 * 1024
 local COUNT_MAXIMUM = 10 -- of one message (contract §1.2)
 
+local FIELDS = {path = true, name = true, mime_type = true, data = true}
 local TYPES = {
   txt = "text/plain", log = "text/plain", md = "text/markdown", csv = "text/csv", html = "text/html",
   json = "application/json", pdf = "application/pdf", zip = "application/zip", gz = "application/gzip",
@@ -77,6 +78,9 @@ local function load_one(given, position)
   if type(given) == "string" then given = {path = given} end
   if type(given) ~= "table" then
     error(("files[%d] must be a path or {name =, mime_type =, data =}, not a %s"):format(position, type(given)), 0)
+  end
+  for key in pairs(given) do
+    if not FIELDS[key] then core.refuse_field(("files[%d]"):format(position), key, {"path", "name", "mime_type", "data"}) end
   end
   local data, name = given.data, given.name
   if type(given.path) == "string" and data == nil then

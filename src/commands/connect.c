@@ -80,8 +80,8 @@ char *connect_find_problem(const struct connect_options *given, const char *work
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
     for (size_t i = 0; i < given->allowed_senders.count; i++)
         if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 && !uuid_valid(given->allowed_senders.items[i]))
-            return memory_format("--allow-from is \"canvas\" (the human) or the workspace id of a peer, a UUID, as in msg.from; got "
-                                 "\"%s\"", given->allowed_senders.items[i]);
+            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\". Such an id is a UUID, as in msg.from, and "
+                                 "canvas is the human", given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 

@@ -89,7 +89,7 @@ bool token_exists(const struct workspace_settings *settings, char *problem, size
                                   : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
     bool exists = found != NULL;
     if (!exists && settings->token_file)
-        snprintf(problem, problem_size, "the token file %s %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
+        snprintf(problem, problem_size, "there is no token in %s: it %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
                  describe_error(error));
     memory_wipe(found);
     free(kept_path);

@@ -124,8 +124,8 @@ static void check_fields(lua_State *L, const char *source)
         int type = lua_getfield(L, agent, field->name);
         if (type != field->type && (type != LUA_TNIL || i == 0))
             luaL_error(L, i == 0 ? "%s returned a table whose `%s` is a %s, not a function(msg, ctx)"
-                                 : "%s returned an agent whose `%s` is a %s, not a %s", source, field->name, lua_typename(L, type),
-                       lua_typename(L, field->type));
+                                 : "%s: the agent's `%s` must be a %s, not a %s", source, field->name,
+                       lua_typename(L, i == 0 ? type : field->type), lua_typename(L, type));
         lua_pop(L, 1);
     }
 }
@@ -145,7 +145,7 @@ static void check_skills(lua_State *L)
                        type_name, example);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             int type = lua_getfield(L, -1, texts[i]);
-            if (type != LUA_TSTRING && (type != LUA_TNIL || i == 0))
+            if (type != LUA_TSTRING && type != LUA_TNIL)
                 luaL_error(L, "the agent's `skills`: the %s of an item must be a string, not a %s: %s", texts[i], lua_typename(L, type),
                            example);
             lua_pop(L, 1);

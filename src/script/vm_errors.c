@@ -151,13 +151,24 @@ static void describe_value(struct buffer *text, lua_State *co, int index)
     }
 }
 
+static bool has_fields(lua_State *co)
+{
+    if (!lua_checkstack(co, 3))
+        return false;
+    lua_pushnil(co);
+    if (!lua_next(co, -2))
+        return false;
+    lua_pop(co, 2);
+    return true;
+}
+
 /* The fields of the table on top, one level deep: nothing of the script's is called. */
 static char *describe_table(lua_State *co)
 {
     struct buffer text;
     int count = 0;
     buffer_init(&text, DESCRIPTION_MAXIMUM);
-    buffer_append_text(&text, "an error object: {");
+    buffer_append_text(&text, "the error object is a table: {");
     if (!lua_checkstack(co, 4)) {
         buffer_append_text(&text, "}");
         return buffer_take(&text);
@@ -192,7 +203,7 @@ char *vm_error_text(struct vm *vm, lua_State *co)
     vm_call(vm, find_error_text, &request, problem, sizeof problem);
     if (request.text)
         return request.text;
-    if (lua_istable(co, -1))
+    if (lua_istable(co, -1) && has_fields(co))
         return describe_table(co);
     return memory_format("the error object is a %s value", luaL_typename(co, -1));
 }

@@ -104,8 +104,8 @@ describe("a first connect", function()
     it("with --allow-from " .. who .. " is told whom it takes", function()
       local code, said = run { "connect", workspace.id, "--script", script(), "--allow-from", who }
       assert.equal(2, code)
-      assert(said:find([[--allow-from is "canvas" (the human) or the workspace id of a peer, a UUID]], 1, true), said)
-      assert(said:find(('got "%s"'):format(who), 1, true), said)
+      local words = ([[--allow-from is canvas or a peer's workspace id; got "%s". Such an id is a UUID]]):format(who)
+      assert(said:find(words, 1, true), said)
     end)
   end
 
@@ -130,7 +130,7 @@ describe("a first connect", function()
       assert(said:find("no token: set MOLECULE_WORKSPACE_TOKEN", 1, true), said)
       code, said = dry_run({ "--token-file", "/nowhere/token" }, { MOLECULE_WORKSPACE_TOKEN = false })
       assert.equal(2, code)
-      assert(said:find("the token file /nowhere/token cannot be read: No such file", 1, true), said)
+      assert(said:find("there is no token in /nowhere/token: it cannot be read: No such file", 1, true), said)
       assert.equal(0, (dry_run({ "--bootstrap" }, { MOLECULE_WORKSPACE_TOKEN = false })))
     end)
 

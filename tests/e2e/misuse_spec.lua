@@ -25,6 +25,8 @@ local CASES = {
     "http: unknown field 'max_byte'; did you mean 'max_bytes'?" },
   { "return molecule.exec {cmd = 'true', tmeout = 1}", "exec: unknown field 'tmeout'; did you mean 'timeout'?" },
   { "return molecule.router {alow = {}}", "molecule.router: unknown field 'alow'; did you mean 'allow'?" },
+  { "return molecule.notify('x', {files = {{nmae = 'x', data = 'y'}}})", "files[1]: unknown field 'nmae'; did you mean 'name'?" },
+  { "return {text = 'x', files = {{dta = 'y'}}}", "files[1]: unknown field 'dta'; did you mean 'data'?", anywhere = true },
   -- what newcomers write
   { "return molecule.exec {'ls'}",
     [[exec: takes a table that says what to run: exec {cmd = "ls"} for a shell, or exec {argv = {"ls"}}]] },
@@ -50,8 +52,8 @@ local CASES = {
   -- and what is returned
   { "return {txt = 'hello'}", "a table with the unknown field 'txt' (did you mean 'text'?)", anywhere = true },
   { "return {text = 'hello', file = {}}", "a table with the unknown field 'file' (did you mean 'files'?)", anywhere = true },
-  { "error {code = 42, message = 'it broke', deep = {}}", "an error object: {", anywhere = true },
-  { "error {code = 42}", "an error object: {code = 42}", anywhere = true },
+  { "error {code = 42, message = 'it broke', deep = {}}", "the error object is a table: {", anywhere = true },
+  { "error {code = 42}", "the error object is a table: {code = 42}", anywhere = true },
   { "error(setmetatable({}, {__tostring = function() return 'my words' end}))", "my words", anywhere = true },
 }
 
@@ -136,10 +138,10 @@ describe("an agent", function()
     ["return {print}"] = "returned a table with the field [1]",
     ["return {handle = print, skills = {'a'}}"] = "item 1 is a string: skills = {{id = ",
     ["return {handle = print, skills = {id = 'a'}}"] = "has the field 'id'",
-    ["return {handle = print, skills = {{name = 'a'}}}"] = "the id of an item must be a string, not a nil",
-    ["return {handle = print, stop = 1}"] = "whose `stop` is a number, not a function",
+    ["return {handle = print, skills = {{id = 'a', name = 1}}}"] = "the name of an item must be a string, not a number",
+    ["return {handle = print, stop = 1}"] = "the agent's `stop` must be a function, not a number",
     ["return {}"] = "whose `handle` is a nil, not a function(msg, ctx)",
-    ["error {reason = 'no'}"] = [[an error object: {reason = "no"}]],
+    ["error {reason = 'no'}"] = [[the error object is a table: {reason = "no"}]],
   } do
     it("is refused with what was meant: " .. script, function()
       local code, said = dry_run(script)
