@@ -15,7 +15,20 @@ local http = {}
 
 local KNOWN = {url = "string", method = "string", headers = "table", query = "table", json = "any", body = "string",
   timeout = "duration", follow = "boolean", max_bytes = "number", stream = "function"}
+local NAMES = {}
+for name in pairs(KNOWN) do NAMES[#NAMES + 1] = name end
+table.sort(NAMES)
+local WITH_BODY = {POST = true, PUT = true, PATCH = true}
 local BODIES = {text = true, data = true, payload = true, content = true, form = true, params = true}
+
+--- Who sends a body may have given it in place of the options.
+local function refuse_body(name)
+  local _, problem = pcall(core.refuse_field, "http", name, BODIES[name] and {"json", "body"} or NAMES)
+  if not problem:find("did you mean", 1, true) then
+    problem = problem .. "; a table here holds options: the body is json = {…} or body = \"…\""
+  end
+  error(problem, 0)
+end
 
 local function escape(text)
   return (tostring(text):gsub("[^%w%-%._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
@@ -59,9 +72,7 @@ end
 local function prepare(options)
   if type(options) ~= "table" or type(options.url) ~= "string" then misuse("http: `url` is needed") end
   for name in pairs(options) do
-    if BODIES[name] then
-      misuse(("http: unknown field '%s'; a table here holds options: the body is json = {…} or body = \"…\""):format(name))
-    end
+    if not KNOWN[name] and (BODIES[name] or WITH_BODY[options.method]) then refuse_body(name) end
   end
   options = check_options("http", options, KNOWN)
   local headers, body = check_headers(options), options.body

@@ -310,6 +310,17 @@ static void free_attached(struct attached *attached, size_t count)
     free(attached);
 }
 
+/* A line end of the file it came from is not part of it. NULL after saying what is wrong with it. */
+static char *take_token(const struct command *command, const char *given, bool typed)
+{
+    const char *wrong;
+    char *token = connect_take_token(given, &wrong);
+    log_hide(token);
+    if (!token)
+        options_complain(command, "the token of %s %s", typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+    return token;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct connect_options given = {0};
@@ -329,13 +340,9 @@ static int run(const struct command *command, int argc, char **argv)
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
     if (given.token && (token_typed || !was_typed(argc, argv, "--token-file"))) { /* a flag beats the environment */
-        const char *wrong;
-        token = connect_take_token(given.token, &wrong); /* a line end of the file it came from is not part of it */
-        log_hide(token);
-        if (!token) {
-            options_complain(command, "the token of %s %s", token_typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+        token = take_token(command, given.token, token_typed);
+        if (!token)
             goto cleanup;
-        }
     }
     if (token_typed && given.token) /* not for the process list any longer than it must be */
         explicit_bzero((char *)given.token, strlen(given.token));

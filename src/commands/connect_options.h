@@ -55,7 +55,8 @@ struct connect_options {
      CONNECT_FIELD(since_secs), 1, 2592000}, \
     {"concurrency", 0, OPTION_NUMBER, "N", NULL, NULL, \
      "handlers at once, of different conversations [what the agent says, else 1]", CONNECT_FIELD(concurrency), 1, 1000}, \
-    {"max-pending", 0, OPTION_NUMBER, "N", "500", NULL, "stop fetching while so many messages are unfinished", CONNECT_FIELD(max_pending), 1, 100000}, \
+    {"max-pending", 0, OPTION_NUMBER, "N", "500", NULL, "stop fetching while so many messages are unfinished", \
+     CONNECT_FIELD(max_pending), 1, 100000}, \
     {"max-pending-bytes", 0, OPTION_SIZE, "SIZE", "64MiB", NULL, \
      "stop fetching while unfinished messages take this much memory; all workspaces of a process share 512MiB", \
      CONNECT_FIELD(max_pending_bytes), 1, 0}, \
@@ -69,15 +70,19 @@ struct connect_options {
      "turns a minute with a peer that answers each reply of ours; beyond, its messages wait. 0: any number", \
      CONNECT_FIELD(breaker), 0, 1000000}, \
     {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL, \
-     "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", CONNECT_FIELD(reply_ttl_ms), 0, CONNECT_HOURS(8760)}, \
+     "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", \
+     CONNECT_FIELD(reply_ttl_ms), 0, CONNECT_HOURS(8760)}, \
     {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines", \
      CONNECT_FIELD(record_file), 0, 0}, \
-    {"timeout", 0, OPTION_DURATION, "TIME", "300s", NULL, "for one message, waiting included; 0: none", CONNECT_FIELD(timeout_ms), 0, CONNECT_HOURS(24)}, \
-    {"cpu-limit", 0, OPTION_DURATION, "TIME", "10s", NULL, "of processor time for one message; 0: none", CONNECT_FIELD(cpu_limit_ms), 0, CONNECT_HOURS(24)}, \
+    {"timeout", 0, OPTION_DURATION, "TIME", "300s", NULL, "for one message, waiting included; 0: none", \
+     CONNECT_FIELD(timeout_ms), 0, CONNECT_HOURS(24)}, \
+    {"cpu-limit", 0, OPTION_DURATION, "TIME", "10s", NULL, "of processor time for one message; 0: none", \
+     CONNECT_FIELD(cpu_limit_ms), 0, CONNECT_HOURS(24)}, \
     {"memory-limit", 0, OPTION_SIZE, "SIZE", "256MiB", NULL, "of the script's Lua state; 0: none", CONNECT_FIELD(memory_limit), 0, 0}, \
     {"stuck-after", 0, OPTION_DURATION, "TIME", "300s", NULL, \
      "exit with code 75 when the script is stuck in C code for so long; 0: never", CONNECT_FIELD(stuck_after_ms), 0, CONNECT_HOURS(24)}, \
-    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever", \
+    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, \
+     "while the platform is down at the start, or something in front of it answers in its place; 0: for ever", \
      CONNECT_FIELD(register_attempts), 0, 1000000}, \
     {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL, \
      "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this; " \

@@ -38,6 +38,6 @@ void fleet_raise_limit(size_t workspaces)
                  (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces));
     if (limit.rlim_cur < needed)
         log_warn(NULL, "open files: %llu are allowed (ulimit -Hn), %zu workspace%s want %llu: one each and %d shared, and one "
-                       "each for event streams; those without a stream poll", (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces),
-                 (unsigned long long)needed, SHARED);
+                       "each for event streams; those without a stream poll", (unsigned long long)limit.rlim_cur, workspaces,
+                 plural(workspaces), (unsigned long long)needed, SHARED);
 }

@@ -138,7 +138,8 @@ static void check_skills(lua_State *L)
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TNUMBER)
-            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s", luaL_tolstring(L, -2, NULL), example);
+            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s", luaL_tolstring(L, -2, NULL),
+                       example);
         const char *type_name = luaL_typename(L, -1);
         if (!lua_istable(L, -1))
             luaL_error(L, "the agent's `skills` must be a list of tables, but item %s is a %s: %s", luaL_tolstring(L, -2, NULL),

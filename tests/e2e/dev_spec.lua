@@ -117,6 +117,11 @@ describe("molecule dev", function()
     shows(child, "^%[1500%] replied")
   end)
 
+  it("ends after a pipe of commands alone, too", function()
+    local child = talk { "/help", "/as bob" }
+    shows_not(child, "^%[")
+  end)
+
   it("refuses a line that is too long and takes the next one", function()
     local child = talk { ("x"):rep(1024 * 1024 + 1), "short" }
     shows(child, "longer than 1 MiB")

@@ -20,7 +20,9 @@ local CASES = {
   { "return molecule.http.get('http://127.0.0.1:1/', {timout = 1})", "http: unknown field 'timout'; did you mean 'timeout'?" },
   { "return molecule.http.get('http://127.0.0.1:1/', {header = {}})", "http: unknown field 'header'; did you mean 'headers'?" },
   { "return molecule.http.post('http://127.0.0.1:1/', {text = 'x'})",
-    "unknown field 'text'; a table here holds options: the body is json" },
+    "unknown field 'text'; there are json, body; a table here holds options: the body is json" },
+  { "return molecule.http.post('http://127.0.0.1:1/', {customer = 7})", "a table here holds options: the body is json" },
+  { "return molecule.http.post('http://127.0.0.1:1/', {1, 2})", "a table here holds options: the body is json" },
   { "return molecule.http.sse {url = 'http://127.0.0.1:1/', max_byte = 1}",
     "http: unknown field 'max_byte'; did you mean 'max_bytes'?" },
   { "return molecule.exec {cmd = 'true', tmeout = 1}", "exec: unknown field 'tmeout'; did you mean 'timeout'?" },
@@ -42,6 +44,7 @@ local CASES = {
     [[retry: after must be a number of seconds or a duration like "10s" or "5m", not "soon"]] },
   { "return molecule.retry {after = -1}", "retry: `after` must be between 0 seconds and 366 days" },
   { "return molecule.sleep('soon')", [[sleep: a number of seconds or a duration like "10s" or "5m" expected, not "soon"]] },
+  { "return ctx.progress {}", "ctx.progress: the text must be a string, not a table" },
   { "return molecule.sleep(-1)", "sleep: the time must be between" },
   { "return molecule.every('x', print)", "every: a number of seconds" },
   { "return molecule.after('1s')", "after: the second argument must be a function(ctx)" },
@@ -64,8 +67,8 @@ describe("a mistake in a script", function()
     platform = emulator.start { args = { "--rate-limit", "-1" } }
     workspace = host.workspace(platform)
     local lines = { [[local molecule = require "molecule" local cases = {}]] }
-    for i, case in ipairs(CASES) do lines[i + 1] = ("cases[%d] = function(msg) %s end"):format(i, case[1]) end
-    lines[#lines + 1] = "return function(msg) return cases[tonumber(msg.text)](msg) end"
+    for i, case in ipairs(CASES) do lines[i + 1] = ("cases[%d] = function(msg, ctx) %s end"):format(i, case[1]) end
+    lines[#lines + 1] = "return function(msg, ctx) return cases[tonumber(msg.text)](msg, ctx) end"
     one = host.connect { platform = platform, workspace = workspace, script = table.concat(lines, "\n"),
       args = { "--max-attempts", "1" } }
   end)

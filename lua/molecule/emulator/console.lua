@@ -162,7 +162,6 @@ local function send(parts)
   end
   local ids, problem = messages.insert(target, { from = from, parts = parts })
   if not ids then return hint(problem or "that could not be sent") end
-  said = true
   if open[ids[1]] then
     open[ids[1]].typed = true
     typed = typed + 1
@@ -174,7 +173,7 @@ local commands = {}
 function commands.help() hint(HELP) end
 
 function commands.quit()
-  if typed > 0 then
+  if typed > 0 and not ending then
     hint(("ending once %s answered; Ctrl-C ends now"):format(
       typed == 1 and "the last message is" or ("%d messages are"):format(typed)))
   end
@@ -238,6 +237,7 @@ end
 ---@return integer unanswered messages typed that have no outcome so far
 function console.type(line)
   if line and not line:find "%S" then return typed end
+  said = true
   if not line then
     hint(LINE_TOO_LONG)
   elseif ending then
@@ -255,9 +255,7 @@ end
 ---Nothing more can be typed.
 ---@param terminal boolean it was a person's wish (Ctrl-D), not the end of a pipe
 function console.ended(terminal)
-  if not terminal and not said then return end -- there never was any input
-  ending = true
-  quit_if_done()
+  if terminal or said then commands.quit() end -- else there never was any input
 end
 
 ---@param workspace string the id of the script's workspace
