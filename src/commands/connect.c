@@ -49,7 +49,8 @@ static const struct option options[] = {
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
      FIELD(insecure_http), 0, 0},
     {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "only poll so far", FIELD(mode), 0, 0},
-    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "load the script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "check token, state directory, record file and script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
