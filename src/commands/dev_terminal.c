@@ -34,8 +34,8 @@ struct dev_terminal {
     struct known_reply *replies;
     struct thread *thread; /* the emulator's */
     struct emulator *emulator;
-    pthread_t reader;
-    bool reading;
+    bool reading;          /* there is a reader, which posts `ended` */
+    uv_sem_t ended;
     int stop[2];           /* a pipe; its end stops the reader */
     struct buffer line;    /* the reader's, as what follows */
     bool too_long;
@@ -234,6 +234,7 @@ static void *run_reader(void *context)
             hand_over(terminal, (struct input_task){.end = true, .person = person});
         break;
     }
+    uv_sem_post(&terminal->ended);
     return NULL;
 }
 
@@ -244,6 +245,7 @@ struct dev_terminal *dev_terminal_open(void)
     struct dev_terminal *terminal = memory_allocate(sizeof *terminal);
     pthread_mutex_init(&terminal->mutex, NULL);
     uv_sem_init(&terminal->taken, 0);
+    uv_sem_init(&terminal->ended, 0);
     buffer_init(&terminal->line, LINE_MAXIMUM);
     return terminal;
 }
@@ -251,14 +253,19 @@ struct dev_terminal *dev_terminal_open(void)
 void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread, struct emulator *emulator)
 {
     sigset_t all, before;
+    pthread_t reader;
+    pthread_attr_t attributes;
     terminal->thread = thread;
     terminal->emulator = emulator;
     if (pipe2(terminal->stop, O_CLOEXEC) != 0)
         return; /* then it only shows */
     sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); /* a process that ends at once does not wait for it */
     pthread_sigmask(SIG_SETMASK, &all, &before); /* SIGTTIN, too: a read in the background fails instead */
-    terminal->reading = pthread_create(&terminal->reader, NULL, run_reader, terminal) == 0;
+    terminal->reading = pthread_create(&reader, &attributes, run_reader, terminal) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
     if (!terminal->reading) {
         close(terminal->stop[0]);
         close(terminal->stop[1]);
@@ -270,7 +277,7 @@ void dev_terminal_stop(struct dev_terminal *terminal)
     if (!terminal->reading)
         return;
     close(terminal->stop[1]);
-    pthread_join(terminal->reader, NULL);
+    uv_sem_wait(&terminal->ended);
     close(terminal->stop[0]);
     terminal->reading = false;
 }
@@ -285,6 +292,7 @@ void dev_terminal_close(struct dev_terminal *terminal)
     }
     buffer_free(&terminal->line);
     uv_sem_destroy(&terminal->taken);
+    uv_sem_destroy(&terminal->ended);
     pthread_mutex_destroy(&terminal->mutex);
     free(terminal);
 }

@@ -61,7 +61,7 @@ char *local_state_path(const char *directory, const char *workspace_id, const ch
 /* The id of the workspace whose file this is, or NULL. Yours to free. */
 static char *id_of_file(const char *name)
 {
-    static const char *const endings[] = {".db", ".json"};
+    static const char *const endings[] = {".db", ".json", ".lock"};
     size_t length = strlen(name);
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         size_t ending = strlen(endings[i]);
