@@ -16,6 +16,7 @@ local FILE_BYTES, REQUEST_BYTES = 25 * 1024 * 1024, 50 * 1024 * 1024 -- where th
 local COUNT = 10
 local ENVELOPE_BYTES = 64 * 1024 -- of a message to a peer, beside its files
 
+local FIELDS = {path = true, name = true, mime_type = true, data = true}
 local TYPES = {
   txt = "text/plain", log = "text/plain", md = "text/markdown", csv = "text/csv", html = "text/html",
   json = "application/json", pdf = "application/pdf", zip = "application/zip", gz = "application/gzip",
@@ -53,11 +54,13 @@ end
 
 --- Writes it to `path`: whole, or not at all.
 function file:save(path)
-  if type(path) ~= "string" then error("file:save: the path must be a string", 2) end
+  if type(path) ~= "string" then misuse(("file:save: the path must be a string, not a %s"):format(type(path))) end
   local bytes, problem, code = self:read()
   if not bytes then return nil, problem, code end
   return core.file_write(path, bytes)
 end
+
+file.read, file.save = core.public(file.read), core.public(file.save)
 
 --- Gives the files of a message their methods.
 function files.adopt(list)
@@ -88,6 +91,9 @@ local function load_one(given, position, maximum)
   if type(given) == "string" then given = {path = given} end
   if type(given) ~= "table" then
     misuse(("files[%d] must be a path or {name =, mime_type =, data =}, not a %s"):format(position, type(given)))
+  end
+  for key in pairs(given) do
+    if not FIELDS[key] then core.refuse_field(("files[%d]"):format(position), key, {"path", "name", "mime_type", "data"}) end
   end
   local data, name = given.data, given.name
   if type(given.path) == "string" and data == nil then

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shell.h"
 #include "host/breaker.h"
+#include "host/observer.h"
 #include "host/running.h"
 #include "host/service.h"
 #include "host/transcript.h"
@@ -111,23 +113,46 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
     workspace_step(workspace);
 }
 
+static void note_outcome(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    observer_finished(workspace, entry, outcome, reason);
+    transcript_write(workspace, entry, outcome, reason);
+}
+
+static void finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    note_outcome(workspace, entry, outcome, reason);
+    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+}
+
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
 {
-    transcript_write(workspace, entry, outcome, NULL);
-    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+    finish(workspace, entry, outcome, NULL);
 }
 
 void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 {
-    transcript_write(workspace, entry, "replied", NULL);
+    note_outcome(workspace, entry, "replied", NULL);
     inbox_settle(workspace->inbox, entry);
     record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
+}
+
+/* Commands that work as they stand. */
+static void say_what_next(const struct workspace *workspace, const struct inbox_entry *entry)
+{
+    const char *id = workspace->settings.id;
+    char *directory = shell_word(workspace->state_path), *row_id = shell_word(entry->row_id);
+    log_info(id, "to see the dead letter: molecule dead show %s %s --state-dir %s\nto hand it to the script again: molecule dead "
+                 "retry %s %s --state-dir %s", id, row_id, directory, id, row_id, directory);
+    free(row_id);
+    free(directory);
 }
 
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
     workspace->dead++;
-    transcript_write(workspace, entry, "dead", reason);
+    say_what_next(workspace, entry);
+    note_outcome(workspace, entry, "dead", reason);
     record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
 }
 
@@ -157,8 +182,10 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
         return;
     }
     entry->context = stored;
-    if (dead_reason)
+    if (dead_reason) {
         workspace->dead++;
+        say_what_next(workspace, entry);
+    }
     struct record_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
                                     .reason = dead_reason, .traceback = traceback,
                                     .soon = inbox_has_sent(entry)};
@@ -204,6 +231,7 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
                       const char *reason)
 {
     struct wait *wait = memory_allocate(sizeof *wait);
+    observer_later(workspace, entry, delay_ms, reason);
     wait->at_ms = clock_monotonic_ms() + delay_ms;
     wait->hold = hold;
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
@@ -235,9 +263,9 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
         maximum = entry->failures;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
-                      "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, workspace_sender(entry),
+                      "dead letter; the inbox goes on", entry->row_id, workspace_sender(entry),
                   entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
-                  outcome->traceback ? outcome->traceback : "", id, entry->row_id);
+                  outcome->traceback ? outcome->traceback : "");
         give_up(workspace, entry, reason, outcome->traceback);
         return;
     }
@@ -312,7 +340,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         log_info(id, "message %s from %s: %s%s%s", entry->row_id, workspace_sender(entry), script_outcome_text(outcome->kind),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_post(workspace->inbox, entry);
-        workspace_finish(workspace, entry, script_outcome_text(outcome->kind));
+        finish(workspace, entry, script_outcome_text(outcome->kind), outcome->reason);
         return;
     case SCRIPT_CANCELED:
         log_info(id, "message %s from %s: canceled%s%s", entry->row_id, workspace_sender(entry), outcome->reason ? ": " : "",

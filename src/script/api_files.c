@@ -90,11 +90,11 @@ static int file_write(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     const char *bytes = luaL_checklstring(L, 2, &length);
     if (sandbox_is_on(vm_of(L)))
-        return luaL_error(L, "file:save is not in the sandbox (--sandbox)");
+        return api_misuse(L, "file:save is not in the sandbox (--sandbox)");
     const char *temporary = lua_pushfstring(L, "%s.XXXXXX", path);
     char name[4096];
     if (strlen(temporary) >= sizeof name)
-        return luaL_error(L, "file:save: the path is too long");
+        return api_misuse(L, "file:save: the path is too long");
     memcpy(name, temporary, strlen(temporary) + 1);
     int fd = mkostemp(name, O_CLOEXEC);
     int error = fd < 0 || !write_all(fd, bytes, length) || fchmod(fd, 0644) != 0 ? errno : 0;

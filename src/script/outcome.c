@@ -1,5 +1,6 @@
 /* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned becomes an outcome. */
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "script/json.h"
 #include "script/vm.h"
 
@@ -178,6 +179,27 @@ static bool take_parts(lua_State *L, struct script_outcome *outcome)
     return false;
 }
 
+/* true: a field of the table is one letter or so from one that a reply has, and the outcome says so. */
+static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome)
+{
+    static const char *const known[] = {"text", "parts", "files"};
+    bool found = false;
+    lua_pushnil(L);
+    while (!found && lua_next(L, index)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        struct nearest nearest = {.word = lua_tostring(L, -1)};
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            nearest_offer(&nearest, known[i]);
+        found = nearest.best && nearest.distance > 0;
+        if (found)
+            wrong_type(outcome, memory_format("a table with the unknown field '%s' (did you mean '%s'?)", nearest.word, nearest.best));
+    }
+    lua_settop(L, lua_gettop(L) - (found ? 1 : 0));
+    return found;
+}
+
 static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
 {
     int text_type = raw_field(L, index, "text");
@@ -197,6 +219,8 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
         wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
         return;
     }
+    if (has_mistyped(L, index, outcome))
+        return;
     if (text_type == LUA_TNIL && parts_type == LUA_TNIL) {
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
