@@ -59,10 +59,11 @@ function peers.peers(options)
   return core.peers(options.q)
 end
 
---- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` seconds it
---- waits for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
---- peer's result only comes, as a message with the method "delegate_result", where the platform is set up to put it into the
---- inbox. delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
+--- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` it waits
+--- for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
+--- peer's result only comes where the platform is set up to put it into the inbox, and for an agent with answers_replies =
+--- true: a message with the method "delegate_result", to which nothing can be said.
+--- delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
 function peers.delegate(target, task, options)
   if type(target) == "table" then
     options = check_options("delegate", target, {target = "string", task = "string", timeout = "duration"})

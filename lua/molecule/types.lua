@@ -20,6 +20,7 @@ local molecule = {}
 ---@field id string the inbox row's id: the same at every attempt
 ---@field message_id string? the envelope's
 ---@field method string? the envelope's: `"message/send"`; any other is handed over, too
+---@field in_reply_to string? what it answers: the id of a message (from another molecule host) or of a delegation
 ---@field created_at string? as the platform writes it
 ---@field metadata table? as sent
 ---@field history table? the canvas's earlier turns, where it sends them
@@ -244,7 +245,9 @@ function molecule.peers(options) end
 
 --- Hands a task to another workspace → `{delegation_id, status}`. With `timeout` (default 0) it waits for the result,
 --- which is its `text`; CODE `PEER`: the peer failed. A peer that polls and has not answered by then has the task in its inbox
---- (`queued = true`), and answers with a message of its own. Also `delegate {target =, task =, timeout =}`.
+--- (`queued = true`), and answers with a message of its own. Where the platform
+--- puts results into the inbox, an agent with `answers_replies = true` gets them as messages, too (`method` is `"delegate_result"`);
+--- nobody hears what it replies. Also `delegate {target =, task =, timeout =}`.
 ---@param target string|{target: string, task: string, timeout: Duration?}
 ---@param task string?
 ---@param options {timeout: Duration?}?

@@ -83,7 +83,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         workspace->poller.found = true;
         waker_found(workspace);
     }
-    bool cancels = state == LEDGER_UNKNOWN && kind == ENVELOPE_OTHER_METHOD && workspace_cancels(workspace, message);
+    bool cancels = state == LEDGER_UNKNOWN && (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
+                   workspace_cancels(workspace, message);
     if (cancels) {
         inbox_finish(workspace->inbox, entry);
     } else if (state != LEDGER_UNKNOWN) {

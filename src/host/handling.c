@@ -195,7 +195,7 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
 /* Given up: a dead letter, and a word to its sender if the operator wants one. */
 static void give_up(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
-    if (workspace->settings.error_reply) {
+    if (workspace->settings.error_reply && !entry->message->unanswerable) {
         struct reply reply = {.text = (char *)workspace->settings.error_reply,
                               .text_length = strlen(workspace->settings.error_reply)};
         store_reply(workspace, entry, &reply, "/error", reason, traceback);
@@ -332,6 +332,13 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
     }
     switch (outcome->kind) {
     case SCRIPT_REPLIED:
+        if (entry->message->unanswerable) {
+            log_info(id, "message %s: no_reply: what its handler returned would reach nobody, as this is the result of a delegation",
+                     entry->row_id);
+            inbox_post(workspace->inbox, entry);
+            workspace_finish(workspace, entry, script_outcome_text(SCRIPT_NO_REPLY));
+            return;
+        }
         log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, workspace_sender(entry), (long long)took_ms);
         store_reply(workspace, entry, &outcome->reply, "/reply", NULL, NULL);
         return;

@@ -68,6 +68,7 @@ void message_push(lua_State *L, const struct message *message)
     set_text(L, "context_id", message->context_id);
     set_text(L, "task_id", message->task_id);
     set_text(L, "method", message->method);
+    set_text(L, "in_reply_to", message->in_reply_to);
     set_text(L, "created_at", message->created_at);
     if (message->source_id) {
         lua_createtable(L, 0, 3);

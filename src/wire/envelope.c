@@ -70,7 +70,7 @@ static enum envelope_kind kind_of(const json_t *row, const struct message *messa
     if (platforms && text_is(method, "notify"))
         return ENVELOPE_ECHO;
     if (platforms && text_is(method, "delegate_result"))
-        return ENVELOPE_DELEGATE_RESULT;
+        return ENVELOPE_MESSAGE;
     if (platforms && text_is(method, "chat_upload_receive"))
         return ENVELOPE_UPLOAD;
     if (own)
@@ -184,6 +184,21 @@ static void read_names(struct message *message, const json_t *row, const json_t 
                                                 : memory_copy_text(source);
 }
 
+/* The result of a delegation, in the platform's words (contract §1.15); the peer's name is nowhere in it. */
+static void read_delegation(struct message *message, const json_t *row)
+{
+    const json_t *response = json_object_get(row, "response_body"), *text = json_object_get(response, "text");
+    char *delegation = text_of(response, "delegation_id");
+    message->unanswerable = true;
+    free(message->in_reply_to);
+    message->in_reply_to = delegation ? delegation : text_of(json_object_get(row, "request_body"), "delegation_id");
+    if (json_string_length(text) == 0)
+        return; /* a failure's words are in the summary */
+    free(message->text);
+    message->text_length = json_string_length(text);
+    message->text = memory_copy(json_string_value(text), message->text_length);
+}
+
 /* NULL: the message is whole; else why it is not. */
 static const char *read_row(struct message *message, json_t *row, const char *self)
 {
@@ -203,10 +218,13 @@ static const char *read_row(struct message *message, json_t *row, const char *se
     if (!read_parts(message, envelope))
         return "out of memory";
     read_text(message, row);
-    if (message->kind == ENVELOPE_ECHO || message->kind == ENVELOPE_DELEGATE_RESULT)
+    if (message->kind == ENVELOPE_ECHO)
         message->response_body = json_incref(json_object_get(row, "response_body"));
     if (!read_files(message, envelope) || !read_metadata(message, envelope))
         return "out of memory";
+    bool platforms = !message->source_id || (self && strcasecmp(message->source_id, self) == 0);
+    if (platforms && message->kind == ENVELOPE_MESSAGE && text_is(message->method, "delegate_result"))
+        read_delegation(message, row);
     return NULL;
 }
 

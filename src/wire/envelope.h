@@ -13,7 +13,6 @@
     X(ENVELOPE_MESSAGE, "a message")                                                            \
     X(ENVELOPE_ECHO, "our own notify")                                                          \
     X(ENVELOPE_SELF_REPORT, "our own report")                                                   \
-    X(ENVELOPE_DELEGATE_RESULT, "the result of a delegation")                                   \
     X(ENVELOPE_UPLOAD, "a staged upload")                                                       \
     X(ENVELOPE_ANSWERED, "already answered by push dispatch")                                   \
     X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")                                    \
@@ -46,12 +45,14 @@ struct message {
     json_t *files;         /* array of {name, mime_type, uri, size, bytes}, each key only where known; NULL: none */
     json_t *metadata;      /* params.message.metadata merged over params.metadata without its history */
     json_t *history;       /* params.metadata.history (canvas at T1), array */
-    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO and ENVELOPE_DELEGATE_RESULT */
+    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO */
     char *raw;             /* the envelope's (request_body's) exact bytes; "" where absent */
     size_t raw_length;
     long long seq;         /* LATEST; -1 where absent */
     bool repaired;         /* the row did not parse as it stood (wire/repair.h) */
     char *in_reply_to;     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
+    bool unanswerable;     /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
+                              what would be said to it reaches nobody */
     int hops;              /* message.metadata.molecule.hops, else 0 */
     char *problem;         /* why it is unreadable; else NULL */
     bool shed;             /* message_shed took its content */

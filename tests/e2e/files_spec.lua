@@ -219,7 +219,9 @@ describe("a file", function()
       local own = emulator.start { profile = profile, args = { "--rate-limit", "-1" } }
       local boss, other = host.workspace(own), host.workspace(own)
       local one = host.connect { platform = own, workspace = boss, script = [[
-        return function(msg) return {text = "see", files = {{name = "x", data = ("x"):rep(math.tointeger(tonumber(msg.text)))}}} end]] }
+        return function(msg)
+          return {text = "see", files = {{name = "x", data = ("x"):rep(math.tointeger(tonumber(msg.text)))}}}
+        end]] }
       local function sent(size, count)
         local id = own:message { to = boss.id, from = other.id, text = tostring(size) }[1]
         local entries = one:wait { path = ("/workspaces/%s/a2a"):format(other.id), status = 200, count = count }

@@ -55,7 +55,7 @@ for _, profile in ipairs { "t1", "latest" } do
         assert.equal("hello", told.text)
       end
       assert.equal("hello", send { params = { message = { parts = { { kind = "text", text = "hello" } } } } }.text)
-      assert.equal("tasks/cancel", send { jsonrpc = "2.0", id = "1", method = "tasks/cancel", params = { id = "t" } }.method)
+      assert.equal("tasks/get", send { jsonrpc = "2.0", id = "1", method = "tasks/get", params = { id = "t" } }.method)
     end)
 
     it("has its text, whatever its parts are called", function()

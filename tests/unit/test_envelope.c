@@ -133,7 +133,7 @@ static void every_row_is_told_apart(void **state)
         {"\"source_id\":\"" SELF "\",\"method\":\"message/send\"", ENVELOPE_SELF_REPORT},
         {"\"source_id\":\"7F1D0000-0000-4000-8000-000000000001\",\"method\":\"x\"", ENVELOPE_SELF_REPORT},
         {"\"source_id\":\"" SELF "\",\"method\":\"delegate_result\",\"request_body\":{\"delegation_id\":\"d\"},"
-         "\"response_body\":{\"text\":\"done\"}", ENVELOPE_DELEGATE_RESULT},
+         "\"response_body\":{\"text\":\"done\"}", ENVELOPE_MESSAGE},
         {"\"source_id\":\"" PEER "\",\"method\":\"delegate_result\"," SENT, ENVELOPE_MESSAGE},
         {"\"source_id\":null,\"method\":\"chat_upload_receive\",\"request_body\":{\"file_id\":\"f\"}", ENVELOPE_UPLOAD},
         {"\"source_id\":\"" PEER "\",\"method\":\"chat_upload_receive\"," SENT, ENVELOPE_MESSAGE},
