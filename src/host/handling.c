@@ -50,6 +50,12 @@ size_t workspace_message_maximum(const struct workspace *workspace)
     return workspace->poller.numbered ? REPLY_BODY_MAXIMUM_LATEST : REPLY_BODY_MAXIMUM;
 }
 
+void workspace_fit(const struct workspace *workspace, struct reply *reply)
+{
+    reply->maximum = workspace_message_maximum(workspace);
+    reply->cut_summary = !workspace->poller.numbered;
+}
+
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry)
 {
     return workspace->settings.reply_ttl_ms > 0 &&
@@ -169,7 +175,7 @@ static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *e
 static void store_reply(struct workspace *workspace, struct inbox_entry *entry, struct reply *reply,
                         const char *purpose, const char *dead_reason, const char *traceback)
 {
-    reply->maximum = workspace_message_maximum(workspace);
+    workspace_fit(workspace, reply);
     struct stored_reply *stored = memory_allocate(sizeof *stored);
     char problem[512];
     inbox_post(workspace->inbox, entry);

@@ -155,7 +155,7 @@ static bool build_message(struct service *service)
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
                              .context_id = ask->context_id, .hops = ask->hops};
     ask->reply.question = true;
-    ask->reply.maximum = workspace_message_maximum(service->workspace);
+    workspace_fit(service->workspace, &ask->reply);
     bool built = reply_build(&origin, &ask->reply, purpose, &service->request, problem, sizeof problem);
     free(parts);
     free(content);

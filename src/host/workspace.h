@@ -292,6 +292,7 @@ void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int6
 /* A message that the ledger brought back goes on where it was. Takes it. */
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
 size_t workspace_message_maximum(const struct workspace *workspace); /* bytes of a message's body that the platform takes */
+void workspace_fit(const struct workspace *workspace, struct reply *reply); /* to what this version of the platform takes */
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
 void workspace_saved(struct workspace *workspace);         /* the final save is done */
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */

@@ -8,6 +8,7 @@
 #include "wire/jsontext.h"
 #include "wire/page.h"
 #include "wire/parts.h"
+#include "wire/repair.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -288,14 +289,33 @@ static bool make_attachments(const json_t *parts, json_t *attachments, struct bu
     return made;
 }
 
+/* The text as it is sent to the canvas; yours to free. */
+static char *shape_for_canvas(const struct reply *reply, const char *text, size_t length, size_t *shaped_length)
+{
+    static const char newlines[] = "\n\n\n"; /* a character has at most three bytes behind its first */
+    char *repaired = repair_text(text, length, shaped_length);
+    size_t shift = 0;
+    if (reply->cut_summary && *shaped_length > REPLY_SUMMARY_BYTES)
+        while (shift < sizeof newlines - 1 && ((unsigned char)repaired[REPLY_SUMMARY_BYTES - shift] & 0xC0) == 0x80)
+            shift++;
+    if (shift == 0)
+        return repaired;
+    char *shaped = memory_allocate(*shaped_length + shift + 1);
+    memcpy(shaped, newlines, shift);
+    memcpy(shaped + shift, repaired, *shaped_length + 1);
+    *shaped_length += shift;
+    free(repaired);
+    return shaped;
+}
+
 /* NULL: `problem` says why not. */
-static json_t *canvas_body(const json_t *parts, char *problem, size_t problem_size)
+static json_t *canvas_body(const struct reply *reply, const json_t *parts, char *problem, size_t problem_size)
 {
     size_t length = 0;
     struct buffer names;
     json_t *body = json_object(), *attachments = json_array();
     buffer_init(&names, REPLY_BODY_MAXIMUM);
-    char *text = parts_text(parts, &length);
+    char *plain = parts_text(parts, &length), *text = shape_for_canvas(reply, plain ? plain : "", length, &length);
     const char *trouble = OUT_OF_MEMORY;
     if (!make_attachments(parts, attachments, &names))
         goto cleanup;
@@ -317,6 +337,7 @@ cleanup:
     }
     json_decref(attachments);
     buffer_free(&names);
+    free(plain);
     free(text);
     return body;
 }
@@ -366,7 +387,10 @@ static bool write_text(const struct message *message, const struct reply *reply,
     buffer_init(&body, maximum_of(reply));
     if (request->to_canvas) {
         buffer_append_text(&body, "{\"message\":");
-        fits = jsontext_append_string(&body, reply->text, reply->text_length);
+        size_t length = reply->text_length;
+        char *shaped = reply->cut_summary ? shape_for_canvas(reply, reply->text, length, &length) : NULL;
+        fits = jsontext_append_string(&body, shaped ? shaped : reply->text, length);
+        free(shaped);
     } else {
         const char *answered = message->message_id ? message->message_id : message->row_id;
         fits = append_member(&body, "{\"jsonrpc\":\"2.0\",\"id\":", request->id) &&
@@ -424,7 +448,7 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         return false;
     }
     if (request->to_canvas)
-        body = canvas_body(parts, problem, problem_size);
+        body = canvas_body(reply, parts, problem, problem_size);
     else if (!(body = peer_body(message, request->id, parts, reply->question)))
         snprintf(problem, problem_size, OUT_OF_MEMORY);
     bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);

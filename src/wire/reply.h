@@ -10,6 +10,7 @@
 
 /* Bytes of a body that /a2a takes (contract §1.10): T1 cuts it there, later versions refuse more. */
 #define REPLY_BODY_MAXIMUM ((size_t)1024 * 1024)
+#define REPLY_SUMMARY_BYTES 80
 #define REPLY_BODY_MAXIMUM_LATEST ((size_t)16 * 1024 * 1024)
 
 /* What a script returned, before it has an address. Owned strings and references; reply_free. */
@@ -19,6 +20,8 @@ struct reply {
     json_t *parts;   /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
                         NULL: one text part made of `text` */
     size_t maximum;  /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
+    bool cut_summary; /* for the canvas: the platform cuts what it notes of the text at byte REPLY_SUMMARY_BYTES, and loses the
+                         note where that is inside a character (T1, contract §12): the text is moved by newlines in front */
     bool question;   /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
