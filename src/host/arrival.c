@@ -39,13 +39,18 @@ void workspace_tells(struct workspace *workspace, const char *body, size_t lengt
     json_decref(text);
 }
 
+/* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
+static bool is_new(const struct poller *poller)
+{
+    return poller->seen_end && !poller->window && !poller->overlapping;
+}
+
 /* What an earlier process of ours told is in the inbox before its end was seen. */
 static void look_at_echo(struct workspace *workspace, const struct message *message)
 {
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
     const struct poller *poller = &workspace->poller;
-    bool is_new = poller->seen_end && !poller->window && !poller->overlapping;
-    if (text && !echoes_take(&workspace->echoes, text) && is_new && echoes_say(&workspace->echoes, clock_monotonic_ms()))
+    if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) && echoes_say(&workspace->echoes, clock_monotonic_ms()))
         log_warn(workspace->settings.id, "the canvas was told what is not from here: \"%.60s\" (row %s); if another host serves this "
                  "workspace, with another state directory or on another machine, both answer every message: stop one of them",
                  text, message->row_id);
@@ -75,6 +80,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row, fetched->row_length, in_order);
     if (!entry)
         return;
+    entry->may_have_run = !is_new(&workspace->poller);
     entry->first_seen_ms = clock_steady_ms();
     entry->awake_from_ms = clock_awake_ms();
     if (!in_order)
@@ -247,12 +253,6 @@ static void on_known(struct workspace *workspace, struct record_known *known)
 {
     if (workspace->poller.checking)
         admit_fetched(workspace, known);
-}
-
-/* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
-static bool is_new(const struct poller *poller)
-{
-    return poller->seen_end && !poller->window && !poller->overlapping;
 }
 
 /* What an earlier process finished is not handled again, whatever brings it back: the ledger knows. */

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "host/delegated.h"
+#include "host/receipt.h"
 #include "host/workspace.h"
 #include "wire/jsontext.h"
 #include "wire/result.h"
@@ -36,6 +37,8 @@ struct service {
     bool recording;            /* the disk thread has it */
     bool tried;                /* it may have reached the platform */
     bool behind, was_behind;   /* it waits for a reply to the same receiver; it did so, and does not again */
+    struct receipt *receipt;   /* NOTIFY: whether it was shown by an earlier attempt is being looked for */
+    bool looked;               /* it was */
     struct delegated *delegated; /* DELEGATE: its result is awaited */
     json_t *delegation;        /* what the platform answered to it; NULL: nothing yet */
     char *file_id;             /* of an acknowledgement, which nobody waits for */
@@ -64,6 +67,8 @@ static void end(struct service *service)
     exchange_cancel(&service->exchange);
     delegated_cancel(service->delegated);
     service->delegated = NULL;
+    receipt_cancel(service->receipt);
+    service->receipt = NULL;
     uv_close((uv_handle_t *)&service->timer, free_service);
 }
 
@@ -422,6 +427,102 @@ static void on_known_answer(void *context, char *value)
     }
 }
 
+/* --- words to the canvas --- */
+
+/* What a handler shows is marked by its place in the handler: an attempt that comes after shows it no more. The mark is a
+ * digest of what was shown, which is how receipts are told apart (ledger_count_same). */
+#define UNSURE "?" /* it may have been shown */
+
+static void mark_shown(struct service *service, const char *mark, void (*then)(void *context, char *value))
+{
+    char *key = memory_format("notify/%s", service->request.id);
+    service->recording = true;
+    record_answer_set(service->workspace->record, key, mark, then, service);
+    free(key);
+}
+
+static void on_shown_marked(void *context, char *value)
+{
+    struct service *service = context;
+    free(value);
+    service->recording = false;
+    answer(service, memory_copy_text(""), 0);
+}
+
+static void shown(struct service *service)
+{
+    char digest[UUID_TEXT_SIZE];
+    uuid_of_name(service->request.body, digest);
+    if (service->ask->row_id)
+        mark_shown(service, digest, on_shown_marked);
+    else
+        answer(service, memory_copy_text(""), 0);
+}
+
+static void on_unsure_marked(void *context, char *value)
+{
+    struct service *service = context;
+    free(value);
+    service->recording = false;
+    fail(service, service->problem, "UNCONFIRMED");
+}
+
+/* It may have been shown, and there is nobody to ask now: the next attempt looks for it. */
+static void show_unsure(struct service *service, const struct exchange_answer *given)
+{
+    snprintf(service->problem, sizeof service->problem, "%s", given->verdict.reason);
+    if (service->ask->row_id)
+        mark_shown(service, UNSURE, on_unsure_marked);
+    else
+        fail(service, service->problem, "UNCONFIRMED");
+}
+
+static void on_show_receipt(bool found, void *context)
+{
+    struct service *service = context;
+    service->receipt = NULL;
+    service->looked = true;
+    if (found)
+        shown(service);
+    else
+        transmit(service);
+}
+
+static void on_known_shown(void *context, char *value)
+{
+    struct service *service = context;
+    struct workspace *workspace = service->workspace;
+    service->recording = false;
+    if (!service->ask) {
+        free(value);
+        end(service);
+        return;
+    }
+    const struct inbox_entry *entry = inbox_find_running(workspace->inbox, service->ask->row_id);
+    bool unsure = value ? strcmp(value, UNSURE) == 0 : entry && entry->may_have_run;
+    if (value && !unsure) {
+        log_debug(workspace->settings.id, "message %s: the canvas was told this by an earlier attempt", service->ask->row_id);
+        answer(service, memory_copy_text(""), 0);
+    } else if (unsure && entry) {
+        service->receipt = receipt_look(workspace, entry, &service->request, on_show_receipt, service);
+    } else {
+        transmit(service);
+    }
+    free(value);
+}
+
+static void show(struct service *service)
+{
+    if (!service->ask->row_id) {
+        transmit(service);
+        return;
+    }
+    char *key = memory_format("notify/%s", service->request.id);
+    service->recording = true;
+    record_answer_get(service->workspace->record, key, on_known_shown, service);
+    free(key);
+}
+
 /* --- calls to the platform --- */
 
 static void on_try_again(uv_timer_t *timer)
@@ -490,6 +591,9 @@ static void succeed(struct service *service, const struct exchange_answer *given
     case SCRIPT_ASK_DELEGATE:
         await_delegation(service, given);
         return;
+    case SCRIPT_ASK_NOTIFY:
+        shown(service);
+        return;
     default:
         answer(service, memory_copy(given->body, given->body_length), given->body_length);
     }
@@ -534,7 +638,10 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
         succeed(service, given);
         return;
     case RETRY_UNCONFIRMED:
-        fail(service, given->verdict.reason, "UNCONFIRMED");
+        if (service->ask && service->ask->kind == SCRIPT_ASK_NOTIFY)
+            show_unsure(service, given);
+        else
+            fail(service, given->verdict.reason, "UNCONFIRMED");
         return;
     case RETRY_TRANSIENT:
         if (given->too_large)
@@ -544,7 +651,7 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
         else if (may_repeat(service, given))
             again(service, given, given->verdict.floor_ms);
         else
-            fail(service, given->verdict.reason, "UNCONFIRMED");
+            show_unsure(service, given);
         return;
     case RETRY_UNAUTHORIZED:
         token_refused(service->workspace, given);
@@ -700,7 +807,7 @@ void service_ask(struct workspace *workspace, struct script_ask *ask)
         return;
     case SCRIPT_ASK_NOTIFY:
         if (build_message(service))
-            transmit(service);
+            show(service);
         return;
     case SCRIPT_ASK_LIMITS:
         if (workspace->upload_limits_ms && clock_monotonic_ms() - workspace->upload_limits_ms < LIMITS_EVERY_MS)
