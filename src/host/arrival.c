@@ -80,7 +80,6 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row, fetched->row_length, in_order);
     if (!entry)
         return;
-    entry->may_have_run = !is_new(&workspace->poller);
     entry->first_seen_ms = clock_steady_ms();
     entry->awake_from_ms = clock_awake_ms();
     if (!in_order)

@@ -47,7 +47,6 @@ struct inbox_entry {
     bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */
     size_t place;                          /* the host's, while it runs: host/running.h */
     bool suspect;                          /* the host's: an earlier process ended while it was handled */
-    bool may_have_run;                     /* the host's: in an earlier process */
     bool kept;                             /* in the ledger whole: the cursor may pass it */
     bool listed;                           /* in the order that the watermark follows */
     size_t bytes;                          /* what it takes while it waits */

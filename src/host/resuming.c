@@ -75,7 +75,6 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
     message_shed_large(message, row);
     struct inbox_entry *entry = inbox_admit(workspace->inbox, message, row.bytes, row.length, moves_cursor);
     if (entry) {
-        entry->may_have_run = true;
         entry->attempts = loaded->attempts;
         entry->failures = loaded->failures;
         entry->first_seen_ms = seen_ms(loaded);

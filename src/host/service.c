@@ -459,6 +459,20 @@ static void shown(struct service *service)
         answer(service, memory_copy_text(""), 0);
 }
 
+static void forget_mark(void *context, char *value)
+{
+    (void)context;
+    free(value);
+}
+
+/* Its answer will not be heard. */
+static void mark_unsure(struct service *service)
+{
+    char *key = memory_format("notify/%s", service->request.id);
+    record_answer_set(service->workspace->record, key, UNSURE, forget_mark, NULL);
+    free(key);
+}
+
 static void on_unsure_marked(void *context, char *value)
 {
     struct service *service = context;
@@ -499,7 +513,7 @@ static void on_known_shown(void *context, char *value)
         return;
     }
     const struct inbox_entry *entry = inbox_find_running(workspace->inbox, service->ask->row_id);
-    bool unsure = value ? strcmp(value, UNSURE) == 0 : entry && entry->may_have_run;
+    bool unsure = value ? strcmp(value, UNSURE) == 0 : entry && entry->suspect;
     if (value && !unsure) {
         log_debug(workspace->settings.id, "message %s: the canvas was told this by an earlier attempt", service->ask->row_id);
         answer(service, memory_copy_text(""), 0);
@@ -840,6 +854,8 @@ void service_interrupt(struct workspace *workspace)
     struct service *next;
     for (struct service *service = workspace->services; service; service = next) {
         next = service->next;
+        if (service->ask && service->ask->kind == SCRIPT_ASK_NOTIFY && service->ask->row_id && exchange_busy(&service->exchange))
+            mark_unsure(service);
         if (service->ask && service->recording) { /* the disk thread may still read them */
             service->changes = service->ask->changes;
             service->ask->changes = NULL;

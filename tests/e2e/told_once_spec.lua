@@ -86,6 +86,23 @@ for _, profile in ipairs { "t1", "latest" } do
       one:stop()
     end)
 
+    it("is not told again after a stop that came before the answer", function()
+      local one = connect(SLOW, { "--drain", "50ms" })
+      platform:fault({ kind = "hang" }, { method = "POST", path = "/notify" }, { times = 1 })
+      say()
+      platform:wait { path = ("/workspaces/%s/notify"):format(workspace.id), count = 1 }
+      one:stop()
+      platform:clear_faults()
+      assert.equal(200, platform:request("POST", ("/workspaces/%s/notify"):format(workspace.id), { json = { message = "looking" },
+        headers = { Authorization = "Bearer " .. workspace.token } }).status) -- as if the platform had taken it
+      one = connect(SLOW, { "--script-opt", "quick=yes" })
+      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = "done" }
+      local shown = 0
+      for _, row in ipairs(platform:rows(workspace.id)) do shown = shown + (row.method == "notify" and 1 or 0) end
+      assert.equal(2, shown)
+      one:stop()
+    end)
+
     it("is told though another message was told the same before", function()
       local one = connect(SLOW, { "--concurrency", "2" })
       say "first"
