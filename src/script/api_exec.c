@@ -44,6 +44,7 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
 
 static void check_table(lua_State *L)
 {
+    int top = lua_gettop(L);
     static const char *const known[] = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"};
     const char *word = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
     bool list = lua_istable(L, 1) && lua_rawgeti(L, 1, 1) != LUA_TNIL;
@@ -54,7 +55,7 @@ static void check_table(lua_State *L)
                       "program with its arguments", word ? word : "ls -l", word ? word : "ls\", \"-l");
     if (!lua_istable(L, 1))
         api_misuse(L, "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, not a %s", luaL_typename(L, 1));
-    lua_settop(L, 1);
+    lua_settop(L, top);
     api_check_fields(L, 1, "exec", known, sizeof known / sizeof *known);
 }
 
@@ -164,7 +165,6 @@ static int start(lua_State *L)
 
 static int api_exec(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
     lua_settop(L, 1);
     lua_pushnil(L);
     return start(L);

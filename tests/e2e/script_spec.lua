@@ -258,11 +258,11 @@ describe_with_platform("JSON on its way through a script", function(context)
     local workspace, peer = context.workspace, host.workspace(context.platform)
     local one = host.connect { platform = context.platform, workspace = workspace, script = [[
       return function(msg) return ("x"):rep(tonumber(msg.text)) end]] }
-    local row = context.platform:message { to = workspace.id, from = peer.id, text = tostring(1 << 20) }[1]
+    local row = context.platform:message { to = workspace.id, from = peer.id, text = tostring(16 << 20) }[1]
     context.platform:message { to = workspace.id, from = peer.id, text = "1000" }
     assert.same({ ("x"):rep(1000) }, (one:peer(peer.id, 1)))
     local line = one:log_of(row, "is set aside as a dead letter: its reply cannot be sent: ")
-    assert(line:find "the reply is %d+ bytes as JSON, the platform takes at most 1048576", line)
+    assert(line:find "the reply is %d+ bytes as JSON, the platform takes at most 16777216", line)
     one:stop()
   end)
 end)
