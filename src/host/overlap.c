@@ -314,6 +314,10 @@ bool overlap_page_end(struct overlap *overlap, const char *last, bool more, int6
 
 void overlap_lost(struct overlap *overlap, int64_t now_ms)
 {
+    if (overlap->window)
+        overlap_window_end(overlap);
+    if (!overlap->position)
+        return;
     overlap_page_end(overlap, NULL, false, now_ms);
 }
 
