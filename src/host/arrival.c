@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/overlap.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 #include "wire/envelope.h"
 #include "wire/jsontext.h"
 
@@ -103,7 +103,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(workspace->inbox, entry);
-    } else if (service_take_answer(workspace, entry)) {
+    } else if (host_calls_take_answer(workspace, entry)) {
         return;
     } else if (!workspace_check_interrupted(workspace, entry) && !in_order) {
         workspace_keep(workspace, entry, 0, "it was committed late");

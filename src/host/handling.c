@@ -9,7 +9,7 @@
 #include "host/breaker.h"
 #include "host/observer.h"
 #include "host/running.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 #include "host/transcript.h"
 
 #include <stdio.h>
@@ -79,7 +79,7 @@ void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *en
     if (changes && !workspace_over(workspace)) {
         script_unlock(workspace->script, changes->locks);
         for (size_t i = 0; i < changes->upload_count; i++)
-            service_acknowledge(workspace, changes->uploads[i]);
+            host_calls_acknowledge(workspace, changes->uploads[i]);
     }
     changes_free(changes);
 }
@@ -113,7 +113,7 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
         return;
     if (parked)
         outbox_go_on(workspace, parked);
-    services_go_on(workspace);
+    host_calls_go_on(workspace);
     saver_request(workspace);
     poller_resume(workspace);
     workspace_step(workspace);

@@ -10,7 +10,7 @@
 #include "host/breaker.h"
 #include "host/control.h"
 #include "host/running.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ void workspace_reload(struct workspace *workspace)
 
 static void on_ask(void *context, struct script_ask *ask)
 {
-    service_ask(context, ask);
+    host_calls_ask(context, ask);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -209,7 +209,7 @@ void workspace_saved(struct workspace *workspace)
         uncount_all_innocent(workspace);
         record_close(workspace->record, on_stuck_closed);
     } else if (workspace->script) {
-        service_interrupt(workspace);
+        host_calls_interrupt(workspace);
         script_close(workspace->script, true, on_script_closed, workspace);
     } else {
         on_script_closed(workspace);
@@ -413,7 +413,7 @@ void workspace_close(struct workspace *workspace)
     heartbeat_close(workspace);
     control_close(workspace);
     exchange_cancel(&workspace->query);
-    service_close(workspace);
+    host_calls_close(workspace);
     breaker_close(workspace);
     running_close(workspace->running);
     record_free(workspace->record);

@@ -186,7 +186,7 @@ struct naming; /* host/naming.c */
 struct post; /* host/outbox.c: a reply on its way */
 struct outbox_peer;
 struct breaker_peer; /* host/breaker.c */
-struct service; /* host/service.c: what the script asks of its host */
+struct host_call; /* host/host_calls.c: what the script asks of its host */
 struct control; /* host/control.c: the socket that `status` and `dead` talk to */
 
 /* The context of an inbox entry that has its reply: it is posted, not handled. */
@@ -231,7 +231,7 @@ struct workspace {
     char uncounted[512];       /* why no attempt can be counted, and so nothing is handled; "": it can */
     struct control *control;
     struct post *posts;
-    struct service *services;
+    struct host_call *host_calls;
     struct outbox_peer *peers;
     struct breaker_peer *breakers;
     struct peer_modes peer_modes;
