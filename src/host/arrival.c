@@ -121,6 +121,15 @@ void arrival_drop(struct poller *poller)
     poller->fetched_count = poller->fetched_capacity = 0;
 }
 
+void arrival_cut(struct poller *poller, size_t count)
+{
+    while (poller->fetched_count > count) {
+        struct fetched *last = &poller->fetched[--poller->fetched_count];
+        message_free(last->message);
+        free(last->row);
+    }
+}
+
 static bool has_fetched(const struct poller *poller, size_t count, const char *row_id)
 {
     for (size_t i = 0; row_id && i < count; i++)

@@ -18,6 +18,8 @@ void arrival_collect(struct workspace *workspace, const struct page *page);
 /* Of a page that is read again: those that the inbox does not know, up to where the reading ends. true: the page held more. */
 bool arrival_collect_again(struct workspace *workspace, const struct page *page);
 void arrival_reverse(struct poller *poller);
+/* Forgets what waits behind the first `count`. */
+void arrival_cut(struct poller *poller, size_t count);
 void arrival_drop(struct poller *poller);
 /* Admits what waits, after the ledger was asked; then poller_admitted. */
 void arrival_admit(struct workspace *workspace);

@@ -28,6 +28,7 @@ struct inbox {
     struct known_id **remembered;                  /* ring of finished ids, which grows to REMEMBERED_MAXIMUM */
     size_t remembered_size, remembered_next;
     char *watermark, *watermark_stamp;
+    char *reached, *reached_stamp;                 /* the watermark, once no row of that moment is unfinished */
     uint64_t admitted;
     uint64_t named;                                /* entries of a lower sequence may be handed out */
     size_t pending, kept, bytes, kept_bytes, running, posting;
@@ -100,6 +101,8 @@ void inbox_close(struct inbox *inbox)
     free(inbox->remembered);
     free(inbox->watermark);
     free(inbox->watermark_stamp);
+    free(inbox->reached);
+    free(inbox->reached_stamp);
     free(inbox);
 }
 
@@ -452,7 +455,22 @@ void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *key
     inbox->named = sequences[count - 1] + 1;
 }
 
-/* Finished and kept ones at the front let the watermark move. */
+static bool is_same_moment(const char *stamp, const char *other)
+{
+    return stamp && other && strcmp(stamp, other) == 0;
+}
+
+static void pass_reached(struct inbox *inbox)
+{
+    free(inbox->watermark);
+    free(inbox->watermark_stamp);
+    inbox->watermark = inbox->reached;
+    inbox->watermark_stamp = inbox->reached_stamp;
+    inbox->reached = inbox->reached_stamp = NULL;
+}
+
+/* Finished and kept ones at the front let the watermark move, but not between two rows of one microsecond: on T1 a cursor hides
+ * what stands behind it in its own. */
 static void move_watermark(struct inbox *inbox)
 {
     while (inbox->first && (inbox->first->state == INBOX_FINISHED || inbox->first->kept)) {
@@ -463,14 +481,18 @@ static void move_watermark(struct inbox *inbox)
         done->listed = false;
         done->next = NULL;
         if (done->moves_cursor) {
-            free(inbox->watermark);
-            free(inbox->watermark_stamp);
-            inbox->watermark = memory_copy_text(done->row_id);
-            inbox->watermark_stamp = memory_copy_text(done->stamp); /* a kept one's own may be on its way to the ledger */
+            if (inbox->reached && !is_same_moment(inbox->reached_stamp, done->stamp))
+                pass_reached(inbox);
+            free(inbox->reached);
+            free(inbox->reached_stamp);
+            inbox->reached = memory_copy_text(done->row_id);
+            inbox->reached_stamp = memory_copy_text(done->stamp); /* a kept one's own may be on its way to the ledger */
         }
         if (done->state == INBOX_FINISHED)
             free_entry(done);
     }
+    if (inbox->reached && !(inbox->first && is_same_moment(inbox->reached_stamp, inbox->first->stamp)))
+        pass_reached(inbox);
 }
 
 void inbox_keep(struct inbox *inbox, struct inbox_entry *entry)

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *state_path(const struct workspace_settings *settings, const char *ending)
@@ -46,6 +47,17 @@ static bool recover_cursor(struct workspace *workspace, const char *what, const 
     return moved;
 }
 
+/* Up to when the inbox was read. Another client's file does not say; what that one wrote last, it had read then. */
+static int64_t read_until_ms(const struct cursor *cursor, int64_t ledger_ms)
+{
+    int64_t file_ms = clock_bound_ms(json_integer_value(json_object_get(cursor->members, "last_poll_ms")));
+    int64_t until_ms = ledger_ms > file_ms ? ledger_ms : file_ms;
+    struct stat file;
+    if (until_ms > 0 || !cursor->last_since_id || stat(cursor->path, &file) != 0)
+        return until_ms;
+    return clock_bound_ms((int64_t)file.st_mtim.tv_sec * 1000);
+}
+
 /* What the ledger knows: the messages that an earlier process left go on. */
 static bool open_record(struct workspace *workspace, enum cursor_status status, const char *what, char *problem,
                         size_t problem_size)
@@ -73,11 +85,9 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
             unlink(runs); /* what was under way is the other client's */
         workspace->running = running_open(workspace, runs);
         free(runs);
-        json_t *last_poll = json_object_get(cursor->members, "last_poll_ms");
-        int64_t polled = clock_bound_ms(json_integer_value(last_poll));
         workspace->saver.saved = memory_copy_text(cursor->last_since_id);
         workspace->saver.lost = status == CURSOR_DAMAGED;
-        poller_open(workspace, cursor->last_since_id, start.anchor, start.last_poll_ms > polled ? start.last_poll_ms : polled);
+        poller_open(workspace, cursor->last_since_id, start.anchor, read_until_ms(cursor, start.last_poll_ms));
         if (start.open_count > 0)
             log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }

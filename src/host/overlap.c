@@ -15,6 +15,7 @@
 #define ANCHOR_EVERY_MS 2000
 #define ANCHORS 16
 #define RECALL_MS 3000      /* a late row is seldom later */
+#define LATEST_US 30000000  /* and none stands further before the first one */
 #define UNKNOWN INT64_MIN
 
 struct place {
@@ -32,6 +33,7 @@ struct overlap {
     int64_t waiting_since_ms;      /* the first row behind `from` */
     struct place first;            /* where all began, until a window was read again; else without a row */
     bool window, first_met;        /* that is under way; it has come to that row */
+    bool window_whole;             /* and goes on to its end, however old */
     bool recall;                   /* the reading under way is an additional one */
     char *position;                /* of a reading under way */
     struct place end;              /* its last row */
@@ -80,9 +82,11 @@ struct overlap *overlap_open(const char *position, const char *anchor, int64_t n
     overlap->first.stamp_us = UNKNOWN;
     if (!position)
         return overlap;
-    overlap->from = memory_copy_text(anchor ? anchor : position);
+    overlap->from = memory_copy_text(anchor && *anchor ? anchor : position);
     overlap->waiting_since_ms = now_ms;
     set_place(&overlap->head, position, UNKNOWN, now_ms - AGE_MS);
+    if (anchor && !*anchor)
+        set_place(&overlap->first, position, UNKNOWN, now_ms - AGE_MS);
     return overlap;
 }
 
@@ -95,7 +99,7 @@ void overlap_forget(struct overlap *overlap)
     clear_place(&overlap->first);
     set_text(&overlap->from, NULL);
     set_text(&overlap->position, NULL);
-    overlap->window = overlap->recall = false;
+    overlap->window = overlap->window_whole = overlap->first_met = overlap->recall = false;
     overlap->unfinished = false;
 }
 
@@ -239,17 +243,21 @@ bool overlap_wants_window(const struct overlap *overlap)
 
 bool overlap_take_before(struct overlap *overlap, const char *row_id, const char *stamp)
 {
+    int64_t us = parse(stamp), first_us = overlap->first.stamp_us;
+    bool stamped = us != UNKNOWN && first_us != UNKNOWN;
     if (is_same(row_id, overlap->first.row_id)) {
         overlap->first_met = true;
+        overlap->first.stamp_us = us;
         return false;
     }
-    int64_t us = parse(stamp);
-    return overlap->first_met || (us != UNKNOWN && overlap->first.stamp_us != UNKNOWN && us <= overlap->first.stamp_us);
+    if (stamped && us < first_us - LATEST_US && !overlap->window_whole)
+        return false;
+    return overlap->first_met || (stamped && us <= first_us);
 }
 
 void overlap_window_end(struct overlap *overlap)
 {
-    overlap->window = overlap->first_met = false;
+    overlap->window = overlap->window_whole = overlap->first_met = false;
     if (!overlap->recall)
         clear_place(&overlap->first);
     if (!overlap->position)
@@ -314,11 +322,13 @@ bool overlap_page_end(struct overlap *overlap, const char *last, bool more, int6
 
 void overlap_lost(struct overlap *overlap, int64_t now_ms)
 {
-    if (overlap->window)
+    if (overlap->window) {
         overlap_window_end(overlap);
-    if (!overlap->position)
         return;
+    }
+    set_place(&overlap->first, overlap->head.row_id, overlap->head.stamp_us, overlap->head.seen_ms);
     overlap_page_end(overlap, NULL, false, now_ms);
+    overlap->window = overlap->window_whole = true;
 }
 
 unsigned long overlap_skips(const struct overlap *overlap)

@@ -14,7 +14,8 @@
 
 struct overlap;
 
-/* `position`: the fetch position; NULL: none. `anchor`: an older row, to read again from at once; NULL: none. */
+/* `position`: the fetch position; NULL: none. `anchor`: an older row, to read again from at once; "": the position is
+ * that of the very first row; NULL: what stands before the position is not known, or not ours. */
 struct overlap *overlap_open(const char *position, const char *anchor, int64_t now_ms);
 void overlap_close(struct overlap *overlap);
 /* The fetch position is gone: as newly opened without one. */
@@ -47,7 +48,7 @@ bool overlap_take(struct overlap *overlap, const char *row_id, const char *stamp
 /* The page's end; `last`: the last row taken, NULL: none; `more`: a page may follow. true: the reading stopped before what
  * the page held, so there may be something new. */
 bool overlap_page_end(struct overlap *overlap, const char *last, bool more, int64_t now_ms);
-/* The platform does not know the row any more where the reading stands: it ends. */
+/* The platform does not know the row any more where the reading stands: a window takes its place, up to the fetch position. */
 void overlap_lost(struct overlap *overlap, int64_t now_ms);
 /* Readings that had to leave rows out because more came than can be read twice. */
 unsigned long overlap_skips(const struct overlap *overlap);

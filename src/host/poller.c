@@ -153,7 +153,7 @@ static bool window_goes_on(struct workspace *workspace, const struct page *page,
 }
 
 /* Ordered by created_at alone, as on T1, a cursor hides the rows of its own microsecond that stand behind it. So a full
- * page is followed from the last row of the moment before; what it repeats of the last moment is known by then. */
+ * page is followed from the last row of the moment before, and what stands behind that comes again with the next one. */
 static const struct fetched *last_of_full_page(const struct poller *poller, const struct fetched *last)
 {
     for (const struct fetched *each = last; each > poller->fetched;) {
@@ -193,8 +193,10 @@ static void move_position(struct workspace *workspace, int64_t platform_ms)
     if (!last)
         return;
     bool old = is_old(last, platform_ms);
-    if (poller->more)
+    if (poller->more) {
         last = last_of_full_page(poller, last);
+        arrival_cut(poller, (size_t)(last - poller->fetched) + 1);
+    }
     set_position(&poller->position, last->message->row_id);
     struct overlap_page noted = {.first = first->message->row_id, .position = last->message->row_id,
                                  .first_stamp = first->message->created_at, .stamp = last->message->created_at,
@@ -204,16 +206,18 @@ static void move_position(struct workspace *workspace, int64_t platform_ms)
 
 /* Up to when every row has been fetched once these are admitted: to now if the page reached the end, else to the row from
  * which the next one follows. */
-static void note_covering(struct poller *poller)
+static void note_covering(struct poller *poller, int64_t platform_ms)
 {
+    int64_t ahead_ms = platform_ms > 0 ? platform_ms - clock_wall_ms() : 0; /* the stamps are by the platform's clock */
     poller->covering_ms = poller->asked_wall_ms;
     if (!poller->more)
         return;
     poller->covering_ms = 0;
     for (size_t i = 0; i < poller->fetched_count; i++) {
         const struct message *message = poller->fetched[i].message;
-        if (message->row_id && poller->position && strcmp(message->row_id, poller->position) == 0)
-            poller->covering_ms = stamp_ms(message->created_at);
+        int64_t stamp = stamp_ms(message->created_at);
+        if (stamp > 0 && message->row_id && poller->position && strcmp(message->row_id, poller->position) == 0)
+            poller->covering_ms = stamp - ahead_ms;
     }
 }
 
@@ -252,7 +256,7 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
     }
     poller->more = !poller->window && (int)page->count >= poller->asked;
     move_position(workspace, platform_ms);
-    note_covering(poller);
+    note_covering(poller, platform_ms);
     arrival_admit(workspace);
 }
 
@@ -306,7 +310,7 @@ void poller_hint(struct workspace *workspace)
 static void forget_cursor(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
-    if (overlap_is_reading(poller->overlap)) { /* only the old row is gone: no reason to forget the position */
+    if (overlap_is_reading(poller->overlap)) { /* only an old row is gone: no reason to forget the position */
         overlap_lost(poller->overlap, clock_monotonic_ms());
         schedule(workspace, 0);
         return;
@@ -469,6 +473,8 @@ void poller_open(struct workspace *workspace, const char *cursor, const char *an
     poller->limit = LIMIT_MAXIMUM;
     poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     poller->overlap = overlap_open(cursor, anchor, clock_monotonic_ms());
+    poller->window_s = window_seconds(workspace); /* should one be asked for in place of rows that are gone */
+    poller->window_asked_ms = clock_monotonic_ms();
 }
 
 void poller_start(struct workspace *workspace)

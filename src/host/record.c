@@ -166,7 +166,7 @@ bool record_sync(struct record *record, const char *cursor, const char *created_
         return false;
     bool synced = record->in_transaction || ledger_begin(record->ledger);
     record->in_transaction = synced;
-    synced = synced && ledger_set_cursor(record->ledger, cursor, created_at, last_poll_ms) && commit(record, true);
+    synced = synced && ledger_set_cursor(record->ledger, cursor, created_at, last_poll_ms, record->origin) && commit(record, true);
     if (!synced) {
         snprintf(problem, problem_size, "%s", ledger_problem(record->ledger));
         if (record->in_transaction) {
@@ -401,6 +401,7 @@ static void free_closed(uv_handle_t *timer)
     if (++record->closed_timers < 2)
         return;
     free(record->path);
+    free(record->origin);
     free(record);
 }
 

@@ -54,6 +54,7 @@ struct record {
     struct record *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
     bool listed;
     bool said_journal;       /* record_say_journal */
+    char *origin;            /* the cursor that this process began with; NULL: none */
     bool made;               /* there is a ledger file, open or not; until anything runs the network thread's */
     struct operation *performed, **performed_end;
     bool in_transaction, durable;

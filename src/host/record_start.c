@@ -53,6 +53,7 @@ void record_load(struct record *record, const char *file_cursor, bool file_reada
 {
     char problem[512];
     *start = (struct record_start){0};
+    record->origin = memory_copy_text(file_cursor);
     enum ledger_status status = ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE_EXISTING,
                                             problem, sizeof problem);
     if (status == LEDGER_ABSENT)

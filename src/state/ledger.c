@@ -457,8 +457,8 @@ bool ledger_forget_anchor(struct ledger *ledger)
     return execute(ledger, "DELETE FROM meta WHERE key IN ('anchor', 'anchor_next', 'anchor_next_ms')");
 }
 
-/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are two, the first one. */
-static bool set_anchor(struct ledger *ledger, const char *row_id)
+/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are two, what was before. */
+static bool set_anchor(struct ledger *ledger, const char *row_id, const char *origin)
 {
     char now[32];
     char *next = ledger_get_meta(ledger, "anchor_next"), *at = ledger_get_meta(ledger, "anchor_next_ms");
@@ -466,7 +466,7 @@ static bool set_anchor(struct ledger *ledger, const char *row_id)
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
         snprintf(now, sizeof now, "%lld", (long long)clock_steady_ms());
-        set = ledger_set_meta(ledger, "anchor", next ? next : row_id) && ledger_set_meta(ledger, "anchor_next", row_id) &&
+        set = ledger_set_meta(ledger, "anchor", next ? next : origin ? origin : "") && ledger_set_meta(ledger, "anchor_next", row_id) &&
               ledger_set_meta(ledger, "anchor_next_ms", now);
     }
     free(next);
@@ -482,14 +482,15 @@ int64_t ledger_last_poll(struct ledger *ledger)
     return number;
 }
 
-bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms)
+bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
+                       const char *origin)
 {
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)last_poll_ms);
     char *before = ledger_get_meta(ledger, "cursor");
     bool moved = row_id && (!before || strcmp(before, row_id) != 0);
     bool set = !moved || ((!before || ledger_set_meta(ledger, "cursor_before", before)) && ledger_set_meta(ledger, "cursor", row_id) &&
-                           set_anchor(ledger, row_id));
+                           set_anchor(ledger, row_id, origin));
     free(before);
     return set && (!created_at || ledger_set_meta(ledger, "cursor_created_at", created_at)) && ledger_set_meta(ledger, "last_poll_ms", number);
 }

@@ -134,9 +134,12 @@ bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 /* The cursor that stands in the file, as of the commit before it is saved. NULL: none. Yours to free. */
 char *ledger_cursor(struct ledger *ledger);
 char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
-bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms);
+/* `origin`: the cursor that stood in the file before this ledger had one; NULL: none, this is the very first. */
+bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
+                       const char *origin);
 bool ledger_forget_anchor(struct ledger *ledger);
-char *ledger_anchor(struct ledger *ledger); /* a cursor of at least ten seconds before, or the first one: to read again from; NULL: none */
+/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none before the cursor; NULL: unknown. */
+char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 
 /* --- the script's store (ledger_store.c): JSON values by key --- */

@@ -3,6 +3,7 @@
 package.path = "./?.lua;" .. package.path
 
 local uv = require "luv"
+local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local loop = require "tests.support.loop"
 local process = require "tests.support.process"
@@ -14,6 +15,8 @@ local SCRIPT = [[
 return function(msg)
   return "answer " .. msg.text:match("%d+")
 end]]
+local OUTAGE_MS = 3000 -- at most
+local SETTLE_MS = 180000 -- only ends a hang
 
 -- system calls that change state, in the order in which a save meets them
 local KILLED_CALLS = { "openat", "write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "ftruncate" }
@@ -42,9 +45,13 @@ local function parse(arguments)
   return options
 end
 
---- A platform with a workspace, its peers, and a state directory of its own.
-local function stage()
-  local self = { platform = emulator.start { profile = "t1", args = { "--rate-limit", "-1" } } }
+--- A platform with a workspace, its peers, and a state directory of its own. Who writes: 20 peers and the canvas in turn, the
+--- canvas alone, or every other message the canvas.
+---@param profile string?
+---@param writers "all"|"canvas"|"half"|nil
+local function stage(profile, writers)
+  local self = { platform = emulator.start { profile = profile or "t1", args = { "--rate-limit", "-1" } },
+    writers = writers or "all" }
   self.id, self.token = emulator.uuid(), "secret-of-the-kill-loop"
   self.platform:workspace { id = self.id, token = self.token }
   self.peers = {}
@@ -61,10 +68,16 @@ local function stage()
   return self
 end
 
+-- nil: the canvas
+local function writer(self)
+  if self.writers == "canvas" or self.writers == "half" and self.sent % 2 == 0 then return nil end
+  return self.peers[self.sent % (PEERS + 1)] -- of all, one in 21 is the canvas's
+end
+
 local function send(self, count)
   for _ = 1, count do
     self.sent = self.sent + 1
-    local peer = self.peers[self.sent % (PEERS + 1)] -- one in 21 is the canvas's
+    local peer = writer(self)
     self.platform:message { to = self.id, from = peer, text = ("question %d"):format(self.sent) }
   end
 end
@@ -83,10 +96,20 @@ local function wait_ms(milliseconds)
   loop.wait(function() return false end, milliseconds) -- the kill's random instant is the thing waited for
 end
 
+-- Those that the ledger holds once the host has ended.
+local function dead_letters(self)
+  local list = process.spawn { command = { emulator.binary(), "dead", "list", self.id, "--json", "--state-dir",
+    self.directory .. "/state" } }
+  assert(list:wait_exit() == 0, list:report())
+  return #cjson.decode(list.stdout)
+end
+
 --- Lets the host finish everything, then looks.
-local function settle(self)
+---@param disturb fun()? what happens to it meanwhile
+local function settle(self, disturb)
   local host = start(self)
-  local deadline = loop.now() + 60000
+  if disturb then disturb() end
+  local deadline = loop.now() + SETTLE_MS
   repeat
     self.tally:read()
     if self.tally:answered(self.sent) == self.sent then break end
@@ -95,7 +118,9 @@ local function settle(self)
   host:signal "sigterm"
   host:wait_exit(20000)
   self.tally:read()
-  return self.tally:report(self.sent), host
+  local report = self.tally:report(self.sent)
+  report.dead = dead_letters(self)
+  return report
 end
 
 local function strike(self)
@@ -104,15 +129,16 @@ local function strike(self)
 end
 
 local function row(...)
-  print(("%-44s %8s %8s %8s %9s %9s %9s"):format(...))
+  print(("%-46s %6s %8s %6s %8s %6s %8s %8s"):format(...))
 end
 
 local broken = false
 
 local function judge(name, kills, report, sent)
   local bound = kills * (CONCURRENCY + 1) -- conversations in flight at a kill
-  row(name, kills, sent, report.lost, report.two_ids, report.repeats + report.canvas_repeats, report.out_of_order)
-  if report.lost > 0 or report.two_ids > 0 or report.out_of_order > 0 or report.repeats + report.canvas_repeats > bound then
+  local repeats = report.repeats + report.canvas_repeats
+  row(name, kills, sent, report.lost, report.two_ids, report.dead, repeats, report.out_of_order)
+  if report.lost + report.two_ids + report.dead + report.out_of_order > 0 or repeats > bound then
     broken = true
     print("  BROKEN: " .. name)
   end
@@ -129,6 +155,47 @@ local function random_kills(options)
     self.tally:read()
   end
   judge("SIGKILL at a random instant", options.runs, settle(self), self.sent)
+  strike(self)
+end
+
+-- The database of the platform goes away before or after the host starts, for up to some seconds; the host is killed in the
+-- middle of that, or while it recovers, or is not killed but left to live through it.
+local function kill_in_outage(self)
+  local host
+  if math.random(2) == 1 then host = start(self) wait_ms(math.random(1, 80)) end
+  self.platform:fault({ kind = "database" }, {}, { times = -1 })
+  if not host then host = start(self) end
+  wait_ms(math.random(1, OUTAGE_MS))
+  if math.random(2) == 1 then host:kill() end
+  self.platform:clear_faults()
+  wait_ms(math.random(1, 400))
+  host:kill()
+end
+
+local function outages(options, profile, writers, name)
+  local self = stage(profile, writers)
+  local runs = math.max(options.runs // 5, 10)
+  local each = math.ceil(options.messages / 5 / runs)
+  for run = 1, runs do
+    send(self, each)
+    if run % 3 == 0 then
+      kill_in_outage(self)
+    else
+      local host = start(self)
+      wait_ms(math.random(1, 120))
+      host:kill()
+    end
+    self.tally:read()
+  end
+  send(self, each)
+  local report = settle(self, function() -- the last one, through which the host lives
+    wait_ms(math.random(1, 80))
+    self.platform:fault({ kind = "database" }, {}, { times = -1 })
+    send(self, each)
+    wait_ms(OUTAGE_MS)
+    self.platform:clear_faults()
+  end)
+  judge(name, runs, report, self.sent)
   strike(self)
 end
 
@@ -199,8 +266,11 @@ end
 
 local options = parse(arg)
 math.randomseed(options.seed)
-row("what happened to the host", "times", "messages", "lost", "two ids", "repeats", "disorder")
+row("what happened to the host", "times", "messages", "lost", "two ids", "dead", "repeats", "disorder")
 random_kills(options)
+outages(options, "t1", "canvas", "SIGKILL, database outages, the canvas alone")
+outages(options, "t1", "half", "SIGKILL, database outages, canvas and peers")
+outages(options, "latest", "half", "the same, newest version of the platform")
 if options.calls then
   for _, call in ipairs(KILLED_CALLS) do kills_at(call, 12) end
   for _, failure in ipairs(FAILURES) do failing(failure) end
@@ -210,4 +280,5 @@ if broken then
   print "a promise is broken"
   os.exit(1)
 end
-print "nothing lost, nothing answered under two ids, order kept; repeats within one per conversation in flight at a kill"
+print "nothing lost, nothing answered under two ids, no dead letter, order kept"
+print "repeats within one per conversation in flight at a kill"

@@ -1,6 +1,7 @@
-/* Preloaded into a host under test: a wall clock, a resolver and a file system that misbehave on order. The orders are
- * files in $FAULT_SHIM: `clock` holds seconds to add to the wall clock, `no-dns` makes every name unknown, `read-only`
- * makes everything under $FAULT_SHIM_STATE read-only. The name platform.test is 127.0.0.1. */
+/* Preloaded into a host under test: clocks, a resolver and a file system that misbehave on order. The orders are files in
+ * $FAULT_SHIM: `clock` holds seconds to add to the wall clock, `passed` seconds to add to every clock, as if so much time had
+ * passed, `no-dns` makes every name unknown, `read-only` makes everything under $FAULT_SHIM_STATE read-only. The name
+ * platform.test is 127.0.0.1. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,17 +40,31 @@ static ssize_t order(const char *name, char *text, size_t size)
     return length;
 }
 
-static long long offset(void)
+static long long seconds_in(const char *name)
 {
     char text[32];
-    return order("clock", text, sizeof text) > 0 ? atoll(text) : 0;
+    return order(name, text, sizeof text) > 0 ? strtoll(text, NULL, 10) : 0;
+}
+
+static int is_wall(clockid_t which)
+{
+    return which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE;
+}
+
+/* Those that go on whatever the process does. */
+static int is_time(clockid_t which)
+{
+    return is_wall(which) || which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE || which == CLOCK_MONOTONIC_RAW ||
+           which == CLOCK_BOOTTIME;
 }
 
 int clock_gettime(clockid_t which, struct timespec *now)
 {
     int result = (int)syscall(SYS_clock_gettime, which, now);
-    if (result == 0 && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE))
-        now->tv_sec += offset();
+    if (result == 0 && is_wall(which))
+        now->tv_sec += seconds_in("clock");
+    if (result == 0 && is_time(which))
+        now->tv_sec += seconds_in("passed");
     return result;
 }
 

@@ -17,7 +17,7 @@ static struct message *make_message(int number, int conversation)
     struct message *message = memory_allocate(sizeof *message);
     message->row_id = memory_format("row-%d", number);
     message->conversation = memory_format("conversation-%d", conversation);
-    message->created_at = memory_copy_text("2026-05-01T00:00:00Z");
+    message->created_at = memory_format("2026-05-01T00:00:00.%06dZ", number);
     message->text = memory_copy_text("");
     message->raw = memory_copy_text("");
     return message;
@@ -54,6 +54,36 @@ static void the_cursor_waits_for_the_oldest_unfinished_message(void **state)
     assert_null(inbox_watermark(inbox));
     inbox_finish(inbox, first);
     assert_string_equal(inbox_watermark(inbox), "row-2");
+    inbox_close(inbox);
+}
+
+static struct inbox_entry *admit_at(struct inbox *inbox, int number, const char *stamp)
+{
+    struct message *message = make_message(number, number);
+    free(message->created_at);
+    message->created_at = memory_copy_text(stamp);
+    return inbox_admit(inbox, message, "{}", 2, true);
+}
+
+static void the_cursor_never_stops_between_two_rows_of_one_microsecond(void **state)
+{
+    (void)state;
+    struct inbox *inbox = inbox_open(NULL);
+    struct inbox_entry *before = admit_at(inbox, 1, "2026-05-01T00:00:00.000001Z");
+    struct inbox_entry *tied[3];
+    for (int i = 0; i < 3; i++)
+        tied[i] = admit_at(inbox, 2 + i, "2026-05-01T00:00:00.000002Z");
+    struct inbox_entry *after = admit_at(inbox, 5, "2026-05-01T00:00:00.000003Z");
+    inbox_finish(inbox, before);
+    assert_string_equal(inbox_watermark(inbox), "row-1");
+    inbox_finish(inbox, tied[0]);
+    inbox_keep(inbox, tied[1]);
+    assert_string_equal(inbox_watermark(inbox), "row-1");
+    inbox_finish(inbox, tied[2]);
+    assert_string_equal(inbox_watermark(inbox), "row-4");
+    assert_string_equal(inbox_watermark_stamp(inbox), "2026-05-01T00:00:00.000002Z");
+    inbox_finish(inbox, after);
+    assert_string_equal(inbox_watermark(inbox), "row-5");
     inbox_close(inbox);
 }
 
@@ -400,6 +430,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_row_that_comes_again_is_not_admitted_twice),
         cmocka_unit_test(the_cursor_waits_for_the_oldest_unfinished_message),
+        cmocka_unit_test(the_cursor_never_stops_between_two_rows_of_one_microsecond),
         cmocka_unit_test(the_cursor_passes_a_kept_message_which_runs_later_all_the_same),
         cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
         cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),

@@ -267,7 +267,7 @@ static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock
                 ledger_die(ledger, &dead) && ledger_commit(ledger));
     assert_true(ledger_begin(ledger) && ledger_prune(ledger, 86400, 100) && ledger_commit(ledger));
     assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_FINISHED); /* no cursor: nothing is forgotten */
-    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "recent", "2020-02-01T00:00:00Z", 1) &&
+    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "recent", "2020-02-01T00:00:00Z", 1, NULL) &&
                 ledger_prune(ledger, 86400, 100) && ledger_commit_durably(ledger));
     assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_UNKNOWN);
     assert_int_equal(ledger_state_of(ledger, "recent"), LEDGER_FINISHED);
@@ -279,8 +279,8 @@ static void the_cursor_and_the_one_before_it_are_known(void **state)
 {
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
-    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5) && ledger_set_cursor(ledger, "b", NULL, 6) &&
-                ledger_set_cursor(ledger, "b", NULL, 7) && ledger_commit_durably(ledger));
+    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5, NULL) && ledger_set_cursor(ledger, "b", NULL, 6, NULL) &&
+                ledger_set_cursor(ledger, "b", NULL, 7, NULL) && ledger_commit_durably(ledger));
     char *cursor = ledger_cursor(ledger), *before = ledger_cursor_before(ledger);
     assert_string_equal(cursor, "b");
     assert_string_equal(before, "a");

@@ -212,6 +212,41 @@ static void what_was_announced_is_looked_for_at_once_and_the_regular_reading_sti
     overlap_close(overlap);
 }
 
+static void after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once(void **state)
+{
+    (void)state;
+    char moment[40];
+    struct overlap *overlap = overlap_open("row-100", "", now);
+    overlap_begin(overlap, true, now);
+    assert_true(overlap_wants_window(overlap));
+    assert_false(overlap_take_before(overlap, "row-101", stamp(moment, 101)));
+    assert_false(overlap_take_before(overlap, "row-100", stamp(moment, 100)));
+    assert_true(overlap_take_before(overlap, "row-99", stamp(moment, 99)));
+    assert_true(overlap_take_before(overlap, "row-71", stamp(moment, 71)));
+    assert_false(overlap_take_before(overlap, "row-60", stamp(moment, 60))); /* nothing comes so late: somebody else's */
+    overlap_window_end(overlap);
+    assert_false(overlap_is_reading(overlap));
+    overlap_close(overlap);
+}
+
+static void where_the_row_to_read_on_from_is_gone_a_window_takes_its_place(void **state)
+{
+    (void)state;
+    char moment[40];
+    struct overlap *overlap = overlap_open("row-100", "row-10", now);
+    overlap_begin(overlap, true, now);
+    assert_string_equal(overlap_position(overlap), "row-10");
+    overlap_lost(overlap, now);
+    assert_null(overlap_position(overlap));
+    assert_true(overlap_wants_window(overlap));
+    assert_false(overlap_take_before(overlap, "row-101", stamp(moment, 101)));
+    assert_false(overlap_take_before(overlap, "row-100", stamp(moment, 100)));
+    assert_true(overlap_take_before(overlap, "row-11", stamp(moment, 11)));
+    overlap_lost(overlap, now); /* a platform that does not know windows either */
+    assert_false(overlap_is_reading(overlap));
+    overlap_close(overlap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +257,8 @@ int main(void)
         cmocka_unit_test(many_rows_are_read_again_a_few_pages_at_a_time),
         cmocka_unit_test(what_stands_before_the_first_row_is_asked_for_once_more),
         cmocka_unit_test(what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes),
+        cmocka_unit_test(after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once),
+        cmocka_unit_test(where_the_row_to_read_on_from_is_gone_a_window_takes_its_place),
         cmocka_unit_test(under_a_load_that_does_not_end_little_is_read_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
