@@ -182,7 +182,7 @@ local put_tie = with_workspace({ "messages", "created_at" }, function(request, v
   if type(value.messages) ~= "table" then return bad(request, "messages must be a list") end
   local place, all = { us = time.parse(value.created_at) or time.now() }, json.array {}
   for _, message in ipairs(value.messages) do
-    local misnaming = type(message) == "table" and misnamed(message, { "to", table.unpack(MESSAGE) })
+    local misnaming = type(message) == "table" and misnamed(message, { "to", "workspace", table.unpack(MESSAGE) })
     if misnaming then return bad(request, misnaming) end
     local ids, problem = messages.insert(workspace, message, place)
     if not ids then return bad(request, problem) end
