@@ -48,7 +48,7 @@ static const struct option options[] = {
     {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, CONNECT_HOURS(1)},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
      FIELD(insecure_http), 0, 0},
-    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "only poll so far", FIELD(mode), 0, 0},
+    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "only poll is supported", FIELD(mode), 0, 0},
     {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL,
      "check token, state directory, record file and script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
@@ -203,7 +203,7 @@ static enum molecule_result add_all(struct molecule *molecule, const struct atta
         serves = serves || result == MOLECULE_STOPPED;
         if (result == MOLECULE_STOPPED)
             continue;
-        log_error(attached[i].id, count > 1 ? "%s; the others go on" : "%s", problem);
+        log_error(attached[i].id, count > 1 ? "%s; the others continue" : "%s", problem);
         first = first == MOLECULE_STOPPED ? result : first;
     }
     return serves ? molecule_run(molecule) : first;

@@ -77,7 +77,7 @@ static enum molecule_result attach(struct fleet *fleet, struct member *member)
     enum molecule_result result = molecule_add(fleet->molecule, &member->workspace, problem, sizeof problem);
     member->attached = result == MOLECULE_STOPPED;
     if (!member->attached)
-        log_error(member->id, "%s; the others go on, SIGHUP tries this one again", problem);
+        log_error(member->id, "%s; the others continue, SIGHUP tries this one again", problem);
     return result;
 }
 
@@ -119,7 +119,7 @@ static void on_ended(void *context, const char *id, enum molecule_result result)
     if (member->leaving)
         leave(fleet, member);
     else if (result != MOLECULE_STOPPED)
-        log_error(id, "it is given up until SIGHUP or the next start");
+        log_error(id, "disabled until SIGHUP or the next start");
 }
 
 static void dismiss(struct fleet *fleet, struct member *member)

@@ -24,7 +24,7 @@ static void say_nameless(struct workspace *workspace, const struct message *mess
     if (poller->nameless_said_ms && now - poller->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
         return;
     poller->nameless_said_ms = now;
-    log_error(workspace->settings.id, "row without an id cannot be read and is set aside: %s; the inbox goes on",
+    log_error(workspace->settings.id, "row without an id cannot be read and is set aside: %s; the inbox continues",
               message->problem ? message->problem : "?");
 }
 
@@ -51,7 +51,7 @@ static void look_at_echo(struct workspace *workspace, const struct message *mess
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
     const struct poller *poller = &workspace->poller;
     if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) && echoes_say(&workspace->echoes, clock_monotonic_ms()))
-        log_warn(workspace->settings.id, "the canvas was told what is not from here: \"%.60s\" (row %s); if another host serves this "
+        log_warn(workspace->settings.id, "the canvas was told something this host did not send: \"%.60s\" (row %s); if another host serves this "
                  "workspace, with another state directory or on another machine, both answer every message: stop one of them",
                  text, message->row_id);
 }
@@ -96,7 +96,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
-        log_error(id, "row %s cannot be read and is set aside: %s; the inbox goes on", entry->row_id,
+        log_error(id, "row %s cannot be read and is set aside: %s; the inbox continues", entry->row_id,
                   message->problem ? message->problem : "?");
         inbox_start(workspace->inbox, entry);
         workspace_dead(workspace, entry, message->problem ? message->problem : "it cannot be read", NULL);

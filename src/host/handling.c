@@ -269,7 +269,7 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
         maximum = entry->failures;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
-                      "dead letter; the inbox goes on", entry->row_id, workspace_sender(entry),
+                      "dead letter; the inbox continues", entry->row_id, workspace_sender(entry),
                   entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
                   outcome->traceback ? outcome->traceback : "");
         give_up(workspace, entry, reason, outcome->traceback);
@@ -316,8 +316,8 @@ static void handler_excused(struct workspace *workspace, struct inbox_entry *ent
     if (outcome->retry_after_ms > 0)
         heartbeat_record(workspace, reason);
     else if (++entry->excused % EXCUSED_SAY == 0)
-        log_warn(id, "message %s from %s: begins for the %uth time without its fault: %s", entry->row_id, workspace_sender(entry),
-                 entry->excused + 1, reason);
+        log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s", entry->row_id, workspace_sender(entry),
+                 entry->excused, reason);
     log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id, workspace_sender(entry), (long long)wait, reason);
     inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + wait, true, false);
 }
@@ -366,10 +366,10 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         handler_retries(workspace, entry, outcome);
         return;
     case SCRIPT_DEAD:
-        log_warn(id, "message %s from %s: the script made it a dead letter%s%s", entry->row_id, workspace_sender(entry),
+        log_warn(id, "message %s from %s: dead-lettered by the script%s%s", entry->row_id, workspace_sender(entry),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_post(workspace->inbox, entry);
-        workspace_dead(workspace, entry, outcome->reason ? outcome->reason : "the script made it a dead letter", NULL);
+        workspace_dead(workspace, entry, outcome->reason ? outcome->reason : "dead-lettered by the script", NULL);
         return;
     case SCRIPT_FAILED:
         handler_failed(workspace, entry, outcome);

@@ -66,7 +66,7 @@ static void recovered(struct workspace *workspace)
     if (heartbeat->stopped)
         log_info(workspace->settings.id, "heartbeat: resumed");
     else if (heartbeat->failing)
-        log_info(workspace->settings.id, "heartbeat: well again");
+        log_info(workspace->settings.id, "heartbeat: recovered");
     heartbeat->stopped = heartbeat->failing = false;
     workspace->last_beat_wall_ms = clock_wall_ms();
     retry_succeeded(&heartbeat->backoff);
@@ -80,7 +80,7 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     if (verdict->class == RETRY_PERMANENT || verdict->class == RETRY_GONE) {
         if (!heartbeat->stopped)
             log_error(workspace->settings.id,
-                      "%s; heartbeat stopped, the inbox goes on; asking again every %d s", verdict->reason,
+                      "%s; heartbeat stopped, the inbox continues; asking again every %d s", verdict->reason,
                       BACKOFF_CAP_MS / 1000);
         heartbeat->stopped = true;
         schedule(workspace, BACKOFF_CAP_MS);
@@ -91,9 +91,9 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
         token_refused(workspace, answer);
         floor = token_floor_ms(workspace);
     } else if (!heartbeat->failing) {
-        log_warn(workspace->settings.id, "%s; trying again", verdict->reason);
+        log_warn(workspace->settings.id, "%s; retrying", verdict->reason);
     } else {
-        log_debug(workspace->settings.id, "%s; trying again", verdict->reason);
+        log_debug(workspace->settings.id, "%s; retrying", verdict->reason);
     }
     heartbeat->failing = true;
     schedule(workspace, retry_next_delay(&heartbeat->backoff, floor, host_random()));

@@ -54,7 +54,7 @@ static void on_signal(uv_signal_t *handle, int number)
     if (number == SIGXCPU && host->stops > 0)
         return; /* it comes every second */
     log_info(NULL, "%s: %s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGXCPU (a limit on processor time)",
-             host->stops ? "ending now" : "stopping; messages under way are finished first (again to end now)");
+             host->stops ? "ending now" : "stopping; finishing messages in progress (signal again to exit now)");
     host_stop(host);
 }
 

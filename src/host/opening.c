@@ -38,7 +38,7 @@ static bool recover_cursor(struct workspace *workspace, const char *what, const 
     char *aside = memory_format("%s.damaged", cursor->path);
     bool moved = rename(cursor->path, aside) == 0;
     if (moved)
-        log_warn(settings->id, "%s; going on from the ledger's copy, the damaged file is %s", what, aside);
+        log_warn(settings->id, "%s; recovered from the ledger's copy; the damaged file is %s", what, aside);
     else
         snprintf(problem, problem_size, "%s; it cannot be moved to %s: %s", what, aside, strerror(errno));
     free(aside);

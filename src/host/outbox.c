@@ -374,7 +374,7 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         } /* fall through */
     case RETRY_GONE:
     case RETRY_PERMANENT:
-        log_error(id, "%s; message %s is set aside as a dead letter, the inbox goes on", answer->verdict.reason,
+        log_error(id, "%s; message %s is set aside as a dead letter, the inbox continues", answer->verdict.reason,
                   post->entry->row_id);
         give_up(post, answer->verdict.reason);
         return;

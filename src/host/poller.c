@@ -123,7 +123,7 @@ static void recovered(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
     if (poller->failing)
-        log_info(workspace->settings.id, "poll: well again");
+        log_info(workspace->settings.id, "poll: recovered");
     poller->failing = false;
     waker_come_back(workspace);
     workspace_away(workspace, NULL);
@@ -316,7 +316,7 @@ static void forget_cursor(struct workspace *workspace)
         return;
     }
     log_warn(workspace->settings.id,
-             "poll: the platform does not know our cursor any more (pruned, or its database was reset); fetching the "
+             "poll: the platform no longer knows our cursor (pruned, or its database was reset); fetching the "
              "last %lld s instead, what was answered is not answered again", (long long)window_seconds(workspace));
     free(poller->position);
     poller->position = NULL;
@@ -351,9 +351,9 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
             log_error(workspace->settings.id, "%s; asking again every %d s", verdict->reason, BACKOFF_CAP_MS / 1000);
         floor = BACKOFF_CAP_MS;
     } else if (!poller->failing) {
-        log_warn(workspace->settings.id, "%s; trying again", verdict->reason);
+        log_warn(workspace->settings.id, "%s; retrying", verdict->reason);
     } else {
-        log_debug(workspace->settings.id, "%s; trying again", verdict->reason);
+        log_debug(workspace->settings.id, "%s; retrying", verdict->reason);
     }
     poller->failing = true;
     workspace_away(workspace, verdict->reason);
@@ -411,8 +411,7 @@ static void begin_overlap(struct workspace *workspace)
     unsigned long skips = overlap_skips(poller->overlap);
     overlap_begin(poller->overlap, !poller->more, clock_monotonic_ms());
     if (overlap_skips(poller->overlap) > skips)
-        log_warn(workspace->settings.id, "poll: more comes than can be read twice; rows of some minutes ago that were committed "
-                                         "late may be missed");
+        log_warn(workspace->settings.id, "poll: inbox too busy to re-read; rows committed late some minutes ago may be missed");
 }
 
 static void name_rows(struct workspace *workspace, bool again, struct platform_fetch *wanted)

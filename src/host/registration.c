@@ -115,7 +115,7 @@ static void refused(struct workspace *workspace, const struct exchange_answer *a
         workspace_fail(workspace, HOST_EXIT_REFUSED);
         return;
     }
-    log_warn(workspace->settings.id, "%s; %s; trying again", answer->verdict.reason, hint);
+    log_warn(workspace->settings.id, "%s; %s; retrying", answer->verdict.reason, hint);
     /* not a loop of reads: the timer runs beside the reload */
     if (!workspace->token.busy)
         token_reload(workspace, NULL);
@@ -143,7 +143,7 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
         workspace_fail(workspace, HOST_EXIT_FAILED);
         return;
     }
-    log_warn(workspace->settings.id, "%s%s; trying again", answer->verdict.reason, path_hint(workspace));
+    log_warn(workspace->settings.id, "%s%s; retrying", answer->verdict.reason, path_hint(workspace));
     again_after(workspace, answer->verdict.floor_ms, INT64_MAX);
 }
 
@@ -151,12 +151,12 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
 static void not_again(struct workspace *workspace, const struct exchange_answer *answer)
 {
     if (answer->verdict.class == RETRY_TRANSIENT) {
-        log_debug(workspace->settings.id, "%s; trying again", answer->verdict.reason);
+        log_debug(workspace->settings.id, "%s; retrying", answer->verdict.reason);
         again_after(workspace, answer->verdict.floor_ms, INT64_MAX);
     } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
         log_debug(workspace->settings.id, "%s", answer->verdict.reason);
     } else {
-        log_warn(workspace->settings.id, "%s; the platform shows the name and description of before", answer->verdict.reason);
+        log_warn(workspace->settings.id, "%s; the platform still shows the old name and description", answer->verdict.reason);
     }
 }
 

@@ -67,7 +67,7 @@ static void done(void *context)
         saver->failures++;
         memcpy(saver->problem, saver->writing_problem, sizeof saver->problem);
         if (saver->failures == 1 || saver->failures % 20 == 0)
-            log_error(workspace->settings.id, "state: %s; going on and trying again", saver->problem);
+            log_error(workspace->settings.id, "state: %s; continuing and retrying", saver->problem);
         saver->failing = true;
         free(saver->writing);
         saver->writing = NULL;

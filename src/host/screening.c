@@ -43,7 +43,7 @@ static bool turns_away(struct workspace *workspace, struct inbox_entry *entry)
 {
     if (is_allowed(&workspace->settings, entry->message))
         return false;
-    log_info(workspace->settings.id, "message %s from %s: skipped, its sender is none of --allow-from", entry->row_id,
+    log_info(workspace->settings.id, "message %s from %s: skipped, sender not in --allow-from", entry->row_id,
              workspace_sender(entry));
     inbox_start(workspace->inbox, entry);
     inbox_post(workspace->inbox, entry);

@@ -220,7 +220,7 @@ static void on_query(const struct exchange_answer *answer, void *context)
         return;
     int64_t patience = workspace->settings.refusal_patience_ms;
     if (answer->verdict.from_platform && retry_refused(&workspace->token.removed, clock_monotonic_ms(), patience)) {
-        log_error(workspace->settings.id, "this workspace was removed on the platform; nothing is left to serve");
+        log_error(workspace->settings.id, "this workspace was removed on the platform; nothing left to serve");
         workspace_fail(workspace, HOST_EXIT_REFUSED);
     }
 }
@@ -230,7 +230,7 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
     struct token *token = &workspace->token;
     unsigned count = ++token->refused;
     if (count == 1)
-        log_warn(workspace->settings.id, "%s; reading the token again and going on", answer->verdict.reason);
+        log_warn(workspace->settings.id, "%s; re-reading the token and continuing", answer->verdict.reason);
     else if (count == 3 || count % 20 == 0)
         log_error(workspace->settings.id,
                   "%s (%u times in a row); check the token on the platform, put a new one into the token file, or stop "

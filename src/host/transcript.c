@@ -31,7 +31,7 @@ static void run_write(struct task *task)
     bool regular = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode); /* a pipe would hold the disk thread up */
     bool written = regular && write(fd, line->text, length) == (ssize_t)length;
     if (!written && !complained)
-        log_error(line->workspace_id, "--record %s: %s; messages are answered all the same", line->path,
+        log_error(line->workspace_id, "--record %s: %s; messages are still answered", line->path,
                   fd >= 0 && !regular ? "not a regular file" : errno == ELOOP ? "a symbolic link is not followed" : strerror(errno));
     complained = !written;
     if (fd >= 0)

@@ -80,8 +80,7 @@ static void say_wedged(struct workspace *workspace, int64_t silent_ms)
 static void end_stuck(struct workspace *workspace)
 {
     const struct message *message = stuck_message(watchdog_culprit(workspace));
-    log_error(workspace->settings.id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that whoever "
-                                      "supervises this process starts it again; %s%s comes again then",
+    log_error(workspace->settings.id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that the supervisor restarts it; %s%s comes again then",
               (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK,
               message ? "message " : "what was under way", message ? message->row_id : "");
     workspace_fail(workspace, HOST_EXIT_STUCK);

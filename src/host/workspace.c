@@ -135,8 +135,7 @@ static void on_ask(void *context, struct script_ask *ask)
 static void on_drained(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    log_warn(workspace->settings.id, "not everything was finished within --drain; what is left comes again at the next "
-                                     "start");
+    log_warn(workspace->settings.id, "not everything was finished within --drain; unfinished messages will be redelivered at the next start");
     close_down(workspace);
 }
 
@@ -146,20 +145,20 @@ static void on_close_overdue(uv_timer_t *timer)
     struct workspace *workspace = timer->data;
     const struct host *host = workspace->host;
     if (workspace->overdue && !host->stops) {
-        log_error(workspace->settings.id, "the script still does not let go: ending with exit code %d", HOST_EXIT_STUCK);
+        log_error(workspace->settings.id, "the script still did not shut down: exiting with code %d", HOST_EXIT_STUCK);
         host_exit_now(host, HOST_EXIT_STUCK);
     }
     if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
         if (workspace->settings.stuck_after_ms == 0)
             return;
-        log_error(workspace->settings.id, "the script does not let go of the workspace; the others go on for %lld s "
+        log_error(workspace->settings.id, "the script did not release the workspace; the others continue for %lld s "
                                           "(--stuck-after), then this process ends with exit code %d",
                   (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK);
         workspace->overdue = true;
         workspace_arm(timer, on_close_overdue, workspace->settings.stuck_after_ms);
         return;
     }
-    log_error(workspace->settings.id, "the script or the disk does not let go; ending without them");
+    log_error(workspace->settings.id, "the script or the disk did not shut down in time; exiting anyway");
     host_exit_now(host, workspace->exit_code);
 }
 

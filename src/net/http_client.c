@@ -47,9 +47,9 @@ static bool may_go_on(struct http_exchange *exchange)
     exchange->forbidden = true;
     if (*where)
         snprintf(exchange->refusal, sizeof exchange->refusal,
-                 "%s is out of reach in the sandbox; --allow-host %s would allow it", where, where);
+                 "%s is blocked by the sandbox; --allow-host %s would allow it", where, where);
     else
-        snprintf(exchange->refusal, sizeof exchange->refusal, "its host is out of reach in the sandbox (--allow-host)");
+        snprintf(exchange->refusal, sizeof exchange->refusal, "its host is blocked by the sandbox (--allow-host)");
     return false;
 }
 
@@ -357,7 +357,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     result.code = code == CURLE_OK ? NULL : code_text(exchange, code);
     if (code != CURLE_OK)
         result.error = exchange->forbidden      ? exchange->refusal
-                       : exchange->header_flood ? "more response headers than can be right"
+                       : exchange->header_flood ? "response headers too large"
                        : exchange->too_large    ? "the answer is larger than its maximum"
                        : exchange->repeated     ? "the connection closed before the answer came"
                        : exchange->error[0]     ? http_trouble_explain(exchange->error)

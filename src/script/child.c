@@ -285,7 +285,7 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
         log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes, shown->more);
         break;
     case CHILD_LINE_OTHER:
-        log_warn(child->workspace_id, "%s: a line that is no JSON object is ignored: %.*s%s", child->name, shown->length,
+        log_warn(child->workspace_id, "%s: ignoring a line that is not a JSON object: %.*s%s", child->name, shown->length,
                  shown->bytes, shown->more);
         break;
     }
@@ -313,7 +313,7 @@ static void take_line(struct child *child, const char *bytes, size_t length)
 
 static void too_long(struct child *child)
 {
-    log_warn(child->workspace_id, "%s: a line of more than %zu MiB is ignored", child->name, CHILD_LINE_MAXIMUM >> 20);
+    log_warn(child->workspace_id, "%s: ignoring a line of more than %zu MiB", child->name, CHILD_LINE_MAXIMUM >> 20);
     buffer_clear(&child->line);
     child->skips = true;
 }

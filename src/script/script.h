@@ -132,7 +132,7 @@ struct script_ask {
     struct changes *changes;
     char *context_id;          /* SEND; NULL: none */
     char *row_id;              /* of the message whose handler asks; NULL: a timer, start or stop */
-    unsigned number;           /* the how manieth of its handler: with row_id, the same when the handler runs again */
+    unsigned number;           /* sequence number within its handler: with row_id, the same when the handler runs again */
     unsigned retries;          /* of that message so far: what is asked after molecule.retry is asked anew */
     bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
     int hops;                  /* replies in a row before the message whose handler asks */

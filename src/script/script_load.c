@@ -153,7 +153,7 @@ static void wait_to_load(struct script *script)
         wait *= 2;
     script->load_failures++;
     script->load_again_ms = clock_monotonic_ms() + (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
-    log_error(script->settings.workspace_id, "the script does not load any more; messages wait, the next one loads it again "
+    log_error(script->settings.workspace_id, "the script no longer loads; messages wait, the next one loads it again "
               "in %.3g s or later: %s", (double)wait / 1000, script->problem);
 }
 
@@ -220,7 +220,7 @@ static void run_replace(struct task *task)
     if (script->candidate) /* it may take the place of this one in a moment */
         return;
     log_warn(script->settings.workspace_id, "the script's Lua state ran into --memory-limit and is replaced by a fresh "
-                                            "one; what it kept in variables is gone");
+                                            "one; its globals are lost");
     while (script->vm->handlers)
         handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the Lua state was replaced");
     vm_close(script->vm);

@@ -41,7 +41,7 @@ static void finish(struct script *script, struct script_naming *naming)
 {
     script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
-        log_warn(script->settings.workspace_id, "the script does not load any more, so %zu message%s stay%s in the conversation "
+        log_warn(script->settings.workspace_id, "the script no longer loads, so %zu message%s stay%s in the conversation "
                  "of the sender", naming->count - (size_t)naming->named, plural(naming->count - (size_t)naming->named),
                  naming->count - (size_t)naming->named == 1 ? "s" : "");
     naming->task.run = run_named;

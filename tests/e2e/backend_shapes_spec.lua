@@ -165,7 +165,7 @@ end]]
       assert.equal("fine", ask(one, '{"id":ID,"result":"fine"}\n{"id":ID,"result":"again"}\n'))
       one:log 'ignoring an answer that nobody is waiting for: {"id":%d+,"result":"again"}'
       assert.equal("fine", ask(one, '{"half":\n{"id":ID,"result":"fine"}\n'))
-      one:log 'a line that is no JSON object is ignored: {"half":'
+      one:log 'ignoring a line that is not a JSON object: {"half":'
     end)
 
     it("quotes a result that is none", function()

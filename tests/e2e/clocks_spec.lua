@@ -121,7 +121,7 @@ describe("a clock that is set", function()
     platform:order("prune", { workspace = workspace.id, all = true })
     send("meanwhile", { created_at = host.ago(DAY) })
     local two = connect(host.ECHO, {}, one.state_dir)
-    two:log "does not know our cursor any more"
+    two:log "no longer knows our cursor"
     assert.same({ "echo: before", "echo: meanwhile" }, two:canvas(2))
     two:stop()
   end)

@@ -65,12 +65,12 @@ describe("a platform in trouble", function()
       one.fault(LIMITED, "/activity")
       one.fault(LIMITED, "/registry/heartbeat")
       one.fault(LIMITED, "/notify")
-      one.host:log "poll: HTTP 429: rate limit exceeded; trying again"
-      one.host:log "heartbeat: HTTP 429: rate limit exceeded; trying again"
+      one.host:log "poll: HTTP 429: rate limit exceeded; retrying"
+      one.host:log "heartbeat: HTTP 429: rate limit exceeded; retrying"
       one.say "hello"
       assert.same({ "echo: hello" }, one.host:canvas(1))
-      one.host:log "poll: well again"
-      one.host:log "heartbeat: well again"
+      one.host:log "poll: recovered"
+      one.host:log "heartbeat: recovered"
       one.host:stop()
       for _, ending in ipairs { "/activity", "/registry/heartbeat", "/notify" } do
         local waited = one.after_fault(ending)
@@ -85,7 +85,7 @@ describe("a platform in trouble", function()
     it("may say when in the body alone", function()
       local one = begin()
       one.fault({ kind = "status", status = 429, body = { error = "rate limit exceeded", retry_after = 1 } }, "/activity")
-      one.host:log "poll: well again"
+      one.host:log "poll: recovered"
       one.host:stop()
       within(1, one.after_fault("/activity")[1])
     end)
@@ -100,27 +100,27 @@ describe("a platform in trouble", function()
         one.say "hello"
         one.say "again"
         assert.same({ "echo: hello", "echo: again" }, one.host:canvas(2))
-        one.host:log "poll: well again"
+        one.host:log "poll: recovered"
         one.host:stop()
         assert.equal(2, #one.host:posts "/notify")
       end)
     end
 
     survives("500", { kind = "status", status = 500, body = { error = "query failed" } },
-      "poll: HTTP 500: query failed; trying again")
+      "poll: HTTP 500: query failed; retrying")
     survives("503 of a platform without its database", { kind = "status", status = 503,
       body = { error = "platform datastore unavailable — retry shortly", code = "platform_unavailable" } },
-      "poll: HTTP 503: platform datastore unavailable.*; trying again")
-    survives("a connection that is reset", { kind = "reset" }, "poll: sent, and no answer.*; trying again")
-    survives("an answer cut in its middle", { kind = "cut", bytes = 1 }, "poll: .*; trying again")
+      "poll: HTTP 503: platform datastore unavailable.*; retrying")
+    survives("a connection that is reset", { kind = "reset" }, "poll: sent, and no answer.*; retrying")
+    survives("an answer cut in its middle", { kind = "cut", bytes = 1 }, "poll: .*; retrying")
     survives("garbage where JSON should be", { kind = "garbage", body = "%%% not JSON %%%" },
-      "poll: .*not.*JSON.*; trying again")
+      "poll: .*not.*JSON.*; retrying")
     survives("an object where a list should be", { kind = "garbage", body = '{"rows":[]}' },
-      "poll: HTTP 200: the answer is not the JSON expected: .*; trying again")
+      "poll: HTTP 200: the answer is not the JSON expected: .*; retrying")
     survives("half a list", { kind = "garbage", body = '[{"id":"' }, "poll: .*the body ends before its array does; trying")
-    survives("an edge's page in HTML", { kind = "html502" }, "poll: HTTP 502.*; trying again")
+    survives("an edge's page in HTML", { kind = "html502" }, "poll: HTTP 502.*; retrying")
     survives("a redirect's page in HTML with status 200", { kind = "garbage", body = "<html>login</html>",
-      content_type = "text/html" }, "poll: HTTP 200: the answer is not the JSON expected: login; trying again")
+      content_type = "text/html" }, "poll: HTTP 200: the answer is not the JSON expected: login; retrying")
   end)
 
   describe("a reply that fails is posted again, the same bytes:", function()
@@ -348,14 +348,14 @@ describe("a platform in trouble", function()
     one:wait_cursor(own:rows(workspace.id)[2].id)
     local port = own.port
     own:stop()
-    one:log "poll: .*; trying again"
+    one:log "poll: .*; retrying"
     own = emulator.start { profile = "t1", port = port, args = { "--rate-limit", "-1" } }
     one.platform = own
     own:workspace { id = workspace.id, token = workspace.token }
     own:message { to = workspace.id, id = row, text = "before" }
     own:message { to = workspace.id, text = "after" }
     assert.same({ "echo: after" }, one:canvas(1))
-    one:log "poll: well again"
+    one:log "poll: recovered"
     own:message { to = workspace.id, text = "end" }
     assert.same({ "echo: after", "echo: end" }, one:canvas(2))
     one:stop()
@@ -366,7 +366,7 @@ describe("a platform in trouble", function()
     it("a poll that hangs is given up, and the message is answered", function()
       local one = slow.hang
       one.say "hello"
-      one.host:log("poll: sent, and no answer after 1%d%.%d s.*; trying again")
+      one.host:log("poll: sent, and no answer after 1%d%.%d s.*; retrying")
       assert.same({ "echo: hello" }, one.host:canvas(1))
       assert.is_true(#one.host:posts "/registry/heartbeat" >= 1)
       one.host:stop()
@@ -382,7 +382,7 @@ describe("a platform in trouble", function()
 
     it("a heartbeat that the platform does not accept stops alone, says so, and resumes when it is accepted", function()
       local one = slow.heartbeat
-      one.host:log "error.*heartbeat: HTTP 400: invalid request body; heartbeat stopped, the inbox goes on"
+      one.host:log "error.*heartbeat: HTTP 400: invalid request body; heartbeat stopped, the inbox continues"
       one.say "hello"
       assert.same({ "echo: hello" }, one.host:canvas(1))
       one.host:log("heartbeat: resumed")

@@ -173,7 +173,7 @@ describe("rows that appear in the past", function()
           local rows = platform:rows(workspace.id)
           one:wait_cursor(rows[#rows].id)
           platform:order("prune", { workspace = workspace.id, ids = { rows[#rows].id } })
-          one:log "does not know our cursor any more"
+          one:log "no longer knows our cursor"
           platform:message { to = workspace.id, text = "three" }
           assert.same({ "echo: one", "echo: two", "echo: three" }, one:canvas(3))
           platform:message { to = workspace.id, text = "four" }
@@ -239,7 +239,7 @@ describe("rows that appear in the past", function()
 
         it("a cursor that is no UUID is given up after three refusals", function()
           local one = connect_here { state_dir = write_cursor "row-17" }
-          one:log "does not know our cursor any more"
+          one:log "no longer knows our cursor"
           assert.same({ "echo: hello" }, answered(one, "hello"))
           one:stop()
           local refused = 0
@@ -319,7 +319,7 @@ describe("rows that appear in the past", function()
               send "before"
               local id = emulator.uuid()
               platform:message { to = workspace.id, raw_row = case[2]:format(id), id = id }
-              one:log "row .* cannot be read and is set aside: .*; the inbox goes on"
+              one:log "row .* cannot be read and is set aside: .*; the inbox continues"
               local texts = answered(one, "after")
               local rows = one:count_log "cannot be read and is set aside"
               one:stop()

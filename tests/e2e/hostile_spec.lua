@@ -424,8 +424,8 @@ describe("a script whose Lua state is replaced", function()
     local hog = send "hog"
     one:log_of(hog, "the handler failed")
     local rows = { send "one", send "two" }
-    one:log "does not load any more; messages wait, .*the database is away"
-    one:log("does not load any more", { from = select(2, one:log "does not load any more") + 1 })
+    one:log "no longer loads; messages wait, .*the database is away"
+    one:log("no longer loads", { from = select(2, one:log "no longer loads") + 1 })
     os.remove(away)
     for _, row in ipairs(rows) do one:log_of(row, "replied") end
     assert.equal(0, one:count_log "attempt %d of 2.*does not load")

@@ -237,7 +237,7 @@ describe("registration", function()
       local file = host.write(host.directory() .. "/token", workspace.token .. "\n")
       local one = host.connect(options { token = false, args = { "--token-file", file } })
       platform:order("revoke", { workspace = workspace.id, replace = true })
-      one:log "401.*reading the token again and going on"
+      one:log "401.*re-reading the token and continuing"
       one.secrets[2] = "fresh-" .. workspace.token:reverse()
       host.write(file, one.secrets[2] .. "\n")
       platform:workspace { id = workspace.id, token = one.secrets[2] }
@@ -246,7 +246,7 @@ describe("registration", function()
       one:stop()
     end)
 
-    it("is asked for loudly while none works, and the inbox goes on as soon as it is accepted again", function()
+    it("is asked for loudly while none works, and the inbox continues as soon as it is accepted again", function()
       local one = host.connect(options())
       platform:order("revoke", { workspace = workspace.id, replace = true })
       one:log "error.*401.*3 times in a row.*check the token on the platform"

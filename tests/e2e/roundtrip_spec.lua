@@ -205,7 +205,7 @@ for _, profile in ipairs { "t1", "latest" } do
       it("an error every time sets the message aside, says in which line, and the next is answered", function()
         local row = send "always"
         one:log_of(row, "attempt 2 of 2%): .*agent%.lua:20: this never works")
-        one:log "the message is set aside as a dead letter.*; the inbox goes on"
+        one:log "the message is set aside as a dead letter.*; the inbox continues"
         platform:message { to = workspace.id, from = peer.id, text = "string" }
         assert.same({ "plain" }, (one:peer(peer.id, 1)))
         one:stop()

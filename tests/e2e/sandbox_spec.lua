@@ -238,7 +238,7 @@ end]]
   it("reaches nothing unless a host is allowed, and the error names the option", function()
     start {}
     local told = ask "http://127.0.0.1:PORT/page"
-    assert.equal(("FORBIDDEN http://127.0.0.1:%d/page: 127.0.0.1:%d is out of reach in the sandbox; "
+    assert.equal(("FORBIDDEN http://127.0.0.1:%d/page: 127.0.0.1:%d is blocked by the sandbox; "
       .. "--allow-host 127.0.0.1:%d would allow it"):format(web.port, web.port, web.port), told)
     assert.equal(0, web.connections)
     one:stop()

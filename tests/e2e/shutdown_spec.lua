@@ -131,7 +131,7 @@ describe("the end", function()
     send "30"
     one:log "sleeping 30"
     one.process:signal "sigterm"
-    one:log "not everything was finished within %-%-drain; what is left comes again at the next start"
+    one:log "not everything was finished within %-%-drain; unfinished messages will be redelivered at the next start"
     one:wait_exit(0)
     assert.equal(done, one:state().last_since_id)
     local two = host.connect(options())

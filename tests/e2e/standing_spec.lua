@@ -103,8 +103,8 @@ describe("the platform", function()
     local one = begin("latest", { script = [[return function(msg) return "one: " .. msg.text end]] })
     local two = host.connect { platform = platform, workspace = workspace, script = host.ECHO }
     talk(one, two)
-    one:log 'warn.*the canvas was told what is not from here: "echo: hello".*another host'
-    two:log 'warn.*the canvas was told what is not from here: "one: hello".*another host'
+    one:log 'warn.*the canvas was told something this host did not send: "echo: hello".*another host'
+    two:log 'warn.*the canvas was told something this host did not send: "one: hello".*another host'
     one:stop()
     two:stop()
   end)

@@ -73,7 +73,7 @@ describe("what is remembered", function()
       uv.fs_unlink(("%s/%s.%s"):format(state_dir, workspace.id, ending))
     end
     local two = host.connect(options())
-    two:log "does not know our cursor any more.*fetching the last 72%d%d s instead"
+    two:log "no longer knows our cursor.*fetching the last 72%d%d s instead"
     assert.same({ "echo: one", "echo: an hour ago", "echo: now" }, answered(two, "now"))
     two:stop()
   end)
@@ -172,7 +172,7 @@ describe("what is remembered", function()
   local function survives(one, pattern, mend)
     local beat = #one:posts "/registry/heartbeat"
     answered(one, "one")
-    one:log("error.*state: " .. pattern .. ".*; going on and trying again")
+    one:log("error.*state: " .. pattern .. ".*; continuing and retrying")
     assert.same({ "echo: one", "echo: two" }, answered(one, "two"))
     one:wait { path = "/registry/heartbeat", body = '"sample_error":"cannot ', status = 200, workspace = workspace.id }
     assert.is_true(#one:posts "/registry/heartbeat" > beat)

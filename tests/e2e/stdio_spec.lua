@@ -162,9 +162,9 @@ describe("the backend stdio", function()
   it("logs and leaves out what is no answer", function()
     local one = connect()
     assert.equal("through the noise", ask(one, "noise"))
-    one:log "a line that is no JSON object is ignored: not JSON at all$"
-    one:log "a line that is no JSON object is ignored: x+…$"
-    one:log "a line that is no JSON object is ignored: %[1%]$"
+    one:log "ignoring a line that is not a JSON object: not JSON at all$"
+    one:log "ignoring a line that is not a JSON object: x+…$"
+    one:log "ignoring a line that is not a JSON object: %[1%]$"
     one:log "a line of more than 16 MiB is ignored"
     one:stop()
   end)

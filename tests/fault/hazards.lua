@@ -299,7 +299,7 @@ function Walk:unanswered()
   return count
 end
 
--- Everything is well again, and time passes: what waits for its time has it.
+-- Everything is recovered, and time passes: what waits for its time has it.
 function Walk:settle()
   if self.away then STEPS.away(self) end
   for _ = 1, ROUNDS do

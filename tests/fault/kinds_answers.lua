@@ -2,11 +2,11 @@
 
 local kinds = {}
 
--- Where a fault meets the host: a part of the path, what the log calls it, what it says when all is well again.
+-- Where a fault meets the host: a part of the path, what the log calls it, what it says when all is recovered.
 local PLACES = {
-  { name = "poll", path = "/activity", log = "poll: .*; trying again", well = "poll: well again" },
-  { name = "heartbeat", path = "/registry/heartbeat", log = "heartbeat: .*; trying again",
-    well = "heartbeat: well again" },
+  { name = "poll", path = "/activity", log = "poll: .*; retrying", well = "poll: recovered" },
+  { name = "heartbeat", path = "/registry/heartbeat", log = "heartbeat: .*; retrying",
+    well = "heartbeat: recovered" },
   { name = "canvas reply", path = "/notify", log = "reply to the canvas: .*posting the same reply again" },
   { name = "peer reply", path = "/a2a", log = "reply to a peer: .*posting the same reply again" },
 }
@@ -101,7 +101,7 @@ local function answer(head, body)
   return ("HTTP/1.1 %s\r\n%s\r\n"):format(head, body or "")
 end
 
-local POLL, POST_AGAIN, TRYING = "/activity", "posting the same reply again", "poll: .*; trying again"
+local POLL, POST_AGAIN, TRYING = "/activity", "posting the same reply again", "poll: .*; retrying"
 
 between("canvas reply: delivered, and no answer", "/notify", { pass = true, swallow = true }, 1, POST_AGAIN, { slow = true })
 between("peer reply: delivered, and no answer", "/a2a", { pass = true, swallow = true }, 1,
@@ -123,7 +123,7 @@ between("poll: not HTTP at all", POLL, { close = true, send = "SSH-2.0-OpenSSH_9
 between("poll: a flood of headers", POLL, { send = "HTTP/1.1 200 OK\r\n", endless = ("X-Flood: %s\r\n"):format(
   ("f"):rep(1000)) }, 2, TRYING)
 between("heartbeat: a flood of headers", "/registry/heartbeat", { send = "HTTP/1.1 200 OK\r\n",
-  endless = ("X-Flood: %s\r\n"):format(("f"):rep(1000)) }, 2, "heartbeat: .*; trying again")
+  endless = ("X-Flood: %s\r\n"):format(("f"):rep(1000)) }, 2, "heartbeat: .*; retrying")
 between("poll: an endless body", POLL, { send = answer "200 OK\r\n" .. "[", endless = (" "):rep(1 << 20) }, 1,
   "a page is larger than")
 between("peer reply: delivered, and an endless answer", "/a2a", { pass = true, instead = answer "200 OK\r\n" .. "{",

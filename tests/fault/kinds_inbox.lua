@@ -40,7 +40,7 @@ add("inbox: pruned behind our cursor (410)", function(t)
   t:account()
   t.platform:order("prune", { workspace = t.workspace.id, all = true })
   t:say()
-  t:log "does not know our cursor any more"
+  t:log "no longer knows our cursor"
   after(t)
 end)
 
@@ -49,7 +49,7 @@ add("inbox: the cursor lookup fails (500) for good", function(t)
   t.platform:fault({ kind = "status", status = 500, body = { error = "cursor lookup failed" } }, { path = "/activity" },
     { times = 3 })
   t:say()
-  t:log "does not know our cursor any more"
+  t:log "no longer knows our cursor"
   after(t)
 end)
 
@@ -124,11 +124,11 @@ end)
 add("platform: restarted on the same port", function(t)
   before(t)
   local start_again = t:replace_platform()
-  t:log("poll: .*; trying again") -- sent, or not, as the moment had it
+  t:log("poll: .*; retrying") -- sent, or not, as the moment had it
   start_again()
   t:introduce()
   t:say()
-  t.host:log("poll: well again", { timeout_ms = 90000 })
+  t.host:log("poll: recovered", { timeout_ms = 90000 })
   t:settle()
   after(t)
 end, { slow = true })

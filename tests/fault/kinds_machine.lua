@@ -153,9 +153,9 @@ add("network: half-open for 12 s (platform frozen)", function(t)
   before(t)
   t.platform.process:signal "sigstop"
   t:say_later()
-  t:log("heartbeat: .*; trying again", 30000)
+  t:log("heartbeat: .*; retrying", 30000)
   t.platform.process:signal "sigcont"
-  t.host:log("heartbeat: well again", { timeout_ms = 60000 })
+  t.host:log("heartbeat: recovered", { timeout_ms = 60000 })
   t:settle()
   after(t)
 end, { slow = true })
@@ -169,7 +169,7 @@ add("network: platform frozen for 35 s while a peer's reply is on its way", func
   t.platform.process:signal "sigstop"
   pass_time(35000)
   t.platform.process:signal "sigcont"
-  t:log("heartbeat: .*; trying again", 30000)
+  t:log("heartbeat: .*; retrying", 30000)
   t:settle()
   after(t)
 end, { slow = true })
@@ -263,7 +263,7 @@ add("machine: no descriptor is left", function(t)
     t.platform:fault({ kind = "reset" }, { path = path }) -- connections must be made anew
   end
   t:say()
-  t:log "poll: .*; trying again"
+  t:log "poll: .*; retrying"
   pass_time(3000)
   limit_descriptors(pid, 1024)
   t:settle(90000)
