@@ -1,4 +1,4 @@
-/* molecule status: how a workspace fares, from its live host or, when that is gone, from its files. */
+/* molecule status: the status of a workspace, from its live host or, when that is gone, from its files. */
 #include "commands/commands.h"
 
 #include "base/clock.h"

@@ -92,7 +92,7 @@ describe("the end", function()
     platform:fault({ kind = "status", status = 429, headers = { ["Retry-After"] = "60" } },
       { path = "/registry/register", workspace = workspace.id })
     local one = host.start(options())
-    one:log "registration: HTTP 429.*trying again"
+    one:log "registration: HTTP 429.*retrying"
     one:stop()
   end)
 

@@ -58,7 +58,7 @@ describe("a workspace's state on this machine", function()
       local one = connect()
       one:wait { path = "/activity", workspace = workspace.id, status = 200, count = 1 }
       platform:fault({ kind = "status", status = 503, body = { error = "not now" } }, { path = "/activity" }, { times = -1 })
-      one:log "not now.*trying again"
+      one:log "not now.*retrying"
       local code, said = run("status", workspace.id, "--state-dir", one.state_dir)
       assert.equal(2, code)
       assert(said:find "platform%s+unreachable for %d+ s: .*not now", said)
@@ -79,7 +79,7 @@ describe("a workspace's state on this machine", function()
       platform:fault({ kind = "status", status = 502 }, { path = "/registry/register" }, { times = -1 })
       local one = host.start { platform = platform, workspace = workspace, script = FAILING,
         args = { "--register-attempts", "0", "--bootstrap" } }
-      one:log "registration: .*trying again"
+      one:log "registration: .*retrying"
       local code, said = run("status", workspace.id, "--state-dir", one.state_dir)
       assert.equal(2, code, said)
       assert(said:find "state%s+registering", said)
