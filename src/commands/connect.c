@@ -33,24 +33,24 @@ static const struct option options[] = {
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
      "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},
     {"token", 0, OPTION_TEXT, "TOKEN", NULL, "MOLECULE_WORKSPACE_TOKEN",
-     "the token itself; others on this machine can see a command line, so prefer the environment or a file", FIELD(token), 0, 0},
+     "the token itself; visible to other users of this machine, so prefer the environment or a file", FIELD(token), 0, 0},
     {"bootstrap", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "register without a token; the one that the platform mints is kept in <state-dir>/<id>.token", FIELD(bootstrap), 0, 0},
-    {"org-id", 0, OPTION_TEXT, "ID", NULL, "MOLECULE_ORG_ID", "sent as X-Molecule-Org-Id, where a tenant guard wants it",
+     "register without a token, and keep the one the platform issues in <state-dir>/<id>.token", FIELD(bootstrap), 0, 0},
+    {"org-id", 0, OPTION_TEXT, "ID", NULL, "MOLECULE_ORG_ID", "sent as X-Molecule-Org-Id, for a platform with a tenant guard",
      FIELD(org_id), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
-     "where the cursor is kept (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0, 0},
+     "directory for the cursor and the ledger (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0, 0},
     {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "1000", NULL,
-     "between two polls of an empty inbox; milliseconds, or as 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
+     "time between polls of an empty inbox; in milliseconds, or like 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
      "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
-    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, CONNECT_HOURS(1)},
-    {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
+    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long to wait for messages in progress when stopping", FIELD(drain_ms), 0, CONNECT_HOURS(1)},
+    {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine; the token is sent unencrypted",
      FIELD(insecure_http), 0, 0},
-    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "only poll is supported", FIELD(mode), 0, 0},
+    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "delivery mode; only poll is supported", FIELD(mode), 0, 0},
     {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "check token, state directory, record file and script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
+     "check the token, state directory, record file and script, print what would be done, and exit", FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
@@ -65,14 +65,14 @@ char *connect_find_problem(const struct connect_options *given, const char *work
                              "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
                              "--name", workspace_id);
     if (!given->script && !given->backend)
-        return memory_format("who answers? Give --script FILE or --backend NAME (%s)", script_backend_names());
+        return memory_format("nothing to answer with: give --script FILE or --backend NAME (%s)", script_backend_names());
     if (given->script && given->backend)
-        return memory_copy_text("--script and --backend exclude each other");
+        return memory_copy_text("--script and --backend cannot be combined");
     if (given->backend_options.count > 0 && !given->backend)
-        return memory_copy_text("--backend-opt needs --backend; a script gets --script-opt");
+        return memory_copy_text("--backend-opt requires --backend; for a script use --script-opt");
     if (strcmp(given->mode, "push") == 0)
-        return memory_copy_text("--mode push is not there yet: molecule fetches its inbox (poll) and needs no public address; "
-                                "leave --mode away");
+        return memory_copy_text("--mode push is not supported yet: molecule polls its inbox and needs no public address; "
+                                "omit --mode");
     if (strcmp(given->mode, "poll") != 0)
         return memory_format("--mode is poll; got \"%s\"", given->mode);
     if (strcmp(given->wake, "stream") != 0 && strcmp(given->wake, "poll") != 0)
@@ -267,7 +267,7 @@ static int check(const struct command *command, const struct connect_options *gi
             return options_complain(command, "%s is not a workspace id; a script is given as --script %s", ids[i], ids[i]);
     }
     if (count == 0)
-        return options_complain(command, "which workspace? Its id is missing: molecule connect <workspace-id> --script "
+        return options_complain(command, "missing workspace id: molecule connect <workspace-id> --script "
                                          "agent.lua");
     for (size_t i = 0; i < count; i++) {
         char *problem = connect_find_problem(given, ids[i]);
@@ -278,7 +278,7 @@ static int check(const struct command *command, const struct connect_options *gi
             return 2;
         for (size_t j = 0; j < i; j++)
             if (strcasecmp(ids[i], ids[j]) == 0)
-                return options_complain(command, "%s is there twice", ids[i]);
+                return options_complain(command, "%s is given twice", ids[i]);
     }
     if (count > 1 && token)
         return options_complain(command, "a token is of one workspace, but there are %zu ids: give --token-file tokens/{id}, "
@@ -372,11 +372,11 @@ const struct command command_connect = {
     .usage = "<workspace-id>... (--script FILE | --backend NAME) [options]",
     .summary = "attach this machine to a workspace and answer its messages",
     .description =
-        "Registers the workspace, keeps it alive with heartbeats, fetches its inbox, hands every message to\n"
-        "the script, posts the reply that the script returns, and remembers how far it got. Needs no public\n"
-        "address. Runs until SIGTERM or Ctrl-C. Several ids: all are answered alike, by one process.\n\n"
-        "Exit codes: 0 stopped as asked, 1 failed, 2 wrong usage or a script that does not load, 75 the\n"
-        "script is stuck (restart me), 77 the platform refuses the workspace's credentials.",
+        "Registers the workspace, sends heartbeats, fetches its inbox, hands each message to the script, posts\n"
+        "the script's reply, and remembers how far it got. Needs no public address. Runs until SIGTERM or\n"
+        "Ctrl-C. With several ids, one process serves them all with the same script.\n\n"
+        "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or the script does not load, 75 the script\n"
+        "is stuck and the process should be restarted, 77 the platform rejects the workspace's credentials.",
     .examples =
         "  molecule connect 7f1d0c9e-… --script agent.lua --api-url https://acme.example.com\n"
         "  molecule connect 7f1d0c9e-… --backend exec --backend-opt cmd='tr a-z A-Z'\n"

@@ -349,13 +349,13 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_dead = {
     .name = "dead",
     .usage = "list|show|retry|drop <workspace-id> [message-id…] [options]",
-    .summary = "look after messages that were set aside",
+    .summary = "list, show, retry or drop dead letters",
     .description =
-        "A message whose handler failed too often, or whose reply was refused, is set aside as a dead letter:\n"
-        "  list   a line for each\n"
-        "  show   envelope, attempts, the last error with its traceback\n"
-        "  retry  hand it to the script again, at once if a host is running\n"
-        "  drop   forget it; its id stays known, so it is not handled again",
+        "A message whose handler failed too often, or whose reply was refused, becomes a dead letter:\n"
+        "  list   print one line per dead letter\n"
+        "  show   print the envelope, the attempts, and the last error with its traceback\n"
+        "  retry  hand it to the script again, immediately if a host is running\n"
+        "  drop   discard it; its id stays known, so it is never handled again",
     .examples =
         "  molecule dead list 7f1d0c9e-…\n"
         "  molecule dead retry 7f1d0c9e-… --all",

@@ -34,9 +34,9 @@ _Static_assert(offsetof(struct dev_options, serving) == 0, "the shared rows' off
 #define SINCE_SECS_LEAST 3600 /* all that was ever said to this emulator */
 
 static const struct option options[] = {
-    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "where the emulator listens, on 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
-    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "which version of the platform it behaves as", FIELD(profile), 0, 0},
-    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
+    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "port the emulator listens on, at 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
+    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "platform version to emulate", FIELD(profile), 0, 0},
+    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "run the emulator alone, without a script", FIELD(headless), 0, 0},
     {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(serving.org_id), 0, 0},
     {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
@@ -391,22 +391,22 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_dev = {
     .name = "dev",
     .usage = "(<script> | --backend NAME | --headless) [options]",
-    .summary = "run a local stand-in for the platform, and connect a script to it",
+    .summary = "run a local emulator of the platform and connect a script to it",
     .description =
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
-        "a workspace of its own that is gone afterwards (but see --state-dir). Whenever the script or a file\n"
-        "that it requires changes, it is loaded again; one that does not load changes nothing.\n\n"
-        "The terminal shows the conversation: each message, its reply, its outcome and how long it took. A\n"
-        "line that you type is a message from the human in the canvas. Commands: /file PATH [TEXT] sends a\n"
-        "file, /as NAME speaks as a peer of that name (/as canvas: as the human again), /help, /quit.\n"
-        "Input may be a pipe: at its end dev finishes once every line has its outcome. Without any input, as\n"
-        "from /dev/null or a pipe that ends empty, it runs until it is told to stop.\n\n"
-        "With --headless the emulator runs alone. Make workspaces, which are siblings and may talk to each\n"
+        "a temporary workspace (see --state-dir to keep it). The script is reloaded whenever it or a file it\n"
+        "requires changes; if the new version does not load, the old one stays.\n\n"
+        "The terminal shows the conversation: each message, its reply, its outcome and how long it took. Each\n"
+        "line you type is a message from the human in the canvas. Commands: /file PATH [TEXT] sends a file,\n"
+        "/as NAME speaks as a peer of that name (/as canvas: as the human again), /help, /quit.\n"
+        "Input may be a pipe; at its end, dev exits once every line has an outcome. With no input at all, as\n"
+        "from /dev/null or an empty pipe, it runs until stopped.\n\n"
+        "With --headless the emulator runs alone. Create workspaces, which are siblings and may talk to each\n"
         "other, and connect to them with\n"
         "  curl -s http://127.0.0.1:8080/__emulator/workspaces --json '{\"name\":\"agent\"}'\n"
         "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
-        "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).\n\n"
-        "Exit codes: as molecule connect.",
+        "Requests under /__emulator/ control it: messages, faults, state (see lua/molecule/emulator/control.lua).\n\n"
+        "Exit codes: the same as molecule connect.",
     .examples =
         "  molecule dev agent.lua\n"
         "  echo hello | molecule dev agent.lua\n"

@@ -28,13 +28,13 @@ static const struct option options[] = {
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
      "threads that run scripts; a workspace lives on one of them [one per workspace, at most one per processor]",
      FIELD(workers), 1, 256},
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "where the file says nothing of state_dir",
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "default for workspaces without state_dir",
      FIELD(state_directory), 0, 0},
-    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL", "where the file says nothing of api_url", FIELD(api_url), 0, 0},
+    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL", "default for workspaces without api_url", FIELD(api_url), 0, 0},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL,
      "trust these certificates: for the platform instead of the system's, for what scripts fetch beside them",
      FIELD(ca_file), 0, 0},
-    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, start nothing", FIELD(dry_run), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, and exit", FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
@@ -425,10 +425,10 @@ const struct command command_fleet = {
     .description =
         "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace has an id and the options\n"
         "of `molecule connect`, with _ for -. One process serves them all: one thread for the network, a pool of\n"
-        "workers for the scripts, a Lua state for each workspace. SIGHUP reads the file again: what is new begins,\n"
-        "what is gone ends, what has changed begins anew, and the rest gets its script loaded anew.\n\n"
-        "A workspace that ends on its own (exit codes 1, 2 and 77 of `molecule connect`) does not end the others;\n"
-        "when all have ended, the first code that is not 0 is the process's. A stuck script ends it with 75.",
+        "workers for the scripts, a Lua state for each workspace. SIGHUP reloads the file: new workspaces start,\n"
+        "removed ones stop, changed ones restart, and the rest reload their scripts.\n\n"
+        "A workspace that fails (exit codes 1, 2 and 77 of `molecule connect`) does not stop the others; when all\n"
+        "have ended, the process exits with the first code that is not 0. A stuck script ends it with 75.",
     .examples =
         "  return {\n"
         "    defaults = { script = \"agent.lua\", api_url = \"https://acme.example.com\", token_file = \"tokens/{id}\" },\n"

@@ -394,7 +394,7 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
     member->id = memory_copy_text(id);
     platform_normalise_id(member->id);
     if (json_object_get(reading->seen, member->id))
-        return complain(reading, id, id, "%s is there twice", id);
+        return complain(reading, id, id, "%s is given twice", id);
     json_object_set_new(reading->seen, member->id, json_true());
     return true;
 }

@@ -254,7 +254,7 @@ describe("molecule dev", function()
   for name, case in pairs {
     ["without a script"] = { {}, "which script%?" },
     ["with a script that is not there"] = { { "/nowhere/agent.lua" }, "the script /nowhere/agent.lua cannot be read" },
-    ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "exclude each other" },
+    ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "cannot be combined" },
     ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "one argument too many" },
     ["with a profile that is none"] = { { "--headless", "--profile", "t2" }, "%-%-profile is t1 or latest" },
     ["with an option that is none"] = { { "--no-such-option" }, "there is no option %-%-no%-such%-option" },

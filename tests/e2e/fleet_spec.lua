@@ -164,7 +164,7 @@ describe("a fleet", function()
       "concurency = 2")
     wrong("fleet%.lua:5: " .. two.id:gsub("%-", "%%-") .. ": \"interval_ms\" must be between 1 and 3600000 ms; got \"0\"",
       { entry(one), entry(two, "interval_ms = 0") })
-    wrong("fleet%.lua:5: .* is there twice", { entry(one), entry(one) })
+    wrong("fleet%.lua:5: .* is given twice", { entry(one), entry(one) })
     wrong("fleet%.lua:4: .*\"bootstrap\" must be true or false", { entry(one, "bootstrap = 'yes'") })
     wrong("fleet%.lua:4: .*the variable NO_SUCH_TOKEN is not set",
       { ("{ id = %q, token_env = 'NO_SUCH_TOKEN' }"):format(one.id) })

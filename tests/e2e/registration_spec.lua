@@ -332,8 +332,8 @@ describe("registration", function()
       refuses({ script = false }, "who answers%? Give %-%-script FILE or %-%-backend NAME %(.*mock")
     end)
 
-    it("a script and a backend: says that they exclude each other", function()
-      refuses({ args = { "--backend", "mock" } }, "%-%-script and %-%-backend exclude each other")
+    it("a script and a backend: says that they cannot be combined", function()
+      refuses({ args = { "--backend", "mock" } }, "%-%-script and %-%-backend cannot be combined")
     end)
 
     it("no token: says where it may come from", function()
@@ -368,7 +368,7 @@ describe("registration", function()
       local process = require("tests.support.process").spawn {
         command = { emulator.binary(), "connect", "--backend", "mock" } }
       assert.equal(2, (process:wait_exit()))
-      assert.matches("which workspace%? Its id is missing", process.stderr)
+      assert.matches("missing workspace id", process.stderr)
     end)
 
     for _, url in ipairs { "http://192.0.2.1", "http://example.com:8080", "http://[2001:db8::1]" } do
@@ -384,7 +384,7 @@ describe("registration", function()
     end
 
     it("--mode push: says that only poll is there", function()
-      refuses({ args = { "--mode", "push" } }, "%-%-mode push is not there yet")
+      refuses({ args = { "--mode", "push" } }, "%-%-mode push is not supported yet")
     end)
 
     it("a length of time: is taken with a unit, and without one in the option's own", function()
