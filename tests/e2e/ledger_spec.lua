@@ -1,6 +1,7 @@
 --- What the ledger promises: never lost, never answered twice, across failures and restarts.
 
 local cjson = require "cjson"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
@@ -16,10 +17,10 @@ return function(msg, ctx)
   return "answer to " .. msg.text
 end]]
 
-describe("the ledger", function()
+both(describe, "the ledger", function(profile)
   local platform, workspace, peer, directory, runs, state_dir
 
-  setup(function() platform = emulator.start { profile = "t1", args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
   before_each(function()
     workspace, peer = host.workspace(platform), host.workspace(platform)
     directory = host.directory()
