@@ -216,7 +216,7 @@ both(describe, "the ledger", function(profile)
     one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
     one:stop()
     set("anchor_next_ms", "1") -- as if ten seconds had passed between two cursors
-    local two = connect(script, { "--drain", "50ms" })
+    local two = connect(script, { "--drain", "50ms", "-v" })
     local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
     two:wait_cursor(second)
     local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
@@ -225,7 +225,8 @@ both(describe, "the ledger", function(profile)
     two:stop()
     local three = connect(script, { "--drain", "50ms", "-v" })
     three:log "slowly"
-    three:log_of(late, "came late")
+    local found = late:gsub("%-", "%%-") .. " came late"
+    if two:count_log(found) == 0 then three:log(found) end -- the first reading after a start may have come to it
     three:stop()
     set("anchor", second) -- as if the cursor had moved on meanwhile
     local four = connect(nil)
