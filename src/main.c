@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "commands/surroundings.h"
 
+#include "base/nearest.h"
 #include "base/terminal.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@ static void print_usage(FILE *out)
                  "Commands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
-    fprintf(out, "\nmolecule <command> --help tells the rest.\n");
+    fprintf(out, "\nRun 'molecule <command> --help' for details.\n");
 }
 
 static int run(int argc, char **argv)
@@ -34,8 +35,12 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i]->name) == 0)
             return commands[i]->run(commands[i], argc - 2, argv + 2);
+    struct nearest nearest = {.word = name};
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        nearest_offer(&nearest, commands[i]->name);
     if (*name)
-        terminal_print(stderr, "molecule: there is no command \"%s\"\n\n", name);
+        terminal_print(stderr, "molecule: there is no command \"%s\"%s%s%s\n\n", name, nearest.best ? "; did you mean " : "",
+                       nearest.best ? nearest.best : "", nearest.best ? "?" : "");
     print_usage(stderr);
     return 2;
 }

@@ -60,6 +60,18 @@ static void on_ended(void *context, const char *id, enum host_exit code)
         molecule->options.on_ended(molecule->options.context, id, (enum molecule_result)code);
 }
 
+static void on_event(void *context, const struct molecule_event *event)
+{
+    const struct molecule *molecule = context;
+    molecule->options.on_event(molecule->options.context, event);
+}
+
+static void on_leaving(void *context)
+{
+    const struct molecule *molecule = context;
+    molecule->options.on_exit(molecule->options.context);
+}
+
 struct molecule *molecule_open(const struct molecule_options *options, char *problem, size_t problem_size)
 {
     log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
@@ -75,6 +87,8 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
         .fleet = options->fleet,
         .reload = options->on_reload ? on_reload : NULL,
         .ended = on_ended,
+        .event = options->on_event ? on_event : NULL,
+        .leaving = options->on_exit ? on_leaving : NULL,
         .context = molecule,
     };
     molecule->host = host_open(&settings, problem, problem_size);
@@ -129,6 +143,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
     return (struct workspace_settings){
         .id = id,
         .api_url = options->api_url,
+        .platform_name = options->platform_name,
         .org_id = options->org_id,
         .state_directory = options->state_directory,
         .token = options->token,

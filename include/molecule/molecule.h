@@ -41,6 +41,24 @@ enum molecule_result {
 
 struct molecule; /* a host: its threads, connections and workspaces */
 
+/* What becomes of a message. */
+enum molecule_event_kind {
+    MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or once more */
+    MOLECULE_EVENT_LATER,   /* this attempt brought no outcome; it is tried again */
+    MOLECULE_EVENT_FINISHED /* it has its outcome */
+};
+
+/* All texts are borrowed for the call. */
+struct molecule_event {
+    enum molecule_event_kind kind;
+    const char *workspace_id, *row_id;
+    const char *outcome;     /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer" */
+    const char *reason;      /* LATER, FINISHED; NULL: none is known */
+    int64_t again_ms;        /* LATER: from now */
+    const char *reply;       /* REPLY: the request's body, reply_length bytes */
+    size_t reply_length;
+};
+
 struct molecule_options {
     const char *ca_file;  /* PEM file of certificates to trust: for the platform instead of the system's, for what scripts fetch
                              beside them. NULL: CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, else the system's */
@@ -49,10 +67,15 @@ struct molecule_options {
     bool verbose;         /* log at debug level */
     unsigned workers;     /* threads that run scripts; a workspace lives on one of them; 0: one */
     bool fleet;           /* many workspaces: starts are spread, and descriptors are used sparingly */
-    /* Both may be NULL; they are called inside molecule_run, on its thread, and may call molecule_add and molecule_remove. */
+    /* These two may be NULL; they are called inside molecule_run, on its thread, and may call molecule_add and molecule_remove. */
     void (*on_reload)(void *context); /* SIGHUP; NULL: every script is loaded anew */
     /* of a fleet: the workspace has ended for good, its texts may be freed; it may be added again */
     void (*on_ended)(void *context, const char *id, enum molecule_result result);
+    /* NULL: nobody watches. Called inside molecule_run, on its thread, and must not wait */
+    void (*on_event)(void *context, const struct molecule_event *event);
+    /* NULL: nothing is left to do. The process ends at once, without molecule_run returning (a second stop, a script that is stuck);
+       on the thread of molecule_run, while others still run */
+    void (*on_exit)(void *context);
     void *context;
 };
 
@@ -79,6 +102,7 @@ struct molecule_workspace_options {
     const char *const *allowed_senders; /* "canvas", peers' ids: who is answered, the others are skipped */
     size_t allowed_sender_count;  /* 0: everybody */
     const char *api_url;          /* required: http or https */
+    const char *platform_name;    /* whose the state on disk is, wherever it listens; NULL: that of api_url */
     const char *org_id;           /* NULL: no X-Molecule-Org-Id header */
     const char *token;            /* the token itself; NULL: token_file, else what --bootstrap kept */
     const char *token_file;       /* read again after a 401 */

@@ -1,6 +1,7 @@
 --- Finds a backend by name and opens it with its options: a module that returns function(options) -> agent.
 -- First molecule.backends.<name> (in the binary), then <name> on the Lua path.
 local core = require "molecule.core"
+local molecule = require "molecule"
 
 local backend = {}
 
@@ -81,7 +82,76 @@ function backend.secret(name, key, variable)
       key), 0)
   end
   local value = os.getenv(variable)
+  return value and backend.clean_secret(name, variable, value)
+end
+
+--- A secret without what gets around it on its way through files: line ends, blanks, quotes, a BOM, "Bearer "; nil: it is
+--- empty. Raises where blanks inside show that it is none.
+function backend.clean_secret(name, variable, value)
+  value = value:gsub("^\xEF\xBB\xBF", ""):match("^%s*(.-)%s*$")
+  value = value:match('^"(.*)"$') or value:match("^'(.*)'$") or value
+  value = value:gsub("^[Bb]earer%s+", ""):match("^%s*(.-)%s*$")
+  if value:find("[%s%c]") then
+    error(("backend %s: the variable %s contains blanks, line breaks or control characters, so it is not a key"):format(name,
+      variable), 0)
+  end
   return value ~= "" and value or nil
+end
+
+local function size_text(bytes)
+  if bytes < 1024 then return ("%d bytes"):format(bytes) end
+  if bytes < 1024 * 1024 then return ("%.0f KB"):format(bytes / 1024) end
+  return ("%.1f MB"):format(bytes / 1024 / 1024)
+end
+
+--- One line for a file: "[file: report.pdf, application/pdf, 12 KB]".
+local function file_line(file)
+  local bytes = tonumber(file.size)
+  if not bytes and type(file.bytes) == "string" then bytes = #file.bytes:gsub("[^%w+/_-]", "") * 3 // 4 end
+  local words = {}
+  for _, word in ipairs {file.name or file.uri or "unnamed", file.mime_type or "", bytes and size_text(bytes) or ""} do
+    word = tostring(word):gsub("%c", " "):sub(1, 200)
+    if word ~= "" then words[#words + 1] = word end
+  end
+  return ("[file: %s]"):format(table.concat(words, ", "))
+end
+
+--- The files of a message, a line each, and its data as JSON.
+local function describe_rest(msg, lines)
+  for _, file in ipairs(msg.files or {}) do lines[#lines + 1] = file_line(file) end
+  for _, part in ipairs(msg.parts or {}) do
+    local data = type(part) == "table" and part.data
+    if data and data ~= molecule.null and part.text == nil and part.file == nil and part.kind ~= "file"
+        and not (type(data) == "string" and part.filename) then
+      lines[#lines + 1] = ("[data: %s]"):format(type(data) == "string" and data or molecule.json.encode(data))
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
+--- A message for programs that take text: its text; where it has none, a line for each file and its data as JSON.
+function backend.text(msg)
+  return msg.text:find("%S") and msg.text or describe_rest(msg, {})
+end
+
+--- A message for models, which should know also of files and data that come with a text.
+function backend.text_with_files(msg)
+  return describe_rest(msg, {msg.text:find("%S") and msg.text or nil})
+end
+
+--- What a handler returns instead of raising an error that the next attempt would only repeat: the message is set aside at
+--- once, and --error-reply tells the sender.
+function backend.hopeless(reason)
+  return setmetatable({kind = "failed", reason = reason}, core.verdict)
+end
+
+--- Without their bytes, which the parts have.
+local function list_files(files)
+  local list = molecule.array {}
+  for i, file in ipairs(files or {}) do
+    list[i] = {name = file.name, mime_type = file.mime_type, size = file.size, uri = file.uri}
+  end
+  return list
 end
 
 --- What the other side gets of a message, as a value for JSON.
@@ -91,6 +161,7 @@ function backend.describe(msg, ctx)
     message_id = msg.message_id,
     text = msg.text,
     parts = msg.parts,
+    files = list_files(msg.files),
     metadata = msg.metadata,
     from = msg.from,
     peer = msg.peer,
@@ -117,10 +188,32 @@ end
 --- What an answer's Retry-After asks for, in seconds (1 to a day); nil: nothing, or "at once", which would hammer a service
 --- that has just said it cannot.
 function backend.retry_after(headers)
-  local given = headers["retry-after"]
+  local milliseconds = tonumber(headers["retry-after-ms"])
+  local given = milliseconds and milliseconds > 0 and tostring(milliseconds / 1000) or headers["retry-after"]
   local now = headers.date and seconds_until(headers.date, 0) or core.now() -- whoever names a date goes by a clock of its own
   local seconds = given and (tonumber(given) or seconds_until(given, now))
   return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
+end
+
+local QUOTED = 500 -- bytes of an answer that makes no sense
+
+--- What came, for an error: the beginning of a text, or of a value as JSON.
+function backend.quote(value)
+  local text = type(value) == "string" and value or molecule.json.encode(value) or tostring(value)
+  return #text > QUOTED and text:sub(1, QUOTED) .. "…" or text
+end
+
+--- The text and parts of what a service or a program answered -> {text, parts}; or nil and what is wrong with it.
+function backend.read_reply(answer)
+  local text, parts = answer.text, answer.parts
+  if text == molecule.null then text = nil end
+  if parts == molecule.null then parts = nil end
+  if text ~= nil and type(text) ~= "string" then return nil, "its `text` is no string" end
+  if parts ~= nil and not molecule.json.is_array(parts) then return nil, "its `parts` are no list" end
+  for _, part in ipairs(parts or {}) do
+    if type(part) ~= "table" then return nil, "its `parts` are no list of objects" end
+  end
+  return {text = text, parts = parts}
 end
 
 --- A key of molecule.store for a conversation, whatever its name is made of.

@@ -29,17 +29,22 @@ local function quote(name, text)
   return text ~= "" and ("; its standard %s ends with:\n%s"):format(name, text) or ""
 end
 
---- Runs `request` (as molecule.exec takes it) and returns its output; or nil and what is wrong, with the end of what it
---- complained about.
-function command.try(what, request)
-  local result, problem, code, partial = molecule.exec(request)
+--- Runs `request` (as molecule.exec takes it) and returns its output; or nil, what is wrong, with the end of what it
+--- complained about, and the output all the same. `last_word`: it is ended soon after it has printed this, should it stay.
+function command.try(what, request, last_word)
+  local result, problem, code, partial
+  if last_word then
+    result, problem, code, partial = core.exec_until(request, last_word)
+  else
+    result, problem, code, partial = molecule.exec(request)
+  end
   local said = result or partial or {stderr = "", stdout = ""}
   local quoted = quote("error", said.stderr)
   if quoted == "" then quoted = quote("output", said.stdout) end
-  if not result then return nil, ("%s: %s [%s]%s"):format(what, problem, code, quoted) end
-  if result.signal then return nil, ("%s: ended by signal %d%s"):format(what, result.signal, quoted) end
-  if result.code ~= 0 then return nil, ("%s: exit code %d%s"):format(what, result.code, quoted) end
-  if result.truncated then return nil, what .. ": its output is larger than a reply can be" end
+  if not result then return nil, ("%s: %s [%s]%s"):format(what, problem, code, quoted), said.stdout end
+  if result.signal then return nil, ("%s: ended by signal %d%s"):format(what, result.signal, quoted), said.stdout end
+  if result.code ~= 0 then return nil, ("%s: exit code %d%s"):format(what, result.code, quoted), said.stdout end
+  if result.truncated then return nil, what .. ": its output is larger than a reply can be", said.stdout end
   return result.stdout
 end
 

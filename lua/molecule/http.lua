@@ -8,12 +8,27 @@
 -- http.sse(options) iterates the server-sent events of an answer: for event in http.sse {url = ...} do ... end
 local core = require "molecule.core"
 local json = require "molecule.json"
+local check_options = require "molecule.options"
 local misuse = require "molecule.misuse"
 
 local http = {}
 
-local KNOWN = {url = true, method = true, headers = true, query = true, json = true, body = true, timeout = true,
-  follow = true, max_bytes = true, stream = true}
+local KNOWN = {url = "string", method = "string", headers = "table", query = "table", json = "any", body = "string",
+  timeout = "duration", follow = "boolean", max_bytes = "number", stream = "function"}
+local NAMES = {}
+for name in pairs(KNOWN) do NAMES[#NAMES + 1] = name end
+table.sort(NAMES)
+local WITH_BODY = {POST = true, PUT = true, PATCH = true}
+local BODIES = {text = true, data = true, payload = true, content = true, form = true, params = true}
+
+--- Who sends a body may have given it in place of the options.
+local function refuse_body(name)
+  local _, problem = pcall(core.refuse_field, "http", name, BODIES[name] and {"json", "body"} or NAMES)
+  if not problem:find("did you mean", 1, true) then
+    problem = problem .. "; a table here holds options: the body is json = {…} or body = \"…\""
+  end
+  error(problem, 0)
+end
 
 local function escape(text)
   return (tostring(text):gsub("[^%w%-%._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
@@ -40,17 +55,9 @@ local function has_header(headers, wanted)
   return false
 end
 
-local function check(options, name, wanted)
-  local value = options[name]
-  if value ~= nil and type(value) ~= wanted then
-    misuse(("http: %s must be a %s, not a %s"):format(name, wanted, type(value)))
-  end
-  return value
-end
-
 local function check_headers(options)
   local headers = {}
-  for name, value in pairs(check(options, "headers", "table") or {}) do
+  for name, value in pairs(options.headers or {}) do
     if type(name) ~= "string" or type(value) ~= "string" and type(value) ~= "number" then
       misuse("http: headers must be a table of name = value")
     elseif tostring(value):find("[\r\n\0]") or name:find("[\r\n\0:]") then
@@ -65,9 +72,10 @@ end
 local function prepare(options)
   if type(options) ~= "table" or type(options.url) ~= "string" then misuse("http: `url` is needed") end
   for name in pairs(options) do
-    if not KNOWN[name] then misuse(("http: unknown option %q"):format(tostring(name))) end
+    if not KNOWN[name] and (BODIES[name] or WITH_BODY[options.method]) then refuse_body(name) end
   end
-  local headers, body = check_headers(options), check(options, "body", "string")
+  options = check_options("http", options, KNOWN)
+  local headers, body = check_headers(options), options.body
   if options.json ~= nil then
     local problem
     body, problem = json.encode(options.json)
@@ -75,12 +83,11 @@ local function prepare(options)
     if not has_header(headers, "content-type") then headers["Content-Type"] = "application/json" end
     if not has_header(headers, "accept") then headers.Accept = "application/json" end
   end
-  check(options, "stream", "function")
-  if not (check(options, "method", "string") or "GET"):match("^%u+$") then misuse("http: method must be upper-case letters") end
-  local timeout = check(options, "timeout", "number")
+  if not (options.method or "GET"):match("^%u+$") then misuse("http: method must be upper-case letters") end
+  local timeout = options.timeout
   if timeout and not (timeout > 0 and timeout <= 86400) then misuse("http: timeout must be above 0 and at most 86400 s") end
   return {
-    url = with_query(options.url, check(options, "query", "table")),
+    url = with_query(options.url, options.query),
     method = options.method or (body and "POST" or "GET"),
     headers = headers,
     body = body,
@@ -115,11 +122,14 @@ local function request(options)
   return setmetatable({status = stream:status(), headers = stream:headers(), body = ""}, answer)
 end
 
-function http.request(options) return request(options) end
+http.request = core.public(request)
 
 --- A function (options), (url [, options]) or (url, body [, options]).
 local function method(name)
-  return function(first, second, third)
+  return core.public(function(first, second, third)
+    if type(first) ~= "string" and type(first) ~= "table" then
+      misuse(("http: the url must be a string, not a %s"):format(type(first)))
+    end
     if second ~= nil and type(second) ~= "string" and type(second) ~= "table" then
       misuse(("http: what follows the url must be a body or a table of options, not a %s"):format(type(second)))
     elseif third ~= nil and type(third) ~= "table" then
@@ -132,7 +142,7 @@ local function method(name)
     if type(second) == "string" then options.body = second end
     options.method = name
     return request(options)
-  end
+  end)
 end
 
 http.get = method("GET")
@@ -144,7 +154,7 @@ http.patch = method("PATCH")
 
 --- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200. The loop's
 --- end, however it comes, closes the connection.
-function http.sse(options)
+http.sse = core.public(function(options)
   local prepared = prepare(options)
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
   local stream, reader, events, at = core.http_stream(prepared), core.sse(), {}, 0
@@ -163,6 +173,6 @@ function http.sse(options)
       events = reader:feed(chunk)
     end
   end, nil, nil, stream
-end
+end)
 
 return http

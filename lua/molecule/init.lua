@@ -3,7 +3,10 @@
 local core = require "molecule.core"
 local json = require "molecule.json"
 local misuse = require "molecule.misuse"
+local check_options = require "molecule.options"
 local require = require
+
+local public = core.public
 
 local molecule = {
   version = core.version,
@@ -44,59 +47,56 @@ setmetatable(molecule, {
 
 --- Log lines of the script: molecule.log.info("took %d rows", n). Also callable: molecule.log("text") is info.
 local function logger(level)
-  return function(format, ...)
+  return public(function(format, ...)
     if select("#", ...) == 0 then return core.log(level, tostring(format)) end
     local fine, text = pcall(string.format, format, ...)
     if not fine then misuse(("log.%s: %s"):format(level, text)) end
     core.log(level, text)
-  end
+  end)
 end
 molecule.log = setmetatable({
   error = logger "error",
   warn = logger "warn",
   info = logger "info",
   debug = logger "debug",
-}, {__call = function(self, ...) self.info(...) end})
+}, {__call = public(function(self, ...) self.info(...) end)})
 
 --- An environment variable, or `default`. The host's token is not among them.
-function molecule.env(name, default)
-  if core.sandbox then error("molecule.env is not in the sandbox (--sandbox): give the script --script-opt K=V", 2) end
+molecule.env = public(function(name, default)
+  if core.sandbox then misuse("molecule.env is not in the sandbox (--sandbox): give the script --script-opt K=V") end
+  if type(name) ~= "string" then misuse(("env: the name must be a string, not a %s"):format(type(name))) end
   local value = os.getenv(name)
   if value == nil then return default end
   return value
-end
+end)
 
-local function check(value, expected, position, name)
-  if value ~= nil and type(value) ~= expected then
-    error(("bad argument %s to molecule.%s: %s expected, got %s"):format(position, name, expected, type(value)), 3)
+local function check_reason(what, reason)
+  if reason ~= nil and type(reason) ~= "string" then
+    misuse(("%s: the reason must be a string, not a %s"):format(what, type(reason)))
   end
 end
 
 --- The message needs no answer.
-function molecule.skip(reason)
-  check(reason, "string", "#1", "skip")
+molecule.skip = public(function(reason)
+  check_reason("skip", reason)
   return setmetatable({kind = "skip", reason = reason}, core.verdict)
-end
+end)
 
---- Try this message again later: after `after` seconds (default: the host's backoff). With `hold` the messages behind
---- it in its conversation wait too.
-function molecule.retry(options)
-  check(options, "table", "#1", "retry")
-  options = options or {}
-  check(options.after, "number", "`after`", "retry")
-  check(options.reason, "string", "`reason`", "retry")
-  check(options.hold, "boolean", "`hold`", "retry")
-  if options.after and (options.after < 0 or options.after > 366 * 86400 or options.after ~= options.after) then
-    error("molecule.retry: `after` must be between 0 seconds and 366 days", 2)
+--- Try this message again later: after `after` seconds (default: the host's backoff). With `hold` the messages behind it in its
+--- conversation wait too.
+molecule.retry = public(function(options)
+  options = check_options("retry", options, {after = "duration", reason = "string", hold = "boolean"})
+  if options.after and not (options.after >= 0 and options.after <= 366 * 86400) then
+    misuse("retry: `after` must be between 0 seconds and 366 days")
   end
   return setmetatable({kind = "retry", after = options.after, reason = options.reason, hold = options.hold},
     core.verdict)
-end
+end)
 
 --- This message can never be answered: set it aside as a dead letter.
-function molecule.dead(reason)
-  check(reason, "string", "#1", "dead")
+molecule.dead = public(function(reason)
+  check_reason("dead", reason)
   return setmetatable({kind = "dead", reason = reason}, core.verdict)
-end
+end)
 
 return molecule

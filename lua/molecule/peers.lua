@@ -7,30 +7,18 @@
 local core = require "molecule.core"
 local files = require "molecule.files"
 local misuse = require "molecule.misuse"
+local check_options = require "molecule.options"
 
 local peers = {}
 
 local SEND_TIMEOUT = 60
 
-local function check_options(name, options, known)
-  if options == nil then return {} end
-  if type(options) ~= "table" then misuse(("%s: options must be a table, not a %s"):format(name, type(options))) end
-  for option, value in pairs(options) do
-    if not known[option] then misuse(("%s: unknown option %q"):format(name, tostring(option))) end
-    if type(value) ~= known[option] then
-      misuse(("%s: %s must be a %s, not a %s"):format(name, option, known[option], type(value)))
-    end
-  end
-  return options
-end
-
 --- A string, {text=, parts=, files=} or a list of parts -> text, parts
 local function content(name, value)
   if type(value) == "string" then return value, nil end
   if type(value) ~= "table" then misuse(("%s: a text or parts expected, not a %s"):format(name, type(value))) end
-  if value.text == nil and value.parts == nil and value.files == nil then return nil, value end
-  if value.text ~= nil and type(value.text) ~= "string" then misuse(("%s: text must be a string"):format(name)) end
-  if value.parts ~= nil and type(value.parts) ~= "table" then misuse(("%s: parts must be a list"):format(name)) end
+  if #value > 0 or next(value) == nil then return nil, value end
+  check_options(name, value, {text = "string", parts = "table", files = "table"})
   return value.text, value.parts
 end
 
@@ -39,7 +27,7 @@ end
 --- Run again after a crash, the same handler sends it under the same id, and gets an answer that had come without asking.
 function peers.send(workspace_id, message, options)
   if type(workspace_id) ~= "string" then misuse("send: the first argument must be a workspace id") end
-  options = check_options("send", options, {timeout = "number", context_id = "string"})
+  options = check_options("send", options, {timeout = "duration", context_id = "string"})
   local timeout = options.timeout or SEND_TIMEOUT
   if not (timeout >= 0 and timeout <= 1e6) then misuse("send: timeout must be between 0 and 1e6 seconds") end
   local text, parts = content("send", message)
@@ -71,16 +59,17 @@ function peers.peers(options)
   return core.peers(options.q)
 end
 
---- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` seconds it
---- waits for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
---- peer's result only comes, as a message with the method "delegate_result", where the platform is set up to put it into the
---- inbox. delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
+--- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` it waits
+--- for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
+--- peer's result only comes where the platform is set up to put it into the inbox, and for an agent with answers_replies =
+--- true: a message with the method "delegate_result", to which nothing can be said.
+--- delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
 function peers.delegate(target, task, options)
   if type(target) == "table" then
-    options = check_options("delegate", target, {target = "string", task = "string", timeout = "number"})
+    options = check_options("delegate", target, {target = "string", task = "string", timeout = "duration"})
     target, task = target.target, target.task
   end
-  options = check_options("delegate", options, {target = "string", task = "string", timeout = "number"})
+  options = check_options("delegate", options, {target = "string", task = "string", timeout = "duration"})
   local timeout = options.timeout or 0
   if not (timeout >= 0 and timeout <= 1e6) then misuse("delegate: timeout must be between 0 and 1e6 seconds") end
   if type(target) ~= "string" or type(task) ~= "string" or task == "" then
@@ -88,5 +77,7 @@ function peers.delegate(target, task, options)
   end
   return core.delegate(target, task, timeout)
 end
+
+for name, call in pairs(peers) do peers[name] = core.public(call) end
 
 return peers

@@ -9,11 +9,16 @@
 -- ctx. The first route that matches answers. Who is not allowed is skipped; allow may also be
 -- a function(msg, ctx) -> boolean. Without a default, help is the answer.
 local misuse = require "molecule.misuse"
+local check_options = require "molecule.options"
 local core = require "molecule.core"
 local problem_of = require "molecule.pattern"
 
 local Router = {}
 Router.__index = Router
+
+local private = setmetatable({}, {__mode = "k"}) -- router -> {routes, allowed, fallback}: an agent has no fields but its own
+local KNOWN = {allow = "any", name = "any", description = "any", skills = "any", concurrency = "any", start = "any",
+  stop = "any", conversation = "any", answers_replies = "any"}
 
 ---@param pattern string a Lua pattern
 ---@param about string what help() says; may be left out
@@ -25,7 +30,8 @@ function Router:on(pattern, about, handler)
   end
   local problem = problem_of(pattern)
   if problem then misuse(("router:on: the pattern %q: %s"):format(pattern, problem)) end
-  self.routes[#self.routes + 1] = {pattern = pattern, about = about, handler = handler}
+  local routes = private[self].routes
+  routes[#routes + 1] = {pattern = pattern, about = about, handler = handler}
   return self
 end
 
@@ -33,7 +39,7 @@ end
 ---@param handler fun(msg: table, ctx: table): any
 function Router:default(handler)
   if type(handler) ~= "function" then misuse("router:default takes a function") end
-  self.fallback = handler
+  private[self].fallback = handler
   return self
 end
 
@@ -41,13 +47,13 @@ end
 ---@return string
 function Router:help()
   local lines = {"I understand:"}
-  for _, route in ipairs(self.routes) do lines[#lines + 1] = "  " .. (route.about or route.pattern) end
+  for _, route in ipairs(private[self].routes) do lines[#lines + 1] = "  " .. (route.about or route.pattern) end
   return table.concat(lines, "\n")
 end
 
 --- The route that matches, and its captures from the fourth value of `found` on.
 local function find(router, text)
-  for _, route in ipairs(router.routes) do
+  for _, route in ipairs(private[router].routes) do
     local found = table.pack(pcall(string.find, text, route.pattern))
     if not found[1] then
       error(("the pattern %q of the route %q: %s"):format(route.pattern, route.about or route.pattern, found[2]), 0)
@@ -57,36 +63,36 @@ local function find(router, text)
 end
 
 local function handle(router, msg, ctx)
-  if router.allowed and not router.allowed(msg, ctx) then
+  local own = private[router]
+  if own.allowed and not own.allowed(msg, ctx) then
     return setmetatable({kind = "skip", reason = msg.from .. " is not on the router's allow-list"}, core.verdict)
   end
   local route, found = find(router, msg.text:match("^%s*(.-)%s*$"))
   if route then return route.handler(msg, ctx, table.unpack(found, 4, found.n)) end
-  if router.fallback then return router.fallback(msg, ctx) end
+  if own.fallback then return own.fallback(msg, ctx) end
   return router:help()
 end
 
+for _, name in ipairs {"on", "default"} do Router[name] = core.public(Router[name]) end
+
 ---@param options table? allow, and the fields of an agent but handle
 ---@return table router an agent: return it from the script
-return function(options)
-  options = options or {}
-  if type(options) ~= "table" then misuse("molecule.router takes a table") end
-  local known = {allow = true, name = true, description = true, skills = true, concurrency = true, start = true, stop = true,
-    conversation = true, answers_replies = true}
-  local router = setmetatable({routes = {}}, Router)
+return core.public(function(options)
+  options = check_options("molecule.router", options, KNOWN)
+  local router, own = setmetatable({}, Router), {routes = {}}
+  private[router] = own
   for key, value in pairs(options) do
-    if not known[key] then misuse(("molecule.router: unknown option %q"):format(tostring(key))) end
     if key ~= "allow" then router[key] = value end
   end
   if type(options.allow) == "table" then
     local senders = {}
     for _, sender in ipairs(options.allow) do senders[sender] = true end
-    router.allowed = function(msg) return senders[msg.from] end
+    own.allowed = function(msg) return senders[msg.from] end
   elseif type(options.allow) == "function" then
-    router.allowed = options.allow
+    own.allowed = options.allow
   elseif options.allow ~= nil then
     misuse("molecule.router: allow must be a list of senders, or a function(msg, ctx)")
   end
   router.handle = function(msg, ctx) return handle(router, msg, ctx) end
   return router
-end
+end)

@@ -7,6 +7,7 @@
 local core = require "molecule.core"
 local json = require "molecule.json"
 local misuse = require "molecule.misuse"
+local check_table = require "molecule.options"
 
 local store = {}
 
@@ -21,14 +22,11 @@ local function check_key(name, key)
 end
 
 local function check_options(name, options, known)
-  if options ~= nil and type(options) ~= "table" then misuse(("store.%s: options must be a table"):format(name)) end
-  for option, value in pairs(options or {}) do
-    if not known[option] then misuse(("store.%s: unknown option %q"):format(name, tostring(option))) end
-    if type(value) ~= "number" or not (value > 0 and value < 1e10) then
-      misuse(("store.%s: %s must be a number above 0"):format(name, option))
-    end
+  options = check_table("store." .. name, options, known)
+  for option, value in pairs(options) do
+    if not (value > 0 and value < 1e10) then misuse(("store.%s: %s must be above 0"):format(name, option)) end
   end
-  return options or {}
+  return options
 end
 
 --- What the running handler itself made of `key`: JSON text; false: it is gone, by delete or by its time; nil: it did
@@ -89,7 +87,7 @@ end
 --- Stores `value`, for `ttl` seconds if given; nil deletes. true, or nil, message, CODE.
 function store.set(key, value, options)
   check_key("set", key)
-  options = check_options("set", options, {ttl = true})
+  options = check_options("set", options, {ttl = "duration"})
   if value ~= nil then encode("set", value) end
   local locked, problem, code = core.store_lock(key, false)
   if not locked then return nil, problem, code end
@@ -112,7 +110,7 @@ end
 --- handlers' increments all count. `ttl` holds from the first one on.
 function store.incr(key, by, options)
   check_key("incr", key)
-  options = check_options("incr", options, {ttl = true})
+  options = check_options("incr", options, {ttl = "duration"})
   by = by == nil and 1 or by
   if type(by) ~= "number" or by ~= by or by == math.huge or by == -math.huge then
     misuse("store.incr: the second argument must be a finite number")
@@ -137,7 +135,7 @@ end
 --- recorded no other handler changes the key, so nothing is lost between reading and writing. `fn` cannot wait.
 function store.update(key, fn, options)
   check_key("update", key)
-  options = check_options("update", options, {ttl = true})
+  options = check_options("update", options, {ttl = "duration"})
   if type(fn) ~= "function" then misuse("store.update: the second argument must be a function(value)") end
   local locked, problem, code = core.store_lock(key, true)
   if not locked then return nil, problem, code end
@@ -159,7 +157,7 @@ end
 --- Adds `value` to the end of a list, of which the last `max` stay; returns the list as this handler sees it.
 function store.append(key, value, options)
   check_key("append", key)
-  options = check_options("append", options, {max = true, ttl = true})
+  options = check_options("append", options, {max = "number", ttl = "duration"})
   if value == nil then misuse("store.append: the value is nil") end
   if options.max and math.type(options.max) ~= "integer" then misuse("store.append: max must be an integer") end
   local given = encode("append", value)
@@ -193,7 +191,7 @@ end
 function store.keys(prefix, options)
   prefix = prefix == nil and "" or prefix
   if prefix ~= "" then check_key("keys", prefix) end
-  options = check_options("keys", options, {limit = true})
+  options = check_options("keys", options, {limit = "number"})
   local limit = math.min(math.tointeger(options.limit or 1000) or 1000, KEYS_MAXIMUM)
   local stored, problem, code = core.store_keys(prefix, limit + count_gone(prefix))
   if not stored then return nil, problem, code end
@@ -209,5 +207,7 @@ function store.keys(prefix, options)
   for i = #keys, limit + 1, -1 do keys[i] = nil end
   return keys
 end
+
+for name, call in pairs(store) do store[name] = core.public(call) end
 
 return store

@@ -9,9 +9,9 @@ local molecule = {}
 --@ ### `msg`: what arrived
 
 ---@class Message
----@field text string the text of its parts; falls back to the row's summary only when there are no parts at all
+---@field text string the text of its parts, also those without a `kind`; "" where they have none; falls back to the row's summary only when there are no parts at all
 ---@field parts table[] the A2A parts as sent
----@field files File[] the file parts
+---@field files File[] the file parts, in any spelling (A2A 0.2 to 1.0)
 ---@field from string `"canvas"`, or the peer's workspace id
 ---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
 ---@field conversation string what stays in order
@@ -19,7 +19,8 @@ local molecule = {}
 ---@field task_id string? of the envelope
 ---@field id string the inbox row's id: the same at every attempt
 ---@field message_id string? the envelope's
----@field method string? the envelope's
+---@field method string? the envelope's: `"message/send"`; any other is handed over, too
+---@field in_reply_to string? what it answers: the id of a message (from another molecule host) or of a delegation
 ---@field created_at string? as the platform writes it
 ---@field metadata table? as sent
 ---@field history table? the canvas's earlier turns, where it sends them
@@ -66,13 +67,13 @@ function Context.progress(text) end
 
 --@ ### The agent: what a script returns
 --@
---@ A function `(msg, ctx)`, or a table:
+--@ A function `(msg, ctx)`, or a table; fields that begin with `_` are the script's own, others are refused:
 
 ---@class Agent
 ---@field handle fun(msg: Message, ctx: Context): any answers a message
 ---@field name string? of the agent card
 ---@field description string? of the agent card
----@field skills table[]? of the agent card: `{id, name, description}`
+---@field skills table[]? of the agent card: a list of `{id, name, description}`
 ---@field concurrency integer? conversations handled at once, 1 to 1000; default 1
 ---@field conversation (fun(msg: Message): string?)? what stays in order (1 to 512 bytes); nil: the sender's, by contextId. It may not wait
 ---@field start fun(ctx: Context)? before the first message; an error keeps the host from starting
@@ -86,7 +87,7 @@ function Context.progress(text) end
 --@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
 --@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
---@ | `molecule.retry {after = seconds, reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
+--@ | `molecule.retry {after = "10s", reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
 --@ | `molecule.dead(reason)` | **dead**: set aside |
 --@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
 --@ | anything else | an error that names the type: set aside at once, as the next attempt would return no other |
@@ -99,9 +100,9 @@ function Context.progress(text) end
 ---@return Verdict
 function molecule.skip(reason) end
 
---- Try it again later: after `after` seconds (0 to 366 days; default: the host's backoff). With `hold` the messages behind it in
+--- Try it again later: after `after` (0 to 366 days; default: the host's backoff). With `hold` the messages behind it in
 --- its conversation wait too.
----@param options {after: number?, reason: string?, hold: boolean?}?
+---@param options {after: Duration?, reason: string?, hold: boolean?}?
 ---@return Verdict
 function molecule.retry(options) end
 
@@ -115,6 +116,9 @@ function molecule.dead(reason) end
 --@ ### `require "molecule"`
 --@
 --@ A failure is `nil, message, CODE`; misuse is an error at the script's line. What waits lets other conversations go on.
+--@ A `Duration` is a number of seconds or a text: `"250ms"`, `"10s"`, `"1m30s"`, `"2h"`.
+
+---@alias Duration number|string
 
 ---@class ExecOptions
 ---@field argv string[]? program and arguments; this or `cmd`
@@ -122,7 +126,7 @@ function molecule.dead(reason) end
 ---@field stdin string? what it reads
 ---@field env table<string, string|false>? changes of the environment; false removes
 ---@field cwd string? where it runs
----@field timeout number|string|nil seconds above 0, or `"5m"`; then its whole process group is ended; default: none
+---@field timeout Duration? above 0; then its whole process group is ended; default: none
 ---@field max_output integer? bytes kept of each stream, at most 64 MiB; default 1 MiB
 
 ---@class ExecResult
@@ -139,21 +143,21 @@ function molecule.dead(reason) end
 function molecule.exec(options) end
 
 --- Waits, 0 to 1e7 seconds.
----@param seconds number
-function molecule.sleep(seconds) end
+---@param time Duration
+function molecule.sleep(time) end
 
---- Calls `fn(ctx)` every so many seconds (0.001 to 1e8) while this script is in charge; a run that is late is not made up for. At most
+--- Calls `fn(ctx)` once in every such time (0.001 to 1e8 seconds) while this script is in charge; missed runs are skipped. At most
 --- 1000 timers.
----@param seconds number
+---@param time Duration
 ---@param fn fun(ctx: Context)
 ---@return Timer
-function molecule.every(seconds, fn) end
+function molecule.every(time, fn) end
 
---- Calls `fn(ctx)` once, in so many seconds (0 to 1e8).
----@param seconds number
+--- Calls `fn(ctx)` once, after that time (0 to 1e8 seconds).
+---@param time Duration
 ---@param fn fun(ctx: Context)
 ---@return Timer
-function molecule.after(seconds, fn) end
+function molecule.after(time, fn) end
 
 ---@class Timer
 local Timer = {}
@@ -217,14 +221,15 @@ function molecule.log.debug(format, ...) end
 --@ CODE: `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `TOO_LARGE`, `BUDGET`, `REFUSED` (the platform's words are in the message), `PEER`,
 --@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `EMPTY`, `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
 
---- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` seconds (60; 0: not at all) for the answer
+--- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` (60 seconds; 0: not at all) for the answer
 --- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.
---- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. CODE `PEER`: it
---- answered with an error.
+--- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. Where the peer answers
+--- with a task, its artifacts are the answer, `state` is there, and `task_id`: `"input-required"` asks back in `text`; of a task under way
+--- (`"submitted"`, `"working"`) `queued` is true, too. CODE `PEER`: it answered with an error, or its task failed or was rejected or canceled.
 ---@param workspace_id string
 ---@param message string|table
----@param options {timeout: number?, context_id: string?}?
----@return {text: string?, parts: table[]?, queued: boolean?, id: string?}? answer, string? problem, string? code
+---@param options {timeout: Duration?, context_id: string?}?
+---@return {text: string?, parts: table[]?, queued: boolean?, id: string?, state: string?, task_id: string?, context_id: string?}? answer, string? problem, string? code
 function molecule.send(workspace_id, message, options) end
 
 --- Shows a text to the human in our canvas. CODE `QUOTA`: too many in the sandbox.
@@ -238,12 +243,14 @@ function molecule.notify(text, options) end
 ---@return table[]? list, string? problem, string? code
 function molecule.peers(options) end
 
---- Hands a task to another workspace → `{delegation_id, status}`. With `timeout` (seconds, default 0) it waits for the result,
+--- Hands a task to another workspace → `{delegation_id, status}`. With `timeout` (default 0) it waits for the result,
 --- which is its `text`; CODE `PEER`: the peer failed. A peer that polls and has not answered by then has the task in its inbox
---- (`queued = true`), and answers with a message of its own. Also `delegate {target =, task =, timeout =}`.
----@param target string|{target: string, task: string, timeout: number?}
+--- (`queued = true`), and answers with a message of its own. Where the platform
+--- puts results into the inbox, an agent with `answers_replies = true` gets them as messages, too (`method` is `"delegate_result"`);
+--- nobody hears what it replies. Also `delegate {target =, task =, timeout =}`.
+---@param target string|{target: string, task: string, timeout: Duration?}
 ---@param task string?
----@param options {timeout: number?}?
+---@param options {timeout: Duration?}?
 ---@return table? delegation, string? problem, string? code
 function molecule.delegate(target, task, options) end
 
@@ -259,7 +266,7 @@ molecule.http = {}
 ---@field query table? appended to the URL, escaped
 ---@field json any the body, with its Content-Type
 ---@field body string? the body as it is
----@field timeout number? seconds for all of it, above 0 and at most a day; default 30
+---@field timeout Duration? for all of it, above 0 and at most a day; default 30
 ---@field follow boolean? redirects: after 303, and for a POST after 301 and 302, with a GET; else as it was sent; default true
 ---@field max_bytes integer? of the answer, at most 1 GiB (with `stream` 2^40 bytes); default 16 MiB
 ---@field stream fun(chunk: string)? gets the body in pieces as they come; may wait
@@ -328,7 +335,7 @@ function molecule.http.sse(options) end
 --@
 --@ Any JSON value by key, one store per workspace, on disk. What a handler changes it sees at once; others see it when its outcome is
 --@ recorded; a handler that fails leaves the store as it was. A key is 1 to 512 bytes of UTF-8, a value at most 1 MiB as JSON, all
---@ changes of one handler 64 MiB. `ttl` is in seconds. CODE: `TYPE`, `TOO_LARGE`, `DEADLOCK`, `OFFLINE`.
+--@ changes of one handler 64 MiB. `ttl` is a Duration. CODE: `TYPE`, `TOO_LARGE`, `DEADLOCK`, `OFFLINE`.
 molecule.store = {}
 
 --- The value, or nil.
@@ -339,7 +346,7 @@ function molecule.store.get(key) end
 --- Stores the value; nil deletes.
 ---@param key string
 ---@param value any
----@param options {ttl: number?}?
+---@param options {ttl: Duration?}?
 ---@return true? stored, string? problem, string? code
 function molecule.store.set(key, value, options) end
 
@@ -351,21 +358,21 @@ function molecule.store.delete(key) end
 --- Adds `by` (1) to a number, 0 where there is none → the sum; concurrent ones all count. `ttl` holds from the first one on.
 ---@param key string
 ---@param by number?
----@param options {ttl: number?}?
+---@param options {ttl: Duration?}?
 ---@return number? sum, string? problem, string? code
 function molecule.store.incr(key, by, options) end
 
 --- Replaces the value by `fn(value)` → that. No other handler changes it until this one's outcome; `fn` cannot wait.
 ---@param key string
 ---@param fn fun(value: any): any
----@param options {ttl: number?}?
+---@param options {ttl: Duration?}?
 ---@return any value, string? problem, string? code
 function molecule.store.update(key, fn, options) end
 
 --- Adds to the end of a list, of which the last `max` stay → the list.
 ---@param key string
 ---@param value any
----@param options {max: integer?, ttl: number?}?
+---@param options {max: integer?, ttl: Duration?}?
 ---@return table? list, string? problem, string? code
 function molecule.store.append(key, value, options) end
 

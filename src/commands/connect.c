@@ -2,12 +2,14 @@
 #include "commands/connect.h"
 
 #include "commands/commands.h"
+#include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
 
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/terminal.h"
+#include "base/uuid.h"
 #include "commands/local_state.h"
 #include "commands/sandbox_options.h"
 #include "molecule/molecule.h"
@@ -19,41 +21,14 @@
 #include <string.h>
 #include <unistd.h>
 
-struct connect_options {
-    const char *script, *backend, *token, *token_file, *mode, *api_url, *org_id, *state_directory, *name, *description,
-        *ca_file, *error_reply, *record_file, *wake;
-    struct option_pairs backend_options, script_options;
-    struct option_list allowed_hosts, file_hosts, allowed_senders;
-    int64_t interval_ms, since_secs, heartbeat_ms, drain_ms, stuck_after_ms, register_attempts, max_attempts, max_pending,
-        max_pending_bytes,
-        cpu_limit_ms, timeout_ms, memory_limit, concurrency, reply_ttl_ms, max_hops;
-    int64_t breaker, workers, refusal_patience_ms;
-    bool sandbox, bootstrap, reset_state, dry_run, verbose, insecure_http, watch;
-};
 
 #define IDS_MAXIMUM 1024
 #define FIELD(member) offsetof(struct connect_options, member)
-#define HOURS(n) ((int64_t)(n) * 3600000)
 
 static const struct option options[] = {
-    {"script", 's', OPTION_TEXT, "FILE", NULL, NULL, "the Lua script that answers", FIELD(script), 0, 0},
-    {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "answer with a backend instead: one in the binary (mock, exec, http, "
-     "openai, stdio, claude-code) or NAME.lua on LUA_PATH", FIELD(backend), 0, 0},
-    {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
+    CONNECT_ANSWERING_OPTIONS,
     {"watch", 0, OPTION_FLAG, NULL, NULL, NULL,
      "load the script anew when its file, or one it requires, changes (SIGHUP does so at any time)", FIELD(watch), 0, 0},
-    {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},
-    {"sandbox", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "the script gets no files, programs, environment or C modules, and no http but to --allow-host", FIELD(sandbox), 0, 0},
-    {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
-     "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
-     FIELD(allowed_hosts), 0, 0},
-    {"allow-file-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
-     "file:read() may fetch from it though its address is not public, and with http; repeatable [https to public addresses only]",
-     FIELD(file_hosts), 0, 0},
-    {"allow-from", 0, OPTION_LIST, "WHO", NULL, NULL,
-     "answer only canvas, or the peer of this id, and skip everybody else; repeatable [all are answered]",
-     FIELD(allowed_senders), 0, 0},
     {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform", FIELD(api_url), 0, 0},
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
      "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},
@@ -65,65 +40,30 @@ static const struct option options[] = {
      FIELD(org_id), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
      "where the cursor is kept (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0, 0},
-    {"reset-state", 0, OPTION_FLAG, NULL, NULL, NULL, "set the cursor file aside and start afresh", FIELD(reset_state), 0, 0},
-    {"name", 0, OPTION_TEXT, "TEXT", NULL, NULL, "the agent card's name [the agent's own, else molecule]", FIELD(name), 0, 0},
-    {"description", 0, OPTION_TEXT, "TEXT", NULL, NULL, "the agent card's description", FIELD(description), 0, 0},
-    {"interval-ms", 0, OPTION_NUMBER, "N", "1000", NULL, "between two polls of an empty inbox", FIELD(interval_ms), 1, HOURS(1)},
-    {"wake", 0, OPTION_TEXT, "stream|poll", "stream", NULL,
-     "what says that there is a message: the platform's event stream, where it has one, or polls alone", FIELD(wake), 0, 0},
-    {"heartbeat-ms", 0, OPTION_NUMBER, "N", "20000", NULL,
-     "between two heartbeats; the platform calls a workspace stale after 90 s", FIELD(heartbeat_ms), 10, 80000},
-    {"since-secs", 0, OPTION_NUMBER, "N", "30", NULL, "how far back the first fetch looks where there is no cursor",
-     FIELD(since_secs), 1, 2592000},
-    {"concurrency", 0, OPTION_NUMBER, "N", NULL, NULL,
-     "handlers at once, of different conversations [what the agent says, else 1]", FIELD(concurrency), 1, 1000},
+    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "1000", NULL,
+     "between two polls of an empty inbox; milliseconds, or as 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
+    CONNECT_SERVING_OPTIONS,
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
      "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
-    {"max-pending", 0, OPTION_NUMBER, "N", "500", NULL, "stop fetching while so many messages are unfinished", FIELD(max_pending), 1, 100000},
-    {"max-pending-bytes", 0, OPTION_SIZE, "SIZE", "64MiB", NULL,
-     "stop fetching while unfinished messages take this much memory; all workspaces of a process share 512MiB",
-     FIELD(max_pending_bytes), 1, 0},
-    {"max-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "of a message whose handler fails; then it is set aside",
-     FIELD(max_attempts), 1, 1000},
-    {"error-reply", 0, OPTION_TEXT, "TEXT", NULL, NULL, "what the sender of such a message is told [nothing]",
-     FIELD(error_reply), 0, 0},
-    {"max-hops", 0, OPTION_NUMBER, "N", "8", NULL,
-     "replies to replies, back and forth, where the agent says answers_replies", FIELD(max_hops), 1, 1000},
-    {"breaker", 0, OPTION_NUMBER, "N", "300", NULL,
-     "turns a minute with a peer that answers each reply of ours; beyond, its messages wait. 0: any number",
-     FIELD(breaker), 0, 1000000},
-    {"reply-ttl", 0, OPTION_DURATION, "TIME", "24h", NULL,
-     "how long a message is tried (retries, posts that fail) before it is set aside; 0: for ever", FIELD(reply_ttl_ms), 0, HOURS(8760)},
-    {"record", 0, OPTION_TEXT, "FILE", NULL, NULL, "append envelope, outcome and reply of each message as JSON lines",
-     FIELD(record_file), 0, 0},
-    {"timeout", 0, OPTION_DURATION, "TIME", "300s", NULL, "for one message, waiting included; 0: none", FIELD(timeout_ms), 0, HOURS(24)},
-    {"cpu-limit", 0, OPTION_DURATION, "TIME", "10s", NULL, "of processor time for one message; 0: none", FIELD(cpu_limit_ms), 0, HOURS(24)},
-    {"memory-limit", 0, OPTION_SIZE, "SIZE", "256MiB", NULL, "of the script's Lua state; 0: none", FIELD(memory_limit), 0, 0},
-    {"stuck-after", 0, OPTION_DURATION, "TIME", "300s", NULL,
-     "exit with code 75 when the script is stuck in C code for so long; 0: never", FIELD(stuck_after_ms), 0, HOURS(24)},
-    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, HOURS(1)},
-    {"register-attempts", 0, OPTION_NUMBER, "N", "5", NULL, "while the platform is down at the start, or something in front of it answers in its place; 0: for ever",
-     FIELD(register_attempts), 0, 1000000},
-    {"refusal-patience", 0, OPTION_DURATION, "TIME", "75s", NULL,
-     "exit with code 77 when the platform itself has refused the credentials at least 3 times, for longer than this; "
-     "a reply that it refuses with 403 for longer is a dead letter",
-     FIELD(refusal_patience_ms), 0, HOURS(24)},
-    {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL,
-     "trust these certificates: for the platform instead of the system's, for what scripts fetch beside them",
-     FIELD(ca_file), 0, 0},
+    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long a stop waits for what is under way", FIELD(drain_ms), 0, CONNECT_HOURS(1)},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine: the token travels readable",
      FIELD(insecure_http), 0, 0},
     {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "only poll so far", FIELD(mode), 0, 0},
-    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "load the script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "check token, state directory, record file and script, print what would be done, start nothing", FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
 
 char *connect_find_problem(const struct connect_options *given, const char *workspace_id)
 {
-    if (!platform_valid_id(workspace_id))
-        return memory_format("\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, "
-                             "at most 128, beginning with a letter or digit", workspace_id);
+    size_t length = strlen(workspace_id);
+    if ((length > 4 && strcmp(workspace_id + length - 4, ".lua") == 0) || strchr(workspace_id, '/'))
+        return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s", workspace_id, workspace_id);
+    if (!uuid_valid(workspace_id))
+        return memory_format("\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
+                             "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
+                             "--name", workspace_id);
     if (!given->script && !given->backend)
         return memory_format("who answers? Give --script FILE or --backend NAME (%s)", script_backend_names());
     if (given->script && given->backend)
@@ -140,8 +80,9 @@ char *connect_find_problem(const struct connect_options *given, const char *work
     if (given->script && access(given->script, R_OK) != 0)
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
     for (size_t i = 0; i < given->allowed_senders.count; i++)
-        if (!platform_valid_id(given->allowed_senders.items[i]))
-            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\"", given->allowed_senders.items[i]);
+        if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 && !uuid_valid(given->allowed_senders.items[i]))
+            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\". Such an id is a UUID, as in msg.from, and "
+                                 "canvas is the human", given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 
@@ -213,6 +154,22 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
         .breaker = (unsigned)given->breaker,
         .watch = given->watch,
     };
+}
+
+char *connect_take_token(const char *text, const char **problem)
+{
+    static const char blanks[] = " \t\r\n";
+    const char *start = text + strspn(text, blanks);
+    size_t length = strlen(start);
+    while (length > 0 && strchr(blanks, start[length - 1]))
+        length--;
+    size_t word = strcspn(start, blanks);
+    *problem = length == 0                             ? "is empty"
+               : strncasecmp(start, "Bearer ", 7) == 0 ? "begins with \"Bearer\"; give the token alone, that word is added"
+               : word < length                         ? "holds a blank; a token is one word"
+               : *start == '"' || *start == '\''       ? "begins with a quotation mark; give the token without"
+                                                       : NULL;
+    return *problem ? NULL : memory_copy(start, length);
 }
 
 char *connect_token_path(const char *pattern, const char *workspace_id)
@@ -304,6 +261,11 @@ void connect_wipe_variable(const char *name)
 static int check(const struct command *command, const struct connect_options *given, const char *const *ids, size_t count,
                  const char *token)
 {
+    for (size_t i = 1; i < count; i++) {
+        size_t length = strlen(ids[i]);
+        if (length > 4 && strcmp(ids[i] + length - 4, ".lua") == 0)
+            return options_complain(command, "%s is not a workspace id; a script is given as --script %s", ids[i], ids[i]);
+    }
     if (count == 0)
         return options_complain(command, "which workspace? Its id is missing: molecule connect <workspace-id> --script "
                                          "agent.lua");
@@ -349,6 +311,17 @@ static void free_attached(struct attached *attached, size_t count)
     free(attached);
 }
 
+/* A line end of the file it came from is not part of it. NULL after saying what is wrong with it. */
+static char *take_token(const struct command *command, const char *given, bool typed)
+{
+    const char *wrong;
+    char *token = connect_take_token(given, &wrong);
+    log_hide(token);
+    if (!token)
+        options_complain(command, "the token of %s %s", typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+    return token;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct connect_options given = {0};
@@ -365,12 +338,13 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (!given.dry_run)
         output_divert();
-    if (given.token) /* a line end of the file it came from is not part of it */
-        ((char *)given.token)[strcspn(given.token, " \t\r\n")] = '\0';
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
-    if (token_typed || !was_typed(argc, argv, "--token-file")) /* a flag beats the environment */
-        token = memory_copy_text(given.token);
+    if (given.token && (token_typed || !was_typed(argc, argv, "--token-file"))) { /* a flag beats the environment */
+        token = take_token(command, given.token, token_typed);
+        if (!token)
+            goto cleanup;
+    }
     if (token_typed && given.token) /* not for the process list any longer than it must be */
         explicit_bzero((char *)given.token, strlen(given.token));
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */

@@ -20,6 +20,9 @@ struct molecule_workspace_options connect_workspace(const struct connect_options
 /* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
 void connect_wipe_variable(const char *name);
 
+/* The token in a text that may have blanks around it. Yours to wipe. NULL: `*problem` says what is wrong, not what it holds. */
+char *connect_take_token(const char *text, const char **problem);
+
 /* The path with the id in place of {id} or %s. Yours to free; NULL for NULL. */
 char *connect_token_path(const char *pattern, const char *workspace_id);
 

@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nearest.h"
+#include "base/shell.h"
 #include "base/terminal.h"
 #include "commands/local_state.h"
 #include "state/ledger.h"
@@ -56,7 +58,18 @@ static bool collect(const struct ledger_message *message, void *context)
 {
     if (message->state == LEDGER_DEAD)
         json_array_append_new(context, describe(message));
+    else
+        terminal_print(stderr, "molecule dead: message %s is not a dead letter: it is %s\n", message->row_id,
+                       ledger_state_text(message->state));
     return true;
+}
+
+static void say_unknown(const struct dead_call *call, const char *row_id)
+{
+    char *directory = shell_word(call->directory);
+    terminal_print(stderr, "molecule dead: %s is not a dead letter of workspace %s; to list those: molecule dead list %s "
+                           "--state-dir %s\n", row_id, call->workspace_id, call->workspace_id, directory);
+    free(directory);
 }
 
 /* All dead letters, or the ones that were named. NULL: cannot be read, `problem` says why. */
@@ -66,15 +79,19 @@ static json_t *read_dead(const struct dead_call *call, char *problem, size_t pro
     struct ledger *ledger;
     json_t *list = NULL;
     enum ledger_status status = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, problem_size);
-    if (status == LEDGER_ABSENT)
-        list = json_array(); /* nothing was ever set aside */
+    if (status == LEDGER_ABSENT) { /* nothing was ever set aside */
+        list = json_array();
+        for (size_t i = 0; i < call->id_count; i++)
+            say_unknown(call, call->ids[i]);
+    }
     if (status == LEDGER_OPENED) {
         list = json_array();
         bool read = true;
         if (call->id_count == 0)
             read = ledger_each_dead(ledger, collect, list);
         for (size_t i = 0; i < call->id_count; i++)
-            ledger_find(ledger, call->ids[i], collect, list);
+            if (!ledger_find(ledger, call->ids[i], collect, list))
+                say_unknown(call, call->ids[i]);
         if (!read) {
             snprintf(problem, problem_size, "%s", ledger_problem(ledger));
             json_decref(list);
@@ -123,10 +140,6 @@ static void print_list(const json_t *list)
 {
     size_t i;
     json_t *letter;
-    if (json_array_size(list) == 0) {
-        printf("no dead letters\n");
-        return;
-    }
     printf("%-36s  %-24s  %-8s  %-36s  %s\n", "ID", "SET ASIDE", "ATTEMPTS", "FROM", "REASON");
     json_array_foreach(list, i, letter)
         print_line(letter);
@@ -174,12 +187,13 @@ static int read_letters(const struct dead_call *call, bool whole)
         terminal_print(stderr, "molecule dead: %s\n", problem);
         return 1;
     }
-    int code = json_array_size(list) < call->id_count ? 1 : 0;
-    if (code)
-        terminal_print(stderr, "molecule dead: not all of these are dead letters of %s\n", call->workspace_id);
+    int code = json_array_size(list) < call->id_count ? 1 : 0; /* it was said which */
+    bool empty = json_array_size(list) == 0;
     if (call->given->json)
         print_json(list);
-    else if (!whole)
+    else if (empty && call->id_count == 0)
+        printf("no dead letters\n");
+    else if (!whole && !empty)
         print_list(list);
     else
         json_array_foreach(list, i, letter)
@@ -233,6 +247,17 @@ static void print_done(const char *row_id, const char *what)
     free(id);
 }
 
+/* What it is instead. */
+static void say_not_dead(const struct dead_call *call, const char *row_id)
+{
+    char problem[1024];
+    const char *ids[] = {row_id};
+    struct dead_call one = *call;
+    one.ids = ids;
+    one.id_count = 1;
+    json_decref(read_dead(&one, problem, sizeof problem));
+}
+
 static int change_letters(const struct dead_call *call, bool retry)
 {
     char problem[1024];
@@ -243,6 +268,12 @@ static int change_letters(const struct dead_call *call, bool retry)
         json_array_append_new(list, json_pack("{s:s}", "id", call->ids[i]));
     size_t i;
     json_t *letter;
+    if (!list) {
+        terminal_print(stderr, "molecule dead: %s\n", problem);
+        return 1;
+    }
+    if (json_array_size(list) == 0)
+        printf("no dead letters\n");
     json_array_foreach(list, i, letter) {
         const char *row_id = text_of(letter, "id");
         bool found = false, live = false;
@@ -250,7 +281,7 @@ static int change_letters(const struct dead_call *call, bool retry)
             terminal_print(stderr, "molecule dead: %s: %s\n", row_id, problem);
             code = 1;
         } else if (!found) {
-            terminal_print(stderr, "molecule dead: %s is not a dead letter of %s\n", row_id, call->workspace_id);
+            say_not_dead(call, row_id);
             code = 1;
         } else {
             print_done(row_id, !retry ? "dropped" : live ? "runs again" : "runs again at the next start");
@@ -262,16 +293,30 @@ static int change_letters(const struct dead_call *call, bool retry)
 
 static int dispatch(struct dead_call *call)
 {
-    bool changes = strcmp(call->verb, "retry") == 0 || strcmp(call->verb, "drop") == 0;
+    static const char *const verbs[] = {"list", "show", "retry", "drop"};
+    struct nearest nearest = {.word = call->verb};
+    bool changes = strcmp(call->verb, "retry") == 0 || strcmp(call->verb, "drop") == 0, known = false;
+    char problem[4096];
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        known = known || strcmp(call->verb, verbs[i]) == 0;
+        nearest_offer(&nearest, verbs[i]);
+    }
+    if (!known)
+        return options_complain(call->command, "\"%s\" is not list, show, retry or drop%s%s%s", call->verb,
+                                nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "", nearest.best ? "?" : "");
     if (changes && call->id_count == 0 && !call->given->all)
         return options_complain(call->command, "which ones? Name their ids, or --all");
+    if (call->given->all && call->id_count > 0)
+        return options_complain(call->command, "either --all or ids, not both");
+    if (!local_state_exists(call->directory, call->workspace_id, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule dead: %s\n", problem);
+        return 1;
+    }
     if (strcmp(call->verb, "list") == 0)
         return read_letters(call, false);
     if (strcmp(call->verb, "show") == 0)
         return read_letters(call, true);
-    if (changes)
-        return change_letters(call, strcmp(call->verb, "retry") == 0);
-    return options_complain(call->command, "\"%s\" is none of list, show, retry, drop", call->verb);
+    return change_letters(call, strcmp(call->verb, "retry") == 0);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -283,7 +328,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
     if (count < 2)
-        return options_complain(command, "it takes list, show, retry or drop, and a workspace id");
+        return options_complain(command, count == 1 ? "which workspace? Its id is missing"
+                                                    : "it takes list, show, retry or drop, and a workspace id");
     if (!platform_valid_id(positionals[1]))
         return options_complain(command, "\"%s\" cannot be a workspace id", positionals[1]);
     struct dead_call call = {

@@ -1,6 +1,8 @@
 /* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
 #include "commands/commands.h"
-#include "commands/sandbox_options.h"
+#include "commands/connect.h"
+#include "commands/connect_options.h"
+#include "commands/dev_terminal.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -11,6 +13,7 @@
 #include "base/uuid.h"
 #include "script/emulator.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,39 +21,58 @@
 #include <unistd.h>
 
 struct dev_options {
-    const char *profile, *org_id, *admin_token, *backend, *workspace;
-    struct option_pairs backend_options, script_options;
-    struct option_list allowed_hosts, file_hosts;
+    struct connect_options serving; /* first: rows of CONNECT_… mean it */
+    const char *profile, *admin_token, *workspace;
     int64_t port, rate_limit, stale_seconds;
-    bool sandbox, headless, verbose;
+    bool headless;
 };
 
+_Static_assert(offsetof(struct dev_options, serving) == 0, "the shared rows' offsets");
+
 #define FIELD(member) offsetof(struct dev_options, member)
+#define REMOVE_TRIES 100
+#define SINCE_SECS_LEAST 3600 /* all that was ever said to this emulator */
 
 static const struct option options[] = {
     {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "where the emulator listens, on 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
     {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "which version of the platform it behaves as", FIELD(profile), 0, 0},
-    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(org_id), 0, 0},
+    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
+    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "switch the tenant guard on for this organisation", FIELD(serving.org_id), 0, 0},
     {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
      "canvas [no request may]", FIELD(admin_token), 0, 0},
     {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
-    {"stale-seconds", 0, OPTION_NUMBER, "N", "0", NULL,
-     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own", FIELD(stale_seconds), 0, 86400},
-    {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL, "the workspace that the script serves [a new one]", FIELD(workspace), 0, 0},
-    {"backend", 'b', OPTION_TEXT, "NAME", NULL, NULL, "connect a backend instead of a script", FIELD(backend), 0, 0},
-    {"backend-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "an option of the backend; repeatable", FIELD(backend_options), 0, 0},
-    {"script-opt", 0, OPTION_PAIRS, "K=V", NULL, NULL, "ctx.options.K for the script; repeatable", FIELD(script_options), 0, 0},
-    {"sandbox", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "the script gets no files, programs, environment or C modules, and no http but to --allow-host", FIELD(sandbox), 0, 0},
-    {"allow-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
-     "with --sandbox: http may reach it, on any port if none is given; *.NAME is every name below NAME; repeatable",
-     FIELD(allowed_hosts), 0, 0},
-    {"allow-file-host", 0, OPTION_LIST, "HOST[:PORT]", NULL, NULL,
-     "file:read() may fetch from it though its address is not public, and with http; repeatable [https to public addresses only]",
-     FIELD(file_hosts), 0, 0},
-    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "the emulator alone, without a script", FIELD(headless), 0, 0},
-    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
+    {"stale-seconds", 0, OPTION_SECONDS, "TIME", "0", NULL,
+     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own; seconds, or as 5m", FIELD(stale_seconds), 0,
+     86400},
+    {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL,
+     "the workspace that the script serves [a new one; with --state-dir always the same for the same script]", FIELD(workspace), 0, 0},
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, NULL,
+     "keep the stored values, dead letters and unfinished messages there for the next run [they are gone afterwards]",
+     FIELD(serving.state_directory), 0, 0},
+    CONNECT_ANSWERING_OPTIONS,
+    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL,
+     "between two polls of an empty inbox; milliseconds, or as 10s", FIELD(serving.interval_ms), 1, CONNECT_HOURS(1)},
+    CONNECT_SERVING_OPTIONS,
+    {"drain", 0, OPTION_DURATION, "TIME", "5s", NULL, "how long a stop waits for what is under way", FIELD(serving.drain_ms), 0,
+     CONNECT_HOURS(1)},
+    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(serving.verbose), 0, 0},
+    {.name = NULL},
+};
+
+#define OWN_PLATFORM "dev runs a platform of its own; to connect to another one use molecule connect"
+#define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
+
+static const struct option_hint elsewhere[] = {
+    {.name = "api-url", .text = OWN_PLATFORM},
+    {.name = "insecure-http", .text = OWN_PLATFORM},
+    {.name = "mode", .text = OWN_PLATFORM},
+    {.name = "token", .text = OWN_TOKEN},
+    {.name = "token-file", .text = OWN_TOKEN},
+    {.name = "bootstrap", .text = OWN_TOKEN},
+    {.name = "watch", .text = "dev always loads a script again when it changes; leave it out"},
+    {.name = "workers", .text = "dev serves one workspace; leave it out"},
+    {.name = "dry-run", .text = "molecule connect --dry-run checks a script without running it"},
     {.name = NULL},
 };
 
@@ -63,6 +85,8 @@ struct platform_thread {
     uv_sem_t ready;
     struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
     uv_loop_t *loop;   /* of the headless emulator */
+    struct dev_terminal *terminal;
+    const char *temporary; /* the state's directory, when it is to go at the end; NULL: it stays */
 };
 
 static void on_quit(void *context)
@@ -114,6 +138,13 @@ static void say_where(const struct dev_options *given, const struct emulator *em
     fflush(stdout);
 }
 
+/* Why the emulator does not start. */
+static void say_problem(const char *problem)
+{
+    terminal_print(stderr, "molecule dev: %s%s\n", problem,
+                   strstr(problem, " is in use") ? "; choose another with --port N, or any free one with --port 0" : "");
+}
+
 static void on_signal(uv_signal_t *handle, int number)
 {
     (void)number;
@@ -144,153 +175,214 @@ static int run_headless(const struct dev_options *given, struct emulator_options
             ;
         emulator_close(emulator);
     } else {
-        terminal_print(stderr, "molecule dev: %s\n", problem);
+        say_problem(problem);
     }
     uv_run(&loop, UV_RUN_DEFAULT);
     uv_loop_close(&loop);
     return emulator ? 0 : 1;
 }
 
-static void remove_directory(const char *directory, const char *id)
+/* Others of this process may still write into it. */
+static void remove_directory(const char *directory)
 {
-    static const char *const endings[] = {"json", "lock", "token", "runs", "db", "db-wal", "db-shm", "sock"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        char *path = memory_format("%s/%s.%s", directory, id, endings[i]);
-        unlink(path);
-        free(path);
+    for (int tries = 0; tries < REMOVE_TRIES && rmdir(directory) != 0 && errno != ENOENT; tries++) {
+        DIR *stream = opendir(directory);
+        for (struct dirent *entry; stream && (entry = readdir(stream));)
+            unlinkat(dirfd(stream), entry->d_name, 0);
+        if (stream)
+            closedir(stream);
     }
-    rmdir(directory);
 }
 
-static struct molecule_workspace_options make_workspace(const struct dev_options *given, const char *script,
-                                                        const char *id, const char *url, const char *directory)
+/* The same one at every run with the same script. Yours to free. */
+static char *lasting_id(const struct connect_options *serving)
 {
-    struct molecule_workspace_options workspace;
-    molecule_workspace_defaults(&workspace);
-    workspace.id = id;
+    char id[UUID_TEXT_SIZE], *path = serving->script ? realpath(serving->script, NULL) : NULL;
+    char *name = memory_format("molecule dev %s", path ? path : serving->script ? serving->script : serving->backend);
+    uuid_of_name(name, id);
+    free(name);
+    free(path);
+    return memory_copy_text(id);
+}
+
+static struct molecule_workspace_options make_workspace(const struct dev_options *given, const char *id, const char *url,
+                                                        const char *directory)
+{
+    struct molecule_workspace_options workspace = connect_workspace(&given->serving, id, directory, NULL, NULL);
     workspace.api_url = url;
-    workspace.org_id = given->org_id;
-    workspace.state_directory = directory;
+    workspace.platform_name = "molecule dev"; /* its port may be another one every time */
     workspace.bootstrap = true;
-    workspace.interval_ms = 200;
-    workspace.drain_ms = 5000;
-    workspace.script = script;
-    workspace.backend = given->backend;
-    workspace.backend_options = given->backend_options.pairs;
-    workspace.backend_option_count = given->backend_options.count;
-    workspace.script_options = given->script_options.pairs;
-    workspace.script_option_count = given->script_options.count;
-    workspace.watch = script != NULL;
-    workspace.sandbox = given->sandbox;
-    workspace.allowed_hosts = given->allowed_hosts.items;
-    workspace.allowed_host_count = given->allowed_hosts.count;
-    workspace.file_hosts = given->file_hosts.items;
-    workspace.file_host_count = given->file_hosts.count;
+    workspace.watch = given->serving.script != NULL;
+    if (workspace.since_secs < SINCE_SECS_LEAST)
+        workspace.since_secs = SINCE_SECS_LEAST;
     return workspace;
 }
 
-static int connect_script(struct platform_thread *platform, const struct dev_options *given, const char *script,
-                          const char *id)
+static void on_event(void *context, const struct molecule_event *event)
 {
-    char problem[1024], directory[] = "/tmp/molecule-dev-XXXXXX";
-    if (!mkdtemp(directory)) {
+    dev_terminal_event(((struct platform_thread *)context)->terminal, event);
+}
+
+static bool on_reply_to(void *context, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE])
+{
+    return dev_terminal_reply_to(((struct platform_thread *)context)->terminal, body, length, row_id);
+}
+
+static void on_exit_now(void *context)
+{
+    const struct platform_thread *platform = context;
+    if (platform->temporary)
+        remove_directory(platform->temporary);
+}
+
+static void say_how(const struct dev_options *given, const char *id, const char *url, const char *directory)
+{
+    const struct connect_options *serving = &given->serving;
+    terminal_print(stdout, "%s serves workspace %s; say something to it, and read its answers:\n"
+                           "  type a line here (/help tells more), or\n"
+                           "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
+                           "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
+                           "its state: molecule status %s --state-dir %s\n",
+                   serving->script ? serving->script : serving->backend, id, url, id, url, id, directory);
+}
+
+static int serve(struct platform_thread *platform, const struct dev_options *given, const char *id, const char *url,
+                 const char *directory)
+{
+    char problem[1024];
+    enum molecule_result code = MOLECULE_FAILED;
+    struct molecule_workspace_options workspace = make_workspace(given, id, url, directory);
+    struct molecule_options host = {
+        .ca_file = given->serving.ca_file,
+        .handle_signals = true,
+        .verbose = given->serving.verbose,
+        .on_event = on_event,
+        .on_exit = on_exit_now,
+        .context = platform,
+    };
+    struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
+    if (!molecule) {
+        terminal_print(stderr, "molecule dev: %s\n", problem);
+        return MOLECULE_FAILED;
+    }
+    platform->molecule = molecule;
+    say_how(given, id, url, directory);
+    code = molecule_add(molecule, &workspace, problem, sizeof problem);
+    if (code == MOLECULE_STOPPED) {
+        dev_terminal_start(platform->terminal, &platform->thread, platform->emulator);
+        code = molecule_run(molecule);
+        dev_terminal_stop(platform->terminal);
+    } else {
+        log_error(id, "%s", problem);
+    }
+    run_there(platform, run_forget);
+    molecule_close(molecule);
+    return (int)code;
+}
+
+static int connect_script(struct platform_thread *platform, const struct dev_options *given, const char *id)
+{
+    char made[] = "/tmp/molecule-dev-XXXXXX";
+    const char *directory = given->serving.state_directory;
+    if (!directory)
+        directory = platform->temporary = mkdtemp(made);
+    if (!directory) {
         terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n", strerror(errno));
         return 1;
     }
     char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
-    struct molecule_workspace_options workspace = make_workspace(given, script, id, url, directory);
-    struct molecule_options options_of_host = {.handle_signals = true, .verbose = given->verbose};
-    struct molecule *molecule = molecule_open(&options_of_host, problem, sizeof problem);
-    enum molecule_result code = MOLECULE_FAILED;
-    if (molecule) {
-        platform->molecule = molecule;
-        terminal_print(stdout, "%s serves workspace %s; say something to it, and read its answers:\n"
-               "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
-               "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n",
-               script ? script : given->backend, id, url, id, url);
-        fflush(stdout);
-        code = molecule_add(molecule, &workspace, problem, sizeof problem);
-        if (code == MOLECULE_STOPPED)
-            code = molecule_run(molecule);
-        else
-            log_error(id, "%s", problem);
-        run_there(platform, run_forget);
-        molecule_close(molecule);
-    } else {
-        terminal_print(stderr, "molecule dev: %s\n", problem);
-    }
-    remove_directory(directory, id);
+    int code = serve(platform, given, id, url, directory);
     free(url);
-    return (int)code;
+    if (platform->temporary)
+        remove_directory(platform->temporary);
+    return code;
 }
 
-static int run_with_script(const struct dev_options *given, struct emulator_options *settings, const char *script)
+static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
 {
-    struct platform_thread platform = {.options = *settings};
-    char id[UUID_TEXT_SIZE];
-    uuid_random(id);
-    platform.options.workspace = given->workspace ? given->workspace : id;
+    struct platform_thread platform = {.options = *settings, .terminal = dev_terminal_open()};
+    char random[UUID_TEXT_SIZE], *lasting = given->serving.state_directory ? lasting_id(&given->serving) : NULL;
+    uuid_random(random);
+    platform.options.workspace = given->workspace ? given->workspace : lasting ? lasting : random;
+    platform.options.console = true;
     platform.options.on_quit = on_quit;
+    platform.options.reply_to = on_reply_to;
     platform.options.context = &platform;
     uv_sem_init(&platform.ready, 0);
     int code = 1;
     if (thread_start(&platform.thread, "emulator", NULL, NULL) < 0) {
         terminal_print(stderr, "molecule dev: cannot start a thread\n");
-        return 1;
+        goto cleanup;
     }
     run_there(&platform, run_open);
     if (platform.emulator) {
         say_where(given, platform.emulator);
-        code = connect_script(&platform, given, script, platform.options.workspace);
+        code = connect_script(&platform, given, platform.options.workspace);
         run_there(&platform, run_close);
     } else {
-        terminal_print(stderr, "molecule dev: %s\n", platform.problem);
+        say_problem(platform.problem);
     }
     thread_close(&platform.thread);
+
+cleanup:
     uv_sem_destroy(&platform.ready);
+    dev_terminal_close(platform.terminal);
+    free(lasting);
     return code;
 }
 
-static int check(const struct command *command, const struct dev_options *given, const char *script)
+static int check(const struct command *command, const struct dev_options *given)
 {
+    const struct connect_options *serving = &given->serving;
+    const char *answers = serving->script ? serving->script : serving->backend ? "--backend" : NULL;
     if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
         return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
-    if (given->headless && (script || given->backend))
-        return options_complain(command, "--headless is the emulator alone; leave %s away", script ? script : "--backend");
-    if (!given->headless && !script && !given->backend)
+    if (given->headless)
+        return answers ? options_complain(command, "--headless is the emulator alone; leave %s away", answers) : 0;
+    if (!answers)
         return options_complain(command, "which script? Give one, or --backend NAME, or --headless for the emulator alone");
-    if (script && given->backend)
-        return options_complain(command, "a script and --backend exclude each other");
-    if (script && access(script, R_OK) != 0)
-        return options_complain(command, "the script %s cannot be read: %m", script);
     if (given->workspace && !uuid_valid(given->workspace))
         return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
-    return sandbox_options_check(command, given->sandbox, &given->allowed_hosts, &given->file_hosts);
+    char *problem = connect_find_problem(serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");
+    int code = problem ? options_complain(command, "%s", problem) : 0;
+    free(problem);
+    return code;
+}
+
+static int start(const struct dev_options *given)
+{
+    struct emulator_options settings = {
+        .port = (uint16_t)given->port,
+        .profile = given->profile,
+        .org_id = given->serving.org_id,
+        .admin_token = given->admin_token,
+        .rate_limit = (int)given->rate_limit,
+        .stale_seconds = (double)given->stale_seconds,
+    };
+    log_set_level(given->serving.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    return given->headless ? run_headless(given, &settings) : run_with_script(given, &settings);
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct dev_options given = {0};
-    const char *positionals[1] = {NULL};
+    const char *script = NULL;
     size_t count;
-    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    enum options_result parsed = options_parse(command, argc, argv, &given, &script, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     output_divert();
     char problem[256];
     if (parsed == OPTIONS_PARSED && !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
         code = 1;
-    } else if (parsed == OPTIONS_PARSED && check(command, &given, positionals[0]) == 0) {
-        struct emulator_options settings = {
-            .port = (uint16_t)given.port,
-            .profile = given.profile,
-            .org_id = given.org_id,
-            .admin_token = given.admin_token,
-            .rate_limit = (int)given.rate_limit,
-            .stale_seconds = (double)given.stale_seconds,
-        };
-        log_set_level(given.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        code = given.headless ? run_headless(&given, &settings) : run_with_script(&given, &settings, positionals[0]);
+    } else if (parsed == OPTIONS_PARSED && script && given.serving.script) {
+        options_complain(command, "two scripts: %s and --script %s; one is enough", script, given.serving.script);
+    } else if (parsed == OPTIONS_PARSED) {
+        if (script)
+            given.serving.script = script;
+        given.serving.mode = "poll";
+        if (check(command, &given) == 0)
+            code = start(&given);
     }
     options_free(command, &given);
     return code;
@@ -302,17 +394,26 @@ const struct command command_dev = {
     .summary = "run a local stand-in for the platform, and connect a script to it",
     .description =
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
-        "a workspace of its own that is gone afterwards. Whenever the script or a file that it requires\n"
-        "changes, it is loaded anew; one that does not load changes nothing. With --headless the emulator runs\n"
-        "alone. Make workspaces, which are siblings and may talk to each other, and connect to them with\n"
+        "a workspace of its own that is gone afterwards (but see --state-dir). Whenever the script or a file\n"
+        "that it requires changes, it is loaded again; one that does not load changes nothing.\n\n"
+        "The terminal shows the conversation: each message, its reply, its outcome and how long it took. A\n"
+        "line that you type is a message from the human in the canvas. Commands: /file PATH [TEXT] sends a\n"
+        "file, /as NAME speaks as a peer of that name (/as canvas: as the human again), /help, /quit.\n"
+        "Input may be a pipe: at its end dev finishes once every line has its outcome. Without any input, as\n"
+        "from /dev/null or a pipe that ends empty, it runs until it is told to stop.\n\n"
+        "With --headless the emulator runs alone. Make workspaces, which are siblings and may talk to each\n"
+        "other, and connect to them with\n"
         "  curl -s http://127.0.0.1:8080/__emulator/workspaces --json '{\"name\":\"agent\"}'\n"
         "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
-        "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).",
+        "Requests under /__emulator/ steer it: messages, faults, state (see lua/molecule/emulator/control.lua).\n\n"
+        "Exit codes: as molecule connect.",
     .examples =
         "  molecule dev agent.lua\n"
+        "  echo hello | molecule dev agent.lua\n"
         "  molecule dev --backend mock --port 0\n"
         "  molecule dev --headless --port 8080 --profile t1",
     .options = options,
+    .elsewhere = elsewhere,
     .positional_maximum = 1,
     .run = run,
 };

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/output.h"
+#include "base/plural.h"
 #include "base/terminal.h"
 #include "commands/fleet_limits.h"
 #include "commands/fleet_plan.h"
@@ -142,7 +143,7 @@ static bool may_change(const struct member *member)
     char problem[1024];
     bool fine = molecule_check(&member->workspace, problem, sizeof problem);
     if (!fine)
-        log_error(member->id, "its new options are not taken, it goes on as before: %s", problem);
+        log_error(member->id, "its new options are not taken, keeping the previous ones: %s", problem);
     return fine;
 }
 
@@ -216,8 +217,8 @@ static void take_plan(struct fleet *fleet, struct plan fresh)
         attach(fleet, member);
         tally.added++;
     }
-    log_info(NULL, "the fleet file is read again: %zu workspaces are new, %zu end, %zu begin anew with other options, %zu are "
-                   "tried again, %zu go on; the scripts of those are loaded again", tally.added, tally.removed, tally.changed,
+    log_info(NULL, "the fleet file is read again: %zu new, %zu removed, %zu restarted with new options, %zu tried again, "
+                   "%zu unchanged, whose scripts are loaded again", tally.added, tally.removed, tally.changed,
              tally.again, tally.kept);
 }
 
@@ -326,7 +327,7 @@ static void print_plan(const struct fleet *fleet)
                                       : "kept",
                member->token_file ? member->token_file : "");
     }
-    printf("dry run: %zu workspaces; nothing was sent, nothing was written\n", fleet->plan.count);
+    printf("dry run: %zu workspace%s; nothing was sent, nothing was written\n", fleet->plan.count, plural(fleet->plan.count));
 }
 
 /* The exit code. */
@@ -363,7 +364,8 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    log_info(NULL, "%s: %zu workspaces, %u workers", fleet->path, fleet->plan.count, settings.workers);
+    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count, plural(fleet->plan.count), settings.workers,
+             plural(settings.workers));
     enum molecule_result first = MOLECULE_STOPPED;
     bool serves = false;
     for (struct member *member = fleet->plan.members; member; member = member->next) {

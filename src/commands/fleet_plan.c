@@ -2,11 +2,13 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "commands/commands.h"
 #include "commands/local_state.h"
 #include "wire/platform.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,68 +94,44 @@ static const struct option *find_option(const char *key)
     return options_find(&command_connect, name);
 }
 
-static int least(int a, int b, int c)
+/* The key that the word in the file may stand for; "" where none is close. */
+static void find_nearest(const char *key, char found[NAME_MAXIMUM])
 {
-    int two = a < b ? a : b;
-    return two < c ? two : c;
-}
-
-/* How many letters must change. */
-static int distance(const char *left, const char *right)
-{
-    int row[NAME_MAXIMUM + 1];
-    int width = (int)strnlen(right, NAME_MAXIMUM);
-    for (int j = 0; j <= width; j++)
-        row[j] = j;
-    for (int i = 1; left[i - 1] && i <= NAME_MAXIMUM; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= width; j++) {
-            int above = row[j];
-            row[j] = least(above + 1, row[j - 1] + 1, diagonal + (left[i - 1] != right[j - 1]));
-            diagonal = above;
-        }
-    }
-    return row[width];
-}
-
-struct nearest {
-    const char *wanted;
-    char name[NAME_MAXIMUM];
-    int distance;
-};
-
-static void consider(struct nearest *nearest, const char *name)
-{
-    int far = distance(nearest->wanted, name);
-    if (far >= nearest->distance)
-        return;
-    nearest->distance = far;
-    snprintf(nearest->name, sizeof nearest->name, "%s", name);
-}
-
-static void find_nearest(struct nearest *nearest)
-{
-#define X(alias, option) consider(nearest, alias);
+    struct nearest nearest = {.word = key};
+    size_t best = SIZE_MAX;
+    *found = '\0';
+#define OFFER(name)                                                    \
+    do {                                                               \
+        nearest_offer(&nearest, name);                                 \
+        if (nearest.best && nearest.distance < best) {                 \
+            best = nearest.distance;                                   \
+            snprintf(found, NAME_MAXIMUM, "%s", name);                 \
+        }                                                              \
+    } while (0);
+#define X(alias, option) OFFER(alias)
     ALIASES(X)
 #undef X
-    consider(nearest, "id");
-    consider(nearest, "token_env");
+    OFFER("id")
+    OFFER("token_env")
     for (const struct option *option = command_connect.options; option->name; option++) {
         char name[NAME_MAXIMUM];
         snprintf(name, sizeof name, "%s", option->name);
         for (char *at = name; *at; at++)
             *at = *at == '-' ? '_' : *at;
         if (find_option(name))
-            consider(nearest, name);
+            OFFER(name)
     }
+#undef OFFER
 }
 
 static bool complain_of_key(struct reading *reading, const char *where, const char *key)
 {
-    struct nearest nearest = {.wanted = key, .distance = NAME_MAXIMUM};
-    find_nearest(&nearest);
-    return complain(reading, where, key, "%s: there is no key \"%s\"; the nearest is \"%s\"", where, key, nearest.name);
+    char found[NAME_MAXIMUM];
+    find_nearest(key, found);
+    if (!*found)
+        return complain(reading, where, key, "%s: there is no key \"%s\"; the keys are the options of molecule connect, with _ for -",
+                        where, key);
+    return complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?", where, key, found);
 }
 
 /* --- values --- */
@@ -292,8 +270,11 @@ static bool take_token(struct reading *reading, struct member *member)
         json_object_set_new(member->values, "token_env_value", json_string(token)); /* another one is another workspace */
     }
     if (token) {
-        member->token = memory_copy(token, strcspn(token, " \t\r\n"));
+        const char *wrong;
+        member->token = connect_take_token(token, &wrong);
         log_hide(member->token);
+        if (wrong)
+            return complain(reading, member->id, variable ? "token_env" : "token", "%s: the token %s", member->id, wrong);
     }
     member->token_file = token ? NULL : connect_token_path(pattern, member->id);
     return true;

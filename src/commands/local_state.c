@@ -4,18 +4,22 @@
 #include "base/memory.h"
 #include "wire/platform.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define ANSWER_MAXIMUM (1024 * 1024)
 #define TIMEOUT_S 10
+#define OTHERS_MAXIMUM 5 /* workspaces named to who asked for another */
+#define OTHERS_SIZE 2048
 
 /* $HOME, or where that says nothing of use, what the user database has. NULL: neither. */
 static char *find_home(void)
@@ -52,6 +56,69 @@ char *local_state_path(const char *directory, const char *workspace_id, const ch
     char *path = memory_format("%s/%s.%s", directory, id, ending);
     free(id);
     return path;
+}
+
+/* The id of the workspace whose file this is, or NULL. Yours to free. */
+static char *id_of_file(const char *name)
+{
+    static const char *const endings[] = {".db", ".json", ".lock"};
+    size_t length = strlen(name);
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        size_t ending = strlen(endings[i]);
+        if (length > ending && strcmp(name + length - ending, endings[i]) == 0)
+            return memory_copy(name, length - ending);
+    }
+    return NULL;
+}
+
+static bool is_listed(const struct buffer *list, const char *id)
+{
+    return list->length > 0 && strstr(list->data, id);
+}
+
+/* ", but of A, B and others"; "" where there are none. */
+static void list_others(DIR *stream, struct buffer *list)
+{
+    size_t count = 0;
+    bool more = false;
+    for (struct dirent *entry; !more && (entry = readdir(stream));) {
+        char *id = id_of_file(entry->d_name);
+        if (id && platform_valid_id(id) && !is_listed(list, id)) {
+            more = count == OTHERS_MAXIMUM;
+            buffer_printf(list, "%s%s", count == 0 ? ", but of " : more ? " and others" : ", ", more ? "" : id);
+            count++;
+        }
+        free(id);
+    }
+}
+
+bool local_state_exists(const char *directory, const char *workspace_id, char *problem, size_t problem_size)
+{
+    static const char *const endings[] = {"db", "json", "sock", "lock"};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        struct stat status;
+        char *path = local_state_path(directory, workspace_id, endings[i]);
+        bool there = lstat(path, &status) == 0;
+        free(path);
+        if (there)
+            return true;
+    }
+    struct buffer others;
+    buffer_init(&others, OTHERS_SIZE);
+    DIR *stream = opendir(directory);
+    if (stream) {
+        list_others(stream, &others);
+        closedir(stream);
+        snprintf(problem, problem_size, "there is no state of workspace %s in %s%s: give the id and the --state-dir "
+                 "(MOLECULE_STATE_DIR) that its host runs with", workspace_id, directory, others.length ? others.data : "");
+    } else if (errno == ENOENT) {
+        snprintf(problem, problem_size, "there is no state directory %s: give the --state-dir (MOLECULE_STATE_DIR) that the host "
+                 "of workspace %s runs with", directory, workspace_id);
+    } else {
+        snprintf(problem, problem_size, "the state directory %s cannot be opened: %s", directory, strerror(errno));
+    }
+    buffer_free(&others);
+    return false;
 }
 
 static int connect_to(const char *path)

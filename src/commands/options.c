@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "base/terminal.h"
 
 #include <errno.h>
@@ -51,6 +52,18 @@ static bool parse_number(const char *text, int64_t *number)
     return end != text && !*end && !errno;
 }
 
+/* A plain number is one of `unit_ms`; a text has units of its own. In milliseconds. */
+static bool parse_time(const char *text, int64_t unit_ms, int64_t *milliseconds)
+{
+    int64_t number;
+    if (!parse_number(text, &number))
+        return strpbrk(text, "dhms") && clock_parse_duration(text, milliseconds);
+    if (number > INT64_MAX / unit_ms || number < INT64_MIN / unit_ms)
+        return false;
+    *milliseconds = number * unit_ms;
+    return true;
+}
+
 static void *field_of(const struct option *option, void *values)
 {
     return (char *)values + option->offset;
@@ -73,6 +86,25 @@ static const char *add_item(struct option_list *list, const char *text)
     list->items = memory_resize(list->items, (list->count + 1) * sizeof *list->items);
     list->items[list->count++] = text;
     return *text ? NULL : "must not be empty";
+}
+
+static const char *wanted(enum option_type type)
+{
+    switch (type) {
+    case OPTION_DURATION: return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_MILLISECONDS: return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
+    case OPTION_SECONDS: return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_SIZE: return "takes a size like 64MiB";
+    default: return "takes a whole number";
+    }
+}
+
+static const char *unit_of(enum option_type type)
+{
+    return type == OPTION_DURATION || type == OPTION_MILLISECONDS ? " ms"
+           : type == OPTION_SECONDS                               ? " s"
+           : type == OPTION_SIZE                                  ? " bytes"
+                                                                  : "";
 }
 
 /* Why the text is no value for the option, or NULL after storing it. */
@@ -100,16 +132,21 @@ static const char *store(const struct option *option, const char *text, void *va
     case OPTION_DURATION:
         parsed = clock_parse_duration(text, &number);
         break;
+    case OPTION_MILLISECONDS:
+        parsed = parse_time(text, 1, &number);
+        break;
+    case OPTION_SECONDS:
+        parsed = parse_time(text, 1000, &number);
+        number = (number + 999) / 1000;
+        break;
     case OPTION_SIZE:
         parsed = parse_size(text, &number);
         break;
     }
     if (!parsed)
-        return option->type == OPTION_NUMBER     ? "takes a whole number"
-               : option->type == OPTION_DURATION ? "takes a duration like 250ms, 30s, 5m or 2h"
-                                                 : "takes a size like 64MiB";
+        return wanted(option->type);
     if (number < option->minimum || (option->maximum && number > option->maximum)) {
-        const char *unit = option->type == OPTION_DURATION ? " ms" : option->type == OPTION_SIZE ? " bytes" : "";
+        const char *unit = unit_of(option->type);
         if (option->maximum)
             snprintf(problem, sizeof problem, "must be between %lld and %lld%s", (long long)option->minimum,
                      (long long)option->maximum, unit);
@@ -157,6 +194,26 @@ int options_from_environment(const struct command *command, void *values)
     return 0;
 }
 
+/* `name`: what follows "--"; NULL: it was a letter. */
+static void complain_unknown(const struct command *command, const char *text, const char *name, size_t length)
+{
+    char *word = name ? memory_copy(name, length) : memory_copy_text(text + 1);
+    struct nearest nearest = {.word = word};
+    for (const struct option_hint *hint = name ? command->elsewhere : NULL; hint && hint->name; hint++)
+        if (strcmp(hint->name, word) == 0) {
+            options_complain(command, "there is no option --%s here: %s", word, hint->text);
+            free(word);
+            return;
+        }
+    for (const struct option *option = command->options; option->name; option++)
+        nearest_offer(&nearest, option->name);
+    if (nearest.best && strlen(word) > 1)
+        options_complain(command, "there is no option %s; did you mean --%s?", text, nearest.best);
+    else
+        options_complain(command, "there is no option %s", text);
+    free(word);
+}
+
 /* One argument that begins with "-". Returns how many of argv it used, 0 after saying what is wrong. */
 static int take_option(const struct command *command, char **argv, int left, void *values)
 {
@@ -166,7 +223,7 @@ static int take_option(const struct command *command, char **argv, int left, voi
     size_t length = is_long ? strcspn(name, "=") : 1;
     const struct option *option = find(command, name, length, is_long ? 0 : *name);
     if (!option || (!is_long && name[1])) {
-        options_complain(command, "there is no option %s", text);
+        complain_unknown(command, text, is_long ? name : NULL, length);
         return 0;
     }
     if (is_long && name[length] == '=')
@@ -248,26 +305,23 @@ void options_free(const struct command *command, void *values)
 static void print_wrapped(FILE *out, const char *text, int column, int at)
 {
     while (*text) {
-        int length = (int)strcspn(text, " ");
-        if (at + length > HELP_WIDTH && at > column) {
+        int length = (int)strcspn(text, " "), blank = at > column;
+        if (at + blank + length > HELP_WIDTH && at > column) {
             fprintf(out, "\n%*s", column, "");
             at = column;
+            blank = 0;
         }
-        fprintf(out, "%.*s", length, text);
-        at += length;
-        text += length;
-        if (*text == ' ') {
-            fputc(' ', out);
-            at++;
-            text++;
-        }
+        fprintf(out, "%*s%.*s", blank, "", length, text);
+        at += blank + length;
+        text += length + strspn(text + length, " ");
     }
     fputc('\n', out);
 }
 
 void options_print_help(const struct command *command, FILE *out)
 {
-    fprintf(out, "Usage: molecule %s %s\n\n%s\n", command->name, command->usage, command->description);
+    fprintf(out, "Usage: molecule %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "", command->usage,
+            command->description);
     if (command->options->name)
         fprintf(out, "\nOptions:\n");
     for (const struct option *option = command->options; option->name; option++) {

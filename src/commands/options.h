@@ -15,6 +15,8 @@ enum option_type {
     OPTION_TEXT,     /* const char *; borrowed from argv or the environment */
     OPTION_NUMBER,   /* int64_t, between minimum and maximum */
     OPTION_DURATION, /* int64_t milliseconds: "30s", "5m", "250ms", or seconds; minimum and maximum in ms */
+    OPTION_MILLISECONDS, /* the same, but a plain number is one of milliseconds */
+    OPTION_SECONDS,  /* int64_t seconds: a plain number, or a duration; minimum and maximum in seconds */
     OPTION_SIZE,     /* int64_t bytes: "256MiB", "64K", or bytes */
     OPTION_PAIRS,    /* struct option_pairs, K=V, repeatable */
     OPTION_LIST      /* struct option_list, repeatable; the texts are borrowed */
@@ -42,6 +44,11 @@ struct option {
     int64_t minimum, maximum;
 };
 
+/* An option that another command has: what to say of it here. */
+struct option_hint {
+    const char *name, *text;
+};
+
 struct command {
     const char *name;
     const char *usage;       /* after "molecule <name>" */
@@ -49,6 +56,7 @@ struct command {
     const char *description; /* paragraphs */
     const char *examples;
     const struct option *options; /* ends with a NULL name */
+    const struct option_hint *elsewhere; /* NULL: none; ends with a NULL name */
     size_t positional_maximum;
     int (*run)(const struct command *command, int argc, char **argv);
 };

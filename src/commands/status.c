@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NOT_RUNNING "not running"
+#define NOT_ANSWERING "running, not answering"
+
 struct status_options {
     const char *state_directory;
     bool json;
@@ -61,7 +64,7 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
     LEDGER_STATES(X)
 #undef X
     status = json_pack("{s:s, s:n, s:s, s:n, s:o, s:n, s:s?, s:o, s:o}", "workspace", workspace_id, "pid", "state",
-                       "not running", "since", "last_poll", stamp(last_poll), "last_heartbeat", "cursor",
+                       NOT_RUNNING, "since", "last_poll", stamp(last_poll), "last_heartbeat", "cursor",
                        cursor.last_since_id, "messages", by_state, "oldest_pending", stamp(counts.oldest_pending_ms));
 
 cleanup:
@@ -87,12 +90,50 @@ static void print_value(const char *name, const json_t *value)
         print_text(name, json_is_string(value) ? json_string_value(value) : "-");
 }
 
+/* "5 s", "3 min 20 s", "2 h 5 min" */
+static char *span(int64_t seconds)
+{
+    if (seconds < 60)
+        return memory_format("%lld s", (long long)seconds);
+    if (seconds < 3600)
+        return memory_format("%lld min %lld s", (long long)seconds / 60, (long long)seconds % 60);
+    return memory_format("%lld h %lld min", (long long)seconds / 3600, (long long)seconds % 3600 / 60);
+}
+
+static void print_platform(const json_t *status)
+{
+    const char *reason = json_string_value(json_object_get(status, "unreachable_reason"));
+    if (!reason)
+        return;
+    char *how_long = span(json_integer_value(json_object_get(status, "unreachable_seconds")));
+    char *text = memory_format("unreachable for %s: %s", how_long, reason);
+    print_text("platform", text);
+    free(text);
+    free(how_long);
+}
+
+/* Exit codes, as --help lists them. */
+enum { WELL = 0, STOPPED = 1, UNHEALTHY = 2, UNKNOWN = 3 };
+
+static int judge(const json_t *status)
+{
+    static const char *const ill[] = {"wedged", "disk failing", NOT_ANSWERING};
+    const char *state = json_string_value(json_object_get(status, "state"));
+    if (!state || strcmp(state, NOT_RUNNING) == 0)
+        return STOPPED;
+    for (size_t i = 0; i < sizeof ill / sizeof *ill; i++)
+        if (strcmp(state, ill[i]) == 0)
+            return UNHEALTHY;
+    return json_object_get(status, "unreachable_since") ? UNHEALTHY : WELL;
+}
+
 static void print_table(const json_t *status)
 {
     static const char *const names[] = {"workspace", "state", "pid", "since", "last_heartbeat", "last_poll", "wake", "cursor",
                                         "oldest_pending"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         print_value(names[i], json_object_get(status, names[i]));
+    print_platform(status);
     const char *state;
     json_t *count;
     json_object_foreach(json_object_get(status, "messages"), state, count)
@@ -102,10 +143,15 @@ static void print_table(const json_t *status)
 
 static int show(const struct command *command, const struct status_options *given, const char *workspace_id)
 {
-    char problem[1024], *directory = local_state_directory(given->state_directory);
+    char problem[4096], *directory = local_state_directory(given->state_directory);
     bool live;
     if (!directory)
-        return 2;
+        return UNKNOWN;
+    if (!local_state_exists(directory, workspace_id, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+        free(directory);
+        return UNKNOWN;
+    }
     json_t *answer = local_state_ask(directory, workspace_id, json_pack("{s:s}", "do", "status"), &live, problem, sizeof problem);
     json_t *status = answer ? json_incref(json_object_get(answer, "status")) : NULL;
     json_decref(answer);
@@ -115,15 +161,16 @@ static int show(const struct command *command, const struct status_options *give
         status = read_files(directory, workspace_id, problem, sizeof problem);
         if (status && pid > 0) { /* no socket, but somebody holds the lock: starting, stuck, or an older version */
             json_object_set_new(status, "pid", json_integer(pid));
-            json_object_set_new(status, "state", json_string("running, not answering"));
+            json_object_set_new(status, "state", json_string(NOT_ANSWERING));
         }
         free(lock);
     }
     free(directory);
     if (!status) {
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
-        return 1;
+        return live ? UNHEALTHY : UNKNOWN;
     }
+    int code = judge(status);
     if (given->json) {
         char *text = json_dumps(status, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
         printf("%s\n", shown ? shown : "{}");
@@ -133,7 +180,7 @@ static int show(const struct command *command, const struct status_options *give
         print_table(status);
     }
     json_decref(status);
-    return 0;
+    return code;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -143,20 +190,28 @@ static int run(const struct command *command, int argc, char **argv)
     size_t count;
     enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
     if (parsed != OPTIONS_PARSED)
-        return parsed == OPTIONS_HELP ? 0 : 2;
-    if (count < 1 || !platform_valid_id(positionals[0]))
-        return options_complain(command, count < 1 ? "which workspace? Its id is missing" : "that cannot be a workspace id");
+        return parsed == OPTIONS_HELP ? 0 : UNKNOWN;
+    if (count < 1 || !platform_valid_id(positionals[0])) {
+        options_complain(command, count < 1 ? "which workspace? Its id is missing" : "\"%s\" cannot be a workspace id", positionals[0]);
+        return UNKNOWN;
+    }
     return show(command, &given, positionals[0]);
 }
 
 const struct command command_status = {
     .name = "status",
     .usage = "<workspace-id> [options]",
-    .summary = "show how a workspace fares: cursor, counts, dead letters",
+    .summary = "show a workspace's status: cursor, counts, dead letters",
     .description =
         "Asks the live host of the workspace on this machine; when there is none, reads its files: process,\n"
-        "since when, last poll and heartbeat, the cursor, how many messages are in which state, how old the\n"
-        "oldest unfinished one is.",
+        "since when, last poll and heartbeat, how long the platform has been unreachable, the cursor, how many\n"
+        "messages are in which state, how old the oldest unfinished one is.\n\n"
+        "Exit codes:\n"
+        "  0  running and well\n"
+        "  1  stopped\n"
+        "  2  unhealthy: the platform is unreachable or refuses us, the script is stuck, the disk fails, or the\n"
+        "     process does not answer\n"
+        "  3  unknown: no state of that workspace there, it cannot be read, or wrong usage",
     .options = options,
     .positional_maximum = 1,
     .run = run,

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/overlap.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 #include "wire/envelope.h"
 #include "wire/jsontext.h"
 
@@ -39,13 +39,18 @@ void workspace_tells(struct workspace *workspace, const char *body, size_t lengt
     json_decref(text);
 }
 
+/* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
+static bool is_new(const struct poller *poller)
+{
+    return poller->seen_end && !poller->window && !poller->overlapping;
+}
+
 /* What an earlier process of ours told is in the inbox before its end was seen. */
 static void look_at_echo(struct workspace *workspace, const struct message *message)
 {
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
     const struct poller *poller = &workspace->poller;
-    bool is_new = poller->seen_end && !poller->window && !poller->overlapping;
-    if (text && !echoes_take(&workspace->echoes, text) && is_new && echoes_say(&workspace->echoes, clock_monotonic_ms()))
+    if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) && echoes_say(&workspace->echoes, clock_monotonic_ms()))
         log_warn(workspace->settings.id, "the canvas was told what is not from here: \"%.60s\" (row %s); if another host serves this "
                  "workspace, with another state directory or on another machine, both answer every message: stop one of them",
                  text, message->row_id);
@@ -83,7 +88,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         workspace->poller.found = true;
         waker_found(workspace);
     }
-    bool cancels = state == LEDGER_UNKNOWN && kind == ENVELOPE_OTHER_METHOD && workspace_cancels(workspace, message);
+    bool cancels = state == LEDGER_UNKNOWN && (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
+                   workspace_cancels(workspace, message);
     if (cancels) {
         inbox_finish(workspace->inbox, entry);
     } else if (state != LEDGER_UNKNOWN) {
@@ -97,7 +103,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(workspace->inbox, entry);
-    } else if (service_take_answer(workspace, entry)) {
+    } else if (host_calls_take_answer(workspace, entry)) {
         return;
     } else if (!workspace_check_interrupted(workspace, entry) && !in_order) {
         workspace_keep(workspace, entry, 0, "it was committed late");
@@ -255,12 +261,6 @@ static void on_known(struct workspace *workspace, struct record_known *known)
 {
     if (workspace->poller.checking)
         admit_fetched(workspace, known);
-}
-
-/* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
-static bool is_new(const struct poller *poller)
-{
-    return poller->seen_end && !poller->window && !poller->overlapping;
 }
 
 /* What an earlier process finished is not handled again, whatever brings it back: the ledger knows. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/workspace.h"
 
 #include <stdlib.h>
@@ -92,8 +93,8 @@ int64_t breaker_wait(struct workspace *workspace, const struct inbox_entry *entr
     peer->window_ms = peer->held_until_ms;
     peer->turns = 0;
     log_error(workspace->settings.id,
-              "peer %s has answered our replies %u times within a minute: two agents that answer everything? Its messages "
-              "wait for %lld s, none is lost (--breaker)", peer->id, most, (long long)hold / 1000);
+              "peer %s has answered our replies %u time%s within a minute: two agents that answer everything? Its messages "
+              "wait for %lld s, none is lost (--breaker)", peer->id, most, plural(most), (long long)hold / 1000);
     return hold;
 }
 

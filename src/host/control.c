@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/workspace.h"
+#include "wire/jsontext.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -151,6 +152,11 @@ static void on_counts(void *context, const struct ledger_counts *counts)
         "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
         watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
         stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
+    if (workspace->away_wall_ms) {
+        json_object_set_new(status, "unreachable_since", stamp(workspace->away_wall_ms));
+        json_object_set_new(status, "unreachable_seconds", json_integer((clock_wall_ms() - workspace->away_wall_ms) / 1000));
+        json_object_set_new(status, "unreachable_reason", jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
+    }
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }
 

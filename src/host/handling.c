@@ -5,9 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/shell.h"
 #include "host/breaker.h"
+#include "host/observer.h"
 #include "host/running.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 #include "host/transcript.h"
 
 #include <stdio.h>
@@ -43,6 +45,17 @@ static int64_t failure_delay(unsigned failures)
     return retry_next_delay(&backoff, 0, host_random());
 }
 
+size_t workspace_message_maximum(const struct workspace *workspace)
+{
+    return workspace->poller.numbered ? REPLY_BODY_MAXIMUM_LATEST : REPLY_BODY_MAXIMUM;
+}
+
+void workspace_fit(const struct workspace *workspace, struct reply *reply)
+{
+    reply->maximum = workspace_message_maximum(workspace);
+    reply->cut_summary = !workspace->poller.numbered;
+}
+
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry)
 {
     return workspace->settings.reply_ttl_ms > 0 &&
@@ -66,7 +79,7 @@ void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *en
     if (changes && !workspace_over(workspace)) {
         script_unlock(workspace->script, changes->locks);
         for (size_t i = 0; i < changes->upload_count; i++)
-            service_acknowledge(workspace, changes->uploads[i]);
+            host_calls_acknowledge(workspace, changes->uploads[i]);
     }
     changes_free(changes);
 }
@@ -100,29 +113,52 @@ static void on_finished(struct workspace *workspace, struct inbox_entry *entry, 
         return;
     if (parked)
         outbox_go_on(workspace, parked);
-    services_go_on(workspace);
+    host_calls_go_on(workspace);
     saver_request(workspace);
     poller_resume(workspace);
     workspace_step(workspace);
 }
 
+static void note_outcome(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    observer_finished(workspace, entry, outcome, reason);
+    transcript_write(workspace, entry, outcome, reason);
+}
+
+static void finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
+{
+    note_outcome(workspace, entry, outcome, reason);
+    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+}
+
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
 {
-    transcript_write(workspace, entry, outcome, NULL);
-    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+    finish(workspace, entry, outcome, NULL);
 }
 
 void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 {
-    transcript_write(workspace, entry, "replied", NULL);
+    note_outcome(workspace, entry, "replied", NULL);
     inbox_settle(workspace->inbox, entry);
     record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
+}
+
+/* Commands that work as they stand. */
+static void say_what_next(const struct workspace *workspace, const struct inbox_entry *entry)
+{
+    const char *id = workspace->settings.id;
+    char *directory = shell_word(workspace->state_path), *row_id = shell_word(entry->row_id);
+    log_info(id, "to see the dead letter: molecule dead show %s %s --state-dir %s\nto hand it to the script again: molecule dead "
+                 "retry %s %s --state-dir %s", id, row_id, directory, id, row_id, directory);
+    free(row_id);
+    free(directory);
 }
 
 void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
     workspace->dead++;
-    transcript_write(workspace, entry, "dead", reason);
+    say_what_next(workspace, entry);
+    note_outcome(workspace, entry, "dead", reason);
     record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
 }
 
@@ -136,9 +172,10 @@ static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *e
 }
 
 /* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was given up. */
-static void store_reply(struct workspace *workspace, struct inbox_entry *entry, const struct reply *reply,
+static void store_reply(struct workspace *workspace, struct inbox_entry *entry, struct reply *reply,
                         const char *purpose, const char *dead_reason, const char *traceback)
 {
+    workspace_fit(workspace, reply);
     struct stored_reply *stored = memory_allocate(sizeof *stored);
     char problem[512];
     inbox_post(workspace->inbox, entry);
@@ -151,8 +188,10 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
         return;
     }
     entry->context = stored;
-    if (dead_reason)
+    if (dead_reason) {
         workspace->dead++;
+        say_what_next(workspace, entry);
+    }
     struct record_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
                                     .reason = dead_reason, .traceback = traceback,
                                     .soon = inbox_has_sent(entry)};
@@ -162,7 +201,7 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
 /* Given up: a dead letter, and a word to its sender if the operator wants one. */
 static void give_up(struct workspace *workspace, struct inbox_entry *entry, const char *reason, const char *traceback)
 {
-    if (workspace->settings.error_reply) {
+    if (workspace->settings.error_reply && !entry->message->unanswerable) {
         struct reply reply = {.text = (char *)workspace->settings.error_reply,
                               .text_length = strlen(workspace->settings.error_reply)};
         store_reply(workspace, entry, &reply, "/error", reason, traceback);
@@ -198,6 +237,7 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
                       const char *reason)
 {
     struct wait *wait = memory_allocate(sizeof *wait);
+    observer_later(workspace, entry, delay_ms, reason);
     wait->at_ms = clock_monotonic_ms() + delay_ms;
     wait->hold = hold;
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
@@ -229,9 +269,9 @@ static void handler_failed(struct workspace *workspace, struct inbox_entry *entr
         maximum = entry->failures;
     if (entry->failures >= maximum) {
         log_error(id, "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message is set aside as a "
-                      "dead letter; the inbox goes on (molecule dead show %s %s)", entry->row_id, workspace_sender(entry),
+                      "dead letter; the inbox goes on", entry->row_id, workspace_sender(entry),
                   entry->failures, maximum, reason, outcome->traceback ? "\n" : "",
-                  outcome->traceback ? outcome->traceback : "", id, entry->row_id);
+                  outcome->traceback ? outcome->traceback : "");
         give_up(workspace, entry, reason, outcome->traceback);
         return;
     }
@@ -298,6 +338,13 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
     }
     switch (outcome->kind) {
     case SCRIPT_REPLIED:
+        if (entry->message->unanswerable) {
+            log_info(id, "message %s: no_reply: what its handler returned would reach nobody, as this is the result of a delegation",
+                     entry->row_id);
+            inbox_post(workspace->inbox, entry);
+            workspace_finish(workspace, entry, script_outcome_text(SCRIPT_NO_REPLY));
+            return;
+        }
         log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, workspace_sender(entry), (long long)took_ms);
         store_reply(workspace, entry, &outcome->reply, "/reply", NULL, NULL);
         return;
@@ -306,7 +353,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         log_info(id, "message %s from %s: %s%s%s", entry->row_id, workspace_sender(entry), script_outcome_text(outcome->kind),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_post(workspace->inbox, entry);
-        workspace_finish(workspace, entry, script_outcome_text(outcome->kind));
+        finish(workspace, entry, script_outcome_text(outcome->kind), outcome->reason);
         return;
     case SCRIPT_CANCELED:
         log_info(id, "message %s from %s: canceled%s%s", entry->row_id, workspace_sender(entry), outcome->reason ? ": " : "",

@@ -117,7 +117,8 @@ static void on_standing(const struct exchange_answer *answer, void *context)
 static void look_at_standing(struct workspace *workspace)
 {
     struct heartbeat *heartbeat = &workspace->heartbeat;
-    if (++heartbeat->beats < STANDING_EVERY || exchange_busy(&heartbeat->standing))
+    bool is_t1 = !workspace->poller.numbered; /* later versions show it online again with a heartbeat */
+    if (!is_t1 || ++heartbeat->beats < STANDING_EVERY || exchange_busy(&heartbeat->standing))
         return;
     heartbeat->beats = 0;
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = STANDING_MAXIMUM};

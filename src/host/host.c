@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/control.h"
 #include "host/descriptors.h"
 #include "host/workspace.h"
@@ -213,13 +214,18 @@ void host_close(struct host *host)
     free(host);
 }
 
+void host_exit_now(const struct host *host, int code)
+{
+    log_flush();
+    if (host->options.leaving)
+        host->options.leaving(host->options.context);
+    _exit(code);
+}
+
 void host_stop(struct host *host)
 {
-    if (++host->stops > 1) {
-        /* what is saved is saved; a message under way comes again */
-        log_flush();
-        _exit(HOST_EXIT_STOPPED);
-    }
+    if (++host->stops > 1)
+        host_exit_now(host, HOST_EXIT_STOPPED); /* a message under way comes again */
     if (host->options.fleet)
         host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
@@ -320,8 +326,9 @@ void host_workspace_ended(struct host *host, struct workspace *workspace)
         host->exit_code = workspace->exit_code;
     workspace->worker->workspaces--;
     if (workspace->exit_code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
-        log_error(workspace->settings.id, "this workspace has ended (alone it would be exit code %d); the %zu others go on",
-                  (int)workspace->exit_code, host->open_workspaces - 1);
+        log_error(workspace->settings.id, "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s running",
+                  (int)workspace->exit_code, host->open_workspaces - 1, plural(host->open_workspaces - 1),
+                  host->open_workspaces == 2 ? "s" : "");
     if (host->options.fleet) {
         workspace_leave_loop(workspace, on_gone);
         return;

@@ -23,6 +23,7 @@ enum host_exit {
 
 struct workspace;
 struct control;
+struct molecule_event; /* molecule/molecule.h */
 
 /* Runs scripts; a workspace lives on one. */
 struct worker {
@@ -39,6 +40,8 @@ struct host_options {
     /* both may be NULL, and are called on the network thread */
     void (*reload)(void *context);  /* instead of host_reload */
     void (*ended)(void *context, const char *workspace_id, enum host_exit code); /* the workspace is gone, its lock free */
+    void (*event)(void *context, const struct molecule_event *event); /* what becomes of messages; NULL: nobody watches */
+    void (*leaving)(void *context); /* before host_exit_now ends the process; NULL: nothing */
     void *context;
 };
 
@@ -82,6 +85,8 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
 /* Runs until every workspace has ended. The exit code. */
 enum host_exit host_run(struct host *host);
 void host_close(struct host *host);
+/* Ends the process at once: what is saved is saved. */
+_Noreturn void host_exit_now(const struct host *host, int code);
 
 /* Drains all workspaces; the second time the process ends at once. On the network thread. */
 void host_stop(struct host *host);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/running.h"
 #include "state/atomic_file.h"
 #include "state/lock.h"
@@ -65,7 +66,8 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
     struct cursor *cursor = &workspace->saver.cursor;
     struct record_start start;
     char *path = state_path(&workspace->settings, "db");
-    workspace->record = record_open(workspace, path, workspace->platform.base_url);
+    const char *platform = workspace->settings.platform_name;
+    workspace->record = record_open(workspace, path, platform ? platform : workspace->platform.base_url);
     record_load(workspace->record, cursor->last_since_id, status != CURSOR_DAMAGED, &start);
     bool opened = !start.failed;
     if (!opened)
@@ -87,7 +89,7 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->saver.lost = status == CURSOR_DAMAGED;
         poller_open(workspace, cursor->last_since_id, start.anchor, read_until_ms(cursor, start.last_poll_ms));
         if (start.open_count > 0)
-            log_info(id, "%zu messages of an earlier run go on", start.open_count);
+            log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }
     if (opened && workspace->host->options.fleet)
         record_rest(workspace->record);
@@ -130,6 +132,9 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
         return false;
     if (checked == PRIVATE_DIRECTORY_TIGHTENED)
         log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now", settings->state_directory);
+    workspace->state_path = realpath(settings->state_directory, NULL);
+    if (!workspace->state_path)
+        workspace->state_path = memory_copy_text(settings->state_directory);
     char *lock = state_path(settings, "lock");
     workspace->lock = lock_take(lock, problem, problem_size);
     free(lock);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/breaker.h"
+#include "host/observer.h"
 #include "host/receipt.h"
 #include "wire/page.h"
 
@@ -430,6 +431,7 @@ static bool has_address(const struct reply_request *request)
 static void go(struct post *post)
 {
     post->started_ms = clock_monotonic_ms();
+    observer_reply(post->workspace, post->entry);
     enqueue(post, false);
     pump(post->peer);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/plural.h"
 
 #define HELD_MS 5000       /* a conversation whose first message is older than this is not about to go on */
 #define KEPT_MAXIMUM 20000 /* they stay in memory, too */
@@ -73,6 +74,6 @@ void overflow_relieve(struct workspace *workspace)
 {
     size_t pending = inbox_pending(workspace->inbox), kept = keep_held(workspace, clock_steady_ms() - HELD_MS);
     if (kept > 0)
-        log_warn(workspace->settings.id, "the inbox is full: of %zu messages that are not finished %zu wait in conversations "
-                                         "that do not go on; these are kept in the ledger, the others go on", pending, kept);
+        log_warn(workspace->settings.id, "the inbox is full: %zu message%s pending, %zu of them in stalled conversations; those "
+                                         "are kept in the ledger and do not block the others", pending, plural(pending), kept);
 }

@@ -126,6 +126,7 @@ static void recovered(struct workspace *workspace)
         log_info(workspace->settings.id, "poll: well again");
     poller->failing = false;
     waker_come_back(workspace);
+    workspace_away(workspace, NULL);
     poller->lookup_failures = 0;
     poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
@@ -355,6 +356,7 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
         log_debug(workspace->settings.id, "%s; trying again", verdict->reason);
     }
     poller->failing = true;
+    workspace_away(workspace, verdict->reason);
     poller->hinted = poller->hinted || poller->expected;
     if (answer->status == 0)
         waker_let_go(workspace);

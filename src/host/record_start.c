@@ -36,8 +36,12 @@ static bool read_start(struct record *record, const char *file_cursor, bool file
     free(before);
     if (!ledger_begin(ledger))
         return false;
-    if (start->taken_over && !ledger_leave_to_others(ledger))
-        return false;
+    if (start->taken_over) { /* what is read again from before was the other client's */
+        free(start->anchor);
+        start->anchor = NULL;
+        if (!ledger_leave_to_others(ledger) || !ledger_forget_anchor(ledger))
+            return false;
+    }
     struct collecting collecting = {.end = &start->open};
     if (!ledger_each_open(ledger, collect, &collecting) || !ledger_pass_open(ledger))
         return false;

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -122,6 +123,13 @@ static void refused(struct workspace *workspace, const struct exchange_answer *a
     again_after(workspace, 0, registration->refusals.count < RETRY_REFUSALS_LEAST ? INT64_MAX : left > 0 ? left + 1 : 1);
 }
 
+/* A path is for a proxy in front of the platform; most who give one have taken the address from their browser. */
+static const char *path_hint(const struct workspace *workspace)
+{
+    bool has_path = strcmp(workspace->platform.base_url, workspace->platform.origin) != 0;
+    return has_path ? "; --api-url has a path: leave it out unless a proxy in front of the platform wants it" : "";
+}
+
 static void failed_for_now(struct workspace *workspace, const struct exchange_answer *answer)
 {
     struct registration *registration = &workspace->registration;
@@ -129,12 +137,13 @@ static void failed_for_now(struct workspace *workspace, const struct exchange_an
     registration->refusals = (struct retry_refusals){0}; /* what comes between two refusals may be why */
     if (maximum && ++registration->failures >= maximum) {
         log_error(workspace->settings.id,
-                  "%s; giving up after %u attempts (--register-attempts); is --api-url %s right, and is it up?",
-                  answer->verdict.reason, registration->failures, workspace->platform.base_url);
+                  "%s; giving up after %u attempt%s (--register-attempts); is --api-url %s right, and is it up?%s",
+                  answer->verdict.reason, registration->failures, plural(registration->failures), workspace->platform.base_url,
+                  path_hint(workspace));
         workspace_fail(workspace, HOST_EXIT_FAILED);
         return;
     }
-    log_warn(workspace->settings.id, "%s; trying again", answer->verdict.reason);
+    log_warn(workspace->settings.id, "%s%s; trying again", answer->verdict.reason, path_hint(workspace));
     again_after(workspace, answer->verdict.floor_ms, INT64_MAX);
 }
 
@@ -158,7 +167,8 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
         refused(workspace, answer);
     } else if (answer->verdict.class == RETRY_PERMANENT || answer->verdict.class == RETRY_GONE) {
-        log_error(workspace->settings.id, "%s; the platform will not accept this registration", answer->verdict.reason);
+        log_error(workspace->settings.id, "%s; the platform will not accept this registration%s", answer->verdict.reason,
+                  path_hint(workspace));
         workspace_fail(workspace, HOST_EXIT_FAILED);
     } else {
         failed_for_now(workspace, answer);
@@ -171,6 +181,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     if (workspace_over(workspace))
         return;
     turns_leave(workspace);
+    if (!workspace->registration.again)
+        workspace_away(workspace, answer->verdict.class == RETRY_OK ? NULL : answer->verdict.reason);
     if (answer->verdict.class == RETRY_OK)
         succeeded(workspace, answer);
     else
@@ -202,6 +214,8 @@ static void on_tried(const struct exchange_answer *answer, void *context)
         return;
     }
     turns_leave(workspace);
+    if (!workspace->registration.again)
+        workspace_away(workspace, answer->verdict.reason);
     failed(workspace, answer);
 }
 

@@ -1,9 +1,17 @@
-/* --dry-run: everything that can be checked without the platform and without touching the state. */
+/* --dry-run: everything that can be checked without the platform and without touching the state. All that is wrong is said. */
 #include "host/workspace.h"
 
+#include "base/memory.h"
 #include "base/terminal.h"
+#include "state/lock.h"
 
+#include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct rehearsal {
     struct host *host;
@@ -31,19 +39,95 @@ static void on_loaded(void *context, const struct script_agent *agent)
         terminal_print(stdout, "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      %s/%s.json\nagent      %s\n",
                settings->id, kind, source, settings->api_url, settings->state_directory, settings->id,
                settings->name ? settings->name : agent->name ? agent->name : "molecule");
-        printf("dry run: the %s loads; nothing was sent, nothing was written\n", kind);
+        if (rehearsal->code == HOST_EXIT_STOPPED)
+            printf("dry run: the %s loads; nothing was sent, nothing was written\n", kind);
     }
     script_close(rehearsal->script, false, on_closed, rehearsal);
+}
+
+static void complain(struct rehearsal *rehearsal, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct rehearsal *rehearsal, const char *format, ...)
+{
+    char text[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    terminal_print(stderr, "molecule connect: %s\n", text);
+    rehearsal->code = HOST_EXIT_USAGE;
+}
+
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return !slash ? memory_copy_text(".") : slash == path ? memory_copy_text("/") : memory_copy(path, (size_t)(slash - path));
+}
+
+/* It is there and can be used, or could be made. */
+static void check_state_directory(struct rehearsal *rehearsal)
+{
+    struct stat status;
+    const char *directory = rehearsal->settings->state_directory;
+    char *path = memory_copy_text(directory);
+    while (stat(path, &status) != 0 && errno == ENOENT && strcmp(path, "/") != 0 && strcmp(path, ".") != 0) {
+        char *parent = parent_of(path);
+        free(path);
+        path = parent;
+    }
+    if (stat(path, &status) != 0)
+        complain(rehearsal, "the state directory %s cannot be looked at: %s", directory, strerror(errno));
+    else if (!S_ISDIR(status.st_mode))
+        complain(rehearsal, "the state directory %s: %s is not a directory", directory, path);
+    else if (access(path, W_OK | X_OK) != 0)
+        complain(rehearsal, "the state directory %s: %s cannot be written to: %s", directory, path, strerror(errno));
+    free(path);
+    path = memory_format("%s/%s.lock", directory, rehearsal->settings->id);
+    long pid = lock_holder(path);
+    if (pid > 0)
+        printf("running    process %ld serves this workspace now\n", pid);
+    free(path);
+}
+
+/* As host/transcript.c would open it. */
+static void check_record_file(struct rehearsal *rehearsal)
+{
+    struct stat status;
+    const char *path = rehearsal->settings->record_file;
+    if (!path)
+        return;
+    if (lstat(path, &status) == 0) {
+        if (S_ISLNK(status.st_mode))
+            complain(rehearsal, "--record %s: a symbolic link is not followed", path);
+        else if (!S_ISREG(status.st_mode))
+            complain(rehearsal, "--record %s: not a regular file", path);
+        else if (access(path, W_OK) != 0)
+            complain(rehearsal, "--record %s: %s", path, strerror(errno));
+        return;
+    }
+    char *parent = parent_of(path);
+    if (errno != ENOENT || access(parent, W_OK | X_OK) != 0)
+        complain(rehearsal, "--record %s: %s", path, strerror(errno));
+    else if (stat(parent, &status) == 0 && !S_ISDIR(status.st_mode))
+        complain(rehearsal, "--record %s: %s is not a directory", path, parent);
+    free(parent);
+}
+
+static void check_token(struct rehearsal *rehearsal)
+{
+    char problem[1024];
+    if (!workspace_check_token(rehearsal->settings, problem, sizeof problem))
+        complain(rehearsal, "%s", problem);
 }
 
 enum host_exit workspace_rehearse(struct host *host, const struct workspace_settings *settings)
 {
     char problem[1024];
-    if (!workspace_check_address(settings, problem, sizeof problem)) {
-        terminal_print(stderr, "molecule connect: %s\n", problem);
-        return HOST_EXIT_USAGE;
-    }
     struct rehearsal rehearsal = {.host = host, .settings = settings, .code = HOST_EXIT_STOPPED};
+    if (!workspace_check_address(settings, problem, sizeof problem))
+        complain(&rehearsal, "%s", problem);
+    check_token(&rehearsal);
+    check_state_directory(&rehearsal);
+    check_record_file(&rehearsal);
     struct script_settings script = settings->script;
     struct script_events events = {.loaded = on_loaded, .context = &rehearsal};
     script.load_only = true;

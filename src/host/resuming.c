@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/running.h"
 
 #include <stdio.h>
@@ -26,7 +27,8 @@ bool workspace_check_interrupted(struct workspace *workspace, struct inbox_entry
         return false;
     entry->failures++; /* the attempt under way ended with its process */
     if (entry->failures >= workspace->settings.max_attempts) {
-        snprintf(reason, sizeof reason, "the process ended %u times while it handled this message", entry->failures);
+        snprintf(reason, sizeof reason, "the process ended %u time%s while it handled this message", entry->failures,
+                 plural(entry->failures));
         log_error(workspace->settings.id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
         running_forget(workspace->running, entry);
         inbox_start(workspace->inbox, entry);

@@ -2,7 +2,7 @@
 #include "host/workspace.h"
 
 #include "base/log.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 
 #include <strings.h>
 
@@ -24,7 +24,7 @@ static bool passes_over(struct workspace *workspace, struct inbox_entry *entry)
     inbox_start(workspace->inbox, entry);
     inbox_post(workspace->inbox, entry);
     if (message->in_reply_to)
-        service_remember_answer(workspace, inbox_content(entry, id));
+        host_calls_remember_answer(workspace, inbox_content(entry, id));
     workspace_finish(workspace, entry, "answer");
     return true;
 }

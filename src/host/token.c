@@ -13,6 +13,15 @@
 
 #define TOKEN_MAXIMUM 8192
 
+#define SEVERAL_WORDS (-1) /* instead of an errno */
+
+static const char *describe_error(int error)
+{
+    return error == SEVERAL_WORDS ? "holds several words in its first line; it must be the token alone, without \"Bearer\""
+           : error                ? strerror(error)
+                                  : "is empty";
+}
+
 /* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state directory; others may be links. */
 static char *read_token(const char *path, bool own, int *error)
 {
@@ -23,10 +32,12 @@ static char *read_token(const char *path, bool own, int *error)
     if (!bytes)
         return NULL;
     size_t start = strspn(bytes, " \t\r\n"), size = strcspn(bytes + start, " \t\r\n");
-    char *token = size > 0 ? memory_copy(bytes + start, size) : NULL;
+    size_t after = start + size + strspn(bytes + start + size, " \t");
+    bool several = bytes[after] && !strchr("\r\n", bytes[after]);
+    char *token = size > 0 && !several ? memory_copy(bytes + start, size) : NULL;
     explicit_bzero(bytes, length);
     free(bytes);
-    *error = 0;
+    *error = several ? SEVERAL_WORDS : 0;
     return token;
 }
 
@@ -49,8 +60,8 @@ void token_open(struct workspace *workspace)
     if (!value && settings->token_file) {
         value = read_token(settings->token_file, false, &error);
         if (!value)
-            log_error(settings->id, "the token file %s %s%s", settings->token_file,
-                      error ? "cannot be read: " : "is empty", error ? strerror(error) : "");
+            log_error(settings->id, "the token file %s %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
+                      describe_error(error));
     }
     bool kept = false;
     if (!value && !settings->token_file) {
@@ -69,13 +80,17 @@ void token_close(struct workspace *workspace)
     free(token->kept_path);
 }
 
-bool token_exists(const struct workspace_settings *settings)
+bool token_exists(const struct workspace_settings *settings, char *problem, size_t problem_size)
 {
     int error = 0;
+    *problem = '\0';
     char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
     char *found = settings->token ? memory_copy_text(settings->token)
                                   : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
     bool exists = found != NULL;
+    if (!exists && settings->token_file)
+        snprintf(problem, problem_size, "there is no token in %s: it %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
+                 describe_error(error));
     memory_wipe(found);
     free(kept_path);
     return exists;

@@ -1,6 +1,7 @@
 #include "host/transcript.h"
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/workspace.h"
@@ -65,6 +66,7 @@ void transcript_write(struct workspace *workspace, struct inbox_entry *entry, co
     json_decref(object);
     if (!text)
         return;
+    decimal_shorten(text, strlen(text));
     log_redact(text);
     struct transcript_line *line = memory_allocate(sizeof *line);
     line->task.run = run_write;

@@ -10,7 +10,7 @@
 #include "host/breaker.h"
 #include "host/control.h"
 #include "host/running.h"
-#include "host/service.h"
+#include "host/host_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ void workspace_reload(struct workspace *workspace)
 
 static void on_ask(void *context, struct script_ask *ask)
 {
-    service_ask(context, ask);
+    host_calls_ask(context, ask);
 }
 
 static void on_drained(uv_timer_t *timer)
@@ -147,8 +147,7 @@ static void on_close_overdue(uv_timer_t *timer)
     const struct host *host = workspace->host;
     if (workspace->overdue && !host->stops) {
         log_error(workspace->settings.id, "the script still does not let go: ending with exit code %d", HOST_EXIT_STUCK);
-        log_flush();
-        _exit(HOST_EXIT_STUCK);
+        host_exit_now(host, HOST_EXIT_STUCK);
     }
     if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
         if (workspace->settings.stuck_after_ms == 0)
@@ -161,8 +160,7 @@ static void on_close_overdue(uv_timer_t *timer)
         return;
     }
     log_error(workspace->settings.id, "the script or the disk does not let go; ending without them");
-    log_flush();
-    _exit(workspace->exit_code);
+    host_exit_now(host, workspace->exit_code);
 }
 
 static void on_record_closed(struct workspace *workspace)
@@ -202,9 +200,7 @@ static void uncount_all_innocent(struct workspace *workspace)
 
 static void on_stuck_closed(struct workspace *workspace)
 {
-    (void)workspace;
-    log_flush();
-    _exit(HOST_EXIT_STUCK);
+    host_exit_now(workspace->host, HOST_EXIT_STUCK);
 }
 
 void workspace_saved(struct workspace *workspace)
@@ -213,7 +209,7 @@ void workspace_saved(struct workspace *workspace)
         uncount_all_innocent(workspace);
         record_close(workspace->record, on_stuck_closed);
     } else if (workspace->script) {
-        service_interrupt(workspace);
+        host_calls_interrupt(workspace);
         script_close(workspace->script, true, on_script_closed, workspace);
     } else {
         on_script_closed(workspace);
@@ -251,6 +247,15 @@ void workspace_stop(struct workspace *workspace)
     waker_close(workspace);
     poller_close(workspace);
     workspace_arm(&workspace->drain_timer, on_drained, workspace->settings.drain_ms);
+}
+
+void workspace_away(struct workspace *workspace, const char *reason)
+{
+    if (reason && !workspace->away_wall_ms)
+        workspace->away_wall_ms = clock_wall_ms();
+    if (!reason)
+        workspace->away_wall_ms = 0;
+    snprintf(workspace->away_reason, sizeof workspace->away_reason, "%s", reason ? reason : "");
 }
 
 void workspace_fail(struct workspace *workspace, enum host_exit code)
@@ -313,14 +318,14 @@ static bool check_platform(const struct workspace_settings *settings, struct pla
     return true;
 }
 
-static bool say_no_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+static bool say_no_token(const struct workspace_settings *settings, bool fleet, char *problem, size_t problem_size)
 {
     if (settings->token_file)
         snprintf(problem, problem_size, "there is no token in %s", settings->token_file);
     else
         snprintf(problem, problem_size,
                  "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has never had "
-                 "one (the platform then mints it, and it is kept). A fleet's file has token_env and token_file");
+                 "one (the platform then mints it, and it is kept)%s", fleet ? "; a fleet's file has token_env and token_file" : "");
     return false;
 }
 
@@ -332,12 +337,18 @@ bool workspace_check_address(const struct workspace_settings *settings, char *pr
     return fine;
 }
 
+bool workspace_check_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+{
+    return settings->bootstrap || token_exists(settings, problem, problem_size) ||
+           (!*problem && say_no_token(settings, false, problem, problem_size));
+}
+
 bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size)
 {
     if (!workspace_check_address(settings, problem, problem_size))
         return false;
-    if (!settings->bootstrap && !token_exists(settings))
-        return say_no_token(settings, problem, problem_size);
+    if (!settings->bootstrap && !token_exists(settings, problem, problem_size))
+        return *problem ? false : say_no_token(settings, true, problem, problem_size);
     return script_check(&settings->script, problem, problem_size);
 }
 
@@ -350,7 +361,7 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
         return false;
     token_open(workspace);
     if (!token_available(workspace) && !settings->bootstrap)
-        return say_no_token(settings, problem, problem_size);
+        return say_no_token(settings, host->options.fleet, problem, problem_size);
     *code = HOST_EXIT_FAILED;
     if (!workspace_open_state(workspace, problem, problem_size))
         return false;
@@ -402,17 +413,19 @@ void workspace_close(struct workspace *workspace)
     heartbeat_close(workspace);
     control_close(workspace);
     exchange_cancel(&workspace->query);
-    service_close(workspace);
+    host_calls_close(workspace);
     breaker_close(workspace);
     running_close(workspace->running);
     record_free(workspace->record);
     saver_close(workspace);
     inbox_each(workspace->inbox, free_reply, NULL);
     echoes_free(&workspace->echoes);
+    free(workspace->upload_limits);
     token_close(workspace);
     inbox_close(workspace->inbox);
     platform_close(&workspace->platform);
     json_decref(workspace->skills);
+    free(workspace->state_path);
     free(workspace->name);
     free(workspace->description);
     if (workspace->lock >= 0)

@@ -24,6 +24,7 @@
 struct workspace_settings {
     const char *id;
     const char *api_url;
+    const char *platform_name;   /* whose the state on disk is; NULL: api_url's */
     const char *org_id;          /* NULL: none */
     const char *state_directory;
     const char *token;           /* NULL: none given */
@@ -185,7 +186,7 @@ struct naming; /* host/naming.c */
 struct post; /* host/outbox.c: a reply on its way */
 struct outbox_peer;
 struct breaker_peer; /* host/breaker.c */
-struct service; /* host/service.c: what the script asks of its host */
+struct host_call; /* host/host_calls.c: what the script asks of its host */
 struct control; /* host/control.c: the socket that `status` and `dead` talk to */
 
 /* The context of an inbox entry that has its reply: it is posted, not handled. */
@@ -209,6 +210,7 @@ struct workspace {
     size_t timers_left;        /* on the loop, while it leaves it */
     void (*gone)(struct workspace *workspace);
     int lock;
+    char *state_path;          /* the state directory, absolute; NULL: not opened */
     char *name, *description;  /* of the card */
     json_t *skills;
     unsigned concurrency;
@@ -229,11 +231,13 @@ struct workspace {
     char uncounted[512];       /* why no attempt can be counted, and so nothing is handled; "": it can */
     struct control *control;
     struct post *posts;
-    struct service *services;
+    struct host_call *host_calls;
     struct outbox_peer *peers;
     struct breaker_peer *breakers;
     struct peer_modes peer_modes;
     struct echoes echoes;
+    char *upload_limits;       /* the platform's answer; NULL: it was not asked, or says nothing */
+    int64_t upload_limits_ms;  /* when it was asked; 0: never */
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
     uv_timer_t dispatch_timer; /* the next attempt of a message that failed */
     uv_timer_t drain_timer;
@@ -245,6 +249,8 @@ struct workspace {
     enum host_exit exit_code;
     unsigned long answered, dead;
     int64_t started_wall_ms, last_beat_wall_ms;
+    int64_t away_wall_ms;      /* since when polls, or the first registration, fail; 0: they do not */
+    char away_reason[RETRY_REASON_SIZE]; /* the last failure's */
 };
 
 /* Takes the lock, reads the cursor file and starts loading the script. false: `problem` and `*code` say why not. */
@@ -254,6 +260,7 @@ bool workspace_open(struct host *host, const struct workspace_settings *settings
  * false: `problem` says what is wrong. */
 bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size);
 bool workspace_check_address(const struct workspace_settings *settings, char *problem, size_t problem_size);
+bool workspace_check_token(const struct workspace_settings *settings, char *problem, size_t problem_size);
 /* Once it has ended: takes its timers off the loop, then calls `gone`, which may close and free it. */
 void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct workspace *workspace));
 /* Frees what it holds; its own memory goes when its timers have left the loop (workspace_leave_loop, host_close). */
@@ -284,11 +291,16 @@ void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, cons
 void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason);
 /* A message that the ledger brought back goes on where it was. Takes it. */
 void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
+size_t workspace_message_maximum(const struct workspace *workspace); /* bytes of a message's body that the platform takes */
+void workspace_fit(const struct workspace *workspace, struct reply *reply); /* to what this version of the platform takes */
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
 void workspace_saved(struct workspace *workspace);         /* the final save is done */
 bool workspace_over(const struct workspace *workspace);    /* closing or closed: start nothing */
 void workspace_timer(struct workspace *workspace, uv_timer_t *timer);
 void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
+
+/* For `status`: a poll or the first registration failed, or (NULL) succeeded. */
+void workspace_away(struct workspace *workspace, const char *reason);
 
 /* host/handling.c */
 const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "the canvas" or the peer's id */
@@ -314,7 +326,8 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
 void token_open(struct workspace *workspace);
 void token_close(struct workspace *workspace);
 bool token_available(const struct workspace *workspace);
-bool token_exists(const struct workspace_settings *settings); /* token_open would find one */
+/* token_open would find one. false: `problem` says what is wrong with the file, or is empty where there is none. */
+bool token_exists(const struct workspace_settings *settings, char *problem, size_t problem_size);
 /* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers again after three. */
 void token_refused(struct workspace *workspace, const struct exchange_answer *answer);
 void token_accepted(struct workspace *workspace); /* of what the platform answers with a valid token alone: not heartbeats */

@@ -1,4 +1,5 @@
 #include "net/http_exchange.h"
+#include "net/http_trouble.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -359,7 +360,7 @@ static void finish(struct http_exchange *exchange, CURLcode code)
                        : exchange->header_flood ? "more response headers than can be right"
                        : exchange->too_large    ? "the answer is larger than its maximum"
                        : exchange->repeated     ? "the connection closed before the answer came"
-                       : exchange->error[0]     ? exchange->error
+                       : exchange->error[0]     ? http_trouble_explain(exchange->error)
                                                 : curl_easy_strerror(code);
     *exchange->client->addresses_failed = result.cannot_connect && code != CURLE_OK;
     exchange->callback(&result, exchange->context);

@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nearest.h"
+#include "script/beside.h"
 #include "script/embedded.h"
 #include "script/json.h"
 #include "script/sandbox.h"
@@ -52,22 +54,6 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
     *vm->info = (struct agent_info){0};
 }
 
-/* Scripts find their own modules beside them. */
-static void prepend_path(lua_State *L, const char *script_path)
-{
-    const char *slash = strrchr(script_path, '/');
-    lua_getglobal(L, "package");
-    if (slash)
-        lua_pushlstring(L, script_path, (size_t)(slash - script_path));
-    else
-        lua_pushliteral(L, ".");
-    lua_pushvalue(L, -1);
-    lua_getfield(L, -3, "path");
-    lua_pushfstring(L, "%s/?.lua;%s/?/init.lua;%s", lua_tostring(L, -3), lua_tostring(L, -2), lua_tostring(L, -1));
-    lua_setfield(L, -5, "path");
-    lua_pop(L, 4);
-}
-
 static void push_options(lua_State *L, const struct script_option *options, size_t count)
 {
     lua_createtable(L, 0, (int)count);
@@ -77,11 +63,81 @@ static void push_options(lua_State *L, const struct script_option *options, size
     }
 }
 
-static bool is_a(lua_State *L, const char *field, int type)
+static const struct agent_field { const char *name; int type; } agent_fields[] = {
+    {"handle", LUA_TFUNCTION}, {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"conversation", LUA_TFUNCTION},
+    {"name", LUA_TSTRING}, {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER},
+    {"answers_replies", LUA_TBOOLEAN}};
+
+#define AGENT_FIELD_COUNT (sizeof agent_fields / sizeof *agent_fields)
+
+static const struct agent_field *find_field(const char *name)
 {
-    int found = lua_getfield(L, -1, field);
-    lua_pop(L, 1);
-    return found == LUA_TNIL || found == type;
+    for (size_t i = 0; i < AGENT_FIELD_COUNT; i++)
+        if (strcmp(agent_fields[i].name, name) == 0)
+            return &agent_fields[i];
+    return NULL;
+}
+
+/* The key on top is no field of an agent. */
+static void refuse_field(lua_State *L, const char *source)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        luaL_error(L, "%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or "
+                      "a table with `handle`", source, luaL_tolstring(L, -1, NULL));
+    struct nearest nearest = {.word = lua_tostring(L, -1)};
+    for (size_t i = 0; i < AGENT_FIELD_COUNT; i++)
+        nearest_offer(&nearest, agent_fields[i].name);
+    if (nearest.best)
+        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?", source, nearest.word, nearest.best);
+    luaL_error(L, "the agent that %s returned has the unknown field '%s'; what is the script's own belongs into a local variable, or "
+                  "into a field that begins with '_'", source, nearest.word);
+}
+
+/* The table on top: its own fields, and what it has them from. */
+static void check_fields(lua_State *L, const char *source)
+{
+    int agent = lua_gettop(L);
+    lua_pushnil(L);
+    while (lua_next(L, agent)) {
+        lua_pop(L, 1);
+        const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+        if (!name || (*name != '_' && !find_field(name)))
+            refuse_field(L, source);
+    }
+    for (size_t i = 0; i < AGENT_FIELD_COUNT; i++) {
+        const struct agent_field *field = &agent_fields[i];
+        int type = lua_getfield(L, agent, field->name);
+        if (type != field->type && (type != LUA_TNIL || i == 0))
+            luaL_error(L, i == 0 ? "%s returned a table whose `%s` is a %s, not a function(msg, ctx)"
+                                 : "%s: the agent's `%s` must be a %s, not a %s", source, field->name,
+                       lua_typename(L, i == 0 ? type : field->type), lua_typename(L, type));
+        lua_pop(L, 1);
+    }
+}
+
+/* The list on top is what the card's skills can be. */
+static void check_skills(lua_State *L)
+{
+    static const char *const texts[] = {"id", "name", "description"};
+    static const char example[] = "skills = {{id = \"translate\", name = \"Translate\", description = \"…\"}}";
+    lua_pushnil(L);
+    while (lua_next(L, -2)) {
+        if (lua_type(L, -2) != LUA_TNUMBER)
+            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s", luaL_tolstring(L, -2, NULL),
+                       example);
+        const char *type_name = luaL_typename(L, -1);
+        if (!lua_istable(L, -1))
+            luaL_error(L, "the agent's `skills` must be a list of tables, but item %s is a %s: %s", luaL_tolstring(L, -2, NULL),
+                       type_name, example);
+        for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+            int type = lua_getfield(L, -1, texts[i]);
+            if (type != LUA_TSTRING && type != LUA_TNIL)
+                luaL_error(L, "the agent's `skills`: the %s of an item must be a string, not a %s: %s", texts[i], lua_typename(L, type),
+                           example);
+            lua_pop(L, 1);
+        }
+        lua_pop(L, 1);
+    }
 }
 
 /* The value on top becomes the state's agent; raises where it is not one. */
@@ -96,16 +152,10 @@ static void keep_agent(lua_State *L, const char *source)
     if (!lua_istable(L, -1))
         luaL_error(L, "%s returned a %s; it must return a function(msg, ctx), or a table with `handle`", source,
                    luaL_typename(L, -1));
-    if (lua_getfield(L, -1, "handle") != LUA_TFUNCTION)
-        luaL_error(L, "%s returned a table whose `handle` is a %s, not a function(msg, ctx)", source,
-                   luaL_typename(L, -1));
+    check_fields(L, source);
+    if (lua_getfield(L, -1, "skills") == LUA_TTABLE)
+        check_skills(L);
     lua_pop(L, 1);
-    static const struct { const char *name; int type; } fields[] = {
-        {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"conversation", LUA_TFUNCTION}, {"name", LUA_TSTRING},
-        {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER}, {"answers_replies", LUA_TBOOLEAN}};
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (!is_a(L, fields[i].name, fields[i].type))
-            luaL_error(L, "the agent's `%s` must be a %s", fields[i].name, lua_typename(L, fields[i].type));
     lua_getfield(L, -1, "concurrency");
     if (!lua_isnil(L, -1) && (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > 1000))
         luaL_error(L, "the agent's `concurrency` must be an integer from 1 to 1000");
@@ -132,7 +182,7 @@ int agent_load_body(lua_State *L)
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 1);
     if (settings->path)
-        prepend_path(L, settings->path);
+        beside_prepend_path(L, settings->path);
     if (settings->sandbox)
         sandbox_install(L);
     if (settings->path) {
@@ -267,7 +317,8 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     push_files_function(L, "attach");
     lua_insert(L, 3);
     lua_pushboolean(L, !handler->job->message->source_id);
-    lua_callk(L, 2, 1, 0, after_attach);
+    lua_pushstring(L, handler->job->message->row_id);
+    lua_callk(L, 3, 1, 0, after_attach);
     return after_attach(L, LUA_OK, 0);
 }
 

@@ -1,5 +1,6 @@
 #include "script/api.h"
 
+#include "base/memory.h"
 #include "script/cjson.h"
 #include "script/embedded.h"
 #include "script/json.h"
@@ -7,6 +8,7 @@
 #include "script/sandbox.h"
 
 #include <stdarg.h>
+#include <stdlib.h>
 
 /* core.embedded(module): whether the binary has it. */
 static int core_embedded(lua_State *L)
@@ -24,13 +26,9 @@ int api_refuse_quota(lua_State *L, const char *problem)
     return 3;
 }
 
-int api_misuse(lua_State *L, const char *format, ...)
+static int raise_at_script(lua_State *L, const char *text)
 {
     lua_Debug frame;
-    va_list arguments;
-    va_start(arguments, format);
-    const char *text = lua_pushvfstring(L, format, arguments);
-    va_end(arguments);
     for (int level = 0; lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
         if (frame.currentline > 0 && !loader_is_embedded(frame.source)) {
@@ -39,6 +37,29 @@ int api_misuse(lua_State *L, const char *format, ...)
         }
     }
     return lua_error(L);
+}
+
+int api_misuse(lua_State *L, const char *format, ...)
+{
+    struct handler *handler = vm_of(L)->running;
+    va_list arguments;
+    va_start(arguments, format);
+    const char *text = lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    if (handler) {
+        free(handler->misuse);
+        handler->misuse = memory_copy_text(text);
+    }
+    return raise_at_script(L, text);
+}
+
+int api_raise(lua_State *L, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const char *text = lua_pushvfstring(L, format, arguments);
+    va_end(arguments);
+    return raise_at_script(L, text);
 }
 
 /* core.misuse(text): as api_misuse. */

@@ -42,18 +42,21 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
     return result->timed_out ? 4 : 1;
 }
 
-static void check_names(lua_State *L)
+static void check_table(lua_State *L)
 {
+    int top = lua_gettop(L);
     static const char *const known[] = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"};
-    lua_pushnil(L);
-    while (lua_next(L, 1)) {
-        lua_pop(L, 1);
-        bool found = false;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            found = found || (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), known[i]) == 0);
-        if (!found)
-            luaL_error(L, "exec: unknown option \"%s\"", luaL_tolstring(L, -1, NULL));
-    }
+    const char *word = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
+    bool list = lua_istable(L, 1) && lua_rawgeti(L, 1, 1) != LUA_TNIL;
+    if (list && lua_type(L, -1) == LUA_TSTRING)
+        word = lua_tostring(L, -1);
+    if (word || list)
+        api_misuse(L, "exec: takes a table that says what to run: exec {cmd = \"%s\"} for a shell, or exec {argv = {\"%s\"}} for a "
+                      "program with its arguments", word ? word : "ls -l", word ? word : "ls\", \"-l");
+    if (!lua_istable(L, 1))
+        api_misuse(L, "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, not a %s", luaL_typename(L, 1));
+    lua_settop(L, top);
+    api_check_fields(L, 1, "exec", known, sizeof known / sizeof *known);
 }
 
 /* Pushes the field; NULL where there is none. */
@@ -61,7 +64,7 @@ static const char *text_field(lua_State *L, const char *field, size_t *length)
 {
     int type = lua_getfield(L, 1, field);
     if (type != LUA_TNIL && type != LUA_TSTRING && type != LUA_TNUMBER)
-        luaL_error(L, "exec: %s must be a string, not a %s", field, lua_typename(L, type));
+        api_misuse(L, "exec: %s must be a string, not a %s", field, lua_typename(L, type));
     return lua_tolstring(L, -1, length);
 }
 
@@ -70,7 +73,7 @@ static const char *directory_field(lua_State *L)
     size_t length = 0;
     const char *directory = text_field(L, "cwd", &length);
     if (directory && strlen(directory) != length)
-        luaL_error(L, "exec: cwd holds a zero byte");
+        api_misuse(L, "exec: cwd holds a zero byte");
     return directory;
 }
 
@@ -81,7 +84,7 @@ static size_t output_field(lua_State *L)
     if (lua_getfield(L, 1, "max_output") != LUA_TNIL)
         maximum = lua_tointegerx(L, -1, &is_integer);
     if (!is_integer || maximum < 0 || maximum > OUTPUT_MAXIMUM)
-        luaL_error(L, "exec: max_output must be a whole number of bytes between 0 and 64 MiB");
+        api_misuse(L, "exec: max_output must be a whole number of bytes between 0 and 64 MiB");
     lua_pop(L, 1);
     return (size_t)maximum;
 }
@@ -96,7 +99,7 @@ static int64_t duration_field(lua_State *L, int table, const char *field)
     else if (type == LUA_TSTRING)
         clock_parse_duration(lua_tostring(L, -1), &milliseconds);
     if (type != LUA_TNIL && milliseconds == 0)
-        luaL_error(L, "exec: %s must be a number of seconds above 0 or a duration like \"60s\" or \"5m\"", field);
+        api_misuse(L, "exec: %s must be a number of seconds above 0 or a duration like \"60s\" or \"5m\"", field);
     lua_pop(L, 1);
     return milliseconds;
 }
@@ -119,12 +122,11 @@ static int fail_to_start(lua_State *L, const char *program, const char *director
     return 3;
 }
 
-static int api_exec(lua_State *L)
+/* The options are at 1, what it says last, or nil, at 2. */
+static int start(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 1);
+    check_table(L);
     vm_check_await(L, "molecule.exec");
-    check_names(L);
     command_push_arguments(L, "exec");
     int arguments = lua_gettop(L);
     int64_t timeout_ms = duration_field(L, 1, "timeout");
@@ -147,6 +149,7 @@ static int api_exec(lua_State *L)
         .input = input,
         .input_length = input_length,
         .timeout_ms = timeout_ms,
+        .last_word = lua_tostring(L, 2),
         .output_maximum = output_maximum,
     };
     int error;
@@ -158,6 +161,22 @@ static int api_exec(lua_State *L)
         return fail_to_start(L, lua_tostring(L, -1), directory, error);
     }
     return vm_await(L, operation);
+}
+
+static int api_exec(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushnil(L);
+    return start(L);
+}
+
+/* core.exec_until(options, text): as exec; ends the program soon after it has printed the text, should it stay. */
+static int api_exec_until(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkstring(L, 2);
+    lua_settop(L, 2);
+    return start(L);
 }
 
 static int push_execute_result(lua_State *L, const struct process_result *result, void *context)
@@ -199,6 +218,10 @@ void api_exec_install(lua_State *L)
     else
         lua_pushcfunction(L, api_exec);
     lua_setfield(L, -2, "exec");
+    if (sandbox_is_on(vm_of(L)))
+        return;
+    lua_pushcfunction(L, api_exec_until);
+    lua_setfield(L, -2, "exec_until");
 }
 
 void api_execute_install(lua_State *L)

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LIMITS_TIMEOUT_MS 15000
 #define TRANSFER_TIMEOUT_MS 300000
 #define BOUNDARY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 #define FETCH_MAXIMUM (100 * 1024 * 1024) /* the platform's own limit (contract §1.2) */
@@ -59,6 +60,15 @@ static int file_upload(lua_State *L)
     return ask_await(L, ask, ask_push_json);
 }
 
+/* core.file_limits() -> {per_file_bytes?, per_request_bytes?, max_attachments_per_message?, message_bytes} */
+static int file_limits(lua_State *L)
+{
+    vm_check_await(L, "molecule.files");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_LIMITS, 0);
+    ask->timeout_ms = LIMITS_TIMEOUT_MS;
+    return ask_await(L, ask, ask_push_json);
+}
+
 static bool write_all(int fd, const char *bytes, size_t length)
 {
     while (length > 0) {
@@ -80,11 +90,11 @@ static int file_write(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     const char *bytes = luaL_checklstring(L, 2, &length);
     if (sandbox_is_on(vm_of(L)))
-        return luaL_error(L, "file:save is not in the sandbox (--sandbox)");
+        return api_misuse(L, "file:save is not in the sandbox (--sandbox)");
     const char *temporary = lua_pushfstring(L, "%s.XXXXXX", path);
     char name[4096];
     if (strlen(temporary) >= sizeof name)
-        return luaL_error(L, "file:save: the path is too long");
+        return api_misuse(L, "file:save: the path is too long");
     memcpy(name, temporary, strlen(temporary) + 1);
     int fd = mkostemp(name, O_CLOEXEC);
     int error = fd < 0 || !write_all(fd, bytes, length) || fchmod(fd, 0644) != 0 ? errno : 0;
@@ -107,6 +117,7 @@ static int file_write(lua_State *L)
 void api_files_install(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"file_fetch", file_fetch}, {"file_upload", file_upload}, {"file_write", file_write}, {NULL, NULL}};
+        {"file_fetch", file_fetch}, {"file_upload", file_upload},
+        {"file_limits", file_limits}, {"file_write", file_write}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

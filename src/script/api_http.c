@@ -42,6 +42,8 @@ struct http_call {
     struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
     struct http_call *next, *previous;      /* of the owner's */
     bool outlived;                          /* its handler ended first */
+    uv_timer_t *patience;                   /* of a read that waits only so long; NULL: none did */
+    bool impatient;                         /* it is over */
     struct buffer pieces;                   /* of the answer's body: what has not been read, or all of it */
     struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
     char *error;
@@ -73,9 +75,16 @@ static void settle(struct http_call *call)
     vm_recharge(call->vm, &call->charged, size_of(call));
 }
 
+static void free_timer(uv_handle_t *timer)
+{
+    free(timer);
+}
+
 static void free_call(struct http_call *call)
 {
     leave_owner(call);
+    if (call->patience)
+        uv_close((uv_handle_t *)call->patience, free_timer);
     turn_leave(&call->turn);
     vm_uncharge(call->vm, call->charged);
     free(call->url);
@@ -302,7 +311,9 @@ static int take_answer(lua_State *L, struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
     if (call->error)
-        return push_failure(L, call, call->error, call->code);
+        push_failure(L, call, call->error, call->code);
+    if (call->error && (call->pieces.length == 0 || strcmp(call->code, "TOO_LARGE") == 0))
+        return 3;
     lua_createtable(L, 0, 4);
     lua_pushinteger(L, call->status);
     lua_setfield(L, -2, "status");
@@ -310,7 +321,7 @@ static int take_answer(lua_State *L, struct operation *operation)
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, call->pieces.length ? call->pieces.data : "", call->pieces.length);
     lua_setfield(L, -2, "body");
-    return 1;
+    return call->error ? 4 : 1;
 }
 
 static void keep_header(const char *name, const char *value, void *context)
@@ -348,6 +359,7 @@ static void release_call(struct operation *operation)
     free_call((struct http_call *)operation);
 }
 
+/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, where the answer broke off, what came of it. */
 static int api_http(lua_State *L)
 {
     lua_settop(L, 1);
@@ -384,7 +396,7 @@ static void check_may_open(lua_State *L)
     if (vm->streams >= maximum) /* some may be garbage */
         lua_gc(L, LUA_GCCOLLECT);
     if (vm->streams >= maximum)
-        api_misuse(L, "http: %d streams of this script are open: read them to their end or leave their loop",
+        api_raise(L, "http: %d streams of this script are open: read them to their end or leave their loop",
                    (int)vm->streams);
 }
 
@@ -455,7 +467,9 @@ static bool on_data(void *context, const char *bytes, size_t length)
 static void after_read(struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
-    call->waiting = false;
+    call->waiting = call->impatient = false;
+    if (call->patience)
+        uv_timer_stop(call->patience);
     if (!call->held)
         free_call(call);
 }
@@ -476,11 +490,37 @@ static int push_piece(lua_State *L, struct operation *operation)
             http_resume(call->exchange);
         return 1;
     }
+    if (call->impatient && call->exchange) {
+        luaL_pushfail(L);
+        lua_pushliteral(L, "nothing came for a while");
+        lua_pushliteral(L, "IDLE");
+        return 3;
+    }
     leave_owner(call);
     if (call->error)
         return push_failure(L, call, call->error, call->code);
     lua_pushnil(L); /* the end */
     return 1;
+}
+
+static void on_patience_end(uv_timer_t *timer)
+{
+    struct http_call *call = timer->data;
+    call->impatient = true;
+    if (call->waiting)
+        handler_wake(call->operation.handler);
+}
+
+static void start_patience(struct http_call *call, lua_Number seconds)
+{
+    uv_loop_t *loop = call->vm->loop;
+    if (!call->patience) {
+        call->patience = memory_allocate(sizeof *call->patience);
+        uv_timer_init(loop, call->patience);
+        call->patience->data = call;
+    }
+    uv_update_time(loop);
+    uv_timer_start(call->patience, on_patience_end, (uint64_t)(seconds * 1000), 0);
 }
 
 static struct http_call *check_stream(lua_State *L)
@@ -490,10 +530,12 @@ static struct http_call *check_stream(lua_State *L)
     return call;
 }
 
-/* stream:read() -> the next piece; nil at the end; nil, message, CODE. */
+/* stream:read([seconds]) -> the next piece; nil at the end; nil, message, CODE. IDLE: nothing came for so long; it goes on. */
 static int stream_read(lua_State *L)
 {
     struct http_call *call = check_stream(L);
+    lua_Number seconds = luaL_optnumber(L, 2, 0);
+    luaL_argcheck(L, seconds >= 0 && seconds <= 86400, 2, "seconds must be from 0 to 86400");
     if (call->waiting)
         return luaL_error(L, "http: another coroutine reads this stream");
     if (call->outlived)
@@ -505,6 +547,8 @@ static int stream_read(lua_State *L)
     vm_check_await(L, "a stream's read");
     call->operation = (struct operation){.results = push_piece, .cancel = cancel_read, .release = after_read};
     call->waiting = true;
+    if (seconds > 0)
+        start_patience(call, seconds);
     return vm_await(L, &call->operation);
 }
 

@@ -30,7 +30,7 @@ static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, 
         if (!parts) {
             vm_uncharge(vm_of(L), ask->charged);
             ask_free(ask);
-            luaL_error(L, "%s: %s", script_ask_text(kind), problem);
+            api_misuse(L, "%s: %s", script_ask_text(kind), problem);
             return NULL;
         }
     }
@@ -87,7 +87,9 @@ static int api_notify(lua_State *L)
 static int api_progress(lua_State *L)
 {
     size_t length;
-    luaL_checklstring(L, 1, &length);
+    if (lua_type(L, 1) != LUA_TSTRING)
+        return api_misuse(L, "ctx.progress: the text must be a string, not a %s", luaL_typename(L, 1));
+    lua_tolstring(L, 1, &length);
     lua_settop(L, 1);
     const struct handler *handler = vm_of(L)->running;
     if (length == 0) {

@@ -44,8 +44,7 @@ static void release_sleep(struct operation *operation)
 
 static int api_sleep(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_argcheck(L, seconds >= 0 && seconds <= SLEEP_MAXIMUM_S, 1, "seconds must be between 0 and 1e7");
+    lua_Number seconds = api_check_seconds(L, 1, "sleep", 0, SLEEP_MAXIMUM_S);
     vm_check_await(L, "molecule.sleep");
     struct sleep *sleep = memory_allocate(sizeof *sleep);
     uv_loop_t *loop = vm_of(L)->loop;

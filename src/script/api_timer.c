@@ -166,15 +166,14 @@ static int timer_cancel(lua_State *L)
 
 static int make_timer(lua_State *L, const char *name, bool repeats)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_Number seconds = api_check_seconds(L, 1, name, repeats ? SECONDS_MINIMUM : 0, SECONDS_MAXIMUM);
+    if (!lua_isfunction(L, 2))
+        return api_misuse(L, "%s: the second argument must be a function(ctx), not a %s", name, luaL_typename(L, 2));
     struct vm *vm = vm_of(L);
-    if (!(seconds >= (repeats ? SECONDS_MINIMUM : 0) && seconds <= SECONDS_MAXIMUM))
-        return luaL_error(L, "molecule.%s: the seconds must be between %s and 1e8", name, repeats ? "0.001" : "0");
     if (!vm->script)
-        return luaL_error(L, "molecule.%s: no timers here", name);
+        return api_misuse(L, "molecule.%s: no timers here", name);
     if (vm->timer_count >= TIMERS_MAXIMUM)
-        return luaL_error(L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,
+        return api_misuse(L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,
                           TIMERS_MAXIMUM);
     lua_settop(L, 2);
     lua_Integer *id = lua_newuserdatauv(L, sizeof *id, 0);

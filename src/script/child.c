@@ -1,11 +1,11 @@
 #include "script/child.h"
+#include "script/child_line.h"
 
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/inherit.h"
 #include "base/memory.h"
 #include "wire/jsonmemory.h"
-#include "wire/jsontext.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -230,34 +230,85 @@ static void complain(struct child *child, const char *bytes, size_t length)
     }
 }
 
+/* Shown in the log: the beginning of a line. */
+struct shown {
+    const char *bytes;
+    int length;
+    const char *more;
+};
+
+static struct child_waiter *find_waiter(struct child *child, const json_t *answer)
+{
+    struct child_waiter *only = NULL;
+    int count = 0;
+    for (struct child_waiter *waiter = child->waiters; waiter; waiter = waiter->next) {
+        if (waiter->for_end)
+            continue;
+        if (child_line_answers(answer, waiter->id))
+            return waiter;
+        only = waiter;
+        count++;
+    }
+    return count == 1 && child_line_is_nameless(answer) ? only : NULL;
+}
+
+static void take_answer(struct child *child, json_t *answer, size_t bytes, const struct shown *shown)
+{
+    struct child_waiter *waiter = find_waiter(child, answer);
+    if (!waiter) {
+        log_info(child->workspace_id, "%s: ignoring an answer that nobody is waiting for: %.*s%s", child->name, shown->length,
+                 shown->bytes, shown->more);
+        return;
+    }
+    waiter->answer = json_incref(answer);
+    vm_recharge(child->vm, &waiter->charged, bytes);
+    wake(waiter, CHILD_ANSWERED);
+}
+
+/* Without an answer the program would wait for ever. */
+static void refuse_request(struct child *child, const json_t *request, const struct shown *shown)
+{
+    char *refusal = child_line_refuse(request);
+    log_info(child->workspace_id, "%s: refused a request from the program: %.*s%s", child->name, shown->length, shown->bytes,
+             shown->more);
+    if (refusal)
+        child_write(child, refusal, strlen(refusal));
+    free(refusal);
+}
+
+static void take_value(struct child *child, json_t *value, size_t bytes, const struct shown *shown)
+{
+    switch (child_line_kind(value)) {
+    case CHILD_LINE_ANSWER: take_answer(child, value, bytes, shown); break;
+    case CHILD_LINE_REQUEST: refuse_request(child, value, shown); break;
+    case CHILD_LINE_NOTICE:
+        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes, shown->more);
+        break;
+    case CHILD_LINE_OTHER:
+        log_warn(child->workspace_id, "%s: a line that is no JSON object is ignored: %.*s%s", child->name, shown->length,
+                 shown->bytes, shown->more);
+        break;
+    }
+}
+
 static void take_line(struct child *child, const char *bytes, size_t length)
 {
     vm_make_room(child->vm, VALUES_PER_BYTE * length);
     if (child->freed) /* nobody refers to it any more, and the collector has found out */
         return;
     jsonmemory_begin(vm_room(child->vm));
-    json_t *line = jsontext_read(bytes, length, NULL, NULL);
-    size_t taken = jsonmemory_end(NULL);
-    int shown = length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM;
-    if (!json_is_object(line)) {
-        if (strspn(bytes, " \t\r") < length)
-            log_warn(child->workspace_id, "%s: a line that is no JSON object is ignored: %.*s%s", child->name, shown, bytes,
-                     length > SHOWN_MAXIMUM ? "…" : "");
-        json_decref(line);
-        return;
+    json_t *line = child_line_read(bytes, length);
+    size_t taken = jsonmemory_end(NULL), index;
+    struct shown shown = {bytes, length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM, length > SHOWN_MAXIMUM ? "…" : ""};
+    json_t *item;
+    if (json_is_array(line) && json_array_size(line) > 0) {
+        json_array_foreach(line, index, item)
+            if (!child->freed)
+                take_value(child, item, taken, &shown);
+    } else if (line || strspn(bytes, " \t\r") < length) {
+        take_value(child, line, taken, &shown);
     }
-    const json_t *id = json_object_get(line, "id");
-    struct child_waiter *waiter = child->waiters;
-    while (waiter && (waiter->for_end || !json_is_number(id) || json_number_value(id) != (double)waiter->id))
-        waiter = waiter->next;
-    if (!waiter) {
-        log_debug(child->workspace_id, "%s: a line that nobody waits for: %.*s", child->name, shown, bytes);
-        json_decref(line);
-        return;
-    }
-    waiter->answer = line;
-    vm_recharge(child->vm, &waiter->charged, taken);
-    wake(waiter, CHILD_ANSWERED);
+    json_decref(line);
 }
 
 static void too_long(struct child *child)
@@ -305,6 +356,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     uv_read_stop(stream);
     child->open_pipes--;
     if ((uv_pipe_t *)stream == &child->output) {
+        take_output(child, "\n", 1); /* the last line may have no end */
         child->answers = false;
         if (child->running)
             end_group(child); /* it is of no use any more */

@@ -1,6 +1,7 @@
 #include "script/command.h"
 
 #include "base/memory.h"
+#include "script/api.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -22,14 +23,14 @@ static void push_checked_arguments(lua_State *L, const char *name, int table)
 {
     lua_Integer count = luaL_len(L, table);
     if (count < 1 || count > ARGUMENTS_MAXIMUM)
-        luaL_error(L, "%s: argv must be a list of 1 to %d strings", name, ARGUMENTS_MAXIMUM);
+        api_misuse(L, "%s: argv must be a list of 1 to %d strings", name, ARGUMENTS_MAXIMUM);
     lua_createtable(L, (int)count, 0);
     for (lua_Integer i = 1; i <= count; i++) {
         size_t length;
         if (lua_geti(L, table, i) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER)
-            luaL_error(L, "%s: argv[%d] is a %s, not a string", name, (int)i, luaL_typename(L, -1));
+            api_misuse(L, "%s: argv[%d] is a %s, not a string", name, (int)i, luaL_typename(L, -1));
         if (strlen(lua_tolstring(L, -1, &length)) != length) /* a number is a string from now on */
-            luaL_error(L, "%s: argv[%d] holds a zero byte", name, (int)i);
+            api_misuse(L, "%s: argv[%d] holds a zero byte", name, (int)i);
         lua_rawseti(L, -2, i);
     }
 }
@@ -91,9 +92,9 @@ static void push_checked_environment(lua_State *L, const char *name, int index)
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) != LUA_TSTRING || strchr(lua_tostring(L, -2), '='))
-            luaL_error(L, "%s: env must be a table of NAME = value", name);
+            api_misuse(L, "%s: env must be a table of NAME = value", name);
         if (lua_type(L, -1) != LUA_TSTRING && !(lua_isboolean(L, -1) && !lua_toboolean(L, -1)))
-            luaL_error(L, "%s: env.%s must be a string, or false to remove it", name, lua_tostring(L, -2));
+            api_misuse(L, "%s: env.%s must be a string, or false to remove it", name, lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, -4);
@@ -105,9 +106,10 @@ void command_push_arguments(lua_State *L, const char *name)
     bool has_cmd = lua_getfield(L, 1, "cmd") != LUA_TNIL;
     bool has_argv = lua_getfield(L, 1, "argv") != LUA_TNIL;
     if (has_cmd == has_argv)
-        luaL_error(L, "%s: give either argv = {program, …} or cmd = \"shell command\"", name);
+        api_misuse(L, "%s: give either argv = {program, …} or cmd = \"shell command\"", name);
     if (has_argv) {
-        luaL_checktype(L, -1, LUA_TTABLE);
+        if (!lua_istable(L, -1))
+            api_misuse(L, "%s: argv must be a list of strings, not a %s", name, luaL_typename(L, -1));
         push_checked_arguments(L, name, lua_gettop(L));
         return;
     }
@@ -125,6 +127,7 @@ void command_push_environment(lua_State *L, const char *name)
 {
     if (lua_getfield(L, 1, "env") == LUA_TNIL)
         return;
-    luaL_checktype(L, -1, LUA_TTABLE);
+    if (!lua_istable(L, -1))
+        api_misuse(L, "%s: env must be a table of NAME = value, not a %s", name, luaL_typename(L, -1));
     push_checked_environment(L, name, lua_gettop(L));
 }

@@ -11,6 +11,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct emulator {
     struct emulator_host host;
@@ -49,6 +50,8 @@ static int start(lua_State *L)
     set_text(L, "org_id", options->org_id);
     set_text(L, "admin_token", options->admin_token);
     set_text(L, "workspace", options->workspace);
+    lua_pushboolean(L, options->console);
+    lua_setfield(L, -2, "console");
     lua_pushinteger(L, options->rate_limit);
     lua_setfield(L, -2, "rate_limit");
     lua_pushnumber(L, options->stale_seconds);
@@ -79,7 +82,8 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
                                size_t problem_size)
 {
     struct emulator *emulator = memory_allocate(sizeof *emulator);
-    emulator->host = (struct emulator_host){.loop = loop, .on_quit = options->on_quit, .context = options->context};
+    emulator->host = (struct emulator_host){.loop = loop, .on_quit = options->on_quit,
+                                           .reply_to = options->reply_to, .context = options->context};
     struct http_server_options server = {.address = options->address, .port = options->port,
         .on_request = emulator_host_request, .on_gone = emulator_host_gone, .context = &emulator->host};
     if (!start_lua(emulator, options, problem, problem_size) ||
@@ -93,6 +97,71 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
 uint16_t emulator_port(const struct emulator *emulator)
 {
     return http_server_port(emulator->host.server);
+}
+
+/* --- the console: lua/molecule/emulator/console.lua --- */
+
+struct console_call {
+    const char *function, *texts[4]; /* what it is given; NULL: nil */
+    size_t length;                   /* of the first text */
+    lua_Integer number;
+    bool flag;
+    lua_Integer result;
+};
+
+/* Runs protected: (lightuserdata console_call). */
+static int call_console(lua_State *L)
+{
+    struct console_call *call = lua_touserdata(L, 1);
+    int arguments = 1;
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.emulator.console");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, call->function);
+    if (strcmp(call->function, "ended") == 0) {
+        lua_pushboolean(L, call->flag);
+    } else if (strcmp(call->function, "type") == 0) {
+        if (call->texts[0])
+            lua_pushlstring(L, call->texts[0], call->length);
+        else
+            lua_pushnil(L);
+    } else {
+        for (size_t i = 0; i < 4; i++)
+            lua_pushstring(L, call->texts[i]);
+        lua_pushinteger(L, call->number);
+        arguments = 5;
+    }
+    lua_call(L, arguments, 1);
+    call->result = lua_tointeger(L, -1);
+    return 0;
+}
+
+static void run_console(struct emulator *emulator, struct console_call *call)
+{
+    lua_State *L = emulator->host.L;
+    lua_pushcfunction(L, call_console);
+    lua_pushlightuserdata(L, call);
+    emulator_host_call(&emulator->host, 1, "the terminal");
+}
+
+size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
+{
+    struct console_call call = {.function = "type", .texts = {line}, .length = length};
+    run_console(emulator, &call);
+    return call.result > 0 ? (size_t)call.result : 0;
+}
+
+void emulator_type_end(struct emulator *emulator, bool terminal)
+{
+    struct console_call call = {.function = "ended", .flag = terminal};
+    run_console(emulator, &call);
+}
+
+void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome, const char *reason, int64_t again_ms)
+{
+    struct console_call call = {.function = "tell", .texts = {outcome ? "finished" : "later", row_id, outcome, reason},
+                                .number = again_ms};
+    run_console(emulator, &call);
 }
 
 void emulator_close(struct emulator *emulator)

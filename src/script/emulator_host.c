@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/nearest.h"
+#include "base/terminal.h"
 #include "base/uuid.h"
 
 #include <ctype.h>
@@ -409,6 +411,55 @@ static int host_base64_decode(lua_State *L)
     return 1;
 }
 
+/* base64_encode(bytes) -> text */
+static int host_base64_encode(lua_State *L)
+{
+    size_t length;
+    const char *bytes = luaL_checklstring(L, 1, &length);
+    luaL_Buffer text;
+    base64_encode(bytes, length, luaL_buffinitsize(L, &text, base64_encoded_length(length)));
+    luaL_pushresultsize(&text, base64_encoded_length(length));
+    return 1;
+}
+
+/* ---- the terminal ---- */
+
+/* print(text): lines on standard output, safe for a terminal */
+static int host_print(lua_State *L)
+{
+    terminal_print(stdout, "%s\n", luaL_checkstring(L, 1));
+    return 0;
+}
+
+/* reply_to(body) -> the id of the row that the host answers with this request, or nil */
+static int host_reply_to(lua_State *L)
+{
+    const struct emulator_host *host = host_of(L);
+    char row_id[EMULATOR_ROW_ID_SIZE];
+    size_t length;
+    const char *body = luaL_checklstring(L, 1, &length);
+    if (host->reply_to && host->reply_to(host->context, body, length, row_id))
+        lua_pushstring(L, row_id);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
+/* nearest(word, words) -> the one that may have been meant, or nil */
+static int host_nearest(lua_State *L)
+{
+    struct nearest nearest = {.word = luaL_checkstring(L, 1)};
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_Integer count = luaL_len(L, 2);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_geti(L, 2, i);
+        nearest_offer(&nearest, luaL_checkstring(L, -1)); /* the table keeps it */
+        lua_pop(L, 1);
+    }
+    lua_pushstring(L, nearest.best);
+    return 1;
+}
+
 /* serve(on_request, on_gone) */
 static int host_serve(lua_State *L)
 {
@@ -431,7 +482,8 @@ static int host_quit(lua_State *L)
 static const luaL_Reg functions[] = {
     {"serve", host_serve}, {"after", host_after}, {"now_us", host_now_us}, {"monotonic_ms", host_monotonic_ms},
     {"parse_time", host_parse_time}, {"uuid", host_uuid}, {"uuid_valid", host_uuid_valid}, {"token", host_token},
-    {"base64_decode", host_base64_decode}, {"quit", host_quit}, {NULL, NULL}};
+    {"base64_decode", host_base64_decode}, {"base64_encode", host_base64_encode}, {"print", host_print},
+    {"reply_to", host_reply_to}, {"nearest", host_nearest}, {"quit", host_quit}, {NULL, NULL}};
 
 static int open_host(lua_State *L)
 {

@@ -3,6 +3,7 @@
 #define MOLECULE_SCRIPT_EMULATOR_HOST_H
 
 #include "net/http_server.h"
+#include "script/emulator.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@ struct emulator_host {
     struct http_server *server;
     struct emulator_timer *timers;
     void (*on_quit)(void *context);
+    bool (*reply_to)(void *context, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE]);
     void *context;
 };
 

@@ -2,6 +2,7 @@
 #include "script/json.h"
 
 #include "base/buffer.h"
+#include "base/decimal.h"
 #include "script/vm.h"
 #include "wire/jsonmemory.h"
 #include "wire/jsontext.h"
@@ -571,7 +572,7 @@ static int encode(lua_State *L)
         empty(box);
         return fail(L, "its text would take more memory than is left (--memory-limit)");
     }
-    lua_pushstring(L, box->text);
+    lua_pushlstring(L, box->text, decimal_shorten(box->text, strlen(box->text)));
     empty(box);
     return 1;
 }

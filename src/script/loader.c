@@ -1,5 +1,6 @@
 #include "script/loader.h"
 
+#include "script/beside.h"
 #include "script/embedded.h"
 #include "script/vm.h"
 
@@ -37,24 +38,44 @@ bool loader_is_embedded(const char *source)
     return strncmp(source, LOADER_EMBEDDED, length) == 0 && embedded_find(source + length);
 }
 
-/* Lua's own searcher for files would load bytecode. */
-static int search_files(lua_State *L)
+/* Loads the file whose name is on top as the module at 1. */
+int loader_load_file(lua_State *L)
 {
-    luaL_checkstring(L, 1);
-    lua_getglobal(L, LUA_LOADLIBNAME);
-    lua_getfield(L, -1, "searchpath");
-    lua_pushvalue(L, 1);
-    lua_getfield(L, -3, "path");
-    lua_call(L, 2, 2);
-    if (lua_isnil(L, -2))
-        return 1; /* where it looked */
-    lua_pop(L, 1);
     const char *name = lua_tostring(L, -1);
     script_note_file(vm_of(L)->script, name); /* also one with a mistake in it: it will change */
     if (luaL_loadfilex(L, name, "t") != LUA_OK)
         return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
     lua_pushstring(L, name);
     return 2;
+}
+
+bool loader_find_beside(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+    if (vm->settings->path)
+        return beside_find(L, vm->settings->path, luaL_checkstring(L, 1));
+    lua_pushliteral(L, "");
+    return false;
+}
+
+/* Lua's own searcher for files would load bytecode. */
+static int search_files(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    if (loader_find_beside(L))
+        return loader_load_file(L);
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_getfield(L, -1, "searchpath");
+    lua_pushvalue(L, 1);
+    lua_getfield(L, -3, "path");
+    lua_call(L, 2, 2);
+    if (lua_isnil(L, -2)) {
+        lua_pushfstring(L, "%s%s", lua_tostring(L, -1), lua_tostring(L, 2)); /* where it looked */
+        return 1;
+    }
+    lua_pop(L, 1);
+    return loader_load_file(L);
 }
 
 void loader_install(lua_State *L)

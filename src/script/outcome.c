@@ -1,5 +1,6 @@
 /* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned becomes an outcome. */
 #include "base/memory.h"
+#include "base/nearest.h"
 #include "script/json.h"
 #include "script/vm.h"
 
@@ -67,6 +68,7 @@ void message_push(lua_State *L, const struct message *message)
     set_text(L, "context_id", message->context_id);
     set_text(L, "task_id", message->task_id);
     set_text(L, "method", message->method);
+    set_text(L, "in_reply_to", message->in_reply_to);
     set_text(L, "created_at", message->created_at);
     if (message->source_id) {
         lua_createtable(L, 0, 3);
@@ -125,13 +127,22 @@ static void wrong_type(struct script_outcome *outcome, char *what)
     free(what);
 }
 
-/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua). */
+static enum script_outcome_kind verdict_kind(const char *kind)
+{
+    return strcmp(kind, "retry") == 0     ? SCRIPT_RETRY
+           : strcmp(kind, "dead") == 0    ? SCRIPT_DEAD
+           : strcmp(kind, "failed") == 0 ? SCRIPT_FAILED
+                                          : SCRIPT_SKIPPED;
+}
+
+/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua); and of the
+ * backends (lua/molecule/backend.lua) "failed": an error that the next attempt would only repeat. */
 static void read_verdict(lua_State *L, int index, struct script_outcome *outcome)
 {
     size_t length;
     raw_field(L, index, "kind");
-    const char *kind = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    outcome->kind = strcmp(kind, "retry") == 0 ? SCRIPT_RETRY : strcmp(kind, "dead") == 0 ? SCRIPT_DEAD : SCRIPT_SKIPPED;
+    outcome->kind = verdict_kind(lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    outcome->hopeless = outcome->kind == SCRIPT_FAILED;
     lua_pop(L, 1);
     if (raw_field(L, index, "reason") == LUA_TSTRING)
         outcome->reason = copy_string(L, -1, &length);
@@ -169,6 +180,27 @@ static bool take_parts(lua_State *L, struct script_outcome *outcome)
     return false;
 }
 
+/* true: a field of the table is one letter or so from one that a reply has, and the outcome says so. */
+static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome)
+{
+    static const char *const known[] = {"text", "parts", "files"};
+    bool found = false;
+    lua_pushnil(L);
+    while (!found && lua_next(L, index)) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            continue;
+        struct nearest nearest = {.word = lua_tostring(L, -1)};
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            nearest_offer(&nearest, known[i]);
+        found = nearest.best && nearest.distance > 0;
+        if (found)
+            wrong_type(outcome, memory_format("a table with the unknown field '%s' (did you mean '%s'?)", nearest.word, nearest.best));
+    }
+    lua_settop(L, lua_gettop(L) - (found ? 1 : 0));
+    return found;
+}
+
 static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
 {
     int text_type = raw_field(L, index, "text");
@@ -188,6 +220,8 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
         wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
         return;
     }
+    if (has_mistyped(L, index, outcome))
+        return;
     if (text_type == LUA_TNIL && parts_type == LUA_TNIL) {
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;

@@ -13,6 +13,7 @@
 
 #define KILL_AFTER_MS 2000   /* between SIGTERM and SIGKILL */
 #define LINGER_MS 1000       /* a grandchild may hold our pipes open for so long after the child's end */
+#define LAST_WORD_MS 5000    /* a child may stay for so long after the last of what was expected of it */
 
 struct process {
     struct operation operation; /* first */
@@ -23,11 +24,11 @@ struct process {
     uv_pipe_t input, output, errors;
     uv_timer_t timer;
     uv_write_t write;
-    char *input_bytes;
+    char *input_bytes, *last_word;
     int64_t timeout_ms;
     int open_handles;
     int open_pipes;          /* output and errors not yet at their end */
-    bool running, completed, released, cancelled;
+    bool running, completed, released, cancelled, has_said_all;
     struct buffer output_bytes, error_bytes;
     struct process_result result;
     process_results *results;
@@ -42,6 +43,7 @@ static void free_when_done(struct process *process)
     buffer_free(&process->output_bytes);
     buffer_free(&process->error_bytes);
     free(process->input_bytes);
+    free(process->last_word);
     free(process->context);
     free(process);
 }
@@ -113,15 +115,24 @@ static void on_timeout(uv_timer_t *timer)
     uv_timer_start(timer, on_kill, KILL_AFTER_MS, 0);
 }
 
+static void on_staying(uv_timer_t *timer)
+{
+    struct process *process = timer->data;
+    process->result.stayed = true;
+    end_group(process, SIGTERM);
+    uv_timer_start(timer, on_kill, KILL_AFTER_MS, 0);
+}
+
 static void on_exit_status(uv_process_t *handle, int64_t code, int signal)
 {
     struct process *process = handle->data;
     process->running = false;
     process->result.code = signal ? -1 : (int)code;
     process->result.signal = signal;
-    if (process->result.timed_out || process->cancelled)
+    bool ended = process->result.timed_out || process->result.stayed || process->cancelled;
+    if (ended)
         end_group(process, SIGKILL); /* whoever ignored SIGTERM */
-    if (process->open_pipes == 0 || process->result.timed_out || process->cancelled)
+    if (process->open_pipes == 0 || ended)
         complete(process);
     else
         uv_timer_start(&process->timer, on_linger_end, LINGER_MS, 0);
@@ -141,6 +152,21 @@ static void keep_output(struct process *process, const char *bytes, size_t lengt
     room = fits < room ? fits : room;
     process->result.output_cut = process->result.output_cut || length > room;
     buffer_append(&process->output_bytes, bytes, length < room ? length : room);
+}
+
+/* The last word may have come, with the output from `before` on: the child gets some time to end. */
+static void look_for_last_word(struct process *process, size_t before)
+{
+    const struct buffer *kept = &process->output_bytes;
+    if (!process->last_word || !process->running || process->result.timed_out || process->result.stayed || kept->length == 0)
+        return;
+    size_t length = strlen(process->last_word), from = before > length ? before - length : 0;
+    if (process->has_said_all || !memmem(kept->data + from, kept->length - from, process->last_word, length))
+        return;
+    process->has_said_all = true;
+    bool limited = uv_is_active((uv_handle_t *)&process->timer);
+    if (!limited || uv_timer_get_due_in(&process->timer) > LAST_WORD_MS)
+        uv_timer_start(&process->timer, on_staying, LAST_WORD_MS, 0);
 }
 
 /* The end of what a program complained about says most. */
@@ -165,10 +191,13 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     struct process *process = stream->data;
     if (process->released)
         length = length > 0 ? 0 : length;
-    if (length > 0 && (uv_pipe_t *)stream == &process->output)
+    size_t before = process->output_bytes.length;
+    if (length > 0 && (uv_pipe_t *)stream == &process->output) {
         keep_output(process, buffer->base, (size_t)length);
-    else if (length > 0)
+        look_for_last_word(process, before);
+    } else if (length > 0) {
         keep_errors(process, buffer->base, (size_t)length);
+    }
     if (length > 0)
         settle(process);
     if (length >= 0)
@@ -267,6 +296,7 @@ struct operation *process_start(struct vm *vm, const struct process_request *req
     process->results = results;
     process->context = context;
     process->timeout_ms = request->timeout_ms;
+    process->last_word = memory_copy_text(request->last_word);
     buffer_init(&process->output_bytes, request->output_maximum);
     buffer_init(&process->error_bytes, request->output_maximum);
     open_pipe(process, loop, &process->input);

@@ -13,6 +13,7 @@ struct process_request {
     const char *input;      /* standard input; NULL: /dev/null */
     size_t input_length;
     int64_t timeout_ms;     /* 0: none but the handler's own */
+    const char *last_word;  /* soon after it has printed this text, it is ended; NULL: it ends by itself */
     size_t output_maximum;  /* bytes kept of standard output and of standard error each */
     bool inherit;           /* output goes where ours goes (os.execute) */
 };
@@ -21,6 +22,7 @@ struct process_result {
     int code;               /* exit code; -1 if a signal ended it */
     int signal;             /* 0: none */
     bool timed_out;
+    bool stayed;            /* it was ended after its last word */
     const char *output, *errors;
     size_t output_length, errors_length;
     bool output_cut;        /* there was more; the start of the output and the end of the errors are kept */

@@ -5,6 +5,7 @@
 
 #include "net/allowed_hosts.h"
 #include "script/embedded.h"
+#include "script/loader.h"
 
 #include <lualib.h>
 #include <string.h>
@@ -100,17 +101,18 @@ static int search_files(lua_State *L)
         return 1;
     }
     lua_settop(L, 1);
+    if (loader_find_beside(L))
+        return loader_load_file(L);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_pushvalue(L, 1);
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_call(L, 2, 2);
-    if (lua_isnil(L, 2))
-        return 1; /* where it looked */
-    script_note_file(vm_of(L)->script, lua_tostring(L, 2)); /* also one with a mistake in it: it will change */
-    if (luaL_loadfilex(L, lua_tostring(L, 2), "t") != LUA_OK)
-        return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
-    lua_pushvalue(L, 2);
-    return 2;
+    if (lua_isnil(L, -2)) {
+        lua_pushfstring(L, "%s%s", lua_tostring(L, -1), lua_tostring(L, 2)); /* where it looked */
+        return 1;
+    }
+    lua_pop(L, 1);
+    return loader_load_file(L);
 }
 
 /* The binary's own modules but the emulator's, which are written for another state. Upvalue: the searcher for all. */

@@ -107,7 +107,8 @@ struct script;
     X(SCRIPT_ASK_PEERS, "molecule.peers")          /* key: q -> JSON array */                            \
     X(SCRIPT_ASK_DELEGATE, "molecule.delegate")    /* key: to whom; text: the task -> JSON object */     \
     X(SCRIPT_ASK_FETCH, "file:read")               /* key: id of a staged upload -> its bytes */         \
-    X(SCRIPT_ASK_UPLOAD, "molecule.files")         /* text: a multipart body -> JSON array of files */
+    X(SCRIPT_ASK_UPLOAD, "molecule.files")         /* text: a multipart body -> JSON array of files */   \
+    X(SCRIPT_ASK_LIMITS, "the limits of files")    /* -> JSON object, see host_calls_ask */
 enum script_ask_kind {
 #define X(name, text) name,
     SCRIPT_ASKS(X)

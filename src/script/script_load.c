@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "net/allowed_hosts.h"
 #include "script/timers.h"
 
@@ -300,7 +301,7 @@ static void reload_failed(struct script *script, struct handler *handler)
 {
     char *text = script_describe(&handler->outcome);
     if (!script->closing)
-        log_error(script->settings.workspace_id, "the script was not reloaded (%s), the one before goes on: %s",
+        log_error(script->settings.workspace_id, "the script was not reloaded (%s); keeping the previous version: %s",
                   script->reload_reason, text);
     free(text);
     script_commit_changes(script, handler);
@@ -332,10 +333,11 @@ static void on_candidate_started(struct handler *handler)
     size_t handlers = count_handlers(script->old), timers = timers_stop(script->old);
     const char *stopped = timers ? ", as its timers are now" : "";
     if (handlers > 0)
-        log_info(script->settings.workspace_id, "the script is reloaded (%s); %zu messages under way finish with the one "
-                 "before, whose variables are gone then%s", script->reload_reason, handlers, stopped);
+        log_info(script->settings.workspace_id, "the script is reloaded (%s); %zu message%s under way finish%s with the "
+                 "previous version, whose variables are lost then%s", script->reload_reason, handlers, plural(handlers),
+                 handlers == 1 ? "es" : "", stopped);
     else
-        log_info(script->settings.workspace_id, "the script is reloaded (%s); what the one before kept in variables is gone%s",
+        log_info(script->settings.workspace_id, "the script is reloaded (%s); what the previous version kept in variables is lost%s",
                  script->reload_reason, stopped);
     announce(script, &info, NULL);
     timers_go(script->vm);
@@ -372,8 +374,9 @@ void script_reload_now(struct script *script, const char *reason)
     }
     if (script->candidate || script->old || script->state == SCRIPT_LOADING || script->replacing) {
         if (script->old && !script->reload_again)
-            log_info(script->settings.workspace_id, "a further reload (%s) waits for %zu messages that the script before the "
-                                                    "last one still handles", reason, count_handlers(script->old));
+            log_info(script->settings.workspace_id, "a further reload (%s) waits for %zu message%s still handled by the version "
+                                                    "before the last one", reason, count_handlers(script->old),
+                     plural(count_handlers(script->old)));
         free(script->reload_again);
         script->reload_again = memory_copy_text(reason);
         return;

@@ -2,6 +2,7 @@
 #include "script/script_private.h"
 
 #include "base/log.h"
+#include "base/plural.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -40,8 +41,9 @@ static void finish(struct script *script, struct script_naming *naming)
 {
     script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
-        log_warn(script->settings.workspace_id, "the script does not load any more, so %zu messages stay in the conversations "
-                 "of their senders", naming->count - (size_t)naming->named);
+        log_warn(script->settings.workspace_id, "the script does not load any more, so %zu message%s stay%s in the conversation "
+                 "of the sender", naming->count - (size_t)naming->named, plural(naming->count - (size_t)naming->named),
+                 naming->count - (size_t)naming->named == 1 ? "s" : "");
     naming->task.run = run_named;
     thread_post(script->host, &naming->task);
 }

@@ -393,6 +393,8 @@ static void fail(struct handler *handler, int status)
     }
     outcome_fail(&handler->outcome, handler->limit, memory ? limit_text(handler) : vm_error_text(vm, handler->co),
                  traceback);
+    const char *reason = handler->outcome.reason;
+    handler->outcome.hopeless = !memory && handler->misuse && reason && strstr(reason, handler->misuse);
 }
 
 static void begin_activity(struct vm *vm, const struct handler *handler)
@@ -534,5 +536,6 @@ void handler_free(struct handler *handler)
     script_outcome_free(&handler->outcome);
     changes_free(handler->changes);
     free(handler->traceback);
+    free(handler->misuse);
     free(handler);
 }

@@ -98,6 +98,7 @@ struct handler {
     enum script_limit limit;
     char where[512];                /* the script's position when it reached a limit */
     char *traceback;                /* of vm_keep_traceback; NULL: none */
+    char *misuse;                   /* the last mistake that is the same however often it runs (api_misuse); NULL: none */
     struct operation *operation;    /* what it waits for; NULL while it runs */
     const char *may_not_wait;       /* what it is, where it must come to its end at once; NULL: it may */
     struct pipe *pipes;             /* of io.popen: they end with it */

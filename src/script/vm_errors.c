@@ -3,6 +3,7 @@
 #include "script/pipe.h"
 #include "script/vm.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
 
@@ -11,6 +12,9 @@
 #include <string.h>
 
 #define TRACEBACK_MAXIMUM 8192
+#define DESCRIPTION_MAXIMUM 2048 /* bytes of an error object that is a table */
+#define FIELDS_MAXIMUM 12
+#define FIELD_MAXIMUM 200
 #define ERROR_TEXT_CPU_MS 1000
 
 static int make_traceback(lua_State *L)
@@ -123,6 +127,69 @@ static int find_error_text(lua_State *L)
     return 0;
 }
 
+static void describe_value(struct buffer *text, lua_State *co, int index)
+{
+    size_t length;
+    const char *bytes;
+    switch (lua_type(co, index)) {
+    case LUA_TSTRING:
+        bytes = lua_tolstring(co, index, &length);
+        buffer_printf(text, "\"%.*s\"%s", length > FIELD_MAXIMUM ? FIELD_MAXIMUM : (int)length, bytes,
+                      length > FIELD_MAXIMUM ? "…" : "");
+        return;
+    case LUA_TNUMBER:
+        if (lua_isinteger(co, index))
+            buffer_printf(text, "%lld", (long long)lua_tointeger(co, index));
+        else
+            buffer_printf(text, "%.14g", lua_tonumber(co, index));
+        return;
+    case LUA_TBOOLEAN:
+        buffer_append_text(text, lua_toboolean(co, index) ? "true" : "false");
+        return;
+    default:
+        buffer_printf(text, "(a %s)", luaL_typename(co, index));
+    }
+}
+
+static bool has_fields(lua_State *co)
+{
+    if (!lua_checkstack(co, 3))
+        return false;
+    lua_pushnil(co);
+    if (!lua_next(co, -2))
+        return false;
+    lua_pop(co, 2);
+    return true;
+}
+
+/* The fields of the table on top, one level deep: nothing of the script's is called. */
+static char *describe_table(lua_State *co)
+{
+    struct buffer text;
+    int count = 0;
+    buffer_init(&text, DESCRIPTION_MAXIMUM);
+    buffer_append_text(&text, "the error object is a table: {");
+    if (!lua_checkstack(co, 4)) {
+        buffer_append_text(&text, "}");
+        return buffer_take(&text);
+    }
+    lua_pushnil(co);
+    while (lua_next(co, -2)) {
+        if (count++ == FIELDS_MAXIMUM) {
+            buffer_append_text(&text, ", …");
+            lua_pop(co, 2);
+            break;
+        }
+        buffer_append_text(&text, count > 1 ? ", " : "");
+        if (lua_type(co, -2) == LUA_TSTRING)
+            buffer_printf(&text, "%.100s = ", lua_tostring(co, -2));
+        describe_value(&text, co, -1);
+        lua_pop(co, 1);
+    }
+    buffer_append_text(&text, "}");
+    return buffer_take(&text);
+}
+
 char *vm_error_text(struct vm *vm, lua_State *co)
 {
     if (lua_type(co, -1) == LUA_TSTRING)
@@ -136,5 +203,7 @@ char *vm_error_text(struct vm *vm, lua_State *co)
     vm_call(vm, find_error_text, &request, problem, sizeof problem);
     if (request.text)
         return request.text;
+    if (lua_istable(co, -1) && has_fields(co))
+        return describe_table(co);
     return memory_format("the error object is a %s value", luaL_typename(co, -1));
 }

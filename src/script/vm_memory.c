@@ -58,7 +58,7 @@ void vm_charge(lua_State *L, size_t bytes)
     struct vm *vm = vm_of(L);
     press(L, vm, bytes);
     if (!vm_make_room(vm, bytes))
-        api_misuse(L, "not enough memory: %d KiB more would be over --memory-limit (%d MiB)", (int)(bytes / 1024),
+        api_raise(L, "not enough memory: %d KiB more would be over --memory-limit (%d MiB)", (int)(bytes / 1024),
                    (int)(vm->memory_limit >> 20));
     vm->memory_outside += bytes;
 }

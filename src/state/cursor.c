@@ -1,5 +1,6 @@
 #include "state/cursor.h"
 
+#include "base/decimal.h"
 #include "base/memory.h"
 #include "state/atomic_file.h"
 
@@ -70,7 +71,7 @@ bool cursor_save(struct cursor *cursor, const char *last_since_id, char *problem
         snprintf(problem, problem_size, "cannot write %s: out of memory", cursor->path);
         return false;
     }
-    bool saved = atomic_file_write(cursor->path, text, strlen(text), problem, problem_size);
+    bool saved = atomic_file_write(cursor->path, text, decimal_shorten(text, strlen(text)), problem, problem_size);
     free(text);
     if (saved) {
         free(cursor->last_since_id);

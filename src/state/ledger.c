@@ -452,6 +452,11 @@ char *ledger_anchor(struct ledger *ledger)
     return ledger_get_meta(ledger, "anchor");
 }
 
+bool ledger_forget_anchor(struct ledger *ledger)
+{
+    return execute(ledger, "DELETE FROM meta WHERE key IN ('anchor', 'anchor_next', 'anchor_next_ms')");
+}
+
 /* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are two, what was before. */
 static bool set_anchor(struct ledger *ledger, const char *row_id, const char *origin)
 {

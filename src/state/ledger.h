@@ -123,7 +123,8 @@ bool ledger_find(struct ledger *ledger, const char *row_id, bool (*each)(const s
 
 /* From now on only the ledger brings the open messages back: a start has loaded them. */
 bool ledger_pass_open(struct ledger *ledger);
-/* How many replies to the canvas with this digest were finished since then (wall clock), but for one row's; -1: failed. */
+/* How many replies to the canvas with this digest were finished since then (wall clock), but for one row's, and how often
+ * handlers told it the same (their marks among the answers hold the digest); -1: failed. */
 int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id);
 
 /* Dead letters: runs again (true: it was dead), or forgotten but for its id. */
@@ -136,6 +137,7 @@ char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 /* `origin`: the cursor that stood in the file before this ledger had one; NULL: none, this is the very first. */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
                        const char *origin);
+bool ledger_forget_anchor(struct ledger *ledger);
 /* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none before the cursor; NULL: unknown. */
 char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */

@@ -65,7 +65,8 @@
     X(PRUNE_ELSEWHERE, "DELETE FROM messages WHERE state = 6 AND created > 0 AND created < ?1")                      \
     X(SAME_REPLIES, "SELECT (SELECT count(*) FROM finished WHERE digest = ?1 AND updated >= ?2 AND row_id <> ?3)"    \
                     " + (SELECT count(*) FROM messages WHERE digest = ?1 AND state = 5 AND updated >= ?2"            \
-                    " AND row_id <> ?3)")                                                                            \
+                    " AND row_id <> ?3)"                                                                             \
+                    " + (SELECT count(*) FROM answers WHERE answer = ?1)")                                           \
     X(OPEN_PASSED, "UPDATE messages SET passed = 1 WHERE state IN (2, 4)")                                           \
     X(STORE_GET, "SELECT value, expires FROM store WHERE key = ?1 AND (expires = 0 OR expires > ?2)")                \
     X(STORE_SET, "INSERT INTO store (key, value, expires) VALUES (?1, ?2, ?3)"                                       \

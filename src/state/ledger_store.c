@@ -2,6 +2,7 @@
 #include "state/ledger_sql.h"
 
 #include "base/clock.h"
+#include "base/decimal.h"
 #include "base/memory.h"
 
 #include <jansson.h>
@@ -136,6 +137,8 @@ static bool replay(struct ledger *ledger, const struct change *change)
     json_t *result = combine(change, stored, given);
     char *written = json_dumps(result, JSON_ENCODE_ANY | JSON_COMPACT);
     json_decref(result);
+    if (written)
+        decimal_shorten(written, strlen(written));
     bool stands = written ? write_value(ledger, change->key, written, expires_ms) : true; /* not a finite sum: as it was */
     free(written);
     return stands;

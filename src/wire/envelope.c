@@ -40,6 +40,12 @@ static char *text_of(const json_t *object, const char *key)
     return text;
 }
 
+static char *text_of_either(const json_t *object, const char *key, const char *other)
+{
+    char *text = text_of(object, key);
+    return text ? text : text_of(object, other);
+}
+
 /* A cursor must go back exactly as it came: an id with U+0000 in it is none. */
 static char *id_of(const json_t *value)
 {
@@ -52,11 +58,6 @@ static bool text_is(const char *text, const char *expected)
     return text && strcmp(text, expected) == 0;
 }
 
-static bool is_send(const char *method)
-{
-    return text_is(method, "message/send") || text_is(method, "message/stream");
-}
-
 /* The rows that the platform itself writes have no source or our own; a peer may name its method as it likes. */
 static enum envelope_kind kind_of(const json_t *row, const struct message *message, const char *self)
 {
@@ -65,11 +66,12 @@ static enum envelope_kind kind_of(const json_t *row, const struct message *messa
     const json_t *response = json_object_get(row, "response_body");
     const char *status = json_string_value(json_object_get(row, "status"));
     const char *summary = json_string_value(json_object_get(row, "summary"));
-    if (platforms && text_is(message->method, "notify"))
+    const char *method = json_string_value(json_object_get(row, "method"));
+    if (platforms && text_is(method, "notify"))
         return ENVELOPE_ECHO;
-    if (platforms && text_is(message->method, "delegate_result"))
-        return ENVELOPE_DELEGATE_RESULT;
-    if (platforms && text_is(message->method, "chat_upload_receive"))
+    if (platforms && text_is(method, "delegate_result"))
+        return ENVELOPE_MESSAGE;
+    if (platforms && text_is(method, "chat_upload_receive"))
         return ENVELOPE_UPLOAD;
     if (own)
         return ENVELOPE_SELF_REPORT;
@@ -77,18 +79,35 @@ static enum envelope_kind kind_of(const json_t *row, const struct message *messa
         return ENVELOPE_ANSWERED;
     if (summary && strstr(summary, "(queued: target busy)"))
         return ENVELOPE_QUEUED_BUSY;
-    return is_send(message->method) ? ENVELOPE_MESSAGE : ENVELOPE_OTHER_METHOD;
+    /* what the platform has told its sender is queued is a message, whatever its method */
+    const json_t *request = json_object_get(row, "request_body");
+    bool asked = (request && !json_is_null(request)) || text_is(method, "message/send") || text_is(method, "message/stream");
+    return asked ? ENVELOPE_MESSAGE : ENVELOPE_EMPTY;
 }
 
-static json_t *find_parts(const json_t *envelope)
+/* The A2A message in a JSON-RPC request, or in the body that A2A's REST binding has. NULL: there is none. */
+static json_t *find_message(const json_t *envelope)
 {
-    const json_t *params = json_object_get(envelope, "params");
-    json_t *places[] = {json_object_get(json_object_get(params, "message"), "parts"), json_object_get(params, "parts"),
-                        json_object_get(envelope, "parts")};
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (json_array_size(places[i]) > 0)
-            return places[i];
-    return NULL;
+    json_t *said = json_object_get(json_object_get(envelope, "params"), "message");
+    return json_is_object(said) ? said : json_object_get(envelope, "message");
+}
+
+/* false: out of memory */
+static bool read_parts(struct message *message, const json_t *envelope)
+{
+    static const char *const names[] = {"parts", "content"}; /* content: A2A 0.2, and drafts of 1.0 */
+    const json_t *const places[] = {find_message(envelope), json_object_get(envelope, "params"), envelope};
+    for (size_t i = 0; i < 2 * sizeof places / sizeof *places; i++) {
+        json_t *found = json_object_get(places[i / 2], names[i % 2]);
+        if (json_array_size(found) > 0)
+            message->parts = json_incref(found);
+        else if (i % 2 == 1 && json_string_length(found) > 0)
+            message->parts = json_pack("[{s:s, s:O}]", "kind", "text", "text", found);
+        else
+            continue;
+        return message->parts;
+    }
+    return true;
 }
 
 static void read_text(struct message *message, const json_t *row)
@@ -114,10 +133,10 @@ static bool read_files(struct message *message, json_t *envelope)
 }
 
 /* false: out of memory */
-static bool read_metadata(struct message *message, const json_t *params)
+static bool read_metadata(struct message *message, const json_t *envelope)
 {
-    json_t *outer = json_object_get(params, "metadata");
-    json_t *inner = json_object_get(json_object_get(params, "message"), "metadata");
+    json_t *outer = json_object_get(json_object_get(envelope, "params"), "metadata");
+    json_t *inner = json_object_get(find_message(envelope), "metadata");
     const json_t *mark = json_object_get(inner, "molecule");
     json_t *history = json_object_get(outer, "history");
     if (json_is_array(history))
@@ -146,25 +165,38 @@ static bool read_metadata(struct message *message, const json_t *params)
 
 static void read_names(struct message *message, const json_t *row, const json_t *envelope)
 {
-    const json_t *said = json_object_get(json_object_get(envelope, "params"), "message");
+    const json_t *said = find_message(envelope);
     message->source_id = text_of(row, "source_id");
     message->created_at = text_of(row, "created_at");
     message->peer_name = text_of(row, "peer_name");
     message->peer_role = text_of(row, "peer_role");
     message->method = text_of(row, "method");
-    if (!message->method && is_send(json_string_value(json_object_get(envelope, "method"))))
+    if (!message->method)
         message->method = text_of(envelope, "method");
-    message->message_id = text_of(said, "messageId");
-    message->context_id = text_of(said, "contextId");
-    message->task_id = text_of(said, "taskId");
-    if (!message->task_id)
-        message->task_id = text_of(said, "task_id");
+    message->message_id = text_of_either(said, "messageId", "message_id");
+    message->context_id = text_of_either(said, "contextId", "context_id");
+    message->task_id = text_of_either(said, "taskId", "task_id");
     const json_t *seq = json_object_get(row, "seq");
     if (json_is_integer(seq))
         message->seq = json_integer_value(seq);
     const char *source = message->source_id ? message->source_id : "canvas";
     message->conversation = message->context_id ? memory_format("%s/%s", source, message->context_id)
                                                 : memory_copy_text(source);
+}
+
+/* The result of a delegation, in the platform's words (contract §1.15); the peer's name is nowhere in it. */
+static void read_delegation(struct message *message, const json_t *row)
+{
+    const json_t *response = json_object_get(row, "response_body"), *text = json_object_get(response, "text");
+    char *delegation = text_of(response, "delegation_id");
+    message->unanswerable = true;
+    free(message->in_reply_to);
+    message->in_reply_to = delegation ? delegation : text_of(json_object_get(row, "request_body"), "delegation_id");
+    if (json_string_length(text) == 0)
+        return; /* a failure's words are in the summary */
+    free(message->text);
+    message->text_length = json_string_length(text);
+    message->text = memory_copy(json_string_value(text), message->text_length);
 }
 
 /* NULL: the message is whole; else why it is not. */
@@ -183,12 +215,16 @@ static const char *read_row(struct message *message, json_t *row, const char *se
     json_t *envelope = json_object_get(row, "request_body");
     read_names(message, row, envelope);
     message->kind = kind_of(row, message, self);
-    message->parts = json_incref(find_parts(envelope));
-    read_text(message, row);
-    if (message->kind == ENVELOPE_ECHO || message->kind == ENVELOPE_DELEGATE_RESULT)
-        message->response_body = json_incref(json_object_get(row, "response_body"));
-    if (!read_files(message, envelope) || !read_metadata(message, json_object_get(envelope, "params")))
+    if (!read_parts(message, envelope))
         return "out of memory";
+    read_text(message, row);
+    if (message->kind == ENVELOPE_ECHO)
+        message->response_body = json_incref(json_object_get(row, "response_body"));
+    if (!read_files(message, envelope) || !read_metadata(message, envelope))
+        return "out of memory";
+    bool platforms = !message->source_id || (self && strcasecmp(message->source_id, self) == 0);
+    if (platforms && message->kind == ENVELOPE_MESSAGE && text_is(message->method, "delegate_result"))
+        read_delegation(message, row);
     return NULL;
 }
 
@@ -352,45 +388,4 @@ void message_free(struct message *message)
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         json_decref(values[i]);
     free(message);
-}
-
-static char *without_nul(char *text, size_t length)
-{
-    if (!text || !memchr(text, '\0', length))
-        return text;
-    char *clean = repair_text(text, length, &length);
-    free(text);
-    return clean;
-}
-
-static char *artifacts_text(const json_t *artifacts)
-{
-    size_t index, length = 0, more_length;
-    json_t *artifact;
-    char *text = NULL;
-    json_array_foreach(artifacts, index, artifact) {
-        char *more = parts_text(json_object_get(artifact, "parts"), &more_length);
-        if (!more)
-            continue;
-        text = memory_resize(text, length + more_length + 1);
-        memcpy(text + length, more, more_length + 1);
-        length += more_length;
-        free(more);
-    }
-    return without_nul(text, length);
-}
-
-char *envelope_result_text(const json_t *result)
-{
-    size_t length = 0;
-    if (json_is_string(result)) {
-        length = json_string_length(result);
-        return without_nul(memory_copy(json_string_value(result), length), length);
-    }
-    char *text = parts_text(json_object_get(result, "parts"), &length);
-    if (!text) {
-        const json_t *said = json_object_get(json_object_get(result, "status"), "message");
-        text = parts_text(json_object_get(said, "parts"), &length);
-    }
-    return text ? without_nul(text, length) : artifacts_text(json_object_get(result, "artifacts"));
 }

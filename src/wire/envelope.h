@@ -13,11 +13,10 @@
     X(ENVELOPE_MESSAGE, "a message")                                                            \
     X(ENVELOPE_ECHO, "our own notify")                                                          \
     X(ENVELOPE_SELF_REPORT, "our own report")                                                   \
-    X(ENVELOPE_DELEGATE_RESULT, "the result of a delegation")                                   \
     X(ENVELOPE_UPLOAD, "a staged upload")                                                       \
     X(ENVELOPE_ANSWERED, "already answered by push dispatch")                                   \
     X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")                                    \
-    X(ENVELOPE_OTHER_METHOD, "not message/send or message/stream")                              \
+    X(ENVELOPE_EMPTY, "without a request")                                                      \
     X(ENVELOPE_UNREADABLE, "unreadable")
 enum envelope_kind {
 #define X(name, text) name,
@@ -33,9 +32,9 @@ struct message {
     char *row_id;          /* the activity row's id: the cursor value. NULL only if kind is UNREADABLE and it has none */
     char *source_id;       /* the peer's workspace id; NULL: the human in the canvas */
     char *created_at;      /* as sent, RFC 3339 */
-    char *method;          /* "message/send" */
-    char *message_id;      /* params.message.messageId */
-    char *context_id;      /* params.message.contextId */
+    char *method;          /* "message/send"; any other is a message, too */
+    char *message_id;      /* params.message.messageId, or message_id */
+    char *context_id;      /* params.message.contextId, or context_id */
     char *task_id;         /* params.message.taskId, or task_id */
     char *peer_name;       /* LATEST with include=peer_info */
     char *peer_role;
@@ -46,12 +45,14 @@ struct message {
     json_t *files;         /* array of {name, mime_type, uri, size, bytes}, each key only where known; NULL: none */
     json_t *metadata;      /* params.message.metadata merged over params.metadata without its history */
     json_t *history;       /* params.metadata.history (canvas at T1), array */
-    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO and ENVELOPE_DELEGATE_RESULT */
+    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO */
     char *raw;             /* the envelope's (request_body's) exact bytes; "" where absent */
     size_t raw_length;
     long long seq;         /* LATEST; -1 where absent */
     bool repaired;         /* the row did not parse as it stood (wire/repair.h) */
     char *in_reply_to;     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
+    bool unanswerable;     /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
+                              what would be said to it reaches nobody */
     int hops;              /* message.metadata.molecule.hops, else 0 */
     char *problem;         /* why it is unreadable; else NULL */
     bool shed;             /* message_shed took its content */
@@ -74,9 +75,5 @@ void message_shed(struct message *message);
 void message_shed_large(struct message *message, struct page_row row);
 /* Takes them from the row again; nothing happens to a message that has not shed them. */
 void message_restore(struct message *message, struct page_row row, const char *self);
-
-/* The text of a result, for a peer that answers at once: result.parts[], result.status.message.parts[],
- * result.artifacts[].parts[], or a plain string (contract §3.2). NULL: it has none. Yours to free. */
-char *envelope_result_text(const json_t *result);
 
 #endif

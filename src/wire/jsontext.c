@@ -1,5 +1,6 @@
 #include "wire/jsontext.h"
 
+#include "base/decimal.h"
 #include "wire/repair.h"
 
 #include <stdio.h>
@@ -54,9 +55,14 @@ static int take(const char *bytes, size_t length, void *context)
 bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed)
 {
     struct sink sink = {.buffer = buffer};
+    size_t before = buffer->length;
     bool dumped = json_dump_callback(value, take, &sink, JSON_COMPACT | JSON_ENCODE_ANY) == 0;
     *needed = dumped ? sink.needed : 0;
-    return dumped && !sink.full;
+    if (!dumped || sink.full)
+        return false;
+    if (buffer->length > before)
+        buffer->length = before + decimal_shorten(buffer->data + before, buffer->length - before);
+    return true;
 }
 
 static bool append_escaped(struct buffer *buffer, const char *text, size_t length)

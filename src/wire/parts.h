@@ -6,7 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* `kind` or `type` of the part says so. Anything that is no object is of no kind. */
+/* "text", "file" or "data": what `kind` or `type` of the part says, else what its members show (A2A 1.0 names no kind: `text`,
+ * `raw` or `url`, `data`). NULL: none of these, or no object. */
+const char *parts_kind(const json_t *part);
 bool parts_is(const json_t *part, const char *kind);
 
 /* The text parts, one behind the other. NULL: `parts` is no array, or none of it is text. Yours to free. */

@@ -345,6 +345,11 @@ struct platform_request platform_workspace(const struct platform *platform, cons
     return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", id));
 }
 
+struct platform_request platform_limits(const struct platform *platform, const char *token)
+{
+    return start(platform, token, PLATFORM_LIMITS, "GET", memory_copy_text("/uploads/limits"));
+}
+
 struct platform_request platform_state(const struct platform *platform, const char *token)
 {
     if (!platform_valid_id(platform->workspace_id))

@@ -23,6 +23,7 @@
     X(PLATFORM_ACK, "acknowledgement of a file")   \
     X(PLATFORM_UPLOAD, "upload of files")          \
     X(PLATFORM_EVENTS, "event stream")             \
+    X(PLATFORM_LIMITS, "upload limits")            \
     X(PLATFORM_STATE, "check of the token")
 enum platform_call {
 #define X(name, text) name,
@@ -102,6 +103,7 @@ struct platform_request platform_heartbeat(const struct platform *, const char *
 struct platform_request platform_activity(const struct platform *, const char *token, const struct platform_fetch *);
 /* What the platform tells about a workspace, this one or a peer (contract §1.12). */
 struct platform_request platform_workspace(const struct platform *, const char *token, const char *id);
+struct platform_request platform_limits(const struct platform *, const char *token); /* of uploads (contract §1.2); not at T1 */
 /* Needs a valid token, changes nothing (contract §1.13). */
 struct platform_request platform_state(const struct platform *, const char *token);
 struct platform_request platform_events(const struct platform *, const char *token); /* contract §1.18 */

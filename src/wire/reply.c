@@ -8,6 +8,7 @@
 #include "wire/jsontext.h"
 #include "wire/page.h"
 #include "wire/parts.h"
+#include "wire/repair.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -87,13 +88,29 @@ static json_t *clean(const json_t *value)
     return copy;
 }
 
-static const char *kind_by_content(const json_t *part)
+/* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false: out of memory. */
+static bool nest_file(json_t *part)
 {
-    if (json_object_get(part, "text"))
-        return "text";
-    if (json_object_get(part, "file") || json_object_get(part, "uri"))
-        return "file";
-    return json_object_get(part, "data") ? "data" : NULL;
+    static const char *const names[][2] = {{"name", "name"}, {"mime_type", "mimeType"}, {"uri", "uri"}, {"size", "size"},
+                                           {"bytes", "bytes"}};
+    static const char *const flat[] = {"raw", "url", "filename", "mediaType"};
+    if (json_object_get(part, "file") || (!json_object_get(part, "raw") && !json_object_get(part, "url")))
+        return true;
+    json_t *read = parts_file(part), *file = json_object();
+    bool complete = read && file;
+    for (size_t i = 0; i < sizeof names / sizeof *names && complete; i++) {
+        json_t *value = json_object_get(read, names[i][0]);
+        complete = !value || json_object_set(file, names[i][1], value) == 0;
+    }
+    json_decref(read);
+    if (!complete || json_object_set_new(part, "file", file) != 0) {
+        if (!complete)
+            json_decref(file);
+        return false;
+    }
+    for (size_t i = 0; i < sizeof flat / sizeof *flat; i++)
+        json_object_del(part, flat[i]);
+    return true;
 }
 
 /* Only `kind` goes out (contract §3.2). NULL: the part is sound. */
@@ -103,12 +120,13 @@ static const char *settle_kind(json_t *part)
     if (!kind)
         kind = json_string_value(json_object_get(part, "type"));
     if (!kind)
-        kind = kind_by_content(part);
+        kind = json_object_get(part, "text") ? "text" : parts_kind(part);
     if (!kind)
         return "has no kind (text, file or data)";
     if (strcmp(kind, "text") == 0 && !json_is_string(json_object_get(part, "text")))
         return "is a text part without a text";
-    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0)
+    bool is_file = strcmp(kind, "file") == 0;
+    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0 || (is_file && !nest_file(part)))
         return OUT_OF_MEMORY;
     json_object_del(part, "type");
     return NULL;
@@ -271,14 +289,33 @@ static bool make_attachments(const json_t *parts, json_t *attachments, struct bu
     return made;
 }
 
+/* The text as it is sent to the canvas; yours to free. */
+static char *shape_for_canvas(const struct reply *reply, const char *text, size_t length, size_t *shaped_length)
+{
+    static const char newlines[] = "\n\n\n"; /* a character has at most three bytes behind its first */
+    char *repaired = repair_text(text, length, shaped_length);
+    size_t shift = 0;
+    if (reply->cut_summary && *shaped_length > REPLY_SUMMARY_BYTES)
+        while (shift < sizeof newlines - 1 && ((unsigned char)repaired[REPLY_SUMMARY_BYTES - shift] & 0xC0) == 0x80)
+            shift++;
+    if (shift == 0)
+        return repaired;
+    char *shaped = memory_allocate(*shaped_length + shift + 1);
+    memcpy(shaped, newlines, shift);
+    memcpy(shaped + shift, repaired, *shaped_length + 1);
+    *shaped_length += shift;
+    free(repaired);
+    return shaped;
+}
+
 /* NULL: `problem` says why not. */
-static json_t *canvas_body(const json_t *parts, char *problem, size_t problem_size)
+static json_t *canvas_body(const struct reply *reply, const json_t *parts, char *problem, size_t problem_size)
 {
     size_t length = 0;
     struct buffer names;
     json_t *body = json_object(), *attachments = json_array();
     buffer_init(&names, REPLY_BODY_MAXIMUM);
-    char *text = parts_text(parts, &length);
+    char *plain = parts_text(parts, &length), *text = shape_for_canvas(reply, plain ? plain : "", length, &length);
     const char *trouble = OUT_OF_MEMORY;
     if (!make_attachments(parts, attachments, &names))
         goto cleanup;
@@ -300,6 +337,7 @@ cleanup:
     }
     json_decref(attachments);
     buffer_free(&names);
+    free(plain);
     free(text);
     return body;
 }
@@ -312,18 +350,22 @@ static char *make_id(const struct message *message, const char *purpose)
     return memory_copy_text(id);
 }
 
-static bool write_body(const json_t *body, struct reply_request *request, char *problem, size_t problem_size)
+static size_t maximum_of(const struct reply *reply)
+{
+    return reply->maximum ? reply->maximum : REPLY_BODY_MAXIMUM;
+}
+
+static bool write_body(const json_t *body, size_t maximum, struct reply_request *request, char *problem, size_t problem_size)
 {
     struct buffer text;
     size_t needed;
-    buffer_init(&text, REPLY_BODY_MAXIMUM);
+    buffer_init(&text, maximum);
     bool written = jsontext_write(body, &text, &needed);
     if (written) {
         request->body_length = text.length;
         request->body = buffer_take(&text);
     } else if (needed > 0) {
-        snprintf(problem, problem_size, "the reply is %zu bytes as JSON, the platform takes at most %d", needed,
-                 REPLY_BODY_MAXIMUM);
+        snprintf(problem, problem_size, "the reply is %zu bytes as JSON, the platform takes at most %zu", needed, maximum);
     } else {
         snprintf(problem, problem_size, OUT_OF_MEMORY);
     }
@@ -342,10 +384,13 @@ static bool write_text(const struct message *message, const struct reply *reply,
 {
     struct buffer body;
     bool fits;
-    buffer_init(&body, REPLY_BODY_MAXIMUM);
+    buffer_init(&body, maximum_of(reply));
     if (request->to_canvas) {
         buffer_append_text(&body, "{\"message\":");
-        fits = jsontext_append_string(&body, reply->text, reply->text_length);
+        size_t length = reply->text_length;
+        char *shaped = reply->cut_summary ? shape_for_canvas(reply, reply->text, length, &length) : NULL;
+        fits = jsontext_append_string(&body, shaped ? shaped : reply->text, length);
+        free(shaped);
     } else {
         const char *answered = message->message_id ? message->message_id : message->row_id;
         fits = append_member(&body, "{\"jsonrpc\":\"2.0\",\"id\":", request->id) &&
@@ -388,9 +433,9 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         snprintf(problem, problem_size, "the message has no id to answer under");
         return false;
     }
-    if (reply->text_length > REPLY_BODY_MAXIMUM) {
-        snprintf(problem, problem_size, "the reply's text is %zu bytes, the platform takes at most %d",
-                 reply->text_length, REPLY_BODY_MAXIMUM);
+    if (reply->text_length > maximum_of(reply)) {
+        snprintf(problem, problem_size, "the reply's text is %zu bytes, the platform takes at most %zu",
+                 reply->text_length, maximum_of(reply));
         return false;
     }
     request->target = memory_copy_text(message->source_id);
@@ -403,10 +448,10 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         return false;
     }
     if (request->to_canvas)
-        body = canvas_body(parts, problem, problem_size);
+        body = canvas_body(reply, parts, problem, problem_size);
     else if (!(body = peer_body(message, request->id, parts, reply->question)))
         snprintf(problem, problem_size, OUT_OF_MEMORY);
-    bool built = body && write_body(body, request, problem, problem_size);
+    bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
     if (!built)
         reply_request_free(request);
     json_decref(body);

@@ -8,7 +8,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define REPLY_BODY_MAXIMUM (1024 * 1024) /* T1 truncates /a2a bodies beyond it (contract §1.10) */
+/* Bytes of a body that /a2a takes (contract §1.10): T1 cuts it there, later versions refuse more. */
+#define REPLY_BODY_MAXIMUM ((size_t)1024 * 1024)
+#define REPLY_SUMMARY_BYTES 80
+#define REPLY_BODY_MAXIMUM_LATEST ((size_t)16 * 1024 * 1024)
 
 /* What a script returned, before it has an address. Owned strings and references; reply_free. */
 struct reply {
@@ -16,6 +19,9 @@ struct reply {
     size_t text_length;
     json_t *parts;   /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
                         NULL: one text part made of `text` */
+    size_t maximum;  /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
+    bool cut_summary; /* for the canvas: the platform cuts what it notes of the text at byte REPLY_SUMMARY_BYTES, and loses the
+                         note where that is inside a character (T1, contract §12): the text is moved by newlines in front */
     bool question;   /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
@@ -35,7 +41,7 @@ void reply_request_free(struct reply_request *request);
  * message had one, metadata.molecule = {in_reply_to: row's messageId, hops: message->hops + 1}. The canvas gets
  * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files alone is given their
  * names as text. Every string is repaired (wire/repair.h); part keys `type` become `kind`, and a part without either is
- * given the kind that its members show. false: the reply cannot be sent (nothing in it, larger than REPLY_BODY_MAXIMUM,
+ * given the kind that its members show. false: the reply cannot be sent (nothing in it, larger than its maximum,
  * a part that is not an object or of no kind, parts for the canvas without any text or file); `problem` says so with
  * sizes. */
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,

@@ -29,7 +29,7 @@ const char *retry_class_text(enum retry_class class)
 #define REPLIES (CALL(A2A) | CALL(NOTIFY) | CALL(SEND) | CALL(SAY))
 #define LOOPS (CALL(REGISTER) | CALL(HEARTBEAT) | CALL(ACTIVITY))
 #define TO_PEER (CALL(A2A) | CALL(SEND)) /* the platform passes on what a push peer's agent answers, whatever that is */
-#define ASKED (CALL(PEERS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
+#define ASKED (CALL(PEERS) | CALL(LIMITS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
 #define CHECKED (CALL(REGISTER) | CALL(STATE)) /* what the process' end may depend on: believed in the platform's words alone */
 #define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED) /* the tenant guard stands before them */
 #define EVERY (LOOPS | GUARDED | CALL(STATE))

@@ -203,8 +203,8 @@ describe("a backend", function()
 
     it("runs the program with -p and its arguments, the text on standard input", function()
       local bin = fake 'for word; do printf "<%s>" "$word"; done; cat; echo; echo'
-      local one = connect("claude-code", { bin = bin, args = [[--model "big one" 'and $HOME' '' x]] })
-      assert.equal("<-p><--output-format><json><--model><big one><and $HOME><><x>hello", ask(one))
+      local one = connect("claude-code", { bin = bin, args = [[--model "big one" 'and $HOME' '' --output-format text]] })
+      assert.equal("<-p><--output-format><json><--model><big one><and $HOME><><--output-format><text>hello", ask(one))
       workspace = host.workspace(platform)
       one = connect("claude-code", { bin = bin, args = "x", session = "false", model = "small", system = "Be brief." })
       assert.equal("<-p><--model><small><--append-system-prompt><Be brief.><x>hello", ask(one))
@@ -299,7 +299,7 @@ echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many t
     end)
 
     it("tells the program of the message, unless told not to", function()
-      local bin = fake 'echo "${MOLECULE_MESSAGE_ID-nothing} ${MOLECULE_CALLER_ID-nothing}"'
+      local bin = fake [[echo "{\"result\": \"${MOLECULE_MESSAGE_ID-nothing} ${MOLECULE_CALLER_ID-nothing}\"}"]]
       assert.equal("message-1", ask(connect("claude-code", { bin = bin })))
       workspace = host.workspace(platform)
       assert.equal("nothing nothing", ask(connect("claude-code", { bin = bin, pass_meta = "false" })))

@@ -93,6 +93,54 @@ for _, profile in ipairs { "t1", "latest" } do
   end)
 end
 
+describe("the result of a delegation that the platform puts into the inbox", function()
+  local platform, workspace
+
+  before_each(function()
+    platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+    platform:order("config", { delegation_inbox = true })
+    workspace = host.workspace(platform)
+  end)
+
+  after_each(function()
+    host.clean_up()
+    platform:stop()
+  end)
+
+  local function delegate(more)
+    local peer = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
+      push_answer = { body = { jsonrpc = "2.0", id = "1", result = { parts = { { kind = "text", text = "built" } } } } } })
+    local one = host.connect { platform = platform, workspace = workspace, script = ([[
+      local molecule = require "molecule"
+      return {%s handle = function(msg)
+        if msg.method == "delegate_result" then
+          molecule.log("result: " .. msg.text .. " of " .. msg.in_reply_to)
+          return "thank you"
+        end
+        return assert(molecule.delegate("%s", "build it")).delegation_id
+      end}]]):format(more, peer.id) }
+    platform:message { to = workspace.id, text = "x" }
+    return one, one:canvas(1)[1]
+  end
+
+  it("is a message for an agent that wants answers, and nothing is replied to it", function()
+    local one, id = delegate "answers_replies = true,"
+    one:log("result: built of " .. id:gsub("%-", "%%-"))
+    one:log "no_reply: what its handler returned would reach nobody"
+    one:stop()
+    assert.equal(0, #one:posts "/a2a")
+    assert.equal(1, #one:told_canvas())
+  end)
+
+  it("is not handed to any other", function()
+    local one = delegate ""
+    one:log "skipped, it is a reply to ours"
+    one:stop()
+    assert.equal(0, one:count_log "result: ")
+    assert.equal(1, #one:told_canvas())
+  end)
+end)
+
 describe("molecule.send", function()
   it("to what is no workspace's id is refused at once", function()
     local platform = emulator.start {}

@@ -261,7 +261,7 @@ describe("rows that appear in the past", function()
           row { source_id = peer.id, response_body = { result = "a push agent answered" } }
           row { source_id = peer.id, status = "error" }
           row { source_id = peer.id, summary = "message/send (queued: target busy)" }
-          row { source_id = peer.id, method = "tasks/get" }
+          row { source_id = peer.id, method = cjson.null, request_body = cjson.null }
           assert.same({ "echo: for us" }, answered(one, "for us"))
           local rows = platform:rows(workspace.id)
           one:stop_at(rows[#rows].id)

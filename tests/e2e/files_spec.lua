@@ -214,22 +214,68 @@ describe("a file", function()
     one:stop()
   end)
 
-  it("too large for a peer is said with the limit", function()
-    local one = connect([[return function() return {files = {{name = "x", data = ("x"):rep(800 * 1024)}}} end]],
-      { "--max-attempts", "1" })
-    local id = platform:message { to = workspace.id, from = peer.id, text = "x" }[1]
-    one:log_of(id, "more than 700 KiB of files in a message to a peer")
-    one:stop()
-  end)
+  for profile, limit in pairs { t1 = "720 KiB", latest = "11.95 MiB" } do
+    it("too large for a peer is left out with the platform's limit, and the text goes out (" .. profile .. ")", function()
+      local own = emulator.start { profile = profile, args = { "--rate-limit", "-1" } }
+      local boss, other = host.workspace(own), host.workspace(own)
+      local one = host.connect { platform = own, workspace = boss, script = [[
+        return function(msg)
+          return {text = "see", files = {{name = "x", data = ("x"):rep(math.tointeger(tonumber(msg.text)))}}}
+        end]] }
+      local function sent(size, count)
+        local id = own:message { to = boss.id, from = other.id, text = tostring(size) }[1]
+        local entries = one:wait { path = ("/workspaces/%s/a2a"):format(other.id), status = 200, count = count }
+        return id, entries[count].body:match '"text":"(.-)"'
+      end
+      local _, text = sent(700 * 1024, 1)
+      assert.equal("see", text)
+      local id
+      id, text = sent(13 << 20, 2)
+      assert.equal("see\\n\\n[x could not be sent: file x: more than " .. limit ..
+        " of files in a message to a peer, which carries their bytes]", text)
+      one:log_of(id, "the reply goes out without its files")
+      one:stop()
+      own:stop()
+    end)
+  end
 
-  it("of a platform without uploads makes the attempt fail with its words", function()
+  it("that the platform takes none of is left out: the text goes out with a note, and the handler runs once", function()
     local old = emulator.start { profile = "t1", args = { "--rate-limit", "-1" } }
     local one_workspace = host.workspace(old)
-    local one = host.connect { platform = old, workspace = one_workspace, args = { "--max-attempts", "1" },
-      script = [[return function() return {text = "x", files = {{name = "x", data = "y"}}} end]] }
+    local one = host.connect { platform = old, workspace = one_workspace, script = [[
+      local runs = 0
+      return function(msg)
+        runs = runs + 1
+        return {text = msg.text == "alone" and "" or "run " .. runs, files = {{name = "x.txt", data = "y"}}}
+      end]] }
     local id = old:message { to = one_workspace.id, text = "x" }[1]
+    one:canvas(1)
     one:log_of(id, "HTTP 503: workspace url not registered yet")
+    old:message { to = one_workspace.id, text = "alone" }
+    local texts = one:canvas(2)
+    assert.matches("^run 1\n\n%[x.txt could not be sent: .*workspace url not registered yet%]$", texts[1])
+    assert.matches("^%[x.txt could not be sent: .*%]$", texts[2])
     one:stop()
     old:stop()
+  end)
+
+  it("that is larger than the platform says it takes is not uploaded", function()
+    local own = emulator.start { args = { "--rate-limit", "-1" } }
+    own:order("config", { upload_maximum = 1000 })
+    local boss = host.workspace(own)
+    local one = host.connect { platform = own, workspace = boss, script = [[
+      return function() return {text = "see", files = {{name = "x", data = ("x"):rep(1001)}}} end]] }
+    own:message { to = boss.id, text = "x" }
+    assert.matches("^see\n\n%[x could not be sent: file x is larger than the platform takes, 0.9766 KiB%]$", one:canvas(1)[1])
+    one:stop()
+    assert.equal(0, #one:posts "/chat/uploads")
+    own:stop()
+  end)
+
+  it("that is given wrongly makes the message a dead letter at once: it would be wrong each time", function()
+    local one = connect [[return function() return {text = "x", files = {5}} end]]
+    local id = platform:message { to = workspace.id, text = "x" }[1]
+    one:log_of(id, "attempt 1 of 1.*files%[1%] must be a path")
+    one:stop()
   end)
 end)

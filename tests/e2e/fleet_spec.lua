@@ -78,7 +78,7 @@ describe("a fleet", function()
     write({ entry(one), entry(two) }, "refusal_patience = '200ms'")
     local fleet = registered(start(), one, two)
     platform:order("remove", { workspace = one.id })
-    fleet:log(one.id:gsub("%-", "%%-") .. ".*this workspace has ended .*exit code 77.* the 1 others go on")
+    fleet:log(one.id:gsub("%-", "%%-") .. ".*this workspace has ended .*exit code 77.* 1 other keeps running")
     assert.equal("heard 1: still", ask(two, "still"))
     fleet:stop()
   end)
@@ -101,7 +101,7 @@ describe("a fleet", function()
     assert.equal("heard 1: a", ask(one, "a"))
     write { entry(two, "script_options = { word = 'changed' }"), entry(three) }
     fleet.process:signal "sighup"
-    fleet:log "1 workspaces are new, 1 end, 1 begin anew with other options"
+    fleet:log "1 new, 1 removed, 1 restarted with new options"
     registered(fleet, three)
     fleet:log(one.id:gsub("%-", "%%-") .. ": stopped")
     assert.equal("heard 1: b", ask(three, "b"))
@@ -115,7 +115,7 @@ describe("a fleet", function()
     assert.equal("new words", ask(three, "d"))
     write { entry(one), entry(two, "script_options = { word = 'changed' }"), entry(three) }
     fleet.process:signal "sighup"
-    fleet:log "1 workspaces are new, 0 end, 0 begin anew with other options, 0 are tried again, 2 go on"
+    fleet:log "1 new, 0 removed, 0 restarted with new options, 0 tried again, 2 unchanged"
     assert.equal("new words", ask(one, "e"))
     fleet:stop()
   end)
@@ -133,7 +133,7 @@ describe("a fleet", function()
     local fleet = registered(start(), one)
     write { entry(one) }
     fleet.process:signal "sighup"
-    fleet:log "0 workspaces are new, 1 end"
+    fleet:log "0 new, 1 removed"
     fleet:log(two.id:gsub("%-", "%%-") .. ": stopped")
     assert.equal("heard 1: a", ask(one, "a"))
     fleet:stop()
@@ -149,7 +149,7 @@ describe("a fleet", function()
     fleet:log "nothing has changed: .*fleet%.lua:3: unexpected symbol"
     write { entry(one, "intervall_ms = 5") }
     fleet.process:signal "sighup"
-    fleet:log "nothing has changed: .*fleet%.lua:4: .*no key \"intervall_ms\"; the nearest is \"interval_ms\""
+    fleet:log "nothing has changed: .*fleet%.lua:4: .*no key \"intervall_ms\"; did you mean \"interval_ms\"%?"
     assert.equal("heard 1: a", ask(two, "a"))
     fleet:stop()
   end)
@@ -160,9 +160,9 @@ describe("a fleet", function()
       local said = complaint()
       assert.truthy(said:find(pattern), said)
     end
-    wrong("fleet%.lua:2: defaults: there is no key \"concurency\"; the nearest is \"concurrency\"", { entry(one) },
+    wrong("fleet%.lua:2: defaults: there is no key \"concurency\"; did you mean \"concurrency\"%?", { entry(one) },
       "concurency = 2")
-    wrong("fleet%.lua:5: " .. two.id:gsub("%-", "%%-") .. ": \"interval_ms\" must be between 1 and 3600000; got \"0\"",
+    wrong("fleet%.lua:5: " .. two.id:gsub("%-", "%%-") .. ": \"interval_ms\" must be between 1 and 3600000 ms; got \"0\"",
       { entry(one), entry(two, "interval_ms = 0") })
     wrong("fleet%.lua:5: .* is there twice", { entry(one), entry(one) })
     wrong("fleet%.lua:4: .*\"bootstrap\" must be true or false", { entry(one, "bootstrap = 'yes'") })
@@ -210,8 +210,8 @@ describe("a fleet", function()
     host.write(directory .. "/broken.lua", "return function(")
     write { entry(one, "script = 'broken.lua'"), entry(two, "backend_options = {}, backend = 'exek'") }
     fleet.process:signal "sighup"
-    fleet:log(one.id:gsub("%-", "%%-") .. ": its new options are not taken, it goes on as before: .*broken%.lua:1:")
-    fleet:log(two.id:gsub("%-", "%%-") .. ": its new options are not taken, it goes on as before: there is no backend exek")
+    fleet:log(one.id:gsub("%-", "%%-") .. ": its new options are not taken, keeping the previous ones: .*broken%.lua:1:")
+    fleet:log(two.id:gsub("%-", "%%-") .. ": its new options are not taken, keeping the previous ones: there is no backend exek")
     write({ entry(one), entry(two) }, "api_url = 'htp://127.0.0.1'")
     fleet.process:signal "sighup"
     fleet:log "nothing has changed: .*fleet%.lua:2: .* api_url htp://127.0.0.1: the URL does not begin with"
@@ -273,7 +273,7 @@ describe("a fleet", function()
     assert.equal("nil", ask(three, "x"))
     assert.equal("nil", ask(two, "x"))
     fleet.process:signal "sighup"
-    fleet:log "0 workspaces are new, 0 end, 0 begin anew with other options, 0 are tried again, 3 go on"
+    fleet:log "0 new, 0 removed, 0 restarted with new options, 0 tried again, 3 unchanged"
     fleet:stop()
   end)
 

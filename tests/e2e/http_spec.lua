@@ -173,7 +173,7 @@ end]]):format(code) }
       local _, third = pcall(function() local _ = http.get(url, {headers = {["X"] = "a\r\nb"}}) end)
       return second .. " | " .. third]])
     local told = ask(one)
-    assert.truthy(told:find('agent.lua:6: http: unknown option "tiemout"', 1, true), told)
+    assert.truthy(told:find('agent.lua:6: http: unknown field \'tiemout\'; did you mean \'timeout\'?', 1, true), told)
     assert.truthy(told:find("agent.lua:7: http: header X holds a line break", 1, true), told)
     one:stop()
   end)

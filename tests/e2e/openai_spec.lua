@@ -163,7 +163,7 @@ describe("the backend openai", function()
     end)
   end
 
-  it("forgets the older half of a conversation that is too long for the model, once", function()
+  it("forgets the older half of a conversation that is too long for the model, and of the rest", function()
     local too_long = status(400, { error = { code = "context_length_exceeded", message = "too many tokens" } })
     local one = connect(nil, { "--max-attempts", "1" })
     for _, text in ipairs { "a", "b", "c" } do ask(one, text) end
@@ -172,8 +172,11 @@ describe("the backend openai", function()
     assert.equal("c", sent(5).messages[1].content)
     assert.equal("5: e", ask(one, "e")) -- c, d and e: what was dropped stays forgotten
     answers[1], answers[2] = too_long, too_long
-    local row = platform:message { to = workspace.id, text = "f" }[1]
-    one:log_of(row, "answered 400: too many tokens")
+    assert.equal("1: f", ask(one, "f"))
+    answers[1], answers[2] = too_long, too_long
+    local row = platform:message { to = workspace.id, text = "g" }[1]
+    one:log_of(row, "answered 400: too many tokens; the message alone is too long for the model")
+    assert.equal("3: h", ask(one, "h")) -- what was not answered is not remembered, f is
     one:stop()
   end)
 
@@ -347,7 +350,7 @@ describe("the backend openai", function()
       ["option history must be a whole number from 0 to 10000, not \"1.5\""] = { history = "1.5" },
       ["option temperature must be a number"] = { temperature = "warm" },
       ["option progress needs stream=true"] = { progress = "3" },
-      ["it knows history, history_ttl, key_env, max_tokens, model"] = { wrong = "1" },
+      ["it knows extra, history, history_ttl, key_env, key_header, max_completion_tokens, max_tokens, model"] = { wrong = "1" },
     } do
       local one = host.run({ platform = platform, workspace = workspace, args = options_of(options) }, 2)
       one:log("backend openai.*" .. pattern)

@@ -24,7 +24,7 @@ end
 local function fields(class, values)
   for name in pairs(values) do add(class .. "." .. name) end
 end
-return function(msg, ctx)
+return {answers_replies = true, handle = function(msg, ctx)
   names = {}
   fields("Message", msg)
   if msg.files[1] then
@@ -42,7 +42,7 @@ return function(msg, ctx)
   fields("HttpResponse", response)
   fields("ExecResult", assert(molecule.exec {cmd = "kill -9 $$"}))
   return table.concat(names, "\n")
-end]]
+end}]]
 
 describe("the reference of the API", function()
   local platform
@@ -79,7 +79,8 @@ describe("the reference of the API", function()
       args = { "--script-opt", "url=" .. platform.url } }
     local file = { kind = "file", file = { name = "a.txt", mimeType = "text/plain", size = 1, bytes = "eA==" } }
     local stored = { kind = "file", file = { name = "b.txt", uri = "workspace:/b.txt" } }
-    platform:message { to = workspace.id, from = peer.id, context_id = "c", task_id = "t", metadata = { color = "blue" },
+    platform:message { to = workspace.id, from = peer.id, context_id = "c", task_id = "t",
+      metadata = { color = "blue", molecule = { in_reply_to = "m" } },
       parts = { { kind = "text", text = "x" }, file },
       history = { { role = "user", parts = { { kind = "text", text = "before" } } } } }
     platform:message { to = workspace.id, context_id = "d", parts = { stored } }

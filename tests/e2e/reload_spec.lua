@@ -77,7 +77,7 @@ describe("a running script", function()
       return function(msg)
         if msg.text == "go" then molecule.store.set("go", true) end
         return "new"
-      end]], "1 messages under way finish with the one before")
+      end]], "1 message under way finishes with the previous version")
     assert.equal("new", ask(one, "x"))
     assert.equal(0, one:count_log("the old one stops"))
     assert.equal("new", ask(one, "go"))

@@ -90,13 +90,19 @@ describe("the platform", function()
     end)
   end
 
+  -- What comes while a host catches up with the inbox may be an earlier process's words.
+  local function talk(one, two)
+    for i = 1, 20 do
+      platform:message { to = workspace.id, text = "hello" }
+      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 2 * i }
+      if one:count_log "another host" > 0 and two:count_log "another host" > 0 then return end
+    end
+  end
+
   it("is served by two hosts: each says so when the canvas is told what is not its own", function()
     local one = begin("latest", { script = [[return function(msg) return "one: " .. msg.text end]] })
     local two = host.connect { platform = platform, workspace = workspace, script = host.ECHO }
-    for i = 1, 2 do
-      platform:message { to = workspace.id, text = "hello" }
-      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 2 * i }
-    end
+    talk(one, two)
     one:log 'warn.*the canvas was told what is not from here: "echo: hello".*another host'
     two:log 'warn.*the canvas was told what is not from here: "one: hello".*another host'
     one:stop()
@@ -106,10 +112,7 @@ describe("the platform", function()
   it("is served by two hosts that answer the same: that shows, too", function()
     local one = begin("latest", { script = host.ECHO })
     local two = host.connect { platform = platform, workspace = workspace, script = host.ECHO }
-    for i = 1, 2 do
-      platform:message { to = workspace.id, text = "hello" }
-      one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, count = 2 * i }
-    end
+    talk(one, two)
     one:log "warn.*another host"
     two:log "warn.*another host"
     one:stop()

@@ -66,12 +66,12 @@ describe("a terminal", function()
       table.move(state, 1, 2, #words + 1, words)
       return run(words)
     end
-    for _ = 1, 2 do -- with a live host, and from its files
+    for turn = 0, 1 do -- with a live host, and from its files
       for _, words in ipairs { { "dead", "list" }, { "dead", "list", "--json" }, { "dead", "show", "--all" },
         { "dead", "show", "--all", "--json" }, { "status" }, { "status", "--json" } } do
         local text, code = command(words[1], words[2] or workspace.id, words[2] and workspace.id or nil, words[3], words[4])
         if words[1] == "status" then text, code = command("status", workspace.id, words[2]) end
-        assert.equal(0, code, text)
+        assert.equal(words[1] == "status" and turn or 0, code, text)
         assert(#text > 20)
         is_clean(text)
         if words[1] == "dead" then assert(text:find("202e", 1, true), text) end

@@ -102,8 +102,8 @@ describe("a timer", function()
       end]]
     platform:message { to = workspace.id, text = "x" }
     local told = one:canvas(1)[1]
-    assert.truthy(told:find("agent.lua:3: molecule.every: the seconds must be between 0.001 and 1e8", 1, true), told)
-    assert.truthy(told:find("agent.lua:4: bad argument #2 to 'after' (function expected, got no value)", 1, true), told)
+    assert.truthy(told:find("agent.lua:3: every: the time must be between 0.001 and 100000000.0 seconds", 1, true), told)
+    assert.truthy(told:find("agent.lua:4: after: the second argument must be a function(ctx)", 1, true), told)
     one:stop()
   end)
 

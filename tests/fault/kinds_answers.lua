@@ -104,8 +104,8 @@ end
 local POLL, POST_AGAIN, TRYING = "/activity", "posting the same reply again", "poll: .*; trying again"
 
 between("canvas reply: delivered, and no answer", "/notify", { pass = true, swallow = true }, 1, POST_AGAIN, { slow = true })
-between("peer reply: delivered, and no answer", "/a2a", { pass = true, swallow = true }, 1, "the peer polls.*posting the same reply again",
-  { slow = true })
+between("peer reply: delivered, and no answer", "/a2a", { pass = true, swallow = true }, 1,
+  "the peer polls.*" .. POST_AGAIN, { slow = true })
 -- The platform did it, and what stands in front of it says that it did not.
 local EDGE = { pass = true, instead = answer("504 Gateway Timeout\r\nContent-Type: text/html\r\nContent-Length: 21\r\n",
   "<html>timeout</html>\n") }

@@ -31,6 +31,8 @@ static void check_values(const struct command *command, const char *values)
             break;
         case OPTION_NUMBER:
         case OPTION_DURATION:
+        case OPTION_MILLISECONDS:
+        case OPTION_SECONDS:
         case OPTION_SIZE:
             number = *(const int64_t *)field;
             HOLDS((number == 0 && !option->standard) || number >= option->minimum);

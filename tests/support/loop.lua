@@ -38,6 +38,17 @@ function loop.now()
   return uv.hrtime() / 1e6
 end
 
+--- Called when Ctrl-C ends the process, which closes nothing: what must not stay behind is ended here.
+loop.at_interrupt = {} ---@type fun()[]
+
+local interrupt = uv.new_signal()
+interrupt:start("sigint", function()
+  for _, call in ipairs(loop.at_interrupt) do pcall(call) end
+  io.stderr:write "interrupted\n"
+  os.exit(130, false)
+end)
+interrupt:unref()
+
 -- A write to a peer that has gone is an error, not the end of the tests.
 local pipe = uv.new_signal()
 pipe:start("sigpipe", function() end)

@@ -161,8 +161,11 @@ function process.kill_all(but)
   end
 end
 
-process.sentinel = setmetatable({}, { __gc = function()
+local function kill_live()
   for one in pairs(live) do uv.kill(one.pid, "sigkill") end
-end })
+end
+
+process.sentinel = setmetatable({}, { __gc = kill_live })
+table.insert(loop.at_interrupt, kill_live)
 
 return process

@@ -176,6 +176,7 @@ local function run_all(options)
   for _, path in ipairs(options.paths) do find_specs(path, files) end
   local run = { options = options, jobs = {}, started = 0, ended = 0, total = #files, passed = 0, failed = 0, failures = {},
     history = load_history(), directory = assert(uv.fs_mkdtemp "/tmp/mol-XXXXXX") }
+  table.insert(loop.at_interrupt, function() remove(run.directory) end)
   sort_longest_first(files, run.history)
   local running = 0
   while #files > 0 or running > 0 do

@@ -1,6 +1,8 @@
 # Sourced by tests/run and tests/proof: steps that count, and what they have in common.
 # shellcheck shell=bash
 
+trap 'exit 130' INT # what ran has said so
+
 passed=0 failed=0
 say() { printf '\n== %s\n' "$*"; }
 

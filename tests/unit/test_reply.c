@@ -135,6 +135,9 @@ static void parts_go_out_with_their_kind_alone(void **state)
          "{\"kind\":\"file\",\"uri\":\"u\"}]", NULL},
         {"[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
          "[{\"kind\":\"text\",\"text\":\"see\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]", "see"},
+        {"[{\"url\":\"u\",\"filename\":\"n\",\"mediaType\":\"m\"},{\"raw\":\"QQ==\",\"metadata\":{}}]",
+         "[{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\"}},"
+         "{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\"},\"metadata\":{}}]", NULL},
         {"[{\"kind\":\"text\",\"text\":\"own\"}]", "[{\"kind\":\"text\",\"text\":\"own\"}]", "not this"},
         {"[]", "[{\"kind\":\"text\",\"text\":\"t\"}]", "t"}};
     for (size_t i = 0; i < COUNT(cases); i++) {

@@ -18,7 +18,7 @@ return function(given)
     handle = function(msg, ctx)
       return command.run("exec: " .. options.cmd, {
         cmd = options.cmd,
-        stdin = msg.text,
+        stdin = backend.text(msg),
         timeout = timeout,
         env = pass_meta and command.meta(msg, ctx) or nil,
       })

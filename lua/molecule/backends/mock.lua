@@ -7,7 +7,7 @@ return function(given)
     name = "mock",
     description = "answers with a template",
     handle = function(msg)
-      return (options.reply:gsub("%%s", function() return msg.text end))
+      return (options.reply:gsub("%%s", function() return backend.text(msg) end))
     end,
   }
 end

@@ -1,41 +1,21 @@
 --- openai: asks a language model behind any OpenAI-compatible chat endpoint, and remembers what was said.
--- Options: model (required), url (https://api.openai.com/v1; requests go to <url>/chat/completions), key_env
--- (OPENAI_API_KEY: the variable that holds the key; without a key none is sent), system, history (20 earlier turns of the
--- conversation; 0: none), history_ttl (720h after the last turn), temperature, max_tokens, timeout (120s), stream (false),
--- progress (0: off; seconds between interim words to the human, each a bubble of its own; needs stream).
+-- Options: model (required), url (https://api.openai.com/v1; requests go to <url>/chat/completions, a query stays behind it),
+-- key_env (OPENAI_API_KEY: the variable that holds the key; without a key none is sent), key_header (Authorization; api-key
+-- for Azure), system, history (20 earlier turns of the conversation; 0: none), history_ttl (720h after the last turn),
+-- temperature, max_tokens, max_completion_tokens, reasoning_effort, extra (a JSON object: further members of the request; null
+-- leaves one out), thinking (false; true leaves <think>…</think> in the answer), timeout (120s), stream (false), progress (0:
+-- off; seconds between interim words to the human, each a bubble of its own; needs stream).
 -- Of a script's own: require "molecule.backends.openai" {model = ...} is an agent; its handle(msg, ctx) answers.
+local answer = require "molecule.openai.answer"
 local backend = require "molecule.backend"
 local core = require "molecule.core"
+local halves = require "molecule.openai.halves"
 local molecule = require "molecule"
+local read_options = require "molecule.openai.options".read
+local refusal = require "molecule.openai.refusal"
+local thinking = require "molecule.openai.thinking"
 
-local NAME, QUOTED = "openai", 500 -- bytes quoted of an answer that is an error
-
-local function read_options(given)
-  local options = backend.options(NAME, given, {model = false, url = "https://api.openai.com/v1", key_env = false,
-    system = false, history = 20, history_ttl = "720h", temperature = false, max_tokens = false, timeout = "120s",
-    stream = "false", progress = 0})
-  if not options.model then error("backend openai needs --backend-opt model=NAME", 0) end
-  if not tostring(options.url):find("^https?://[^/]") then
-    error(("backend openai: option url must begin with http:// or https://, not %q"):format(tostring(options.url)), 0)
-  end
-  options.url = options.url:gsub("/+$", "") .. "/chat/completions"
-  options.history = backend.number(NAME, "history", options.history, 0, 10000, true)
-  options.history_ttl = backend.seconds(NAME, "history_ttl", options.history_ttl)
-  if options.history_ttl <= 0 then error("backend openai: option history_ttl must be above 0", 0) end
-  options.temperature = backend.number(NAME, "temperature", options.temperature, 0, 100)
-  options.max_tokens = backend.number(NAME, "max_tokens", options.max_tokens, 1, 1e9, true)
-  options.timeout = backend.seconds(NAME, "timeout", options.timeout)
-  options.stream = backend.boolean(NAME, "stream", options.stream)
-  options.progress = backend.number(NAME, "progress", options.progress, 0, 86400)
-  if options.progress > 0 and not options.stream then
-    error("backend openai: option progress needs stream=true: without it the answer comes whole", 0)
-  end
-  if options.key_env or not core.sandbox then
-    options.key = backend.secret(NAME, "key_env", options.key_env or "OPENAI_API_KEY")
-  end
-  options.key_env = options.key_env or "OPENAI_API_KEY"
-  return options
-end
+local NAME = "openai"
 
 --- The request's body.
 local function compose(options, turns, text)
@@ -46,150 +26,131 @@ local function compose(options, turns, text)
     messages[#messages + 1] = {role = "assistant", content = turn.assistant}
   end
   messages[#messages + 1] = {role = "user", content = text}
-  return {model = options.model, messages = messages, temperature = options.temperature,
-    max_tokens = options.max_tokens, stream = options.stream or nil}
-end
-
---- Text of a message's or delta's content: a string, or a list of parts of which some are text.
-local function text_of(content)
-  if type(content) == "string" then return content end
-  local pieces = {}
-  for _, part in ipairs(type(content) == "table" and content or {}) do
-    if type(part) == "table" and type(part.text) == "string" then pieces[#pieces + 1] = part.text end
+  local body = {model = options.model, messages = messages, temperature = options.temperature,
+    max_tokens = options.max_tokens, max_completion_tokens = options.max_completion_tokens,
+    reasoning_effort = options.reasoning_effort, stream = options.stream or nil}
+  for name, value in pairs(options.extra) do
+    if value == molecule.null then value = nil end
+    body[name] = value
   end
-  return table.concat(pieces)
-end
-
---- A step down into what may be null or missing.
-local function field(value, key)
-  if type(value) == "table" then return value[key] end
-end
-
---- The beginning of what the service said, without the key, which some services quote.
-local function quote(options, text)
-  if options.key then text = text:gsub(options.key:gsub("%p", "%%%0"), "(the key)") end
-  return text:sub(1, QUOTED)
-end
-
---- What the service says of an error: text (`raw` where it says nothing else), code; nil: there is none.
-local function complaint(value, raw)
-  local problem = field(value, "error")
-  if not problem or problem == molecule.null or problem == "" then return nil end
-  local message = type(problem) == "string" and problem or field(problem, "message")
-  return type(message) == "string" and message or raw, field(problem, "code")
-end
-
---- The first choice of an answer or event that came with status 200. Raises what is no such, and the errors in it.
-local function read_choice(raw, options, what)
-  local value = molecule.json.decode(raw)
-  if type(value) ~= "table" then error(("%s %s: %s"):format(options.url, what, quote(options, raw)), 0) end
-  local choice = field(value.choices, 1)
-  local problem = complaint(value, raw) or complaint(choice, raw)
-  if problem then error(("%s: %s"):format(options.url, quote(options, problem)), 0) end
-  return choice
-end
-
-local function read_whole(body, options)
-  local choice = read_choice(body, options, "answered what is not JSON")
-  return text_of(field(field(choice, "message"), "content"))
-end
-
---- Takes the events that a chunk completes into the answer {reader, pieces}; notes in it that some came (`has_events`), that
---- the service calls the text complete, and that it is done.
-local function take_events(answer, chunk, options)
-  for _, event in ipairs(answer.reader:feed(chunk)) do
-    answer.has_events = true
-    answer.done = answer.done or event.data == "[DONE]"
-    if not answer.done then
-      local choice = read_choice(event.data, options, "sent an event that is not JSON")
-      local text, reason = text_of(field(field(choice, "delta"), "content")), field(choice, "finish_reason")
-      if text ~= "" then answer.pieces[#answer.pieces + 1] = text end
-      answer.complete = answer.complete or type(reason) == "string" and reason ~= ""
-    end
-  end
+  return body
 end
 
 --- Shows the human what came since the last time, at most every options.progress seconds.
 local function reporter(options, ctx)
-  local last, shown = core.elapsed(), 0
-  return function(pieces)
-    if options.progress <= 0 or core.elapsed() - last < options.progress then return end
-    local text = table.concat(pieces, "", shown + 1)
-    if not text:find("%S") then return end
-    local told, _, code = ctx.progress(text)
-    if not told and code == "PEER" then options = {progress = 0} end -- for this message: a peer takes it for the answer
-    last, shown = core.elapsed(), #pieces
+  local last, shown, seconds = core.elapsed(), 0, options.progress
+  return function(pieces, has_halves)
+    if seconds <= 0 or core.elapsed() - last < seconds then return end
+    local text = table.concat(pieces)
+    if has_halves then text = halves.join(text) end
+    if not options.thinking then text = thinking.strip_partial(text) end
+    local more = text:sub(shown + 1)
+    if not more:find("%S") then return end
+    local told, _, code = ctx.progress(more)
+    if not told and code == "PEER" then seconds = 0 end -- a peer takes it for the answer
+    last, shown = core.elapsed(), #text
   end
 end
 
---- Whether a body without any event is an answer of another kind, not just the comments before the first event.
-local function is_whole(raw) return raw:find("%S") and not raw:find("^%s*%a*:") end
+--- Asks once -> the result of answer.ask.
+local function ask_once(options, turns, text, report)
+  local headers = {["Content-Type"] = "application/json", Accept = options.stream and "text/event-stream" or "application/json"}
+  if options.key then
+    headers[options.key_header] = (options.key_header:lower() == "authorization" and "Bearer " or "") .. options.key
+  end
+  return answer.ask({url = options.url, method = "POST", headers = headers, timeout = options.timeout,
+    body = molecule.json.encode(compose(options, turns, text))}, options, report)
+end
 
---- Reads an answer that comes in events -> text; for another status than 200 nil and {status, headers, body}.
-local function read_stream(request, options, ctx)
-  local stream, report = core.http_stream(request), reporter(options, ctx)
-  local answer, raw = {reader = core.sse(), pieces = {}}, {}
-  while not answer.done do
-    local chunk, problem, code = stream:read()
-    if problem then error(("%s [%s]"):format(problem, code), 0) end
-    if not chunk then break end
-    if not answer.has_events then raw[#raw + 1] = chunk end
-    if stream:status() == 200 then
-      take_events(answer, chunk, options)
-      report(answer.pieces)
+--- Newer models refuse max_tokens, and name what they take in its place.
+local function wants_other_limit(options, complaint)
+  return options.max_tokens and not options.max_completion_tokens
+    and complaint.said:find("max_completion_tokens", 1, true) ~= nil and complaint.said:find("unsupported", 1, true) ~= nil
+end
+
+--- Asks, and asks again with less where that helps -> the result, and with a complaint what follows from it.
+local function ask(options, turns, text, ctx)
+  local report = reporter(options, ctx)
+  while true do
+    local result = ask_once(options, turns, text, report)
+    local kind, status
+    if result.complaint then
+      kind, status = refusal.judge(result.status, result.complaint)
+    elseif result.reason == "model_context_window_exceeded" and not result.text:find("%S") then
+      kind, status = "overflow", result.status
+      result.complaint = {text = "the context window is full (model_context_window_exceeded)", said = "", words = ""}
+    end
+    if kind == "final" and wants_other_limit(options, result.complaint) then
+      molecule.log.info("%s: the model takes max_completion_tokens, not max_tokens: it is sent from now on", NAME)
+      options.max_completion_tokens, options.max_tokens = options.max_tokens, nil
+    elseif kind == "overflow" and #turns > 0 then
+      molecule.log.info("%s: the conversation is too long for the model; its older half is forgotten", NAME)
+      for _ = 1, (#turns + 1) // 2 do table.remove(turns, 1) end
+    else
+      return result, kind, status
     end
   end
-  local body = table.concat(raw)
-  if stream:status() ~= 200 then return nil, {status = stream:status(), headers = stream:headers(), body = body} end
-  stream:close()
-  if not answer.has_events and is_whole(body) then return read_whole(body, options) end
-  if not answer.done and not answer.complete then error(options.url .. ": the answer broke off before its end", 0) end
-  return table.concat(answer.pieces)
 end
 
---- Asks once -> text, or nil and the answer {status, headers, body} of another status than 200.
-local function ask(options, turns, msg, ctx)
-  local headers = {Authorization = options.key and "Bearer " .. options.key or nil}
-  local body = compose(options, turns, msg.text)
-  if options.stream then
-    headers["Content-Type"], headers.Accept = "application/json", "text/event-stream"
-    return read_stream({url = options.url, method = "POST", headers = headers, body = molecule.json.encode(body),
-      timeout = options.timeout}, options, ctx)
-  end
-  local answer, problem, code = molecule.http.post {url = options.url, json = body, headers = headers,
-    timeout = options.timeout}
-  if not answer then error(("%s [%s]"):format(problem, code), 0) end
-  if answer.status ~= 200 then return nil, answer end
-  return read_whole(answer.body, options)
-end
-
---- What the service says is wrong: text, code.
-local function refusal(answer)
-  local text, code = complaint(molecule.json.decode(answer.body), answer.body)
-  return text or answer.body, code
-end
-
-local function is_too_long(answer)
-  if answer.status ~= 400 and answer.status ~= 413 then return false end
-  local text, code = refusal(answer)
-  text = text:lower()
-  return code == "context_length_exceeded" or text:find("context length", 1, true) ~= nil
-    or text:find("context window", 1, true) ~= nil or text:find("context size", 1, true) ~= nil
+--- Where a URL without a path meets a server that has none there.
+local function hint(options, status)
+  if status ~= 404 or not options.where:find("^%a+://[^/]+/chat/completions$") then return "" end
+  return "; does the option url lack its path, as in " .. options.where:gsub("/chat/completions$", "") .. "/v1?"
 end
 
 --- A retry, or an error, of an answer that is none.
-local function refuse(options, answer)
-  local text = quote(options, refusal(answer))
-  if answer.status == 401 or answer.status == 403 then
-    error(("%s refuses the key (%d): %s; %s"):format(options.url, answer.status, text, options.key
+local function refuse(options, result, kind, status)
+  local text = answer.quote(options, result.complaint.text)
+  local said = ("%s %s: %s"):format(options.where, result.status == status and status >= 200 and status <= 299
+    and "answered with an error" or "answered " .. status, text)
+  if kind == "quota" then
+    return backend.hopeless(said .. "; the account's quota or credit is used up. Top it up, then hand the message "
+      .. "over again with molecule dead retry")
+  elseif kind == "overflow" then
+    return backend.hopeless(said .. "; the message alone is too long for the model")
+  elseif kind == "key" then
+    error(("%s refuses the key (%d): %s; %s"):format(options.where, status, text, options.key
       and ("look at the variable %s (key_env)"):format(options.key_env)
       or ("the variable %s (key_env) is not set"):format(options.key_env)), 0)
+  elseif kind == "later" then
+    return molecule.retry {after = backend.retry_after(result.headers) or refusal.wait(result.complaint), hold = true,
+      reason = said}
+  elseif kind == "final" then
+    return backend.hopeless(said)
   end
-  if answer.status == 429 or answer.status >= 500 then
-    return molecule.retry {after = backend.retry_after(answer.headers), hold = true,
-      reason = ("%s answered %d: %s"):format(options.url, answer.status, text)}
+  error(said .. hint(options, status), 0)
+end
+
+local WHY_EMPTY = {
+  length = "the limit of tokens was reached before it said anything (finish_reason length): raise max_tokens or "
+    .. "max_completion_tokens, or lower reasoning_effort",
+  content_filter = "the service's content filter withheld it (finish_reason content_filter)",
+  tool_calls = "the model wants to call a tool (finish_reason tool_calls), and this backend offers none",
+  function_call = "the model wants to call a function (finish_reason function_call), and this backend offers none",
+}
+
+--- An answer that says nothing: paid for, so it is not asked for again where the next would be the same.
+local function refuse_empty(options, result, ctx)
+  local reason, why = result.reason, nil
+  if reason and reason ~= "stop" then why = WHY_EMPTY[reason] or "finish_reason " .. reason:sub(1, 100) end
+  local text = options.where .. " answered without any text" .. (why and ": " .. why or result.thought
+    and ": the model only thought aloud" or "")
+  if why and reason ~= "insufficient_system_resource" and reason ~= "abort" or ctx.attempt > 1 then
+    return backend.hopeless(text)
   end
-  error(("%s answered %d: %s"):format(options.url, answer.status, text), 0)
+  error(text, 0)
+end
+
+--- What the sender gets; nil: nothing was said.
+local function read_text(options, result)
+  local text = options.thinking and result.text or thinking.strip(result.text)
+  result.thought = text ~= result.text
+  if not text:find("%S") then text = result.refused end
+  if not text:find("%S") then return nil end
+  if result.reason == "length" or result.reason == "content_filter" then
+    molecule.log.warn("%s: using an answer that was cut short (finish_reason %s)", NAME, result.reason)
+  end
+  return text
 end
 
 --- Keeps the turn, with as many before it as the option says and the store takes. Its time begins again with each.
@@ -200,7 +161,10 @@ local function remember(options, key, turns, turn)
   while #turns > 0 do
     local kept, problem, code = molecule.store.set(key, turns, {ttl = options.history_ttl})
     if kept then return end
-    if code ~= "TOO_LARGE" then error("the history cannot be stored: " .. problem, 0) end
+    if code ~= "TOO_LARGE" then -- the answer was paid for, and goes out all the same
+      molecule.log.warn("%s: this turn is not remembered because the history cannot be stored: %s", NAME, problem)
+      return
+    end
     table.remove(turns, 1)
   end
 end
@@ -221,17 +185,15 @@ return function(given)
     description = "answers with the language model " .. options.model,
     concurrency = 8,
     handle = function(msg, ctx)
+      local said = backend.text_with_files(msg)
+      if not said:find("%S") then return molecule.skip("it has no text, no file and no data") end
       local key = backend.key("openai:", msg.conversation)
       local turns = recall(options, key)
-      local text, answer = ask(options, turns, msg, ctx)
-      if not text and #turns > 0 and is_too_long(answer) then
-        molecule.log.info("%s: the conversation is too long for the model; its older half is forgotten", NAME)
-        for _ = 1, (#turns + 1) // 2 do table.remove(turns, 1) end
-        text, answer = ask(options, turns, msg, ctx)
-      end
-      if not text then return refuse(options, answer) end
-      if not text:find("%S") then error(options.url .. " answered without any text", 0) end
-      remember(options, key, turns, {user = msg.text, assistant = text})
+      local result, kind, status = ask(options, turns, said, ctx)
+      if result.complaint then return refuse(options, result, kind, status) end
+      local text = read_text(options, result)
+      if not text then return refuse_empty(options, result, ctx) end
+      remember(options, key, turns, {user = said, assistant = text})
       return text
     end,
   }

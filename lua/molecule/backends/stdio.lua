@@ -3,7 +3,8 @@
 -- To its standard input: {"jsonrpc": "2.0", "id": 1, "method": "message", "params": {"id", "text", "from", "peer",
 -- "conversation", "parts", "metadata", "attempt", …}}. From its standard output, in any order: {"id": 1, "result": "a text"},
 -- or as result {"text": …}, {"parts": […]}, null (no reply), {"skip": reason}, {"retry": seconds}, {"dead": reason}; or
--- {"id": 1, "error": {"code", "message"}}. What it writes to standard error is logged.
+-- {"id": 1, "error": {"code", "message"}}. The id may come back as text, and be left out while one message waits. What the
+-- program asks by itself is refused; that, what it only tells, what is no JSON and what it writes to standard error is logged.
 -- Options: command (for /bin/sh) or argv (a JSON list), one of them required; timeout (60s for an answer).
 --
 -- When it ends, the messages that wait are handed over again; it is started again for the next message, after 0.2 to 30
@@ -81,32 +82,47 @@ end
 
 local function text_of(reason) return type(reason) == "string" and reason or nil end
 
---- An answer's result -> what the handler returns.
+local VERDICTS = {skip = true, dead = true, retry = true}
+
+local function read_retry(result, name)
+  local after = tonumber(result.retry)
+  if result.retry ~= true and not (after and after >= 0 and after <= 366 * 86400) then
+    return backend.hopeless(("%s: retry must be between 0 seconds and 366 days, not %s"):format(name,
+      backend.quote(result.retry)))
+  end
+  return molecule.retry {after = after, reason = text_of(result.reason)}
+end
+
+--- An answer's result -> what the handler returns. What is no result is an error that the next attempt would only repeat.
 local function read_result(result, name)
   if result == molecule.null or type(result) == "string" then return value_of(result) end
   if type(result) ~= "table" or molecule.json.is_array(result) then
-    error(("%s: the result must be a string, an object or null, not a %s"):format(name,
-      type(result) == "table" and "list" or type(result)), 0)
+    return backend.hopeless(("%s: the result must be a string, an object or null, not a %s: %s"):format(name,
+      type(result) == "table" and "list" or type(result), backend.quote(result)))
   end
-  result = without_nulls(result)
+  local given = result
+  result = without_nulls(given)
   if result.skip then return molecule.skip(text_of(result.skip)) end
   if result.dead then return molecule.dead(text_of(result.dead)) end
-  if result.retry then
-    local after = tonumber(result.retry)
-    if after and not (after >= 0 and after <= 366 * 86400) then
-      error(("%s: retry must be between 0 seconds and 366 days"):format(name), 0)
+  if result.retry then return read_retry(result, name) end
+  if result.text == nil and result.parts == nil then
+    for field in pairs(result) do
+      if not VERDICTS[field] then
+        return backend.hopeless(("%s: the result has neither text, parts, skip, retry nor dead: %s"):format(name,
+          backend.quote(given)))
+      end
     end
-    return molecule.retry {after = after, reason = text_of(result.reason)}
+    return nil
   end
-  if result.text == nil and result.parts == nil then return nil end
-  return {text = result.text, parts = result.parts}
+  local reply, problem = backend.read_reply(result)
+  return reply or backend.hopeless(("%s: the result is no reply, %s: %s"):format(name, problem, backend.quote(given)))
 end
 
 local function read_error(problem, name)
   local fields = type(problem) == "table" and without_nulls(problem) or {message = problem}
-  local message = fields.message or molecule.json.encode(problem)
+  local message = fields.message or backend.quote(problem)
   error(("%s answered with an error%s: %s"):format(name, fields.code and (" (%s)"):format(tostring(fields.code)) or "",
-    tostring(message)), 0)
+    type(message) == "table" and backend.quote(message) or tostring(message)), 0)
 end
 
 return function(given)
@@ -132,7 +148,9 @@ return function(given)
       end
       if not answer then error(("%s: %s [%s]"):format(name, problem, code), 0) end
       if value_of(answer.error) ~= nil then return read_error(answer.error, name) end
-      if answer.result == nil then error(name .. ": its answer has neither a result nor an error", 0) end
+      if answer.result == nil then
+        return backend.hopeless(("%s: its answer has neither a result nor an error: %s"):format(name, backend.quote(answer)))
+      end
       return read_result(answer.result, name)
     end,
   }

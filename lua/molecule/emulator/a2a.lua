@@ -7,6 +7,7 @@ local auth = require "molecule.emulator.auth"
 local envelope = require "molecule.emulator.envelope"
 local inbox = require "molecule.emulator.inbox"
 local store = require "molecule.emulator.store"
+local watch = require "molecule.emulator.watch"
 
 local a2a = {}
 
@@ -60,6 +61,7 @@ function a2a.send(target_id, caller, text, canvas, done)
   local value, problem = envelope.normalise(text, canvas and target_id or nil)
   if not value then return done(400, problem --[[@as table]]) end
   if not target then return done(404, { error = "workspace not found" }) end
+  if caller then watch.tell { kind = "sent", source = caller, target = target_id, body = text, value = value } end
   if target.delivery_mode ~= "poll" then return proxy(target, done) end
   inbox.receive(target, caller, value)
   done(200, assert(json.encode({ status = "queued", delivery_mode = "poll", method = envelope.method(value) },

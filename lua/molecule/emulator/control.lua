@@ -54,18 +54,41 @@ local function bad(request, problem)
   request:json(400, { error = problem })
 end
 
--- Wraps a handler that wants a JSON object; an empty body is an empty object.
-local function with_object(handler)
+local MESSAGE = { "from", "text", "parts", "request_body", "response_body", "message_id", "context_id",
+  "task_id", "metadata", "history", "method", "id", "created_at", "count", "row", "raw_row", "raw_row_base64" }
+
+-- What is wrong with the names of an object's fields; nil: nothing.
+local function misnamed(value, known)
+  local set = {}
+  for _, name in ipairs(known) do set[name] = true end
+  for name in pairs(value) do
+    if not set[name] then
+      local near = host.nearest(tostring(name), known)
+      return near and ("unknown field '%s'; did you mean '%s'?"):format(name, near)
+        or ("unknown field '%s'; there are %s"):format(name, table.concat(known, ", "))
+    end
+  end
+  return nil
+end
+
+-- Wraps a handler that wants a JSON object with no fields but these; an empty body is an empty object.
+local function with_object(known, handler)
   return function(request)
     local value = request.body == "" and {} or request:object()
     if not value then return bad(request, "the body must be a JSON object") end
+    local problem = misnamed(value, known)
+    if problem then return bad(request, problem) end
     handler(request, value)
   end
 end
 
 -- Wraps a handler that wants a JSON object which names a workspace.
-local function with_workspace(handler)
-  return with_object(function(request, value)
+local function with_workspace(known, handler)
+  local all = { "to", "workspace", table.unpack(known) }
+  return with_object(all, function(request, value)
+    if value.workspace == nil and value.to == nil then
+      return bad(request, ("the body names no workspace: %s is needed"):format(known == MESSAGE and "to" or "workspace"))
+    end
     local workspace = messages.target(request, value.workspace or value.to)
     if workspace then handler(request, value, workspace) end
   end)
@@ -96,6 +119,10 @@ local function state(request)
     journal = { entries = entries, last = last }, streams = events.count(), restart = restart.phase() })
 end
 
+local WORKSPACE = { "id", "token", "deny" }
+for name in pairs(FIELDS) do WORKSPACE[#WORKSPACE + 1] = name end
+table.sort(WORKSPACE)
+
 -- What is wrong with the fields of a workspace; nil: nothing.
 local function mistyped(value)
   for name, wanted in pairs(FIELDS) do
@@ -109,7 +136,7 @@ local function mistyped(value)
   return nil
 end
 
-local put_workspace = with_object(function(request, value)
+local put_workspace = with_object(WORKSPACE, function(request, value)
   local id = value.id or host.uuid()
   if not host.uuid_valid(id) then return bad(request, "id must be a UUID") end
   local problem = mistyped(value)
@@ -136,13 +163,13 @@ local put_workspace = with_object(function(request, value)
   fine(request, described(workspace))
 end)
 
-local put_message = with_workspace(function(request, value, workspace)
+local put_message = with_workspace(MESSAGE, function(request, value, workspace)
   local ids, problem = messages.insert(workspace, value)
   if not ids then return bad(request, problem) end
   fine(request, { ids = ids })
 end)
 
-local put_late = with_workspace(function(request, value, workspace)
+local put_late = with_workspace(MESSAGE, function(request, value, workspace)
   local us, seq = rows.before_last(workspace)
   if not us then return bad(request, "no row to be late for") end
   if value.created_at then us = nil end
@@ -151,10 +178,12 @@ local put_late = with_workspace(function(request, value, workspace)
   fine(request, { ids = ids })
 end)
 
-local put_tie = with_workspace(function(request, value, workspace)
+local put_tie = with_workspace({ "messages", "created_at" }, function(request, value, workspace)
   if type(value.messages) ~= "table" then return bad(request, "messages must be a list") end
   local place, all = { us = time.parse(value.created_at) or time.now() }, json.array {}
   for _, message in ipairs(value.messages) do
+    local misnaming = type(message) == "table" and misnamed(message, { "to", "workspace", table.unpack(MESSAGE) })
+    if misnaming then return bad(request, misnaming) end
     local ids, problem = messages.insert(workspace, message, place)
     if not ids then return bad(request, problem) end
     for _, id in ipairs(ids) do all[#all + 1] = id end
@@ -199,13 +228,15 @@ local function wait(request)
     body = query.body, workspace = query.workspace }, count, math.min(timeout, WAIT_MAXIMUM_MS))
 end
 
-local put_fault = with_object(function(request, value)
+local put_fault = with_object({ "match", "times", "skip", "action" }, function(request, value)
+  local misnaming = type(value.match) == "table" and misnamed(value.match, { "method", "path", "workspace" })
+  if misnaming then return bad(request, "in match: " .. misnaming) end
   local id, problem = faults.add(value)
   if not id then return bad(request, problem) end
   fine(request, { id = id })
 end)
 
-local prune = with_workspace(function(request, value, workspace)
+local prune = with_workspace({ "before", "ids", "all" }, function(request, value, workspace)
   local before, doomed = time.parse(value.before), {}
   for _, id in ipairs(value.ids or {}) do doomed[id] = true end
   if not (before or value.ids or value.all) then return bad(request, "say before, ids or all") end
@@ -214,7 +245,7 @@ local prune = with_workspace(function(request, value, workspace)
   end) })
 end)
 
-local duplicate = with_workspace(function(request, value, workspace)
+local duplicate = with_workspace({ "id", "copies" }, function(request, value, workspace)
   local row = workspace.index[value.id]
   if not row then return bad(request, "no such row") end
   row.copies = value.copies or 2
@@ -222,25 +253,29 @@ local duplicate = with_workspace(function(request, value, workspace)
 end)
 
 -- With `replace` a token nobody knows takes the place, so that no registration can bootstrap a new one.
-local revoke = with_workspace(function(request, value, workspace)
+local revoke = with_workspace({ "token", "replace" }, function(request, value, workspace)
   store.revoke(workspace, value.token)
   if value.replace then store.mint(workspace) end
   fine(request)
 end)
 
-local remove = with_workspace(function(request, _, workspace)
+local remove = with_workspace({}, function(request, _, workspace)
   store.remove(workspace)
   fine(request)
 end)
 
-local set_events = with_object(function(request, value)
+local set_events = with_object({ "enabled", "mute", "disconnect" }, function(request, value)
   if type(value.enabled) == "boolean" then store.config.events = value.enabled end
   if type(value.mute) == "boolean" then store.config.events_mute = value.mute end
   if not store.config.events or value.disconnect then events.close_all() end
   fine(request)
 end)
 
-local configure = with_object(function(request, value)
+local SETTING_NAMES = {}
+for name in pairs(SETTINGS) do SETTING_NAMES[#SETTING_NAMES + 1] = name end
+table.sort(SETTING_NAMES)
+
+local configure = with_object(SETTING_NAMES, function(request, value)
   for name, given in pairs(value) do
     if SETTINGS[name] ~= type(given) then return bad(request, ("unknown or mistyped setting %s"):format(name)) end
   end
@@ -250,7 +285,7 @@ local configure = with_object(function(request, value)
   fine(request)
 end)
 
-local begin_restart = with_object(function(request, value)
+local begin_restart = with_object({ "drain_ms", "down_ms" }, function(request, value)
   local drain, down = value.drain_ms, value.down_ms
   if drain ~= nil and (math.type(drain) ~= "integer" or drain < 0) or down ~= nil
     and (math.type(down) ~= "integer" or down < 0) then
@@ -271,6 +306,15 @@ local function reset(request)
   fine(request)
 end
 
+-- Wraps a handler whose query has no arguments but these.
+local function with_query(known, handler)
+  return function(request)
+    local problem = misnamed(request.query, known)
+    if problem then return bad(request, "in the query: " .. problem) end
+    handler(request)
+  end
+end
+
 ---@param router table see router.new
 function control.routes(router)
   local function add(method, path, handler) router:add(method, "/__emulator/" .. path, handler) end
@@ -279,9 +323,9 @@ function control.routes(router)
   add("POST", "messages", put_message)
   add("POST", "late", put_late)
   add("POST", "tie", put_tie)
-  add("GET", "rows", list_rows)
-  add("GET", "journal", list_journal)
-  add("GET", "wait", wait)
+  add("GET", "rows", with_query({ "workspace", "count", "timeout_ms" }, list_rows))
+  add("GET", "journal", with_query({ "since" }, list_journal))
+  add("GET", "wait", with_query({ "path", "method", "status", "body", "workspace", "since", "count", "timeout_ms" }, wait))
   add("POST", "faults", put_fault)
   add("DELETE", "faults", function(request) faults.clear() fine(request) end)
   add("POST", "prune", prune)

@@ -44,7 +44,14 @@ local CHECKS = {
 function faults.add(fault)
   local action = fault.action
   local check = type(action) == "table" and CHECKS[action.kind]
-  if not check then return nil, "action.kind is none of those there are" end
+  if not check then
+    local kinds, given = {}, tostring(type(action) == "table" and action.kind or nil)
+    for kind in pairs(CHECKS) do kinds[#kinds + 1] = kind end
+    table.sort(kinds)
+    local near = host.nearest(given, kinds)
+    return nil, near and ("there is no action.kind '%s'; did you mean '%s'?"):format(given, near)
+      or ("there is no action.kind '%s'; there are %s"):format(given, table.concat(kinds, ", "))
+  end
   local fine, needed = check(action)
   if not fine then return nil, ("action %s needs %s"):format(action.kind, needed) end
   count = count + 1

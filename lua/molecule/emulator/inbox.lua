@@ -6,6 +6,7 @@ local envelope = require "molecule.emulator.envelope"
 local events = require "molecule.emulator.events"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
+local watch = require "molecule.emulator.watch"
 
 local inbox = {}
 
@@ -50,6 +51,7 @@ function inbox.place(target, source, value, options)
   local columns = columns_of(target, source, value, method, durable and INGEST or QUEUED)
   columns.response_body = options.response_body
   local row = rows.insert(target, columns, options)
+  watch.tell { kind = "message", workspace = target, source = source, row = row, value = value }
   if durable then announce_again(target, source, value, id) end
   return row
 end

@@ -63,9 +63,11 @@ end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?} workspace: is there from the beginning, and after every reset
+---  workspace: string?, console: boolean?} workspace: is there from the beginning, and after every reset; console: what is
+---  said to it and by it is printed, see console.lua
 function emulator.start(options)
   store.configure(options)
+  if options.console then require "molecule.emulator.console".start(options.workspace) end
   host.serve(serve, gone)
 end
 

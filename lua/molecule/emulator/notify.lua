@@ -4,6 +4,7 @@ local json = require "molecule.json"
 local events = require "molecule.emulator.events"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
+local watch = require "molecule.emulator.watch"
 
 local notify = {}
 
@@ -47,6 +48,7 @@ local function send(request)
   end
   events.publish(workspace, "AGENT_MESSAGE", { message = value.message, workspace_id = workspace.id,
     name = workspace.name, attachments = #attachments > 0 and attachments or nil })
+  watch.tell { kind = "notice", workspace = workspace, body = request.body, value = value }
   local summary = summary_of(value.message)
   -- PostgreSQL refuses a summary cut within a character (T1) and U+0000; the message was shown, its row is lost.
   if utf8.len(summary) and not value.message:find("\0", 1, true) then

@@ -1,0 +1,267 @@
+--- The terminal of `molecule dev`: every message to the script's workspace, its reply, outcome and duration, a line each;
+--- and what a person types there.
+---
+---   [1] canvas: hello
+---   [1] agent: you said: hello
+---   [1] replied in 4 ms
+---
+--- The number is the message's. What the agent says beside its replies (molecule.notify, molecule.send) has none.
+
+local host = require "molecule.emulator.host"
+local json = require "molecule.json"
+local attachment = require "molecule.emulator.attachment"
+local messages = require "molecule.emulator.messages"
+local store = require "molecule.emulator.store"
+local watch = require "molecule.emulator.watch"
+
+local console = {}
+
+local HELP = [[
+a line is a message to the agent; /WORD is a command:
+  /file PATH [TEXT]  send a file, with a text if you like
+  /as NAME           speak as the peer of that name or id, which is made if there is none; /as canvas: the human again
+  /help              this list
+  //TEXT             send a message that begins with a slash
+  /quit              end once everything typed is answered (so does Ctrl-D); Ctrl-C ends sooner]]
+local LINE_TOO_LONG = "that line is longer than 1 MiB; it was not sent"
+
+local own          -- the id of the workspace that the script serves
+local speaker      -- the id of the peer that lines come from; nil: the canvas
+local last = 0     -- the number given last
+local open = {}    -- row id -> {number, since, typed}
+local typed = 0    -- messages typed that have no outcome
+local said = false -- anything was typed
+local ending, over = false, false
+
+local function show(number, text)
+  local label = number and ("[%d] "):format(number) or "    "
+  host.print(label .. text:gsub("%z", "\\0"):gsub("\r?\n", "\n" .. (" "):rep(#label)))
+end
+
+local function hint(text)
+  host.print("-- " .. text:gsub("\n", "\n   "))
+end
+
+local function name_of(id)
+  local workspace = store.find(id)
+  if not id then return "canvas" end
+  return workspace and workspace.name ~= workspace.id and workspace.name or id
+end
+
+local function parts_of(value)
+  local params = type(value) == "table" and value.params
+  local message = type(params) == "table" and params.message
+  local parts = type(message) == "table" and message.parts
+  return json.is_array(parts) and parts or {}
+end
+
+local function described_file(file)
+  local size = math.tointeger(file.size)
+  return ("<file %s%s>"):format(tostring(file.name or file.uri or "without a name"), size and (", %d bytes"):format(size) or "")
+end
+
+-- The words and files of a message as one text.
+local function text_of(parts)
+  local pieces = {}
+  for _, part in ipairs(parts) do
+    if type(part) == "table" then
+      if type(part.text) == "string" then
+        pieces[#pieces + 1] = part.text
+      elseif type(part.file) == "table" then
+        pieces[#pieces + 1] = described_file(part.file)
+      else
+        pieces[#pieces + 1] = json.encode(part)
+      end
+    end
+  end
+  return #pieces > 0 and table.concat(pieces, "\n") or "(empty)"
+end
+
+local function duration(ms)
+  if ms < 1000 then return ("%d ms"):format(ms) end
+  return ("%.1f s"):format(ms / 1000)
+end
+
+local function first_line(text)
+  return text:match "[^\r\n]*"
+end
+
+local function arrived(event)
+  last = last + 1
+  open[event.row.id] = { number = last, since = host.monotonic_ms() }
+  show(last, ("%s: %s"):format(name_of(event.source), text_of(parts_of(event.value))))
+end
+
+-- A message that an earlier run with this state left.
+local function earlier(row_id)
+  last = last + 1
+  open[row_id] = { number = last, since = host.monotonic_ms() }
+  show(last, ("(a message of an earlier run, %s)"):format(row_id))
+  return open[row_id]
+end
+
+-- The number of the message that this is the reply to; nil: it is no reply.
+local function number_of(body)
+  local row = host.reply_to(body)
+  return row and (open[row] or earlier(row)).number
+end
+
+local function noticed(event)
+  local pieces = { event.value.message }
+  for _, file in ipairs(json.is_array(event.value.attachments) and event.value.attachments or {}) do
+    pieces[#pieces + 1] = described_file(file)
+  end
+  show(number_of(event.body), "agent: " .. table.concat(pieces, "\n"))
+end
+
+local function sent(event)
+  local number = number_of(event.body)
+  local whom = number and "agent" or "agent to " .. name_of(event.target)
+  show(number, ("%s: %s"):format(whom, text_of(parts_of(event.value))))
+end
+
+local function heard(event)
+  if event.kind == "message" and event.workspace.id == own then return arrived(event) end
+  if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
+  if event.kind == "sent" and event.source == own then return sent(event) end
+end
+
+local function quit_if_done()
+  if ending and typed == 0 and not over then
+    over = true
+    host.quit()
+  end
+end
+
+---What the host says became of a message.
+---@param kind "later"|"finished"
+---@param row_id string
+---@param outcome string?
+---@param reason string?
+---@param again_ms integer
+function console.tell(kind, row_id, outcome, reason, again_ms)
+  local message = open[row_id] or earlier(row_id)
+  local why = reason and ": " .. first_line(reason) or ""
+  if kind == "later" then
+    return show(message.number, ("no outcome yet, again in %s%s"):format(duration(again_ms), why))
+  end
+  show(message.number, ("%s in %s%s"):format(outcome == "dead" and "dead letter" or outcome,
+    duration(host.monotonic_ms() - message.since), why))
+  open[row_id] = nil
+  if message.typed then typed = typed - 1 end
+  quit_if_done()
+end
+
+-- Sends parts to the agent as whoever speaks.
+local function send(parts)
+  local target, from = store.find(own), speaker
+  if not target then return hint(("the workspace %s is gone"):format(own)) end
+  if from and not store.find(from) then
+    speaker = nil
+    return hint "that peer is gone; you are the human in the canvas again, and nothing was sent"
+  end
+  local ids, problem = messages.insert(target, { from = from, parts = parts })
+  if not ids then return hint(problem or "that could not be sent") end
+  if open[ids[1]] then
+    open[ids[1]].typed = true
+    typed = typed + 1
+  end
+end
+
+local commands = {}
+
+function commands.help() hint(HELP) end
+
+function commands.quit()
+  if typed > 0 and not ending then
+    hint(("ending once %s answered; Ctrl-C ends now"):format(
+      typed == 1 and "the last message is" or ("%d messages are"):format(typed)))
+  end
+  ending = true
+  quit_if_done()
+end
+
+local function find_peer(name)
+  for _, workspace in ipairs(store.order) do
+    if workspace.status ~= "removed" and (workspace.id == name:lower() or workspace.name:lower() == name:lower()) then
+      return workspace
+    end
+  end
+  if host.uuid_valid(name) then return store.create(name) end
+  local workspace = store.create(host.uuid())
+  workspace.name = name
+  return workspace
+end
+
+commands["as"] = function(name)
+  if name == "" then
+    return hint(speaker and ("you are the peer %s (%s)"):format(name_of(speaker), speaker) or "you are the human in the canvas")
+  elseif name == "canvas" or name == "human" then
+    speaker = nil
+    return hint "you are the human in the canvas"
+  end
+  local count = #store.order
+  local peer = find_peer(name)
+  if peer.id == own then return hint(("%s is the agent itself; /as takes somebody else"):format(name)) end
+  if #store.order > count then peer.delivery_mode, peer.parent_id = "poll", store.family() end
+  speaker = peer.id
+  hint(("you are the peer %s (%s); /as canvas: the human again"):format(name_of(peer.id), peer.id))
+end
+
+commands["file"] = function(rest)
+  if rest == "" then return hint "which file? /file PATH [TEXT]" end
+  local file, text, problem = attachment.open(rest)
+  if not file then return hint(problem) end
+  local part
+  part, problem = attachment.part(store.find(own), speaker, file)
+  if not part then return hint(problem) end
+  local parts = json.array {}
+  if text ~= "" then parts[1] = { kind = "text", text = text } end
+  parts[#parts + 1] = part
+  send(parts)
+end
+
+local function command(line)
+  local word, rest = line:match "^/(%S*)%s*(.-)%s*$"
+  local run = commands[word]
+  if run then return run(rest) end
+  local names = {}
+  for name in pairs(commands) do names[#names + 1] = name end
+  local near = host.nearest(word, names)
+  hint(("there is no /%s; %s. To send it as a message: /%s"):format(word,
+    near and ("did you mean /%s? /help lists all"):format(near) or "/help lists what there is", line))
+end
+
+---A line that was typed, without its end; nil: it was too long.
+---@param line string?
+---@return integer unanswered messages typed that have no outcome so far
+function console.type(line)
+  if line and not line:find "%S" then return typed end
+  said = true
+  if not line then
+    hint(LINE_TOO_LONG)
+  elseif ending then
+    hint "ending: nothing more is sent"
+  elseif not utf8.len(line) then
+    hint "that line is not UTF-8; it was not sent"
+  elseif line:find "^/" and not line:find "^//" then
+    command(line)
+  else
+    send(json.array { { kind = "text", text = (line:gsub("^//", "/")) } })
+  end
+  return typed
+end
+
+---Nothing more can be typed.
+---@param terminal boolean it was a person's wish (Ctrl-D), not the end of a pipe
+function console.ended(terminal)
+  if terminal or said then commands.quit() end -- else there never was any input
+end
+
+---@param workspace string the id of the script's workspace
+function console.start(workspace)
+  own = workspace:lower()
+  watch.add(heard)
+end
+
+return console

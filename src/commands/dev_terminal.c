@@ -1,0 +1,298 @@
+#include "commands/dev_terminal.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/thread.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define LINE_MAXIMUM ((size_t)1 << 20)
+#define CHUNK_SIZE 65536
+#define UNANSWERED_MAXIMUM 500 /* beyond, nothing more is read for now: a pipe may hold any number of lines */
+#define BUSY_WAIT_MS 20
+#define BACKGROUND_WAIT_MS 500 /* a job in the background may not read its terminal: it would be stopped */
+
+/* A reply under way, told by its bytes. */
+struct known_reply {
+    struct known_reply *next;
+    uint64_t digest;
+    size_t length;
+    char row_id[EMULATOR_ROW_ID_SIZE];
+};
+
+struct dev_terminal {
+    pthread_mutex_t mutex;
+    struct known_reply *replies;
+    struct thread *thread; /* the emulator's */
+    struct emulator *emulator;
+    bool reading;          /* there is a reader, which posts `ended` */
+    uv_sem_t ended;
+    int stop[2];           /* a pipe; its end stops the reader */
+    struct buffer line;    /* the reader's, as what follows */
+    bool too_long;
+    size_t unanswered;
+    uv_sem_t taken;
+};
+
+/* --- the host's events --- */
+
+static uint64_t digest_of(const char *bytes, size_t length) /* FNV-1a */
+{
+    uint64_t digest = 14695981039346656037u;
+    for (size_t i = 0; i < length; i++)
+        digest = (digest ^ (unsigned char)bytes[i]) * 1099511628211u;
+    return digest;
+}
+
+static void remember(struct dev_terminal *terminal, const struct molecule_event *event)
+{
+    struct known_reply *reply = memory_allocate(sizeof *reply), **end = &terminal->replies;
+    reply->digest = digest_of(event->reply, event->reply_length);
+    reply->length = event->reply_length;
+    snprintf(reply->row_id, sizeof reply->row_id, "%s", event->row_id);
+    pthread_mutex_lock(&terminal->mutex);
+    while (*end)
+        end = &(*end)->next;
+    *end = reply;
+    pthread_mutex_unlock(&terminal->mutex);
+}
+
+static void forget(struct dev_terminal *terminal, const char *row_id)
+{
+    pthread_mutex_lock(&terminal->mutex);
+    for (struct known_reply **link = &terminal->replies; *link;) {
+        struct known_reply *reply = *link;
+        if (strcmp(reply->row_id, row_id) == 0) {
+            *link = reply->next;
+            free(reply);
+        } else {
+            link = &reply->next;
+        }
+    }
+    pthread_mutex_unlock(&terminal->mutex);
+}
+
+bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE])
+{
+    uint64_t digest = digest_of(body, length);
+    pthread_mutex_lock(&terminal->mutex);
+    const struct known_reply *reply = terminal->replies;
+    while (reply && (reply->length != length || reply->digest != digest))
+        reply = reply->next;
+    if (reply)
+        memcpy(row_id, reply->row_id, EMULATOR_ROW_ID_SIZE);
+    pthread_mutex_unlock(&terminal->mutex);
+    return reply != NULL;
+}
+
+struct event_task {
+    struct task task;
+    struct dev_terminal *terminal;
+    char *row_id, *outcome, *reason;
+    int64_t again_ms;
+};
+
+static void run_event(struct task *task)
+{
+    struct event_task *event = (struct event_task *)task;
+    emulator_tell(event->terminal->emulator, event->row_id, event->outcome, event->reason, event->again_ms);
+    free(event->row_id);
+    free(event->outcome);
+    free(event->reason);
+    free(event);
+}
+
+void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event)
+{
+    if (event->kind == MOLECULE_EVENT_REPLY) {
+        remember(terminal, event);
+        return;
+    }
+    if (event->kind == MOLECULE_EVENT_FINISHED)
+        forget(terminal, event->row_id);
+    struct event_task *task = memory_allocate(sizeof *task);
+    task->task.run = run_event;
+    task->terminal = terminal;
+    task->row_id = memory_copy_text(event->row_id);
+    task->outcome = memory_copy_text(event->outcome);
+    task->reason = memory_copy_text(event->reason);
+    task->again_ms = event->again_ms;
+    thread_post(terminal->thread, &task->task);
+}
+
+/* --- what is typed --- */
+
+struct input_task {
+    struct task task;
+    struct dev_terminal *terminal;
+    const char *line; /* NULL with `end` false: it was too long */
+    size_t length;
+    bool end, person;
+};
+
+static void run_input(struct task *task)
+{
+    const struct input_task *input = (struct input_task *)task;
+    struct dev_terminal *terminal = input->terminal;
+    if (input->end)
+        emulator_type_end(terminal->emulator, input->person);
+    else
+        terminal->unanswered = emulator_type(terminal->emulator, input->line, input->length);
+    uv_sem_post(&terminal->taken);
+}
+
+static void hand_over(struct dev_terminal *terminal, struct input_task input)
+{
+    input.task.run = run_input;
+    input.terminal = terminal;
+    if (thread_post(terminal->thread, &input.task))
+        uv_sem_wait(&terminal->taken);
+}
+
+static void end_line(struct dev_terminal *terminal)
+{
+    size_t length = terminal->line.length;
+    const char *text = length > 0 ? terminal->line.data : "";
+    if (length > 0 && text[length - 1] == '\r')
+        length--;
+    hand_over(terminal, (struct input_task){.line = terminal->too_long ? NULL : text, .length = length});
+    terminal->too_long = false;
+    buffer_clear(&terminal->line);
+}
+
+static void take(struct dev_terminal *terminal, const char *bytes, size_t length)
+{
+    while (length > 0) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t part = end ? (size_t)(end - bytes) : length;
+        if (part > 0 && !buffer_append(&terminal->line, bytes, part))
+            terminal->too_long = true;
+        if (!end)
+            return;
+        end_line(terminal);
+        bytes += part + 1;
+        length -= part + 1;
+    }
+}
+
+/* A terminal whose foreground is somebody else's. */
+static bool in_background(void)
+{
+    return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp();
+}
+
+/* false: it is time to stop. */
+static bool wait_for_input(struct dev_terminal *terminal)
+{
+    for (;;) {
+        bool busy = terminal->unanswered >= UNANSWERED_MAXIMUM, background = in_background();
+        struct pollfd waiting[] = {{.fd = terminal->stop[0], .events = POLLIN},
+                                   {.fd = busy || background ? -1 : STDIN_FILENO, .events = POLLIN}};
+        int ready = poll(waiting, 2, busy ? BUSY_WAIT_MS : background ? BACKGROUND_WAIT_MS : -1);
+        if (ready > 0 && waiting[0].revents)
+            return false;
+        if (ready > 0 && waiting[1].revents)
+            return true;
+        if (busy)
+            hand_over(terminal, (struct input_task){.line = ""}); /* how many are unanswered now */
+    }
+}
+
+/* Whether the end of this input says anything: that of /dev/null does not. */
+static bool has_end(bool *person)
+{
+    struct stat status;
+    *person = isatty(STDIN_FILENO);
+    return *person || (fstat(STDIN_FILENO, &status) == 0 && !S_ISCHR(status.st_mode));
+}
+
+static void *run_reader(void *context)
+{
+    struct dev_terminal *terminal = context;
+    static char chunk[CHUNK_SIZE];
+    bool person;
+    while (wait_for_input(terminal)) {
+        ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk);
+        if (got < 0 && (errno == EINTR || errno == EAGAIN || (errno == EIO && in_background())))
+            continue;
+        if (got > 0) {
+            take(terminal, chunk, (size_t)got);
+            continue;
+        }
+        if (terminal->line.length > 0)
+            end_line(terminal);
+        if (has_end(&person))
+            hand_over(terminal, (struct input_task){.end = true, .person = person});
+        break;
+    }
+    uv_sem_post(&terminal->ended);
+    return NULL;
+}
+
+/* --- its life --- */
+
+struct dev_terminal *dev_terminal_open(void)
+{
+    struct dev_terminal *terminal = memory_allocate(sizeof *terminal);
+    pthread_mutex_init(&terminal->mutex, NULL);
+    uv_sem_init(&terminal->taken, 0);
+    uv_sem_init(&terminal->ended, 0);
+    buffer_init(&terminal->line, LINE_MAXIMUM);
+    return terminal;
+}
+
+void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread, struct emulator *emulator)
+{
+    sigset_t all, before;
+    pthread_t reader;
+    pthread_attr_t attributes;
+    terminal->thread = thread;
+    terminal->emulator = emulator;
+    if (pipe2(terminal->stop, O_CLOEXEC) != 0)
+        return; /* then it only shows */
+    sigfillset(&all);
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); /* a process that ends at once does not wait for it */
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* SIGTTIN, too: a read in the background fails instead */
+    terminal->reading = pthread_create(&reader, &attributes, run_reader, terminal) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    if (!terminal->reading) {
+        close(terminal->stop[0]);
+        close(terminal->stop[1]);
+    }
+}
+
+void dev_terminal_stop(struct dev_terminal *terminal)
+{
+    if (!terminal->reading)
+        return;
+    close(terminal->stop[1]);
+    uv_sem_wait(&terminal->ended);
+    close(terminal->stop[0]);
+    terminal->reading = false;
+}
+
+void dev_terminal_close(struct dev_terminal *terminal)
+{
+    dev_terminal_stop(terminal);
+    while (terminal->replies) {
+        struct known_reply *reply = terminal->replies;
+        terminal->replies = reply->next;
+        free(reply);
+    }
+    buffer_free(&terminal->line);
+    uv_sem_destroy(&terminal->taken);
+    uv_sem_destroy(&terminal->ended);
+    pthread_mutex_destroy(&terminal->mutex);
+    free(terminal);
+}

@@ -1,0 +1,164 @@
+--- What `molecule status` and `molecule dead` say and exit with, and that the commands which the log prints work.
+
+local cjson = require "cjson"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local process = require "tests.support.process"
+
+local FAILING = [[return function(msg) if msg.text == "fine" then return "fine" end error("no: " .. msg.text) end]]
+
+describe("a workspace's state on this machine", function()
+  local platform, workspace
+
+  setup(function()
+    platform = emulator.start { args = { "--rate-limit", "-1" } }
+  end)
+
+  before_each(function()
+    workspace = host.workspace(platform)
+  end)
+
+  after_each(function()
+    host.clean_up()
+    platform:clear_faults()
+  end)
+
+  teardown(function()
+    platform:stop()
+  end)
+
+  local function run(...)
+    local one = process.spawn { command = { emulator.binary(), ... },
+      env = { MOLECULE_STATE_DIR = false, STATE_DIRECTORY = false } }
+    local code = one:wait_exit()
+    return code, one.stdout, one.stderr
+  end
+
+  local function connect(options)
+    local all = { platform = platform, workspace = workspace, script = FAILING }
+    for name, value in pairs(options or {}) do all[name] = value end
+    return host.connect(all)
+  end
+
+  describe("status", function()
+    it("exits with 0 while all is well, 1 when stopped, 3 when nothing is known", function()
+      local one = connect()
+      one:wait { path = "/activity", workspace = workspace.id, status = 200, count = 1 }
+      assert.equal(0, (run("status", workspace.id, "--state-dir", one.state_dir)))
+      one:stop()
+      local code, said = run("status", workspace.id, "--state-dir", one.state_dir)
+      assert.equal(1, code)
+      assert(said:find "state%s+not running", said)
+      assert.equal(3, (run("status", emulator.uuid(), "--state-dir", one.state_dir)))
+      assert.equal(3, (run("status", workspace.id, "--no-such-option")))
+      assert.equal(3, (run("status")))
+    end)
+
+    it("exits with 2 while the platform is unreachable, and says for how long and why", function()
+      local one = connect()
+      one:wait { path = "/activity", workspace = workspace.id, status = 200, count = 1 }
+      platform:fault({ kind = "status", status = 503, body = { error = "not now" } }, { path = "/activity" }, { times = -1 })
+      one:log "not now.*trying again"
+      local code, said = run("status", workspace.id, "--state-dir", one.state_dir)
+      assert.equal(2, code)
+      assert(said:find "platform%s+unreachable for %d+ s: .*not now", said)
+      code, said = run("status", workspace.id, "--state-dir", one.state_dir, "--json")
+      local status = cjson.decode(said)
+      assert.equal(2, code)
+      assert(status.unreachable_since:match "^%d+%-%d+%-%d+T" and status.unreachable_seconds >= 0, said)
+      platform:clear_faults()
+      one:log "poll: .*again"
+      one:wait { path = "/activity", workspace = workspace.id, status = 200, since = platform:mark(), count = 1 }
+      code, said = run("status", workspace.id, "--state-dir", one.state_dir)
+      assert.equal(0, code, said)
+      assert.is_nil(said:find("unreachable", 1, true), said)
+      one:stop()
+    end)
+
+    it("exits with 2 while the first registration is refused", function()
+      platform:fault({ kind = "status", status = 502 }, { path = "/registry/register" }, { times = -1 })
+      local one = host.start { platform = platform, workspace = workspace, script = FAILING,
+        args = { "--register-attempts", "0", "--bootstrap" } }
+      one:log "registration: .*trying again"
+      local code, said = run("status", workspace.id, "--state-dir", one.state_dir)
+      assert.equal(2, code, said)
+      assert(said:find "state%s+registering", said)
+      one:stop()
+    end)
+
+    it("tells its exit codes with --help", function()
+      local _, said = run("status", "--help")
+      for code, word in pairs { ["0"] = "running and well", ["1"] = "stopped", ["2"] = "unhealthy", ["3"] = "unknown" } do
+        assert(said:find("\n  " .. code .. "  " .. word, 1, true), said)
+      end
+    end)
+  end)
+
+  it("that is not there is an error, which names what there is instead", function()
+    local one = connect()
+    one:stop()
+    local other = emulator.uuid()
+    for _, words in ipairs { { "status" }, { "dead", "list" }, { "dead", "show", "--all" }, { "dead", "retry", "--all" },
+      { "dead", "drop", "x" } } do
+      local command = { words[1], words[2] and words[2] ~= "" and words[2] or other, words[2] and other or nil, words[3] }
+      if words[1] == "status" then command = { "status", other } end
+      local nowhere = { table.unpack(command) }
+      table.move({ "--state-dir", one.state_dir }, 1, 2, #command + 1, command)
+      local code, said, complaint = run(table.unpack(command))
+      assert(code ~= 0, said)
+      assert(complaint:find(("there is no state of workspace %s in %s, but of %s"):format(other, one.state_dir, workspace.id), 1,
+        true), complaint)
+      table.move({ "--state-dir", one.state_dir .. "/none" }, 1, 2, #nowhere + 1, nowhere)
+      code, said, complaint = run(table.unpack(nowhere))
+      assert(code ~= 0, said)
+      assert(complaint:find(("there is no state directory %s/none"):format(one.state_dir), 1, true), complaint)
+    end
+  end)
+
+  it("holds dead letters that the commands in the log show and hand over again, as they stand", function()
+    local directory = host.directory() .. "/it's a state"
+    local one = connect { state_dir = directory, args = { "--max-attempts", "1" } }
+    local id = platform:message { to = workspace.id, text = "first" }[1]
+    one:log_of(id, "the handler failed")
+    one:log "to see the dead letter: "
+    local show = one.process.stderr:match "to see the dead letter: (molecule dead show [^\n]+)"
+    local again = one.process.stderr:match "to hand it to the script again: (molecule dead retry [^\n]+)"
+    platform:message { to = workspace.id, text = "fine" }
+    one:canvas(1) -- what is before it is on disk
+    for _, command in ipairs { show, again } do
+      local words = ('molecule() { "%s" "$@"; }; %s'):format(emulator.binary(), command)
+      local shell = process.spawn { command = { "sh", "-c", words }, env = { MOLECULE_STATE_DIR = false } }
+      assert.equal(0, (shell:wait_exit()), shell:report())
+      assert(shell.stdout:find(command == show and "no: first" or "runs again", 1, true), shell:report())
+    end
+    one:stop()
+  end)
+
+  it("says of each id that is no dead letter what it is", function()
+    local one = connect { args = { "--max-attempts", "1" } }
+    local dead = platform:message { to = workspace.id, text = "dead" }[1]
+    local fine = platform:message { to = workspace.id, text = "fine" }[1]
+    one:canvas(1)
+    one:stop()
+    local at = { "--state-dir", one.state_dir }
+    for _, verb in ipairs { "list", "show", "drop", "retry" } do
+      local code, said, complaint = run("dead", verb, workspace.id, fine, "unheard-of", table.unpack(at))
+      assert.equal(1, code)
+      for _, id in ipairs { fine, "unheard-of" } do
+        assert(complaint:find(id .. " is not a dead letter", 1, true), complaint)
+      end
+      assert.is_nil(said:find("no dead letters", 1, true), said)
+    end
+    local code, said = run("dead", "show", workspace.id, dead, table.unpack(at))
+    assert.equal(0, code)
+    assert(said:find("no: dead", 1, true), said)
+    code, said = run("dead", "drop", workspace.id, "--all", table.unpack(at))
+    assert.equal(0, code)
+    assert.equal(dead .. " dropped\n", said)
+    code, said = run("dead", "drop", workspace.id, "--all", table.unpack(at))
+    assert.equal(0, code)
+    assert.equal("no dead letters\n", said)
+    local _, _, complaint = run("dead", "shwo", workspace.id)
+    assert(complaint:find("did you mean show?", 1, true), complaint)
+  end)
+end)
