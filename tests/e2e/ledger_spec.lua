@@ -1,6 +1,7 @@
 --- What the ledger promises: never lost, never answered twice, across failures and restarts.
 
 local cjson = require "cjson"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
@@ -16,10 +17,10 @@ return function(msg, ctx)
   return "answer to " .. msg.text
 end]]
 
-describe("the ledger", function()
+both(describe, "the ledger", function(profile)
   local platform, workspace, peer, directory, runs, state_dir
 
-  setup(function() platform = emulator.start { profile = "t1", args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
   before_each(function()
     workspace, peer = host.workspace(platform), host.workspace(platform)
     directory = host.directory()
@@ -217,7 +218,7 @@ describe("the ledger", function()
     one:wait_cursor(platform:message { to = workspace.id, from = peer.id, text = "first" }[1])
     one:stop()
     set("anchor_next_ms", "1") -- as if ten seconds had passed between two cursors
-    local two = connect(script, { "--drain", "50ms" })
+    local two = connect(script, { "--drain", "50ms", "-v" })
     local second = platform:message { to = workspace.id, from = peer.id, text = "second" }[1]
     two:wait_cursor(second)
     local late = platform:order("late", { workspace = workspace.id, from = peer.id, text = "late" }).ids[1]
@@ -226,7 +227,8 @@ describe("the ledger", function()
     two:stop()
     local three = connect(script, { "--drain", "50ms", "-v" })
     three:log "slowly"
-    three:log_of(late, "came late")
+    local found = late:gsub("%-", "%%-") .. " came late"
+    if two:count_log(found) == 0 then three:log(found) end -- the first reading after a start may have come to it
     three:stop()
     set("anchor", second) -- as if the cursor had moved on meanwhile
     local four = connect(nil)

@@ -1,15 +1,16 @@
 --- What a sender can make the host hold: rows wait as bytes, within --max-pending-bytes, whatever is in them.
 local cjson = require "cjson"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local server = require "tests.support.server"
 
 local PROCESS_MAXIMUM_KIB = 700 * 1024
 
-describe("a backlog of large messages", function()
+both(describe, "a backlog of large messages", function(profile)
   local platform, web, at_end
 
-  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
   after_each(function()
     host.clean_up()
     server.stop_all()

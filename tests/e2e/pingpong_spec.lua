@@ -1,12 +1,13 @@
 --- Two agents that answer everything do not talk to each other for ever.
 
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 
-describe("two agents", function()
+both(describe, "two agents", function(profile)
   local platform, left, right
 
-  setup(function() platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
   before_each(function() left, right = host.workspace(platform), host.workspace(platform) end)
   after_each(host.clean_up)
   teardown(function() platform:stop() end)

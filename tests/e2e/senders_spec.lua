@@ -1,14 +1,15 @@
 --- What a sender makes us do: fetch a file from an address of its choice, take its word for the answer of another.
 
 local cjson = require "cjson"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local server = require "tests.support.server"
 
-describe("a sender", function()
+both(describe, "a sender", function(profile)
   local platform, workspace
 
-  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
   before_each(function() workspace = host.workspace(platform) end)
   after_each(function()
     server.stop_all()

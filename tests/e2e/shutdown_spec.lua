@@ -1,3 +1,4 @@
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 
@@ -16,11 +17,11 @@ return {
 }
 ]]
 
-describe("the end", function()
+both(describe, "the end", function(profile)
   local platform, workspace, peer, state_dir
 
   setup(function()
-    platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+    platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } }
   end)
 
   before_each(function()

@@ -1,14 +1,15 @@
 local cjson = require "cjson"
 local uv = require "luv"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
 
-describe("what is remembered", function()
+both(describe, "what is remembered", function(profile)
   local platform, workspace, peer, state_dir, state_path
 
   setup(function()
-    platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+    platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } }
   end)
 
   before_each(function()

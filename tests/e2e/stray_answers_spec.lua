@@ -1,5 +1,6 @@
 --- A server that answers once too often: what waits on a kept connection is never a script's answer to something else.
 local uv = require "luv"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
@@ -19,11 +20,11 @@ local SCRIPT = [[
     return table.concat(got, ", ")
   end]]
 
-describe("an answer too many", function()
+both(describe, "an answer too many", function(profile)
   local platform, workspace, broken_pipe
 
   setup(function()
-    platform = emulator.start { args = { "--rate-limit", "-1" } }
+    platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } }
     broken_pipe = uv.new_signal() -- the host may have closed what the stray answer is written to
     broken_pipe:start("sigpipe", function() end)
   end)

@@ -1,5 +1,6 @@
 --- The platform's event stream says when to poll; whatever it does, every message is answered.
 local uv = require "luv"
+local both = require "tests.support.both"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
@@ -21,10 +22,10 @@ local function start_proxy(platform, behave)
   return proxies.start { port = platform.port, intercept = { [STREAM] = behave } }
 end
 
-describe("the event stream", function()
+both(describe, "the event stream", function(profile)
   local platform, workspace, peer, proxy
 
-  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  setup(function() platform = emulator.start { profile = profile, args = { "--rate-limit", "-1" } } end)
 
   teardown(function() platform:stop() end)
 
@@ -97,7 +98,7 @@ describe("the event stream", function()
   end)
 
   it("leads to fewer polls when half of the platform's rate budget is spent", function()
-    local narrow = emulator.start { args = { "--rate-limit", "100" } }
+    local narrow = emulator.start { profile = profile, args = { "--rate-limit", "100" } }
     local us, them = host.workspace(narrow), host.workspace(narrow)
     local one = host.connect { platform = narrow, workspace = us, script = host.ECHO, args = MINUTE }
     one:log "event stream: open"
@@ -210,7 +211,7 @@ describe("the event stream", function()
   end)
 
   it("of many workspaces leads to no more polls than their platform's budget has room for", function()
-    local narrow = emulator.start { args = { "--rate-limit", "100" } }
+    local narrow = emulator.start { profile = profile, args = { "--rate-limit", "100" } }
     proxy = start_proxy(narrow, tell_every(100, 40))
     local directory, all, lines = host.directory(), {}, {}
     for i = 1, 6 do

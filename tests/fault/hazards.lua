@@ -207,20 +207,35 @@ function Walk:state_file()
   return fine and type(members) == "table" and members or nil
 end
 
--- The cursor's row is gone, and sometimes those in front of it; never one that only the inbox still has.
-function STEPS.prune(self)
-  local state = self:state_file()
-  local cursor = state and state.last_since_id
-  if type(cursor) ~= "string" then return end
+-- Row ids of what was not answered yet.
+function Walk:waiting()
   self:read()
-  local waiting, ids = {}, {}
+  local waiting = {}
   for _, message in ipairs(self.messages) do
     if not message.answered_run and message.row then waiting[message.row] = true end
   end
-  local deep = self:chance(2)
+  return waiting
+end
+
+-- The rows up to the cursor's; nil: there is none, or it is not there any more.
+function Walk:passed_rows()
+  local state = self:state_file()
+  local cursor, passed = state and state.last_since_id, {}
+  if type(cursor) ~= "string" then return nil end
   for _, row in ipairs(self.platform:rows(self.workspace.id)) do
-    if not waiting[row.id] and (deep or row.id == cursor) then ids[#ids + 1] = row.id end
-    if row.id == cursor then break end
+    passed[#passed + 1] = row.id
+    if row.id == cursor then return passed end
+  end
+  return nil
+end
+
+-- The cursor's row is gone, and sometimes those in front of it; never one that only the inbox still has.
+function STEPS.prune(self)
+  local passed = self:passed_rows()
+  if not passed then return end
+  local waiting, deep, ids = self:waiting(), self:chance(2), {}
+  for i, id in ipairs(passed) do
+    if not waiting[id] and (deep or i == #passed) then ids[#ids + 1] = id end
   end
   if #ids == 0 then return end
   self.platform:order("prune", { workspace = self.workspace.id, ids = ids })
@@ -259,16 +274,22 @@ function STEPS.cursor(self)
   self:note("cursor file: %s", ({ "damaged", "emptied", "deleted", "one step behind" })[kind])
 end
 
--- The ledger of a host that does not run, where the cursor file is well.
+-- The ledger of a host that does not run, where the cursor file is well. What the cursor has passed and is not finished
+-- (a message that waits for long) is in the ledger alone: then it is left alone.
 function STEPS.ledger(self)
-  if self.host or not self:state_file() or not uv.fs_stat(self.ledger_path) then return end
+  local passed = not self.host and uv.fs_stat(self.ledger_path) and self:passed_rows()
+  if not passed then return end
+  local waiting = self:waiting()
+  for _, id in ipairs(passed) do
+    if waiting[id] then return end
+  end
   write(self.ledger_path, ("no database "):rep(20))
   self.damages = self.damages + 1
   self:note "ledger: damaged"
 end
 
 local WEIGHTS = { send = 10, late = 3, tie = 3, wait = 6, rest = 4, stop = 4, kill = 4, start = 9, pass = 3, away = 3, prune = 3,
-  cursor = 3, ledger = 1 }
+  cursor = 3, ledger = 3 }
 
 local function steps_of(options)
   local names, list = {}, {}
