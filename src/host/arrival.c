@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "host/overlap.h"
+#include "host/reread.h"
 #include "host/host_calls.h"
 #include "wire/envelope.h"
 #include "wire/jsontext.h"
@@ -42,7 +42,7 @@ void workspace_tells(struct workspace *workspace, const char *body, size_t lengt
 /* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
 static bool is_new(const struct poller *poller)
 {
-    return poller->seen_end && !poller->window && !poller->overlapping;
+    return poller->seen_end && !poller->window && !poller->rereading;
 }
 
 /* What an earlier process of ours told is in the inbox before its end was seen. */
@@ -61,7 +61,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
 {
     const char *id = workspace->settings.id;
     struct message *message = fetched->message;
-    bool in_order = !workspace->poller.overlapping;
+    bool in_order = !workspace->poller.rereading;
     fetched->message = NULL;
     if (message->kind == ENVELOPE_ECHO)
         look_at_echo(workspace, message);
@@ -86,7 +86,7 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         log_debug(id, "row %s came late", entry->row_id);
     if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {
         workspace->poller.found = true;
-        waker_found(workspace);
+        event_stream_found(workspace);
     }
     bool cancels = state == LEDGER_UNKNOWN && (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
                    workspace_cancels(workspace, message);
@@ -181,20 +181,20 @@ static void collect_before_first(struct workspace *workspace, const struct page 
     struct poller *poller = &workspace->poller;
     for (size_t i = 0; i < page->count; i++) {
         struct message *message = read_row(workspace, &page->rows[i]);
-        if (overlap_take_before(poller->overlap, message->row_id, message->created_at) && message->row_id &&
+        if (reread_take_before(poller->reread, message->row_id, message->created_at) && message->row_id &&
             !inbox_known(workspace->inbox, message->row_id))
             append(poller, message, &page->rows[i]);
         else
             message_free(message);
     }
     arrival_reverse(poller);
-    overlap_window_end(poller->overlap);
+    reread_window_end(poller->reread);
 }
 
 bool arrival_collect_again(struct workspace *workspace, const struct page *page)
 {
     struct poller *poller = &workspace->poller;
-    if (overlap_wants_window(poller->overlap)) {
+    if (reread_wants_window(poller->reread)) {
         collect_before_first(workspace, page);
         return false;
     }
@@ -202,7 +202,7 @@ bool arrival_collect_again(struct workspace *workspace, const struct page *page)
     bool inside = true;
     for (size_t i = 0; i < page->count && inside; i++) {
         struct message *message = read_row(workspace, &page->rows[i]);
-        inside = overlap_take(poller->overlap, message->row_id, message->created_at);
+        inside = reread_take(poller->reread, message->row_id, message->created_at);
         if (inside && message->row_id) {
             free(last);
             last = memory_copy_text(message->row_id);
@@ -212,7 +212,7 @@ bool arrival_collect_again(struct workspace *workspace, const struct page *page)
         else
             message_free(message);
     }
-    bool cut = overlap_page_end(poller->overlap, last, (int)page->count >= poller->asked, clock_monotonic_ms());
+    bool cut = reread_page_end(poller->reread, last, (int)page->count >= poller->asked, clock_monotonic_ms());
     free(last);
     return cut;
 }
@@ -226,21 +226,21 @@ void arrival_reverse(struct poller *poller)
     }
 }
 
-static void admit_fetched(struct workspace *workspace, const struct record_known *known)
+static void admit_fetched(struct workspace *workspace, const struct journal_known *known)
 {
     struct poller *poller = &workspace->poller;
     size_t asked = 0;
     for (size_t i = 0; i < poller->fetched_count; i++) {
         struct fetched *fetched = &poller->fetched[i];
         enum ledger_state state = LEDGER_UNKNOWN;
-        struct record_loaded *loaded = NULL;
+        struct journal_loaded *loaded = NULL;
         if (known && fetched->asked) {
             state = known->states[asked];
             loaded = known->loaded[asked];
             known->loaded[asked++] = NULL;
         }
         if (loaded)
-            workspace_resume(workspace, loaded, !poller->overlapping);
+            workspace_resume(workspace, loaded, !poller->rereading);
         else
             admit(workspace, fetched, state);
         free(fetched->row); /* the inbox has a copy: a page is not to be there twice */
@@ -250,14 +250,14 @@ static void admit_fetched(struct workspace *workspace, const struct record_known
     poller->checking = false;
     if (poller->window)
         poller->seen_end = false;
-    else if (!poller->overlapping && !poller->more)
+    else if (!poller->rereading && !poller->more)
         poller->seen_end = true;
     poller_admitted(workspace);
     workspace_dispatch(workspace);
     saver_request(workspace);
 }
 
-static void on_known(struct workspace *workspace, struct record_known *known)
+static void on_known(struct workspace *workspace, struct journal_known *known)
 {
     if (workspace->poller.checking)
         admit_fetched(workspace, known);
@@ -278,11 +278,11 @@ void arrival_admit(struct workspace *workspace)
             ids[count++] = row_id;
     }
     poller->checking = true;
-    if (count == 0 || !record_exists(workspace->record) || is_new(poller))
+    if (count == 0 || !journal_exists(workspace->journal) || is_new(poller))
         admit_fetched(workspace, NULL);
     else
-        /* only what stands behind our cursor can be ours again: a window, or an overlap, reaches before it */
-        record_known(workspace->record, ids, count, !poller->window && !poller->overlapping, on_known);
+        /* only what stands behind our cursor can be ours again: a window, or an reread, reaches before it */
+        journal_known(workspace->journal, ids, count, !poller->window && !poller->rereading, on_known);
     free(ids);
 }
 

@@ -123,7 +123,7 @@ static const char *state_text(const struct workspace *workspace)
     switch (workspace->state) {
     case WORKSPACE_LOADING: return "loading";
     case WORKSPACE_REGISTERING: return "registering";
-    case WORKSPACE_RUNNING: return workspace->wedged ? "wedged" : record_problem(workspace->record) ? "disk failing" : "running";
+    case WORKSPACE_RUNNING: return workspace->wedged ? "wedged" : journal_problem(workspace->journal) ? "disk failing" : "running";
     case WORKSPACE_DRAINING: return "draining";
     case WORKSPACE_CLOSING: return "closing";
     case WORKSPACE_CLOSED: break;
@@ -148,7 +148,7 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     json_t *status = json_pack(
         "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
         "state", state_text(workspace), "since", stamp(workspace->started_wall_ms), "last_poll",
-        stamp(workspace->poller.last_poll_wall_ms), "wake", waker_trusted(workspace) ? "stream" : "poll",
+        stamp(workspace->poller.last_poll_wall_ms), "wake", event_stream_trusted(workspace) ? "stream" : "poll",
         "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
         watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
         stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
@@ -160,7 +160,7 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }
 
-static void on_dead_letter(void *context, struct record_loaded *loaded, bool found)
+static void on_dead_letter(void *context, struct journal_loaded *loaded, bool found)
 {
     struct control_client *client = context;
     struct control *control = client->control;
@@ -169,7 +169,7 @@ static void on_dead_letter(void *context, struct record_loaded *loaded, bool fou
         workspace_resume(control->workspace, loaded, false);
         workspace_dispatch(control->workspace);
     } else {
-        record_loaded_free(loaded); /* the next start finds it in the ledger */
+        journal_loaded_free(loaded); /* the next start finds it in the ledger */
     }
     if (is_still_there(client))
         answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
@@ -200,14 +200,14 @@ static void serve(struct control_client *client, json_t *request)
     const char *row_id = json_string_value(json_object_get(request, "row_id"));
     client->waiting = true;
     if (verb && strcmp(verb, "status") == 0) {
-        if (record_exists(workspace->record))
-            record_counts(workspace->record, on_counts, client);
+        if (journal_exists(workspace->journal))
+            journal_counts(workspace->journal, on_counts, client);
         else
             on_counts(client, NULL);
     } else if (verb && row_id && strcmp(verb, "dead retry") == 0) {
-        record_dead_letter(workspace->record, RECORD_DEAD_RETRY, row_id, on_dead_letter, client);
+        journal_dead_letter(workspace->journal, RECORD_DEAD_RETRY, row_id, on_dead_letter, client);
     } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {
-        record_dead_letter(workspace->record, RECORD_DEAD_DROP, row_id, on_dead_letter, client);
+        journal_dead_letter(workspace->journal, RECORD_DEAD_DROP, row_id, on_dead_letter, client);
     } else {
         client->waiting = false;
         answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "unknown request"));

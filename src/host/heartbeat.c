@@ -166,7 +166,7 @@ static void beat(struct workspace *workspace)
                                                : running->message->source_id);
     struct platform_beat snapshot = {
         .error_rate = error_rate(heartbeat),
-        .sample_error = record_problem(workspace->record) ? record_problem(workspace->record)
+        .sample_error = journal_problem(workspace->journal) ? journal_problem(workspace->journal)
                         : workspace->uncounted[0]         ? workspace->uncounted
                         : workspace->saver.failing        ? workspace->saver.problem
                         : sample                          ? heartbeat->sample

@@ -74,7 +74,7 @@ struct host {
     uv_timer_t start_timer;
     uv_timer_t awake_timer;         /* asks clock_awake_ms every second */
     struct control *controls;       /* a fleet's sockets, one for each state directory (host/control.c) */
-    struct record *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
+    struct journal *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
     size_t open_ledgers;
     _Atomic size_t ledgers_maximum; /* host/descriptors.h */
     size_t own_descriptors;

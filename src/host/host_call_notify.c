@@ -17,7 +17,7 @@ static void mark_shown(struct host_call *call, const char *mark, void (*then)(vo
 {
     char *key = memory_format("notify/%s", call->request.id);
     call->recording = true;
-    record_answer_set(call->workspace->record, key, mark, then, call);
+    journal_answer_set(call->workspace->journal, key, mark, then, call);
     free(key);
 }
 
@@ -49,7 +49,7 @@ static void forget_mark(void *context, char *value)
 void host_call_mark_unsure(struct host_call *call)
 {
     char *key = memory_format("notify/%s", call->request.id);
-    record_answer_set(call->workspace->record, key, UNSURE, forget_mark, NULL);
+    journal_answer_set(call->workspace->journal, key, UNSURE, forget_mark, NULL);
     free(key);
 }
 
@@ -113,6 +113,6 @@ void host_call_show(struct host_call *call)
     }
     char *key = memory_format("notify/%s", call->request.id);
     call->recording = true;
-    record_answer_get(call->workspace->record, key, on_known_shown, call);
+    journal_answer_get(call->workspace->journal, key, on_known_shown, call);
     free(key);
 }

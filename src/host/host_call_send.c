@@ -110,7 +110,7 @@ static void keep_answer(struct host_call *call, char *text)
     call->recording = true;
     uv_timer_stop(&call->timer);
     char *key = answer_key(call->ask->key, call->request.id);
-    record_answer_set(call->workspace->record, key, text, on_answer_recorded, call);
+    journal_answer_set(call->workspace->journal, key, text, on_answer_recorded, call);
     free(key);
 }
 
@@ -262,7 +262,7 @@ void host_calls_remember_answer(struct workspace *workspace, const struct messag
     if (!message->source_id || !uuid_valid(message->in_reply_to)) /* ours are */
         return;
     char *text = answer_text(message->parts, message->text), *key = answer_key(message->source_id, message->in_reply_to);
-    record_answer_set(workspace->record, key, text, forget_it, NULL);
+    journal_answer_set(workspace->journal, key, text, forget_it, NULL);
     free(key);
     free(text);
 }
@@ -298,6 +298,6 @@ static void on_known_answer(void *context, char *value)
 void host_call_know_answer(struct host_call *call)
 {
     char *key = answer_key(call->ask->key, call->request.id);
-    record_answer_get(call->workspace->record, key, on_known_answer, call);
+    journal_answer_get(call->workspace->journal, key, on_known_answer, call);
     free(key);
 }

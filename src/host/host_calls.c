@@ -104,15 +104,15 @@ static void on_stored(void *context, char *value)
 
 static void ask_record(struct host_call *call)
 {
-    struct record *record = call->workspace->record;
+    struct journal *journal = call->workspace->journal;
     struct script_ask *ask = call->ask;
     call->recording = true;
     if (ask->kind == SCRIPT_ASK_GET)
-        record_store_get(record, ask->key, on_stored, call);
+        journal_store_get(journal, ask->key, on_stored, call);
     else if (ask->kind == SCRIPT_ASK_KEYS)
-        record_store_keys(record, ask->key, ask->most, on_stored, call);
+        journal_store_keys(journal, ask->key, ask->most, on_stored, call);
     else
-        record_store_commit(record, ask->changes, on_stored, call);
+        journal_store_commit(journal, ask->changes, on_stored, call);
 }
 
 /* --- calls to the platform --- */
@@ -367,7 +367,7 @@ void host_call_transmit(struct host_call *call)
 void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
 {
     struct host_call *call = open_call(workspace, ask, ask->timeout_ms);
-    if (workspace->state == WORKSPACE_CLOSED || !workspace->record) {
+    if (workspace->state == WORKSPACE_CLOSED || !workspace->journal) {
         host_call_fail(call, "the host stops", "STOPPED");
         return;
     }

@@ -64,11 +64,11 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
 {
     const char *id = workspace->settings.id;
     struct cursor *cursor = &workspace->saver.cursor;
-    struct record_start start;
+    struct journal_start start;
     char *path = state_path(&workspace->settings, "db");
     const char *platform = workspace->settings.platform_name;
-    workspace->record = record_open(workspace, path, platform ? platform : workspace->platform.base_url);
-    record_load(workspace->record, cursor->last_since_id, status != CURSOR_DAMAGED, &start);
+    workspace->journal = journal_open(workspace, path, platform ? platform : workspace->platform.base_url);
+    journal_load(workspace->journal, cursor->last_since_id, status != CURSOR_DAMAGED, &start);
     bool opened = !start.failed;
     if (!opened)
         snprintf(problem, problem_size, "%s", start.problem);
@@ -92,14 +92,14 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
             log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }
     if (opened && workspace->host->options.fleet)
-        record_rest(workspace->record);
+        journal_rest(workspace->journal);
     while (start.open) {
-        struct record_loaded *loaded = start.open;
+        struct journal_loaded *loaded = start.open;
         start.open = loaded->next;
         if (opened)
             workspace_resume(workspace, loaded, false);
         else
-            record_loaded_free(loaded);
+            journal_loaded_free(loaded);
     }
     free(start.cursor);
     free(start.anchor);

@@ -232,7 +232,7 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
         pump(peer);
         return;
     }
-    record_keep(workspace->record, post->entry, clock_steady_ms() + wait, true, answer->verdict.reason, on_kept,
+    journal_keep(workspace->journal, post->entry, clock_steady_ms() + wait, true, answer->verdict.reason, on_kept,
                 NULL);
 }
 

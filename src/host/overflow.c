@@ -46,12 +46,12 @@ static bool keep(struct inbox_entry *entry, void *context)
     relief->kept++;
     relief->bytes += entry->bytes;
     if (entry->state == INBOX_RUNNING) {
-        record_keep_running(workspace->record, entry, REASON, on_kept);
+        journal_keep_running(workspace->journal, entry, REASON, on_kept);
     } else if (entry->state == INBOX_WAITING) {
         int64_t wait_ms = entry->not_before_ms - relief->now_ms;
         workspace_keep(workspace, entry, wait_ms > 0 ? wait_ms : 0, REASON);
     } else { /* its reply is stored */
-        record_keep(workspace->record, entry, clock_steady_ms(), true, REASON, on_kept, NULL);
+        journal_keep(workspace->journal, entry, clock_steady_ms(), true, REASON, on_kept, NULL);
     }
     return true;
 }
@@ -59,7 +59,7 @@ static bool keep(struct inbox_entry *entry, void *context)
 static size_t keep_held(struct workspace *workspace, int64_t before_ms)
 {
     struct relief relief = {.workspace = workspace, .now_ms = clock_monotonic_ms()};
-    if (!record_problem(workspace->record))
+    if (!journal_problem(workspace->journal))
         inbox_each_held(workspace->inbox, before_ms, keep, &relief);
     return relief.kept;
 }

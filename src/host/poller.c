@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "host/arrival.h"
-#include "host/overlap.h"
+#include "host/reread.h"
 #include "wire/page.h"
 
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static int64_t pause_ms(const struct workspace *workspace)
     int64_t interval = workspace->settings.interval_ms;
     if (announced_any(&workspace->poller.announced) && interval > MISSING_PAUSE_MS)
         return MISSING_PAUSE_MS;
-    if (!waker_trusted(workspace) || interval >= WATCHED_MAXIMUM_MS)
+    if (!event_stream_trusted(workspace) || interval >= WATCHED_MAXIMUM_MS)
         return interval;
     int64_t stretched = interval * WATCHED_TIMES;
     return stretched < WATCHED_MAXIMUM_MS ? stretched : WATCHED_MAXIMUM_MS;
@@ -125,14 +125,14 @@ static void recovered(struct workspace *workspace)
     if (poller->failing)
         log_info(workspace->settings.id, "poll: recovered");
     poller->failing = false;
-    waker_come_back(workspace);
+    event_stream_come_back(workspace);
     workspace_away(workspace, NULL);
     poller->lookup_failures = 0;
     poller->successes++;
     poller->last_poll_wall_ms = clock_wall_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(workspace);
-    waker_follow(workspace);
+    event_stream_follow(workspace);
     if (poller->limit < LIMIT_MAXIMUM)
         poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
 }
@@ -198,10 +198,10 @@ static void move_position(struct workspace *workspace, int64_t platform_ms)
         arrival_cut(poller, (size_t)(last - poller->fetched) + 1);
     }
     set_position(&poller->position, last->message->row_id);
-    struct overlap_page noted = {.first = first->message->row_id, .position = last->message->row_id,
+    struct reread_page noted = {.first = first->message->row_id, .position = last->message->row_id,
                                  .first_stamp = first->message->created_at, .stamp = last->message->created_at,
                                  .old = old};
-    overlap_note(poller->overlap, &noted, clock_monotonic_ms());
+    reread_note(poller->reread, &noted, clock_monotonic_ms());
 }
 
 /* Up to when every row has been fetched once these are admitted: to now if the page reached the end, else to the row from
@@ -237,12 +237,12 @@ static void take_page(struct workspace *workspace, const struct page *page, int6
 {
     struct poller *poller = &workspace->poller;
     size_t before = poller->fetched_count;
-    poller->overlapping = overlap_is_reading(poller->overlap);
-    poller->window = !poller->overlapping && !poller->position;
+    poller->rereading = reread_is_reading(poller->reread);
+    poller->window = !poller->rereading && !poller->position;
     poller->covering_ms = 0;
-    if (poller->overlapping) {
+    if (poller->rereading) {
         bool more = arrival_collect_again(workspace, page);
-        poller->more = poller->more || more || overlap_is_reading(poller->overlap);
+        poller->more = poller->more || more || reread_is_reading(poller->reread);
         arrival_admit(workspace);
         return;
     }
@@ -266,11 +266,11 @@ static void recall_missing(struct workspace *workspace)
     struct poller *poller = &workspace->poller;
     int64_t now = clock_monotonic_ms();
     bool all;
-    if (poller->overlapping || poller->window || poller->more || !announced_look(&poller->announced, poller->asked_ms, now, &all))
+    if (poller->rereading || poller->window || poller->more || !announced_look(&poller->announced, poller->asked_ms, now, &all))
         return;
     log_debug(workspace->settings.id, "poll: a message was announced and did not come; reading the inbox again");
-    overlap_recall(poller->overlap, all, now);
-    poller->more = overlap_is_reading(poller->overlap);
+    reread_recall(poller->reread, all, now);
+    poller->more = reread_is_reading(poller->reread);
 }
 
 void poller_admitted(struct workspace *workspace)
@@ -284,7 +284,7 @@ void poller_admitted(struct workspace *workspace)
     }
     poller->covering_ms = 0;
     if (poller->found && !poller->expected && poller->watched && !poller->hinted)
-        waker_doubt(workspace);
+        event_stream_doubt(workspace);
     overflow_follow(workspace);
     int64_t pause = pause_ms(workspace);
     if (poller->by_hint)
@@ -310,8 +310,8 @@ void poller_hint(struct workspace *workspace)
 static void forget_cursor(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
-    if (overlap_is_reading(poller->overlap)) { /* only an old row is gone: no reason to forget the position */
-        overlap_lost(poller->overlap, clock_monotonic_ms());
+    if (reread_is_reading(poller->reread)) { /* only an old row is gone: no reason to forget the position */
+        reread_lost(poller->reread, clock_monotonic_ms());
         schedule(workspace, 0);
         return;
     }
@@ -322,7 +322,7 @@ static void forget_cursor(struct workspace *workspace)
     poller->position = NULL;
     poller->lookup_failures = 0;
     poller->hinted = true; /* the stream announced what comes again long ago */
-    overlap_forget(poller->overlap);
+    reread_forget(poller->reread);
     announced_forget(&poller->announced);
     arrival_drop(poller);
     schedule(workspace, 0);
@@ -359,7 +359,7 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     workspace_away(workspace, verdict->reason);
     poller->hinted = poller->hinted || poller->expected;
     if (answer->status == 0)
-        waker_let_go(workspace);
+        event_stream_let_go(workspace);
     schedule(workspace, retry_next_delay(&poller->backoff, floor, host_random()));
 }
 
@@ -405,22 +405,22 @@ static void on_answer(const struct exchange_answer *answer, void *context)
 }
 
 /* Says what it leaves out: a row that was committed late there is missed. */
-static void begin_overlap(struct workspace *workspace)
+static void begin_reread(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
-    unsigned long skips = overlap_skips(poller->overlap);
-    overlap_begin(poller->overlap, !poller->more, clock_monotonic_ms());
-    if (overlap_skips(poller->overlap) > skips)
+    unsigned long skips = reread_skips(poller->reread);
+    reread_begin(poller->reread, !poller->more, clock_monotonic_ms());
+    if (reread_skips(poller->reread) > skips)
         log_warn(workspace->settings.id, "poll: inbox too busy to re-read; rows committed late some minutes ago may be missed");
 }
 
 static void name_rows(struct workspace *workspace, bool again, struct platform_fetch *wanted)
 {
     struct poller *poller = &workspace->poller;
-    if (again && overlap_wants_window(poller->overlap)) { /* as far back as the one that the first row came with */
+    if (again && reread_wants_window(poller->reread)) { /* as far back as the one that the first row came with */
         wanted->since_secs = poller->window_s + (poller->asked_ms - poller->window_asked_ms) / 1000 + 1;
     } else if (poller->position) {
-        wanted->since_id = again ? overlap_position(poller->overlap) : poller->position;
+        wanted->since_id = again ? reread_position(poller->reread) : poller->position;
     } else {
         wanted->since_secs = window_seconds(workspace);
         if (poller->fetched_count > 0)
@@ -441,14 +441,14 @@ static void fetch(struct workspace *workspace)
         schedule(workspace, FULL_LOOK_MS);
         return;
     }
-    if (poller->position && (!poller->hinted || overlap_is_overdue(poller->overlap, clock_monotonic_ms())))
-        begin_overlap(workspace);
-    bool again = poller->position && overlap_is_reading(poller->overlap);
+    if (poller->position && (!poller->hinted || reread_is_overdue(poller->reread, clock_monotonic_ms())))
+        begin_reread(workspace);
+    bool again = poller->position && reread_is_reading(poller->reread);
     poller->by_hint = !again && poller->hinted;
     if (!again) {
         poller->expected = poller->hinted || poller->more;
         poller->hinted = false;
-        poller->watched = waker_trusted(workspace);
+        poller->watched = event_stream_trusted(workspace);
     }
     poller->found = false;
     poller->asked_ms = clock_monotonic_ms();
@@ -471,7 +471,7 @@ void poller_open(struct workspace *workspace, const char *cursor, const char *an
     poller->last_poll_wall_ms = poller->covered_ms = covered_ms;
     poller->limit = LIMIT_MAXIMUM;
     poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
-    poller->overlap = overlap_open(cursor, anchor, clock_monotonic_ms());
+    poller->reread = reread_open(cursor, anchor, clock_monotonic_ms());
     poller->window_s = window_seconds(workspace); /* should one be asked for in place of rows that are gone */
     poller->window_asked_ms = clock_monotonic_ms();
 }
@@ -500,6 +500,6 @@ void poller_close(struct workspace *workspace)
         return;
     free(poller->position);
     poller->position = NULL;
-    overlap_close(poller->overlap);
-    poller->overlap = NULL;
+    reread_close(poller->reread);
+    poller->reread = NULL;
 }

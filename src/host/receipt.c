@@ -69,7 +69,7 @@ static void conclude(struct receipt *receipt)
     if (receipt->echoes == 0)
         on_counted(receipt, 0);
     else
-        record_count_same(receipt->workspace->record, receipt->digest, receipt->row_id,
+        journal_count_same(receipt->workspace->journal, receipt->digest, receipt->row_id,
                           receipt->first_seen_ms - SLACK_MS, on_counted, receipt);
 }
 

@@ -180,7 +180,7 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     struct workspace *workspace = context;
     if (workspace_over(workspace))
         return;
-    turns_leave(workspace);
+    start_queue_leave(workspace);
     if (!workspace->registration.again)
         workspace_away(workspace, answer->verdict.class == RETRY_OK ? NULL : answer->verdict.reason);
     if (answer->verdict.class == RETRY_OK)
@@ -213,7 +213,7 @@ static void on_tried(const struct exchange_answer *answer, void *context)
         send_registration(workspace);
         return;
     }
-    turns_leave(workspace);
+    start_queue_leave(workspace);
     if (!workspace->registration.again)
         workspace_away(workspace, answer->verdict.reason);
     failed(workspace, answer);
@@ -261,7 +261,7 @@ void registration_start(struct workspace *workspace, bool again)
     if (again)
         attempt(workspace);
     else
-        turns_take(workspace);
+        start_queue_take(workspace);
 }
 
 void registration_begin(struct workspace *workspace)

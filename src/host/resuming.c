@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-static void resume_reply(struct workspace *workspace, struct inbox_entry *entry, struct record_loaded *loaded)
+static void resume_reply(struct workspace *workspace, struct inbox_entry *entry, struct journal_loaded *loaded)
 {
     struct stored_reply *stored = memory_allocate(sizeof *stored);
     stored->request = loaded->reply;
@@ -54,19 +54,19 @@ static void resume_unreadable(struct workspace *workspace, struct inbox_entry *e
 }
 
 /* What is left of a wait that an earlier process began. Never more than it was: the clock may have been set back since. */
-static int64_t left_ms(const struct record_loaded *loaded)
+static int64_t left_ms(const struct journal_loaded *loaded)
 {
     int64_t left = loaded->due_ms - clock_steady_ms(), whole = loaded->due_ms - loaded->updated_ms;
     return loaded->due_ms <= 0 || left <= 0 ? 0 : left < whole ? left : whole;
 }
 
 /* An earlier process's time that lies ahead of ours says nothing: then it was seen before everything. */
-static int64_t seen_ms(const struct record_loaded *loaded)
+static int64_t seen_ms(const struct journal_loaded *loaded)
 {
     return loaded->first_seen_ms <= clock_steady_ms() ? loaded->first_seen_ms : 0;
 }
 
-void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor)
+void workspace_resume(struct workspace *workspace, struct journal_loaded *loaded, bool moves_cursor)
 {
     struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
     struct message *message = envelope_read(row, workspace->settings.id);
@@ -93,5 +93,5 @@ void workspace_resume(struct workspace *workspace, struct record_loaded *loaded,
         if (!moves_cursor)
             inbox_keep(workspace->inbox, entry);
     }
-    record_loaded_free(loaded);
+    journal_loaded_free(loaded);
 }

@@ -17,7 +17,7 @@ struct place {
 struct running {
     struct workspace *workspace;
     struct runs *runs;
-    struct record *record;
+    struct journal *journal;
     struct place *places;
     size_t count, interrupted;
 };
@@ -51,7 +51,7 @@ static void free_place(struct running *running, struct place *place)
 static void load_one(const struct run *run, void *context)
 {
     struct running *running = context;
-    if (!record_lacks_outcome(running->record, run->row_id, run->attempts, run->started_ms))
+    if (!journal_lacks_outcome(running->journal, run->row_id, run->attempts, run->started_ms))
         return;
     struct place *before = find_interrupted(running, run->row_id); /* while it was named, say, and then once more */
     if (before && before->attempts >= run->attempts)
@@ -70,7 +70,7 @@ struct running *running_open(struct workspace *workspace, const char *path)
     struct running *running = memory_allocate(sizeof *running);
     running->workspace = workspace;
     running->runs = runs_open(path);
-    running->record = workspace->record;
+    running->journal = workspace->journal;
     if (!runs_load(running->runs, load_one, running))
         log_warn(workspace->settings.id, "%s cannot be read: what was under way when an earlier process ended runs again as "
                                          "if for the first time", path);

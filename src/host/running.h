@@ -10,7 +10,7 @@ struct workspace;
 struct inbox_entry;
 struct running;
 
-/* Reads what an earlier process left; blocks on the disk, so before anything runs, and behind record_load. */
+/* Reads what an earlier process left; blocks on the disk, so before anything runs, and behind journal_load. */
 struct running *running_open(struct workspace *workspace, const char *path);
 void running_close(struct running *running); /* NULL is fine */
 

@@ -32,7 +32,7 @@ static void work(void *context)
     struct workspace *workspace = context;
     struct saver *saver = &workspace->saver;
     /* first the ledger, durably: the file must not say more than it can prove */
-    saver->result = record_sync(workspace->record, saver->writing, saver->writing_stamp, saver->writing_poll_ms,
+    saver->result = journal_sync(workspace->journal, saver->writing, saver->writing_stamp, saver->writing_poll_ms,
                                 saver->writing_problem, sizeof saver->writing_problem);
     if (!saver->result)
         return;

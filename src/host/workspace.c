@@ -61,7 +61,7 @@ void workspace_registered(struct workspace *workspace)
     heartbeat_start(workspace);
     poller_start(workspace);
     if (workspace->settings.wake_by_stream)
-        waker_start(workspace);
+        event_stream_start(workspace);
 }
 
 /* true: the card is another one than before */
@@ -177,7 +177,7 @@ static void on_script_closed(void *context)
     struct workspace *workspace = context;
     workspace->script = NULL;
     control_close(workspace); /* nothing more is asked of the ledger */
-    record_close(workspace->record, on_record_closed);
+    journal_close(workspace->journal, on_record_closed);
 }
 
 /* The one that is stuck keeps its counted attempt; the others, of all workspaces, are not to blame. */
@@ -206,7 +206,7 @@ void workspace_saved(struct workspace *workspace)
 {
     if (workspace->exit_code == HOST_EXIT_STUCK) { /* its worker will not answer */
         uncount_all_innocent(workspace);
-        record_close(workspace->record, on_stuck_closed);
+        journal_close(workspace->journal, on_stuck_closed);
     } else if (workspace->script) {
         host_calls_interrupt(workspace);
         script_close(workspace->script, true, on_script_closed, workspace);
@@ -221,8 +221,8 @@ static void close_down(struct workspace *workspace)
         return;
     outbox_close(workspace);
     workspace->state = WORKSPACE_CLOSING;
-    turns_leave(workspace);
-    waker_close(workspace);
+    start_queue_leave(workspace);
+    event_stream_close(workspace);
     poller_close(workspace);
     registration_close(workspace);
     exchange_cancel(&workspace->query);
@@ -243,7 +243,7 @@ void workspace_stop(struct workspace *workspace)
         close_down(workspace);
         return;
     }
-    waker_close(workspace);
+    event_stream_close(workspace);
     poller_close(workspace);
     workspace_arm(&workspace->drain_timer, on_drained, workspace->settings.drain_ms);
 }
@@ -272,8 +272,8 @@ static void list_timers(struct workspace *workspace, uv_timer_t *timers[TIMER_CO
     uv_timer_t *const all[TIMER_COUNT] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
                                               &workspace->heartbeat.change_timer,
                             &workspace->saver.timer, &workspace->dispatch_timer, &workspace->drain_timer,
-                            &workspace->watchdog, &workspace->waker.timer, &workspace->waker.news_timer,
-                            &workspace->waker.doubt_timer};
+                            &workspace->watchdog, &workspace->stream.timer, &workspace->stream.news_timer,
+                            &workspace->stream.doubt_timer};
     memcpy(timers, all, sizeof all);
 }
 
@@ -406,7 +406,7 @@ void workspace_close(struct workspace *workspace)
 {
     workspace->state = WORKSPACE_CLOSED;
     outbox_close(workspace);
-    waker_close(workspace);
+    event_stream_close(workspace);
     poller_close(workspace);
     registration_close(workspace);
     heartbeat_close(workspace);
@@ -415,7 +415,7 @@ void workspace_close(struct workspace *workspace)
     host_calls_close(workspace);
     breaker_close(workspace);
     running_close(workspace->running);
-    record_free(workspace->record);
+    journal_free(workspace->journal);
     saver_close(workspace);
     inbox_each(workspace->inbox, free_reply, NULL);
     echoes_free(&workspace->echoes);

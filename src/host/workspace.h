@@ -9,7 +9,7 @@
 #include "host/host.h"
 #include "host/inbox.h"
 #include "host/peer_modes.h"
-#include "host/record.h"
+#include "host/journal.h"
 #include "script/script.h"
 #include "state/cursor.h"
 #include "wire/platform.h"
@@ -33,7 +33,7 @@ struct workspace_settings {
     bool reset_state;            /* start afresh: the cursor file is set aside */
     const char *name, *description; /* of the agent card; NULL: what the agent says, else the defaults */
     int64_t interval_ms;         /* between polls */
-    bool wake_by_stream;         /* the platform's event stream says when to poll (host/waker.c) */
+    bool wake_by_stream;         /* the platform's event stream says when to poll (host/stream.c) */
     int64_t since_secs;          /* window of the first fetch */
     int64_t heartbeat_ms;
     int64_t drain_ms;
@@ -44,7 +44,7 @@ struct workspace_settings {
     size_t max_pending;          /* rows fetched ahead of the cursor */
     size_t max_pending_bytes;    /* the same in bytes */
     int64_t reply_ttl_ms;        /* how long a message is tried before it is set aside */
-    const char *record_file;     /* --record; NULL: none */
+    const char *record_file;     /* --journal; NULL: none */
     const char *error_reply;     /* sent when a message is given up; NULL: nothing */
     unsigned breaker;            /* turns a minute with one peer that is no molecule host; 0: any number */
     int max_hops;                /* replies to replies, back and forth between molecule hosts */
@@ -130,7 +130,7 @@ struct poller {
     bool spread;          /* among a fleet's the polls have their place in the interval */
     struct fetched *fetched; /* rows of a page, or of a window while it is paged, until they are admitted */
     size_t fetched_count, fetched_capacity;
-    bool window, overlapping; /* what they are of */
+    bool window, rereading; /* what they are of */
     bool more;            /* the last poll's page was full */
     bool found;           /* the last poll brought a message */
     bool hinted;          /* something is new that no poll under way or done has looked for */
@@ -140,12 +140,12 @@ struct poller {
     int64_t hint_wait_ms; /* between two such polls: more after each that found nothing */
     bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
-    struct overlap *overlap; /* host/overlap.h */
+    struct reread *reread; /* host/reread.h */
     struct announced announced; /* host/announced.h */
 };
 
-/* host/waker.c: the platform's event stream */
-struct waker {
+/* host/stream.c: the platform's event stream */
+struct event_stream {
     struct http_exchange *http; /* NULL: none is open or being opened */
     struct platform_request request;
     struct sse_reader events;
@@ -223,10 +223,10 @@ struct workspace {
     struct exchange query;     /* GET /workspaces/:id after 401s */
     struct heartbeat heartbeat;
     struct poller poller;
-    struct waker waker;
+    struct event_stream stream;
     struct saver saver;
     struct inbox *inbox;
-    struct record *record;
+    struct journal *journal;
     struct running *running;   /* host/running.c: attempts under way */
     char uncounted[512];       /* why no attempt can be counted, and so nothing is handled; "": it can */
     struct control *control;
@@ -290,7 +290,7 @@ void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, cons
 /* Behind the cursor, which would not bring it back: it runs from the ledger. */
 void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason);
 /* A message that the ledger brought back goes on where it was. Takes it. */
-void workspace_resume(struct workspace *workspace, struct record_loaded *loaded, bool moves_cursor);
+void workspace_resume(struct workspace *workspace, struct journal_loaded *loaded, bool moves_cursor);
 size_t workspace_message_maximum(const struct workspace *workspace); /* bytes of a message's body that the platform takes */
 void workspace_fit(const struct workspace *workspace, struct reply *reply); /* to what this version of the platform takes */
 bool workspace_expired(const struct workspace *workspace, const struct inbox_entry *entry); /* --reply-ttl */
@@ -302,7 +302,7 @@ void workspace_arm(uv_timer_t *timer, uv_timer_cb callback, int64_t after_ms);
 /* For `status`: a poll or the first registration failed, or (NULL) succeeded. */
 void workspace_away(struct workspace *workspace, const char *reason);
 
-/* host/handling.c */
+/* host/dispatch.c */
 const char *workspace_sender(const struct inbox_entry *entry); /* for the log: "the canvas" or the peer's id */
 void workspace_free_reply(struct inbox_entry *entry);          /* the entry's stored reply, if it has one */
 /* The entry's outcome is recorded, and with it what its handler stored. */
@@ -337,14 +337,14 @@ void token_mint(struct workspace *workspace, const char *minted, void (*then)(st
 void token_reload(struct workspace *workspace, void (*then)(struct workspace *workspace));
 int64_t token_floor_ms(const struct workspace *workspace); /* how long to wait at least after a 401 */
 
-/* The first one waits for its turn where there are many (host/turns.c). */
+/* The first one waits for its turn where there are many (host/start_queue.c). */
 void registration_start(struct workspace *workspace, bool again);
 void registration_changed(struct workspace *workspace); /* the card: the platform is told, once it knows the workspace */
 void registration_close(struct workspace *workspace);
 
-/* host/turns.c: a few first registrations at a time. `registration_begin` follows, at once or later. */
-void turns_take(struct workspace *workspace);
-void turns_leave(struct workspace *workspace); /* its registration has an outcome, or it ends; fine at any time */
+/* host/start_queue.c: a few first registrations at a time. `registration_begin` follows, at once or later. */
+void start_queue_take(struct workspace *workspace);
+void start_queue_leave(struct workspace *workspace); /* its registration has an outcome, or it ends; fine at any time */
 void registration_begin(struct workspace *workspace);
 /* A share of `span_ms` that is this workspace's own, so that many do not all act at once. */
 int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms);
@@ -366,16 +366,16 @@ void poller_close(struct workspace *workspace);
 void poller_hint(struct workspace *workspace);    /* there may be something new: poll soon */
 
 /* Asks the platform to tell what arrives. Polls go on, less often while it does. */
-void waker_start(struct workspace *workspace);
+void event_stream_start(struct workspace *workspace);
 /* The platform does not take a request: a server that stops waits for the streams that are open, up to 30 s (contract §12). */
-void waker_let_go(struct workspace *workspace);
-void waker_come_back(struct workspace *workspace); /* it does again */
-void waker_follow(struct workspace *workspace); /* where the platform moved, if it did */
-bool waker_trusted(const struct workspace *workspace);
+void event_stream_let_go(struct workspace *workspace);
+void event_stream_come_back(struct workspace *workspace); /* it does again */
+void event_stream_follow(struct workspace *workspace); /* where the platform moved, if it did */
+bool event_stream_trusted(const struct workspace *workspace);
 /* A poll that no hint led to brought a message. */
-void waker_doubt(struct workspace *workspace);
-void waker_found(struct workspace *workspace); /* a poll found a message */
-void waker_close(struct workspace *workspace);
+void event_stream_doubt(struct workspace *workspace);
+void event_stream_found(struct workspace *workspace); /* a poll found a message */
+void event_stream_close(struct workspace *workspace);
 
 /* host/overflow.c */
 void overflow_relieve(struct workspace *workspace); /* the inbox is full: makes room where conversations wait */

@@ -34,7 +34,7 @@ static void give_turns(struct host *host)
     }
 }
 
-void turns_take(struct workspace *workspace)
+void start_queue_take(struct workspace *workspace)
 {
     struct host *host = workspace->host;
     workspace->starting = true;
@@ -56,7 +56,7 @@ static void leave_queue(struct workspace *workspace)
     workspace->starting = false;
 }
 
-void turns_leave(struct workspace *workspace)
+void start_queue_leave(struct workspace *workspace)
 {
     if (workspace->starting)
         leave_queue(workspace);

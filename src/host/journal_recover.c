@@ -1,5 +1,5 @@
 /* What the ledger tells before anything runs. Everything here blocks on the disk. */
-#include "host/record_operation.h"
+#include "host/journal_operation.h"
 
 #include "base/memory.h"
 #include "host/workspace.h"
@@ -9,23 +9,23 @@
 #include <string.h>
 
 struct collecting {
-    struct record_loaded **end;
+    struct journal_loaded **end;
     size_t count;
 };
 
 static bool collect(const struct ledger_message *message, void *context)
 {
     struct collecting *collecting = context;
-    struct record_loaded *loaded = record_copy_message(message);
+    struct journal_loaded *loaded = journal_copy_message(message);
     *collecting->end = loaded;
     collecting->end = &loaded->next;
     collecting->count++;
     return true;
 }
 
-static bool read_start(struct record *record, const char *file_cursor, bool file_readable, struct record_start *start)
+static bool read_start(struct journal *journal, const char *file_cursor, bool file_readable, struct journal_start *start)
 {
-    struct ledger *ledger = record->ledger;
+    struct ledger *ledger = journal->ledger;
     start->cursor = ledger_cursor(ledger);
     start->last_poll_ms = ledger_last_poll(ledger);
     start->anchor = ledger_anchor(ledger);
@@ -49,37 +49,37 @@ static bool read_start(struct record *record, const char *file_cursor, bool file
     return ledger_commit(ledger);
 }
 
-void record_load(struct record *record, const char *file_cursor, bool file_readable, struct record_start *start)
+void journal_load(struct journal *journal, const char *file_cursor, bool file_readable, struct journal_start *start)
 {
     char problem[512];
-    *start = (struct record_start){0};
-    record->origin = memory_copy_text(file_cursor);
-    enum ledger_status status = ledger_open(&record->ledger, record->path, record->platform_url, LEDGER_WRITE_EXISTING,
+    *start = (struct journal_start){0};
+    journal->origin = memory_copy_text(file_cursor);
+    enum ledger_status status = ledger_open(&journal->ledger, journal->path, journal->platform_url, LEDGER_WRITE_EXISTING,
                                             problem, sizeof problem);
     if (status == LEDGER_ABSENT)
         return;
     if (status == LEDGER_DAMAGED) {
         char why[512];
-        start->failed = !ledger_set_aside(record->path, why, sizeof why);
+        start->failed = !ledger_set_aside(journal->path, why, sizeof why);
         snprintf(start->problem, sizeof start->problem, "%s%s%s", problem, start->failed ? "; " : "",
                  start->failed ? why : "");
         start->set_aside = memory_copy_text(problem);
         return;
     }
-    if (status != LEDGER_OPENED || !read_start(record, file_cursor, file_readable, start)) {
+    if (status != LEDGER_OPENED || !read_start(journal, file_cursor, file_readable, start)) {
         start->failed = true;
         snprintf(start->problem, sizeof start->problem, "%s",
-                 status != LEDGER_OPENED ? problem : ledger_problem(record->ledger));
+                 status != LEDGER_OPENED ? problem : ledger_problem(journal->ledger));
         return;
     }
-    record->exists = record->made = true;
-    record_say_journal(record);
+    journal->exists = journal->made = true;
+    journal_say_mode(journal);
 }
 
-void record_rest(struct record *record)
+void journal_rest(struct journal *journal)
 {
-    ledger_close(record->ledger);
-    record->ledger = NULL;
+    ledger_close(journal->ledger);
+    journal->ledger = NULL;
 }
 
 static bool copy_attempt(const struct ledger_message *message, void *context)
@@ -89,11 +89,11 @@ static bool copy_attempt(const struct ledger_message *message, void *context)
     return false;
 }
 
-bool record_lacks_outcome(struct record *record, const char *row_id, unsigned attempts, int64_t started_ms)
+bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts, int64_t started_ms)
 {
     struct ledger_message known = {0};
-    enum ledger_state state = record->ledger ? ledger_state_of(record->ledger, row_id) : LEDGER_UNKNOWN;
-    if (state != LEDGER_KEPT || !ledger_find(record->ledger, row_id, copy_attempt, &known))
+    enum ledger_state state = journal->ledger ? ledger_state_of(journal->ledger, row_id) : LEDGER_UNKNOWN;
+    if (state != LEDGER_KEPT || !ledger_find(journal->ledger, row_id, copy_attempt, &known))
         return state == LEDGER_KEPT || state == LEDGER_UNKNOWN;
     if (known.attempts == 0) /* a dead letter that is retried: its attempts count anew */
         return started_ms > known.updated_ms;

@@ -35,61 +35,61 @@ static void on_timer(uv_timer_t *timer)
 
 static void open_later(struct workspace *workspace, int64_t after_ms)
 {
-    if (workspace->waker.running)
-        workspace_arm(&workspace->waker.timer, on_timer, after_ms);
+    if (workspace->stream.running)
+        workspace_arm(&workspace->stream.timer, on_timer, after_ms);
 }
 
-bool waker_trusted(const struct workspace *workspace)
+bool event_stream_trusted(const struct workspace *workspace)
 {
-    return workspace->waker.open;
+    return workspace->stream.open;
 }
 
 /* The stream is over, however it ended. */
 static void let_go(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->http)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->http)
         return;
-    waker->http = NULL;
-    waker->open = false;
+    stream->http = NULL;
+    stream->open = false;
     workspace->host->streams--;
-    platform_request_free(&waker->request);
-    sse_close(&waker->events);
-    uv_timer_stop(&waker->timer);
-    uv_timer_stop(&waker->news_timer);
-    uv_timer_stop(&waker->doubt_timer);
+    platform_request_free(&stream->request);
+    sse_close(&stream->events);
+    uv_timer_stop(&stream->timer);
+    uv_timer_stop(&stream->news_timer);
+    uv_timer_stop(&stream->doubt_timer);
 }
 
 static void cancel(struct workspace *workspace)
 {
-    if (workspace->waker.http)
-        http_cancel(workspace->waker.http);
+    if (workspace->stream.http)
+        http_cancel(workspace->stream.http);
     let_go(workspace);
 }
 
-void waker_let_go(struct workspace *workspace)
+void event_stream_let_go(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->open)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->open)
         return;
     log_debug(workspace->settings.id, "event stream: closed, as the platform takes no requests");
     cancel(workspace);
-    waker->away = true;
+    stream->away = true;
 }
 
-void waker_come_back(struct workspace *workspace)
+void event_stream_come_back(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->away)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->away)
         return;
-    waker->away = false;
-    open_later(workspace, retry_next_delay(&waker->backoff, 0, host_random()));
+    stream->away = false;
+    open_later(workspace, retry_next_delay(&stream->backoff, 0, host_random()));
 }
 
-void waker_follow(struct workspace *workspace)
+void event_stream_follow(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->open || waker->opened_ms > http_client_moved_ms(workspace->host->watchers))
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->open || stream->opened_ms > http_client_moved_ms(workspace->host->watchers))
         return;
     log_debug(workspace->settings.id, "event stream: the platform moved; opening it anew");
     cancel(workspace);
@@ -99,22 +99,22 @@ void waker_follow(struct workspace *workspace)
 /* Answers that do not change soon: there is no such path, or something else is behind it. */
 static void missing(struct workspace *workspace, int status)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->said_missing)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->said_missing)
         log_info(workspace->settings.id, "the platform offers no event stream (HTTP %d); polling every %lld ms", status,
                  (long long)workspace->settings.interval_ms);
-    waker->said_missing = true;
+    stream->said_missing = true;
     open_later(workspace, MISSING_MS + (int64_t)(host_random() % (2 * MISSING_MS)));
 }
 
 static void ended(struct workspace *workspace, int status, const char *error, const char *retry_after)
 {
-    struct waker *waker = &workspace->waker;
-    bool was_open = waker->open, refused = waker->refused || (status == 200 && waker->received > 0);
-    bool lasted = was_open && clock_monotonic_ms() - waker->opened_ms >= LASTED_MS;
+    struct event_stream *stream = &workspace->stream;
+    bool was_open = stream->open, refused = stream->refused || (status == 200 && stream->received > 0);
+    bool lasted = was_open && clock_monotonic_ms() - stream->opened_ms >= LASTED_MS;
     let_go(workspace);
     if (lasted)
-        retry_succeeded(&waker->backoff);
+        retry_succeeded(&stream->backoff);
     if (was_open)
         poller_hint(workspace); /* what it did not get to announce */
     bool for_now = status == 0 || status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
@@ -126,7 +126,7 @@ static void ended(struct workspace *workspace, int status, const char *error, co
     int64_t asked = retry_after ? retry_parse_after(retry_after, clock_wall_ms()) : -1;
     if (asked > floor)
         floor = asked < MISSING_MS ? asked : MISSING_MS;
-    int64_t delay = retry_next_delay(&waker->backoff, floor, host_random());
+    int64_t delay = retry_next_delay(&stream->backoff, floor, host_random());
     log_debug(workspace->settings.id, "event stream: %s (HTTP %d); polling every %lld ms, opening it again in %lld ms",
               error ? error : "it ended", status, (long long)workspace->settings.interval_ms, (long long)delay);
     open_later(workspace, delay);
@@ -148,13 +148,13 @@ static void on_opening_overdue(uv_timer_t *timer)
 /* For minutes, longer each time. */
 static void distrust(struct workspace *workspace, const char *reason)
 {
-    struct waker *waker = &workspace->waker;
+    struct event_stream *stream = &workspace->stream;
     int64_t least = DISTRUST_MS;
-    for (unsigned i = 0; i < waker->doubts && least < DISTRUST_MAXIMUM_MS; i++)
+    for (unsigned i = 0; i < stream->doubts && least < DISTRUST_MAXIMUM_MS; i++)
         least *= 2;
     if (least > DISTRUST_MAXIMUM_MS)
         least = DISTRUST_MAXIMUM_MS;
-    waker->doubts++;
+    stream->doubts++;
     int64_t delay = least + (int64_t)(host_random() % (uint64_t)(least / 2));
     log_warn(workspace->settings.id, "the platform's event stream %s; polling every %lld ms, the stream is tried again in %lld min",
              reason, (long long)workspace->settings.interval_ms, (long long)delay / 60000);
@@ -164,36 +164,36 @@ static void distrust(struct workspace *workspace, const char *reason)
 }
 
 /* Comments, or events that are no messages or that no poll finds, faster than anybody needs them. */
-static bool is_flood(struct waker *waker, size_t length)
+static bool is_flood(struct event_stream *stream, size_t length)
 {
-    int64_t now = clock_monotonic_ms(), quiet = (now - waker->noise_ms) * QUIET_BYTES_MS;
-    if (waker->noise > 0)
-        waker->noise = waker->noise > quiet ? waker->noise - quiet : 0;
-    waker->noise_ms = now;
-    waker->noise += (int64_t)length;
-    return waker->noise > NOISE_MAXIMUM;
+    int64_t now = clock_monotonic_ms(), quiet = (now - stream->noise_ms) * QUIET_BYTES_MS;
+    if (stream->noise > 0)
+        stream->noise = stream->noise > quiet ? stream->noise - quiet : 0;
+    stream->noise_ms = now;
+    stream->noise += (int64_t)length;
+    return stream->noise > NOISE_MAXIMUM;
 }
 
-void waker_found(struct workspace *workspace)
+void event_stream_found(struct workspace *workspace)
 {
-    if (workspace->waker.noise > -NOISE_MAXIMUM)
-        workspace->waker.noise -= NEWS_BYTES; /* its announcement may be still to come */
+    if (workspace->stream.noise > -NOISE_MAXIMUM)
+        workspace->stream.noise -= NEWS_BYTES; /* its announcement may be still to come */
 }
 
 static void on_news(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    struct waker *waker = &workspace->waker;
-    if (waker->flooded) {
+    struct event_stream *stream = &workspace->stream;
+    if (stream->flooded) {
         distrust(workspace, "floods us: many MiB of what is no message");
         return;
     }
-    if (waker->refused) {
+    if (stream->refused) {
         cancel(workspace);
         ended(workspace, 200, NULL, NULL);
         return;
     }
-    waker->announced = false;
+    stream->announced = false;
     poller_hint(workspace);
 }
 
@@ -231,13 +231,13 @@ static bool may_be_message(struct workspace *workspace, const struct sse_event *
 static void on_event(const struct sse_event *event, void *context)
 {
     struct workspace *workspace = context;
-    struct waker *waker = &workspace->waker;
-    if (!may_be_message(workspace, event) || waker->announced)
+    struct event_stream *stream = &workspace->stream;
+    if (!may_be_message(workspace, event) || stream->announced)
         return;
-    waker->announced = true;
-    waker->announced_ms = clock_monotonic_ms();
-    uv_timer_stop(&waker->doubt_timer);
-    workspace_arm(&waker->news_timer, on_news, 0);
+    stream->announced = true;
+    stream->announced_ms = clock_monotonic_ms();
+    uv_timer_stop(&stream->doubt_timer);
+    workspace_arm(&stream->news_timer, on_news, 0);
 }
 
 /* A page for people has lines that look like an event's, too. */
@@ -252,90 +252,90 @@ static bool is_event_stream(const struct http_exchange *http)
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct workspace *workspace = context;
-    struct waker *waker = &workspace->waker;
-    if (!waker->http || waker->refused || waker->flooded || http_status(waker->http) != 200)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->http || stream->refused || stream->flooded || http_status(stream->http) != 200)
         return true;
-    waker->flooded = is_flood(waker, length);
-    if (waker->flooded) {
-        workspace_arm(&waker->news_timer, on_news, 0);
+    stream->flooded = is_flood(stream, length);
+    if (stream->flooded) {
+        workspace_arm(&stream->news_timer, on_news, 0);
         return true;
     }
-    bool is_stream = waker->open || is_event_stream(waker->http);
+    bool is_stream = stream->open || is_event_stream(stream->http);
     if (is_stream)
-        sse_feed(&waker->events, bytes, length);
-    if (waker->open)
+        sse_feed(&stream->events, bytes, length);
+    if (stream->open)
         return true;
-    waker->received += length;
-    waker->open = is_stream && waker->events.recognised;
-    waker->refused = !waker->open && (!is_stream || waker->received > PREAMBLE_MAXIMUM);
-    if (waker->open) {
-        waker->opened_ms = clock_monotonic_ms();
-        uv_timer_stop(&waker->timer);
+    stream->received += length;
+    stream->open = is_stream && stream->events.recognised;
+    stream->refused = !stream->open && (!is_stream || stream->received > PREAMBLE_MAXIMUM);
+    if (stream->open) {
+        stream->opened_ms = clock_monotonic_ms();
+        uv_timer_stop(&stream->timer);
         log_debug(workspace->settings.id, "event stream: open");
     }
-    if (waker->open || waker->refused) /* once open: nothing of what came before is told */
-        workspace_arm(&waker->news_timer, on_news, 0);
+    if (stream->open || stream->refused) /* once open: nothing of what came before is told */
+        workspace_arm(&stream->news_timer, on_news, 0);
     return true;
 }
 
 static void open_stream(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (!waker->running || waker->http || waker->away)
+    struct event_stream *stream = &workspace->stream;
+    if (!stream->running || stream->http || stream->away)
         return;
     if (!descriptors_allow_stream(workspace->host)) {
         open_later(workspace, MISSING_MS + (int64_t)(host_random() % MISSING_MS));
         return;
     }
-    waker->open = waker->refused = waker->announced = waker->flooded = false;
-    waker->received = 0;
-    waker->noise = 0;
-    waker->noise_ms = clock_monotonic_ms();
-    sse_open(&waker->events, EVENT_MAXIMUM, on_event, workspace);
-    sse_skip_large(&waker->events);
-    waker->request = platform_events(&workspace->platform, workspace->token.current);
+    stream->open = stream->refused = stream->announced = stream->flooded = false;
+    stream->received = 0;
+    stream->noise = 0;
+    stream->noise_ms = clock_monotonic_ms();
+    sse_open(&stream->events, EVENT_MAXIMUM, on_event, workspace);
+    sse_skip_large(&stream->events);
+    stream->request = platform_events(&workspace->platform, workspace->token.current);
     struct http_request http = {
-        .method = waker->request.method,
-        .url = waker->request.url,
-        .headers = waker->request.headers,
+        .method = stream->request.method,
+        .url = stream->request.url,
+        .headers = stream->request.headers,
         .response_maximum = SIZE_MAX,
         .fresh_connection = true,
         .on_data = on_data,
     };
     workspace->host->streams++;
-    waker->http = http_send(workspace->host->watchers, &http, on_end, workspace);
-    workspace_arm(&waker->timer, on_opening_overdue, OPENING_MS);
+    stream->http = http_send(workspace->host->watchers, &http, on_end, workspace);
+    workspace_arm(&stream->timer, on_opening_overdue, OPENING_MS);
 }
 
 static void on_doubt(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    if (workspace->waker.open)
+    if (workspace->stream.open)
         distrust(workspace, "did not announce a message that a poll found");
 }
 
-void waker_doubt(struct workspace *workspace)
+void event_stream_doubt(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
+    struct event_stream *stream = &workspace->stream;
     int64_t now = clock_monotonic_ms();
-    if (!waker->open || now - waker->announced_ms < DOUBT_MS || uv_is_active((uv_handle_t *)&waker->doubt_timer))
+    if (!stream->open || now - stream->announced_ms < DOUBT_MS || uv_is_active((uv_handle_t *)&stream->doubt_timer))
         return;
-    workspace_arm(&waker->doubt_timer, on_doubt, DOUBT_MS);
+    workspace_arm(&stream->doubt_timer, on_doubt, DOUBT_MS);
 }
 
-void waker_start(struct workspace *workspace)
+void event_stream_start(struct workspace *workspace)
 {
-    struct waker *waker = &workspace->waker;
-    if (waker->running)
+    struct event_stream *stream = &workspace->stream;
+    if (stream->running)
         return;
-    waker->running = true;
-    waker->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
+    stream->running = true;
+    stream->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     open_stream(workspace);
 }
 
-void waker_close(struct workspace *workspace)
+void event_stream_close(struct workspace *workspace)
 {
-    workspace->waker.running = false;
+    workspace->stream.running = false;
     cancel(workspace);
-    uv_timer_stop(&workspace->waker.timer);
+    uv_timer_stop(&workspace->stream.timer);
 }

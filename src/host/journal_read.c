@@ -1,12 +1,12 @@
 /* What is read back: what an earlier process left, what is known of a page, dead letters, counts. */
-#include "host/record_operation.h"
+#include "host/journal_operation.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
 
-void record_loaded_free(struct record_loaded *loaded)
+void journal_loaded_free(struct journal_loaded *loaded)
 {
     if (!loaded)
         return;
@@ -17,9 +17,9 @@ void record_loaded_free(struct record_loaded *loaded)
     free(loaded);
 }
 
-struct record_loaded *record_copy_message(const struct ledger_message *message)
+struct journal_loaded *journal_copy_message(const struct ledger_message *message)
 {
-    struct record_loaded *loaded = memory_allocate(sizeof *loaded);
+    struct journal_loaded *loaded = memory_allocate(sizeof *loaded);
     loaded->row_id = memory_copy_text(message->row_id);
     loaded->row = message->row ? memory_copy(message->row, message->row_length) : NULL;
     loaded->row_length = message->row_length;
@@ -46,19 +46,19 @@ struct record_loaded *record_copy_message(const struct ledger_message *message)
 
 static bool load_one(const struct ledger_message *message, void *context)
 {
-    *(struct record_loaded **)context = record_copy_message(message);
+    *(struct journal_loaded **)context = journal_copy_message(message);
     return false;
 }
 
 static bool perform_known(struct operation *operation)
 {
-    struct ledger *ledger = operation->record->ledger;
+    struct ledger *ledger = operation->journal->ledger;
     for (size_t i = 0; i < operation->known.count; i++) {
         enum ledger_state state = ledger_state_of(ledger, operation->ids[i]);
         if (state == LEDGER_UNREADABLE)
             return false;
         if (state == LEDGER_ELSEWHERE && operation->flag) {
-            record_loaded_free(operation->known.loaded[i]); /* of an attempt whose commit failed */
+            journal_loaded_free(operation->known.loaded[i]); /* of an attempt whose commit failed */
             operation->known.loaded[i] = NULL;
             if (!ledger_take_back(ledger, operation->ids[i]) ||
                 !ledger_find(ledger, operation->ids[i], load_one, &operation->known.loaded[i]))
@@ -71,13 +71,13 @@ static bool perform_known(struct operation *operation)
 
 static void deliver_known(struct operation *operation)
 {
-    operation->then_known(operation->record->workspace, &operation->known);
+    operation->then_known(operation->journal->workspace, &operation->known);
 }
 
-void record_known(struct record *record, const char *const *row_ids, size_t count, bool take_back,
-                  void (*known)(struct workspace *workspace, struct record_known *known))
+void journal_known(struct journal *journal, const char *const *row_ids, size_t count, bool take_back,
+                  void (*known)(struct workspace *workspace, struct journal_known *known))
 {
-    struct operation *operation = record_operation(record, perform_known, deliver_known);
+    struct operation *operation = journal_operation(journal, perform_known, deliver_known);
     operation->flag = take_back;
     operation->then_known = known;
     operation->reads = true;
@@ -87,13 +87,13 @@ void record_known(struct record *record, const char *const *row_ids, size_t coun
     operation->known.loaded = memory_allocate((count + 1) * sizeof *operation->known.loaded);
     for (size_t i = 0; i < count; i++)
         operation->ids[i] = memory_copy_text(row_ids[i]);
-    record_submit(operation);
+    journal_submit(operation);
 }
 
 static bool perform_dead_letter(struct operation *operation)
 {
-    struct ledger *ledger = operation->record->ledger;
-    record_loaded_free(operation->loaded);
+    struct ledger *ledger = operation->journal->ledger;
+    journal_loaded_free(operation->loaded);
     operation->loaded = NULL;
     if (operation->verb == RECORD_DEAD_DROP)
         return ledger_drop_dead(ledger, operation->row_id, &operation->flag);
@@ -104,26 +104,26 @@ static bool perform_dead_letter(struct operation *operation)
 
 static void deliver_dead_letter(struct operation *operation)
 {
-    struct record_loaded *loaded = operation->loaded;
+    struct journal_loaded *loaded = operation->loaded;
     operation->loaded = NULL;
     operation->then_dead(operation->context, loaded, operation->flag);
 }
 
-void record_dead_letter(struct record *record, enum record_dead_verb verb, const char *row_id,
-                        void (*done)(void *context, struct record_loaded *loaded, bool found), void *context)
+void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
+                        void (*done)(void *context, struct journal_loaded *loaded, bool found), void *context)
 {
-    struct operation *operation = record_operation(record, perform_dead_letter, deliver_dead_letter);
+    struct operation *operation = journal_operation(journal, perform_dead_letter, deliver_dead_letter);
     operation->verb = verb;
     operation->row_id = memory_copy_text(row_id);
     operation->then_dead = done;
     operation->context = context;
     operation->durable = true;
-    record_submit(operation);
+    journal_submit(operation);
 }
 
 static bool perform_counts(struct operation *operation)
 {
-    return ledger_count(operation->record->ledger, &operation->counts);
+    return ledger_count(operation->journal->ledger, &operation->counts);
 }
 
 static void deliver_counts(struct operation *operation)
@@ -131,11 +131,11 @@ static void deliver_counts(struct operation *operation)
     operation->then_counts(operation->context, &operation->counts);
 }
 
-void record_counts(struct record *record, void (*counted)(void *context, const struct ledger_counts *counts), void *context)
+void journal_counts(struct journal *journal, void (*counted)(void *context, const struct ledger_counts *counts), void *context)
 {
-    struct operation *operation = record_operation(record, perform_counts, deliver_counts);
+    struct operation *operation = journal_operation(journal, perform_counts, deliver_counts);
     operation->then_counts = counted;
     operation->reads = true;
     operation->context = context;
-    record_submit(operation);
+    journal_submit(operation);
 }

@@ -1,5 +1,5 @@
 /* A message's way: its handler is started, its outcome applied and recorded, its reply handed to the outbox. Nothing happens
- * before the step in front of it is recorded (host/record.h). */
+ * before the step in front of it is recorded (host/journal.h). */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -24,7 +24,7 @@
 #define UNCOUNTED_AGAIN_MS 1000  /* after an attempt that could not be counted */
 #define KEEP_AFTER_MS 30000      /* who must wait longer is kept in the ledger, and the cursor passes */
 
-struct handling {
+struct attempt {
     struct script_job job; /* first */
     struct workspace *workspace;
     struct inbox_entry *entry;
@@ -128,7 +128,7 @@ static void note_outcome(struct workspace *workspace, struct inbox_entry *entry,
 static void finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome, const char *reason)
 {
     note_outcome(workspace, entry, outcome, reason);
-    record_finish(workspace->record, entry, outcome, false, on_finished, NULL);
+    journal_finish(workspace->journal, entry, outcome, false, on_finished, NULL);
 }
 
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome)
@@ -140,7 +140,7 @@ void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 {
     note_outcome(workspace, entry, "replied", NULL);
     inbox_settle(workspace->inbox, entry);
-    record_finish(workspace->record, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
+    journal_finish(workspace->journal, entry, "replied", !inbox_is_followed(entry), on_finished, NULL);
 }
 
 /* Commands that work as they stand. */
@@ -159,7 +159,7 @@ void workspace_dead(struct workspace *workspace, struct inbox_entry *entry, cons
     workspace->dead++;
     say_what_next(workspace, entry);
     note_outcome(workspace, entry, "dead", reason);
-    record_dead(workspace->record, entry, reason, traceback, on_finished, NULL);
+    journal_dead(workspace->journal, entry, reason, traceback, on_finished, NULL);
 }
 
 static void on_reply_recorded(struct workspace *workspace, struct inbox_entry *entry, void *context)
@@ -192,10 +192,10 @@ static void store_reply(struct workspace *workspace, struct inbox_entry *entry, 
         workspace->dead++;
         say_what_next(workspace, entry);
     }
-    struct record_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
+    struct journal_reply recorded = {.request = &stored->request, .dead_after_reply = dead_reason != NULL,
                                     .reason = dead_reason, .traceback = traceback,
                                     .soon = inbox_has_sent(entry)};
-    record_reply(workspace->record, entry, &recorded, on_reply_recorded, NULL);
+    journal_reply(workspace->journal, entry, &recorded, on_reply_recorded, NULL);
 }
 
 /* Given up: a dead letter, and a word to its sender if the operator wants one. */
@@ -243,9 +243,9 @@ static void try_later(struct workspace *workspace, struct inbox_entry *entry, in
     wait->kept = delay_ms >= KEEP_AFTER_MS || entry->kept;
     inbox_post(workspace->inbox, entry);
     if (wait->kept)
-        record_keep(workspace->record, entry, clock_steady_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
+        journal_keep(workspace->journal, entry, clock_steady_ms() + delay_ms, hold, reason, on_wait_recorded, wait);
     else
-        record_wait(workspace->record, entry, on_wait_recorded, wait);
+        journal_wait(workspace->journal, entry, on_wait_recorded, wait);
 }
 
 void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int64_t delay_ms, const char *reason)
@@ -255,7 +255,7 @@ void workspace_keep(struct workspace *workspace, struct inbox_entry *entry, int6
     wait->hold = !entry->aside || delay_ms == 0;
     wait->kept = true;
     inbox_post(workspace->inbox, entry);
-    record_keep(workspace->record, entry, clock_steady_ms() + delay_ms, wait->hold, reason, on_wait_recorded, wait);
+    journal_keep(workspace->journal, entry, clock_steady_ms() + delay_ms, wait->hold, reason, on_wait_recorded, wait);
 }
 
 static void handler_failed(struct workspace *workspace, struct inbox_entry *entry, const struct script_outcome *outcome)
@@ -381,41 +381,41 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
 }
 
 /* The disk is full, or gone: the handler was not run. */
-static void could_not_count(struct workspace *workspace, struct handling *handling)
+static void could_not_count(struct workspace *workspace, struct attempt *attempt)
 {
     if (!workspace->uncounted[0])
-        log_error(workspace->settings.id, "state: %s; nothing is handled or posted until it can be written again", handling->problem);
-    snprintf(workspace->uncounted, sizeof workspace->uncounted, "%s", handling->problem);
-    heartbeat_record(workspace, handling->problem);
-    inbox_retry(workspace->inbox, handling->entry, clock_monotonic_ms() + UNCOUNTED_AGAIN_MS, true, false);
+        log_error(workspace->settings.id, "state: %s; nothing is handled or posted until it can be written again", attempt->problem);
+    snprintf(workspace->uncounted, sizeof workspace->uncounted, "%s", attempt->problem);
+    heartbeat_record(workspace, attempt->problem);
+    inbox_retry(workspace->inbox, attempt->entry, clock_monotonic_ms() + UNCOUNTED_AGAIN_MS, true, false);
 }
 
 static void on_handled(struct script_job *job)
 {
-    struct handling *handling = (struct handling *)job;
-    struct workspace *workspace = handling->workspace;
-    struct inbox_entry *entry = handling->entry;
+    struct attempt *attempt = (struct attempt *)job;
+    struct workspace *workspace = attempt->workspace;
+    struct inbox_entry *entry = attempt->entry;
     bool over = workspace_over(workspace); /* the drain ran out: it runs again at the next start */
     entry->job = NULL;
-    if (handling->large)
+    if (attempt->large)
         message_shed(entry->message); /* it has not, if it did not fit */
     running_leave(workspace, entry, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(workspace->inbox, entry, 0, true, false);
-    else if (handling->problem[0])
-        could_not_count(workspace, handling);
+    else if (attempt->problem[0])
+        could_not_count(workspace, attempt);
     else
-        apply_outcome(workspace, entry, &job->outcome, clock_monotonic_ms() - handling->started_ms);
+        apply_outcome(workspace, entry, &job->outcome, clock_monotonic_ms() - attempt->started_ms);
     script_outcome_free(&job->outcome);
-    free(handling);
+    free(attempt);
     workspace_step(workspace);
 }
 
 /* On the worker thread, in front of the handler. */
 static bool on_starting(struct script_job *job)
 {
-    struct handling *handling = (struct handling *)job;
-    return running_mark(handling->workspace->running, handling->entry, handling->problem, sizeof handling->problem);
+    struct attempt *attempt = (struct attempt *)job;
+    return running_mark(attempt->workspace->running, attempt->entry, attempt->problem, sizeof attempt->problem);
 }
 
 static void start_handler(struct workspace *workspace, struct inbox_entry *entry)
@@ -426,21 +426,21 @@ static void start_handler(struct workspace *workspace, struct inbox_entry *entry
         return;
     }
     inbox_start(workspace->inbox, entry);
-    struct handling *handling = memory_allocate(sizeof *handling);
-    handling->workspace = workspace;
-    handling->entry = entry;
-    handling->large = entry->message->shed;
-    handling->job.message = entry->message;
-    handling->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
-    handling->job.attempt = entry->attempts;
-    handling->job.redelivered = entry->attempts > 1;
-    handling->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;
-    handling->job.starting = on_starting;
-    handling->job.done = on_handled;
-    entry->job = &handling->job;
+    struct attempt *attempt = memory_allocate(sizeof *attempt);
+    attempt->workspace = workspace;
+    attempt->entry = entry;
+    attempt->large = entry->message->shed;
+    attempt->job.message = entry->message;
+    attempt->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
+    attempt->job.attempt = entry->attempts;
+    attempt->job.redelivered = entry->attempts > 1;
+    attempt->job.retries = entry->attempts - 1 > entry->failures ? entry->attempts - 1 - entry->failures : 0;
+    attempt->job.starting = on_starting;
+    attempt->job.done = on_handled;
+    entry->job = &attempt->job;
     running_take(workspace->running, entry);
-    handling->started_ms = clock_monotonic_ms();
-    script_submit(workspace->script, &handling->job);
+    attempt->started_ms = clock_monotonic_ms();
+    script_submit(workspace->script, &attempt->job);
 }
 
 static void on_dispatch_timer(uv_timer_t *timer)
@@ -450,7 +450,7 @@ static void on_dispatch_timer(uv_timer_t *timer)
 
 void workspace_dispatch(struct workspace *workspace)
 {
-    if (workspace->state != WORKSPACE_RUNNING || record_problem(workspace->record))
+    if (workspace->state != WORKSPACE_RUNNING || journal_problem(workspace->journal))
         return;
     naming_step(workspace);
     int64_t wait_ms = -1;

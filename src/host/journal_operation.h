@@ -1,15 +1,15 @@
-/* What the files of the record share. Only they include this. */
-#ifndef MOLECULE_HOST_RECORD_OPERATION_H
-#define MOLECULE_HOST_RECORD_OPERATION_H
+/* What the files of the journal share. Only they include this. */
+#ifndef MOLECULE_HOST_JOURNAL_OPERATION_H
+#define MOLECULE_HOST_JOURNAL_OPERATION_H
 
-#include "host/record.h"
+#include "host/journal.h"
 #include "state/disk.h"
 
 /* One thing to write or to read, on its way to the disk thread and back. */
 struct operation {
     struct task task;
     struct operation *next;
-    struct record *record;
+    struct journal *journal;
     bool (*perform)(struct operation *operation); /* on the disk thread, in a transaction */
     void (*deliver)(struct operation *operation); /* on the network thread, once committed */
     bool durable, failed;
@@ -18,7 +18,7 @@ struct operation {
     char problem[256];
     struct inbox_entry *entry; /* the network thread's: the disk thread has `message` */
     struct ledger_message message; /* the entry as it was when this was submitted; its row, id, stamp and source are ours */
-    record_callback *then;
+    journal_callback *then;
     void *context;
     const struct reply_request *request; /* borrowed, and left alone until this is delivered, as are `changes` */
     char *text, *traceback, *row_id; /* owned */
@@ -26,12 +26,12 @@ struct operation {
     bool flag;
     /* known */
     char **ids;
-    struct record_known known;
-    void (*then_known)(struct workspace *workspace, struct record_known *known);
+    struct journal_known known;
+    void (*then_known)(struct workspace *workspace, struct journal_known *known);
     /* dead letters, counts */
-    enum record_dead_verb verb;
-    struct record_loaded *loaded;
-    void (*then_dead)(void *context, struct record_loaded *loaded, bool found);
+    enum journal_dead_verb verb;
+    struct journal_loaded *loaded;
+    void (*then_dead)(void *context, struct journal_loaded *loaded, bool found);
     struct ledger_counts counts;
     void (*then_counts)(void *context, const struct ledger_counts *counts);
     void (*then_number)(void *context, int64_t number);
@@ -42,18 +42,18 @@ struct operation {
     void (*then_value)(void *context, char *value);
 };
 
-struct record {
+struct journal {
     struct workspace *workspace;
     struct disk *disk;
     struct thread *network;
     char *path;
     const char *platform_url;
     /* the disk thread's */
-    struct disk_batch batch; /* `commit` finds the record by its place */
+    struct disk_batch batch; /* `commit` finds the journal by its place */
     struct ledger *ledger;
-    struct record *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
+    struct journal *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
     bool listed;
-    bool said_journal;       /* record_say_journal */
+    bool said_journal;       /* journal_say_mode */
     char *origin;            /* the cursor that this process began with; NULL: none */
     bool made;               /* there is a ledger file, open or not; until anything runs the network thread's */
     struct operation *performed, **performed_end;
@@ -74,18 +74,18 @@ struct record {
     int64_t retry_ms;
 };
 
-struct operation *record_operation(struct record *record, bool (*perform)(struct operation *operation),
+struct operation *journal_operation(struct journal *journal, bool (*perform)(struct operation *operation),
                                    void (*deliver)(struct operation *operation));
-void record_submit(struct operation *operation);
-void record_submit_soon(struct operation *operation); /* with the next one, or in some milliseconds */
-/* A message as the ledger has it. record_loaded_free. */
-struct record_loaded *record_copy_message(const struct ledger_message *message);
+void journal_submit(struct operation *operation);
+void journal_submit_soon(struct operation *operation); /* with the next one, or in some milliseconds */
+/* A message as the ledger has it. journal_loaded_free. */
+struct journal_loaded *journal_copy_message(const struct ledger_message *message);
 
-/* host/record_open.c, on the disk thread: opens the ledger if it is not, and closes those that were not used for the longest
+/* host/journal_open.c, on the disk thread: opens the ledger if it is not, and closes those that were not used for the longest
  * time when there are too many. */
-bool record_open_ledger(struct record *record, char *problem, size_t size);
+bool journal_open_ledger(struct journal *journal, char *problem, size_t size);
 /* Says once that its ledger has no write-ahead log. */
-void record_say_journal(struct record *record);
-void record_unlist(struct record *record);
+void journal_say_mode(struct journal *journal);
+void journal_unlist(struct journal *journal);
 
 #endif

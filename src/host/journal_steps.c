@@ -1,5 +1,5 @@
 /* What is written of a message at each step of its way. */
-#include "host/record_operation.h"
+#include "host/journal_operation.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -14,7 +14,7 @@
 static void deliver_entry(struct operation *operation)
 {
     if (operation->then)
-        operation->then(operation->record->workspace, operation->entry, operation->context);
+        operation->then(operation->journal->workspace, operation->entry, operation->context);
 }
 
 /* What the ledger keeps of an entry, which may change while the disk thread writes. */
@@ -33,10 +33,10 @@ static struct ledger_message describe(const struct inbox_entry *entry)
     };
 }
 
-static struct operation *make_for_entry(struct record *record, bool (*perform)(struct operation *operation),
-                                        struct inbox_entry *entry, record_callback *then, void *context)
+static struct operation *make_for_entry(struct journal *journal, bool (*perform)(struct operation *operation),
+                                        struct inbox_entry *entry, journal_callback *then, void *context)
 {
-    struct operation *operation = record_operation(record, perform, deliver_entry);
+    struct operation *operation = journal_operation(journal, perform, deliver_entry);
     operation->entry = entry;
     operation->message = describe(entry);
     operation->then = then;
@@ -45,10 +45,10 @@ static struct operation *make_for_entry(struct record *record, bool (*perform)(s
 }
 
 /* What the handler stored becomes visible with this step. */
-static struct operation *make_outcome(struct record *record, bool (*perform)(struct operation *operation),
-                                      struct inbox_entry *entry, record_callback *then, void *context)
+static struct operation *make_outcome(struct journal *journal, bool (*perform)(struct operation *operation),
+                                      struct inbox_entry *entry, journal_callback *then, void *context)
 {
-    struct operation *operation = make_for_entry(record, perform, entry, then, context);
+    struct operation *operation = make_for_entry(journal, perform, entry, then, context);
     operation->settles = true;
     operation->changes = entry->changes;
     return operation;
@@ -88,21 +88,21 @@ static bool perform_reply(struct operation *operation)
         uuid_of_name(request->body, digest);
         message.digest = digest;
     }
-    return ledger_reply(operation->record->ledger, &message);
+    return ledger_reply(operation->journal->ledger, &message);
 }
 
 static void submit(struct operation *operation, bool soon)
 {
     if (soon)
-        record_submit_soon(operation);
+        journal_submit_soon(operation);
     else
-        record_submit(operation);
+        journal_submit(operation);
 }
 
-void record_reply(struct record *record, struct inbox_entry *entry, const struct record_reply *reply, record_callback *then,
+void journal_reply(struct journal *journal, struct inbox_entry *entry, const struct journal_reply *reply, journal_callback *then,
                   void *context)
 {
-    struct operation *operation = make_outcome(record, perform_reply, entry, then, context);
+    struct operation *operation = make_outcome(journal, perform_reply, entry, then, context);
     operation->request = reply->request;
     operation->flag = reply->dead_after_reply;
     operation->text = copy_words(reply->reason);
@@ -119,14 +119,14 @@ static bool perform_finish(struct operation *operation)
         uuid_of_name(operation->request->body, digest);
         message.digest = digest;
     }
-    operation->record->finished++;
-    return ledger_finish(operation->record->ledger, &message);
+    operation->journal->finished++;
+    return ledger_finish(operation->journal->ledger, &message);
 }
 
-void record_finish(struct record *record, struct inbox_entry *entry, const char *outcome, bool soon, record_callback *then,
+void journal_finish(struct journal *journal, struct inbox_entry *entry, const char *outcome, bool soon, journal_callback *then,
                    void *context)
 {
-    struct operation *operation = make_outcome(record, perform_finish, entry, then, context);
+    struct operation *operation = make_outcome(journal, perform_finish, entry, then, context);
     const struct stored_reply *stored = entry->context;
     operation->text = memory_copy_text(outcome);
     operation->request = stored ? &stored->request : NULL;
@@ -138,66 +138,66 @@ static bool perform_keep(struct operation *operation)
     struct ledger_message message = message_of(operation);
     message.due_ms = operation->number;
     message.hold = operation->flag;
-    return ledger_keep(operation->record->ledger, &message);
+    return ledger_keep(operation->journal->ledger, &message);
 }
 
-void record_keep(struct record *record, struct inbox_entry *entry, int64_t due_ms, bool hold,
+void journal_keep(struct journal *journal, struct inbox_entry *entry, int64_t due_ms, bool hold,
                  const char *reason,
-                 record_callback *then, void *context)
+                 journal_callback *then, void *context)
 {
-    struct operation *operation = make_outcome(record, perform_keep, entry, then, context);
+    struct operation *operation = make_outcome(journal, perform_keep, entry, then, context);
     operation->number = due_ms;
     operation->flag = hold;
     operation->text = copy_words(reason);
     operation->durable = true; /* the cursor will pass it */
-    record_submit(operation);
+    journal_submit(operation);
 }
 
 static bool perform_keep_running(struct operation *operation)
 {
     struct ledger_message message = message_of(operation);
     message.hold = true;
-    return ledger_keep(operation->record->ledger, &message);
+    return ledger_keep(operation->journal->ledger, &message);
 }
 
-void record_keep_running(struct record *record, struct inbox_entry *entry, const char *reason, record_callback *then)
+void journal_keep_running(struct journal *journal, struct inbox_entry *entry, const char *reason, journal_callback *then)
 {
-    struct operation *operation = make_for_entry(record, perform_keep_running, entry, then, NULL);
+    struct operation *operation = make_for_entry(journal, perform_keep_running, entry, then, NULL);
     operation->message.attempts--; /* the one under way is not over */
     operation->text = copy_words(reason);
     operation->durable = true;
-    record_submit(operation);
+    journal_submit(operation);
 }
 
 static bool perform_wait(struct operation *operation)
 {
     struct ledger_message message = message_of(operation);
-    return ledger_wait(operation->record->ledger, &message);
+    return ledger_wait(operation->journal->ledger, &message);
 }
 
-void record_wait(struct record *record, struct inbox_entry *entry, record_callback *then, void *context)
+void journal_wait(struct journal *journal, struct inbox_entry *entry, journal_callback *then, void *context)
 {
-    record_submit(make_outcome(record, perform_wait, entry, then, context));
+    journal_submit(make_outcome(journal, perform_wait, entry, then, context));
 }
 
 static bool perform_dead(struct operation *operation)
 {
     struct ledger_message message = message_of(operation);
-    return ledger_die(operation->record->ledger, &message);
+    return ledger_die(operation->journal->ledger, &message);
 }
 
-void record_dead(struct record *record, struct inbox_entry *entry, const char *reason, const char *traceback,
-                 record_callback *then, void *context)
+void journal_dead(struct journal *journal, struct inbox_entry *entry, const char *reason, const char *traceback,
+                 journal_callback *then, void *context)
 {
-    struct operation *operation = make_outcome(record, perform_dead, entry, then, context);
+    struct operation *operation = make_outcome(journal, perform_dead, entry, then, context);
     operation->text = copy_words(reason);
     operation->traceback = copy_words(traceback);
-    record_submit(operation);
+    journal_submit(operation);
 }
 
 static bool perform_count_same(struct operation *operation)
 {
-    operation->number = ledger_count_same(operation->record->ledger, operation->text, operation->since_ms,
+    operation->number = ledger_count_same(operation->journal->ledger, operation->text, operation->since_ms,
                                           operation->row_id);
     return operation->number >= 0;
 }
@@ -207,15 +207,15 @@ static void deliver_number(struct operation *operation)
     operation->then_number(operation->context, operation->number);
 }
 
-void record_count_same(struct record *record, const char *digest, const char *but_row_id, int64_t since_ms,
+void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id, int64_t since_ms,
                        void (*counted)(void *context, int64_t count), void *context)
 {
-    struct operation *operation = record_operation(record, perform_count_same, deliver_number);
+    struct operation *operation = journal_operation(journal, perform_count_same, deliver_number);
     operation->text = memory_copy_text(digest);
     operation->row_id = memory_copy_text(but_row_id);
     operation->since_ms = since_ms;
     operation->then_number = counted;
     operation->reads = true;
     operation->context = context;
-    record_submit(operation);
+    journal_submit(operation);
 }
