@@ -213,6 +213,26 @@ describe("the documentation", function()
     assert(count >= 5)
   end)
 
+  it("has every state that an inbox entry has, and no other", function()
+    local states, page = {}, host.read "docs/internals/states.md"
+    local enum = host.read("src/host/inbox.h"):match "enum inbox_state {(.-)};"
+    for name in enum:gmatch "INBOX_%u+" do
+      states[name] = true
+      assert(page:find("| `" .. name .. "` |", 1, true), name .. " is not in docs/internals/states.md")
+    end
+    for name in page:gmatch "INBOX_%u+" do assert(states[name], name .. " is no state") end
+  end)
+
+  it("boasts in the README of what stands among the figures", function()
+    local figures, count = host.read "docs/benchmarks.md", 0
+    for line in host.read("README.md"):match "prints these figures:\n\n(.-)\n\n":gmatch "[^\n]+" do
+      local number = line:match "%*%*(%d[%d.,]* %a+)"
+      assert(figures:find(number, 1, true), number .. " is not in docs/benchmarks.md")
+      count = count + 1
+    end
+    assert.equal(3, count)
+  end)
+
   it("has the options that --help has: docs/configuration.md", function()
     run({ "cmake/option-reference", "--check", binary }, 0)
   end)

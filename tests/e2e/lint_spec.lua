@@ -113,6 +113,44 @@ describe("the rules of the house", function()
   end)
 end)
 
+describe("tests/lint --format", function()
+  local path
+
+  before_each(function() path = host.directory() end)
+  after_each(host.clean_up)
+
+  local function tool(name, text)
+    host.write(path .. "/" .. name, "#!/bin/sh\n" .. text .. "\n")
+    assert(uv.fs_chmod(path .. "/" .. name, 493))
+  end
+
+  local function lint(...)
+    local child = process.spawn { command = { "tests/lint", ... }, env = { PATH = path .. ":" .. os.getenv "PATH" } }
+    local code = child:wait_exit()
+    return code, child.stdout .. child.stderr
+  end
+
+  it("is silent where nothing differs", function()
+    tool("clang-format", 'cat "$1"')
+    local code, said = lint("--format", "src/main.c", "src/base/uuid.c")
+    assert.equal(0, code, said)
+    assert.equal("", said)
+  end)
+
+  it("shows what differs, in which file", function()
+    tool("clang-format", 'case $1 in src/main.c) cat "$1" ;; *) sed s/uuid/UUID/ "$1" ;; esac')
+    local code, said = lint("--format", "src/main.c", "src/base/uuid.c")
+    assert.equal(1, code)
+    assert(said:find("--- src/base/uuid.c\n", 1, true) and not said:find("src/main.c", 1, true), said)
+  end)
+
+  it("says what is wrong with an option that there is not", function()
+    local code, said = lint "--fromat"
+    assert.equal(2, code)
+    assert(said:find("unknown option --fromat", 1, true), said)
+  end)
+end)
+
 describe("the check of commit messages", function()
   after_each(host.clean_up)
 
