@@ -1,7 +1,7 @@
 ---@meta molecule
--- What scripts see, for editors (LuaLS) and for the README: cmake/api-reference renders its reference from this file, and
--- tests/e2e/reference_spec.lua compares both with what the binary has. Lines that begin with "--@" go to the README as they
--- are; nothing here runs.
+-- What scripts see, for editors (LuaLS) and for docs/script-api.md: cmake/api-reference renders the page from this file, and
+-- tests/e2e/reference_spec.lua compares both with what the binary has. Lines that begin with "--@" go to the page, headings
+-- one level up; nothing here runs.
 
 ---@class molecule
 local molecule = {}

@@ -1,5 +1,5 @@
-/* Command-line options: one table per command. Parsing, defaults from the environment, --help, completion and the
- * README's tables come from it. */
+/* Command-line options: one table per command. Parsing, defaults from the environment, --help and the tables of
+ * docs/configuration.md come from it. */
 #ifndef MOLECULE_COMMANDS_OPTIONS_H
 #define MOLECULE_COMMANDS_OPTIONS_H
 

@@ -299,20 +299,6 @@ describe("molecule", function()
     end
   end)
 
-  it("knows every option that the README names", function()
-    local help = {}
-    for _, name in ipairs(commands()) do help[#help + 1] = run({ name, "--help" }, 0) end
-    help = table.concat(help)
-    local manual = host.read("README.md"):match "\n## A script\n.*\n## Dependencies\n"
-    local seen = 0
-    for option in manual:gmatch "[`%s]%-%-(%l[%l-]+)" do
-      assert(option == "help" or help:find("  --" .. option, 1, true) or help:find(", --" .. option, 1, true),
-        ("--%s is in the README, but in no --help"):format(option))
-      seen = seen + 1
-    end
-    assert(seen > 20)
-  end)
-
   it("names its commands to who gives none or a wrong one", function()
     local _, said = run({}, 2)
     assert(said:find("Usage: molecule <command>", 1, true), said)

@@ -1,4 +1,4 @@
---- What is written of the API is what there is: lua/molecule/types.lua, the README, and the binary.
+--- What is written of the API is what there is: lua/molecule/types.lua, docs/script-api.md, and the binary.
 
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
@@ -132,7 +132,7 @@ describe("the reference of the API", function()
     assert.same({}, missing(described, known))
   end)
 
-  it("is the same in the README", function()
+  it("is the same in docs/script-api.md", function()
     local fine, text = run "--check"
     assert(fine, text)
   end)

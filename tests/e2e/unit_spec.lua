@@ -1,10 +1,10 @@
---- The systemd unit of the README fits the program: exit codes, the time to stop, who gets the signals.
+--- The systemd unit in docs/operations.md fits the program: exit codes, the time to stop, who gets the signals.
 local host = require "tests.support.host"
 
 -- The unit as {Section = {Key = value}}; a key that stands twice is a mistake.
 local function read_unit()
-  local readme = assert(host.read "README.md")
-  local text = assert(readme:match "```ini\n(.-)```")
+  local page = assert(host.read "docs/operations.md")
+  local text = assert(page:match "```ini\n(.-)```")
   local unit, section = {}, nil
   for line in text:gmatch "[^\n]+" do
     local name = line:match "^%[(%a+)%]$"
@@ -18,7 +18,7 @@ local function read_unit()
       section[key] = value
     end
   end
-  return unit, text, readme
+  return unit, text, page
 end
 
 local function help_of(option)
@@ -28,12 +28,12 @@ local function help_of(option)
   return assert(text:match("%-%-" .. option:gsub("%-", "%%-") .. ".-\n  [%- ]"), option)
 end
 
-describe("the systemd unit in the README", function()
-  it("does not start again what starting again cannot mend, and everything else", function()
-    local unit, _, readme = read_unit()
+describe("the systemd unit in docs/operations.md", function()
+  it("restarts everything but what a restart cannot fix", function()
+    local unit, _, page = read_unit()
     local final = {}
-    for code, words in readme:gmatch "\n| (%d+) | ([^\n]*) |" do
-      if words:find "Starting it again changes nothing" then final[#final + 1] = code end
+    for code, words in page:gmatch "\n| (%d+) | ([^\n]*) |" do
+      if words:find "Restarting changes nothing" then final[#final + 1] = code end
     end
     assert.same({ "2", "77" }, final)
     assert.equal(table.concat(final, " "), unit.Service.RestartPreventExitStatus)
