@@ -89,7 +89,8 @@ static unsigned long write_lines(struct channel *channel, const char *bytes, siz
 static void say_lost(struct channel *channel, unsigned long lost, bool patient)
 {
     char line[128];
-    int size = snprintf(line, sizeof line, "molecule: %lu %s dropped: they could not be written fast enough\n", lost, channel->name);
+    int size = snprintf(line, sizeof line, "molecule: %lu %s dropped: they could not be written fast enough\n", lost,
+                        channel->name);
     if (channel == &output) {
         output_write(STDERR_FILENO, line, (size_t)size);
     } else if (write_lines(channel, line, (size_t)size, patient) > 0) {

@@ -39,13 +39,15 @@ static const struct option options[] = {
     {"org-id", 0, OPTION_TEXT, "ID", NULL, "MOLECULE_ORG_ID", "sent as X-Molecule-Org-Id, for a platform with a tenant guard",
      FIELD(org_id), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
-     "directory for the cursor and the ledger (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0, 0},
+     "directory for the cursor and the ledger (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0,
+     0},
     {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "1000", NULL,
      "time between polls of an empty inbox; in milliseconds, or like 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
-    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
-     "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1, 256},
-    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long to wait for messages in progress when stopping", FIELD(drain_ms), 0, CONNECT_HOURS(1)},
+    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL, "threads that run scripts [one per workspace, at most one per processor]",
+     FIELD(workers), 1, 256},
+    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long to wait for messages in progress when stopping",
+     FIELD(drain_ms), 0, CONNECT_HOURS(1)},
     {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine; the token is sent unencrypted",
      FIELD(insecure_http), 0, 0},
     {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "delivery mode; only poll is supported", FIELD(mode), 0, 0},
@@ -61,9 +63,11 @@ char *connect_find_problem(const struct connect_options *given, const char *work
     if ((length > 4 && strcmp(workspace_id + length - 4, ".lua") == 0) || strchr(workspace_id, '/'))
         return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s", workspace_id, workspace_id);
     if (!uuid_valid(workspace_id))
-        return memory_format("\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
-                             "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
-                             "--name", workspace_id);
+        return memory_format(
+            "\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
+            "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
+            "--name",
+            workspace_id);
     if (!given->script && !given->backend)
         return memory_format("nothing to answer with: give --script FILE or --backend NAME (%s)", script_backend_names());
     if (given->script && given->backend)
@@ -81,8 +85,10 @@ char *connect_find_problem(const struct connect_options *given, const char *work
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
     for (size_t i = 0; i < given->allowed_senders.count; i++)
         if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 && !uuid_valid(given->allowed_senders.items[i]))
-            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\". Such an id is a UUID, as in msg.from, and "
-                                 "canvas is the human", given->allowed_senders.items[i]);
+            return memory_format(
+                "--allow-from is canvas or a peer's workspace id; got \"%s\". Such an id is a UUID, as in msg.from, and "
+                "canvas is the human",
+                given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 

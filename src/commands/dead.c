@@ -24,7 +24,8 @@ struct dead_options {
 };
 
 static const struct option options[] = {
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect", offsetof(struct dead_options, state_directory), 0, 0},
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
+     offsetof(struct dead_options, state_directory), 0, 0},
     {"all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of them (show, retry, drop)", offsetof(struct dead_options, all), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct dead_options, json), 0, 0},
     {.name = NULL},
@@ -328,7 +329,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
     if (count < 2)
-        return options_complain(command, count == 1 ? "which workspace? Its id is missing"
+        return options_complain(command, count == 1 ? "missing workspace id"
                                                     : "it takes list, show, retry or drop, and a workspace id");
     if (!platform_valid_id(positionals[1]))
         return options_complain(command, "\"%s\" cannot be a workspace id", positionals[1]);

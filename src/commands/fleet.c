@@ -289,7 +289,8 @@ static void on_reload(void *context)
     struct fleet *fleet = context;
     fleet->again = fleet->rereading != NULL;
     if (fleet->again) {
-        log_warn(NULL, "the fleet file is still being read again; nothing has changed so far, and it is read once more after that");
+        log_warn(NULL,
+                 "the fleet file is still being read again; nothing has changed so far, and it is read once more after that");
         return;
     }
     struct rereading *rereading = memory_allocate(sizeof *rereading);
@@ -364,8 +365,8 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count, plural(fleet->plan.count), settings.workers,
-             plural(settings.workers));
+    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count, plural(fleet->plan.count),
+             settings.workers, plural(settings.workers));
     enum molecule_result first = MOLECULE_STOPPED;
     bool serves = false;
     for (struct member *member = fleet->plan.members; member; member = member->next) {

@@ -23,8 +23,8 @@
     X("allow_file_hosts", "allow-file-host")
 
 /* Options of connect that are no workspace's own. */
-static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "allow-file-host", "dry-run", "verbose", "ca-file",
-                                       "workers", "mode"};
+static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "allow-file-host", "dry-run", "verbose",
+                                       "ca-file",     "workers",    "mode"};
 
 struct reading {
     struct plan *plan;
@@ -129,8 +129,8 @@ static bool complain_of_key(struct reading *reading, const char *where, const ch
     char found[NAME_MAXIMUM];
     find_nearest(key, found);
     if (!*found)
-        return complain(reading, where, key, "%s: there is no key \"%s\"; the keys are the options of molecule connect, with _ for -",
-                        where, key);
+        return complain(reading, where, key,
+                        "%s: there is no key \"%s\"; the keys are the options of molecule connect, with _ for -", where, key);
     return complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?", where, key, found);
 }
 

@@ -21,7 +21,8 @@ int options_complain(const struct command *command, const char *format, ...)
     if (vasprintf(&text, format, arguments) < 0)
         text = NULL;
     va_end(arguments);
-    terminal_print(stderr, "molecule %s: %s\nTry: molecule %s --help\n", command->name, text ? text : "wrong usage", command->name);
+    terminal_print(stderr, "molecule %s: %s\nTry: molecule %s --help\n", command->name, text ? text : "wrong usage",
+                   command->name);
     free(text);
     return 2;
 }

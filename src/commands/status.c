@@ -22,7 +22,8 @@ struct status_options {
 };
 
 static const struct option options[] = {
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect", offsetof(struct status_options, state_directory), 0, 0},
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
+     offsetof(struct status_options, state_directory), 0, 0},
     {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct status_options, json), 0, 0},
     {.name = NULL},
 };
@@ -192,7 +193,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : UNKNOWN;
     if (count < 1 || !platform_valid_id(positionals[0])) {
-        options_complain(command, count < 1 ? "which workspace? Its id is missing" : "\"%s\" cannot be a workspace id", positionals[0]);
+        options_complain(command, count < 1 ? "missing workspace id" : "\"%s\" cannot be a workspace id",
+                         positionals[0]);
         return UNKNOWN;
     }
     return show(command, &given, positionals[0]);

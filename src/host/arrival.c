@@ -51,7 +51,8 @@ static void look_at_echo(struct workspace *workspace, const struct message *mess
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
     const struct poller *poller = &workspace->poller;
     if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) && echoes_say(&workspace->echoes, clock_monotonic_ms()))
-        log_warn(workspace->settings.id, "the canvas was told something this host did not send: \"%.60s\" (row %s); if another host serves this "
+        log_warn(workspace->settings.id,
+                 "the canvas was told something this host did not send: \"%.60s\" (row %s); if another host serves this "
                  "workspace, with another state directory or on another machine, both answer every message: stop one of them",
                  text, message->row_id);
 }

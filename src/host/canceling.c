@@ -58,7 +58,8 @@ bool workspace_cancels(struct workspace *workspace, const struct message *messag
         struct inbox_entry *entry = canceling.waiting;
         canceling.waiting = NULL;
         canceling.count++;
-        log_info(workspace->settings.id, "message %s from %s: canceled between two attempts", entry->row_id, workspace_sender(entry));
+        log_info(workspace->settings.id, "message %s from %s: canceled between two attempts", entry->row_id,
+                 workspace_sender(entry));
         inbox_start(workspace->inbox, entry);
         inbox_post(workspace->inbox, entry);
         workspace_finish(workspace, entry, script_outcome_text(SCRIPT_CANCELED));

@@ -123,7 +123,8 @@ static const char *state_text(const struct workspace *workspace)
     switch (workspace->state) {
     case WORKSPACE_LOADING: return "loading";
     case WORKSPACE_REGISTERING: return "registering";
-    case WORKSPACE_RUNNING: return workspace->wedged ? "wedged" : journal_problem(workspace->journal) ? "disk failing" : "running";
+    case WORKSPACE_RUNNING:
+        return workspace->wedged ? "wedged" : journal_problem(workspace->journal) ? "disk failing" : "running";
     case WORKSPACE_DRAINING: return "draining";
     case WORKSPACE_CLOSING: return "closing";
     case WORKSPACE_CLOSED: break;
@@ -155,7 +156,8 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     if (workspace->away_wall_ms) {
         json_object_set_new(status, "unreachable_since", stamp(workspace->away_wall_ms));
         json_object_set_new(status, "unreachable_seconds", json_integer((clock_wall_ms() - workspace->away_wall_ms) / 1000));
-        json_object_set_new(status, "unreachable_reason", jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
+        json_object_set_new(status, "unreachable_reason",
+                            jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
     }
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }

@@ -99,7 +99,10 @@ static void fetch(struct delegated *delegated)
 struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id, delegated_callback *done, void *context)
 {
     struct delegated *delegated = memory_allocate(sizeof *delegated);
-    *delegated = (struct delegated){.workspace = workspace, .id = memory_copy_text(delegation_id), .done = done, .context = context,
+    *delegated = (struct delegated){.workspace = workspace,
+                                    .id = memory_copy_text(delegation_id),
+                                    .done = done,
+                                    .context = context,
                                     .pause = {.base_ms = 200, .cap_ms = PAUSE_CAP_MS}};
     uv_timer_init(&workspace->host->network.loop, &delegated->timer);
     delegated->timer.data = delegated;

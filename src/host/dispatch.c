@@ -316,9 +316,10 @@ static void handler_excused(struct workspace *workspace, struct inbox_entry *ent
     if (outcome->retry_after_ms > 0)
         heartbeat_record(workspace, reason);
     else if (++entry->excused % EXCUSED_SAY == 0)
-        log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s", entry->row_id, workspace_sender(entry),
-                 entry->excused, reason);
-    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id, workspace_sender(entry), (long long)wait, reason);
+        log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s", entry->row_id,
+                 workspace_sender(entry), entry->excused, reason);
+    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id, workspace_sender(entry), (long long)wait,
+              reason);
     inbox_retry(workspace->inbox, entry, clock_monotonic_ms() + wait, true, false);
 }
 
@@ -339,8 +340,9 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
     switch (outcome->kind) {
     case SCRIPT_REPLIED:
         if (entry->message->unanswerable) {
-            log_info(id, "message %s: no_reply: what its handler returned would reach nobody, as this is the result of a delegation",
-                     entry->row_id);
+            log_info(
+                id, "message %s: no_reply: what its handler returned would reach nobody, as this is the result of a delegation",
+                entry->row_id);
             inbox_post(workspace->inbox, entry);
             workspace_finish(workspace, entry, script_outcome_text(SCRIPT_NO_REPLY));
             return;
@@ -384,7 +386,8 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
 static void could_not_count(struct workspace *workspace, struct attempt *attempt)
 {
     if (!workspace->uncounted[0])
-        log_error(workspace->settings.id, "state: %s; nothing is handled or posted until it can be written again", attempt->problem);
+        log_error(workspace->settings.id, "state: %s; nothing is handled or posted until it can be written again",
+                  attempt->problem);
     snprintf(workspace->uncounted, sizeof workspace->uncounted, "%s", attempt->problem);
     heartbeat_record(workspace, attempt->problem);
     inbox_retry(workspace->inbox, attempt->entry, clock_monotonic_ms() + UNCOUNTED_AGAIN_MS, true, false);

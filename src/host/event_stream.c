@@ -156,8 +156,9 @@ static void distrust(struct workspace *workspace, const char *reason)
         least = DISTRUST_MAXIMUM_MS;
     stream->doubts++;
     int64_t delay = least + (int64_t)(host_random() % (uint64_t)(least / 2));
-    log_warn(workspace->settings.id, "the platform's event stream %s; polling every %lld ms, the stream is tried again in %lld min",
-             reason, (long long)workspace->settings.interval_ms, (long long)delay / 60000);
+    log_warn(workspace->settings.id,
+             "the platform's event stream %s; polling every %lld ms, the stream is tried again in %lld min", reason,
+             (long long)workspace->settings.interval_ms, (long long)delay / 60000);
     cancel(workspace);
     poller_hint(workspace);
     open_later(workspace, delay);

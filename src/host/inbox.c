@@ -330,7 +330,8 @@ bool inbox_has_sent(const struct inbox_entry *entry)
 
 bool inbox_is_behind(const struct inbox_entry *entry)
 {
-    return entry->conversation->sent + entry->conversation->settled > (entry->state == INBOX_SENT || entry->state == INBOX_SETTLED);
+    return entry->conversation->sent + entry->conversation->settled >
+           (entry->state == INBOX_SENT || entry->state == INBOX_SETTLED);
 }
 
 bool inbox_is_followed(const struct inbox_entry *entry)

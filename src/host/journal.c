@@ -166,7 +166,8 @@ bool journal_sync(struct journal *journal, const char *cursor, const char *creat
         return false;
     bool synced = journal->in_transaction || ledger_begin(journal->ledger);
     journal->in_transaction = synced;
-    synced = synced && ledger_set_cursor(journal->ledger, cursor, created_at, last_poll_ms, journal->origin) && commit(journal, true);
+    synced = synced && ledger_set_cursor(journal->ledger, cursor, created_at, last_poll_ms, journal->origin) &&
+             commit(journal, true);
     if (!synced) {
         snprintf(problem, problem_size, "%s", ledger_problem(journal->ledger));
         if (journal->in_transaction) {

@@ -80,8 +80,10 @@ void journal_say_mode(struct journal *journal)
     if (!journal->ledger || !ledger_is_plain(journal->ledger) || journal->said_journal)
         return;
     journal->said_journal = true;
-    log_warn(journal->workspace->settings.id, "state: the file system of %s has no shared memory maps; the ledger keeps a rollback "
-                                             "journal instead of a write-ahead log, which is slower and no less safe", journal->path);
+    log_warn(journal->workspace->settings.id,
+             "state: the file system of %s has no shared memory maps; the ledger keeps a rollback "
+             "journal instead of a write-ahead log, which is slower and no less safe",
+             journal->path);
 }
 
 bool journal_open_ledger(struct journal *journal, char *problem, size_t size)

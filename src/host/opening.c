@@ -131,7 +131,8 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
     if (checked == PRIVATE_DIRECTORY_REFUSED)
         return false;
     if (checked == PRIVATE_DIRECTORY_TIGHTENED)
-        log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now", settings->state_directory);
+        log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now",
+                 settings->state_directory);
     workspace->state_path = realpath(settings->state_directory, NULL);
     if (!workspace->state_path)
         workspace->state_path = memory_copy_text(settings->state_directory);

@@ -38,7 +38,7 @@ struct post {
     uint64_t refused_polls;       /* polls that had succeeded by then */
     bool in_flight, repeated;
     bool uncertain;               /* an earlier post of this reply may have arrived */
-    char *doubt;                  /* what happened, when it depends on how the peer gets its messages what that means; else NULL */
+    char *doubt; /* what happened, when it depends on how the peer gets its messages what that means; else NULL */
     int doubted;                  /* the answer's status then; 0: there was none */
     struct receipt *receipt;      /* it is being looked for */
 };
@@ -291,7 +291,8 @@ static void on_mode(const struct exchange_answer *answer, void *context)
         again(post, answer, answer->verdict.floor_ms); /* asks once more */
         return;
     }
-    json_t *about = answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL) : NULL;
+    json_t *about = answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL)
+                                                      : NULL;
     const char *url = json_string_value(json_object_get(about, "url"));
     peer_modes_note(&workspace->peer_modes, post->peer->id, about && (!url || !*url) ? PEER_POLLS : PEER_PUSHED);
     json_decref(about);
@@ -302,7 +303,8 @@ static void on_mode(const struct exchange_answer *answer, void *context)
 static void ask_for_mode(struct post *post)
 {
     struct workspace *workspace = post->workspace;
-    struct exchange_limits limits = {.timeout_ms = LOOKUP_TIMEOUT_MS, .response_maximum = LOOKUP_MAXIMUM, .fresh_connection = true};
+    struct exchange_limits limits = {
+        .timeout_ms = LOOKUP_TIMEOUT_MS, .response_maximum = LOOKUP_MAXIMUM, .fresh_connection = true};
     exchange_start(&post->exchange, &workspace->budget, workspace->host->client,
                    platform_workspace(&workspace->platform, workspace->token.current, post->peer->id), &limits, on_mode, post);
 }

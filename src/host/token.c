@@ -85,12 +85,13 @@ bool token_exists(const struct workspace_settings *settings, char *problem, size
     int error = 0;
     *problem = '\0';
     char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
-    char *found = settings->token ? memory_copy_text(settings->token)
-                                  : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
+    char *found = settings->token
+                      ? memory_copy_text(settings->token)
+                      : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
     bool exists = found != NULL;
     if (!exists && settings->token_file)
-        snprintf(problem, problem_size, "there is no token in %s: it %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
-                 describe_error(error));
+        snprintf(problem, problem_size, "there is no token in %s: it %s%s", settings->token_file,
+                 error > 0 ? "cannot be read: " : "", describe_error(error));
     memory_wipe(found);
     free(kept_path);
     return exists;
@@ -247,6 +248,7 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
         token->next_query_ms = now + workspace->settings.refusal_patience_ms / RETRY_REFUSALS_LEAST;
         struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
         exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
-                       platform_workspace(&workspace->platform, token->current, workspace->settings.id), &limits, on_query, workspace);
+                       platform_workspace(&workspace->platform, token->current, workspace->settings.id), &limits, on_query,
+                       workspace);
     }
 }

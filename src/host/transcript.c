@@ -32,7 +32,9 @@ static void run_write(struct task *task)
     bool written = regular && write(fd, line->text, length) == (ssize_t)length;
     if (!written && !complained)
         log_error(line->workspace_id, "--record %s: %s; messages are still answered", line->path,
-                  fd >= 0 && !regular ? "not a regular file" : errno == ELOOP ? "a symbolic link is not followed" : strerror(errno));
+                  fd >= 0 && !regular ? "not a regular file"
+                  : errno == ELOOP    ? "a symbolic link is not followed"
+                                      : strerror(errno));
     complained = !written;
     if (fd >= 0)
         close(fd);

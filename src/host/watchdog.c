@@ -1,6 +1,7 @@
 /* A call into a script that does not return: Lua code is ended by its limits where it has any, but C code that it calls (a
- * pathological pattern) cannot be interrupted. Many calls that each return are none, however long they take together. The worker is asked for a sign of life while anything of the script may run; the heartbeat says
- * "wedged" when it gives none, and the process ends with code 75 after --stuck-after. */
+ * pathological pattern) cannot be interrupted. Many calls that each return are none, however long they take together. The
+ * worker is asked for a sign of life while anything of the script may run; the heartbeat says "wedged" when it gives none, and
+ * the process ends with code 75 after --stuck-after. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -80,7 +81,9 @@ static void say_wedged(struct workspace *workspace, int64_t silent_ms)
 static void end_stuck(struct workspace *workspace)
 {
     const struct message *message = stuck_message(watchdog_culprit(workspace));
-    log_error(workspace->settings.id, "still stuck after %lld s (--stuck-after): ending with exit code %d, so that the supervisor restarts it; %s%s comes again then",
+    log_error(workspace->settings.id,
+              "still stuck after %lld s (--stuck-after): ending with exit code %d, so that the supervisor restarts it; %s%s "
+              "comes again then",
               (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK,
               message ? "message " : "what was under way", message ? message->row_id : "");
     workspace_fail(workspace, HOST_EXIT_STUCK);

@@ -135,7 +135,8 @@ static void on_ask(void *context, struct script_ask *ask)
 static void on_drained(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    log_warn(workspace->settings.id, "not everything was finished within --drain; unfinished messages will be redelivered at the next start");
+    log_warn(workspace->settings.id,
+             "not everything was finished within --drain; unfinished messages will be redelivered at the next start");
     close_down(workspace);
 }
 
@@ -324,7 +325,8 @@ static bool say_no_token(const struct workspace_settings *settings, bool fleet, 
     else
         snprintf(problem, problem_size,
                  "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has never had "
-                 "one (the platform then mints it, and it is kept)%s", fleet ? "; a fleet's file has token_env and token_file" : "");
+                 "one (the platform then mints it, and it is kept)%s",
+                 fleet ? "; a fleet's file has token_env and token_file" : "");
     return false;
 }
 

@@ -278,7 +278,7 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
 /* Between the loops. */
 void workspace_registered(struct workspace *workspace);
 void workspace_dispatch(struct workspace *workspace);      /* give the script what is ready */
-void workspace_step(struct workspace *workspace);          /* something ended: dispatch, or close if that was the last of a drain */
+void workspace_step(struct workspace *workspace); /* something ended: dispatch, or close if that was the last of a drain */
 /* The outcome is final: it is recorded, then the next of the conversation may go on. */
 void workspace_finish(struct workspace *workspace, struct inbox_entry *entry, const char *outcome);
 /* Its reply was posted: as workspace_finish. */

@@ -61,9 +61,11 @@ static void leave(struct mailbox *mailbox)
 /* false: not an address as libcurl writes it */
 static bool write_address(const struct addrinfo *info, char text[INET6_ADDRSTRLEN])
 {
-    const void *bytes = info->ai_family == AF_INET    ? (const void *)&((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr
-                        : info->ai_family == AF_INET6 ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr
-                                                      : NULL;
+    const void *bytes = info->ai_family == AF_INET
+                            ? (const void *)&((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr
+                        : info->ai_family == AF_INET6
+                            ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr
+                            : NULL;
     return bytes && inet_ntop(info->ai_family, bytes, text, INET6_ADDRSTRLEN);
 }
 

@@ -511,7 +511,8 @@ static void set_ages(CURL *easy, const struct http_client *client, const struct 
 {
     int64_t moved_ms = http_client_moved_ms(client), since_s = (clock_monotonic_ms() - moved_ms) / 1000;
     long lifetime_s = LIFETIME_MAXIMUM_S, addresses_s = client->keep_addresses ? -1L : 60L;
-    if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) { /* none of before; of a second afterwards neither, as libcurl counts those */
+    if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) { /* none of before; of a second afterwards neither, as libcurl counts
+                                                           those */
         lifetime_s = since_s > 2 ? (long)since_s - 1 : 1L;
         addresses_s = (long)since_s;
     }
@@ -519,7 +520,8 @@ static void set_ages(CURL *easy, const struct http_client *client, const struct 
         addresses_s = 0;
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, addresses_s);
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, lifetime_s);
-    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, request->idle_maximum_ms ? (long)((request->idle_maximum_ms + 999) / 1000) : IDLE_MAXIMUM_S);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
+                     request->idle_maximum_ms ? (long)((request->idle_maximum_ms + 999) / 1000) : IDLE_MAXIMUM_S);
 }
 
 static void set_limits(CURL *easy, const struct http_client *client, const struct http_request *request)

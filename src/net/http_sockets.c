@@ -226,8 +226,8 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     struct socket_slot *slot = get_slot(client, socket);
     struct watched_socket *watched = slot->watched;
     struct http_exchange *exchange = NULL;
-    if (client->keep_addresses && !slot->established && curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK &&
-        exchange && what != CURL_POLL_REMOVE)
+    if (client->keep_addresses && !slot->established &&
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK && exchange && what != CURL_POLL_REMOVE)
         slot->established = exchange->sends > 0;
     if (what == CURL_POLL_REMOVE) {
         if (watched && slot->established) {

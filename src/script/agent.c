@@ -82,15 +82,22 @@ static const struct agent_field *find_field(const char *name)
 static void refuse_field(lua_State *L, const char *source)
 {
     if (lua_type(L, -1) != LUA_TSTRING)
-        luaL_error(L, "%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or "
-                      "a table with `handle`", source, luaL_tolstring(L, -1, NULL));
+        luaL_error(
+            L,
+            "%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or "
+            "a table with `handle`",
+            source, luaL_tolstring(L, -1, NULL));
     struct nearest nearest = {.word = lua_tostring(L, -1)};
     for (size_t i = 0; i < AGENT_FIELD_COUNT; i++)
         nearest_offer(&nearest, agent_fields[i].name);
     if (nearest.best)
-        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?", source, nearest.word, nearest.best);
-    luaL_error(L, "the agent that %s returned has the unknown field '%s'; what is the script's own belongs into a local variable, or "
-                  "into a field that begins with '_'", source, nearest.word);
+        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?", source, nearest.word,
+                   nearest.best);
+    luaL_error(
+        L,
+        "the agent that %s returned has the unknown field '%s'; what is the script's own belongs into a local variable, or "
+        "into a field that begins with '_'",
+        source, nearest.word);
 }
 
 /* The table on top: its own fields, and what it has them from. */
@@ -123,8 +130,8 @@ static void check_skills(lua_State *L)
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TNUMBER)
-            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s", luaL_tolstring(L, -2, NULL),
-                       example);
+            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s",
+                       luaL_tolstring(L, -2, NULL), example);
         const char *type_name = luaL_typename(L, -1);
         if (!lua_istable(L, -1))
             luaL_error(L, "the agent's `skills` must be a list of tables, but item %s is a %s: %s", luaL_tolstring(L, -2, NULL),
@@ -132,8 +139,8 @@ static void check_skills(lua_State *L)
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             int type = lua_getfield(L, -1, texts[i]);
             if (type != LUA_TSTRING && type != LUA_TNIL)
-                luaL_error(L, "the agent's `skills`: the %s of an item must be a string, not a %s: %s", texts[i], lua_typename(L, type),
-                           example);
+                luaL_error(L, "the agent's `skills`: the %s of an item must be a string, not a %s: %s", texts[i],
+                           lua_typename(L, type), example);
             lua_pop(L, 1);
         }
         lua_pop(L, 1);

@@ -29,7 +29,8 @@ lua_Number api_check_seconds(lua_State *L, int index, const char *what, lua_Numb
     if (!api_to_seconds(L, index, &seconds))
         api_misuse(L, "%s: a number of seconds or a duration like \"10s\" or \"5m\" expected, not %s%s", what,
                    lua_type(L, index) == LUA_TSTRING ? "" : "a ",
-                   lua_type(L, index) == LUA_TSTRING ? lua_pushfstring(L, "\"%s\"", lua_tostring(L, index)) : luaL_typename(L, index));
+                   lua_type(L, index) == LUA_TSTRING ? lua_pushfstring(L, "\"%s\"", lua_tostring(L, index))
+                                                     : luaL_typename(L, index));
     if (!(seconds >= least && seconds <= most))
         api_misuse(L, "%s: the time must be between %f and %f seconds", what, least, most);
     return seconds;
@@ -50,7 +51,8 @@ static int core_seconds(lua_State *L)
 static int refuse_field(lua_State *L, int key, const char *what, const char *const *known, size_t count)
 {
     if (lua_type(L, key) != LUA_TSTRING)
-        return api_misuse(L, "%s: unknown field [%s]; the fields have names: %s = …", what, luaL_tolstring(L, key, NULL), known[0]);
+        return api_misuse(L, "%s: unknown field [%s]; the fields have names: %s = …", what, luaL_tolstring(L, key, NULL),
+                          known[0]);
     const char *name = lua_tostring(L, key);
     struct nearest nearest = {.word = name};
     for (size_t i = 0; i < count; i++)
@@ -95,8 +97,8 @@ static int core_refuse_field(lua_State *L)
     return refuse_field(L, 2, what, known, count);
 }
 
-/* A function of ours behind a C function. In `return molecule.retry {…}` a Lua function would take the place of the script's own
- * on the stack, and with it the line that a mistake is on. */
+/* A function of ours behind a C function. In `return molecule.retry {…}` a Lua function would take the place of the script's
+ * own on the stack, and with it the line that a mistake is on. */
 static int after_public(lua_State *L, int status, lua_KContext context)
 {
     (void)status;

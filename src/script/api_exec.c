@@ -51,10 +51,14 @@ static void check_table(lua_State *L)
     if (list && lua_type(L, -1) == LUA_TSTRING)
         word = lua_tostring(L, -1);
     if (word || list)
-        api_misuse(L, "exec: takes a table that says what to run: exec {cmd = \"%s\"} for a shell, or exec {argv = {\"%s\"}} for a "
-                      "program with its arguments", word ? word : "ls -l", word ? word : "ls\", \"-l");
+        api_misuse(
+            L,
+            "exec: takes a table that says what to run: exec {cmd = \"%s\"} for a shell, or exec {argv = {\"%s\"}} for a "
+            "program with its arguments",
+            word ? word : "ls -l", word ? word : "ls\", \"-l");
     if (!lua_istable(L, 1))
-        api_misuse(L, "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, not a %s", luaL_typename(L, 1));
+        api_misuse(L, "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, not a %s",
+                   luaL_typename(L, 1));
     lua_settop(L, top);
     api_check_fields(L, 1, "exec", known, sizeof known / sizeof *known);
 }

@@ -282,7 +282,8 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
     case CHILD_LINE_ANSWER: take_answer(child, value, bytes, shown); break;
     case CHILD_LINE_REQUEST: refuse_request(child, value, shown); break;
     case CHILD_LINE_NOTICE:
-        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes, shown->more);
+        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes,
+                 shown->more);
         break;
     case CHILD_LINE_OTHER:
         log_warn(child->workspace_id, "%s: ignoring a line that is not a JSON object: %.*s%s", child->name, shown->length,

@@ -8,7 +8,8 @@
 /* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by accident. The
  * searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
-/* Looks for the module at 1 in directories that package.path cannot name: pushes the file's name, else (false) where it looked. */
+/* Looks for the module at 1 in directories that package.path cannot name: pushes the file's name, else (false) where it looked.
+ */
 bool loader_find_beside(lua_State *L);
 /* A searcher's results for the module at 1 and the file whose name is on top. May raise. */
 int loader_load_file(lua_State *L);

@@ -195,7 +195,8 @@ static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome
             nearest_offer(&nearest, known[i]);
         found = nearest.best && nearest.distance > 0;
         if (found)
-            wrong_type(outcome, memory_format("a table with the unknown field '%s' (did you mean '%s'?)", nearest.word, nearest.best));
+            wrong_type(outcome,
+                       memory_format("a table with the unknown field '%s' (did you mean '%s'?)", nearest.word, nearest.best));
     }
     lua_settop(L, lua_gettop(L) - (found ? 1 : 0));
     return found;

@@ -197,15 +197,16 @@ bool script_check(const struct script_settings *settings, char *problem, size_t 
 struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
                            const struct script_events *events);
 void script_submit(struct script *script, struct script_job *job);
-/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself before. On the host thread. */
+/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself before. On the host thread.
+ */
 void script_cancel(struct script *script, struct script_job *job);
 /* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds (events.reloaded); else
  * nothing changes and the log says why. */
 void script_reload(struct script *script);
 /* One at a time, and only for an agent that names conversations. What fails is logged and leaves its key NULL. */
 void script_name(struct script *script, struct script_naming *naming);
-/* Every question must be answered before it can end. Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if `graceful`; then `closed`, on the host
- * thread, and the script is gone. Jobs' `done` come before it. */
+/* Every question must be answered before it can end. Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if
+ * `graceful`; then `closed`, on the host thread, and the script is gone. Jobs' `done` come before it. */
 void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context);
 
 /* The outcome of the handler whose changes had these locks is recorded: others may have the keys. */

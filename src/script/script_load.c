@@ -337,8 +337,9 @@ static void on_candidate_started(struct handler *handler)
                  "previous version, whose variables are lost then%s", script->reload_reason, handlers, plural(handlers),
                  handlers == 1 ? "es" : "", stopped);
     else
-        log_info(script->settings.workspace_id, "the script is reloaded (%s); what the previous version kept in variables is lost%s",
-                 script->reload_reason, stopped);
+        log_info(script->settings.workspace_id,
+                 "the script is reloaded (%s); what the previous version kept in variables is lost%s", script->reload_reason,
+                 stopped);
     announce(script, &info, NULL);
     timers_go(script->vm);
     if (script->replacing) { /* the one before had run into its memory limit */

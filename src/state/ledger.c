@@ -279,7 +279,8 @@ static bool leave_log(struct ledger *ledger, const char *path)
         return ledger_fail(ledger, "open");
     sqlite3_busy_timeout(ledger->database, BUSY_TIMEOUT_MS);
     ledger->plain = true;
-    return execute(ledger, "PRAGMA locking_mode = EXCLUSIVE") && set_journal(ledger, "PRAGMA journal_mode = TRUNCATE", "truncate") &&
+    return execute(ledger, "PRAGMA locking_mode = EXCLUSIVE") &&
+           set_journal(ledger, "PRAGMA journal_mode = TRUNCATE", "truncate") &&
            execute(ledger, "PRAGMA locking_mode = NORMAL") && read_number(ledger, "SELECT count(*) FROM sqlite_master") >= 0;
 }
 
@@ -335,7 +336,8 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
             close(fd);
     }
     if (exists && !S_ISREG(status.st_mode)) {
-        snprintf(opened->problem, sizeof opened->problem, "the ledger %s is not a regular file; symbolic links are not followed", path);
+        snprintf(opened->problem, sizeof opened->problem,
+                 "the ledger %s is not a regular file; symbolic links are not followed", path);
     } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         result = prepare_database(opened, path, platform_url, mode, exists ? status.st_size : 0);
@@ -466,8 +468,11 @@ static bool set_anchor(struct ledger *ledger, const char *row_id, const char *or
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
         snprintf(now, sizeof now, "%lld", (long long)clock_steady_ms());
-        set = ledger_set_meta(ledger, "anchor", next ? next : origin ? origin : "") && ledger_set_meta(ledger, "anchor_next", row_id) &&
-              ledger_set_meta(ledger, "anchor_next_ms", now);
+        set = ledger_set_meta(ledger, "anchor",
+                              next     ? next
+                              : origin ? origin
+                                       : "") &&
+              ledger_set_meta(ledger, "anchor_next", row_id) && ledger_set_meta(ledger, "anchor_next_ms", now);
     }
     free(next);
     free(at);
@@ -489,8 +494,9 @@ bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *cr
     snprintf(number, sizeof number, "%lld", (long long)last_poll_ms);
     char *before = ledger_get_meta(ledger, "cursor");
     bool moved = row_id && (!before || strcmp(before, row_id) != 0);
-    bool set = !moved || ((!before || ledger_set_meta(ledger, "cursor_before", before)) && ledger_set_meta(ledger, "cursor", row_id) &&
-                           set_anchor(ledger, row_id, origin));
+    bool set = !moved || ((!before || ledger_set_meta(ledger, "cursor_before", before)) &&
+                          ledger_set_meta(ledger, "cursor", row_id) && set_anchor(ledger, row_id, origin));
     free(before);
-    return set && (!created_at || ledger_set_meta(ledger, "cursor_created_at", created_at)) && ledger_set_meta(ledger, "last_poll_ms", number);
+    return set && (!created_at || ledger_set_meta(ledger, "cursor_created_at", created_at)) &&
+           ledger_set_meta(ledger, "last_poll_ms", number);
 }

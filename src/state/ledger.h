@@ -6,8 +6,9 @@
  * is not here yet: state/runs.h counts its attempt.
  *
  * All functions block on the disk and belong to the disk thread, or to a process that holds the workspace's lock, or
- * (opened read-only) to anyone. Changes are made inside ledger_begin … ledger_commit; a commit is safe against a crash of the process, and against
- * power loss after ledger_commit_durably. false or NULL: ledger_problem says why, and the transaction must be rolled back. */
+ * (opened read-only) to anyone. Changes are made inside ledger_begin … ledger_commit; a commit is safe against a crash of the
+ * process, and against power loss after ledger_commit_durably. false or NULL: ledger_problem says why, and the transaction must
+ * be rolled back. */
 #ifndef MOLECULE_STATE_LEDGER_H
 #define MOLECULE_STATE_LEDGER_H
 
@@ -138,7 +139,8 @@ char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
                        const char *origin);
 bool ledger_forget_anchor(struct ledger *ledger);
-/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none before the cursor; NULL: unknown. */
+/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none before the cursor; NULL:
+ * unknown. */
 char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 

@@ -50,14 +50,18 @@ int lock_take(const char *path, char *problem, size_t problem_size)
                      "process %ld already serves this workspace (it holds %s); stop it first, two would both answer",
                      read_pid(fd), path);
         else
-            snprintf(problem, problem_size, "cannot lock %s: %s; without locks two processes could answer the same message, so choose "
-                                            "a directory of another file system (--state-dir)", path, strerror(errno));
+            snprintf(problem, problem_size,
+                     "cannot lock %s: %s; without locks two processes could answer the same message, so choose "
+                     "a directory of another file system (--state-dir)",
+                     path, strerror(errno));
         close(fd);
         return -1;
     }
     if (!has_record_locks(fd)) {
-        snprintf(problem, problem_size, "the file system of %s has no record locks, which the ledger needs: %s; choose a directory of "
-                                        "another one (--state-dir)", path, strerror(errno));
+        snprintf(problem, problem_size,
+                 "the file system of %s has no record locks, which the ledger needs: %s; choose a directory of "
+                 "another one (--state-dir)",
+                 path, strerror(errno));
         close(fd);
         return -1;
     }

@@ -13,7 +13,8 @@
 /* What the files beside this one, and SQLite, make. */
 static bool is_ours(const char *name)
 {
-    static const char *const endings[] = {".json", ".db", ".db-wal", ".db-shm", ".db-journal", ".runs", ".sock", ".lock", ".token"};
+    static const char *const endings[] = {".json", ".db",   ".db-wal", ".db-shm", ".db-journal",
+                                          ".runs", ".sock", ".lock",   ".token"};
     static const char *const marks[] = {".tmp-", ".json.reset", ".damaged-"};
     size_t length = strlen(name);
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
@@ -47,8 +48,10 @@ static enum private_directory tighten(int fd, const char *path, struct stat *sta
     bool changed = fchmod(fd, status->st_mode & 07700) == 0 && fstat(fd, status) == 0 && !(status->st_mode & OTHERS);
     if (!changed)
         snprintf(problem, problem_size,
-                 "others may enter the directory %s (mode %03o), which would hold a token, and its mode cannot be changed: mount its "
-                 "file system with umask=077, or choose another with --state-dir", path, (unsigned)status->st_mode & 07777u);
+                 "others may enter the directory %s (mode %03o), which would hold a token, and its mode cannot be changed: "
+                 "mount its "
+                 "file system with umask=077, or choose another with --state-dir",
+                 path, (unsigned)status->st_mode & 07777u);
     return changed ? PRIVATE_DIRECTORY_TIGHTENED : PRIVATE_DIRECTORY_REFUSED;
 }
 

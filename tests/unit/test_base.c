@@ -290,9 +290,12 @@ static void what_steers_a_terminal_is_shown_as_an_escape(void **state)
     shown("a\nb\r\nc\te", TERMINAL_WORD, "a\\nb\\r\\nc\\te");
     shown("\xc2\x9b" "2J\xc2\x85\xc2\xa0", TERMINAL_TEXT, "\\u{9b}2J\\u{85}\xc2\xa0");
     shown("\x9b" "2J", TERMINAL_TEXT, "\\x9b2J"); /* C1 as a byte, where the terminal is not in UTF-8 */
-    shown("\xe2\x80\xae\xe2\x80\x8e\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8", TERMINAL_TEXT, "\\u{202e}\\u{200e}\\u{2066}\\u{61c}\\u{2028}");
-    shown("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa", TERMINAL_TEXT, "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"); /* beside them */
-    shown("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xe2\x80", TERMINAL_TEXT, "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xe2\\x80"); /* not UTF-8 */
+    shown("\xe2\x80\xae\xe2\x80\x8e\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8", TERMINAL_TEXT,
+          "\\u{202e}\\u{200e}\\u{2066}\\u{61c}\\u{2028}");
+    shown("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa", TERMINAL_TEXT,
+          "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"); /* beside them */
+    shown("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xe2\x80", TERMINAL_TEXT,
+          "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xe2\\x80"); /* not UTF-8 */
     shown("{\"a\": \"\xe2\x80\xae\xc2\x9b\x7f\"}\n", TERMINAL_JSON, "{\"a\": \"\\u202e\\u009b\\u007f\"}\n");
     char small[4];
     assert_int_equal(terminal_escape("a\x1b", 2, TERMINAL_TEXT, small, sizeof small), 1); /* no half escape */

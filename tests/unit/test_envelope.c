@@ -218,13 +218,15 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
 {
     (void)state;
 #define TEXT(t) "[{\"kind\":\"text\",\"text\":\"" t "\"}]"
-    static const struct { const char *body, *text; } cases[] = {
+    static const struct { const char *body, *text;
+    } cases[] = {
         {"{\"params\":{\"message\":{\"parts\":" TEXT("a") "},\"parts\":" TEXT("b") "},\"parts\":" TEXT("c") "}", "a"},
         {"{\"params\":{\"message\":{\"parts\":[]},\"parts\":" TEXT("b") "},\"parts\":" TEXT("c") "}", "b"},
         {"{\"params\":{},\"parts\":" TEXT("c") "}", "c"},
         {"{\"parts\":[]}", "fallback"},
         {"{\"parts\":[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]}", ""},
-        {"{\"parts\":[{\"kind\":\"text\"},{\"kind\":\"text\",\"text\":7},4,null,[],{\"text\":7},{\"data\":{\"text\":\"no\"}}]}", ""},
+        {"{\"parts\":[{\"kind\":\"text\"},{\"kind\":\"text\",\"text\":7},4,null,[],{\"text\":7},{\"data\":{\"text\":\"no\"}}]}",
+         ""},
         {"{\"params\":{\"message\":{\"parts\":[{\"text\":\"un\"},{\"kind\":null,\"text\":\"told\"}]}}}", "untold"},
         {"{\"params\":{\"message\":{\"parts\":[\"no\",{\"type\":\"input_text\",\"text\":\"words\"}]}}}", "words"},
         {"{\"params\":{\"message\":{\"parts\":[{\"kind\":\"data\",\"text\":\"no\",\"data\":1}]}}}", ""},
@@ -232,7 +234,8 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
         {"{\"params\":{\"message\":{\"content\":[{\"text\":\"listed\"}]}}}", "listed"},
         {"{\"params\":{\"message\":{\"parts\":[],\"content\":[{\"text\":\"listed\"}]}}}", "listed"},
         {"{\"message\":{\"role\":\"ROLE_USER\",\"parts\":[{\"text\":\"rest\"}]}}", "rest"},
-        {"{\"parts\":[{\"kind\":\"text\",\"text\":\"\xc3\xa9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}", "\xc3\xa9\xc3\xa9"}};
+        {"{\"parts\":[{\"kind\":\"text\",\"text\":\"\xc3\xa9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}",
+         "\xc3\xa9\xc3\xa9"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[512];
         snprintf(row, sizeof row, "{\"id\":\"1\",\"method\":\"message/send\",\"summary\":\"fallback\",\"request_body\":%s}",
@@ -246,14 +249,17 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
 static void files_are_found_in_every_spelling(void **state)
 {
     (void)state;
-    static const struct { const char *part, *file; } cases[] = {
+    static const struct { const char *part, *file;
+    } cases[] = {
         {"{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\",\"size\":1}}",
          "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\",\"size\":1}"},
         {"{\"type\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"mime_type\":\"m\"}}", "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
-        {"{\"kind\":\"file\",\"uri\":\"u\",\"mediaType\":\"m\",\"name\":\"n\"}", "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
+        {"{\"kind\":\"file\",\"uri\":\"u\",\"mediaType\":\"m\",\"name\":\"n\"}",
+         "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
         {"{\"kind\":\"file\",\"mime_type\":\"m\",\"data\":\"QQ==\"}", "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
         {"{\"kind\":\"file\",\"file\":7,\"uri\":8,\"size\":\"9\"}", "{}"},
-        {"{\"raw\":\"QQ==\",\"filename\":\"n\",\"mediaType\":\"m\"}", "{\"name\":\"n\",\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
+        {"{\"raw\":\"QQ==\",\"filename\":\"n\",\"mediaType\":\"m\"}",
+         "{\"name\":\"n\",\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
         {"{\"url\":\"u\",\"filename\":\"n\",\"media_type\":\"m\"}", "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
         {"{\"file\":{\"fileWithUri\":\"u\",\"mediaType\":\"m\"},\"filename\":\"n\"}",
          "{\"mime_type\":\"m\",\"uri\":\"u\",\"name\":\"n\"}"},

@@ -78,7 +78,8 @@ static void test_errors_are_values_with_a_place(void **state)
 static void test_cycles_and_depth_are_bounded(void **state)
 {
     (void)state;
-    check("local t = {} t.a = {b = {t}} local v, m = json.encode(t) return m == 'a.b[1]: a table that contains itself cannot be JSON'");
+    check("local t = {} t.a = {b = {t}} local v, m = json.encode(t) return m == 'a.b[1]: a table that contains itself cannot "
+          "be JSON'");
     check("local s = {} local v = json.encode {s, s} return v == '[{},{}]'");
     check("local t = {} for _ = 1, 300 do t = {t} end local v, m = json.encode(t) return m:find '200 tables deep'");
     check("local t = {} for _ = 1, 199 do t = {t} end return json.encode(t) ~= nil");
@@ -90,7 +91,8 @@ static void test_bad_text_is_repaired(void **state)
     (void)state;
     check("return json.encode {'a\\255b'} == '[\"a\\u{FFFD}b\"]' and json.encode {['\\xC3'] = 1} == '{\"\\u{FFFD}\":1}'");
     check("return json.encode '\\xED\\xA0\\x80' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode 'é€😀' == '\"é€😀\"'");
-    check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode '\\xC0\\x80' == '\"\\u{FFFD}\\u{FFFD}\"'");
+    check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode '\\xC0\\x80' == "
+          "'\"\\u{FFFD}\\u{FFFD}\"'");
 }
 
 static void test_text_that_models_emit_is_read_with_its_broken_characters_mended(void **state)

@@ -279,8 +279,9 @@ static void the_cursor_and_the_one_before_it_are_known(void **state)
 {
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
-    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5, NULL) && ledger_set_cursor(ledger, "b", NULL, 6, NULL) &&
-                ledger_set_cursor(ledger, "b", NULL, 7, NULL) && ledger_commit_durably(ledger));
+    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5, NULL) &&
+                ledger_set_cursor(ledger, "b", NULL, 6, NULL) && ledger_set_cursor(ledger, "b", NULL, 7, NULL) &&
+                ledger_commit_durably(ledger));
     char *cursor = ledger_cursor(ledger), *before = ledger_cursor_before(ledger);
     assert_string_equal(cursor, "b");
     assert_string_equal(before, "a");

@@ -264,19 +264,28 @@ static void a_registrations_answer_gives_its_token(void **state)
 static void an_error_is_told_in_the_platforms_own_words(void **state)
 {
     (void)state;
-    static const struct { const char *body, *text; } cases[] = {
-        {"", ""}, {" \r\n", ""}, {"{\"error\":\"missing workspace auth token\"}", "missing workspace auth token"},
+    static const struct { const char *body, *text;
+    } cases[] = {
+        {"", ""},
+        {" \r\n", ""},
+        {"{\"error\":\"missing workspace auth token\"}", "missing workspace auth token"},
         {"{\"error\":\"talk_to_user_disabled\",\"hint\":\"turn it on\"}", "talk_to_user_disabled: turn it on"},
         {"{\"error\":{\"code\":-32000,\"message\":\"no\"}}", "no"},
         {"{\"error\":\"two\\nlines\\t\\u0000\\u001b[31m\\u009b\"}", "two lines ??[31m?"},
         {"{\"error\":\"a\\ud800\"}", "a\xef\xbf\xbd"},
-        {"404 page not found\n", "404 page not found"}, {"a\xff  b\x01", "a? b?"},
-        {"{\"message\":\"m\"}", "{\"message\":\"m\"}"}, {"{\"error\":7}", "{\"error\":7}"}, {"{\"error\":\"\"}", "{\"error\":\"\"}"},
-        {"{\"error\":\"cut", "{\"error\":\"cut"}, {"[1, 2]", "[1, 2]"},
+        {"404 page not found\n", "404 page not found"},
+        {"a\xff  b\x01", "a? b?"},
+        {"{\"message\":\"m\"}", "{\"message\":\"m\"}"},
+        {"{\"error\":7}", "{\"error\":7}"},
+        {"{\"error\":\"\"}", "{\"error\":\"\"}"},
+        {"{\"error\":\"cut", "{\"error\":\"cut"},
+        {"[1, 2]", "[1, 2]"},
         {"<!DOCTYPE html><html>\n<head><title>502 Bad Gateway</title><style>a{}</style></head><body>\n<h1>Sorry</h1></body>",
          "502 Bad Gateway Sorry"},
-        {"<script>if (a<b) { x = \"</p>\"; }</script >after<SCRIPT></Script>!", "after !"}, {"<script>never closed", ""},
-        {"<p", ""}, {"<>x", "x"}};
+        {"<script>if (a<b) { x = \"</p>\"; }</script >after<SCRIPT></Script>!", "after !"},
+        {"<script>never closed", ""},
+        {"<p", ""},
+        {"<>x", "x"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[200];
         platform_error_text(cases[i].body, strlen(cases[i].body), text, sizeof text);

@@ -127,19 +127,22 @@ static void what_the_message_lacked_is_left_out(void **state)
 static void parts_go_out_with_their_kind_alone(void **state)
 {
     (void)state;
-    static const struct { const char *given, *sent; char *text; } cases[] = {
-        {"[{\"type\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
-        {"[{\"type\":\"x\",\"kind\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
-        {"[{\"text\":\"a\"},{\"data\":{\"n\":1}},{\"file\":{\"uri\":\"u\"}},{\"uri\":\"u\"}]",
-         "[{\"kind\":\"text\",\"text\":\"a\"},{\"kind\":\"data\",\"data\":{\"n\":1}},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}},"
-         "{\"kind\":\"file\",\"uri\":\"u\"}]", NULL},
-        {"[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
-         "[{\"kind\":\"text\",\"text\":\"see\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]", "see"},
-        {"[{\"url\":\"u\",\"filename\":\"n\",\"mediaType\":\"m\"},{\"raw\":\"QQ==\",\"metadata\":{}}]",
-         "[{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\"}},"
-         "{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\"},\"metadata\":{}}]", NULL},
-        {"[{\"kind\":\"text\",\"text\":\"own\"}]", "[{\"kind\":\"text\",\"text\":\"own\"}]", "not this"},
-        {"[]", "[{\"kind\":\"text\",\"text\":\"t\"}]", "t"}};
+    static const struct { const char *given, *sent; char *text;
+    } cases[] = {{"[{\"type\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
+                 {"[{\"type\":\"x\",\"kind\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
+                 {"[{\"text\":\"a\"},{\"data\":{\"n\":1}},{\"file\":{\"uri\":\"u\"}},{\"uri\":\"u\"}]",
+                  "[{\"kind\":\"text\",\"text\":\"a\"},{\"kind\":\"data\",\"data\":{\"n\":1}},{\"kind\":\"file\",\"file\":{"
+                  "\"uri\":\"u\"}},"
+                  "{\"kind\":\"file\",\"uri\":\"u\"}]",
+                  NULL},
+                 {"[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
+                  "[{\"kind\":\"text\",\"text\":\"see\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]", "see"},
+                 {"[{\"url\":\"u\",\"filename\":\"n\",\"mediaType\":\"m\"},{\"raw\":\"QQ==\",\"metadata\":{}}]",
+                  "[{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\"}},"
+                  "{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\"},\"metadata\":{}}]",
+                  NULL},
+                 {"[{\"kind\":\"text\",\"text\":\"own\"}]", "[{\"kind\":\"text\",\"text\":\"own\"}]", "not this"},
+                 {"[]", "[{\"kind\":\"text\",\"text\":\"t\"}]", "t"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *body = build(from_peer(), cases[i].text, cases[i].given);
         json_is(json_object_get(json_object_get(json_object_get(body, "params"), "message"), "parts"), cases[i].sent);

@@ -49,7 +49,8 @@ static void a_word_of_any_length_is_compared_within_bounds(void **state)
 static void a_shell_reads_what_was_meant(void **state)
 {
     (void)state;
-    static const char *const words[] = {"plain/path-1.lua", "with blank", "it's", "$HOME `id` \"x\"", "", "a\nb", "*", "~", "-x", "\\"};
+    static const char *const words[] = {
+        "plain/path-1.lua", "with blank", "it's", "$HOME `id` \"x\"", "", "a\nb", "*", "~", "-x", "\\"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         char *word = shell_word(words[i]), *command = memory_format("printf %%s.. %s", word), out[256];
         FILE *pipe = popen(command, "r");
@@ -78,7 +79,8 @@ static void one_is_no_plural(void **state)
 static void a_wrong_scheme_is_told_from_other_trouble(void **state)
 {
     (void)state;
-    assert_non_null(strstr(http_trouble_explain("error:0A00010B:SSL routines::wrong version number"), "http:// instead of https://"));
+    assert_non_null(
+        strstr(http_trouble_explain("error:0A00010B:SSL routines::wrong version number"), "http:// instead of https://"));
     assert_non_null(strstr(http_trouble_explain("Received HTTP/0.9 when not allowed"), "https:// instead of http://"));
     assert_string_equal(http_trouble_explain("Connection refused"), "Connection refused");
 }
