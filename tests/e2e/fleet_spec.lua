@@ -173,7 +173,7 @@ describe("a fleet", function()
     wrong("fleet%.lua:2: \"token_file\" of all workspaces: write {id} where", { entry(one) }, "token_file = 'token'")
     wrong("fleet%.lua:4: .* api_url http://example%.com: it would send the token unencrypted",
       { entry(one, "api_url = 'http://example.com'") })
-    wrong("fleet%.lua:4: .*who answers%?", { entry(one) }, "script = nil")
+    wrong("fleet%.lua:4: .*nothing to answer with", { entry(one) }, "script = nil")
     wrong("fleet%.lua:3: \"workspaces\" must be a list with at least one workspace", {})
     host.write(directory .. "/fleet.lua", "local n = 0\nwhile true do n = n + 1 end")
     assert.truthy(complaint():find "fleet%.lua:2: the fleet file runs for more than 5 s")
