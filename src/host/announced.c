@@ -35,6 +35,8 @@ static void drop(struct announced *announced, struct announced_message *message)
 
 void announced_add(struct announced *announced, const char *message_id, int64_t now_ms)
 {
+    if (!announced)
+        return;
     uint64_t key = key_of(message_id);
     if (announced->count == ANNOUNCED_MAXIMUM || was_seen(announced, key) || find(announced, key))
         return;
@@ -43,6 +45,8 @@ void announced_add(struct announced *announced, const char *message_id, int64_t 
 
 void announced_came(struct announced *announced, const char *message_id)
 {
+    if (!announced)
+        return;
     uint64_t key = key_of(message_id);
     announced->seen[announced->next] = key;
     announced->next = (announced->next + 1) % ANNOUNCED_SEEN;
@@ -55,7 +59,7 @@ bool announced_look(struct announced *announced, int64_t asked_ms, int64_t now_m
 {
     bool missing = false;
     *all = false;
-    for (size_t i = announced->count; i-- > 0;) {
+    for (size_t i = announced ? announced->count : 0; i-- > 0;) {
         struct announced_message *message = &announced->missing[i];
         if (message->at_ms >= asked_ms || message->next_ms > now_ms)
             continue;
@@ -70,10 +74,11 @@ bool announced_look(struct announced *announced, int64_t asked_ms, int64_t now_m
 
 bool announced_any(const struct announced *announced)
 {
-    return announced->count > 0;
+    return announced && announced->count > 0;
 }
 
 void announced_forget(struct announced *announced)
 {
-    announced->count = 0;
+    if (announced)
+        announced->count = 0;
 }

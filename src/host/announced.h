@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANNOUNCED_MAXIMUM 128 /* more at once are not looked for: the regular reading again finds them */
-#define ANNOUNCED_SEEN 1024   /* messages that came of late: they may come before they are announced */
+#define ANNOUNCED_MAXIMUM 64  /* more at once are not looked for: the regular reading again finds them */
+#define ANNOUNCED_SEEN 512    /* messages that came of late: they may come before they are announced */
 
 struct announced_message {
     uint64_t key; /* of the messageId */
@@ -24,6 +24,7 @@ struct announced {
     size_t next;
 };
 
+/* NULL is fine everywhere: nothing is announced where there is no event stream. */
 /* What the platform's next poll should bring. */
 void announced_add(struct announced *announced, const char *message_id, int64_t now_ms);
 /* A poll brought it. */

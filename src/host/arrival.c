@@ -143,7 +143,7 @@ static struct message *read_row(struct workspace *workspace, const struct page_r
 {
     struct message *message = envelope_read(*row, workspace->settings.id);
     if (message->message_id)
-        announced_came(&workspace->poller.announced, message->message_id);
+        announced_came(workspace->poller.announced, message->message_id);
     if (message->seq >= 0)
         workspace->poller.numbered = true;
     return message;

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "host/descriptors.h"
 
 #include <jansson.h>
@@ -206,7 +207,7 @@ static void note_announced(struct workspace *workspace, const json_t *data)
     if (!id)
         id = json_string_value(json_object_get(json_object_get(params, "message"), "messageId"));
     if (id)
-        announced_add(&workspace->poller.announced, id, clock_monotonic_ms());
+        announced_add(workspace->poller.announced, id, clock_monotonic_ms());
 }
 
 /* false: nothing that a poll could find. What cannot be read may be a message. */
@@ -330,6 +331,8 @@ void event_stream_start(struct workspace *workspace)
     if (stream->running)
         return;
     stream->running = true;
+    if (!workspace->poller.announced)
+        workspace->poller.announced = memory_allocate(sizeof *workspace->poller.announced);
     stream->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     open_stream(workspace);
 }

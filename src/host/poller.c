@@ -47,7 +47,7 @@ static void schedule(struct workspace *workspace, int64_t after_ms)
 static int64_t pause_ms(const struct workspace *workspace)
 {
     int64_t interval = workspace->settings.interval_ms;
-    if (announced_any(&workspace->poller.announced) && interval > MISSING_PAUSE_MS)
+    if (announced_any(workspace->poller.announced) && interval > MISSING_PAUSE_MS)
         return MISSING_PAUSE_MS;
     if (!event_stream_trusted(workspace) || interval >= WATCHED_MAXIMUM_MS)
         return interval;
@@ -266,7 +266,7 @@ static void recall_missing(struct workspace *workspace)
     struct poller *poller = &workspace->poller;
     int64_t now = clock_monotonic_ms();
     bool all;
-    if (poller->rereading || poller->window || poller->more || !announced_look(&poller->announced, poller->asked_ms, now, &all))
+    if (poller->rereading || poller->window || poller->more || !announced_look(poller->announced, poller->asked_ms, now, &all))
         return;
     log_debug(workspace->settings.id, "poll: a message was announced and did not come; reading the inbox again");
     reread_recall(poller->reread, all, now);
@@ -323,7 +323,7 @@ static void forget_cursor(struct workspace *workspace)
     poller->lookup_failures = 0;
     poller->hinted = true; /* the stream announced what comes again long ago */
     reread_forget(poller->reread);
-    announced_forget(&poller->announced);
+    announced_forget(poller->announced);
     arrival_drop(poller);
     schedule(workspace, 0);
 }
@@ -502,4 +502,6 @@ void poller_close(struct workspace *workspace)
     poller->position = NULL;
     reread_close(poller->reread);
     poller->reread = NULL;
+    free(poller->announced);
+    poller->announced = NULL;
 }

@@ -141,7 +141,7 @@ struct poller {
     bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
     struct reread *reread; /* host/reread.h */
-    struct announced announced; /* host/announced.h */
+    struct announced *announced; /* host/announced.h; NULL: there is no event stream */
 };
 
 /* host/stream.c: the platform's event stream */
