@@ -113,6 +113,12 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
 
 void arrival_drop(struct poller *poller)
 {
+    for (size_t i = 0; poller->deferred && i < poller->fetched_count; i++)
+        deferred_put(poller->deferred, poller->fetched[i].message->row_id);
+    if (poller->deferred) {
+        free(poller->recovered_to);
+        poller->recovered_to = NULL;
+    }
     for (size_t i = 0; i < poller->fetched_count; i++) {
         message_free(poller->fetched[i].message);
         free(poller->fetched[i].row);
@@ -174,6 +180,21 @@ void arrival_collect(struct workspace *workspace, const struct page *page)
             message_free(message);
         else
             append(poller, message, &page->rows[i]);
+    }
+}
+
+void arrival_collect_deferred(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    for (size_t i = 0; i < page->count; i++) {
+        struct message *message = read_row(workspace, &page->rows[i]);
+        free(poller->recovered_to);
+        poller->recovered_to = memory_copy_text(message->created_at);
+        bool wanted = message->row_id && deferred_take(poller->deferred, message->row_id);
+        if (wanted && !inbox_known(workspace->inbox, message->row_id))
+            append(poller, message, &page->rows[i]);
+        else
+            message_free(message);
     }
 }
 

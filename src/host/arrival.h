@@ -17,6 +17,8 @@ struct fetched {
 void arrival_collect(struct workspace *workspace, const struct page *page);
 /* Of a page that is read again: those that the inbox does not know, up to where the reading ends. true: the page held more. */
 bool arrival_collect_again(struct workspace *workspace, const struct page *page);
+/* Of a page newest first: those of a lost ledger. */
+void arrival_collect_deferred(struct workspace *workspace, const struct page *page);
 void arrival_reverse(struct poller *poller);
 /* Forgets what waits behind the first `count`. */
 void arrival_cut(struct poller *poller, size_t count);

@@ -31,6 +31,7 @@ struct inbox {
     char *reached, *reached_stamp;                 /* the watermark, once no row of that moment is unfinished */
     uint64_t admitted;
     uint64_t named;                                /* entries of a lower sequence may be handed out */
+    unsigned long kept_changes;
     size_t pending, kept, bytes, kept_bytes, running, posting;
     size_t own_total, *total;                      /* bytes + kept_bytes, of all inboxes that count there */
 };
@@ -502,6 +503,7 @@ void inbox_keep(struct inbox *inbox, struct inbox_entry *entry)
         return;
     entry->kept = true;
     inbox->kept++;
+    inbox->kept_changes++;
     inbox->pending--;
     inbox->bytes -= entry->bytes;
     inbox->kept_bytes += entry->bytes;
@@ -516,6 +518,7 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry)
         age(inbox, entry->row_id);
     if (entry->kept) {
         inbox->kept--;
+        inbox->kept_changes++;
         inbox->kept_bytes -= entry->bytes;
     } else {
         inbox->pending--;
@@ -553,6 +556,11 @@ const struct inbox_entry *inbox_oldest_pending(const struct inbox *inbox)
 size_t inbox_kept(const struct inbox *inbox)
 {
     return inbox->kept;
+}
+
+unsigned long inbox_kept_changes(const struct inbox *inbox)
+{
+    return inbox->kept_changes;
 }
 
 size_t inbox_kept_bytes(const struct inbox *inbox)

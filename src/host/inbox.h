@@ -112,6 +112,7 @@ const char *inbox_watermark_stamp(const struct inbox *inbox); /* that row's crea
 
 size_t inbox_pending(const struct inbox *inbox);  /* admitted, neither finished nor kept */
 size_t inbox_kept(const struct inbox *inbox);     /* kept, not finished */
+unsigned long inbox_kept_changes(const struct inbox *inbox); /* how often one was kept, or a kept one finished */
 size_t inbox_kept_bytes(const struct inbox *inbox);
 size_t inbox_bytes(const struct inbox *inbox);    /* of those that are pending */
 size_t inbox_running(const struct inbox *inbox);  /* the script has them */

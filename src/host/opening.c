@@ -88,6 +88,8 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->saver.saved = memory_copy_text(cursor->last_since_id);
         workspace->saver.lost = status == CURSOR_DAMAGED;
         poller_open(workspace, cursor->last_since_id, start.anchor, read_until_ms(cursor, start.last_poll_ms));
+        if (start.set_aside || !journal_exists(workspace->journal))
+            poller_recover(workspace, deferred_read(cursor->members));
         if (start.open_count > 0)
             log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }

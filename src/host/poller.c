@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/plural.h"
 #include "host/arrival.h"
 #include "host/reread.h"
 #include "wire/page.h"
@@ -233,10 +234,40 @@ int64_t poller_covered_ms(const struct workspace *workspace)
 }
 
 /* What a page holds; the next fetch is scheduled when it is admitted. */
+/* Goes back page by page, where the platform can (LATEST), until all are found or none can come any more. */
+static void take_recovered(struct workspace *workspace, const struct page *page)
+{
+    struct poller *poller = &workspace->poller;
+    char *before = memory_copy_text(poller->recovered_to);
+    arrival_collect_deferred(workspace, page);
+    bool back = !before || !poller->recovered_to || strcmp(before, poller->recovered_to) != 0;
+    free(before);
+    poller->more = true; /* the inbox itself was not looked at */
+    if (deferred_left(poller->deferred) > 0 && (int)page->count >= poller->asked && back) {
+        schedule(workspace, 0);
+        return;
+    }
+    if (deferred_left(poller->deferred) > 0)
+        log_error(workspace->settings.id, "poll: %zu message%s that waited in the lost ledger %s no longer on the platform",
+                  deferred_left(poller->deferred), plural(deferred_left(poller->deferred)),
+                  deferred_left(poller->deferred) == 1 ? "is" : "are");
+    deferred_free(poller->deferred);
+    poller->deferred = NULL;
+    arrival_reverse(poller);
+    poller->rereading = true;
+    arrival_admit(workspace);
+}
+
 static void take_page(struct workspace *workspace, const struct page *page, int64_t platform_ms)
 {
     struct poller *poller = &workspace->poller;
     size_t before = poller->fetched_count;
+    if (poller->deferred) {
+        poller->window = false;
+        poller->covering_ms = 0;
+        take_recovered(workspace, page);
+        return;
+    }
     poller->rereading = reread_is_reading(poller->reread);
     poller->window = !poller->rereading && !poller->position;
     poller->covering_ms = 0;
@@ -417,7 +448,12 @@ static void begin_reread(struct workspace *workspace)
 static void name_rows(struct workspace *workspace, bool again, struct platform_fetch *wanted)
 {
     struct poller *poller = &workspace->poller;
-    if (again && reread_wants_window(poller->reread)) { /* as far back as the one that the first row came with */
+    if (poller->deferred) {
+        wanted->since_secs = (clock_wall_ms() - deferred_since_ms(poller->deferred)) / 1000 + WINDOW_SLACK_S;
+        if (wanted->since_secs < WINDOW_SLACK_S)
+            wanted->since_secs = WINDOW_SLACK_S;
+        wanted->before_ts = poller->recovered_to;
+    } else if (again && reread_wants_window(poller->reread)) { /* as far back as the one that the first row came with */
         wanted->since_secs = poller->window_s + (poller->asked_ms - poller->window_asked_ms) / 1000 + 1;
     } else if (poller->position) {
         wanted->since_id = again ? reread_position(poller->reread) : poller->position;
@@ -441,9 +477,9 @@ static void fetch(struct workspace *workspace)
         schedule(workspace, FULL_LOOK_MS);
         return;
     }
-    if (poller->position && (!poller->hinted || reread_is_overdue(poller->reread, clock_monotonic_ms())))
+    if (!poller->deferred && poller->position && (!poller->hinted || reread_is_overdue(poller->reread, clock_monotonic_ms())))
         begin_reread(workspace);
-    bool again = poller->position && reread_is_reading(poller->reread);
+    bool again = !poller->deferred && poller->position && reread_is_reading(poller->reread);
     poller->by_hint = !again && poller->hinted;
     if (!again) {
         poller->expected = poller->hinted || poller->more;
@@ -476,6 +512,15 @@ void poller_open(struct workspace *workspace, const char *cursor, const char *an
     poller->window_asked_ms = clock_monotonic_ms();
 }
 
+void poller_recover(struct workspace *workspace, struct deferred *deferred)
+{
+    if (!deferred)
+        return;
+    log_warn(workspace->settings.id, "state: %zu message%s waited in the lost ledger; fetching %s from the platform again",
+             deferred_left(deferred), plural(deferred_left(deferred)), deferred_left(deferred) == 1 ? "it" : "them");
+    workspace->poller.deferred = deferred;
+}
+
 void poller_start(struct workspace *workspace)
 {
     workspace->poller.running = true;
@@ -502,6 +547,10 @@ void poller_close(struct workspace *workspace)
     poller->position = NULL;
     reread_close(poller->reread);
     poller->reread = NULL;
+    deferred_free(poller->deferred);
+    poller->deferred = NULL;
+    free(poller->recovered_to);
+    poller->recovered_to = NULL;
     free(poller->announced);
     poller->announced = NULL;
 }

@@ -24,7 +24,8 @@ static bool needs_save(const struct workspace *workspace)
 {
     const struct saver *saver = &workspace->saver;
     const char *watermark = inbox_watermark(workspace->inbox);
-    return saver->lost || (watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0));
+    bool deferred = inbox_kept_changes(workspace->inbox) != saver->saved_deferred;
+    return saver->lost || deferred || (watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0));
 }
 
 static void work(void *context)
@@ -40,6 +41,10 @@ static void work(void *context)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
         json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
+    if (saver->writing_deferred)
+        json_object_set(saver->cursor.members, "deferred", saver->writing_deferred);
+    else
+        json_object_del(saver->cursor.members, "deferred");
     for (int tries = 0; tries < 2; tries++) {
         saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem, sizeof saver->writing_problem);
         if (saver->result)
@@ -60,6 +65,7 @@ static void done(void *context)
         saver->failing = false;
         saver->failures = 0;
         saver->lost = false;
+        saver->saved_deferred = saver->deferred_changes;
         free(saver->saved);
         saver->saved = saver->writing;
         saver->writing = NULL;
@@ -97,6 +103,9 @@ static void save(struct workspace *workspace)
     saver->last_save_ms = clock_monotonic_ms();
     saver->writing = memory_copy_text(watermark ? watermark : saver->saved);
     saver->writing_poll_ms = poller_covered_ms(workspace);
+    saver->deferred_changes = inbox_kept_changes(workspace->inbox);
+    json_decref(saver->writing_deferred);
+    saver->writing_deferred = deferred_list(workspace->inbox);
     host_on_disk(workspace->host, work, done, workspace);
 }
 
@@ -142,6 +151,7 @@ void saver_close(struct workspace *workspace)
 {
     struct saver *saver = &workspace->saver;
     cursor_free(&saver->cursor);
+    json_decref(saver->writing_deferred);
     free(saver->saved);
     free(saver->writing);
     free(saver->writing_stamp);

@@ -4,6 +4,7 @@
 #define MOLECULE_HOST_WORKSPACE_H
 
 #include "host/announced.h"
+#include "host/deferred.h"
 #include "host/echoes.h"
 #include "host/exchange.h"
 #include "host/host.h"
@@ -141,6 +142,8 @@ struct poller {
     bool seen_end;        /* of the inbox, since the start or the last window: what follows is new */
     bool checking;        /* the ledger is asked which of them are finished */
     struct reread *reread; /* host/reread.h */
+    struct deferred *deferred; /* host/deferred.h: what a lost ledger held and is looked for; NULL: nothing */
+    char *recovered_to;   /* how far back it has come: a created_at; NULL: it begins */
     struct announced *announced; /* host/announced.h; NULL: there is no event stream */
 };
 
@@ -177,6 +180,8 @@ struct saver {
     unsigned failures;
     int64_t last_save_ms;
     int64_t writing_poll_ms;
+    json_t *writing_deferred; /* the disk thread's while `busy`; NULL: none */
+    unsigned long deferred_changes, saved_deferred; /* inbox_kept_changes as of what is written, and of the file */
     char problem[512];     /* what heartbeats tell while `failing` */
     char writing_problem[512]; /* the disk thread's while `busy`, as is `result` */
     bool result;
@@ -360,6 +365,8 @@ void heartbeat_changed(struct workspace *workspace);
 void poller_open(struct workspace *workspace, const char *cursor, const char *anchor, int64_t covered_ms);
 /* Every row that was created before is finished, or in the ledger: how far back the next window must reach. 0: unknown. */
 int64_t poller_covered_ms(const struct workspace *workspace);
+/* Messages that stood in a ledger which is lost: they are fetched again before anything else. Takes them; NULL is fine. */
+void poller_recover(struct workspace *workspace, struct deferred *deferred);
 void poller_start(struct workspace *workspace);
 void poller_resume(struct workspace *workspace);  /* there may be room again */
 void poller_close(struct workspace *workspace);
