@@ -47,7 +47,8 @@ json_t *deferred_list(struct inbox *inbox)
 struct deferred *deferred_read(const json_t *members)
 {
     const json_t *list = json_object_get(members, "deferred"), *rows = json_object_get(list, "rows");
-    int64_t since_ms = clock_bound_ms(json_integer_value(json_object_get(list, "since_ms")));
+    double since = json_number_value(json_object_get(list, "since_ms")); /* another client may write it as a float */
+    int64_t since_ms = since >= 1 && since < 9e15 ? clock_bound_ms((int64_t)since) : 0;
     if (json_array_size(rows) == 0 || since_ms <= 0)
         return NULL;
     struct deferred *deferred = memory_allocate(sizeof *deferred);

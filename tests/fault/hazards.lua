@@ -274,15 +274,10 @@ function STEPS.cursor(self)
   self:note("cursor file: %s", ({ "damaged", "emptied", "deleted", "one step behind" })[kind])
 end
 
--- The ledger of a host that does not run, where the cursor file is well. What the cursor has passed and is not finished
--- (a message that waits for long) is in the ledger alone: then it is left alone.
+-- The ledger of a host that does not run, where the cursor file is well: it lists what the cursor has passed and is not finished
+-- (a message that waits for long).
 function STEPS.ledger(self)
-  local passed = not self.host and uv.fs_stat(self.ledger_path) and self:passed_rows()
-  if not passed then return end
-  local waiting = self:waiting()
-  for _, id in ipairs(passed) do
-    if waiting[id] then return end
-  end
+  if self.host or not uv.fs_stat(self.ledger_path) or not self:passed_rows() then return end
   write(self.ledger_path, ("no database "):rep(20))
   self.damages = self.damages + 1
   self:note "ledger: damaged"
