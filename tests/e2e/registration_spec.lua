@@ -237,7 +237,7 @@ describe("registration", function()
       local file = host.write(host.directory() .. "/token", workspace.token .. "\n")
       local one = host.connect(options { token = false, args = { "--token-file", file } })
       platform:order("revoke", { workspace = workspace.id, replace = true })
-      one:log "401.*re-reading the token and continuing"
+      one:log "401.*re%-reading the token and continuing"
       one.secrets[2] = "fresh-" .. workspace.token:reverse()
       host.write(file, one.secrets[2] .. "\n")
       platform:workspace { id = workspace.id, token = one.secrets[2] }
