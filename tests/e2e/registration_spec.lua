@@ -329,7 +329,7 @@ describe("registration", function()
     end
 
     it("no script and no backend: says which options give one", function()
-      refuses({ script = false }, "nothing to answer with Give %-%-script FILE or %-%-backend NAME %(.*mock")
+      refuses({ script = false }, "nothing to answer with: give %-%-script FILE or %-%-backend NAME %(.*mock")
     end)
 
     it("a script and a backend: says that they cannot be combined", function()
