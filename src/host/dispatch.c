@@ -368,7 +368,7 @@ static void apply_outcome(struct workspace *workspace, struct inbox_entry *entry
         handler_retries(workspace, entry, outcome);
         return;
     case SCRIPT_DEAD:
-        log_warn(id, "message %s from %s: dead-lettered by the script%s%s", entry->row_id, workspace_sender(entry),
+        log_warn(id, "message %s from %s: dead letter%s%s", entry->row_id, workspace_sender(entry),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_post(workspace->inbox, entry);
         workspace_dead(workspace, entry, outcome->reason ? outcome->reason : "dead-lettered by the script", NULL);

@@ -117,7 +117,7 @@ describe("a platform in trouble", function()
       "poll: .*not.*JSON.*; retrying")
     survives("an object where a list should be", { kind = "garbage", body = '{"rows":[]}' },
       "poll: HTTP 200: the answer is not the JSON expected: .*; retrying")
-    survives("half a list", { kind = "garbage", body = '[{"id":"' }, "poll: .*the body ends before its array does; trying")
+    survives("half a list", { kind = "garbage", body = '[{"id":"' }, "poll: .*the body ends before its array does; retrying")
     survives("an edge's page in HTML", { kind = "html502" }, "poll: HTTP 502.*; retrying")
     survives("a redirect's page in HTML with status 200", { kind = "garbage", body = "<html>login</html>",
       content_type = "text/html" }, "poll: HTTP 200: the answer is not the JSON expected: login; retrying")

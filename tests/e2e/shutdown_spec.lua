@@ -102,7 +102,7 @@ both(describe, "the end", function(profile)
     local row = send "1"
     one:log "sleeping 1"
     one.process:signal "sigterm"
-    one:log "SIGTERM: stopping; messages under way are finished first"
+    one:log "SIGTERM: stopping; finishing messages in progress"
     local mark = platform:mark()
     send "not any more"
     one:peer(peer.id, 1)
