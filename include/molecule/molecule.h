@@ -129,7 +129,7 @@ struct molecule_workspace_options {
     unsigned max_attempts;        /* at least 1 */
     int max_hops;                 /* replies to replies between agents with answers_replies, at least 1 */
     unsigned breaker;             /* turns a minute with a peer that answers each reply of ours; 0: any number */
-    bool watch;                   /* load the script anew when one of its files changes */
+    bool watch;                   /* reload the script when one of its files changes */
     unsigned concurrency;         /* 0: what the script says, else 1 */
 };
 

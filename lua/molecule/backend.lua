@@ -78,7 +78,7 @@ end
 --- The value of the environment's variable that option `key` names; nil: not set. Raises in the sandbox, which has none.
 function backend.secret(name, key, variable)
   if core.sandbox then
-    error(("backend %s: option %s reads the environment, which --sandbox forbids: leave one of the two away"):format(name,
+    error(("backend %s: option %s reads the environment, which --sandbox forbids: use one or the other"):format(name,
       key), 0)
   end
   local value = os.getenv(variable)

@@ -9,7 +9,7 @@ local QUOTED = 1024 -- bytes of what a failing command complained about
 --- Raises an error where the sandbox would refuse every message.
 function command.check_sandbox(name)
   if core.sandbox then
-    error(("backend %s runs programs, which --sandbox forbids: leave one of the two away"):format(name), 0)
+    error(("backend %s runs programs, which --sandbox forbids: use one or the other"):format(name), 0)
   end
 end
 

@@ -59,7 +59,7 @@ function File:save(path) end
 ---@field log molecule.log as `molecule.log`
 local Context = {}
 
---- Shows the human an interim word before the reply, as a bubble of its own; or nil, message, CODE: `PEER` (the message came from
+--- Shows the human a progress message before the reply, as a bubble of its own; or nil, message, CODE: `PEER` (the message came from
 --- a peer, which would take it for the answer) and those of molecule.notify.
 ---@param text string
 ---@return true? told, string? problem, string? code
@@ -115,7 +115,7 @@ function molecule.dead(reason) end
 
 --@ ### `require "molecule"`
 --@
---@ A failure is `nil, message, CODE`; misuse is an error at the script's line. What waits lets other conversations go on.
+--@ A failure is `nil, message, CODE`; misuse is an error at the script's line. Calls that wait let other conversations run.
 --@ A `Duration` is a number of seconds or a text: `"250ms"`, `"10s"`, `"1m30s"`, `"2h"`.
 
 ---@alias Duration number|string
@@ -414,7 +414,7 @@ molecule.json.null = nil
 --@ ### `molecule.router`
 
 --- An agent that is a list of commands. `allow`: who is answered, the others are skipped: a list of `"canvas"` and peer ids, or a
---- function(msg, ctx). Also the fields of an agent but `handle`.
+--- function(msg, ctx). Accepts every agent field except `handle`.
 ---@param options {allow: (string[]|fun(msg: Message, ctx: Context): boolean?)?}?
 ---@return Router agent to be returned from the script
 function molecule.router(options) end

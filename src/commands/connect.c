@@ -28,7 +28,7 @@
 static const struct option options[] = {
     CONNECT_ANSWERING_OPTIONS,
     {"watch", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "load the script anew when its file, or one it requires, changes (SIGHUP does so at any time)", FIELD(watch), 0, 0},
+     "reload the script when its file, or one it requires, changes (SIGHUP does so at any time)", FIELD(watch), 0, 0},
     {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform", FIELD(api_url), 0, 0},
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
      "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},

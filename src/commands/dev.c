@@ -42,17 +42,17 @@ static const struct option options[] = {
      0},
     {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
-     "canvas [no request may]",
+     "canvas [off]",
      FIELD(admin_token), 0, 0},
-    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: none", FIELD(rate_limit), -1, 1000000000},
+    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: unlimited", FIELD(rate_limit), -1, 1000000000},
     {"stale-seconds", 0, OPTION_SECONDS, "TIME", "0", NULL,
-     "without a heartbeat until a workspace is awaiting_agent; 0: the profile's own; seconds, or as 5m", FIELD(stale_seconds),
+     "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's default; in seconds, or like 5m", FIELD(stale_seconds),
      0, 86400},
     {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL,
      "the workspace that the script serves [a new one; with --state-dir always the same for the same script]", FIELD(workspace),
      0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, NULL,
-     "keep the stored values, dead letters and unfinished messages there for the next run [they are gone afterwards]",
+     "keep the stored values, dead letters and unfinished messages there for the next run [deleted on exit]",
      FIELD(serving.state_directory), 0, 0},
     CONNECT_ANSWERING_OPTIONS,
     {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL, "time between polls of an empty inbox; in milliseconds, or like 10s",
@@ -342,9 +342,9 @@ static int check(const struct command *command, const struct dev_options *given)
     if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
         return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
     if (given->headless)
-        return answers ? options_complain(command, "--headless is the emulator alone; leave %s away", answers) : 0;
+        return answers ? options_complain(command, "--headless runs the emulator alone; remove %s", answers) : 0;
     if (!answers)
-        return options_complain(command, "which script? Give one, or --backend NAME, or --headless for the emulator alone");
+        return options_complain(command, "no script given; pass FILE, --backend NAME or --headless for the emulator alone");
     if (given->workspace && !uuid_valid(given->workspace))
         return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
     char *problem = connect_find_problem(serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");

@@ -422,7 +422,7 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_fleet = {
     .name = "fleet",
     .usage = "FILE [options]",
-    .summary = "attach this machine to many workspaces, as a file says",
+    .summary = "attach this machine to many workspaces listed in a file",
     .description =
         "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace has an id and the options\n"
         "of `molecule connect`, with _ for -. One process serves them all: one thread for the network, a pool of\n"

@@ -272,7 +272,7 @@ enum options_result options_parse(const struct command *command, int argc, char 
         } else if (*positional_count < command->positional_maximum) {
             positionals[(*positional_count)++] = argv[i++];
         } else {
-            options_complain(command, "\"%s\" is one argument too many", argv[i]);
+            options_complain(command, "\"%s\" is an unexpected argument", argv[i]);
             return OPTIONS_WRONG;
         }
     }

@@ -351,7 +351,7 @@ void host_call_transmit(struct host_call *call)
     }
     struct platform_request request = make_request(call);
     if (!request.url) {
-        host_call_fail(call, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
+        host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
         return;
     }
     struct exchange_limits limits = {
@@ -379,7 +379,7 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
         return;
     case SCRIPT_ASK_SEND:
         if (!uuid_valid(ask->key)) {
-            host_call_fail(call, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
+            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
         } else if (host_call_build_message(call)) {
             if (ask->timeout_ms < SEND_LEAST_MS)
                 call->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
@@ -402,7 +402,7 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
         return;
     case SCRIPT_ASK_DELEGATE:
         if (!uuid_valid(ask->key)) {
-            host_call_fail(call, "the id is not one that the platform could have: its ids are UUIDs", "BAD_ID");
+            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
             return;
         } /* fall through */
     case SCRIPT_ASK_PEERS:

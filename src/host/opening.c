@@ -133,7 +133,7 @@ bool workspace_open_state(struct workspace *workspace, char *problem, size_t pro
     if (checked == PRIVATE_DIRECTORY_REFUSED)
         return false;
     if (checked == PRIVATE_DIRECTORY_TIGHTENED)
-        log_warn(settings->id, "state: others could enter %s, which holds a token; its mode is 0700 now",
+        log_warn(settings->id, "state: %s was open to other users and holds a token; its mode is now 0700",
                  settings->state_directory);
     workspace->state_path = realpath(settings->state_directory, NULL);
     if (!workspace->state_path)

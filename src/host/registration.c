@@ -58,7 +58,7 @@ static void on_runtime(const struct exchange_answer *answer, void *context)
     json_t *about = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
     const char *runtime = json_string_value(json_object_get(about, "runtime"));
     if (runtime && *runtime && strcmp(runtime, "external") != 0)
-        log_warn(workspace->settings.id, "the platform did not know this id, and made a workspace with the runtime %s of it, not "
+        log_warn(workspace->settings.id, "the platform did not know this id, and created it with the runtime %s instead of "
                  "external: a self-hosted platform may try to start a container for it and show it as failed; better create it "
                  "with POST /workspaces {\"name\": …, \"runtime\": \"external\"} and connect with its id and token", runtime);
     json_decref(about);

@@ -83,7 +83,7 @@ static int api_notify(lua_State *L)
     return ask_await(L, ask, push_true);
 }
 
-/* ctx.progress(text) -> true: an interim word to the human, before the reply. */
+/* ctx.progress(text) -> true: a progress message to the human, before the reply. */
 static int api_progress(lua_State *L)
 {
     size_t length;
@@ -100,7 +100,7 @@ static int api_progress(lua_State *L)
     }
     if (handler && handler->job && handler->job->message->source_id) {
         luaL_pushfail(L);
-        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes an interim word for the answer");
+        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes a progress message for the answer");
         lua_pushliteral(L, "PEER");
         return 3;
     }

@@ -168,7 +168,7 @@ static unsigned success_facts(const struct retry_answer *answer)
     return facts;
 }
 
-/* Seconds, as a number or as text; -1: none. */
+/* Seconds, as a number or as text; -1: unlimited. */
 static int64_t body_floor(const json_t *object, int64_t now_wall_ms)
 {
     const json_t *after = json_object_get(object, "retry_after");

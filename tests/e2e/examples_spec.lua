@@ -252,10 +252,10 @@ describe("molecule dev", function()
   end)
 
   for name, case in pairs {
-    ["without a script"] = { {}, "which script%?" },
+    ["without a script"] = { {}, "no script given" },
     ["with a script that is not there"] = { { "/nowhere/agent.lua" }, "the script /nowhere/agent.lua cannot be read" },
     ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "cannot be combined" },
-    ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "one argument too many" },
+    ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "unexpected argument" },
     ["with a profile that is none"] = { { "--headless", "--profile", "t2" }, "%-%-profile is t1 or latest" },
     ["with an option that is none"] = { { "--no-such-option" }, "there is no option %-%-no%-such%-option" },
   } do

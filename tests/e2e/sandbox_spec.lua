@@ -357,7 +357,7 @@ return function(msg)
   return code .. " " .. other .. " " .. tostring(problem)
 end]] })
     local told = ask "http://localhost:PORT/"
-    assert(told:find "^FORBIDDEN .*out of reach.*out of reach", told)
+    assert(told:find "^FORBIDDEN .*blocked by the sandbox.*blocked by the sandbox", told)
     one:stop()
   end)
 

@@ -13,7 +13,7 @@ local function read_options(given)
   options.timeout = backend.seconds(NAME, "timeout", options.timeout)
   if options.timeout == 0 then options.timeout = 86400 end
   if options.token_env and core.sandbox then
-    error("backend http: option token_env reads the environment, which --sandbox forbids: leave one of the two away", 0)
+    error("backend http: option token_env reads the environment, which --sandbox forbids: use one or the other", 0)
   end
   options.token = options.token_env and backend.secret(NAME, "token_env", options.token_env)
   if options.token_env and not options.token then
