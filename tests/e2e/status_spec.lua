@@ -67,7 +67,7 @@ describe("a workspace's state on this machine", function()
       assert.equal(2, code)
       assert(status.unreachable_since:match "^%d+%-%d+%-%d+T" and status.unreachable_seconds >= 0, said)
       platform:clear_faults()
-      one:log "poll: .*again"
+      one:log "poll: .*retrying"
       one:wait { path = "/activity", workspace = workspace.id, status = 200, since = platform:mark(), count = 1 }
       code, said = run("status", workspace.id, "--state-dir", one.state_dir)
       assert.equal(0, code, said)

@@ -165,7 +165,7 @@ describe("the backend stdio", function()
     one:log "ignoring a line that is not a JSON object: not JSON at all$"
     one:log "ignoring a line that is not a JSON object: x+…$"
     one:log "ignoring a line that is not a JSON object: %[1%]$"
-    one:log "a line of more than 16 MiB is ignored"
+    one:log "ignoring a line of more than 16 MiB"
     one:stop()
   end)
 
