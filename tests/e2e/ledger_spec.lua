@@ -328,7 +328,7 @@ both(describe, "the ledger", function(profile)
     one:stop_at(first)
     host.write(one.state_path, "{ not json")
     local two = connect()
-    two:log "going on from the ledger's copy"
+    two:log "recovered from the ledger's copy"
     local second = platform:message { to = workspace.id, text = "two" }[1]
     two:log_of(second, "replied")
     two:stop_at(second)
