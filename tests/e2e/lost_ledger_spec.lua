@@ -1,5 +1,5 @@
---- A message that waits for its retry, or whose reply waits for its peer, is passed by the cursor: the ledger has it. Where that is
---- lost, the cursor file still says which rows it were, and the platform has them.
+--- A message that waits for its retry, or whose reply waits for its peer, is passed by the cursor: the ledger has it.
+--- Where that is lost, the cursor file still says which rows it were, and the platform has them.
 
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
