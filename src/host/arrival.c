@@ -90,9 +90,11 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         event_stream_found(workspace);
     }
     bool cancels = state == LEDGER_UNKNOWN && (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
-                   workspace_cancels(workspace, message);
-    if (cancels) {
-        inbox_finish(workspace->inbox, entry);
+                   workspace_cancels(workspace, message, in_order);
+    if (cancels) { /* recorded: it is not to be carried out again after a restart */
+        inbox_start(workspace->inbox, entry);
+        inbox_post(workspace->inbox, entry);
+        workspace_finish(workspace, entry, script_outcome_text(SCRIPT_CANCELED));
     } else if (state != LEDGER_UNKNOWN) {
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);

@@ -1,6 +1,7 @@
 /* tasks/cancel: the canvas' Stop button sends it without an id, and means all that runs. A peer ends what it asked for itself. */
 #include "host/workspace.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "wire/jsontext.h"
 
@@ -13,6 +14,7 @@
 struct canceling {
     struct workspace *workspace;
     const char *source; /* NULL: the canvas */
+    int64_t asked_us;   /* when the row was created: what came later is not meant */
     const char *id;     /* of a task, a message or a row; NULL: all of that source, or of everybody for the canvas */
     struct inbox_entry *waiting; /* for its next attempt */
     size_t count;
@@ -26,6 +28,9 @@ static bool is_id(const char *id, const char *candidate)
 static bool is_meant(const struct canceling *canceling, const struct inbox_entry *entry)
 {
     const struct message *message = entry->message;
+    int64_t created_us;
+    if (!entry->stamp || !clock_parse(entry->stamp, &created_us) || created_us > canceling->asked_us)
+        return false;
     bool own = canceling->source ? message->source_id && strcasecmp(canceling->source, message->source_id) == 0 : true;
     if (!own || !canceling->id)
         return own;
@@ -46,13 +51,18 @@ static void look(struct inbox_entry *entry, void *context)
     }
 }
 
-bool workspace_cancels(struct workspace *workspace, const struct message *message)
+bool workspace_cancels(struct workspace *workspace, const struct message *message, bool in_order)
 {
     if (!message->method || strcmp(message->method, METHOD) != 0)
         return false;
+    int64_t asked_us;
+    if (!in_order || !message->created_at || !clock_parse(message->created_at, &asked_us)) {
+        log_info(workspace->settings.id, "row %s: " METHOD " comes too late; nothing is canceled", message->row_id);
+        return true;
+    }
     json_t *envelope = jsontext_read(message->raw, message->raw_length, NULL, NULL);
     const char *id = json_string_value(json_object_get(json_object_get(envelope, "params"), "id"));
-    struct canceling canceling = {.workspace = workspace, .source = message->source_id, .id = id};
+    struct canceling canceling = {.workspace = workspace, .source = message->source_id, .id = id, .asked_us = asked_us};
     inbox_each(workspace->inbox, look, &canceling);
     while (canceling.waiting) {
         struct inbox_entry *entry = canceling.waiting;

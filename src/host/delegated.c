@@ -1,16 +1,18 @@
 #include "host/delegated.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "host/workspace.h"
 #include "wire/jsontext.h"
 #include "wire/reply.h"
+#include "wire/result.h"
 
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT 100 /* rows, newest first */
+#define LIMIT 500 /* rows, newest first */
+#define EACH_MS 500 /* two looks a second, however many wait */
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 #define TIMEOUT_MS 60000
 #define PAUSE_CAP_MS 5000
@@ -56,6 +58,29 @@ static bool has(const json_t *row, const char *column, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
+/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a task's, or the acknowledgement that it
+ * gives itself for a peer that polls. */
+static void tell(struct delegated *delegated, const char *text)
+{
+    json_t *answer = jsontext_read(text, strlen(text), NULL, NULL);
+    const json_t *value = json_object_get(answer, "result");
+    struct result result = {0};
+    if (json_object_get(answer, "delivery_mode") && reply_read_answer(false, text, strlen(text)) == REPLY_ANSWER_QUEUED) {
+        delegated->done(DELEGATED_QUEUED, text, delegated->context);
+    } else if (value && json_object_get(answer, "jsonrpc") && result_read(value, &result)) {
+        char *failure = memory_format("the peer's task ended as %s%s%s", result.state ? result.state : "failed",
+                                      result.text && *result.text ? ": " : "", result.text ? result.text : "");
+        bool failed = result.kind == RESULT_FAILURE;
+        delegated->done(failed ? DELEGATED_FAILED : DELEGATED_COMPLETED, failed ? failure : result.text ? result.text : "",
+                        delegated->context);
+        free(failure);
+    } else {
+        delegated->done(DELEGATED_COMPLETED, text, delegated->context);
+    }
+    result_free(&result);
+    json_decref(answer);
+}
+
 /* true: it is over, and `done` was told. Of a failure T1 writes no id into the row of the result, but into the first one. */
 static bool read_row(struct delegated *delegated, const json_t *row)
 {
@@ -70,8 +95,7 @@ static bool read_row(struct delegated *delegated, const json_t *row)
         return false;
     const char *text = text_at(row, "response_body", "text");
     text = text ? text : "";
-    bool queued = reply_read_answer(false, text, strlen(text)) == REPLY_ANSWER_QUEUED;
-    delegated->done(queued ? DELEGATED_QUEUED : DELEGATED_COMPLETED, text, delegated->context);
+    tell(delegated, text);
     return true;
 }
 
@@ -83,8 +107,13 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     for (size_t i = 0; !over && i < json_array_size(rows); i++)
         over = read_row(delegated, json_array_get(rows, i));
     json_decref(rows);
-    if (!over)
-        workspace_arm(&delegated->timer, on_timer, retry_next_delay(&delegated->pause, answer->verdict.floor_ms, host_random()));
+    if (over)
+        return;
+    struct workspace *workspace = delegated->workspace;
+    int64_t floor_ms = EACH_MS * (int64_t)workspace->delegations, quiet_ms = workspace->budget.quiet_until_ms - clock_monotonic_ms();
+    floor_ms = answer->verdict.floor_ms > floor_ms ? answer->verdict.floor_ms : floor_ms;
+    floor_ms = quiet_ms > floor_ms ? quiet_ms : floor_ms;
+    workspace_arm(&delegated->timer, on_timer, retry_next_delay(&delegated->pause, floor_ms, host_random()));
 }
 
 static void fetch(struct delegated *delegated)
@@ -104,6 +133,7 @@ struct delegated *delegated_look(struct workspace *workspace, const char *delega
                                     .done = done,
                                     .context = context,
                                     .pause = {.base_ms = 200, .cap_ms = PAUSE_CAP_MS}};
+    workspace->delegations++;
     uv_timer_init(&workspace->host->network.loop, &delegated->timer);
     delegated->timer.data = delegated;
     fetch(delegated);
@@ -114,6 +144,7 @@ void delegated_cancel(struct delegated *delegated)
 {
     if (!delegated)
         return;
+    delegated->workspace->delegations--;
     exchange_cancel(&delegated->exchange);
     uv_close((uv_handle_t *)&delegated->timer, free_delegated);
 }

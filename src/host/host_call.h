@@ -3,6 +3,7 @@
 #ifndef MOLECULE_HOST_HOST_CALL_H
 #define MOLECULE_HOST_HOST_CALL_H
 
+#include "base/uuid.h"
 #include "host/delegated.h"
 #include "host/host_calls.h"
 #include "host/receipt.h"
@@ -27,6 +28,7 @@ struct host_call {
     bool looked;               /* it was */
     struct delegated *delegated; /* DELEGATE: its result is awaited */
     json_t *delegation;        /* what the platform answered to it; NULL: nothing yet */
+    char delegation_key[UUID_TEXT_SIZE]; /* DELEGATE: the same in each try */
     char *file_id;             /* of an acknowledgement, which nobody waits for */
     char problem[RETRY_REASON_SIZE];
 };

@@ -8,6 +8,7 @@
 #include "base/uuid.h"
 #include "wire/jsontext.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,14 +272,8 @@ static struct platform_request make_request(const struct host_call *call)
         return platform_say(platform, token, call->request.body, call->request.body_length);
     case SCRIPT_ASK_PEERS:
         return platform_peers(platform, token, ask->key);
-    case SCRIPT_ASK_DELEGATE: {
-        char key[UUID_TEXT_SIZE];
-        char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id ? ask->row_id : "", ask->retries, ask->number,
-                                   ask->key, ask->text);
-        uuid_of_name(name, key);
-        free(name);
-        return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, ask->row_id ? key : NULL);
-    }
+    case SCRIPT_ASK_DELEGATE:
+        return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, call->delegation_key);
     case SCRIPT_ASK_FETCH:
         return platform_fetch(platform, token, ask->key);
     case SCRIPT_ASK_LIMITS:
@@ -288,6 +283,19 @@ static struct platform_request make_request(const struct host_call *call)
     default:
         return (struct platform_request){0};
     }
+}
+
+/* By its place in the handler, so that one that runs again hands over the same; outside of handlers any. */
+static void make_delegation_key(struct host_call *call)
+{
+    const struct script_ask *ask = call->ask;
+    if (!ask->row_id) {
+        uuid_random(call->delegation_key);
+        return;
+    }
+    char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id, ask->retries, ask->number, ask->key, ask->text);
+    uuid_of_name(name, call->delegation_key);
+    free(name);
 }
 
 static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
@@ -371,6 +379,9 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
         host_call_fail(call, "the host stops", "STOPPED");
         return;
     }
+    if (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE)
+        for (char *at = ask->key; *at; at++) /* as the platform writes ids */
+            *at = (char)tolower((unsigned char)*at);
     switch (ask->kind) {
     case SCRIPT_ASK_GET:
     case SCRIPT_ASK_KEYS:
@@ -404,7 +415,8 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
         if (!uuid_valid(ask->key)) {
             host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
             return;
-        } /* fall through */
+        }
+        make_delegation_key(call); /* fall through */
     case SCRIPT_ASK_PEERS:
     case SCRIPT_ASK_FETCH:
     case SCRIPT_ASK_UPLOAD:

@@ -39,6 +39,7 @@ struct post {
     bool in_flight, repeated;
     bool uncertain;               /* an earlier post of this reply may have arrived */
     char *doubt; /* what happened, when it depends on how the peer gets its messages what that means; else NULL */
+    int64_t doubt_floor_ms;       /* as exchange_answer.verdict.floor_ms */
     int doubted;                  /* the answer's status then; 0: there was none */
     struct receipt *receipt;      /* it is being looked for */
 };
@@ -260,17 +261,17 @@ static void count_as_answered(struct post *post, const char *why)
 
 /* A push peer's agent has the reply: it may work for minutes before it answers, it answers what it likes, or it failed. For a
  * peer that polls the platform answers itself, at once and always the same: so the reply did not arrive, or that was lost. */
-static void conclude_doubt(struct post *post)
+static void conclude_doubt(struct post *post, enum peer_mode mode)
 {
     struct workspace *workspace = post->workspace;
-    if (peer_modes_get(&workspace->peer_modes, post->peer->id) == PEER_POLLS) {
+    if (mode == PEER_POLLS) {
         struct exchange_answer answer = {.verdict.class = RETRY_UNCONFIRMED};
         snprintf(answer.verdict.reason, sizeof answer.verdict.reason, "%.300s; the peer polls, so that is not its answer%s",
                  post->doubt, workspace->poller.numbered ? "" : " (this platform may show the reply twice, under one id)");
         free(post->doubt);
         post->doubt = NULL;
-        again(post, &answer, 0);
-    } else if (post->doubted >= 500) {
+        again(post, &answer, post->doubt_floor_ms);
+    } else if (post->doubted >= 400) {
         log_error(workspace->settings.id, "%s; message %s is set aside as a dead letter: the peer's agent had the reply",
                   post->doubt, post->entry->row_id);
         char reason[RETRY_REASON_SIZE];
@@ -283,20 +284,29 @@ static void conclude_doubt(struct post *post)
     }
 }
 
+/* One that polls has no URL, but for one that the platform keeps (http://127.0.0.1, contract §1.3). Silence from such a peer is
+ * taken for a loss where the platform drops what comes twice; an answer is always a push peer's. */
+static enum peer_mode mode_of(const struct post *post, const char *url)
+{
+    static const char kept[] = "http://127.0.0.1";
+    if (!url || !*url)
+        return PEER_POLLS;
+    bool unclear = strncmp(url, kept, sizeof kept - 1) == 0 && post->doubted == 0 && post->workspace->poller.numbered;
+    return unclear ? PEER_POLLS : PEER_PUSHED;
+}
+
 static void on_mode(const struct exchange_answer *answer, void *context)
 {
     struct post *post = context;
-    struct workspace *workspace = post->workspace;
     if (answer->verdict.class == RETRY_TRANSIENT || answer->verdict.class == RETRY_UNAUTHORIZED) {
         again(post, answer, answer->verdict.floor_ms); /* asks once more */
         return;
     }
-    json_t *about = answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL)
-                                                      : NULL;
-    const char *url = json_string_value(json_object_get(about, "url"));
-    peer_modes_note(&workspace->peer_modes, post->peer->id, about && (!url || !*url) ? PEER_POLLS : PEER_PUSHED);
+    json_t *about =
+        answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL) : NULL;
+    enum peer_mode mode = about ? mode_of(post, json_string_value(json_object_get(about, "url"))) : PEER_PUSHED;
     json_decref(about);
-    conclude_doubt(post);
+    conclude_doubt(post, mode);
 }
 
 /* Only a push peer has a URL (contract §1.12). */
@@ -314,19 +324,24 @@ static void doubt(struct post *post, const struct exchange_answer *answer)
     post->doubt = memory_copy_text(answer->verdict.reason);
     bool edge = answer->status == 502 || answer->status == 504 || answer->status >= 520; /* it gave up waiting */
     post->doubted = edge ? 0 : answer->status;
-    if (peer_modes_get(&post->workspace->peer_modes, post->peer->id) == PEER_UNKNOWN)
+    post->doubt_floor_ms = answer->verdict.floor_ms;
+    enum peer_mode mode = peer_modes_get(&post->workspace->peer_modes, post->peer->id, clock_monotonic_ms());
+    if (mode == PEER_UNKNOWN)
         ask_for_mode(post);
     else
-        conclude_doubt(post);
+        conclude_doubt(post, mode);
 }
 
-/* The platform's answer for a peer that polls says so. */
+/* The platform's answer for a peer that polls says so; any other is an agent's. */
 static void note_mode(struct post *post, const struct exchange_answer *answer)
 {
     static const char *const keys[] = {"delivery_mode"};
     struct page_row value, body = {.bytes = answer->body, .length = answer->body_length};
-    if (post->peer->id && page_members(body, keys, 1, &value) && value.length == 6 && memcmp(value.bytes, "\"poll\"", 6) == 0)
-        peer_modes_note(&post->workspace->peer_modes, post->peer->id, PEER_POLLS);
+    if (!post->peer->id || answer->status < 200 || answer->status > 299)
+        return;
+    bool told = page_members(body, keys, 1, &value) && value.bytes;
+    bool polls = told && value.length == 6 && memcmp(value.bytes, "\"poll\"", 6) == 0;
+    peer_modes_note(&post->workspace->peer_modes, post->peer->id, polls ? PEER_POLLS : PEER_PUSHED, clock_monotonic_ms());
 }
 
 static void on_answer(const struct exchange_answer *answer, void *context)

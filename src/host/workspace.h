@@ -241,6 +241,7 @@ struct workspace {
     struct breaker_peer *breakers;
     struct peer_modes peer_modes;
     struct echoes echoes;
+    size_t delegations;        /* whose results are awaited */
     char *upload_limits;       /* the platform's answer; NULL: it was not asked, or says nothing */
     int64_t upload_limits_ms;  /* when it was asked; 0: never */
     size_t suspects;           /* messages during which an earlier process ended: until they are through, one at a time */
@@ -315,7 +316,7 @@ void workspace_changes_stand(struct workspace *workspace, struct inbox_entry *en
 /* host/screening.c. true: no handler is to see it, and it was finished. */
 bool workspace_screens_out(struct workspace *workspace, struct inbox_entry *entry);
 /* host/canceling.c. true: it is a tasks/cancel, and was carried out. */
-bool workspace_cancels(struct workspace *workspace, const struct message *message);
+bool workspace_cancels(struct workspace *workspace, const struct message *message, bool in_order);
 /* host/naming.c: asks the agent for the conversations of messages that came since; workspace_step follows */
 void naming_step(struct workspace *workspace);
 /* The message that the worker is naming; NULL: none. */

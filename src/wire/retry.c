@@ -91,6 +91,8 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, CHECKED, 400, 499, 0, FACT_PLATFORM, RETRY_TRANSIENT, ELSEWHERE},
     {RETRY_ANSWERED, CHECKED, 404, 405, 0, 0, RETRY_TRANSIENT, NULL}, /* a deployment that is not complete yet */
     {RETRY_ANSWERED, CHECKED, 421, 421, 0, 0, RETRY_TRANSIENT, NULL},
+    {RETRY_ANSWERED, CALL(A2A), 401, 401, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED}, /* not of our token */
+    {RETRY_ANSWERED, CALL(SEND), 401, 401, FACT_AGENT, 0, RETRY_PERMANENT, PEER_REFUSED},
     {RETRY_ANSWERED, EVERY, 401, 401, 0, 0, RETRY_UNAUTHORIZED, NULL},
     {RETRY_ANSWERED, LOOPS | CALL(STATE), 403, 403, 0, 0, RETRY_UNAUTHORIZED, NULL},
     {RETRY_ANSWERED, TOLD_REPLIES, 403, 403, FACT_ACCESS, 0, RETRY_REFUSED, NULL},
@@ -104,7 +106,9 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, EVERY, 400, 499, 0, 0, RETRY_PERMANENT, NULL},
 
     {RETRY_ANSWERED, CALL(ACTIVITY), 500, 500, FACT_CURSOR, 0, RETRY_TRANSIENT, NULL},
-    {RETRY_ANSWERED, CALL(A2A), 500, 501, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED}, /* if it is a push peer's: it had it */
+    /* where it is a push peer's agent, it had the message; 502 to 504 ask to try later */
+    {RETRY_ANSWERED, CALL(A2A), 500, 501, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
+    {RETRY_ANSWERED, CALL(A2A), 505, 511, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
     {RETRY_ANSWERED, REPLIES, 502, 502, FACT_CONFIRMED, 0, RETRY_DELIVERED, "delivered, but the peer's answer was lost"},
     {RETRY_ANSWERED, REPLIES, 502, 502, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
     {RETRY_ANSWERED, REPLIES, 504, 504, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
@@ -186,18 +190,24 @@ static bool holds(const json_t *object, const char *key, const char *words)
     return value && strstr(value, words);
 }
 
-/* The platform's own words when a message could not be brought to a peer (a2a_proxy.go, a2a_proxy_helpers.go of both versions);
- * with any other `error` the peer's agent has answered 500 itself. */
+/* A push peer's agent answered 300 or above itself: the platform passes that on as an `error` alone (a2a_proxy.go of both
+ * versions). Its own errors have more members, or one of these texts. */
 static bool is_of_agent(const json_t *object)
 {
-    static const char *const own[] = {"lookup failed", "internal error", "query failed", "failed to", "access denied"};
+    static const char *const own[] = {"lookup failed", "internal error", "internal server error", "query failed",
+                                      "failed to marshal request", "failed to marshal poll-mode response",
+                                      "failed to create proxy request", "registration failed",
+                                      "missing caller auth token", "invalid caller auth token",
+                                      "caller ID does not match workspace auth token", "missing workspace auth token",
+                                      "invalid workspace auth token", "missing Authorization header",
+                                      "workspace has no inbound secret configured"};
     const char *words = json_string_value(json_object_get(object, "error"));
-    if (!words || json_object_get(object, "code") || json_object_get(object, "retryable"))
+    if (!words || json_object_size(object) != 1)
         return false;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strstr(words, own[i]))
+        if (strcmp(words, own[i]) == 0)
             return false;
-    return true;
+    return strncmp(words, "access denied", 13) != 0;
 }
 
 static unsigned error_facts(const struct retry_answer *answer, int64_t *floor_ms)

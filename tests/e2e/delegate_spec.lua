@@ -47,6 +47,8 @@ for _, profile in ipairs { "t1", "latest" } do
 
     it("says that a peer's agent failed, or could not be reached", function()
       assert.matches("^failed: PEER ", ask(pushed(nil), 60))
+      assert.matches("^failed: PEER .*ended as failed", ask(pushed { body = { jsonrpc = "2.0", id = "1",
+        result = { kind = "task", status = { state = "failed" } } } }, 60))
       one:stop()
     end)
 
@@ -54,6 +56,14 @@ for _, profile in ipairs { "t1", "latest" } do
       local peer = host.workspace(platform)
       local other = host.connect { platform = platform, workspace = peer, script = [[return function() return "done" end]] }
       assert.equal("completed: done nil", ask(peer.id, 60))
+      one:stop()
+      other:stop()
+    end)
+
+    it("is understood whatever the case of the peer's id", function()
+      local peer = host.workspace(platform)
+      local other = host.connect { platform = platform, workspace = peer, script = [[return function() return "done" end]] }
+      assert.equal("completed: done nil", ask(peer.id:upper(), 60))
       one:stop()
       other:stop()
     end)
@@ -92,6 +102,23 @@ for _, profile in ipairs { "t1", "latest" } do
     end)
   end)
 end
+
+describe("a delegation outside of a handler", function()
+  it("is handed over once, though the answer to it was lost", function()
+    local platform = emulator.start { args = { "--rate-limit", "-1" } }
+    local workspace, peer = host.workspace(platform), host.workspace(platform)
+    platform:fault({ kind = "reset_after" }, { method = "POST", path = "/delegate" }, { times = 1 })
+    local one = host.connect { platform = platform, workspace = workspace, script = ([[
+      local molecule = require "molecule"
+      molecule.after(0.01, function() molecule.log(molecule.delegate("%s", "build it").status) end)
+      return function() end]]):format(peer.id) }
+    one:wait { path = ("/workspaces/%s/delegate"):format(workspace.id), status = 200, count = 1 }
+    one:stop()
+    assert.equal(1, #platform:rows(peer.id))
+    host.clean_up()
+    platform:stop()
+  end)
+end)
 
 describe("the result of a delegation that the platform puts into the inbox", function()
   local platform, workspace

@@ -85,7 +85,7 @@ describe("the platform", function()
       local id = emulator.uuid()
       local one = host.connect { platform = platform, workspace = { id = id, token = "none of its" }, script = SLOW,
         token = false, args = { "--bootstrap" } }
-      one:log("warn.*with the runtime " .. runtime .. " of it, not external")
+      one:log("warn.*with the runtime " .. runtime .. " instead of external")
       one:stop()
     end)
   end
@@ -175,6 +175,29 @@ describe("the platform", function()
     assert.same({ "echo: next" }, one:canvas(1))
     one:stop()
     assert.equal(0, one:count_log "dead letter")
+  end)
+
+  it("passes on its Stop button once: not again after a restart, and not to what came later", function()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        if msg.text == "later" and not ctx.options.now then return molecule.retry {after = 3600} end
+        return "echo: " .. msg.text
+      end]]
+    local one = begin("latest", { script = script })
+    platform:message { to = workspace.id, text = "before" }
+    one:canvas(1)
+    cancel()
+    one:log "0 handlers canceled"
+    platform:message { to = workspace.id, text = "later" }
+    one:log "retry in 3600"
+    one:kill()
+    local two = host.connect { platform = platform, workspace = workspace, script = script, state_dir = one.state_dir,
+      args = { "--script-opt", "now=yes" } }
+    platform:message { to = workspace.id, text = "last" }
+    two:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = "echo: last" }
+    two:stop()
+    assert.equal(0, two:count_log "canceled")
   end)
 
   it("lets a peer cancel what it asked for, and nothing else", function()

@@ -124,6 +124,10 @@ static const struct expectation expectations[] = {
     {REPLY, 403, HTML, SOON, RETRY_REFUSED, 0, 0},
     {REPLY, 403, ERR("talk_to_user_disabled"), SOON, RETRY_PERMANENT, 0, 0},
     {SEND | QUERY, 403, ERR("access denied"), SOON, RETRY_PERMANENT, 0, 0},
+    {A2A, 401, ERR("no api key"), SOON, RETRY_UNCONFIRMED, 0, 0}, /* a push peer's agent: not about our token */
+    {SEND, 401, ERR("no api key"), SOON, RETRY_PERMANENT, 0, 0},
+    {A2A | SEND, 401, ERR("invalid caller auth token"), SOON, RETRY_UNAUTHORIZED, 0, 0},
+    {A2A, 500, ERR("failed to call the model"), SOON, RETRY_UNCONFIRMED, 0, 0},
     /* other 4xx */
     {ALL, 402, ERR("workspace budget limit exceeded"), SOON, RETRY_PERMANENT, 0, 0},
     {ALL & ~REG, 405, "", SOON, RETRY_PERMANENT, 0, 0},
