@@ -58,8 +58,8 @@ static bool has(const json_t *row, const char *column, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a task's, or the acknowledgement that it
- * gives itself for a peer that polls. */
+/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a task's, or the acknowledgement
+ * that it gives itself for a peer that polls. */
 static void tell(struct delegated *delegated, const char *text)
 {
     json_t *answer = jsontext_read(text, strlen(text), NULL, NULL);
@@ -110,7 +110,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
     if (over)
         return;
     struct workspace *workspace = delegated->workspace;
-    int64_t floor_ms = EACH_MS * (int64_t)workspace->delegations, quiet_ms = workspace->budget.quiet_until_ms - clock_monotonic_ms();
+    int64_t floor_ms = EACH_MS * (int64_t)workspace->delegations,
+            quiet_ms = workspace->budget.quiet_until_ms - clock_monotonic_ms();
     floor_ms = answer->verdict.floor_ms > floor_ms ? answer->verdict.floor_ms : floor_ms;
     floor_ms = quiet_ms > floor_ms ? quiet_ms : floor_ms;
     workspace_arm(&delegated->timer, on_timer, retry_next_delay(&delegated->pause, floor_ms, host_random()));

@@ -308,7 +308,8 @@ describe("a platform in trouble", function()
   end
 
   it("a reply during which a push peer's agent failed is a dead letter, and is not sent again", function()
-    for _, body in ipairs { "", "<html>", { error = "failed to call the model" }, { error = "out of memory" }, { error = { code = -32603, message = "no" } } } do
+    for _, body in ipairs { "", "<html>", { error = "failed to call the model" },
+      { error = "out of memory" }, { error = { code = -32603, message = "no" } } } do
       local one = begin()
       one.peer = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
         push_answer = { status = 500, body = body, agent = true } })
