@@ -455,6 +455,7 @@ static void name_rows(struct workspace *workspace, bool again, struct platform_f
         wanted->before_ts = poller->recovered_to;
     } else if (again && reread_wants_window(poller->reread)) { /* as far back as the one that the first row came with */
         wanted->since_secs = poller->window_s + (poller->asked_ms - poller->window_asked_ms) / 1000 + 1;
+        wanted->before_ts = reread_window_before(poller->reread);
     } else if (poller->position) {
         wanted->since_id = again ? reread_position(poller->reread) : poller->position;
     } else {

@@ -32,6 +32,7 @@ struct reread {
     char *from;                    /* up to here everything was read again; NULL: there is nothing yet */
     int64_t waiting_since_ms;      /* the first row behind `from` */
     struct place first;            /* where all began, until a window was read again; else without a row */
+    char *first_stamp;             /* its created_at; NULL: unknown */
     bool window, first_met;        /* that is under way; it has come to that row */
     bool window_whole;             /* and goes on to its end, however old */
     bool recall;                   /* the reading under way is an additional one */
@@ -97,6 +98,7 @@ void reread_forget(struct reread *reread)
     clear_place(&reread->head);
     clear_place(&reread->end);
     clear_place(&reread->first);
+    set_text(&reread->first_stamp, NULL);
     set_text(&reread->from, NULL);
     set_text(&reread->position, NULL);
     reread->window = reread->window_whole = reread->first_met = reread->recall = false;
@@ -132,8 +134,10 @@ void reread_note(struct reread *reread, const struct reread_page *page, int64_t 
 {
     const char *before = reread->head.row_id ? reread->head.row_id : page->first;
     int64_t before_us = reread->head.row_id ? reread->head.stamp_us : UNKNOWN;
-    if (!reread->head.row_id && !page->old)
+    if (!reread->head.row_id && !page->old) {
         set_place(&reread->first, page->first, parse(page->first_stamp), now_ms);
+        set_text(&reread->first_stamp, page->first_stamp);
+    }
     if (!reread->from)
         reread->from = memory_copy_text(before);
     bool nothing_waits = is_same(reread->from, before) && !reread->position;
@@ -241,6 +245,11 @@ bool reread_wants_window(const struct reread *reread)
     return reread->window;
 }
 
+const char *reread_window_before(const struct reread *reread)
+{
+    return reread->first_stamp;
+}
+
 bool reread_take_before(struct reread *reread, const char *row_id, const char *stamp)
 {
     int64_t us = parse(stamp), first_us = reread->first.stamp_us;
@@ -327,6 +336,7 @@ void reread_lost(struct reread *reread, int64_t now_ms)
         return;
     }
     set_place(&reread->first, reread->head.row_id, reread->head.stamp_us, reread->head.seen_ms);
+    set_text(&reread->first_stamp, NULL);
     reread_page_end(reread, NULL, false, now_ms);
     reread->window = reread->window_whole = true;
 }

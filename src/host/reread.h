@@ -38,6 +38,8 @@ void reread_recall(struct reread *reread, bool all, int64_t now_ms);
 bool reread_is_reading(const struct reread *reread);
 /* The reading's next page is a window, newest first: what stands before the first row. */
 bool reread_wants_window(const struct reread *reread);
+/* created_at of that row, where it is known: a platform that can (LATEST) leaves out what came after it. NULL: unknown. */
+const char *reread_window_before(const struct reread *reread);
 /* The rows of that window in their order. true: it stands before the first row. */
 bool reread_take_before(struct reread *reread, const char *row_id, const char *stamp);
 void reread_window_end(struct reread *reread);

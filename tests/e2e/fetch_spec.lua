@@ -380,6 +380,7 @@ describe("rows that appear in the past", function()
       asked[from] = true
     end
     local rereads = (polls[#polls].at - polls[1].at) // 10000 -- each from a row of its own
+    rereads = rereads + 2 * backlog.host:count_log "a message was announced and did not come"
     assert.is_true(pages <= BACKLOG // 500 + 5 + rereads, pages .. " pages")
   end)
 

@@ -85,6 +85,21 @@ describe("a row that was committed late and nothing announced", function()
     assert.equal(2, #one:posts "/a2a")
   end)
 
+  it("is found before the very first row though hundreds follow that one", function()
+    platform = emulator.start { args = { "--rate-limit", "-1" } }
+    platform:order("events", { mute = true })
+    local workspace, peer = host.workspace(platform), host.workspace(platform)
+    local one = host.start { platform = platform, workspace = workspace, script = host.ECHO, args = { "--concurrency", "4" } }
+    platform:message { to = workspace.id, from = peer.id, text = "first" }
+    one:peer(peer.id, 1)
+    local early = host.ago(2)
+    platform:message { to = workspace.id, from = peer.id, text = "%n", count = 600 }
+    platform:message { to = workspace.id, from = peer.id, text = "late", created_at = early }
+    one:peer(peer.id, 602)
+    one:stop()
+    assert.equal(602, #one:posts "/a2a")
+  end)
+
   it("is found after a kill in the first seconds", function()
     platform = emulator.start { args = { "--rate-limit", "-1" } }
     platform:order("events", { mute = true })
