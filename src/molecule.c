@@ -146,6 +146,7 @@ static struct workspace_settings translate(const struct molecule_workspace_optio
         .platform_name = options->platform_name,
         .org_id = options->org_id,
         .state_directory = options->state_directory,
+        .temporary_state = options->temporary_state,
         .token = options->token,
         .token_file = options->token_file,
         .bootstrap = options->bootstrap,

@@ -107,6 +107,7 @@ struct molecule_workspace_options {
     const char *token;            /* the token itself; NULL: token_file, else what --bootstrap kept */
     const char *token_file;       /* read again after a 401 */
     const char *state_directory;  /* required; made with mode 0700 if it is missing */
+    bool temporary_state;         /* state_directory is gone when the host ends: the log names no commands that look into it */
     const char *name;             /* of the agent card; NULL: what the script says */
     const char *description;
     const char *error_reply;      /* told to the sender of a message that is given up; NULL: nothing */

@@ -216,6 +216,7 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.api_url = url;
     workspace.platform_name = "molecule dev"; /* its port may be another one every time */
     workspace.bootstrap = true;
+    workspace.temporary_state = !given->serving.state_directory;
     workspace.watch = given->serving.script != NULL;
     if (workspace.since_secs < SINCE_SECS_LEAST)
         workspace.since_secs = SINCE_SECS_LEAST;

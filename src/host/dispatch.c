@@ -146,6 +146,8 @@ void workspace_replied(struct workspace *workspace, struct inbox_entry *entry)
 /* Commands that work as they stand. */
 static void say_what_next(const struct workspace *workspace, const struct inbox_entry *entry)
 {
+    if (workspace->settings.temporary_state)
+        return;
     const char *id = workspace->settings.id;
     char *directory = shell_word(workspace->state_path), *row_id = shell_word(entry->row_id);
     log_info(id, "to see the dead letter: molecule dead show %s %s --state-dir %s\nto hand it to the script again: molecule dead "

@@ -28,6 +28,7 @@ struct workspace_settings {
     const char *platform_name;   /* whose the state on disk is; NULL: api_url's */
     const char *org_id;          /* NULL: none */
     const char *state_directory;
+    bool temporary_state; /* it is gone at the end: no commands are named that look into it */
     const char *token;           /* NULL: none given */
     const char *token_file;      /* read again after a 401; NULL: none */
     bool bootstrap;              /* register without a token, keep the one that is minted */

@@ -6,6 +6,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/nearest.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -190,10 +191,35 @@ static char *describe_table(lua_State *co)
     return buffer_take(&text);
 }
 
+/* Functions of lua/molecule/types.lua that are called by name; what is misspelled is one of them, more often than not. */
+static const char *const api_functions[] = {
+    "after", "cancel", "dead", "delegate", "delete", "encode", "decode", "every", "exec", "get", "json", "keys", "log", "notify",
+    "patch", "peers", "post", "progress", "put", "read", "request", "retry", "router", "save", "send", "set", "skip", "sleep",
+    "sse", "stream"};
+
+/* "attempt to call a nil value (field 'sned')": yours; NULL: it is no such error, or nothing is close. */
+static char *suggest_function(const char *text)
+{
+    static const char before[] = "attempt to call a nil value (";
+    const char *call = strstr(text, before), *name = call ? strchr(call, '\'') : NULL,
+               *end = name ? strchr(name + 1, '\'') : NULL;
+    if (!end || (strncmp(call + sizeof before - 1, "field", 5) != 0 && strncmp(call + sizeof before - 1, "method", 6) != 0))
+        return NULL;
+    char *word = memory_format("%.*s", (int)(end - name - 1), name + 1);
+    struct nearest nearest = {.word = word};
+    for (size_t i = 0; i < sizeof api_functions / sizeof *api_functions; i++)
+        nearest_offer(&nearest, api_functions[i]);
+    char *suggestion = nearest.best ? memory_format("%s; did you mean '%s'?", text, nearest.best) : NULL;
+    free(word);
+    return suggestion;
+}
+
 char *vm_error_text(struct vm *vm, lua_State *co)
 {
-    if (lua_type(co, -1) == LUA_TSTRING)
-        return memory_copy_text(lua_tostring(co, -1));
+    if (lua_type(co, -1) == LUA_TSTRING) {
+        char *suggestion = suggest_function(lua_tostring(co, -1));
+        return suggestion ? suggestion : memory_copy_text(lua_tostring(co, -1));
+    }
     if (lua_type(co, -1) == LUA_TNUMBER)
         return memory_format("%g", lua_tonumber(co, -1));
     if (lua_isnil(co, -1))

@@ -7,6 +7,9 @@ local process = require "tests.support.process"
 -- {a body of a function, a part of the error}
 local CASES = {
   -- options: unknown fields
+  { "return molecule.sned('x', 'y')", "attempt to call a nil value (field 'sned'); did you mean 'send'?" },
+  { "return molecule.http.gett('http://x')", "attempt to call a nil value (field 'gett'); did you mean 'get'?" },
+  { "return molecule.store.whatever()", "attempt to call a nil value (field 'whatever')" },
   { "return molecule.retry {afer = 3}", "retry: unknown field 'afer'; did you mean 'after'?" },
   { "return molecule.retry {3}", "retry: unknown field [1]" },
   { "return molecule.retry {zzz = 3}", "retry: unknown field 'zzz'; there are after, hold, reason" },
