@@ -16,26 +16,37 @@ struct listing {
     bool more;
 };
 
-static void list_one(struct inbox_entry *entry, void *context)
+static void add(struct listing *listing, const char *row_id, int64_t created_ms)
 {
-    struct listing *listing = context;
-    if (!entry->kept || !entry->row_id)
-        return;
-    int64_t us = 0, created_ms = entry->stamp && clock_parse(entry->stamp, &us) ? us / 1000 : entry->first_seen_ms;
     if (listing->since_ms == 0 || created_ms < listing->since_ms)
         listing->since_ms = created_ms;
     if (json_array_size(listing->rows) < DEFERRED_MAXIMUM)
-        json_array_append_new(listing->rows, json_string(entry->row_id));
+        json_array_append_new(listing->rows, json_string(row_id));
     else
         listing->more = true;
 }
 
-json_t *deferred_list(struct inbox *inbox)
+/* Also those that came out of order, and are on their way into the ledger. */
+static void list_one(struct inbox_entry *entry, void *context)
 {
-    if (inbox_kept(inbox) == 0)
-        return NULL;
+    int64_t us;
+    if ((entry->kept || !entry->moves_cursor) && entry->row_id)
+        add(context, entry->row_id, entry->stamp && clock_parse(entry->stamp, &us) ? us / 1000 : entry->first_seen_ms);
+}
+
+json_t *deferred_list(struct inbox *inbox, const struct deferred *deferred)
+{
     struct listing listing = {.rows = json_array()};
+    const char *row_id;
+    json_t *value;
+    if (deferred)
+        json_object_foreach(deferred->rows, row_id, value)
+            add(&listing, row_id, deferred->since_ms);
     inbox_each(inbox, list_one, &listing);
+    if (json_array_size(listing.rows) == 0) {
+        json_decref(listing.rows);
+        return NULL;
+    }
     json_t *list = json_object();
     json_object_set_new(list, "rows", listing.rows);
     json_object_set_new(list, "since_ms", json_integer(listing.since_ms));
@@ -72,6 +83,17 @@ void deferred_free(struct deferred *deferred)
 int64_t deferred_since_ms(const struct deferred *deferred)
 {
     return deferred->since_ms;
+}
+
+void deferred_leave_out(struct deferred *deferred, bool (*knows)(const char *row_id, void *context), void *context)
+{
+    const char *row_id;
+    json_t *value;
+    void *next;
+    if (deferred)
+        json_object_foreach_safe(deferred->rows, next, row_id, value)
+            if (knows(row_id, context))
+                json_object_del(deferred->rows, row_id);
 }
 
 bool deferred_take(struct deferred *deferred, const char *row_id)

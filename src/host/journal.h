@@ -69,6 +69,8 @@ void journal_known(struct journal *journal, const char *const *row_ids, size_t c
 /* Blocks: before anything runs. Whether the ledger knows nothing that came of this attempt, the `attempts`th, begun at
  * `started_ms` (wall clock): neither an outcome nor a wait for the next one. */
 bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts, int64_t started_ms);
+/* Blocks: before anything runs. */
+bool journal_knows(struct journal *journal, const char *row_id);
 /* Whether there is a ledger at all: without one no row can be known. */
 bool journal_exists(const struct journal *journal);
 

@@ -89,6 +89,11 @@ static bool copy_attempt(const struct ledger_message *message, void *context)
     return false;
 }
 
+bool journal_knows(struct journal *journal, const char *row_id)
+{
+    return journal->ledger && ledger_state_of(journal->ledger, row_id) != LEDGER_UNKNOWN;
+}
+
 bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts, int64_t started_ms)
 {
     struct ledger_message known = {0};

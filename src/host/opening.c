@@ -47,6 +47,12 @@ static bool recover_cursor(struct workspace *workspace, const char *what, const 
     return moved;
 }
 
+/* Not in a ledger that was lost, or is not yet complete again. */
+static bool is_known(const char *row_id, void *journal)
+{
+    return journal_knows(journal, row_id);
+}
+
 /* Up to when the inbox was read. Another client's file does not say; what that one wrote last, it had read then. */
 static int64_t read_until_ms(const struct cursor *cursor, int64_t ledger_ms)
 {
@@ -88,8 +94,9 @@ static bool open_record(struct workspace *workspace, enum cursor_status status, 
         workspace->saver.saved = memory_copy_text(cursor->last_since_id);
         workspace->saver.lost = status == CURSOR_DAMAGED;
         poller_open(workspace, cursor->last_since_id, start.anchor, read_until_ms(cursor, start.last_poll_ms));
-        if (start.set_aside || !journal_exists(workspace->journal))
-            poller_recover(workspace, deferred_read(cursor->members));
+        struct deferred *deferred = deferred_read(cursor->members);
+        deferred_leave_out(deferred, is_known, workspace->journal);
+        poller_recover(workspace, deferred);
         if (start.open_count > 0)
             log_info(id, "resuming %zu message%s from an earlier run", start.open_count, plural(start.open_count));
     }

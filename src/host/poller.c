@@ -248,7 +248,7 @@ static void take_recovered(struct workspace *workspace, const struct page *page)
         return;
     }
     if (deferred_left(poller->deferred) > 0)
-        log_error(workspace->settings.id, "poll: %zu message%s that waited in the lost ledger %s no longer on the platform",
+        log_error(workspace->settings.id, "poll: %zu message%s that waited in the lost ledger cannot be found on the platform any more and %s lost",
                   deferred_left(poller->deferred), plural(deferred_left(poller->deferred)),
                   deferred_left(poller->deferred) == 1 ? "is" : "are");
     deferred_free(poller->deferred);
@@ -515,8 +515,10 @@ void poller_open(struct workspace *workspace, const char *cursor, const char *an
 
 void poller_recover(struct workspace *workspace, struct deferred *deferred)
 {
-    if (!deferred)
+    if (!deferred || deferred_left(deferred) == 0) {
+        deferred_free(deferred);
         return;
+    }
     log_warn(workspace->settings.id, "state: %zu message%s waited in the lost ledger; fetching %s from the platform again",
              deferred_left(deferred), plural(deferred_left(deferred)), deferred_left(deferred) == 1 ? "it" : "them");
     workspace->poller.deferred = deferred;

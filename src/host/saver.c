@@ -105,7 +105,7 @@ static void save(struct workspace *workspace)
     saver->writing_poll_ms = poller_covered_ms(workspace);
     saver->deferred_changes = inbox_kept_changes(workspace->inbox);
     json_decref(saver->writing_deferred);
-    saver->writing_deferred = deferred_list(workspace->inbox);
+    saver->writing_deferred = deferred_list(workspace->inbox, workspace->poller.deferred);
     host_on_disk(workspace->host, work, done, workspace);
 }
 

@@ -75,13 +75,40 @@ for _, profile in ipairs { "t1", "latest" } do
       two:stop()
     end)
 
+    it("does not forget them when it stops before they were found, nor when only some are in the new one", function()
+      local one = wait_with(3)
+      one:kill()
+      local db = ("%s/%s.db"):format(one.state_dir, workspace.id)
+      local function lose()
+        for _, ending in ipairs { "-wal", "-shm", "" } do os.remove(db .. ending) end
+      end
+      lose()
+      platform:fault({ kind = "status", status = 503 }, { path = "/activity" }, { times = -1 })
+      local two = come_back(one)
+      two:log "3 messages waited in the lost ledger"
+      two:log "poll: HTTP 503"
+      two:stop()
+      assert.equal(3, #two:state().deferred.rows)
+      platform:clear_faults()
+      local three = host.connect { platform = platform, workspace = workspace, script = WAITS, state_dir = one.state_dir }
+      three:log "3 messages waited in the lost ledger"
+      for _ = 1, 3 do three:log "retry in 3600" end
+      three:stop()
+      local one_of_them = "(SELECT row_id FROM messages WHERE state = 4 LIMIT 1)"
+      assert.is_true(os.execute(("sqlite3 '%s' 'DELETE FROM messages WHERE row_id = %s'"):format(db, one_of_them)))
+      local four = come_back(one)
+      four:log "1 message waited in the lost ledger"
+      four:peer(peer.id, 2)
+      four:stop()
+    end)
+
     it("says so of those that the platform no longer has", function()
       local one = wait_with(1)
       one:stop()
       assert(os.remove(("%s/%s.db"):format(one.state_dir, workspace.id)))
       platform:order("prune", { workspace = workspace.id, before = host.ago(-60) })
       local two = come_back(one)
-      two:log "1 message that waited in the lost ledger is no longer on the platform"
+      two:log "1 message that waited in the lost ledger cannot be found on the platform any more"
       platform:message { to = workspace.id, from = peer.id, text = "after" }
       two:peer(peer.id, 2)
       two:stop()
