@@ -176,7 +176,7 @@ function files.for_peer(list, parts)
   return extended
 end
 
--- The words in front of it stay; who reads them should know what is missing.
+-- The text is sent as it is, followed by a note of what is missing.
 local function note_missing(list, problem)
   local names = {}
   for i, given in ipairs(type(list) == "table" and list or {}) do

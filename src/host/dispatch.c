@@ -1,5 +1,5 @@
-/* A message's way: its handler is started, its outcome applied and recorded, its reply handed to the outbox. Nothing happens
- * before the step in front of it is recorded (host/journal.h). */
+/* The life of a message: its handler is started, its outcome applied and recorded, its reply handed to the outbox. No step
+ * happens until the previous one is recorded (host/journal.h). */
 #include "host/workspace.h"
 
 #include "base/clock.h"

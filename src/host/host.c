@@ -225,7 +225,7 @@ void host_exit_now(const struct host *host, int code)
 void host_stop(struct host *host)
 {
     if (++host->stops > 1)
-        host_exit_now(host, HOST_EXIT_STOPPED); /* a message under way comes again */
+        host_exit_now(host, HOST_EXIT_STOPPED); /* messages in progress are redelivered */
     if (host->options.fleet)
         host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
     for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)

@@ -19,7 +19,7 @@
 #define ACK_TIMEOUT_MS 30000
 #define LIMITS_EVERY_MS 600000
 #define LIMITS_TIMEOUT_MS 10000
-#define BEHIND_MAXIMUM_MS 5000 /* what a handler says waits so long for a reply in front of it */
+#define BEHIND_MAXIMUM_MS 5000 /* how long a handler's message waits for an earlier reply */
 
 static void free_call(uv_handle_t *timer)
 {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REMEMBERED_MAXIMUM 20000 /* finished ids kept to recognise a row that comes again */
+#define REMEMBERED_MAXIMUM 20000 /* finished ids kept to recognize redelivered rows */
 
 struct inbox_conversation {
     const char *key; /* first, for compare_keys; owned */

@@ -41,7 +41,7 @@ struct inbox_entry {
     bool parked;                           /* POSTING: its reply is stored, and waits until it may be sent */
     unsigned attempts;                     /* started so far */
     unsigned failures;                     /* of those, how many failed; the host counts */
-    unsigned excused;                      /* the host's: how often it was ended without its fault */
+    unsigned excused;                      /* the host's: how often it was ended through no fault of its own */
     int64_t not_before_ms;                 /* monotonic; of the next attempt */
     bool aside;                            /* waits for a retry without holding its conversation */
     bool moves_cursor;                     /* false: found out of order, it must not pull the cursor back */

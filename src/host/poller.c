@@ -153,8 +153,8 @@ static bool window_goes_on(struct workspace *workspace, const struct page *page,
     return true;
 }
 
-/* Ordered by created_at alone, as on T1, a cursor hides the rows of its own microsecond that stand behind it. So a full
- * page is followed from the last row of the moment before, and what stands behind that comes again with the next one. */
+/* T1 orders by created_at alone, so a cursor hides later rows of its own microsecond. After a full page the next one therefore
+ * starts after the last row of the microsecond before, and repeats the rest. */
 static const struct fetched *last_of_full_page(const struct poller *poller, const struct fetched *last)
 {
     for (const struct fetched *each = last; each > poller->fetched;) {
@@ -248,7 +248,8 @@ static void take_recovered(struct workspace *workspace, const struct page *page)
         return;
     }
     if (deferred_left(poller->deferred) > 0)
-        log_error(workspace->settings.id, "poll: %zu message%s that waited in the lost ledger cannot be found on the platform any more and %s lost",
+        log_error(workspace->settings.id,
+                  "poll: %zu message%s that waited in the lost ledger cannot be found on the platform any more and %s lost",
                   deferred_left(poller->deferred), plural(deferred_left(poller->deferred)),
                   deferred_left(poller->deferred) == 1 ? "is" : "are");
     deferred_free(poller->deferred);
@@ -352,7 +353,7 @@ static void forget_cursor(struct workspace *workspace)
     free(poller->position);
     poller->position = NULL;
     poller->lookup_failures = 0;
-    poller->hinted = true; /* the stream announced what comes again long ago */
+    poller->hinted = true; /* the stream announced these rows long ago */
     reread_forget(poller->reread);
     announced_forget(poller->announced);
     arrival_drop(poller);

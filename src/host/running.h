@@ -16,7 +16,7 @@ void running_close(struct running *running); /* NULL is fine */
 
 /* An earlier process ended while it handled this message: its counts go into the entry. false: none did. */
 bool running_interrupted(struct running *running, struct inbox_entry *entry);
-/* It has an outcome without another attempt: if it comes again it begins anew. */
+/* It has an outcome without another attempt; if it is redelivered, its attempts count from zero. */
 void running_forget(struct running *running, const struct inbox_entry *entry);
 /* A place for the handler of this message. */
 void running_take(struct running *running, struct inbox_entry *entry);

@@ -253,7 +253,7 @@ fi
       assert.equal("a.b.c.", say "c")
       for _, name in ipairs(host.list(directory)) do os.remove(directory .. "/" .. name) end
       assert.equal("d.", say "d")
-      one:log "the session s%-%d+ is not there any more; the conversation begins anew"
+      one:log "session s%-%d+ no longer exists; starting a new one"
       assert.equal("d.e.", say "e")
       one:stop()
     end)
@@ -268,7 +268,7 @@ fi
       one:stop()
     end)
 
-    it("begins anew also where the program says without failing that the session is gone", function()
+    it("starts a new session also where the program says without failing that the session is gone", function()
       local bin = fake [[
 case "$*" in
   *--resume*) echo '{"type": "result", "is_error": true, "result": "No conversation found with session ID: gone"}' ;;

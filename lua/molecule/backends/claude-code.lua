@@ -2,7 +2,7 @@
 --- the reply, wherever in the output it stands; nothing else of the output is ever sent. Each conversation goes on in its own
 --- session: its id is kept for 30 days and given with --resume.
 -- Options: bin (claude), args (none; split at blanks, quotes keep blanks), model, system (what is added to the system prompt),
--- session (true; false: every message begins anew, and the program's output is the reply), timeout (5m), pass_meta (true).
+-- session (true; false: every message starts a new session, and the program's output is the reply), timeout (5m), pass_meta (true).
 local backend = require "molecule.backend"
 local command = require "molecule.command"
 local molecule = require "molecule"
@@ -115,7 +115,7 @@ local function ask(options, text, msg, ctx, session)
   request.argv = arguments(options, options.extra, session)
   local answer, problem = run(options, request)
   if not answer and session and is_unknown_session(problem) then
-    molecule.log.info("%s: the session %s is not there any more; the conversation begins anew", options.bin, session)
+    molecule.log.info("%s: session %s no longer exists; starting a new one", options.bin, session)
     request.argv, request.timeout = arguments(options, options.extra), time_of(options, ctx)
     answer, problem = run(options, request)
   end

@@ -98,7 +98,7 @@ local function hint(options, status)
   return "; does the option url lack its path, as in " .. options.where:gsub("/chat/completions$", "") .. "/v1?"
 end
 
---- A retry, or an error, of an answer that is none.
+--- A retry or an error, for a response that holds no answer.
 local function refuse(options, result, kind, status)
   local text = answer.quote(options, result.complaint.text)
   local said = ("%s %s: %s"):format(options.where, result.status == status and status >= 200 and status <= 299
