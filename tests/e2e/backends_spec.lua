@@ -280,7 +280,7 @@ cat >/dev/null]]
         platform:message { to = workspace.id, text = "hello" }
         assert.equal("anew", one:canvas(i)[i])
       end
-      one:log "the session gone is not there any more"
+      one:log "session gone no longer exists"
       one:stop()
     end)
 

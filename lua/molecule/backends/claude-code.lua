@@ -2,7 +2,7 @@
 --- the reply, wherever in the output it stands; nothing else of the output is ever sent. Each conversation goes on in its own
 --- session: its id is kept for 30 days and given with --resume.
 -- Options: bin (claude), args (none; split at blanks, quotes keep blanks), model, system (what is added to the system prompt),
--- session (true; false: every message starts a new session, and the program's output is the reply), timeout (5m), pass_meta (true).
+-- session (true; false: each message starts a new session, and the output is the reply), timeout (5m), pass_meta (true).
 local backend = require "molecule.backend"
 local command = require "molecule.command"
 local molecule = require "molecule"
