@@ -15,11 +15,11 @@ local MODES = {
   normal = { runs = 3, messages = 10000, requests = 30000, seconds = 2, waits = 200, added = 1000, starts = 30, counts = 1,
     instructions = 500, idle_seconds = 20, growth = 100000 },
   quick = { runs = 1, messages = 5000, requests = 15000, seconds = 1, waits = 60, added = 300, starts = 10, counts = 1,
-    instructions = 500, idle_seconds = 6, growth = 20000 },
+    instructions = 500, idle_seconds = 6, growth = 100000 },
   full = { runs = 5, messages = 20000, requests = 50000, seconds = 3, waits = 600, added = 3000, starts = 30, counts = 3,
     instructions = 500, idle_seconds = 60, growth = 1000000 },
 }
-MODES.check = { runs = 1, counts = 1, instructions = 500, idle_seconds = 5, growth = 20000 }
+MODES.check = { runs = 1, counts = 1, instructions = 500, idle_seconds = 5, growth = 100000 }
 
 local FIGURES = {
   { name = "drain-one", run = drain.one },
