@@ -16,7 +16,8 @@ static const struct command *const commands[] = {
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "molecule hosts a Lua script as an agent of a workspace.\n\nUsage: molecule <command> [options]\n\n"
+    fprintf(out, "molecule hosts a Lua script as an agent of a workspace.\n\nUsage: molecule "
+                 "<command> [options]\n\n"
                  "Commands:\n");
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         fprintf(out, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
@@ -39,8 +40,9 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         nearest_offer(&nearest, commands[i]->name);
     if (*name)
-        terminal_print(stderr, "molecule: there is no command \"%s\"%s%s%s\n\n", name, nearest.best ? "; did you mean " : "",
-                       nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+        terminal_print(stderr, "molecule: there is no command \"%s\"%s%s%s\n\n", name,
+                       nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "",
+                       nearest.best ? "?" : "");
     print_usage(stderr);
     return 2;
 }

@@ -15,10 +15,11 @@
 #include <string.h>
 
 /* The numbers are the same, so that a result needs no translation. */
-_Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED && (int)MOLECULE_USAGE == (int)HOST_EXIT_USAGE &&
-                   (int)MOLECULE_STUCK == (int)HOST_EXIT_STUCK && (int)MOLECULE_REFUSED == (int)HOST_EXIT_REFUSED,
+_Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED &&
+                   (int)MOLECULE_USAGE == (int)HOST_EXIT_USAGE &&
+                   (int)MOLECULE_STUCK == (int)HOST_EXIT_STUCK &&
+                   (int)MOLECULE_REFUSED == (int)HOST_EXIT_REFUSED,
                "host_exit and molecule_result differ");
-_Static_assert(sizeof(struct molecule_option) == sizeof(struct script_option), "options differ");
 
 #define DURATION_MAXIMUM_MS ((int64_t)3650 * 86400000)
 
@@ -72,7 +73,8 @@ static void on_leaving(void *context)
     molecule->options.on_exit(molecule->options.context);
 }
 
-struct molecule *molecule_open(const struct molecule_options *options, char *problem, size_t problem_size)
+struct molecule *molecule_open(const struct molecule_options *options, char *problem,
+                               size_t problem_size)
 {
     log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     http_global_open();
@@ -138,62 +140,6 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
     };
 }
 
-static struct workspace_settings translate(const struct molecule_workspace_options *options, const char *id)
-{
-    return (struct workspace_settings){
-        .id = id,
-        .api_url = options->api_url,
-        .platform_name = options->platform_name,
-        .org_id = options->org_id,
-        .state_directory = options->state_directory,
-        .temporary_state = options->temporary_state,
-        .token = options->token,
-        .token_file = options->token_file,
-        .bootstrap = options->bootstrap,
-        .reset_state = options->reset_state,
-        .name = options->name,
-        .description = options->description,
-        .interval_ms = options->interval_ms,
-        .wake_by_stream = options->wake_by_stream,
-        .since_secs = options->since_secs,
-        .heartbeat_ms = options->heartbeat_ms,
-        .drain_ms = options->drain_ms,
-        .stuck_after_ms = options->stuck_after_ms,
-        .register_attempts = options->register_attempts,
-        .refusal_patience_ms = options->refusal_patience_ms,
-        .max_attempts = options->max_attempts,
-        .max_pending = options->max_pending,
-        .max_pending_bytes = options->max_pending_bytes,
-        .error_reply = options->error_reply,
-        .record_file = options->record_file,
-        .reply_ttl_ms = options->reply_ttl_ms,
-        .concurrency = options->concurrency,
-        .max_hops = options->max_hops,
-        .breaker = options->breaker,
-        .insecure_http = options->insecure_http,
-        .allowed_senders = options->allowed_senders,
-        .allowed_sender_count = options->allowed_sender_count,
-        .script = {
-            .workspace_id = id,
-            .path = options->script,
-            .backend = options->backend,
-            .backend_options = (const struct script_option *)(const void *)options->backend_options,
-            .backend_option_count = options->backend_option_count,
-            .options = (const struct script_option *)(const void *)options->script_options,
-            .option_count = options->script_option_count,
-            .sandbox = options->sandbox,
-            .allowed_hosts = options->allowed_hosts,
-            .allowed_host_count = options->allowed_host_count,
-            .file_hosts = options->file_hosts,
-            .file_host_count = options->file_host_count,
-            .cpu_limit_ms = options->cpu_limit_ms,
-            .timeout_ms = options->timeout_ms,
-            .memory_limit = options->memory_limit,
-            .watch = options->watch,
-        },
-    };
-}
-
 /* What options_parse cannot have checked for a caller of the library. */
 static const char *find_problem(const struct molecule_workspace_options *options)
 {
@@ -203,12 +149,14 @@ static const char *find_problem(const struct molecule_workspace_options *options
         return "api_url and state_directory are required";
     if (!options->script == !options->backend)
         return "exactly one of script and backend is required";
-    if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 || options->drain_ms < 0 ||
-        options->max_pending < 1 || options->max_pending_bytes < 1 || options->max_attempts < 1)
+    if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 ||
+        options->drain_ms < 0 || options->max_pending < 1 || options->max_pending_bytes < 1 ||
+        options->max_attempts < 1)
         return "a number is below its minimum; begin with molecule_workspace_defaults";
-    const int64_t durations[] = {options->interval_ms, options->since_secs, options->heartbeat_ms, options->drain_ms,
-                                 options->stuck_after_ms, options->cpu_limit_ms, options->timeout_ms, options->reply_ttl_ms,
-                                 options->refusal_patience_ms};
+    const int64_t durations[] = {
+        options->interval_ms, options->since_secs,     options->heartbeat_ms,
+        options->drain_ms,    options->stuck_after_ms, options->cpu_limit_ms,
+        options->timeout_ms,  options->reply_ttl_ms,   options->refusal_patience_ms};
     for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
         if (durations[i] < 0 || durations[i] > DURATION_MAXIMUM_MS)
             return "a duration is negative, or longer than ten years";
@@ -225,8 +173,9 @@ static const char *keep_id(struct molecule *molecule, const char *id)
     return added->id;
 }
 
-enum molecule_result molecule_add(struct molecule *molecule, const struct molecule_workspace_options *options,
-                                  char *problem, size_t problem_size)
+enum molecule_result molecule_add(struct molecule *molecule,
+                                  const struct molecule_workspace_options *options, char *problem,
+                                  size_t problem_size)
 {
     const char *wrong = find_problem(options);
     if (wrong) {
@@ -237,8 +186,8 @@ enum molecule_result molecule_add(struct molecule *molecule, const struct molecu
         snprintf(problem, problem_size, "the host is stopping");
         return MOLECULE_FAILED;
     }
-    struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
-    settings.script.ca_file = molecule->options.ca_file;
+    struct molecule_workspace_options settings = *options;
+    settings.id = keep_id(molecule, options->id);
     enum host_exit code;
     struct host *host = molecule->host;
     if (workspace_open(host, &settings, &code, problem, problem_size))
@@ -272,7 +221,8 @@ bool molecule_reload_one(struct molecule *molecule, const char *id)
     return workspace != NULL;
 }
 
-bool molecule_check(const struct molecule_workspace_options *options, char *problem, size_t problem_size)
+bool molecule_check(const struct molecule_workspace_options *options, char *problem,
+                    size_t problem_size)
 {
     const char *wrong = find_problem(options);
     if (wrong) {
@@ -281,21 +231,23 @@ bool molecule_check(const struct molecule_workspace_options *options, char *prob
     }
     char *id = memory_copy_text(options->id);
     platform_normalise_id(id);
-    struct workspace_settings settings = translate(options, id);
+    struct molecule_workspace_options settings = *options;
+    settings.id = id;
     bool fine = workspace_check(&settings, problem, problem_size);
     free(id);
     return fine;
 }
 
-enum molecule_result molecule_rehearse(struct molecule *molecule, const struct molecule_workspace_options *options)
+enum molecule_result molecule_rehearse(struct molecule *molecule,
+                                       const struct molecule_workspace_options *options)
 {
     const char *wrong = find_problem(options);
     if (wrong) {
         terminal_print(stderr, "molecule: %s\n", wrong);
         return MOLECULE_USAGE;
     }
-    struct workspace_settings settings = translate(options, keep_id(molecule, options->id));
-    settings.script.ca_file = molecule->options.ca_file;
+    struct molecule_workspace_options settings = *options;
+    settings.id = keep_id(molecule, options->id);
     return (enum molecule_result)workspace_rehearse(molecule->host, &settings);
 }
 

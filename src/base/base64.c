@@ -49,7 +49,8 @@ size_t base64_decoded_maximum(size_t length)
     return length / 4 * 3 + 3;
 }
 
-/* From the first "=" on: as many as the last group of `digits` lacks, and blanks. Where that is not so; `length`: it is. */
+/* From the first "=" on: as many as the last group of `digits` lacks, and blanks. Where that is not
+ * so; `length`: it is. */
 static size_t check_padding(const char *text, size_t at, size_t length, size_t digits)
 {
     size_t wanted = digits % 4 == 3 ? 1 : digits % 4 == 2 ? 2 : 0;

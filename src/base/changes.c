@@ -13,8 +13,8 @@ struct changes *changes_make(void)
     return changes;
 }
 
-bool changes_add(struct changes **changes, enum change_verb verb, const char *key, const char *value, size_t value_length,
-                 int64_t expires_ms, int64_t most)
+bool changes_add(struct changes **changes, enum change_verb verb, const char *key,
+                 const char *value, size_t value_length, int64_t expires_ms, int64_t most)
 {
     if (!*changes)
         *changes = changes_make();
@@ -38,7 +38,8 @@ void changes_add_upload(struct changes **changes, const char *id)
 {
     if (!*changes)
         *changes = changes_make();
-    (*changes)->uploads = memory_resize((*changes)->uploads, ((*changes)->upload_count + 1) * sizeof(char *));
+    (*changes)->uploads = memory_resize((*changes)->uploads,
+                                        ((*changes)->upload_count + 1) * sizeof(char *));
     (*changes)->uploads[(*changes)->upload_count++] = memory_copy_text(id);
 }
 

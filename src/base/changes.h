@@ -1,5 +1,6 @@
-/* What a handler changes in the workspace's store, and whatever else is to happen only if its outcome stands: collected
- * on the worker, carried with the outcome, applied in the outcome's transaction. Plain data; no thread of its own. */
+/* What a handler changes in the workspace's store, and whatever else is to happen only if its
+ * outcome stands: collected on the worker, carried with the outcome, applied in the outcome's
+ * transaction. Plain data; no thread of its own. */
 #ifndef MOLECULE_BASE_CHANGES_H
 #define MOLECULE_BASE_CHANGES_H
 
@@ -12,8 +13,8 @@
 enum change_verb {
     CHANGE_SET,
     CHANGE_DELETE,
-    CHANGE_INCR,   /* `value` is the number to add: replayed on what is stored by then */
-    CHANGE_APPEND  /* `value` goes to the end of the stored list, of which the last `most` stay */
+    CHANGE_INCR,  /* `value` is the number to add: replayed on what is stored by then */
+    CHANGE_APPEND /* `value` goes to the end of the stored list, of which the last `most` stay */
 };
 
 struct change {
@@ -29,14 +30,15 @@ struct change {
 struct changes {
     struct change *first, **end;
     size_t bytes;
-    char **uploads;      /* ids of staged uploads that were read: acknowledged when the outcome stands */
+    /* ids of staged uploads that were read: acknowledged when the outcome stands */
+    char **uploads;
     size_t upload_count;
-    uint64_t locks;      /* of the worker's: released when the outcome is recorded; 0: none */
+    uint64_t locks; /* of the worker's: released when the outcome is recorded; 0: none */
 };
 
 /* The strings are copied. false: more than CHANGES_BYTES_MAXIMUM. */
-bool changes_add(struct changes **changes, enum change_verb verb, const char *key, const char *value, size_t value_length,
-                 int64_t expires_ms, int64_t most);
+bool changes_add(struct changes **changes, enum change_verb verb, const char *key,
+                 const char *value, size_t value_length, int64_t expires_ms, int64_t most);
 void changes_add_upload(struct changes **changes, const char *id);
 struct changes *changes_make(void);
 void changes_free(struct changes *changes); /* NULL is fine */

@@ -8,7 +8,8 @@
 #include <string.h>
 #include <time.h>
 
-#define AWAKE_GAP_MS 2000 /* somebody asks every second; what is longer was no time in which the process ran */
+/* somebody asks every second; what is longer was no time in which the process ran */
+#define AWAKE_GAP_MS 2000
 
 static int64_t read_us(clockid_t id)
 {
@@ -105,7 +106,8 @@ bool clock_parse(const char *text, int64_t *wall_us)
     } else {
         int hours, minutes, used = 0;
         char sign = *rest;
-        if ((sign != '+' && sign != '-') || sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5)
+        if ((sign != '+' && sign != '-') ||
+            sscanf(rest + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5)
             return false;
         offset = (hours * 60 + minutes) * 60 * (sign == '-' ? -1 : 1);
         rest += 6;
@@ -118,8 +120,10 @@ bool clock_parse(const char *text, int64_t *wall_us)
 
 bool clock_parse_duration(const char *text, int64_t *milliseconds)
 {
-    static const struct { const char *unit; double ms; } units[] = {
-        {"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
+    static const struct {
+        const char *unit;
+        double ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}};
     double total = 0;
     if (!*text)
         return false;

@@ -1,5 +1,5 @@
-/* A number of up to 15 digits reads back from its double by 15 digits; only a denormal may need fewer. So three attempts at
- * most find the shortest form of all others. */
+/* A number of up to 15 digits reads back from its double by 15 digits; only a denormal may need
+ * fewer. So three attempts at most find the shortest form of all others. */
 #include "base/decimal.h"
 
 #include <float.h>
@@ -11,9 +11,10 @@
 
 #define EXACT_DIGITS 15 /* of any double */
 #define ALL_DIGITS 17
-#define NUMBER_SIZE 40  /* bytes of a number as it is written here */
+#define NUMBER_SIZE 40 /* bytes of a number as it is written here */
 
-/* Significant digits, of 0.00120 three: what is in front of them, and zeros at the end of a whole number, count too. */
+/* Significant digits, of 0.00120 three: what is in front of them, and zeros at the end of a whole
+ * number, count too. */
 static size_t count_digits(const char *number, size_t length)
 {
     size_t count = 0;
@@ -35,7 +36,8 @@ static void settle(char *text)
     char *exponent = strchr(text, 'e');
     if (!exponent)
         return;
-    char *digits = exponent + 1 + (exponent[1] == '-' || exponent[1] == '+'), *kept = exponent + 1 + (exponent[1] == '-');
+    char *digits = exponent + 1 + (exponent[1] == '-' || exponent[1] == '+'),
+         *kept = exponent + 1 + (exponent[1] == '-');
     digits += strspn(digits, "0");
     memmove(kept, digits, strlen(digits) + 1);
 }

@@ -1,11 +1,13 @@
-/* Numbers in JSON text as people write them: jansson writes a double with 17 digits, so 0.1 as 0.10000000000000001. */
+/* Numbers in JSON text as people write them: jansson writes a double with 17 digits, so 0.1 as
+ * 0.10000000000000001. */
 #ifndef MOLECULE_BASE_DECIMAL_H
 #define MOLECULE_BASE_DECIMAL_H
 
 #include <stddef.h>
 
-/* Gives every number with a fraction or an exponent the fewest digits that read back the same. In place: it gets shorter or
- * stays as it is. `text` is well-formed JSON with a NUL behind it, which moves along. The new length. */
+/* Gives every number with a fraction or an exponent the fewest digits that read back the same. In
+ * place: it gets shorter or stays as it is. `text` is well-formed JSON with a NUL behind it, which
+ * moves along. The new length. */
 size_t decimal_shorten(char *text, size_t length);
 
 #endif

@@ -1,4 +1,5 @@
-/* FNV-1a of a text (http://www.isthe.com/chongo/tech/comp/fnv/): for tables of our own, not against an adversary. */
+/* FNV-1a of a text (http://www.isthe.com/chongo/tech/comp/fnv/): for tables of our own, not against
+ * an adversary. */
 #ifndef MOLECULE_BASE_HASH_H
 #define MOLECULE_BASE_HASH_H
 

@@ -5,10 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Whether so many more files may be opened: libuv ends the process where it cannot have its own. false: `problem` says what to
- * raise. */
+/* Whether so many more files may be opened: libuv ends the process where it cannot have its own.
+ * false: `problem` says what to raise. */
 bool limits_allow_files(int wanted, char *problem, size_t problem_size);
 
-#define LIMITS_FILES_LEAST 24 /* of an event loop, three threads and the connections to the platform */
+/* of an event loop, three threads and the connections to the platform */
+#define LIMITS_FILES_LEAST 24
 
 #endif

@@ -41,7 +41,8 @@ enum log_level log_get_level(void)
     return (enum log_level)current_level;
 }
 
-/* Its first bytes decide where a secret is listed, so that a line is searched once for all of them. */
+/* Its first bytes decide where a secret is listed, so that a line is searched once for all of them.
+ */
 static struct secret **place_of(const char *text)
 {
     uint32_t first;
@@ -131,7 +132,8 @@ void log_flush(void)
     output_flush();
 }
 
-/* What may not reach the operator's terminal is escaped; a newline stays, indented. Returns the line's length. */
+/* What may not reach the operator's terminal is escaped; a newline stays, indented. Returns the
+ * line's length. */
 static size_t tidy(const char *text, char *line, size_t size)
 {
     size_t length = 0, left = strlen(text);
@@ -159,8 +161,8 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
         return;
     char when[CLOCK_TEXT_SIZE], text[LOG_LINE_MAXIMUM], line[2 * LOG_LINE_MAXIMUM];
     clock_format(clock_wall_ms(), when);
-    size_t start = (size_t)snprintf(text, sizeof text, "%s %s %.140s%s", when, names[level], subject ? subject : "",
-                                    subject ? ": " : "");
+    size_t start = (size_t)snprintf(text, sizeof text, "%s %s %.140s%s", when, names[level],
+                                    subject ? subject : "", subject ? ": " : "");
     va_list arguments;
     va_start(arguments, format);
     int wanted = vsnprintf(text + start, sizeof text - start, format, arguments);

@@ -2,8 +2,9 @@
  *
  *   2026-05-01T20:14:07.123Z info  7f1d…: registered ...
  *
- * log_write never waits for whoever reads the log (base/output.h): a line that finds no room is dropped and counted; the
- * count is logged when there is room again. Terminal control characters of others are shown as escapes (base/terminal.h).
+ * log_write never waits for whoever reads the log (base/output.h): a line that finds no room is
+ * dropped and counted; the count is logged when there is room again. Terminal control characters of
+ * others are shown as escapes (base/terminal.h).
  *
  * Secrets: whatever was given to log_hide never appears in a line; it is replaced by "[hidden]". */
 #ifndef MOLECULE_BASE_LOG_H
@@ -30,15 +31,20 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
 #define log_error(subject, ...) log_write(LOG_LEVEL_ERROR, subject, __VA_ARGS__)
 #define log_warn(subject, ...) log_write(LOG_LEVEL_WARN, subject, __VA_ARGS__)
 #define log_info(subject, ...) log_write(LOG_LEVEL_INFO, subject, __VA_ARGS__)
-#define log_debug(subject, ...) \
-    do { if (log_get_level() >= LOG_LEVEL_DEBUG) log_write(LOG_LEVEL_DEBUG, subject, __VA_ARGS__); } while (0)
+#define log_debug(subject, ...)                               \
+    do {                                                      \
+        if (log_get_level() >= LOG_LEVEL_DEBUG)               \
+            log_write(LOG_LEVEL_DEBUG, subject, __VA_ARGS__); \
+    } while (0)
 
-/* Hide this text (a token) from now on, in the log and in what log_redact is given. Shorter than 4 bytes: ignored. */
+/* Hide this text (a token) from now on, in the log and in what log_redact is given. Shorter than 4
+ * bytes: ignored. */
 void log_hide(const char *secret);
 /* Replaces hidden texts in place; the text never grows. */
 void log_redact(char *text);
 
-/* Waits, but not for long (base/output.h), until the lines so far are written: before the process ends. */
+/* Waits, but not for long (base/output.h), until the lines so far are written: before the process
+ * ends. */
 void log_flush(void);
 
 #endif

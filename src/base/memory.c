@@ -11,8 +11,9 @@ static void *checked(void *block, size_t size)
 {
     if (!block && size > 0) {
         char line[128];
-        int length = snprintf(line, sizeof line,
-                              "molecule: out of memory (%zu bytes); the state on disk is safe, start again\n", size);
+        int length = snprintf(
+            line, sizeof line,
+            "molecule: out of memory (%zu bytes); the state on disk is safe, start again\n", size);
         output_write(STDERR_FILENO, line, (size_t)length);
         output_flush();
         abort();

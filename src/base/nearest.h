@@ -1,4 +1,5 @@
-/* "Did you mean …?": the known word that a mistyped one is closest to. Offer every word that is known, then read `best`. */
+/* "Did you mean …?": the known word that a mistyped one is closest to. Offer every word that is
+ * known, then read `best`. */
 #ifndef MOLECULE_BASE_NEAREST_H
 #define MOLECULE_BASE_NEAREST_H
 

@@ -15,8 +15,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CHUNK (16 * 1024) /* a write takes at most so much, so that a slow reader can be told from none */
-#define PAUSE_US 5000     /* a line alone is written at once; those that follow so soon, together */
+/* a write takes at most so much, so that a slow reader can be told from none */
+#define CHUNK (16 * 1024)
+#define PAUSE_US 5000 /* a line alone is written at once; those that follow so soon, together */
 #define FLUSH_STALL_MS 200
 #define FLUSH_MS 2000
 #define NOT_READ "molecule: standard output is not read fast enough: lines of it are dropped\n"
@@ -31,13 +32,15 @@ struct channel {
     size_t length;           /* of `waiting` */
     unsigned long dropped;   /* lines */
     bool opened, has_thread, busy;
-    bool mid_line;           /* the thread's: a line was cut when its end could not be written */
+    bool mid_line; /* the thread's: a line was cut when its end could not be written */
     _Atomic uint64_t progress;
 };
 
-#define CHANNEL(number, title) \
-    {.fd = (number), .name = (title), .mutex = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER, \
-     .written = PTHREAD_COND_INITIALIZER}
+#define CHANNEL(number, title)                                                \
+    {                                                                         \
+        .fd = (number), .name = (title), .mutex = PTHREAD_MUTEX_INITIALIZER,  \
+        .work = PTHREAD_COND_INITIALIZER, .written = PTHREAD_COND_INITIALIZER \
+    }
 
 static struct channel output = CHANNEL(STDOUT_FILENO, "lines of standard output");
 static struct channel errors = CHANNEL(STDERR_FILENO, "log lines");
@@ -45,12 +48,14 @@ static struct channel errors = CHANNEL(STDERR_FILENO, "log lines");
 static unsigned long count_lines(const char *bytes, size_t length)
 {
     unsigned long lines = length > 0 && bytes[length - 1] != '\n';
-    for (const char *end = bytes + length; (bytes = memchr(bytes, '\n', (size_t)(end - bytes))); bytes++)
+    for (const char *end = bytes + length; (bytes = memchr(bytes, '\n', (size_t)(end - bytes)));
+         bytes++)
         lines++;
     return lines;
 }
 
-/* How many bytes it took; fewer than all: it will not take the others. `patient`: waits for as long as it must. */
+/* How many bytes it took; fewer than all: it will not take the others. `patient`: waits for as long
+ * as it must. */
 static size_t write_some(struct channel *channel, const char *bytes, size_t length, bool patient)
 {
     size_t done = 0;
@@ -59,10 +64,12 @@ static size_t write_some(struct channel *channel, const char *bytes, size_t leng
         if (!patient && poll(&ready, 1, 0) <= 0)
             break;
         size_t most = patient ? CHUNK : PIPE_BUF; /* what fits where there is room at all */
-        ssize_t written = write(channel->fd, bytes + done, length - done < most ? length - done : most);
+        ssize_t written = write(channel->fd, bytes + done,
+                                length - done < most ? length - done : most);
         if (written < 0 && errno == EINTR)
             continue;
-        if (written < 0 && errno == EAGAIN && patient) { /* O_NONBLOCK is the file's: somebody who shares it has set it */
+        /* O_NONBLOCK is the file's: somebody who shares it has set it */
+        if (written < 0 && errno == EAGAIN && patient) {
             poll(&ready, 1, 1000);
             continue;
         }
@@ -75,7 +82,8 @@ static size_t write_some(struct channel *channel, const char *bytes, size_t leng
 }
 
 /* Returns the lines that are lost. */
-static unsigned long write_lines(struct channel *channel, const char *bytes, size_t length, bool patient)
+static unsigned long write_lines(struct channel *channel, const char *bytes, size_t length,
+                                 bool patient)
 {
     if (channel->mid_line && write_some(channel, "\n", 1, patient) == 1)
         channel->mid_line = false;
@@ -89,7 +97,8 @@ static unsigned long write_lines(struct channel *channel, const char *bytes, siz
 static void say_lost(struct channel *channel, unsigned long lost, bool patient)
 {
     char line[128];
-    int size = snprintf(line, sizeof line, "molecule: %lu %s dropped: they could not be written fast enough\n", lost,
+    int size = snprintf(line, sizeof line,
+                        "molecule: %lu %s dropped: they could not be written fast enough\n", lost,
                         channel->name);
     if (channel == &output) {
         output_write(STDERR_FILENO, line, (size_t)size);
@@ -118,7 +127,8 @@ static void drain(struct channel *channel)
 
     pthread_mutex_lock(&channel->mutex);
     channel->dropped += lost;
-    unsigned long dropped = lost > 0 ? 0 : channel->dropped; /* it takes nothing now: said when it does */
+    /* it takes nothing now: said when it does */
+    unsigned long dropped = lost > 0 ? 0 : channel->dropped;
     channel->dropped -= dropped;
     pthread_mutex_unlock(&channel->mutex);
     if (dropped > 0)
@@ -149,7 +159,8 @@ static bool start_thread(struct channel *channel)
     sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); /* it may never come back from a write */
+    /* it may never come back from a write */
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = pthread_create(&thread, &attributes, run, channel) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -243,7 +254,8 @@ static ssize_t take(void *cookie, const char *bytes, size_t length)
 void output_divert(void)
 {
     const cookie_io_functions_t functions = {.write = take};
-    FILE *lines = fopencookie(&output, "w", functions), *complaints = fopencookie(&errors, "w", functions);
+    FILE *lines = fopencookie(&output, "w", functions),
+         *complaints = fopencookie(&errors, "w", functions);
     if (lines) {
         fflush(stdout);
         setvbuf(lines, NULL, _IOLBF, 0);

@@ -1,5 +1,5 @@
-/* The one way threads talk: a queue with many writers, read on one libuv loop. Items are handed over whole; what is
- * in an item belongs to whoever holds it, so nothing is shared. */
+/* The one way threads talk: a queue with many writers, read on one libuv loop. Items are handed
+ * over whole; what is in an item belongs to whoever holds it, so nothing is shared. */
 #ifndef MOLECULE_BASE_QUEUE_H
 #define MOLECULE_BASE_QUEUE_H
 
@@ -19,7 +19,7 @@ struct queue {
     struct queue_item *first, *last;
     bool closed;
     bool woken; /* the reader has been told of what is queued */
-    int event; /* eventfd */
+    int event;  /* eventfd */
     uv_poll_t wakeup;
     queue_handler *handler;
     void *context;
@@ -34,8 +34,9 @@ bool queue_push(struct queue *queue, struct queue_item *item, bool *wake);
 /* Tells the reader of what is queued, unless somebody has. */
 void queue_wake(struct queue *queue);
 
-/* On the reading thread: no further item is taken; those still queued are returned to the caller. The wake-up handle
- * closes with the loop's next turn. Free the mutex with queue_free once no writer is left. */
+/* On the reading thread: no further item is taken; those still queued are returned to the caller.
+ * The wake-up handle closes with the loop's next turn. Free the mutex with queue_free once no
+ * writer is left. */
 struct queue_item *queue_close(struct queue *queue);
 void queue_free(struct queue *queue);
 

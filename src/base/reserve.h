@@ -1,5 +1,6 @@
-/* File descriptors that are kept back for what must not fail for want of one: a script may have taken all others. Where
- * something could not be opened: reserve_lend, open it, reserve_fill. From any thread. */
+/* File descriptors that are kept back for what must not fail for want of one: a script may have
+ * taken all others. Where something could not be opened: reserve_lend, open it, reserve_fill. From
+ * any thread. */
 #ifndef MOLECULE_BASE_RESERVE_H
 #define MOLECULE_BASE_RESERVE_H
 
@@ -9,7 +10,8 @@
 
 struct reserve {
     atomic_int descriptors[RESERVE_SIZE]; /* -1: lent, or there was none to be had */
-    int count;                            /* of them in use: fewer where a process may have few at all */
+    /* of them in use: fewer where a process may have few at all */
+    int count;
 };
 
 void reserve_open(struct reserve *reserve);

@@ -1,5 +1,5 @@
-/* Bytes that several owners read and nobody changes: a row on its way to the disk thread, for instance. Freed by the last one
- * that lets go of them, on whichever thread that is. */
+/* Bytes that several owners read and nobody changes: a row on its way to the disk thread, for
+ * instance. Freed by the last one that lets go of them, on whichever thread that is. */
 #ifndef MOLECULE_BASE_SHARED_H
 #define MOLECULE_BASE_SHARED_H
 

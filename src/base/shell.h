@@ -2,7 +2,8 @@
 #ifndef MOLECULE_BASE_SHELL_H
 #define MOLECULE_BASE_SHELL_H
 
-/* The word as it would be typed: quoted where a shell would read something else. The caller frees it. */
+/* The word as it would be typed: quoted where a shell would read something else. The caller frees
+ * it. */
 char *shell_word(const char *word);
 
 #endif

@@ -18,7 +18,10 @@ static int32_t decode(const unsigned char *text, size_t left, size_t *length)
     *length = 1;
     if (first < 0x80)
         return first;
-    size_t size = first >= 0xf0 && first <= 0xf4 ? 4 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xc2 && first < 0xe0 ? 2 : 0;
+    size_t size = first >= 0xf0 && first <= 0xf4  ? 4
+                  : first >= 0xe0 && first < 0xf0 ? 3
+                  : first >= 0xc2 && first < 0xe0 ? 2
+                                                  : 0;
     if (size == 0 || size > left)
         return -1;
     int32_t point = first & (0x7f >> size);
@@ -35,11 +38,13 @@ static int32_t decode(const unsigned char *text, size_t left, size_t *length)
 
 static bool is_control(int32_t point)
 {
-    return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x61c || point == 0x200e || point == 0x200f ||
-           (point >= 0x2028 && point <= 0x202e) || (point >= 0x2066 && point <= 0x2069);
+    return point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x61c || point == 0x200e ||
+           point == 0x200f || (point >= 0x2028 && point <= 0x202e) ||
+           (point >= 0x2066 && point <= 0x2069);
 }
 
-static int write_escape(int32_t point, unsigned char byte, enum terminal_style style, char out[LONGEST])
+static int write_escape(int32_t point, unsigned char byte, enum terminal_style style,
+                        char out[LONGEST])
 {
     if (style == TERMINAL_JSON)
         return snprintf(out, LONGEST, "\\u%04x", point >= 0 ? (unsigned)point : 0xfffdu);
@@ -50,7 +55,8 @@ static int write_escape(int32_t point, unsigned char byte, enum terminal_style s
     return snprintf(out, LONGEST, "\\x%02x", byte);
 }
 
-size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out, size_t size)
+size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out,
+                       size_t size)
 {
     const unsigned char *at = (const unsigned char *)text;
     size_t used = 0, step;

@@ -1,7 +1,8 @@
-/* Text of others on its way to somebody's terminal. A sender's words, a row's id or a file's name may hold what moves the
- * cursor, renames the window or turns the writing direction around: such characters are shown as escapes. That is C0 and
- * DEL (\x1b), C1 and line separators (\u{85}), the marks and overrides of writing direction (\u{202e}), and bytes that are
- * no UTF-8 (\x9b). Everything else stays as it is. */
+/* Text of others on its way to somebody's terminal. A sender's words, a row's id or a file's name
+ * may hold what moves the cursor, renames the window or turns the writing direction around: such
+ * characters are shown as escapes. That is C0 and DEL (\x1b), C1 and line separators (\u{85}), the
+ * marks and overrides of writing direction (\u{202e}), and bytes that are no UTF-8 (\x9b).
+ * Everything else stays as it is. */
 #ifndef MOLECULE_BASE_TERMINAL_H
 #define MOLECULE_BASE_TERMINAL_H
 
@@ -11,11 +12,14 @@
 enum terminal_style {
     TERMINAL_WORD, /* a value within a line: line ends and tabs are escaped, too (\n, \t) */
     TERMINAL_TEXT, /* lines: an LF stays, the CR before it goes, a tab becomes a blank */
-    TERMINAL_JSON  /* JSON text: as TERMINAL_TEXT, but the escapes are JSON's (\u202e), so that it stays the same value */
+    /* JSON text: as TERMINAL_TEXT, but the escapes are JSON's (\u202e), so that it stays the same
+       value */
+    TERMINAL_JSON
 };
 
 /* Writes at most `size` bytes, no NUL; cut between two characters. Returns how many. */
-size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out, size_t size);
+size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out,
+                       size_t size);
 /* The same as a text of its own; the caller frees it. NULL for NULL. */
 char *terminal_copy(const char *text, enum terminal_style style);
 /* As fprintf, with what comes of it escaped as TERMINAL_TEXT. */

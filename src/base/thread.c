@@ -7,11 +7,13 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* Deep enough for Lua's own limit of nested C calls (200) through pattern matching and the JSON converters. */
+/* Deep enough for Lua's own limit of nested C calls (200) through pattern matching and the JSON
+ * converters. */
 #define STACK_SIZE (8u * 1024 * 1024)
 #define REAP_MS 1000
 #define REAP_STEP_MS 5
-#define LONG_US 1000 /* a task that took longer has its readers woken at once: the next may take as long */
+/* a task that took longer has its readers woken at once: the next may take as long */
+#define LONG_US 1000
 
 static _Thread_local struct thread *running; /* this thread, while it is in its loop */
 
@@ -29,7 +31,8 @@ static void on_before_waiting(uv_prepare_t *prepare)
 
 void thread_wake_readers(void)
 {
-    if (running && running->to_wake_count > 0 && clock_monotonic_us() - running->began_us >= LONG_US)
+    if (running && running->to_wake_count > 0 &&
+        clock_monotonic_us() - running->began_us >= LONG_US)
         wake_readers(running);
 }
 
@@ -97,7 +100,8 @@ static void count_program(uv_handle_t *handle, void *count)
     *(int *)count += handle->type == UV_PROCESS && !uv_is_closing(handle);
 }
 
-/* Programs that were killed a moment ago: whoever started them frees what belongs to them when they are reaped. */
+/* Programs that were killed a moment ago: whoever started them frees what belongs to them when they
+ * are reaped. */
 static void reap(struct thread *thread)
 {
     for (int waited_ms = 0; waited_ms < REAP_MS; waited_ms += REAP_STEP_MS) {
@@ -129,7 +133,8 @@ static void thread_main(void *argument)
     close_loop(thread);
 }
 
-int thread_start(struct thread *thread, const char *name, void (*after_batch)(void *context), void *context)
+int thread_start(struct thread *thread, const char *name, void (*after_batch)(void *context),
+                 void *context)
 {
     int result = thread_adopt(thread, name);
     if (result < 0)

@@ -1,5 +1,6 @@
-/* Work of several parties on one loop, taken in turns: each party's in its order, one piece of each party after the other, and
- * the loop's own events in between. Whoever has a lot to do delays the others by one piece of it. */
+/* Work of several parties on one loop, taken in turns: each party's in its order, one piece of each
+ * party after the other, and the loop's own events in between. Whoever has a lot to do delays the
+ * others by one piece of it. */
 #ifndef MOLECULE_BASE_TURNS_H
 #define MOLECULE_BASE_TURNS_H
 
@@ -24,8 +25,8 @@ struct lane {
 };
 
 struct turns {
-    uv_idle_t idle;          /* first: keeps the loop turning while there is work */
-    struct lane *first, *last; /* those that have any */
+    uv_idle_t idle;                /* first: keeps the loop turning while there is work */
+    struct lane *first, *last;     /* those that have any */
     void (*before)(void *context); /* before each piece; may be NULL */
     void *context;
 };

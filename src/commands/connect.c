@@ -21,38 +21,49 @@
 #include <string.h>
 #include <unistd.h>
 
-
 #define IDS_MAXIMUM 1024
 #define FIELD(member) offsetof(struct connect_options, member)
 
 static const struct option options[] = {
     CONNECT_ANSWERING_OPTIONS,
     {"watch", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "reload the script when its file, or one it requires, changes (SIGHUP does so at any time)", FIELD(watch), 0, 0},
-    {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform", FIELD(api_url), 0, 0},
+     "reload the script when its file, or one it requires, changes (SIGHUP does so at any time)",
+     FIELD(watch), 0, 0},
+    {"api-url", 0, OPTION_TEXT, "URL", "http://localhost:8080", "MOLECULE_API_URL", "the platform",
+     FIELD(api_url), 0, 0},
     {"token-file", 0, OPTION_TEXT, "FILE", NULL, "MOLECULE_WORKSPACE_TOKEN_FILE",
-     "the workspace's token; read again when the platform refuses it; {id} in it stands for the id", FIELD(token_file), 0, 0},
+     "the workspace's token; read again when the platform refuses it; {id} in it stands for the id",
+     FIELD(token_file), 0, 0},
     {"token", 0, OPTION_TEXT, "TOKEN", NULL, "MOLECULE_WORKSPACE_TOKEN",
-     "the token itself; visible to other users of this machine, so prefer the environment or a file", FIELD(token), 0, 0},
+     "the token itself; visible to other users of this machine, so prefer the environment or a "
+     "file",
+     FIELD(token), 0, 0},
     {"bootstrap", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "register without a token, and keep the one the platform issues in <state-dir>/<id>.token", FIELD(bootstrap), 0, 0},
-    {"org-id", 0, OPTION_TEXT, "ID", NULL, "MOLECULE_ORG_ID", "sent as X-Molecule-Org-Id, for a platform with a tenant guard",
-     FIELD(org_id), 0, 0},
+     "register without a token, and keep the one the platform issues in <state-dir>/<id>.token",
+     FIELD(bootstrap), 0, 0},
+    {"org-id", 0, OPTION_TEXT, "ID", NULL, "MOLECULE_ORG_ID",
+     "sent as X-Molecule-Org-Id, for a platform with a tenant guard", FIELD(org_id), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
-     "directory for the cursor and the ledger (also $STATE_DIRECTORY) [~/.config/molecule/state]", FIELD(state_directory), 0,
-     0},
+     "directory for the cursor and the ledger (also $STATE_DIRECTORY) [~/.config/molecule/state]",
+     FIELD(state_directory), 0, 0},
     {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "1000", NULL,
-     "time between polls of an empty inbox; in milliseconds, or like 10s", FIELD(interval_ms), 1, CONNECT_HOURS(1)},
+     "time between polls of an empty inbox; in milliseconds, or like 10s", FIELD(interval_ms), 1,
+     CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
-    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL, "threads that run scripts [one per workspace, at most one per processor]",
-     FIELD(workers), 1, 256},
-    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL, "how long to wait for messages in progress when stopping",
-     FIELD(drain_ms), 0, CONNECT_HOURS(1)},
-    {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL, "allow plain http to another machine; the token is sent unencrypted",
-     FIELD(insecure_http), 0, 0},
-    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "delivery mode; only poll is supported", FIELD(mode), 0, 0},
+    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
+     "threads that run scripts [one per workspace, at most one per processor]", FIELD(workers), 1,
+     256},
+    {"drain", 0, OPTION_DURATION, "TIME", "25s", NULL,
+     "how long to wait for messages in progress when stopping", FIELD(drain_ms), 0,
+     CONNECT_HOURS(1)},
+    {"insecure-http", 0, OPTION_FLAG, NULL, NULL, NULL,
+     "allow plain http to another machine; the token is sent unencrypted", FIELD(insecure_http), 0,
+     0},
+    {"mode", 0, OPTION_TEXT, "poll|push", "poll", NULL, "delivery mode; only poll is supported",
+     FIELD(mode), 0, 0},
     {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL,
-     "check the token, state directory, record file and script, print what would be done, and exit", FIELD(dry_run), 0, 0},
+     "check the token, state directory, record file and script, print what would be done, and exit",
+     FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
@@ -61,21 +72,24 @@ char *connect_find_problem(const struct connect_options *given, const char *work
 {
     size_t length = strlen(workspace_id);
     if ((length > 4 && strcmp(workspace_id + length - 4, ".lua") == 0) || strchr(workspace_id, '/'))
-        return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s", workspace_id, workspace_id);
+        return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s",
+                             workspace_id, workspace_id);
     if (!uuid_valid(workspace_id))
-        return memory_format(
-            "\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
-            "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; a name for the agent card goes to "
-            "--name",
-            workspace_id);
+        return memory_format("\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
+                             "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; "
+                             "a name for the agent card goes to "
+                             "--name",
+                             workspace_id);
     if (!given->script && !given->backend)
-        return memory_format("nothing to answer with: give --script FILE or --backend NAME (%s)", script_backend_names());
+        return memory_format("nothing to answer with: give --script FILE or --backend NAME (%s)",
+                             script_backend_names());
     if (given->script && given->backend)
         return memory_copy_text("--script and --backend cannot be combined");
     if (given->backend_options.count > 0 && !given->backend)
         return memory_copy_text("--backend-opt requires --backend; for a script use --script-opt");
     if (strcmp(given->mode, "push") == 0)
-        return memory_copy_text("--mode push is not supported yet: molecule polls its inbox and needs no public address; "
+        return memory_copy_text("--mode push is not supported yet: molecule polls its inbox and "
+                                "needs no public address; "
                                 "omit --mode");
     if (strcmp(given->mode, "poll") != 0)
         return memory_format("--mode is poll; got \"%s\"", given->mode);
@@ -84,11 +98,12 @@ char *connect_find_problem(const struct connect_options *given, const char *work
     if (given->script && access(given->script, R_OK) != 0)
         return memory_format("the script %s cannot be read: %s", given->script, strerror(errno));
     for (size_t i = 0; i < given->allowed_senders.count; i++)
-        if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 && !uuid_valid(given->allowed_senders.items[i]))
-            return memory_format(
-                "--allow-from is canvas or a peer's workspace id; got \"%s\". Such an id is a UUID, as in msg.from, and "
-                "canvas is the human",
-                given->allowed_senders.items[i]);
+        if (strcasecmp(given->allowed_senders.items[i], "canvas") != 0 &&
+            !uuid_valid(given->allowed_senders.items[i]))
+            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\". "
+                                 "Such an id is a UUID, as in msg.from, and "
+                                 "canvas is the human",
+                                 given->allowed_senders.items[i]);
     return sandbox_options_problem(given->sandbox, &given->allowed_hosts, &given->file_hosts);
 }
 
@@ -110,8 +125,10 @@ void connect_options_close(struct connect_options *values)
     free(values);
 }
 
-struct molecule_workspace_options connect_workspace(const struct connect_options *given, const char *workspace_id,
-                                                    const char *state_directory, const char *token, const char *token_file)
+struct molecule_workspace_options connect_workspace(const struct connect_options *given,
+                                                    const char *workspace_id,
+                                                    const char *state_directory, const char *token,
+                                                    const char *token_file)
 {
     return (struct molecule_workspace_options){
         .id = workspace_id,
@@ -170,11 +187,13 @@ char *connect_take_token(const char *text, const char **problem)
     while (length > 0 && strchr(blanks, start[length - 1]))
         length--;
     size_t word = strcspn(start, blanks);
-    *problem = length == 0                             ? "is empty"
-               : strncasecmp(start, "Bearer ", 7) == 0 ? "begins with \"Bearer\"; give the token alone, that word is added"
-               : word < length                         ? "holds a blank; a token is one word"
-               : *start == '"' || *start == '\''       ? "begins with a quotation mark; give the token without"
-                                                       : NULL;
+    *problem = length == 0 ? "is empty"
+               : strncasecmp(start, "Bearer ", 7) == 0
+                   ? "begins with \"Bearer\"; give the token alone, that word is added"
+               : word < length ? "holds a blank; a token is one word"
+               : *start == '"' || *start == '\''
+                   ? "begins with a quotation mark; give the token without"
+                   : NULL;
     return *problem ? NULL : memory_copy(start, length);
 }
 
@@ -186,7 +205,8 @@ char *connect_token_path(const char *pattern, const char *workspace_id)
         char *at = strstr(path, marks[i]);
         if (!at)
             continue;
-        char *filled = memory_format("%.*s%s%s", (int)(at - path), path, workspace_id, at + strlen(marks[i]));
+        char *filled = memory_format("%.*s%s%s", (int)(at - path), path, workspace_id,
+                                     at + strlen(marks[i]));
         free(path);
         path = filled;
     }
@@ -199,13 +219,15 @@ struct attached {
     struct molecule_workspace_options workspace;
 };
 
-static enum molecule_result add_all(struct molecule *molecule, const struct attached *attached, size_t count)
+static enum molecule_result add_all(struct molecule *molecule, const struct attached *attached,
+                                    size_t count)
 {
     char problem[1024];
     enum molecule_result first = MOLECULE_STOPPED;
     bool serves = false;
     for (size_t i = 0; i < count; i++) {
-        enum molecule_result result = molecule_add(molecule, &attached[i].workspace, problem, sizeof problem);
+        enum molecule_result result = molecule_add(molecule, &attached[i].workspace, problem,
+                                                   sizeof problem);
         serves = serves || result == MOLECULE_STOPPED;
         if (result == MOLECULE_STOPPED)
             continue;
@@ -215,8 +237,8 @@ static enum molecule_result add_all(struct molecule *molecule, const struct atta
     return serves ? molecule_run(molecule) : first;
 }
 
-static int start(const struct command *command, const struct connect_options *given, const struct attached *attached,
-                 size_t count)
+static int start(const struct command *command, const struct connect_options *given,
+                 const struct attached *attached, size_t count)
 {
     char problem[1024];
     struct molecule_options settings = {
@@ -248,7 +270,8 @@ static bool was_typed(int argc, char **argv, const char *option)
 {
     size_t length = strlen(option);
     for (int i = 0; i < argc; i++)
-        if (strncmp(argv[i], option, length) == 0 && (argv[i][length] == '\0' || argv[i][length] == '='))
+        if (strncmp(argv[i], option, length) == 0 &&
+            (argv[i][length] == '\0' || argv[i][length] == '='))
             return true;
     return false;
 }
@@ -264,17 +287,20 @@ void connect_wipe_variable(const char *name)
 }
 
 /* 0, or 2 after saying what is wrong with the words themselves; nothing is touched yet. */
-static int check(const struct command *command, const struct connect_options *given, const char *const *ids, size_t count,
-                 const char *token)
+static int check(const struct command *command, const struct connect_options *given,
+                 const char *const *ids, size_t count, const char *token)
 {
     for (size_t i = 1; i < count; i++) {
         size_t length = strlen(ids[i]);
         if (length > 4 && strcmp(ids[i] + length - 4, ".lua") == 0)
-            return options_complain(command, "%s is not a workspace id; a script is given as --script %s", ids[i], ids[i]);
+            return options_complain(command,
+                                    "%s is not a workspace id; a script is given as --script %s",
+                                    ids[i], ids[i]);
     }
     if (count == 0)
-        return options_complain(command, "missing workspace id: molecule connect <workspace-id> --script "
-                                         "agent.lua");
+        return options_complain(command,
+                                "missing workspace id: molecule connect <workspace-id> --script "
+                                "agent.lua");
     for (size_t i = 0; i < count; i++) {
         char *problem = connect_find_problem(given, ids[i]);
         if (problem)
@@ -287,23 +313,31 @@ static int check(const struct command *command, const struct connect_options *gi
                 return options_complain(command, "%s is given twice", ids[i]);
     }
     if (count > 1 && token)
-        return options_complain(command, "a token is of one workspace, but there are %zu ids: give --token-file tokens/{id}, "
-                                         "where {id} stands for the id", count);
-    if (count > 1 && given->token_file && !strstr(given->token_file, "{id}") && !strstr(given->token_file, "%s"))
-        return options_complain(command, "--token-file %s is of one workspace, but there are %zu ids: write {id} where the id "
-                                         "belongs, as in tokens/{id}", given->token_file, count);
+        return options_complain(
+            command,
+            "a token is of one workspace, but there are %zu ids: give --token-file tokens/{id}, "
+            "where {id} stands for the id",
+            count);
+    if (count > 1 && given->token_file && !strstr(given->token_file, "{id}") &&
+        !strstr(given->token_file, "%s"))
+        return options_complain(
+            command,
+            "--token-file %s is of one workspace, but there are %zu ids: write {id} where the id "
+            "belongs, as in tokens/{id}",
+            given->token_file, count);
     return 0;
 }
 
-static struct attached *attach(const struct connect_options *given, const char *const *ids, size_t count,
-                               const char *state_directory, const char *token)
+static struct attached *attach(const struct connect_options *given, const char *const *ids,
+                               size_t count, const char *state_directory, const char *token)
 {
     struct attached *attached = memory_allocate(count * sizeof *attached);
     for (size_t i = 0; i < count; i++) {
         attached[i].id = memory_copy_text(ids[i]);
         platform_normalise_id(attached[i].id); /* as it will stand in the log */
         attached[i].token_file = connect_token_path(given->token_file, attached[i].id);
-        attached[i].workspace = connect_workspace(given, attached[i].id, state_directory, token, attached[i].token_file);
+        attached[i].workspace = connect_workspace(given, attached[i].id, state_directory, token,
+                                                  attached[i].token_file);
     }
     return attached;
 }
@@ -317,14 +351,16 @@ static void free_attached(struct attached *attached, size_t count)
     free(attached);
 }
 
-/* A line end of the file it came from is not part of it. NULL after saying what is wrong with it. */
+/* A line end of the file it came from is not part of it. NULL after saying what is wrong with it.
+ */
 static char *take_token(const struct command *command, const char *given, bool typed)
 {
     const char *wrong;
     char *token = connect_take_token(given, &wrong);
     log_hide(token);
     if (!token)
-        options_complain(command, "the token of %s %s", typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+        options_complain(command, "the token of %s %s",
+                         typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
     return token;
 }
 
@@ -346,7 +382,8 @@ static int run(const struct command *command, int argc, char **argv)
         output_divert();
     log_hide(given.token);
     bool token_typed = was_typed(argc, argv, "--token");
-    if (given.token && (token_typed || !was_typed(argc, argv, "--token-file"))) { /* a flag beats the environment */
+    /* a flag beats the environment */
+    if (given.token && (token_typed || !was_typed(argc, argv, "--token-file"))) {
         token = take_token(command, given.token, token_typed);
         if (!token)
             goto cleanup;
@@ -361,7 +398,8 @@ static int run(const struct command *command, int argc, char **argv)
         goto cleanup;
     attached = attach(&given, ids, count, state_directory, token);
     if (token_typed)
-        log_warn(attached[0].id, "--token on the command line was readable by others on this machine; MOLECULE_WORKSPACE_TOKEN "
+        log_warn(attached[0].id, "--token on the command line was readable by others on this "
+                                 "machine; MOLECULE_WORKSPACE_TOKEN "
                                  "or --token-file is better");
     code = start(command, &given, attached, count);
 
@@ -377,12 +415,15 @@ const struct command command_connect = {
     .name = "connect",
     .usage = "<workspace-id>... (--script FILE | --backend NAME) [options]",
     .summary = "attach this machine to a workspace and answer its messages",
-    .description =
-        "Registers the workspace, sends heartbeats, fetches its inbox, hands each message to the script, posts\n"
-        "the script's reply, and remembers how far it got. Needs no public address. Runs until SIGTERM or\n"
-        "Ctrl-C. With several ids, one process serves them all with the same script.\n\n"
-        "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or the script does not load, 75 the script\n"
-        "is stuck and the process should be restarted, 77 the platform rejects the workspace's credentials.",
+    .description = "Registers the workspace, sends heartbeats, fetches its inbox, hands each "
+                   "message to the script, posts\n"
+                   "the script's reply, and remembers how far it got. Needs no public address. "
+                   "Runs until SIGTERM or\n"
+                   "Ctrl-C. With several ids, one process serves them all with the same script.\n\n"
+                   "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or the script does "
+                   "not load, 75 the script\n"
+                   "is stuck and the process should be restarted, 77 the platform rejects the "
+                   "workspace's credentials.",
     .examples =
         "  molecule connect 7f1d0c9e-… --script agent.lua --api-url https://acme.example.com\n"
         "  molecule connect 7f1d0c9e-… --backend exec --backend-opt cmd='tr a-z A-Z'\n"

@@ -1,4 +1,5 @@
-/* What a workspace of a fleet and `molecule connect` share: the options, their checks, and what they mean to the host. */
+/* What a workspace of a fleet and `molecule connect` share: the options, their checks, and what
+ * they mean to the host. */
 #ifndef MOLECULE_COMMANDS_CONNECT_H
 #define MOLECULE_COMMANDS_CONNECT_H
 
@@ -14,13 +15,16 @@ void connect_options_close(struct connect_options *values); /* NULL is fine */
 char *connect_find_problem(const struct connect_options *given, const char *workspace_id);
 
 /* Everything is borrowed. */
-struct molecule_workspace_options connect_workspace(const struct connect_options *given, const char *workspace_id,
-                                                    const char *state_directory, const char *token, const char *token_file);
+struct molecule_workspace_options connect_workspace(const struct connect_options *given,
+                                                    const char *workspace_id,
+                                                    const char *state_directory, const char *token,
+                                                    const char *token_file);
 
 /* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
 void connect_wipe_variable(const char *name);
 
-/* The token in a text that may have blanks around it. Yours to wipe. NULL: `*problem` says what is wrong, not what it holds. */
+/* The token in a text that may have blanks around it. Yours to wipe. NULL: `*problem` says what is
+ * wrong, not what it holds. */
 char *connect_take_token(const char *text, const char **problem);
 
 /* The path with the id in place of {id} or %s. Yours to free; NULL for NULL. */

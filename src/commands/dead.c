@@ -26,8 +26,10 @@ struct dead_options {
 static const struct option options[] = {
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
      offsetof(struct dead_options, state_directory), 0, 0},
-    {"all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of them (show, retry, drop)", offsetof(struct dead_options, all), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct dead_options, json), 0, 0},
+    {"all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of them (show, retry, drop)",
+     offsetof(struct dead_options, all), 0, 0},
+    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct dead_options, json), 0,
+     0},
     {.name = NULL},
 };
 
@@ -47,12 +49,14 @@ static json_t *describe(const struct ledger_message *message)
     char seen[CLOCK_TEXT_SIZE], died[CLOCK_TEXT_SIZE];
     clock_format(message->first_seen_ms, seen);
     clock_format(message->updated_ms, died);
-    json_t *row = message->row ? jsontext_read(message->row, message->row_length, NULL, NULL) : NULL;
+    json_t *row = message->row ? jsontext_read(message->row, message->row_length, NULL, NULL)
+                               : NULL;
     if (!row && message->row)
         row = jsontext_string(message->row, message->row_length);
-    return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:i, s:s?, s:s?, s:o*}", "id", message->row_id, "from", message->source,
-                     "created_at", message->created_at, "first_seen", seen, "set_aside", died, "attempts",
-                     (int)message->attempts, "reason", message->reason, "traceback", message->traceback, "row", row);
+    return json_pack("{s:s, s:s?, s:s?, s:s, s:s, s:i, s:s?, s:s?, s:o*}", "id", message->row_id,
+                     "from", message->source, "created_at", message->created_at, "first_seen", seen,
+                     "set_aside", died, "attempts", (int)message->attempts, "reason",
+                     message->reason, "traceback", message->traceback, "row", row);
 }
 
 static bool collect(const struct ledger_message *message, void *context)
@@ -60,16 +64,19 @@ static bool collect(const struct ledger_message *message, void *context)
     if (message->state == LEDGER_DEAD)
         json_array_append_new(context, describe(message));
     else
-        terminal_print(stderr, "molecule dead: message %s is not a dead letter: it is %s\n", message->row_id,
-                       ledger_state_text(message->state));
+        terminal_print(stderr, "molecule dead: message %s is not a dead letter: it is %s\n",
+                       message->row_id, ledger_state_text(message->state));
     return true;
 }
 
 static void say_unknown(const struct dead_call *call, const char *row_id)
 {
     char *directory = shell_word(call->directory);
-    terminal_print(stderr, "molecule dead: %s is not a dead letter of workspace %s; to list those: molecule dead list %s "
-                           "--state-dir %s\n", row_id, call->workspace_id, call->workspace_id, directory);
+    terminal_print(stderr,
+                   "molecule dead: %s is not a dead letter of workspace %s; to list those: "
+                   "molecule dead list %s "
+                   "--state-dir %s\n",
+                   row_id, call->workspace_id, call->workspace_id, directory);
     free(directory);
 }
 
@@ -79,7 +86,8 @@ static json_t *read_dead(const struct dead_call *call, char *problem, size_t pro
     char *path = local_state_path(call->directory, call->workspace_id, "db");
     struct ledger *ledger;
     json_t *list = NULL;
-    enum ledger_status status = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, problem_size);
+    enum ledger_status status = ledger_open(&ledger, path, NULL, LEDGER_READ, problem,
+                                            problem_size);
     if (status == LEDGER_ABSENT) { /* nothing was ever set aside */
         list = json_array();
         for (size_t i = 0; i < call->id_count; i++)
@@ -126,7 +134,8 @@ static char *word_of(const json_t *object, const char *key)
 
 static void print_line(const json_t *letter)
 {
-    char *id = word_of(letter, "id"), *from = word_of(letter, "from"), *reason = memory_copy_text(text_of(letter, "reason"));
+    char *id = word_of(letter, "id"), *from = word_of(letter, "from"),
+         *reason = memory_copy_text(text_of(letter, "reason"));
     reason[strcspn(reason, "\r\n")] = '\0';
     char *shown = terminal_copy(reason, TERMINAL_WORD);
     printf("%-36s  %-24s  %-8lld  %-36s  %s\n", id, text_of(letter, "set_aside"),
@@ -142,7 +151,7 @@ static void print_list(const json_t *list)
     size_t i;
     json_t *letter;
     printf("%-36s  %-24s  %-8s  %-36s  %s\n", "ID", "SET ASIDE", "ATTEMPTS", "FROM", "REASON");
-    json_array_foreach(list, i, letter)
+    json_array_foreach (list, i, letter)
         print_line(letter);
 }
 
@@ -152,7 +161,8 @@ static void print_lines(const char *text, int column)
     char *shown = terminal_copy(text, TERMINAL_TEXT);
     for (const char *line = shown, *end; line; line = end ? end + 1 : NULL) {
         end = strchr(line, '\n');
-        printf("%*s%.*s\n", line == shown ? 0 : column, "", end ? (int)(end - line) : (int)strlen(line), line);
+        printf("%*s%.*s\n", line == shown ? 0 : column, "",
+               end ? (int)(end - line) : (int)strlen(line), line);
     }
     free(shown);
 }
@@ -167,7 +177,8 @@ static void print_letter(const json_t *letter)
     }
     printf("%-11s ", "reason");
     print_lines(text_of(letter, "reason"), 12);
-    printf("%-11s %lld\n", "attempts", (long long)json_integer_value(json_object_get(letter, "attempts")));
+    printf("%-11s %lld\n", "attempts",
+           (long long)json_integer_value(json_object_get(letter, "attempts")));
     if (json_object_get(letter, "traceback") && !json_is_null(json_object_get(letter, "traceback")))
         print_lines(text_of(letter, "traceback"), 4);
     const json_t *row = json_object_get(letter, "row");
@@ -197,7 +208,7 @@ static int read_letters(const struct dead_call *call, bool whole)
     else if (!whole && !empty)
         print_list(list);
     else
-        json_array_foreach(list, i, letter)
+        json_array_foreach (list, i, letter)
             print_letter(letter);
     json_decref(list);
     return code;
@@ -206,17 +217,19 @@ static int read_letters(const struct dead_call *call, bool whole)
 /* --- changing --- */
 
 /* Nobody serves the workspace: under its lock, in its ledger. */
-static bool change_in_ledger(const struct dead_call *call, const char *row_id, bool retry, bool *found, char *problem,
-                             size_t problem_size)
+static bool change_in_ledger(const struct dead_call *call, const char *row_id, bool retry,
+                             bool *found, char *problem, size_t problem_size)
 {
     char *path = local_state_path(call->directory, call->workspace_id, "db");
     char *lock_path = local_state_path(call->directory, call->workspace_id, "lock");
     struct ledger *ledger = NULL;
     bool changed = false;
     int lock = lock_take(lock_path, problem, problem_size);
-    if (lock >= 0 && ledger_open(&ledger, path, NULL, LEDGER_WRITE_EXISTING, problem, problem_size) == LEDGER_OPENED) {
+    if (lock >= 0 && ledger_open(&ledger, path, NULL, LEDGER_WRITE_EXISTING, problem,
+                                 problem_size) == LEDGER_OPENED) {
         changed = ledger_begin(ledger) &&
-                  (retry ? ledger_retry_dead(ledger, row_id, clock_wall_ms(), found) : ledger_drop_dead(ledger, row_id, found)) &&
+                  (retry ? ledger_retry_dead(ledger, row_id, clock_wall_ms(), found)
+                         : ledger_drop_dead(ledger, row_id, found)) &&
                   ledger_commit_durably(ledger);
         if (!changed) {
             snprintf(problem, problem_size, "%s", ledger_problem(ledger));
@@ -231,14 +244,17 @@ static bool change_in_ledger(const struct dead_call *call, const char *row_id, b
     return changed;
 }
 
-static bool change(const struct dead_call *call, const char *row_id, bool retry, bool *found, bool *live, char *problem,
-                   size_t problem_size)
+static bool change(const struct dead_call *call, const char *row_id, bool retry, bool *found,
+                   bool *live, char *problem, size_t problem_size)
 {
-    json_t *request = json_pack("{s:s, s:s}", "do", retry ? "dead retry" : "dead drop", "row_id", row_id);
-    json_t *answer = local_state_ask(call->directory, call->workspace_id, request, live, problem, problem_size);
+    json_t *request = json_pack("{s:s, s:s}", "do", retry ? "dead retry" : "dead drop", "row_id",
+                                row_id);
+    json_t *answer = local_state_ask(call->directory, call->workspace_id, request, live, problem,
+                                     problem_size);
     *found = json_is_true(json_object_get(answer, "found"));
     json_decref(answer);
-    return answer || (!*live && change_in_ledger(call, row_id, retry, found, problem, problem_size));
+    return answer ||
+           (!*live && change_in_ledger(call, row_id, retry, found, problem, problem_size));
 }
 
 static void print_done(const char *row_id, const char *what)
@@ -275,7 +291,7 @@ static int change_letters(const struct dead_call *call, bool retry)
     }
     if (json_array_size(list) == 0)
         printf("no dead letters\n");
-    json_array_foreach(list, i, letter) {
+    json_array_foreach (list, i, letter) {
         const char *row_id = text_of(letter, "id");
         bool found = false, live = false;
         if (!change(call, row_id, retry, &found, &live, problem, sizeof problem)) {
@@ -285,7 +301,9 @@ static int change_letters(const struct dead_call *call, bool retry)
             say_not_dead(call, row_id);
             code = 1;
         } else {
-            print_done(row_id, !retry ? "dropped" : live ? "runs again" : "runs again at the next start");
+            print_done(row_id, !retry ? "dropped"
+                               : live ? "runs again"
+                                      : "runs again at the next start");
         }
     }
     json_decref(list);
@@ -296,15 +314,17 @@ static int dispatch(struct dead_call *call)
 {
     static const char *const verbs[] = {"list", "show", "retry", "drop"};
     struct nearest nearest = {.word = call->verb};
-    bool changes = strcmp(call->verb, "retry") == 0 || strcmp(call->verb, "drop") == 0, known = false;
+    bool changes = strcmp(call->verb, "retry") == 0 || strcmp(call->verb, "drop") == 0,
+         known = false;
     char problem[4096];
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         known = known || strcmp(call->verb, verbs[i]) == 0;
         nearest_offer(&nearest, verbs[i]);
     }
     if (!known)
-        return options_complain(call->command, "\"%s\" is not list, show, retry or drop%s%s%s", call->verb,
-                                nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+        return options_complain(call->command, "\"%s\" is not list, show, retry or drop%s%s%s",
+                                call->verb, nearest.best ? "; did you mean " : "",
+                                nearest.best ? nearest.best : "", nearest.best ? "?" : "");
     if (changes && call->id_count == 0 && !call->given->all)
         return options_complain(call->command, "which ones? Name their ids, or --all");
     if (call->given->all && call->id_count > 0)
@@ -329,8 +349,9 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
     if (count < 2)
-        return options_complain(command, count == 1 ? "missing workspace id"
-                                                    : "it takes list, show, retry or drop, and a workspace id");
+        return options_complain(
+            command, count == 1 ? "missing workspace id"
+                                : "it takes list, show, retry or drop, and a workspace id");
     if (!platform_valid_id(positionals[1]))
         return options_complain(command, "\"%s\" cannot be a workspace id", positionals[1]);
     struct dead_call call = {
@@ -352,14 +373,14 @@ const struct command command_dead = {
     .usage = "list|show|retry|drop <workspace-id> [message-id…] [options]",
     .summary = "list, show, retry or drop dead letters",
     .description =
-        "A message whose handler failed too often, or whose reply was refused, becomes a dead letter:\n"
+        "A message whose handler failed too often, or whose reply was refused, becomes a dead "
+        "letter:\n"
         "  list   print one line per dead letter\n"
         "  show   print the envelope, the attempts, and the last error with its traceback\n"
         "  retry  hand it to the script again, immediately if a host is running\n"
         "  drop   discard it; its id stays known, so it is never handled again",
-    .examples =
-        "  molecule dead list 7f1d0c9e-…\n"
-        "  molecule dead retry 7f1d0c9e-… --all",
+    .examples = "  molecule dead list 7f1d0c9e-…\n"
+                "  molecule dead retry 7f1d0c9e-… --all",
     .options = options,
     .positional_maximum = POSITIONALS_MAXIMUM,
     .run = run,

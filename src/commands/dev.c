@@ -34,37 +34,46 @@ _Static_assert(offsetof(struct dev_options, serving) == 0, "the shared rows' off
 #define SINCE_SECS_LEAST 3600 /* all that was ever said to this emulator */
 
 static const struct option options[] = {
-    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL, "port the emulator listens on, at 127.0.0.1; 0: any free port", FIELD(port),
-     0, 65535},
-    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "platform version to emulate", FIELD(profile), 0, 0},
-    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "run the emulator alone, without a script", FIELD(headless), 0, 0},
-    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "turn on the tenant guard for this organization", FIELD(serving.org_id), 0,
-     0},
+    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL,
+     "port the emulator listens on, at 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
+    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "platform version to emulate",
+     FIELD(profile), 0, 0},
+    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "run the emulator alone, without a script",
+     FIELD(headless), 0, 0},
+    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "turn on the tenant guard for this organization",
+     FIELD(serving.org_id), 0, 0},
     {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
-     "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and speak as the human in the "
+     "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and "
+     "speak as the human in the "
      "canvas [off]",
      FIELD(admin_token), 0, 0},
-    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: unlimited", FIELD(rate_limit), -1, 1000000000},
+    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: unlimited",
+     FIELD(rate_limit), -1, 1000000000},
     {"stale-seconds", 0, OPTION_SECONDS, "TIME", "0", NULL,
-     "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's default; in seconds, or like 5m", FIELD(stale_seconds),
-     0, 86400},
+     "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's "
+     "default; in seconds, or like 5m",
+     FIELD(stale_seconds), 0, 86400},
     {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL,
-     "the workspace that the script serves [a new one; with --state-dir always the same for the same script]", FIELD(workspace),
-     0, 0},
+     "the workspace that the script serves [a new one; with --state-dir always the same for the "
+     "same script]",
+     FIELD(workspace), 0, 0},
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, NULL,
-     "keep the stored values, dead letters and unfinished messages there for the next run [deleted on exit]",
+     "keep the stored values, dead letters and unfinished messages there for the next run [deleted "
+     "on exit]",
      FIELD(serving.state_directory), 0, 0},
     CONNECT_ANSWERING_OPTIONS,
-    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL, "time between polls of an empty inbox; in milliseconds, or like 10s",
+    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL,
+     "time between polls of an empty inbox; in milliseconds, or like 10s",
      FIELD(serving.interval_ms), 1, CONNECT_HOURS(1)},
     CONNECT_SERVING_OPTIONS,
-    {"drain", 0, OPTION_DURATION, "TIME", "5s", NULL, "how long a stop waits for what is under way", FIELD(serving.drain_ms), 0,
-     CONNECT_HOURS(1)},
+    {"drain", 0, OPTION_DURATION, "TIME", "5s", NULL, "how long a stop waits for what is under way",
+     FIELD(serving.drain_ms), 0, CONNECT_HOURS(1)},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(serving.verbose), 0, 0},
     {.name = NULL},
 };
 
-#define OWN_PLATFORM "dev runs a platform of its own; to connect to another one use molecule connect"
+#define OWN_PLATFORM \
+    "dev runs a platform of its own; to connect to another one use molecule connect"
 #define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
 
 static const struct option_hint elsewhere[] = {
@@ -88,7 +97,7 @@ struct platform_thread {
     char problem[512];
     uv_sem_t ready;
     struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
-    uv_loop_t *loop;   /* of the headless emulator */
+    uv_loop_t *loop;           /* of the headless emulator */
     struct dev_terminal *terminal;
     const char *temporary; /* the state's directory, when it is to go at the end; NULL: it stays */
 };
@@ -110,8 +119,8 @@ struct platform_task {
 static void run_open(struct task *task)
 {
     struct platform_thread *platform = ((struct platform_task *)task)->platform;
-    platform->emulator = emulator_open(&platform->thread.loop, &platform->options, platform->problem,
-                                       sizeof platform->problem);
+    platform->emulator = emulator_open(&platform->thread.loop, &platform->options,
+                                       platform->problem, sizeof platform->problem);
     uv_sem_post(&platform->ready);
 }
 
@@ -138,7 +147,8 @@ static void run_there(struct platform_thread *platform, void (*run)(struct task 
 
 static void say_where(const struct dev_options *given, const struct emulator *emulator)
 {
-    printf("emulator listening on http://127.0.0.1:%u (profile %s)\n", emulator_port(emulator), given->profile);
+    printf("emulator listening on http://127.0.0.1:%u (profile %s)\n", emulator_port(emulator),
+           given->profile);
     fflush(stdout);
 }
 
@@ -146,7 +156,9 @@ static void say_where(const struct dev_options *given, const struct emulator *em
 static void say_problem(const char *problem)
 {
     terminal_print(stderr, "molecule dev: %s%s\n", problem,
-                   strstr(problem, " is in use") ? "; choose another with --port N, or any free one with --port 0" : "");
+                   strstr(problem, " is in use")
+                       ? "; choose another with --port N, or any free one with --port 0"
+                       : "");
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -175,7 +187,8 @@ static int run_headless(const struct dev_options *given, struct emulator_options
         uv_run(&loop, UV_RUN_DEFAULT);
         for (int i = 0; i < 2; i++)
             uv_close((uv_handle_t *)&signals[i], NULL);
-        for (int turns = 0; turns < 100 && uv_run(&loop, UV_RUN_NOWAIT); turns++) /* the answer to quit goes out */
+        /* the answer to quit goes out */
+        for (int turns = 0; turns < 100 && uv_run(&loop, UV_RUN_NOWAIT); turns++)
             ;
         emulator_close(emulator);
     } else {
@@ -202,17 +215,21 @@ static void remove_directory(const char *directory)
 static char *lasting_id(const struct connect_options *serving)
 {
     char id[UUID_TEXT_SIZE], *path = serving->script ? realpath(serving->script, NULL) : NULL;
-    char *name = memory_format("molecule dev %s", path ? path : serving->script ? serving->script : serving->backend);
+    char *name = memory_format("molecule dev %s", path              ? path
+                                                  : serving->script ? serving->script
+                                                                    : serving->backend);
     uuid_of_name(name, id);
     free(name);
     free(path);
     return memory_copy_text(id);
 }
 
-static struct molecule_workspace_options make_workspace(const struct dev_options *given, const char *id, const char *url,
+static struct molecule_workspace_options make_workspace(const struct dev_options *given,
+                                                        const char *id, const char *url,
                                                         const char *directory)
 {
-    struct molecule_workspace_options workspace = connect_workspace(&given->serving, id, directory, NULL, NULL);
+    struct molecule_workspace_options workspace = connect_workspace(&given->serving, id, directory,
+                                                                    NULL, NULL);
     workspace.api_url = url;
     workspace.platform_name = "molecule dev"; /* its port may be another one every time */
     workspace.bootstrap = true;
@@ -228,9 +245,11 @@ static void on_event(void *context, const struct molecule_event *event)
     dev_terminal_event(((struct platform_thread *)context)->terminal, event);
 }
 
-static bool on_reply_to(void *context, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE])
+static bool on_reply_to(void *context, const char *body, size_t length,
+                        char row_id[EMULATOR_ROW_ID_SIZE])
 {
-    return dev_terminal_reply_to(((struct platform_thread *)context)->terminal, body, length, row_id);
+    return dev_terminal_reply_to(((struct platform_thread *)context)->terminal, body, length,
+                                 row_id);
 }
 
 static void on_exit_now(void *context)
@@ -240,19 +259,22 @@ static void on_exit_now(void *context)
         remove_directory(platform->temporary);
 }
 
-static void say_how(const struct dev_options *given, const char *id, const char *url, const char *directory)
+static void say_how(const struct dev_options *given, const char *id, const char *url,
+                    const char *directory)
 {
     const struct connect_options *serving = &given->serving;
-    terminal_print(stdout, "%s serves workspace %s; say something to it, and read its answers:\n"
-                           "  type a line here (/help tells more), or\n"
-                           "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
-                           "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
-                           "its state: molecule status %s --state-dir %s\n",
-                   serving->script ? serving->script : serving->backend, id, url, id, url, id, directory);
+    terminal_print(stdout,
+                   "%s serves workspace %s; say something to it, and read its answers:\n"
+                   "  type a line here (/help tells more), or\n"
+                   "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
+                   "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
+                   "its state: molecule status %s --state-dir %s\n",
+                   serving->script ? serving->script : serving->backend, id, url, id, url, id,
+                   directory);
 }
 
-static int serve(struct platform_thread *platform, const struct dev_options *given, const char *id, const char *url,
-                 const char *directory)
+static int serve(struct platform_thread *platform, const struct dev_options *given, const char *id,
+                 const char *url, const char *directory)
 {
     char problem[1024];
     enum molecule_result code = MOLECULE_FAILED;
@@ -285,14 +307,16 @@ static int serve(struct platform_thread *platform, const struct dev_options *giv
     return (int)code;
 }
 
-static int connect_script(struct platform_thread *platform, const struct dev_options *given, const char *id)
+static int connect_script(struct platform_thread *platform, const struct dev_options *given,
+                          const char *id)
 {
     char made[] = "/tmp/molecule-dev-XXXXXX";
     const char *directory = given->serving.state_directory;
     if (!directory)
         directory = platform->temporary = mkdtemp(made);
     if (!directory) {
-        terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n", strerror(errno));
+        terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n",
+                       strerror(errno));
         return 1;
     }
     char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
@@ -306,7 +330,8 @@ static int connect_script(struct platform_thread *platform, const struct dev_opt
 static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
 {
     struct platform_thread platform = {.options = *settings, .terminal = dev_terminal_open()};
-    char random[UUID_TEXT_SIZE], *lasting = given->serving.state_directory ? lasting_id(&given->serving) : NULL;
+    char random[UUID_TEXT_SIZE],
+        *lasting = given->serving.state_directory ? lasting_id(&given->serving) : NULL;
     uuid_random(random);
     platform.options.workspace = given->workspace ? given->workspace : lasting ? lasting : random;
     platform.options.console = true;
@@ -343,12 +368,19 @@ static int check(const struct command *command, const struct dev_options *given)
     if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
         return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
     if (given->headless)
-        return answers ? options_complain(command, "--headless runs the emulator alone; remove %s", answers) : 0;
+        return answers ? options_complain(command, "--headless runs the emulator alone; remove %s",
+                                          answers)
+                       : 0;
     if (!answers)
-        return options_complain(command, "no script given; pass FILE, --backend NAME or --headless for the emulator alone");
+        return options_complain(
+            command,
+            "no script given; pass FILE, --backend NAME or --headless for the emulator alone");
     if (given->workspace && !uuid_valid(given->workspace))
-        return options_complain(command, "--workspace takes a UUID, as the platform's ids are; got \"%s\"", given->workspace);
-    char *problem = connect_find_problem(serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");
+        return options_complain(command,
+                                "--workspace takes a UUID, as the platform's ids are; got \"%s\"",
+                                given->workspace);
+    char *problem = connect_find_problem(
+        serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");
     int code = problem ? options_complain(command, "%s", problem) : 0;
     free(problem);
     return code;
@@ -377,11 +409,13 @@ static int run(const struct command *command, int argc, char **argv)
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     output_divert();
     char problem[256];
-    if (parsed == OPTIONS_PARSED && !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
+    if (parsed == OPTIONS_PARSED &&
+        !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
         code = 1;
     } else if (parsed == OPTIONS_PARSED && script && given.serving.script) {
-        options_complain(command, "two scripts: %s and --script %s; one is enough", script, given.serving.script);
+        options_complain(command, "two scripts: %s and --script %s; one is enough", script,
+                         given.serving.script);
     } else if (parsed == OPTIONS_PARSED) {
         if (script)
             given.serving.script = script;
@@ -398,25 +432,32 @@ const struct command command_dev = {
     .usage = "(<script> | --backend NAME | --headless) [options]",
     .summary = "run a local emulator of the platform and connect a script to it",
     .description =
-        "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real HTTP, in\n"
-        "a temporary workspace (see --state-dir to keep it). The script is reloaded whenever it or a file it\n"
+        "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real "
+        "HTTP, in\n"
+        "a temporary workspace (see --state-dir to keep it). The script is reloaded whenever it or "
+        "a file it\n"
         "requires changes; if the new version does not load, the old one stays.\n\n"
-        "The terminal shows the conversation: each message, its reply, its outcome and how long it took. Each\n"
-        "line you type is a message from the human in the canvas. Commands: /file PATH [TEXT] sends a file,\n"
+        "The terminal shows the conversation: each message, its reply, its outcome and how long it "
+        "took. Each\n"
+        "line you type is a message from the human in the canvas. Commands: /file PATH [TEXT] "
+        "sends a file,\n"
         "/as NAME speaks as a peer of that name (/as canvas: as the human again), /help, /quit.\n"
-        "Input may be a pipe; at its end, dev exits once every line has an outcome. With no input at all, as\n"
+        "Input may be a pipe; at its end, dev exits once every line has an outcome. With no input "
+        "at all, as\n"
         "from /dev/null or an empty pipe, it runs until stopped.\n\n"
-        "With --headless the emulator runs alone. Create workspaces, which are siblings and may talk to each\n"
+        "With --headless the emulator runs alone. Create workspaces, which are siblings and may "
+        "talk to each\n"
         "other, and connect to them with\n"
         "  curl -s http://127.0.0.1:8080/__emulator/workspaces --json '{\"name\":\"agent\"}'\n"
-        "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script agent.lua\n"
-        "Requests under /__emulator/ control it: messages, faults, state (see lua/molecule/emulator/control.lua).\n\n"
+        "  molecule connect <its id> --bootstrap --api-url http://127.0.0.1:8080 --script "
+        "agent.lua\n"
+        "Requests under /__emulator/ control it: messages, faults, state (see "
+        "lua/molecule/emulator/control.lua).\n\n"
         "Exit codes: the same as molecule connect.",
-    .examples =
-        "  molecule dev agent.lua\n"
-        "  echo hello | molecule dev agent.lua\n"
-        "  molecule dev --backend mock --port 0\n"
-        "  molecule dev --headless --port 8080 --profile t1",
+    .examples = "  molecule dev agent.lua\n"
+                "  echo hello | molecule dev agent.lua\n"
+                "  molecule dev --backend mock --port 0\n"
+                "  molecule dev --headless --port 8080 --profile t1",
     .options = options,
     .elsewhere = elsewhere,
     .positional_maximum = 1,

@@ -17,9 +17,11 @@
 
 #define LINE_MAXIMUM ((size_t)1 << 20)
 #define CHUNK_SIZE 65536
-#define UNANSWERED_MAXIMUM 500 /* beyond, nothing more is read for now: a pipe may hold any number of lines */
+/* beyond, nothing more is read for now: a pipe may hold any number of lines */
+#define UNANSWERED_MAXIMUM 500
 #define BUSY_WAIT_MS 20
-#define BACKGROUND_WAIT_MS 500 /* a job in the background may not read its terminal: it would be stopped */
+/* a job in the background may not read its terminal: it would be stopped */
+#define BACKGROUND_WAIT_MS 500
 
 /* A reply under way, told by its bytes. */
 struct known_reply {
@@ -34,10 +36,10 @@ struct dev_terminal {
     struct known_reply *replies;
     struct thread *thread; /* the emulator's */
     struct emulator *emulator;
-    bool reading;          /* there is a reader, which posts `ended` */
+    bool reading; /* there is a reader, which posts `ended` */
     uv_sem_t ended;
-    int stop[2];           /* a pipe; its end stops the reader */
-    struct buffer line;    /* the reader's, as what follows */
+    int stop[2];        /* a pipe; its end stops the reader */
+    struct buffer line; /* the reader's, as what follows */
     bool too_long;
     size_t unanswered;
     uv_sem_t taken;
@@ -81,7 +83,8 @@ static void forget(struct dev_terminal *terminal, const char *row_id)
     pthread_mutex_unlock(&terminal->mutex);
 }
 
-bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE])
+bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length,
+                           char row_id[EMULATOR_ROW_ID_SIZE])
 {
     uint64_t digest = digest_of(body, length);
     pthread_mutex_lock(&terminal->mutex);
@@ -104,7 +107,8 @@ struct event_task {
 static void run_event(struct task *task)
 {
     struct event_task *event = (struct event_task *)task;
-    emulator_tell(event->terminal->emulator, event->row_id, event->outcome, event->reason, event->again_ms);
+    emulator_tell(event->terminal->emulator, event->row_id, event->outcome, event->reason,
+                  event->again_ms);
     free(event->row_id);
     free(event->outcome);
     free(event->reason);
@@ -164,7 +168,8 @@ static void end_line(struct dev_terminal *terminal)
     const char *text = length > 0 ? terminal->line.data : "";
     if (length > 0 && text[length - 1] == '\r')
         length--;
-    hand_over(terminal, (struct input_task){.line = terminal->too_long ? NULL : text, .length = length});
+    hand_over(terminal,
+              (struct input_task){.line = terminal->too_long ? NULL : text, .length = length});
     terminal->too_long = false;
     buffer_clear(&terminal->line);
 }
@@ -195,8 +200,9 @@ static bool wait_for_input(struct dev_terminal *terminal)
 {
     for (;;) {
         bool busy = terminal->unanswered >= UNANSWERED_MAXIMUM, background = in_background();
-        struct pollfd waiting[] = {{.fd = terminal->stop[0], .events = POLLIN},
-                                   {.fd = busy || background ? -1 : STDIN_FILENO, .events = POLLIN}};
+        struct pollfd waiting[] = {
+            {.fd = terminal->stop[0], .events = POLLIN},
+            {.fd = busy || background ? -1 : STDIN_FILENO, .events = POLLIN}};
         int ready = poll(waiting, 2, busy ? BUSY_WAIT_MS : background ? BACKGROUND_WAIT_MS : -1);
         if (ready > 0 && waiting[0].revents)
             return false;
@@ -250,7 +256,8 @@ struct dev_terminal *dev_terminal_open(void)
     return terminal;
 }
 
-void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread, struct emulator *emulator)
+void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
+                        struct emulator *emulator)
 {
     sigset_t all, before;
     pthread_t reader;
@@ -261,8 +268,10 @@ void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread, st
         return; /* then it only shows */
     sigfillset(&all);
     pthread_attr_init(&attributes);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED); /* a process that ends at once does not wait for it */
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* SIGTTIN, too: a read in the background fails instead */
+    /* a process that ends at once does not wait for it */
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    /* SIGTTIN, too: a read in the background fails instead */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     terminal->reading = pthread_create(&reader, &attributes, run_reader, terminal) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);

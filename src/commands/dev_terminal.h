@@ -1,5 +1,6 @@
-/* The terminal of `molecule dev`: reads what is typed on a thread of its own, and brings together what the host says of messages
- * with what the emulator sees of them. Lines are understood, and everything is printed, by lua/molecule/emulator/console.lua. */
+/* The terminal of `molecule dev`: reads what is typed on a thread of its own, and brings together
+ * what the host says of messages with what the emulator sees of them. Lines are understood, and
+ * everything is printed, by lua/molecule/emulator/console.lua. */
 #ifndef MOLECULE_COMMANDS_DEV_TERMINAL_H
 #define MOLECULE_COMMANDS_DEV_TERMINAL_H
 
@@ -10,14 +11,17 @@ struct dev_terminal;
 struct thread;
 
 struct dev_terminal *dev_terminal_open(void);
-/* Reads standard input from now on. The emulator lives on `thread` and has a console; both outlive dev_terminal_stop. */
-void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread, struct emulator *emulator);
+/* Reads standard input from now on. The emulator lives on `thread` and has a console; both outlive
+ * dev_terminal_stop. */
+void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
+                        struct emulator *emulator);
 void dev_terminal_stop(struct dev_terminal *terminal);
 void dev_terminal_close(struct dev_terminal *terminal);
 
 /* For molecule_options.on_event: between start and stop. */
 void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event);
 /* For emulator_options.reply_to: from any thread. */
-bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE]);
+bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length,
+                           char row_id[EMULATOR_ROW_ID_SIZE]);
 
 #endif

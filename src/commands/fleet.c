@@ -1,5 +1,5 @@
-/* molecule fleet: the workspaces of a file in one process. SIGHUP reads the file again: on a thread of its own, since it is
- * Lua and may take as long as it likes. */
+/* molecule fleet: the workspaces of a file in one process. SIGHUP reads the file again: on a thread
+ * of its own, since it is Lua and may take as long as it likes. */
 #include "commands/commands.h"
 
 #include "base/log.h"
@@ -26,15 +26,19 @@ struct fleet_options {
 
 static const struct option options[] = {
     {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
-     "threads that run scripts; a workspace lives on one of them [one per workspace, at most one per processor]",
+     "threads that run scripts; a workspace lives on one of them [one per workspace, at most one "
+     "per processor]",
      FIELD(workers), 1, 256},
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "default for workspaces without state_dir",
-     FIELD(state_directory), 0, 0},
-    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL", "default for workspaces without api_url", FIELD(api_url), 0, 0},
+    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
+     "default for workspaces without state_dir", FIELD(state_directory), 0, 0},
+    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL",
+     "default for workspaces without api_url", FIELD(api_url), 0, 0},
     {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL,
-     "trust these certificates: for the platform instead of the system's, for what scripts fetch beside them",
+     "trust these certificates: for the platform instead of the system's, for what scripts fetch "
+     "beside them",
      FIELD(ca_file), 0, 0},
-    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, and exit", FIELD(dry_run), 0, 0},
+    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, and exit",
+     FIELD(dry_run), 0, 0},
     {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
     {.name = NULL},
 };
@@ -44,12 +48,13 @@ struct fleet {
     struct plan_defaults defaults;
     struct molecule *molecule;
     struct plan plan;
-    void *tree; /* of tsearch(3): the members by id */
+    void *tree;                  /* of tsearch(3): the members by id */
     struct rereading *rereading; /* under way; NULL: none */
-    bool again; /* the file is to be read once more after that */
+    bool again;                  /* the file is to be read once more after that */
 };
 
-/* The file, read again by a thread. The fleet's end takes `fleet` from it, then nobody waits for it any more. */
+/* The file, read again by a thread. The fleet's end takes `fleet` from it, then nobody waits for it
+ * any more. */
 struct rereading {
     pthread_mutex_t mutex; /* around `fleet` */
     struct fleet *fleet;
@@ -74,7 +79,8 @@ static struct member *find(const struct fleet *fleet, const char *id)
 static enum molecule_result attach(struct fleet *fleet, struct member *member)
 {
     char problem[1024];
-    enum molecule_result result = molecule_add(fleet->molecule, &member->workspace, problem, sizeof problem);
+    enum molecule_result result = molecule_add(fleet->molecule, &member->workspace, problem,
+                                               sizeof problem);
     member->attached = result == MOLECULE_STOPPED;
     if (!member->attached)
         log_error(member->id, "%s; the others continue, SIGHUP tries this one again", problem);
@@ -143,7 +149,8 @@ static bool may_change(const struct member *member)
     char problem[1024];
     bool fine = molecule_check(&member->workspace, problem, sizeof problem);
     if (!fine)
-        log_error(member->id, "its new options are not taken, keeping the previous ones: %s", problem);
+        log_error(member->id, "its new options are not taken, keeping the previous ones: %s",
+                  problem);
     return fine;
 }
 
@@ -186,7 +193,8 @@ static void remove_others(struct fleet *fleet, struct tally *tally)
     }
 }
 
-/* Those that stay load their scripts again; what is attached here and below loads its own anyway. */
+/* Those that stay load their scripts again; what is attached here and below loads its own anyway.
+ */
 static void attach_missing(struct fleet *fleet, struct tally *tally)
 {
     for (struct member *member = fleet->plan.members; member; member = member->next) {
@@ -217,9 +225,11 @@ static void take_plan(struct fleet *fleet, struct plan fresh)
         attach(fleet, member);
         tally.added++;
     }
-    log_info(NULL, "the fleet file is read again: %zu new, %zu removed, %zu restarted with new options, %zu tried again, "
-                   "%zu unchanged, whose scripts are loaded again", tally.added, tally.removed, tally.changed,
-             tally.again, tally.kept);
+    log_info(NULL,
+             "the fleet file is read again: %zu new, %zu removed, %zu restarted with new options, "
+             "%zu tried again, "
+             "%zu unchanged, whose scripts are loaded again",
+             tally.added, tally.removed, tally.changed, tally.again, tally.kept);
 }
 
 static void free_rereading(struct rereading *rereading)
@@ -245,10 +255,11 @@ static void on_reread(void *context)
     struct plan fresh;
     fleet->rereading = NULL;
     if (rereading->read)
-        rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults, rereading->problem,
-                                    sizeof rereading->problem);
+        rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults,
+                                    rereading->problem, sizeof rereading->problem);
     if (!rereading->read)
-        log_error(NULL, "the fleet file was not read again, nothing has changed: %s", rereading->problem);
+        log_error(NULL, "the fleet file was not read again, nothing has changed: %s",
+                  rereading->problem);
     else if (molecule_stops(fleet->molecule))
         plan_free(&fresh);
     else
@@ -261,7 +272,8 @@ static void on_reread(void *context)
 static void *reread(void *context)
 {
     struct rereading *rereading = context;
-    rereading->read = fleet_file_read(&rereading->file, rereading->path, rereading->problem, sizeof rereading->problem);
+    rereading->read = fleet_file_read(&rereading->file, rereading->path, rereading->problem,
+                                      sizeof rereading->problem);
     pthread_mutex_lock(&rereading->mutex);
     struct fleet *fleet = rereading->fleet;
     bool taken = fleet && molecule_call(fleet->molecule, on_reread, rereading);
@@ -289,8 +301,8 @@ static void on_reload(void *context)
     struct fleet *fleet = context;
     fleet->again = fleet->rereading != NULL;
     if (fleet->again) {
-        log_warn(NULL,
-                 "the fleet file is still being read again; nothing has changed so far, and it is read once more after that");
+        log_warn(NULL, "the fleet file is still being read again; nothing has changed so far, and "
+                       "it is read once more after that");
         return;
     }
     struct rereading *rereading = memory_allocate(sizeof *rereading);
@@ -300,7 +312,9 @@ static void on_reload(void *context)
     fleet->rereading = rereading;
     if (start_rereading(rereading))
         return;
-    log_error(NULL, "the fleet file was not read again, nothing has changed: no thread can be started for it");
+    log_error(
+        NULL,
+        "the fleet file was not read again, nothing has changed: no thread can be started for it");
     fleet->rereading = NULL;
     free_rereading(rereading);
 }
@@ -320,15 +334,18 @@ static void print_plan(const struct fleet *fleet)
 {
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
         const struct molecule_workspace_options *workspace = &member->workspace;
-        terminal_print(stdout, "%s  %s %s  api %s  state %s  token %s%s\n", member->id, workspace->script ? "script" : "backend",
-               workspace->script ? workspace->script : workspace->backend, workspace->api_url, member->state_directory,
-               member->token        ? "given"
-               : member->token_file ? "from "
-               : workspace->bootstrap ? "minted by the platform"
-                                      : "kept",
-               member->token_file ? member->token_file : "");
+        terminal_print(stdout, "%s  %s %s  api %s  state %s  token %s%s\n", member->id,
+                       workspace->script ? "script" : "backend",
+                       workspace->script ? workspace->script : workspace->backend,
+                       workspace->api_url, member->state_directory,
+                       member->token          ? "given"
+                       : member->token_file   ? "from "
+                       : workspace->bootstrap ? "minted by the platform"
+                                              : "kept",
+                       member->token_file ? member->token_file : "");
     }
-    printf("dry run: %zu workspace%s; nothing was sent, nothing was written\n", fleet->plan.count, plural(fleet->plan.count));
+    printf("dry run: %zu workspace%s; nothing was sent, nothing was written\n", fleet->plan.count,
+           plural(fleet->plan.count));
 }
 
 /* The exit code. */
@@ -365,8 +382,8 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count, plural(fleet->plan.count),
-             settings.workers, plural(settings.workers));
+    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count,
+             plural(fleet->plan.count), settings.workers, plural(settings.workers));
     enum molecule_result first = MOLECULE_STOPPED;
     bool serves = false;
     for (struct member *member = fleet->plan.members; member; member = member->next) {
@@ -401,15 +418,18 @@ static int run(const struct command *command, int argc, char **argv)
     if (!given.dry_run)
         output_divert();
     if (getenv("MOLECULE_WORKSPACE_TOKEN"))
-        log_warn(NULL, "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet: token_env = "
-                       "\"MOLECULE_WORKSPACE_TOKEN\" in the file gives it to the one that it is of");
+        log_warn(
+            NULL,
+            "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet: token_env = "
+            "\"MOLECULE_WORKSPACE_TOKEN\" in the file gives it to the one that it is of");
     unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* of a workspace alone, as is the token */
     struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
     }
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* behind the file, which may have taken it */
+    /* behind the file, which may have taken it */
+    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     for (struct member *member = fleet.plan.members; member; member = member->next)
         if (!tsearch(member, &fleet.tree, compare))
             abort();
@@ -423,21 +443,26 @@ const struct command command_fleet = {
     .name = "fleet",
     .usage = "FILE [options]",
     .summary = "attach this machine to many workspaces listed in a file",
-    .description =
-        "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace has an id and the options\n"
-        "of `molecule connect`, with _ for -. One process serves them all: one thread for the network, a pool of\n"
-        "workers for the scripts, a Lua state for each workspace. SIGHUP reloads the file: new workspaces start,\n"
-        "removed ones stop, changed ones restart, and the rest reload their scripts.\n\n"
-        "A workspace that fails (exit codes 1, 2 and 77 of `molecule connect`) does not stop the others; when all\n"
-        "have ended, the process exits with the first code that is not 0. A stuck script ends it with 75.",
-    .examples =
-        "  return {\n"
-        "    defaults = { script = \"agent.lua\", api_url = \"https://acme.example.com\", token_file = \"tokens/{id}\" },\n"
-        "    workspaces = {\n"
-        "      \"7f1d0c9e-…\",\n"
-        "      { id = \"b20a31d4-…\", script = \"other.lua\", token_env = \"OTHER_TOKEN\", concurrency = 4 },\n"
-        "    },\n"
-        "  }",
+    .description = "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace "
+                   "has an id and the options\n"
+                   "of `molecule connect`, with _ for -. One process serves them all: one thread "
+                   "for the network, a pool of\n"
+                   "workers for the scripts, a Lua state for each workspace. SIGHUP reloads the "
+                   "file: new workspaces start,\n"
+                   "removed ones stop, changed ones restart, and the rest reload their scripts.\n\n"
+                   "A workspace that fails (exit codes 1, 2 and 77 of `molecule connect`) does not "
+                   "stop the others; when all\n"
+                   "have ended, the process exits with the first code that is not 0. A stuck "
+                   "script ends it with 75.",
+    .examples = "  return {\n"
+                "    defaults = { script = \"agent.lua\", api_url = \"https://acme.example.com\", "
+                "token_file = \"tokens/{id}\" },\n"
+                "    workspaces = {\n"
+                "      \"7f1d0c9e-…\",\n"
+                "      { id = \"b20a31d4-…\", script = \"other.lua\", token_env = \"OTHER_TOKEN\", "
+                "concurrency = 4 },\n"
+                "    },\n"
+                "  }",
     .options = options,
     .positional_maximum = 1,
     .run = run,

@@ -29,15 +29,22 @@ void fleet_raise_limit(size_t workspaces)
         return;
     limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
-        log_warn(NULL, "open files: the limit is %llu and cannot be raised (%s); %zu workspace%s want %llu",
-                 (unsigned long long)before, strerror(errno), workspaces, plural(workspaces), (unsigned long long)needed);
+        log_warn(
+            NULL,
+            "open files: the limit is %llu and cannot be raised (%s); %zu workspace%s want %llu",
+            (unsigned long long)before, strerror(errno), workspaces, plural(workspaces),
+            (unsigned long long)needed);
         return;
     }
     if (limit.rlim_cur > before)
-        log_info(NULL, "open files: the limit is raised from %llu to %llu for %zu workspace%s", (unsigned long long)before,
-                 (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces));
+        log_info(NULL, "open files: the limit is raised from %llu to %llu for %zu workspace%s",
+                 (unsigned long long)before, (unsigned long long)limit.rlim_cur, workspaces,
+                 plural(workspaces));
     if (limit.rlim_cur < needed)
-        log_warn(NULL, "open files: %llu are allowed (ulimit -Hn), %zu workspace%s want %llu: one each and %d shared, and one "
-                       "each for event streams; those without a stream poll", (unsigned long long)limit.rlim_cur, workspaces,
-                 plural(workspaces), (unsigned long long)needed, SHARED);
+        log_warn(NULL,
+                 "open files: %llu are allowed (ulimit -Hn), %zu workspace%s want %llu: one each "
+                 "and %d shared, and one "
+                 "each for event streams; those without a stream poll",
+                 (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces),
+                 (unsigned long long)needed, SHARED);
 }

@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* `wanted`, or if it is 0 as many as there are processors, but not more than workspaces; at least 1. */
+/* `wanted`, or if it is 0 as many as there are processors, but not more than workspaces; at
+ * least 1. */
 unsigned fleet_workers(int64_t wanted, size_t workspaces);
 
 /* Raises the limit of open files as far as it must and can be, and says so. */

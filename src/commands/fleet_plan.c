@@ -16,25 +16,26 @@
 #define NAME_MAXIMUM 64
 
 /* Names in the file that are not just the option's with _ for -. X(name in the file, option) */
-#define ALIASES(X)                       \
-    X("backend_options", "backend-opt")  \
-    X("script_options", "script-opt")    \
-    X("allow_hosts", "allow-host")       \
+#define ALIASES(X)                      \
+    X("backend_options", "backend-opt") \
+    X("script_options", "script-opt")   \
+    X("allow_hosts", "allow-host")      \
     X("allow_file_hosts", "allow-file-host")
 
 /* Options of connect that are no workspace's own. */
-static const char *const not_here[] = {"backend-opt", "script-opt", "allow-host", "allow-file-host", "dry-run", "verbose",
-                                       "ca-file",     "workers",    "mode"};
+static const char *const not_here[] = {"backend-opt",     "script-opt", "allow-host",
+                                       "allow-file-host", "dry-run",    "verbose",
+                                       "ca-file",         "workers",    "mode"};
 
 struct reading {
     struct plan *plan;
     const struct plan_defaults *defaults;
     const struct fleet_file *file;
     const char *path;
-    char *directory;     /* of the file, with a slash; "" for the current one */
+    char *directory; /* of the file, with a slash; "" for the current one */
     char *problem;
     size_t problem_size;
-    json_t *seen;        /* ids */
+    json_t *seen; /* ids */
 };
 
 void member_free(struct member *member)
@@ -62,7 +63,8 @@ void plan_free(struct plan *plan)
 }
 
 /* Always false. `after` and `word` are looked for in the file, for the line. */
-__attribute__((format(printf, 4, 5))) static bool complain(struct reading *reading, const char *after, const char *word,
+__attribute__((format(printf, 4, 5))) static bool complain(struct reading *reading,
+                                                           const char *after, const char *word,
                                                            const char *format, ...)
 {
     char text[768];
@@ -80,7 +82,9 @@ __attribute__((format(printf, 4, 5))) static bool complain(struct reading *readi
 /* The option that a name in the file stands for; NULL: none. */
 static const struct option *find_option(const char *key)
 {
-#define X(alias, option) if (strcmp(key, alias) == 0) return options_find(&command_connect, option);
+#define X(alias, option)         \
+    if (strcmp(key, alias) == 0) \
+        return options_find(&command_connect, option);
     ALIASES(X)
 #undef X
     char name[NAME_MAXIMUM];
@@ -100,13 +104,13 @@ static void find_nearest(const char *key, char found[NAME_MAXIMUM])
     struct nearest nearest = {.word = key};
     size_t best = SIZE_MAX;
     *found = '\0';
-#define OFFER(name)                                                    \
-    do {                                                               \
-        nearest_offer(&nearest, name);                                 \
-        if (nearest.best && nearest.distance < best) {                 \
-            best = nearest.distance;                                   \
-            snprintf(found, NAME_MAXIMUM, "%s", name);                 \
-        }                                                              \
+#define OFFER(name)                                    \
+    do {                                               \
+        nearest_offer(&nearest, name);                 \
+        if (nearest.best && nearest.distance < best) { \
+            best = nearest.distance;                   \
+            snprintf(found, NAME_MAXIMUM, "%s", name); \
+        }                                              \
     } while (0);
 #define X(alias, option) OFFER(alias)
     ALIASES(X)
@@ -130,8 +134,11 @@ static bool complain_of_key(struct reading *reading, const char *where, const ch
     find_nearest(key, found);
     if (!*found)
         return complain(reading, where, key,
-                        "%s: there is no key \"%s\"; the keys are the options of molecule connect, with _ for -", where, key);
-    return complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?", where, key, found);
+                        "%s: there is no key \"%s\"; the keys are the options of molecule connect, "
+                        "with _ for -",
+                        where, key);
+    return complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?", where,
+                    key, found);
 }
 
 /* --- values --- */
@@ -159,53 +166,59 @@ static char *scalar_text(const json_t *value)
                                     : NULL;
 }
 
-static bool set_pairs(struct reading *reading, struct member *member, const struct option *option, const char *key,
-                      const json_t *value)
+static bool set_pairs(struct reading *reading, struct member *member, const struct option *option,
+                      const char *key, const json_t *value)
 {
     const char *name;
     json_t *each;
     if (!json_is_object(value) && json_array_size(value) > 0)
-        return complain(reading, member->id, key, "%s: \"%s\" is a table of names and values, {NAME = \"VALUE\"}", member->id,
+        return complain(reading, member->id, key,
+                        "%s: \"%s\" is a table of names and values, {NAME = \"VALUE\"}", member->id,
                         key);
-    json_object_foreach((json_t *)value, name, each) {
+    json_object_foreach ((json_t *)value, name, each) {
         char *text = scalar_text(each);
         if (!text)
-            return complain(reading, member->id, name, "%s: \"%s.%s\" must be a text, a number or a boolean", member->id, key,
+            return complain(reading, member->id, name,
+                            "%s: \"%s.%s\" must be a text, a number or a boolean", member->id, key,
                             name);
         char *pair = memory_format("%s=%s", name, text);
         const char *wrong = options_set(option, pair, member->options);
         free(text);
         free(pair);
         if (wrong)
-            return complain(reading, member->id, name, "%s: \"%s.%s\" %s", member->id, key, name, wrong);
+            return complain(reading, member->id, name, "%s: \"%s.%s\" %s", member->id, key, name,
+                            wrong);
     }
     return true;
 }
 
-static bool set_list(struct reading *reading, struct member *member, const struct option *option, const char *key,
-                     const json_t *value)
+static bool set_list(struct reading *reading, struct member *member, const struct option *option,
+                     const char *key, const json_t *value)
 {
     for (size_t i = 0; i < json_array_size(value); i++) {
         const char *text = json_string_value(json_array_get(value, i));
         const char *wrong = text ? options_set(option, text, member->options) : "must be a text";
         if (wrong)
-            return complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id, key, i + 1, wrong);
+            return complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id, key,
+                            i + 1, wrong);
     }
     return json_is_array(value) ||
-           complain(reading, member->id, key, "%s: \"%s\" is a list of texts, {\"one\", \"two\"}", member->id, key);
+           complain(reading, member->id, key, "%s: \"%s\" is a list of texts, {\"one\", \"two\"}",
+                    member->id, key);
 }
 
 static bool is_path(const char *key)
 {
-    return strcmp(key, "script") == 0 || strcmp(key, "token_file") == 0 || strcmp(key, "state_dir") == 0 ||
-           strcmp(key, "record") == 0;
+    return strcmp(key, "script") == 0 || strcmp(key, "token_file") == 0 ||
+           strcmp(key, "state_dir") == 0 || strcmp(key, "record") == 0;
 }
 
-static bool set_scalar(struct reading *reading, struct member *member, const struct option *option, const char *key,
-                       const json_t *value)
+static bool set_scalar(struct reading *reading, struct member *member, const struct option *option,
+                       const char *key, const json_t *value)
 {
     if (option->type == OPTION_FLAG && !json_is_boolean(value))
-        return complain(reading, member->id, key, "%s: \"%s\" must be true or false", member->id, key);
+        return complain(reading, member->id, key, "%s: \"%s\" must be true or false", member->id,
+                        key);
     if (option->type == OPTION_TEXT && !json_is_string(value))
         return complain(reading, member->id, key, "%s: \"%s\" must be a text", member->id, key);
     char *text = scalar_text(value);
@@ -220,14 +233,16 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
         free(text);
         text = whole;
     }
-    const char *kept = keep_text(member, key, text), *wrong = options_set(option, kept, member->options);
+    const char *kept = keep_text(member, key, text),
+               *wrong = options_set(option, kept, member->options);
     if (wrong)
-        return complain(reading, member->id, key, "%s: \"%s\" %s; got \"%s\"", member->id, key, wrong,
-                        strcmp(key, "token") == 0 ? "a token" : kept);
+        return complain(reading, member->id, key, "%s: \"%s\" %s; got \"%s\"", member->id, key,
+                        wrong, strcmp(key, "token") == 0 ? "a token" : kept);
     return true;
 }
 
-static bool set_value(struct reading *reading, struct member *member, const char *key, const json_t *value)
+static bool set_value(struct reading *reading, struct member *member, const char *key,
+                      const json_t *value)
 {
     const struct option *option = find_option(key);
     switch (option->type) {
@@ -239,8 +254,8 @@ static bool set_value(struct reading *reading, struct member *member, const char
 
 /* --- tokens --- */
 
-/* A variable's value as it was at first: it is taken out of the environment, where scripts would see it, and asked for again
- * when the file is read again. */
+/* A variable's value as it was at first: it is taken out of the environment, where scripts would
+ * see it, and asked for again when the file is read again. */
 static const char *read_variable(const char *name)
 {
     static json_t *known;
@@ -261,20 +276,23 @@ static bool take_token(struct reading *reading, struct member *member)
     const char *pattern = json_string_value(json_object_get(member->values, "token_file"));
     const json_t *variable = json_object_get(member->values, "token_env");
     if (variable && !json_is_string(variable))
-        return complain(reading, member->id, "token_env", "%s: \"token_env\" must be the name of a variable", member->id);
+        return complain(reading, member->id, "token_env",
+                        "%s: \"token_env\" must be the name of a variable", member->id);
     if (!token && variable) {
         token = read_variable(json_string_value(variable));
         if (!token)
-            return complain(reading, member->id, "token_env", "%s: the variable %s is not set", member->id,
-                            json_string_value(variable));
-        json_object_set_new(member->values, "token_env_value", json_string(token)); /* another one is another workspace */
+            return complain(reading, member->id, "token_env", "%s: the variable %s is not set",
+                            member->id, json_string_value(variable));
+        /* another one is another workspace */
+        json_object_set_new(member->values, "token_env_value", json_string(token));
     }
     if (token) {
         const char *wrong;
         member->token = connect_take_token(token, &wrong);
         log_hide(member->token);
         if (wrong)
-            return complain(reading, member->id, variable ? "token_env" : "token", "%s: the token %s", member->id, wrong);
+            return complain(reading, member->id, variable ? "token_env" : "token",
+                            "%s: the token %s", member->id, wrong);
     }
     member->token_file = token ? NULL : connect_token_path(pattern, member->id);
     return true;
@@ -282,7 +300,8 @@ static bool take_token(struct reading *reading, struct member *member)
 
 /* --- workspaces --- */
 
-/* Which of the three ways to give a token counts is said once: the workspace's own before the defaults'. */
+/* Which of the three ways to give a token counts is said once: the workspace's own before the
+ * defaults'. */
 static void merge(json_t *values, const json_t *own)
 {
     static const char *const sources[] = {"token", "token_env", "token_file"};
@@ -295,10 +314,12 @@ static void merge(json_t *values, const json_t *own)
     for (size_t i = 0; i < 2; i++)
         if (json_object_get(own, answerers[i]))
             json_object_del(values, answerers[1 - i]);
-    const json_t *script = json_object_get(own, "script"), *backend = json_object_get(own, "backend");
+    const json_t *script = json_object_get(own, "script"),
+                 *backend = json_object_get(own, "backend");
     if (script || (backend && !json_equal(backend, json_object_get(values, "backend"))))
-        json_object_del(values, "backend_options"); /* they are of the backend that the defaults name */
-    json_object_foreach((json_t *)own, key, value) {
+        /* they are of the backend that the defaults name */
+        json_object_del(values, "backend_options");
+    json_object_foreach ((json_t *)own, key, value) {
         json_t *before = json_object_get(values, key);
         if (json_is_object(before) && json_is_object(value)) {
             json_t *both = json_copy(before);
@@ -310,22 +331,28 @@ static void merge(json_t *values, const json_t *own)
     }
 }
 
-static bool check_keys(struct reading *reading, const char *where, const json_t *table, bool workspace)
+static bool check_keys(struct reading *reading, const char *where, const json_t *table,
+                       bool workspace)
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)table, key, value) {
-        bool known = find_option(key) || strcmp(key, "token_env") == 0 || (workspace && strcmp(key, "id") == 0);
+    json_object_foreach ((json_t *)table, key, value) {
+        bool known = find_option(key) || strcmp(key, "token_env") == 0 ||
+                     (workspace && strcmp(key, "id") == 0);
         if (!known)
             return complain_of_key(reading, where, key);
         bool of_one = strcmp(key, "token") == 0 || strcmp(key, "token_env") == 0;
         if (!workspace && of_one)
-            return complain(reading, where, key, "a token is of one workspace and cannot be a default; token_file = "
-                                                 "\"tokens/{id}\" can");
-        const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value) : NULL;
+            return complain(reading, where, key,
+                            "a token is of one workspace and cannot be a default; token_file = "
+                            "\"tokens/{id}\" can");
+        const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value)
+                                                                        : NULL;
         if (path && !strstr(path, "{id}") && !strstr(path, "%s"))
-            return complain(reading, where, key, "\"token_file\" of all workspaces: write {id} where the id belongs, as in "
-                                                 "\"tokens/{id}\"; a token is of one workspace");
+            return complain(
+                reading, where, key,
+                "\"token_file\" of all workspaces: write {id} where the id belongs, as in "
+                "\"tokens/{id}\"; a token is of one workspace");
     }
     return true;
 }
@@ -338,7 +365,7 @@ static bool fill(struct reading *reading, struct member *member, const json_t *o
     json_object_del(given, "id");
     member->values = json_copy(given); /* texts are put in place below */
     bool filled = true;
-    json_object_foreach(given, key, value) {
+    json_object_foreach (given, key, value) {
         if (filled && strcmp(key, "token_env") != 0)
             filled = set_value(reading, member, key, value);
     }
@@ -353,9 +380,11 @@ static bool check_address(struct reading *reading, const struct member *member)
     struct platform platform = {0};
     if (platform_open(&platform, workspace->api_url, member->id, workspace->org_id, &wrong) &&
         !platform_is_private(&platform) && !workspace->insecure_http)
-        wrong = "it would send the token unencrypted to another machine; use https, or insecure_http = true if you mean it";
+        wrong = "it would send the token unencrypted to another machine; use https, or "
+                "insecure_http = true if you mean it";
     platform_close(&platform);
-    return !wrong || complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s", member->id, workspace->api_url, wrong);
+    return !wrong || complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s", member->id,
+                              workspace->api_url, wrong);
 }
 
 /* What the options mean to the host. */
@@ -371,10 +400,11 @@ static bool finish(struct reading *reading, struct member *member)
     member->state_directory = local_state_directory(directory ? json_string_value(directory)
                                                               : reading->defaults->state_directory);
     if (!member->state_directory)
-        return complain(reading, NULL, member->id, "%s: nothing says where its state is kept: state_dir", member->id);
+        return complain(reading, NULL, member->id,
+                        "%s: nothing says where its state is kept: state_dir", member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
-    member->workspace = connect_workspace(member->options, member->id, member->state_directory, member->token,
-                                          member->token_file);
+    member->workspace = connect_workspace(member->options, member->id, member->state_directory,
+                                          member->token, member->token_file);
     if (!json_object_get(member->values, "register_attempts"))
         member->workspace.register_attempts = 0; /* nobody starts one of many again */
     if (reading->defaults->api_url && !json_object_get(member->values, "api_url"))
@@ -382,15 +412,21 @@ static bool finish(struct reading *reading, struct member *member)
     return check_address(reading, member);
 }
 
-static bool take_id(struct reading *reading, struct member *member, const json_t *entry, size_t number)
+static bool take_id(struct reading *reading, struct member *member, const json_t *entry,
+                    size_t number)
 {
-    const char *id = json_is_string(entry) ? json_string_value(entry) : json_string_value(json_object_get(entry, "id"));
+    const char *id = json_is_string(entry) ? json_string_value(entry)
+                                           : json_string_value(json_object_get(entry, "id"));
     const json_t *value = json_is_string(entry) ? entry : json_object_get(entry, "id");
     if (!id)
-        return complain(reading, NULL, "workspaces", "workspaces, number %zu: its \"id\" is missing", number);
+        return complain(reading, NULL, "workspaces",
+                        "workspaces, number %zu: its \"id\" is missing", number);
     if (strlen(id) != json_string_length(value) || !platform_valid_id(id))
-        return complain(reading, NULL, id, "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
-                                           "most 128, beginning with a letter or digit", id);
+        return complain(
+            reading, NULL, id,
+            "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
+            "most 128, beginning with a letter or digit",
+            id);
     member->id = memory_copy_text(id);
     platform_normalise_id(member->id);
     if (json_object_get(reading->seen, member->id))
@@ -400,7 +436,8 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
 }
 
 /* NULL: the problem is said. */
-static struct member *make_member(struct reading *reading, const json_t *defaults, const json_t *entry, size_t number)
+static struct member *make_member(struct reading *reading, const json_t *defaults,
+                                  const json_t *entry, size_t number)
 {
     struct member *member = memory_allocate(sizeof *member);
     member->options = connect_options_open();
@@ -408,10 +445,12 @@ static struct member *make_member(struct reading *reading, const json_t *default
     if (!member->options) {
         complain(reading, NULL, NULL, "a variable of the environment is wrong");
     } else if (!json_is_string(entry) && !json_is_object(entry)) {
-        complain(reading, NULL, "workspaces", "workspaces, number %zu is neither a table nor an id", number);
+        complain(reading, NULL, "workspaces", "workspaces, number %zu is neither a table nor an id",
+                 number);
     } else if (take_id(reading, member, entry, number) &&
                (!json_is_object(entry) || check_keys(reading, member->id, entry, true)) &&
-               fill(reading, member, json_is_object(entry) ? entry : NULL) && finish(reading, member)) {
+               fill(reading, member, json_is_object(entry) ? entry : NULL) &&
+               finish(reading, member)) {
         return member;
     }
     member_free(member);
@@ -424,16 +463,18 @@ static bool read_root(struct reading *reading)
     const json_t *list = json_object_get(root, "workspaces");
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)root, key, value) {
+    json_object_foreach ((json_t *)root, key, value) {
         if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
-            return complain(reading, NULL, key, "there is no key \"%s\" beside \"defaults\" and \"workspaces\"", key);
+            return complain(reading, NULL, key,
+                            "there is no key \"%s\" beside \"defaults\" and \"workspaces\"", key);
     }
     if (json_is_array(defaults) && json_array_size(defaults) == 0)
         defaults = NULL;
     if (defaults && !json_is_object(defaults))
         return complain(reading, NULL, "defaults", "\"defaults\" must be a table of options");
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return complain(reading, NULL, "workspaces", "\"workspaces\" must be a list with at least one workspace");
+        return complain(reading, NULL, "workspaces",
+                        "\"workspaces\" must be a list with at least one workspace");
     if (defaults && !check_keys(reading, "defaults", defaults, false))
         return false;
     struct member **end = &reading->plan->members;
@@ -447,13 +488,19 @@ static bool read_root(struct reading *reading)
     return true;
 }
 
-bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path, const struct plan_defaults *defaults,
-               char *problem, size_t problem_size)
+bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path,
+               const struct plan_defaults *defaults, char *problem, size_t problem_size)
 {
     const char *slash = strrchr(path, '/');
-    struct reading reading = {.plan = plan, .file = file, .defaults = defaults, .path = path, .problem = problem,
-                              .problem_size = problem_size, .seen = json_object(),
-                              .directory = slash ? memory_copy(path, (size_t)(slash - path) + 1) : memory_copy_text("")};
+    struct reading reading = {.plan = plan,
+                              .file = file,
+                              .defaults = defaults,
+                              .path = path,
+                              .problem = problem,
+                              .problem_size = problem_size,
+                              .seen = json_object(),
+                              .directory = slash ? memory_copy(path, (size_t)(slash - path) + 1)
+                                                 : memory_copy_text("")};
     *plan = (struct plan){0};
     bool taken = read_root(&reading);
     if (!taken)
@@ -463,7 +510,8 @@ bool plan_take(struct plan *plan, const struct fleet_file *file, const char *pat
     return taken;
 }
 
-bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size)
+bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults,
+               char *problem, size_t problem_size)
 {
     struct fleet_file file;
     bool taken = fleet_file_read(&file, path, problem, problem_size) &&

@@ -1,4 +1,5 @@
-/* A fleet file as workspaces: its defaults filled in, every value checked as the option of `molecule connect` that it is. */
+/* A fleet file as workspaces: its defaults filled in, every value checked as the option of
+ * `molecule connect` that it is. */
 #ifndef MOLECULE_COMMANDS_FLEET_PLAN_H
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
@@ -16,7 +17,8 @@ struct member {
     bool leaving;             /* it was told to end */
     bool planned;             /* the file that was read last names it */
     struct connect_options *options;
-    json_t *values;           /* what the texts of the options are borrowed from; equal values, equal workspace */
+    /* what the texts of the options are borrowed from; equal values, equal workspace */
+    json_t *values;
     char *id, *state_directory, *token, *token_file;
     struct molecule_workspace_options workspace;
 };
@@ -32,12 +34,13 @@ struct plan_defaults {
     const char *state_directory, *api_url;
 };
 
-/* false: `problem` says what is wrong, with file and line; the plan is empty. Variables of `token_env` are kept and taken
- * out of the environment. */
-bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults, char *problem, size_t problem_size);
-/* The same of a file that was read already, which stays the caller's. */
-bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path, const struct plan_defaults *defaults,
+/* false: `problem` says what is wrong, with file and line; the plan is empty. Variables of
+ * `token_env` are kept and taken out of the environment. */
+bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults,
                char *problem, size_t problem_size);
+/* The same of a file that was read already, which stays the caller's. */
+bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path,
+               const struct plan_defaults *defaults, char *problem, size_t problem_size);
 void plan_free(struct plan *plan);
 
 #endif

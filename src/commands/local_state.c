@@ -29,7 +29,8 @@ static char *find_home(void)
     char text[4096];
     if (home && *home == '/')
         return memory_copy_text(home);
-    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found && found->pw_dir && *found->pw_dir == '/')
+    if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) == 0 && found && found->pw_dir &&
+        *found->pw_dir == '/')
         return memory_copy_text(found->pw_dir);
     return NULL;
 }
@@ -41,10 +42,14 @@ char *local_state_directory(const char *given)
         return memory_copy_text(given);
     if (systemd && *systemd)
         return memory_copy(systemd, strcspn(systemd, ":"));
-    char *home = find_home(), *directory = home ? memory_format("%s/.config/molecule/state", home) : NULL;
+    char *home = find_home(),
+         *directory = home ? memory_format("%s/.config/molecule/state", home) : NULL;
     if (!home)
-        fprintf(stderr, "molecule: HOME names no absolute path and user %ld has no home directory, so there is no place for the "
-                        "state: say where with --state-dir DIR (MOLECULE_STATE_DIR)\n", (long)geteuid());
+        fprintf(stderr,
+                "molecule: HOME names no absolute path and user %ld has no home directory, so "
+                "there is no place for the "
+                "state: say where with --state-dir DIR (MOLECULE_STATE_DIR)\n",
+                (long)geteuid());
     free(home);
     return directory;
 }
@@ -85,14 +90,19 @@ static void list_others(DIR *stream, struct buffer *list)
         char *id = id_of_file(entry->d_name);
         if (id && platform_valid_id(id) && !is_listed(list, id)) {
             more = count == OTHERS_MAXIMUM;
-            buffer_printf(list, "%s%s", count == 0 ? ", but of " : more ? " and others" : ", ", more ? "" : id);
+            buffer_printf(list, "%s%s",
+                          count == 0 ? ", but of "
+                          : more     ? " and others"
+                                     : ", ",
+                          more ? "" : id);
             count++;
         }
         free(id);
     }
 }
 
-bool local_state_exists(const char *directory, const char *workspace_id, char *problem, size_t problem_size)
+bool local_state_exists(const char *directory, const char *workspace_id, char *problem,
+                        size_t problem_size)
 {
     static const char *const endings[] = {"db", "json", "sock", "lock"};
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
@@ -109,13 +119,19 @@ bool local_state_exists(const char *directory, const char *workspace_id, char *p
     if (stream) {
         list_others(stream, &others);
         closedir(stream);
-        snprintf(problem, problem_size, "there is no state of workspace %s in %s%s: give the id and the --state-dir "
-                 "(MOLECULE_STATE_DIR) that its host runs with", workspace_id, directory, others.length ? others.data : "");
+        snprintf(problem, problem_size,
+                 "there is no state of workspace %s in %s%s: give the id and the --state-dir "
+                 "(MOLECULE_STATE_DIR) that its host runs with",
+                 workspace_id, directory, others.length ? others.data : "");
     } else if (errno == ENOENT) {
-        snprintf(problem, problem_size, "there is no state directory %s: give the --state-dir (MOLECULE_STATE_DIR) that the host "
-                 "of workspace %s runs with", directory, workspace_id);
+        snprintf(problem, problem_size,
+                 "there is no state directory %s: give the --state-dir (MOLECULE_STATE_DIR) that "
+                 "the host "
+                 "of workspace %s runs with",
+                 directory, workspace_id);
     } else {
-        snprintf(problem, problem_size, "the state directory %s cannot be opened: %s", directory, strerror(errno));
+        snprintf(problem, problem_size, "the state directory %s cannot be opened: %s", directory,
+                 strerror(errno));
     }
     buffer_free(&others);
     return false;
@@ -160,14 +176,15 @@ static json_t *exchange(int fd, const char *line)
     return object;
 }
 
-json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request, bool *live, char *problem,
-                        size_t problem_size)
+json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request,
+                        bool *live, char *problem, size_t problem_size)
 {
     char *id = memory_copy_text(workspace_id);
     platform_normalise_id(id);
     json_object_set_new(request, "workspace", json_string(id)); /* a fleet's socket is shared */
     free(id);
-    char *path = local_state_path(directory, workspace_id, "sock"), *text = json_dumps(request, JSON_COMPACT);
+    char *path = local_state_path(directory, workspace_id, "sock"),
+         *text = json_dumps(request, JSON_COMPACT);
     char *line = memory_format("%s\n", text ? text : "{}");
     json_t *answer = NULL;
     int fd = connect_to(path);
@@ -178,7 +195,8 @@ json_t *local_state_ask(const char *directory, const char *workspace_id, json_t 
         answer = exchange(fd, line);
         close(fd);
         if (!answer)
-            snprintf(problem, problem_size, "the host at %s did not answer within %d s", path, TIMEOUT_S);
+            snprintf(problem, problem_size, "the host at %s did not answer within %d s", path,
+                     TIMEOUT_S);
     }
     if (answer && !json_is_true(json_object_get(answer, "ok"))) {
         const char *error = json_string_value(json_object_get(answer, "error"));

@@ -6,18 +6,20 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. NULL: there is no home, which it has said on
- * standard error. */
+/* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. NULL: there is no
+ * home, which it has said on standard error. */
 char *local_state_directory(const char *given);
 /* <directory>/<id>.<ending>, the id normalised. Yours to free. */
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending);
 
-/* Whether there is any state of the workspace. false: `problem` says what is missing, and what there is instead. */
-bool local_state_exists(const char *directory, const char *workspace_id, char *problem, size_t problem_size);
-
-/* Sends one request to the live host's control socket. NULL: nobody answers there (`*live` false), or it answered with
- * an error (`*live` true); `problem` says what. The answer is the caller's. */
-json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request, bool *live, char *problem,
+/* Whether there is any state of the workspace. false: `problem` says what is missing, and what
+ * there is instead. */
+bool local_state_exists(const char *directory, const char *workspace_id, char *problem,
                         size_t problem_size);
+
+/* Sends one request to the live host's control socket. NULL: nobody answers there (`*live` false),
+ * or it answered with an error (`*live` true); `problem` says what. The answer is the caller's. */
+json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request,
+                        bool *live, char *problem, size_t problem_size);
 
 #endif

@@ -21,16 +21,19 @@ int options_complain(const struct command *command, const char *format, ...)
     if (vasprintf(&text, format, arguments) < 0)
         text = NULL;
     va_end(arguments);
-    terminal_print(stderr, "molecule %s: %s\nTry: molecule %s --help\n", command->name, text ? text : "wrong usage",
-                   command->name);
+    terminal_print(stderr, "molecule %s: %s\nTry: molecule %s --help\n", command->name,
+                   text ? text : "wrong usage", command->name);
     free(text);
     return 2;
 }
 
 static bool parse_size(const char *text, int64_t *bytes)
 {
-    static const struct { const char *unit; int64_t scale; } units[] = {
-        {"", 1}, {"B", 1}, {"K", 1024}, {"KiB", 1024}, {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}};
+    static const struct {
+        const char *unit;
+        int64_t scale;
+    } units[] = {{"", 1},        {"B", 1},         {"K", 1024},    {"KiB", 1024},
+                 {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}};
     char *end;
     errno = 0;
     long long number = strtoll(text, &end, 10);
@@ -92,9 +95,12 @@ static const char *add_item(struct option_list *list, const char *text)
 static const char *wanted(enum option_type type)
 {
     switch (type) {
-    case OPTION_DURATION: return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
-    case OPTION_MILLISECONDS: return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
-    case OPTION_SECONDS: return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_DURATION:
+        return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_MILLISECONDS:
+        return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
+    case OPTION_SECONDS:
+        return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
     case OPTION_SIZE: return "takes a size like 64MiB";
     default: return "takes a whole number";
     }
@@ -117,52 +123,44 @@ static const char *store(const struct option *option, const char *text, void *va
     bool parsed = true;
     switch (option->type) {
     case OPTION_FLAG:
-        parsed = strcmp(text, "true") == 0 || strcmp(text, "1") == 0 || strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
+        parsed = strcmp(text, "true") == 0 || strcmp(text, "1") == 0 ||
+                 strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
         *(bool *)field = *text == 't' || *text == '1';
         return parsed ? NULL : "is true or false";
-    case OPTION_TEXT:
-        *(const char **)field = text;
-        return *text ? NULL : "must not be empty";
-    case OPTION_PAIRS:
-        return add_pair(field, text) ? NULL : "takes NAME=VALUE";
-    case OPTION_LIST:
-        return add_item(field, text);
-    case OPTION_NUMBER:
-        parsed = parse_number(text, &number);
-        break;
-    case OPTION_DURATION:
-        parsed = clock_parse_duration(text, &number);
-        break;
-    case OPTION_MILLISECONDS:
-        parsed = parse_time(text, 1, &number);
-        break;
+    case OPTION_TEXT: *(const char **)field = text; return *text ? NULL : "must not be empty";
+    case OPTION_PAIRS: return add_pair(field, text) ? NULL : "takes NAME=VALUE";
+    case OPTION_LIST: return add_item(field, text);
+    case OPTION_NUMBER: parsed = parse_number(text, &number); break;
+    case OPTION_DURATION: parsed = clock_parse_duration(text, &number); break;
+    case OPTION_MILLISECONDS: parsed = parse_time(text, 1, &number); break;
     case OPTION_SECONDS:
         parsed = parse_time(text, 1000, &number);
         number = (number + 999) / 1000;
         break;
-    case OPTION_SIZE:
-        parsed = parse_size(text, &number);
-        break;
+    case OPTION_SIZE: parsed = parse_size(text, &number); break;
     }
     if (!parsed)
         return wanted(option->type);
     if (number < option->minimum || (option->maximum && number > option->maximum)) {
         const char *unit = unit_of(option->type);
         if (option->maximum)
-            snprintf(problem, sizeof problem, "must be between %lld and %lld%s", (long long)option->minimum,
-                     (long long)option->maximum, unit);
+            snprintf(problem, sizeof problem, "must be between %lld and %lld%s",
+                     (long long)option->minimum, (long long)option->maximum, unit);
         else
-            snprintf(problem, sizeof problem, "must be at least %lld%s", (long long)option->minimum, unit);
+            snprintf(problem, sizeof problem, "must be at least %lld%s", (long long)option->minimum,
+                     unit);
         return problem;
     }
     *(int64_t *)field = number;
     return NULL;
 }
 
-static const struct option *find(const struct command *command, const char *name, size_t length, char letter)
+static const struct option *find(const struct command *command, const char *name, size_t length,
+                                 char letter)
 {
     for (const struct option *option = command->options; option->name; option++)
-        if (letter ? option->letter == letter : strlen(option->name) == length && strncmp(option->name, name, length) == 0)
+        if (letter ? option->letter == letter
+                   : strlen(option->name) == length && strncmp(option->name, name, length) == 0)
             return option;
     return NULL;
 }
@@ -190,17 +188,20 @@ int options_from_environment(const struct command *command, void *values)
         const char *text = option->environment ? getenv(option->environment) : NULL;
         const char *problem = text && *text ? store(option, text, values) : NULL;
         if (problem)
-            return options_complain(command, "%s=%s (for --%s) %s", option->environment, text, option->name, problem);
+            return options_complain(command, "%s=%s (for --%s) %s", option->environment, text,
+                                    option->name, problem);
     }
     return 0;
 }
 
 /* `name`: what follows "--"; NULL: it was a letter. */
-static void complain_unknown(const struct command *command, const char *text, const char *name, size_t length)
+static void complain_unknown(const struct command *command, const char *text, const char *name,
+                             size_t length)
 {
     char *word = name ? memory_copy(name, length) : memory_copy_text(text + 1);
     struct nearest nearest = {.word = word};
-    for (const struct option_hint *hint = name ? command->elsewhere : NULL; hint && hint->name; hint++)
+    for (const struct option_hint *hint = name ? command->elsewhere : NULL; hint && hint->name;
+         hint++)
         if (strcmp(hint->name, word) == 0) {
             options_complain(command, "there is no option --%s here: %s", word, hint->text);
             free(word);
@@ -215,7 +216,8 @@ static void complain_unknown(const struct command *command, const char *text, co
     free(word);
 }
 
-/* One argument that begins with "-". Returns how many of argv it used, 0 after saying what is wrong. */
+/* One argument that begins with "-". Returns how many of argv it used, 0 after saying what is
+ * wrong. */
 static int take_option(const struct command *command, char **argv, int left, void *values)
 {
     const char *text = argv[0], *value = NULL;
@@ -247,8 +249,8 @@ static int take_option(const struct command *command, char **argv, int left, voi
     return used;
 }
 
-enum options_result options_parse(const struct command *command, int argc, char **argv, void *values,
-                                  const char **positionals, size_t *positional_count)
+enum options_result options_parse(const struct command *command, int argc, char **argv,
+                                  void *values, const char **positionals, size_t *positional_count)
 {
     *positional_count = 0;
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -321,15 +323,16 @@ static void print_wrapped(FILE *out, const char *text, int column, int at)
 
 void options_print_help(const struct command *command, FILE *out)
 {
-    fprintf(out, "Usage: molecule %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "", command->usage,
-            command->description);
+    fprintf(out, "Usage: molecule %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "",
+            command->usage, command->description);
     if (command->options->name)
         fprintf(out, "\nOptions:\n");
     for (const struct option *option = command->options; option->name; option++) {
         char left[128], letter[8] = "";
         if (option->letter)
             snprintf(letter, sizeof letter, "-%c, ", option->letter);
-        int length = snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
+        int length = snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name,
+                              option->argument ? " " : "",
                               option->argument ? option->argument : "");
         char help[1024];
         int wrote = snprintf(help, sizeof help, "%s", option->help);

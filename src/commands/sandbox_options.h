@@ -5,8 +5,9 @@
 #include "commands/options.h"
 
 /* 0, or 2 after saying what is wrong. */
-int sandbox_options_check(const struct command *command, bool sandbox, const struct option_list *allowed_hosts,
-                              const struct option_list *file_hosts);
+int sandbox_options_check(const struct command *command, bool sandbox,
+                          const struct option_list *allowed_hosts,
+                          const struct option_list *file_hosts);
 /* The same in words; yours to free. NULL: nothing is wrong. */
 char *sandbox_options_problem(bool sandbox, const struct option_list *allowed_hosts,
                               const struct option_list *file_hosts);

@@ -1,4 +1,5 @@
-/* molecule status: the status of a workspace, from its live host or, when that is gone, from its files. */
+/* molecule status: the status of a workspace, from its live host or, when that is gone, from its
+ * files. */
 #include "commands/commands.h"
 
 #include "base/clock.h"
@@ -24,7 +25,8 @@ struct status_options {
 static const struct option options[] = {
     {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
      offsetof(struct status_options, state_directory), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct status_options, json), 0, 0},
+    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct status_options, json),
+     0, 0},
     {.name = NULL},
 };
 
@@ -38,9 +40,11 @@ static json_t *stamp(int64_t wall_ms)
 }
 
 /* Nobody serves the workspace: what its files say. NULL: there are none, or they cannot be read. */
-static json_t *read_files(const char *directory, const char *workspace_id, char *problem, size_t problem_size)
+static json_t *read_files(const char *directory, const char *workspace_id, char *problem,
+                          size_t problem_size)
 {
-    char *path = local_state_path(directory, workspace_id, "json"), *db = local_state_path(directory, workspace_id, "db");
+    char *path = local_state_path(directory, workspace_id, "json"),
+         *db = local_state_path(directory, workspace_id, "db");
     char what[512];
     struct cursor cursor;
     struct ledger *ledger = NULL;
@@ -49,7 +53,8 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
     enum cursor_status read = cursor_load(&cursor, path, workspace_id, what, sizeof what);
     enum ledger_status opened = ledger_open(&ledger, db, NULL, LEDGER_READ, problem, problem_size);
     if (read == CURSOR_ABSENT && opened == LEDGER_ABSENT) {
-        snprintf(problem, problem_size, "there is no state of workspace %s in %s", workspace_id, directory);
+        snprintf(problem, problem_size, "there is no state of workspace %s in %s", workspace_id,
+                 directory);
         goto cleanup;
     }
     if (read == CURSOR_DAMAGED || (opened != LEDGER_OPENED && opened != LEDGER_ABSENT)) {
@@ -57,16 +62,19 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
             snprintf(problem, problem_size, "%s", what);
         goto cleanup;
     }
-    int64_t last_poll = clock_bound_ms(json_integer_value(json_object_get(cursor.members, "last_poll_ms")));
+    int64_t last_poll = clock_bound_ms(
+        json_integer_value(json_object_get(cursor.members, "last_poll_ms")));
     json_t *by_state = json_object();
     if (ledger && ledger_count(ledger, &counts) && ledger_last_poll(ledger) > last_poll)
         last_poll = ledger_last_poll(ledger);
-#define X(name, number, text) json_object_set_new(by_state, text, json_integer(counts.by_state[number]));
+#define X(name, number, text) \
+    json_object_set_new(by_state, text, json_integer(counts.by_state[number]));
     LEDGER_STATES(X)
 #undef X
-    status = json_pack("{s:s, s:n, s:s, s:n, s:o, s:n, s:s?, s:o, s:o}", "workspace", workspace_id, "pid", "state",
-                       NOT_RUNNING, "since", "last_poll", stamp(last_poll), "last_heartbeat", "cursor",
-                       cursor.last_since_id, "messages", by_state, "oldest_pending", stamp(counts.oldest_pending_ms));
+    status = json_pack("{s:s, s:n, s:s, s:n, s:o, s:n, s:s?, s:o, s:o}", "workspace", workspace_id,
+                       "pid", "state", NOT_RUNNING, "since", "last_poll", stamp(last_poll),
+                       "last_heartbeat", "cursor", cursor.last_since_id, "messages", by_state,
+                       "oldest_pending", stamp(counts.oldest_pending_ms));
 
 cleanup:
     ledger_close(ledger);
@@ -98,7 +106,8 @@ static char *span(int64_t seconds)
         return memory_format("%lld s", (long long)seconds);
     if (seconds < 3600)
         return memory_format("%lld min %lld s", (long long)seconds / 60, (long long)seconds % 60);
-    return memory_format("%lld h %lld min", (long long)seconds / 3600, (long long)seconds % 3600 / 60);
+    return memory_format("%lld h %lld min", (long long)seconds / 3600,
+                         (long long)seconds % 3600 / 60);
 }
 
 static void print_platform(const json_t *status)
@@ -130,19 +139,21 @@ static int judge(const json_t *status)
 
 static void print_table(const json_t *status)
 {
-    static const char *const names[] = {"workspace", "state", "pid", "since", "last_heartbeat", "last_poll", "wake", "cursor",
-                                        "oldest_pending"};
+    static const char *const names[] = {"workspace", "state",          "pid",
+                                        "since",     "last_heartbeat", "last_poll",
+                                        "wake",      "cursor",         "oldest_pending"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         print_value(names[i], json_object_get(status, names[i]));
     print_platform(status);
     const char *state;
     json_t *count;
-    json_object_foreach(json_object_get(status, "messages"), state, count)
+    json_object_foreach (json_object_get(status, "messages"), state, count)
         if (json_integer_value(count) > 0 || strcmp(state, "dead") == 0)
             print_value(state, count);
 }
 
-static int show(const struct command *command, const struct status_options *given, const char *workspace_id)
+static int show(const struct command *command, const struct status_options *given,
+                const char *workspace_id)
 {
     char problem[4096], *directory = local_state_directory(given->state_directory);
     bool live;
@@ -153,14 +164,16 @@ static int show(const struct command *command, const struct status_options *give
         free(directory);
         return UNKNOWN;
     }
-    json_t *answer = local_state_ask(directory, workspace_id, json_pack("{s:s}", "do", "status"), &live, problem, sizeof problem);
+    json_t *answer = local_state_ask(directory, workspace_id, json_pack("{s:s}", "do", "status"),
+                                     &live, problem, sizeof problem);
     json_t *status = answer ? json_incref(json_object_get(answer, "status")) : NULL;
     json_decref(answer);
     if (!status && !live) {
         char *lock = local_state_path(directory, workspace_id, "lock");
         long pid = lock_holder(lock);
         status = read_files(directory, workspace_id, problem, sizeof problem);
-        if (status && pid > 0) { /* no socket, but somebody holds the lock: starting, stuck, or an older version */
+        /* no socket, but somebody holds the lock: starting, stuck, or an older version */
+        if (status && pid > 0) {
             json_object_set_new(status, "pid", json_integer(pid));
             json_object_set_new(status, "state", json_string(NOT_ANSWERING));
         }
@@ -173,7 +186,8 @@ static int show(const struct command *command, const struct status_options *give
     }
     int code = judge(status);
     if (given->json) {
-        char *text = json_dumps(status, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
+        char *text = json_dumps(status, JSON_INDENT(2)),
+             *shown = terminal_copy(text, TERMINAL_JSON);
         printf("%s\n", shown ? shown : "{}");
         free(shown);
         free(text);
@@ -193,7 +207,8 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : UNKNOWN;
     if (count < 1 || !platform_valid_id(positionals[0])) {
-        options_complain(command, count < 1 ? "missing workspace id" : "\"%s\" cannot be a workspace id",
+        options_complain(command,
+                         count < 1 ? "missing workspace id" : "\"%s\" cannot be a workspace id",
                          positionals[0]);
         return UNKNOWN;
     }
@@ -205,13 +220,16 @@ const struct command command_status = {
     .usage = "<workspace-id> [options]",
     .summary = "show a workspace's status: cursor, counts, dead letters",
     .description =
-        "Asks the live host of the workspace on this machine; when there is none, reads its files: process,\n"
-        "since when, last poll and heartbeat, how long the platform has been unreachable, the cursor, how many\n"
+        "Asks the live host of the workspace on this machine; when there is none, reads its files: "
+        "process,\n"
+        "since when, last poll and heartbeat, how long the platform has been unreachable, the "
+        "cursor, how many\n"
         "messages are in which state, how old the oldest unfinished one is.\n\n"
         "Exit codes:\n"
         "  0  running and well\n"
         "  1  stopped\n"
-        "  2  unhealthy: the platform is unreachable or refuses us, the script is stuck, the disk fails, or the\n"
+        "  2  unhealthy: the platform is unreachable or refuses us, the script is stuck, the disk "
+        "fails, or the\n"
         "     process does not answer\n"
         "  3  unknown: no state of that workspace there, it cannot be read, or wrong usage",
     .options = options,

@@ -18,7 +18,8 @@ static void open_standard_descriptors(void)
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) >= 0 || errno != EBADF)
             continue;
-        if (open("/dev/null", O_RDWR) < 0 && open("/", O_PATH | O_DIRECTORY) < 0) /* the lowest that is free: this one */
+        /* the lowest that is free: this one */
+        if (open("/dev/null", O_RDWR) < 0 && open("/", O_PATH | O_DIRECTORY) < 0)
             _exit(1); /* and there is nowhere to say so */
     }
 }
@@ -39,7 +40,8 @@ static int reap(pid_t command)
     return ended;
 }
 
-/* A process group of its own: what a terminal sends to the foreground would reach the command twice otherwise. */
+/* A process group of its own: what a terminal sends to the foreground would reach the command twice
+ * otherwise. */
 static void lead_group(const sigset_t *before)
 {
     setpgid(0, 0);
@@ -58,7 +60,9 @@ static void be_init(void)
     sigprocmask(SIG_SETMASK, &all, &before);
     pid_t command = fork();
     if (command < 0) {
-        fprintf(stderr, "molecule: as PID 1 it runs its command in a child, which cannot be started: %s\n", strerror(errno));
+        fprintf(stderr,
+                "molecule: as PID 1 it runs its command in a child, which cannot be started: %s\n",
+                strerror(errno));
         exit(1);
     }
     if (command == 0) {
@@ -67,7 +71,8 @@ static void be_init(void)
     }
     for (;;) {
         int number = sigwaitinfo(&all, NULL), status = number == SIGCHLD ? reap(command) : -1;
-        if (number > 0 && number != SIGCHLD && number != SIGPIPE && number != SIGTTOU && number != SIGTTIN)
+        if (number > 0 && number != SIGCHLD && number != SIGPIPE && number != SIGTTOU &&
+            number != SIGTTIN)
             kill(command, number);
         if (status != -1)
             _exit(WIFSIGNALED(status) ? SIGNALLED + WTERMSIG(status) : WEXITSTATUS(status));

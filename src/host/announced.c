@@ -40,7 +40,8 @@ void announced_add(struct announced *announced, const char *message_id, int64_t 
     uint64_t key = key_of(message_id);
     if (announced->count == ANNOUNCED_MAXIMUM || was_seen(announced, key) || find(announced, key))
         return;
-    announced->missing[announced->count++] = (struct announced_message){.key = key, .at_ms = now_ms};
+    announced->missing[announced->count++] = (struct announced_message){.key = key,
+                                                                        .at_ms = now_ms};
 }
 
 void announced_came(struct announced *announced, const char *message_id)

@@ -1,5 +1,5 @@
-/* Messages that the event stream announced and no poll has brought yet, by their messageId. Pure: no I/O; times are monotonic
- * milliseconds. */
+/* Messages that the event stream announced and no poll has brought yet, by their messageId. Pure:
+ * no I/O; times are monotonic milliseconds. */
 #ifndef MOLECULE_HOST_ANNOUNCED_H
 #define MOLECULE_HOST_ANNOUNCED_H
 
@@ -7,8 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ANNOUNCED_MAXIMUM 64  /* more at once are not looked for: the regular reading again finds them */
-#define ANNOUNCED_SEEN 512    /* messages that came of late: they may come before they are announced */
+/* more at once are not looked for: the regular reading again finds them */
+#define ANNOUNCED_MAXIMUM 64
+/* messages that came of late: they may come before they are announced */
+#define ANNOUNCED_SEEN 512
 
 struct announced_message {
     uint64_t key; /* of the messageId */
@@ -29,9 +31,9 @@ struct announced {
 void announced_add(struct announced *announced, const char *message_id, int64_t now_ms);
 /* A poll brought it. */
 void announced_came(struct announced *announced, const char *message_id);
-/* After a poll that began at `asked_ms` and reached the inbox's end: whether one announced before then is missing, and the
- * inbox is to be read again. `*all`: not only its last seconds, where the first look did not find it. Each is looked for
- * three times within seconds. */
+/* After a poll that began at `asked_ms` and reached the inbox's end: whether one announced before
+ * then is missing, and the inbox is to be read again. `*all`: not only its last seconds, where the
+ * first look did not find it. Each is looked for three times within seconds. */
 bool announced_look(struct announced *announced, int64_t asked_ms, int64_t now_ms, bool *all);
 bool announced_any(const struct announced *announced); /* another look is to come */
 void announced_forget(struct announced *announced);

@@ -24,7 +24,8 @@ static void say_nameless(struct workspace *workspace, const struct message *mess
     if (poller->nameless_said_ms && now - poller->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
         return;
     poller->nameless_said_ms = now;
-    log_error(workspace->settings.id, "row without an id cannot be read and is set aside: %s; the inbox continues",
+    log_error(workspace->settings.id,
+              "row without an id cannot be read and is set aside: %s; the inbox continues",
               message->problem ? message->problem : "?");
 }
 
@@ -39,7 +40,8 @@ void workspace_tells(struct workspace *workspace, const char *body, size_t lengt
     json_decref(text);
 }
 
-/* What follows the inbox's end as this process has seen it once: no earlier process can have seen that. */
+/* What follows the inbox's end as this process has seen it once: no earlier process can have seen
+ * that. */
 static bool is_new(const struct poller *poller)
 {
     return poller->seen_end && !poller->window && !poller->rereading;
@@ -50,14 +52,18 @@ static void look_at_echo(struct workspace *workspace, const struct message *mess
 {
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
     const struct poller *poller = &workspace->poller;
-    if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) && echoes_say(&workspace->echoes, clock_monotonic_ms()))
+    if (text && !echoes_take(&workspace->echoes, text) && is_new(poller) &&
+        echoes_say(&workspace->echoes, clock_monotonic_ms()))
         log_warn(workspace->settings.id,
-                 "the canvas was told something this host did not send: \"%.60s\" (row %s); if another host serves this "
-                 "workspace, with another state directory or on another machine, both answer every message: stop one of them",
+                 "the canvas was told something this host did not send: \"%.60s\" (row %s); if "
+                 "another host serves this "
+                 "workspace, with another state directory or on another machine, both answer every "
+                 "message: stop one of them",
                  text, message->row_id);
 }
 
-/* Every row becomes an entry; what is nothing to answer, or was answered before, is finished at once. */
+/* Every row becomes an entry; what is nothing to answer, or was answered before, is finished at
+ * once. */
 static void admit(struct workspace *workspace, struct fetched *fetched, enum ledger_state state)
 {
     const char *id = workspace->settings.id;
@@ -78,7 +84,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
     enum envelope_kind kind = message->kind;
     if (message->repaired && kind == ENVELOPE_MESSAGE)
         log_debug(id, "row %s is not quite JSON; the script gets a repaired copy", message->row_id);
-    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row, fetched->row_length, in_order);
+    struct inbox_entry *entry = inbox_admit(workspace->inbox, message, fetched->row,
+                                            fetched->row_length, in_order);
     if (!entry)
         return;
     entry->first_seen_ms = clock_steady_ms();
@@ -89,7 +96,8 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         workspace->poller.found = true;
         event_stream_found(workspace);
     }
-    bool cancels = state == LEDGER_UNKNOWN && (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
+    bool cancels = state == LEDGER_UNKNOWN &&
+                   (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY) &&
                    workspace_cancels(workspace, message, in_order);
     if (cancels) { /* recorded: it is not to be carried out again after a restart */
         inbox_start(workspace->inbox, entry);
@@ -99,10 +107,11 @@ static void admit(struct workspace *workspace, struct fetched *fetched, enum led
         log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(workspace->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
-        log_error(id, "row %s cannot be read and is set aside: %s; the inbox continues", entry->row_id,
-                  message->problem ? message->problem : "?");
+        log_error(id, "row %s cannot be read and is set aside: %s; the inbox continues",
+                  entry->row_id, message->problem ? message->problem : "?");
         inbox_start(workspace->inbox, entry);
-        workspace_dead(workspace, entry, message->problem ? message->problem : "it cannot be read", NULL);
+        workspace_dead(workspace, entry, message->problem ? message->problem : "it cannot be read",
+                       NULL);
     } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(workspace->inbox, entry);
@@ -142,7 +151,8 @@ void arrival_cut(struct poller *poller, size_t count)
 static bool has_fetched(const struct poller *poller, size_t count, const char *row_id)
 {
     for (size_t i = 0; row_id && i < count; i++)
-        if (poller->fetched[i].message->row_id && strcmp(poller->fetched[i].message->row_id, row_id) == 0)
+        if (poller->fetched[i].message->row_id &&
+            strcmp(poller->fetched[i].message->row_id, row_id) == 0)
             return true;
     return false;
 }
@@ -159,10 +169,12 @@ static struct message *read_row(struct workspace *workspace, const struct page_r
 
 static void append(struct poller *poller, struct message *message, const struct page_row *row)
 {
-    message_shed_large(message, *row); /* it waits as bytes: parsed it may be a hundred times as large */
+    /* it waits as bytes: parsed it may be a hundred times as large */
+    message_shed_large(message, *row);
     if (poller->fetched_count == poller->fetched_capacity) {
         poller->fetched_capacity = poller->fetched_capacity ? poller->fetched_capacity * 2 : 16;
-        poller->fetched = memory_resize(poller->fetched, poller->fetched_capacity * sizeof *poller->fetched);
+        poller->fetched = memory_resize(poller->fetched,
+                                        poller->fetched_capacity * sizeof *poller->fetched);
     }
     poller->fetched[poller->fetched_count++] = (struct fetched){
         .message = message,
@@ -205,8 +217,8 @@ static void collect_before_first(struct workspace *workspace, const struct page 
     struct poller *poller = &workspace->poller;
     for (size_t i = 0; i < page->count; i++) {
         struct message *message = read_row(workspace, &page->rows[i]);
-        if (reread_take_before(poller->reread, message->row_id, message->created_at) && message->row_id &&
-            !inbox_known(workspace->inbox, message->row_id))
+        if (reread_take_before(poller->reread, message->row_id, message->created_at) &&
+            message->row_id && !inbox_known(workspace->inbox, message->row_id))
             append(poller, message, &page->rows[i]);
         else
             message_free(message);
@@ -236,7 +248,8 @@ bool arrival_collect_again(struct workspace *workspace, const struct page *page)
         else
             message_free(message);
     }
-    bool cut = reread_page_end(poller->reread, last, (int)page->count >= poller->asked, clock_monotonic_ms());
+    bool cut = reread_page_end(poller->reread, last, (int)page->count >= poller->asked,
+                               clock_monotonic_ms());
     free(last);
     return cut;
 }
@@ -287,7 +300,8 @@ static void on_known(struct workspace *workspace, struct journal_known *known)
         admit_fetched(workspace, known);
 }
 
-/* What an earlier process finished is not handled again, whatever brings it back: the ledger knows. */
+/* What an earlier process finished is not handled again, whatever brings it back: the ledger knows.
+ */
 void arrival_admit(struct workspace *workspace)
 {
     struct poller *poller = &workspace->poller;
@@ -297,7 +311,8 @@ void arrival_admit(struct workspace *workspace)
         struct fetched *fetched = &poller->fetched[i];
         const char *row_id = fetched->message->row_id;
         fetched->asked = row_id && !inbox_known(workspace->inbox, row_id) &&
-                         (fetched->message->kind == ENVELOPE_MESSAGE || fetched->message->kind == ENVELOPE_UNREADABLE);
+                         (fetched->message->kind == ENVELOPE_MESSAGE ||
+                          fetched->message->kind == ENVELOPE_UNREADABLE);
         if (fetched->asked)
             ids[count++] = row_id;
     }
@@ -305,8 +320,9 @@ void arrival_admit(struct workspace *workspace)
     if (count == 0 || !journal_exists(workspace->journal) || is_new(poller))
         admit_fetched(workspace, NULL);
     else
-        /* only what stands behind our cursor can be ours again: a window, or an reread, reaches before it */
-        journal_known(workspace->journal, ids, count, !poller->window && !poller->rereading, on_known);
+        /* only what stands behind our cursor can be ours again: a window, or an reread, reaches
+         * before it */
+        journal_known(workspace->journal, ids, count, !poller->window && !poller->rereading,
+                      on_known);
     free(ids);
 }
-

@@ -1,4 +1,5 @@
-/* The rows of a page on their way into the inbox: read, looked up in the ledger, admitted. They wait in the poller. */
+/* The rows of a page on their way into the inbox: read, looked up in the ledger, admitted. They
+ * wait in the poller. */
 #ifndef MOLECULE_HOST_ARRIVAL_H
 #define MOLECULE_HOST_ARRIVAL_H
 
@@ -15,7 +16,8 @@ struct fetched {
 
 /* Reads the rows of a page, behind those that wait already. */
 void arrival_collect(struct workspace *workspace, const struct page *page);
-/* Of a page that is read again: those that the inbox does not know, up to where the reading ends. true: the page held more. */
+/* Of a page that is read again: those that the inbox does not know, up to where the reading ends.
+ * true: the page held more. */
 bool arrival_collect_again(struct workspace *workspace, const struct page *page);
 /* Of a page newest first: those of a lost ledger. */
 void arrival_collect_deferred(struct workspace *workspace, const struct page *page);

@@ -10,17 +10,17 @@
 #include <string.h>
 
 #define WINDOW_MS 60000
-#define SOON_MS 10000           /* an auto-responder answers within seconds */
+#define SOON_MS 10000 /* an auto-responder answers within seconds */
 #define HOLD_FIRST_MS 60000
 #define HOLD_MAXIMUM_MS 3600000
-#define PEERS_MAXIMUM 1000      /* the least recently used are forgotten */
+#define PEERS_MAXIMUM 1000 /* the least recently used are forgotten */
 
 struct breaker_peer {
     struct breaker_peer *next; /* most recently used first */
     char *id;
-    int64_t replied_ms;        /* as inbox_entry.first_seen_ms */
+    int64_t replied_ms; /* as inbox_entry.first_seen_ms */
     int64_t window_ms, held_until_ms;
-    int64_t hold_ms;           /* of the next time */
+    int64_t hold_ms; /* of the next time */
     unsigned turns;
 };
 
@@ -69,8 +69,9 @@ int64_t breaker_wait(struct workspace *workspace, const struct inbox_entry *entr
 {
     const struct message *message = entry->message;
     unsigned most = workspace->settings.breaker;
-    struct breaker_peer *peer =
-        most > 0 && message->source_id && message->hops == 0 ? find(workspace, message->source_id, false) : NULL;
+    struct breaker_peer *peer = most > 0 && message->source_id && message->hops == 0
+                                    ? find(workspace, message->source_id, false)
+                                    : NULL;
     if (!peer)
         return 0;
     int64_t now = clock_steady_ms();
@@ -93,8 +94,10 @@ int64_t breaker_wait(struct workspace *workspace, const struct inbox_entry *entr
     peer->window_ms = peer->held_until_ms;
     peer->turns = 0;
     log_error(workspace->settings.id,
-              "peer %s has answered our replies %u time%s within a minute: two agents that answer everything? Its messages "
-              "wait for %lld s, none is lost (--breaker)", peer->id, most, plural(most), (long long)hold / 1000);
+              "peer %s has answered our replies %u time%s within a minute: two agents that answer "
+              "everything? Its messages "
+              "wait for %lld s, none is lost (--breaker)",
+              peer->id, most, plural(most), (long long)hold / 1000);
     return hold;
 }
 

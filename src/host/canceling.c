@@ -1,4 +1,5 @@
-/* tasks/cancel: the canvas' Stop button sends it without an id, and means all that runs. A peer ends what it asked for itself. */
+/* tasks/cancel: the canvas' Stop button sends it without an id, and means all that runs. A peer
+ * ends what it asked for itself. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -15,7 +16,8 @@ struct canceling {
     struct workspace *workspace;
     const char *source; /* NULL: the canvas */
     int64_t asked_us;   /* when the row was created: what came later is not meant */
-    const char *id;     /* of a task, a message or a row; NULL: all of that source, or of everybody for the canvas */
+    /* of a task, a message or a row; NULL: all of that source, or of everybody for the canvas */
+    const char *id;
     struct inbox_entry *waiting; /* for its next attempt */
     size_t count;
 };
@@ -29,9 +31,12 @@ static bool is_meant(const struct canceling *canceling, const struct inbox_entry
 {
     const struct message *message = entry->message;
     int64_t created_us;
-    if (!entry->stamp || !clock_parse(entry->stamp, &created_us) || created_us > canceling->asked_us)
+    if (!entry->stamp || !clock_parse(entry->stamp, &created_us) ||
+        created_us > canceling->asked_us)
         return false;
-    bool own = canceling->source ? message->source_id && strcasecmp(canceling->source, message->source_id) == 0 : true;
+    bool own = canceling->source
+                   ? message->source_id && strcasecmp(canceling->source, message->source_id) == 0
+                   : true;
     if (!own || !canceling->id)
         return own;
     return is_id(canceling->id, entry->row_id) || is_id(canceling->id, message->message_id) ||
@@ -57,26 +62,29 @@ bool workspace_cancels(struct workspace *workspace, const struct message *messag
         return false;
     int64_t asked_us;
     if (!in_order || !message->created_at || !clock_parse(message->created_at, &asked_us)) {
-        log_info(workspace->settings.id, "row %s: " METHOD " comes too late; nothing is canceled", message->row_id);
+        log_info(workspace->settings.id, "row %s: " METHOD " comes too late; nothing is canceled",
+                 message->row_id);
         return true;
     }
     json_t *envelope = jsontext_read(message->raw, message->raw_length, NULL, NULL);
     const char *id = json_string_value(json_object_get(json_object_get(envelope, "params"), "id"));
-    struct canceling canceling = {.workspace = workspace, .source = message->source_id, .id = id, .asked_us = asked_us};
+    struct canceling canceling = {
+        .workspace = workspace, .source = message->source_id, .id = id, .asked_us = asked_us};
     inbox_each(workspace->inbox, look, &canceling);
     while (canceling.waiting) {
         struct inbox_entry *entry = canceling.waiting;
         canceling.waiting = NULL;
         canceling.count++;
-        log_info(workspace->settings.id, "message %s from %s: canceled between two attempts", entry->row_id,
-                 workspace_sender(entry));
+        log_info(workspace->settings.id, "message %s from %s: canceled between two attempts",
+                 entry->row_id, workspace_sender(entry));
         inbox_start(workspace->inbox, entry);
         inbox_post(workspace->inbox, entry);
         workspace_finish(workspace, entry, script_outcome_text(SCRIPT_CANCELED));
         inbox_each(workspace->inbox, look, &canceling);
     }
-    log_info(workspace->settings.id, "row %s from %s: " METHOD ", %zu handler%s canceled", message->row_id,
-             message->source_id ? message->source_id : "the canvas", canceling.count, canceling.count == 1 ? "" : "s");
+    log_info(workspace->settings.id, "row %s from %s: " METHOD ", %zu handler%s canceled",
+             message->row_id, message->source_id ? message->source_id : "the canvas",
+             canceling.count, canceling.count == 1 ? "" : "s");
     json_decref(envelope);
     return true;
 }

@@ -33,14 +33,14 @@ struct control_client {
 
 /* A workspace's own socket; or a fleet's, which finds the workspace by its id in the request. */
 struct control {
-    uv_pipe_t pipe; /* first; not there where a fleet's is used */
-    struct control *next;        /* of a fleet's */
+    uv_pipe_t pipe;       /* first; not there where a fleet's is used */
+    struct control *next; /* of a fleet's */
     struct host *host;
     struct workspace *workspace; /* NULL: a fleet's */
     struct control_client *clients;
     size_t client_count;
     char *path, *directory;
-    bool borrows;                /* its path leads to a fleet's socket */
+    bool borrows; /* its path leads to a fleet's socket */
 };
 
 static void free_client(uv_handle_t *handle)
@@ -91,7 +91,8 @@ static void answer(struct control_client *client, json_t *object)
 {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
-    client->answer = memory_format("%s\n", text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
+    client->answer = memory_format("%s\n",
+                                   text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");
     free(text);
     client->write.data = client;
     uv_buf_t bytes = uv_buf_init(client->answer, (unsigned)strlen(client->answer));
@@ -124,7 +125,9 @@ static const char *state_text(const struct workspace *workspace)
     case WORKSPACE_LOADING: return "loading";
     case WORKSPACE_REGISTERING: return "registering";
     case WORKSPACE_RUNNING:
-        return workspace->wedged ? "wedged" : journal_problem(workspace->journal) ? "disk failing" : "running";
+        return workspace->wedged                     ? "wedged"
+               : journal_problem(workspace->journal) ? "disk failing"
+                                                     : "running";
     case WORKSPACE_DRAINING: return "draining";
     case WORKSPACE_CLOSING: return "closing";
     case WORKSPACE_CLOSED: break;
@@ -140,24 +143,30 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     const struct workspace *workspace = client->control->workspace;
     const char *watermark = inbox_watermark(workspace->inbox);
     json_t *by_state = json_object();
-#define X(name, number, text) json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
+#define X(name, number, text) \
+    json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
     LEDGER_STATES(X)
 #undef X
     size_t pending = inbox_pending(workspace->inbox);
-    size_t under_way = inbox_running(workspace->inbox) + inbox_posting(workspace->inbox); /* some of them may be kept */
-    json_object_set_new(by_state, "waiting", json_integer(pending > under_way ? (json_int_t)(pending - under_way) : 0));
+    /* some of them may be kept */
+    size_t under_way = inbox_running(workspace->inbox) + inbox_posting(workspace->inbox);
+    json_object_set_new(by_state, "waiting",
+                        json_integer(pending > under_way ? (json_int_t)(pending - under_way) : 0));
     json_t *status = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace", workspace->settings.id, "pid", (int)getpid(),
-        "state", state_text(workspace), "since", stamp(workspace->started_wall_ms), "last_poll",
-        stamp(workspace->poller.last_poll_wall_ms), "wake", event_stream_trusted(workspace) ? "stream" : "poll",
-        "last_heartbeat", stamp(workspace->last_beat_wall_ms), "cursor",
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace",
+        workspace->settings.id, "pid", (int)getpid(), "state", state_text(workspace), "since",
+        stamp(workspace->started_wall_ms), "last_poll", stamp(workspace->poller.last_poll_wall_ms),
+        "wake", event_stream_trusted(workspace) ? "stream" : "poll", "last_heartbeat",
+        stamp(workspace->last_beat_wall_ms), "cursor",
         watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
         stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
     if (workspace->away_wall_ms) {
         json_object_set_new(status, "unreachable_since", stamp(workspace->away_wall_ms));
-        json_object_set_new(status, "unreachable_seconds", json_integer((clock_wall_ms() - workspace->away_wall_ms) / 1000));
-        json_object_set_new(status, "unreachable_reason",
-                            jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
+        json_object_set_new(status, "unreachable_seconds",
+                            json_integer((clock_wall_ms() - workspace->away_wall_ms) / 1000));
+        json_object_set_new(
+            status, "unreachable_reason",
+            jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
     }
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }
@@ -194,7 +203,8 @@ static void serve(struct control_client *client, json_t *request)
 {
     const char *id = json_string_value(json_object_get(request, "workspace"));
     if (!client->control->workspace && !hand_on(client, id)) {
-        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "this process does not serve that workspace"));
+        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error",
+                                 "this process does not serve that workspace"));
         return;
     }
     struct workspace *workspace = client->control->workspace;
@@ -249,7 +259,8 @@ static void on_connection(uv_stream_t *stream, int status)
     struct control_client *client = memory_allocate(sizeof *client);
     buffer_init(&client->request, REQUEST_MAXIMUM);
     uv_pipe_init(stream->loop, &client->pipe, 0);
-    if (uv_accept(stream, (uv_stream_t *)&client->pipe) < 0 || control->client_count >= CLIENTS_MAXIMUM) {
+    if (uv_accept(stream, (uv_stream_t *)&client->pipe) < 0 ||
+        control->client_count >= CLIENTS_MAXIMUM) {
         uv_close((uv_handle_t *)&client->pipe, free_client);
         return;
     }
@@ -274,9 +285,12 @@ static int listen_at(struct control *control)
 {
     uv_pipe_init(&control->host->network.loop, &control->pipe, 0);
     unlink(control->path); /* of a process that was killed: we hold the lock, or it has our pid */
-    int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path ? 0 : UV_ENAMETOOLONG;
+    int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path
+                     ? 0
+                     : UV_ENAMETOOLONG;
     if (result == 0)
-        result = uv_pipe_bind(&control->pipe, control->path); /* its directory is 0700 until the chmod */
+        /* its directory is 0700 until the chmod */
+        result = uv_pipe_bind(&control->pipe, control->path);
     if (result == 0)
         chmod(control->path, 0600);
     if (result == 0)
@@ -290,8 +304,8 @@ static void sweep(const char *directory)
     DIR *stream = opendir(directory);
     for (struct dirent *entry; stream && (entry = readdir(stream));) {
         int pid, end = 0;
-        if (sscanf(entry->d_name, "fleet-%d.sock%n", &pid, &end) == 1 && end > 0 && !entry->d_name[end] &&
-            kill(pid, 0) != 0 && errno == ESRCH)
+        if (sscanf(entry->d_name, "fleet-%d.sock%n", &pid, &end) == 1 && end > 0 &&
+            !entry->d_name[end] && kill(pid, 0) != 0 && errno == ESRCH)
             unlinkat(dirfd(stream), entry->d_name, 0);
     }
     if (stream)
@@ -313,8 +327,8 @@ static struct control *get_shared(struct host *host, const char *directory)
     control->path = memory_format("%s/fleet-%d.sock", directory, (int)getpid());
     int result = listen_at(control);
     if (result < 0) {
-        log_warn(NULL, "no control socket %s: %s; `molecule status` will read the ledgers instead", control->path,
-                 uv_strerror(result));
+        log_warn(NULL, "no control socket %s: %s; `molecule status` will read the ledgers instead",
+                 control->path, uv_strerror(result));
         uv_close((uv_handle_t *)&control->pipe, on_closed);
         return NULL;
     }
@@ -337,7 +351,7 @@ static void open_shared(struct workspace *workspace, struct control *control)
 
 void control_open(struct workspace *workspace)
 {
-    const struct workspace_settings *settings = &workspace->settings;
+    const struct molecule_workspace_options *settings = &workspace->settings;
     struct control *control = memory_allocate(sizeof *control);
     control->workspace = workspace;
     control->host = workspace->host;
@@ -348,8 +362,9 @@ void control_open(struct workspace *workspace)
     }
     int result = listen_at(control);
     if (result < 0) {
-        log_warn(settings->id, "no control socket %s: %s; `molecule status` will read the ledger instead", control->path,
-                 uv_strerror(result));
+        log_warn(settings->id,
+                 "no control socket %s: %s; `molecule status` will read the ledger instead",
+                 control->path, uv_strerror(result));
         uv_close((uv_handle_t *)&control->pipe, on_closed);
         return;
     }

@@ -31,7 +31,8 @@ static void list_one(struct inbox_entry *entry, void *context)
 {
     int64_t us;
     if ((entry->kept || !entry->moves_cursor) && entry->row_id)
-        add(context, entry->row_id, entry->stamp && clock_parse(entry->stamp, &us) ? us / 1000 : entry->first_seen_ms);
+        add(context, entry->row_id,
+            entry->stamp && clock_parse(entry->stamp, &us) ? us / 1000 : entry->first_seen_ms);
 }
 
 json_t *deferred_list(struct inbox *inbox, const struct deferred *deferred)
@@ -40,7 +41,7 @@ json_t *deferred_list(struct inbox *inbox, const struct deferred *deferred)
     const char *row_id;
     json_t *value;
     if (deferred)
-        json_object_foreach(deferred->rows, row_id, value)
+        json_object_foreach (deferred->rows, row_id, value)
             add(&listing, row_id, deferred->since_ms);
     inbox_each(inbox, list_one, &listing);
     if (json_array_size(listing.rows) == 0) {
@@ -57,8 +58,10 @@ json_t *deferred_list(struct inbox *inbox, const struct deferred *deferred)
 
 struct deferred *deferred_read(const json_t *members)
 {
-    const json_t *list = json_object_get(members, "deferred"), *rows = json_object_get(list, "rows");
-    double since = json_number_value(json_object_get(list, "since_ms")); /* another client may write it as a float */
+    const json_t *list = json_object_get(members, "deferred"),
+                 *rows = json_object_get(list, "rows");
+    /* another client may write it as a float */
+    double since = json_number_value(json_object_get(list, "since_ms"));
     int64_t since_ms = since >= 1 && since < 9e15 ? clock_bound_ms((int64_t)since) : 0;
     if (json_array_size(rows) == 0 || since_ms <= 0)
         return NULL;
@@ -85,13 +88,14 @@ int64_t deferred_since_ms(const struct deferred *deferred)
     return deferred->since_ms;
 }
 
-void deferred_leave_out(struct deferred *deferred, bool (*knows)(const char *row_id, void *context), void *context)
+void deferred_leave_out(struct deferred *deferred, bool (*knows)(const char *row_id, void *context),
+                        void *context)
 {
     const char *row_id;
     json_t *value;
     void *next;
     if (deferred)
-        json_object_foreach_safe(deferred->rows, next, row_id, value)
+        json_object_foreach_safe (deferred->rows, next, row_id, value)
             if (knows(row_id, context))
                 json_object_del(deferred->rows, row_id);
 }

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIMIT 500 /* rows, newest first */
+#define LIMIT 500   /* rows, newest first */
 #define EACH_MS 500 /* two looks a second, however many wait */
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 #define TIMEOUT_MS 60000
@@ -58,20 +58,25 @@ static bool has(const json_t *row, const char *column, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a task's, or the acknowledgement
- * that it gives itself for a peer that polls. */
+/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a
+ * task's, or the acknowledgement that it gives itself for a peer that polls. */
 static void tell(struct delegated *delegated, const char *text)
 {
     json_t *answer = jsontext_read(text, strlen(text), NULL, NULL);
     const json_t *value = json_object_get(answer, "result");
     struct result result = {0};
-    if (json_object_get(answer, "delivery_mode") && reply_read_answer(false, text, strlen(text)) == REPLY_ANSWER_QUEUED) {
+    if (json_object_get(answer, "delivery_mode") &&
+        reply_read_answer(false, text, strlen(text)) == REPLY_ANSWER_QUEUED) {
         delegated->done(DELEGATED_QUEUED, text, delegated->context);
     } else if (value && json_object_get(answer, "jsonrpc") && result_read(value, &result)) {
-        char *failure = memory_format("the peer's task ended as %s%s%s", result.state ? result.state : "failed",
-                                      result.text && *result.text ? ": " : "", result.text ? result.text : "");
+        char *failure = memory_format(
+            "the peer's task ended as %s%s%s", result.state ? result.state : "failed",
+            result.text && *result.text ? ": " : "", result.text ? result.text : "");
         bool failed = result.kind == RESULT_FAILURE;
-        delegated->done(failed ? DELEGATED_FAILED : DELEGATED_COMPLETED, failed ? failure : result.text ? result.text : "",
+        delegated->done(failed ? DELEGATED_FAILED : DELEGATED_COMPLETED,
+                        failed        ? failure
+                        : result.text ? result.text
+                                      : "",
                         delegated->context);
         free(failure);
     } else {
@@ -81,14 +86,16 @@ static void tell(struct delegated *delegated, const char *text)
     json_decref(answer);
 }
 
-/* true: it is over, and `done` was told. Of a failure T1 writes no id into the row of the result, but into the first one. */
+/* true: it is over, and `done` was told. Of a failure T1 writes no id into the row of the result,
+ * but into the first one. */
 static bool read_row(struct delegated *delegated, const json_t *row)
 {
     bool result = has(row, "method", "delegate_result") && is_ours(delegated, row, "response_body");
     bool task = has(row, "method", "delegate") && is_ours(delegated, row, "request_body");
     const char *problem = json_string_value(json_object_get(row, "error_detail"));
     if ((result || task) && has(row, "status", "failed")) {
-        delegated->done(DELEGATED_FAILED, problem ? problem : "the delegation failed", delegated->context);
+        delegated->done(DELEGATED_FAILED, problem ? problem : "the delegation failed",
+                        delegated->context);
         return true;
     }
     if (!result)
@@ -102,7 +109,9 @@ static bool read_row(struct delegated *delegated, const json_t *row)
 static void on_answer(const struct exchange_answer *answer, void *context)
 {
     struct delegated *delegated = context;
-    json_t *rows = answer->verdict.class == RETRY_OK ? jsontext_read(answer->body, answer->body_length, NULL, NULL) : NULL;
+    json_t *rows = answer->verdict.class == RETRY_OK
+                       ? jsontext_read(answer->body, answer->body_length, NULL, NULL)
+                       : NULL;
     bool over = false;
     for (size_t i = 0; !over && i < json_array_size(rows); i++)
         over = read_row(delegated, json_array_get(rows, i));
@@ -114,7 +123,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
             quiet_ms = workspace->budget.quiet_until_ms - clock_monotonic_ms();
     floor_ms = answer->verdict.floor_ms > floor_ms ? answer->verdict.floor_ms : floor_ms;
     floor_ms = quiet_ms > floor_ms ? quiet_ms : floor_ms;
-    workspace_arm(&delegated->timer, on_timer, retry_next_delay(&delegated->pause, floor_ms, host_random()));
+    workspace_arm(&delegated->timer, on_timer,
+                  retry_next_delay(&delegated->pause, floor_ms, host_random()));
 }
 
 static void fetch(struct delegated *delegated)
@@ -123,10 +133,12 @@ static void fetch(struct delegated *delegated)
     struct platform_fetch wanted = {.type = "delegation", .limit = LIMIT};
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = ANSWER_MAXIMUM};
     exchange_start(&delegated->exchange, &workspace->budget, workspace->host->client,
-                   platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer, delegated);
+                   platform_activity(&workspace->platform, workspace->token.current, &wanted),
+                   &limits, on_answer, delegated);
 }
 
-struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id, delegated_callback *done, void *context)
+struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id,
+                                 delegated_callback *done, void *context)
 {
     struct delegated *delegated = memory_allocate(sizeof *delegated);
     *delegated = (struct delegated){.workspace = workspace,

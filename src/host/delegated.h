@@ -1,5 +1,5 @@
-/* What became of a task that was handed over (contract §1.15): the platform notes it among our activities, whether or not it
- * also puts it into the inbox. */
+/* What became of a task that was handed over (contract §1.15): the platform notes it among our
+ * activities, whether or not it also puts it into the inbox. */
 #ifndef MOLECULE_HOST_DELEGATED_H
 #define MOLECULE_HOST_DELEGATED_H
 
@@ -11,13 +11,15 @@ struct delegated;
 
 enum delegated_state {
     DELEGATED_COMPLETED, /* `text` is the peer's answer */
-    DELEGATED_QUEUED,    /* the peer polls: it has the task, and will answer with a message of its own, if at all */
-    DELEGATED_FAILED     /* `text` says why */
+    /* the peer polls: it has the task, and will answer with a message of its own, if at all */
+    DELEGATED_QUEUED,
+    DELEGATED_FAILED /* `text` says why */
 };
 
 /* Asks until it is known; `done` comes later, once, unless cancelled. `text` is borrowed. */
 typedef void delegated_callback(enum delegated_state state, const char *text, void *context);
-struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id, delegated_callback *done, void *context);
+struct delegated *delegated_look(struct workspace *workspace, const char *delegation_id,
+                                 delegated_callback *done, void *context);
 void delegated_cancel(struct delegated *delegated); /* NULL is fine */
 
 #endif

@@ -1,6 +1,7 @@
-/* The process has some from the start, and each workspace holds one, its lock. A third of the others is for connections, a
- * quarter for ledgers and the files beside them, an eighth for event streams; the rest is left to scripts. Who gets none does
- * without: a workspace without a stream polls, a ledger is closed for another one, a request waits for a connection. */
+/* The process has some from the start, and each workspace holds one, its lock. A third of the
+ * others is for connections, a quarter for ledgers and the files beside them, an eighth for event
+ * streams; the rest is left to scripts. Who gets none does without: a workspace without a stream
+ * polls, a ledger is closed for another one, a request waits for a connection. */
 #include "host/descriptors.h"
 
 #include "host/host.h"
@@ -10,14 +11,16 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
-#define EACH_LEDGER 4       /* the database, its log, the log's index; <id>.runs */
+#define EACH_LEDGER 4 /* the database, its log, the log's index; <id>.runs */
 #define LEDGERS_MAXIMUM 256
 #define CONNECTIONS_LEAST 2
 
 static size_t limit(void)
 {
     struct rlimit files;
-    return getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)files.rlim_cur;
+    return getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY
+               ? SIZE_MAX
+               : (size_t)files.rlim_cur;
 }
 
 void descriptors_count_own(struct host *host)

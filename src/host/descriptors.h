@@ -9,7 +9,8 @@ struct host;
 
 /* What is open before there is a workspace. */
 void descriptors_count_own(struct host *host);
-/* Divides what is left anew: the number of workspaces has changed, or the limit. On the network thread. */
+/* Divides what is left anew: the number of workspaces has changed, or the limit. On the network
+ * thread. */
 void descriptors_share(struct host *host);
 /* How many connections one of the host's clients may have, at most `maximum`. */
 size_t descriptors_connections(size_t maximum);

@@ -1,6 +1,6 @@
-/* What the canvas was told from here, and what its inbox says that it was told: a second host of the same workspace answers
- * everything, too, and gives itself away by echoes of words that were never ours. Pure: no I/O; times are monotonic
- * milliseconds. */
+/* What the canvas was told from here, and what its inbox says that it was told: a second host of
+ * the same workspace answers everything, too, and gives itself away by echoes of words that were
+ * never ours. Pure: no I/O; times are monotonic milliseconds. */
 #ifndef MOLECULE_HOST_ECHOES_H
 #define MOLECULE_HOST_ECHOES_H
 
@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ECHOES_MAXIMUM 4096 /* told, and not seen in the inbox yet; with more nothing is concluded any more */
+/* told, and not seen in the inbox yet; with more nothing is concluded any more */
+#define ECHOES_MAXIMUM 4096
 #define ECHOES_SAY_EVERY_MS 600000
 
 struct echoes {

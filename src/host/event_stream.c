@@ -1,7 +1,7 @@
-/* The platform's event stream (contract §1.18), where it has one: a hint to poll now, never more. It replays nothing, says
- * nothing while nothing happens, and a proxy may hold it back; so polls go on, and a message that they find and the stream
- * did not announce ends the trust in it for minutes. Whatever becomes of the stream, the inbox never notices but by its
- * latency. */
+/* The platform's event stream (contract §1.18), where it has one: a hint to poll now, never more.
+ * It replays nothing, says nothing while nothing happens, and a proxy may hold it back; so polls go
+ * on, and a message that they find and the stream did not announce ends the trust in it for
+ * minutes. Whatever becomes of the stream, the inbox never notices but by its latency. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -13,18 +13,21 @@
 #include <string.h>
 #include <strings.h>
 
-#define EVENT_MAXIMUM 16384    /* bytes; a larger event is not read, and taken for a message */
-#define OPENING_MS 15000       /* until the first line; the platform sends a comment at once */
-#define PREAMBLE_MAXIMUM 4096  /* bytes without a line of an event stream */
+#define EVENT_MAXIMUM 16384   /* bytes; a larger event is not read, and taken for a message */
+#define OPENING_MS 15000      /* until the first line; the platform sends a comment at once */
+#define PREAMBLE_MAXIMUM 4096 /* bytes without a line of an event stream */
 #define BACKOFF_CAP_MS 60000
 #define REFUSED_FLOOR_MS 30000
-#define LASTED_MS 30000        /* a stream that was open so long may be reopened without delay */
-#define MISSING_MS 600000      /* at least, until a platform that has no stream is asked again */
-#define DOUBT_MS 1000          /* an announcement may come so long before or after its message is found */
-#define DISTRUST_MS 120000     /* the first time, then twice as long each time */
+#define LASTED_MS 30000   /* a stream that was open so long may be reopened without delay */
+#define MISSING_MS 600000 /* at least, until a platform that has no stream is asked again */
+/* an announcement may come so long before or after its message is found */
+#define DOUBT_MS 1000
+#define DISTRUST_MS 120000 /* the first time, then twice as long each time */
 #define DISTRUST_MAXIMUM_MS 3600000
-#define QUIET_BYTES_MS 256     /* bytes of a stream that are no news, per millisecond: what comes beside that is noise */
-#define NEWS_BYTES (2 << 20)   /* of a message that a poll found: as large as its announcement can be */
+/* bytes of a stream that are no news, per millisecond: what comes beside that is noise */
+#define QUIET_BYTES_MS 256
+/* of a message that a poll found: as large as its announcement can be */
+#define NEWS_BYTES (2 << 20)
 #define NOISE_MAXIMUM (32 << 20) /* bytes; more at once is a flood */
 
 static void open_stream(struct workspace *workspace);
@@ -102,23 +105,27 @@ static void missing(struct workspace *workspace, int status)
 {
     struct event_stream *stream = &workspace->stream;
     if (!stream->said_missing)
-        log_info(workspace->settings.id, "the platform offers no event stream (HTTP %d); polling every %lld ms", status,
+        log_info(workspace->settings.id,
+                 "the platform offers no event stream (HTTP %d); polling every %lld ms", status,
                  (long long)workspace->settings.interval_ms);
     stream->said_missing = true;
     open_later(workspace, MISSING_MS + (int64_t)(host_random() % (2 * MISSING_MS)));
 }
 
-static void ended(struct workspace *workspace, int status, const char *error, const char *retry_after)
+static void ended(struct workspace *workspace, int status, const char *error,
+                  const char *retry_after)
 {
     struct event_stream *stream = &workspace->stream;
-    bool was_open = stream->open, refused = stream->refused || (status == 200 && stream->received > 0);
+    bool was_open = stream->open,
+         refused = stream->refused || (status == 200 && stream->received > 0);
     bool lasted = was_open && clock_monotonic_ms() - stream->opened_ms >= LASTED_MS;
     let_go(workspace);
     if (lasted)
         retry_succeeded(&stream->backoff);
     if (was_open)
         poller_hint(workspace); /* what it did not get to announce */
-    bool for_now = status == 0 || status == 401 || status == 403 || status == 408 || status == 429 || status >= 500;
+    bool for_now = status == 0 || status == 401 || status == 403 || status == 408 ||
+                   status == 429 || status >= 500;
     if (!was_open && (refused || !(for_now || status == 200) || status == 501)) {
         missing(workspace, status);
         return;
@@ -128,15 +135,18 @@ static void ended(struct workspace *workspace, int status, const char *error, co
     if (asked > floor)
         floor = asked < MISSING_MS ? asked : MISSING_MS;
     int64_t delay = retry_next_delay(&stream->backoff, floor, host_random());
-    log_debug(workspace->settings.id, "event stream: %s (HTTP %d); polling every %lld ms, opening it again in %lld ms",
-              error ? error : "it ended", status, (long long)workspace->settings.interval_ms, (long long)delay);
+    log_debug(workspace->settings.id,
+              "event stream: %s (HTTP %d); polling every %lld ms, opening it again in %lld ms",
+              error ? error : "it ended", status, (long long)workspace->settings.interval_ms,
+              (long long)delay);
     open_later(workspace, delay);
 }
 
 static void on_end(const struct http_result *result, void *context)
 {
     bool answered = result->progress == HTTP_ANSWERED;
-    ended(context, result->status, result->error, answered ? http_header(result, "Retry-After") : NULL);
+    ended(context, result->status, result->error,
+          answered ? http_header(result, "Retry-After") : NULL);
 }
 
 static void on_opening_overdue(uv_timer_t *timer)
@@ -158,14 +168,16 @@ static void distrust(struct workspace *workspace, const char *reason)
     stream->doubts++;
     int64_t delay = least + (int64_t)(host_random() % (uint64_t)(least / 2));
     log_warn(workspace->settings.id,
-             "the platform's event stream %s; polling every %lld ms, the stream is tried again in %lld min", reason,
-             (long long)workspace->settings.interval_ms, (long long)delay / 60000);
+             "the platform's event stream %s; polling every %lld ms, the stream is tried again in "
+             "%lld min",
+             reason, (long long)workspace->settings.interval_ms, (long long)delay / 60000);
     cancel(workspace);
     poller_hint(workspace);
     open_later(workspace, delay);
 }
 
-/* Comments, or events that are no messages or that no poll finds, faster than anybody needs them. */
+/* Comments, or events that are no messages or that no poll finds, faster than anybody needs them.
+ */
 static bool is_flood(struct event_stream *stream, size_t length)
 {
     int64_t now = clock_monotonic_ms(), quiet = (now - stream->noise_ms) * QUIET_BYTES_MS;
@@ -222,7 +234,8 @@ static bool may_be_message(struct workspace *workspace, const struct sse_event *
     const json_t *data = json_object_get(value, "data");
     const char *activity = json_string_value(json_object_get(data, "activity_type"));
     const char *method = json_string_value(json_object_get(data, "method"));
-    bool may_be = type && strcmp(type, "ACTIVITY_LOGGED") == 0 && (!activity || strcmp(activity, "a2a_receive") == 0) &&
+    bool may_be = type && strcmp(type, "ACTIVITY_LOGGED") == 0 &&
+                  (!activity || strcmp(activity, "a2a_receive") == 0) &&
                   (!method || strcmp(method, "notify") != 0); /* our own words to the canvas */
     if (may_be)
         note_announced(workspace, data);
@@ -320,7 +333,8 @@ void event_stream_doubt(struct workspace *workspace)
 {
     struct event_stream *stream = &workspace->stream;
     int64_t now = clock_monotonic_ms();
-    if (!stream->open || now - stream->announced_ms < DOUBT_MS || uv_is_active((uv_handle_t *)&stream->doubt_timer))
+    if (!stream->open || now - stream->announced_ms < DOUBT_MS ||
+        uv_is_active((uv_handle_t *)&stream->doubt_timer))
         return;
     workspace_arm(&stream->doubt_timer, on_doubt, DOUBT_MS);
 }

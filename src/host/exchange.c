@@ -6,8 +6,9 @@
 #include <string.h>
 
 #define COUNT_MAXIMUM 1000000000 /* requests in a window */
-#define MESSAGE_IDLE_MS 2000     /* a connection that was idle for longer may be dead, and nothing would say so */
-#define WINDOW_MAXIMUM_S 120     /* the platform's is 60 */
+/* a connection that was idle for longer may be dead, and nothing would say so */
+#define MESSAGE_IDLE_MS 2000
+#define WINDOW_MAXIMUM_S 120 /* the platform's is 60 */
 
 /* A header's whole number, at most `maximum`; -1: there is none. */
 static int64_t read_count(const char *text, int64_t maximum)
@@ -21,8 +22,8 @@ static int64_t read_count(const char *text, int64_t maximum)
     return number < maximum ? number : maximum;
 }
 
-/* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and polls go on. Under a
- * half of it: polls that hints lead to share half of what is left. */
+/* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and
+ * polls go on. Under a half of it: polls that hints lead to share half of what is left. */
 static void read_rate_budget(struct rate_budget *budget, const struct http_result *result)
 {
     int64_t all = read_count(http_header(result, "X-RateLimit-Limit"), COUNT_MAXIMUM);
@@ -31,7 +32,8 @@ static void read_rate_budget(struct rate_budget *budget, const struct http_resul
     if (all < 0 || left < 0 || seconds < 0)
         return;
     budget->hint_gap_ms = left * 2 < all ? seconds * 2000 / (left > 0 ? left : 1) : 0;
-    budget->quiet_until_ms = left * 10 < all && seconds > 0 ? clock_monotonic_ms() + seconds * 1000 : 0;
+    budget->quiet_until_ms = left * 10 < all && seconds > 0 ? clock_monotonic_ms() + seconds * 1000
+                                                            : 0;
 }
 
 static void on_result(const struct http_result *result, void *context)
@@ -41,7 +43,9 @@ static void on_result(const struct http_result *result, void *context)
     bool not_sent = result->progress == HTTP_NOT_SENT || result->unacknowledged;
     struct retry_answer facts = {
         .call = exchange->request.call,
-        .transport = answered ? RETRY_ANSWERED : not_sent ? RETRY_NOT_SENT : RETRY_NO_ANSWER,
+        .transport = answered   ? RETRY_ANSWERED
+                     : not_sent ? RETRY_NOT_SENT
+                                : RETRY_NO_ANSWER,
         .unacknowledged = result->unacknowledged,
         .status = answered ? result->status : 0,
         .body = result->body,
@@ -53,14 +57,16 @@ static void on_result(const struct http_result *result, void *context)
     };
     const char *date = answered ? http_header(result, "Date") : NULL;
     int64_t date_ms = date ? retry_parse_after(date, 0) : -1;
-    facts.now_wall_ms = date_ms > 0 ? date_ms : clock_wall_ms(); /* a date to wait for is the platform's, so its clock counts */
+    /* a date to wait for is the platform's, so its clock counts */
+    facts.now_wall_ms = date_ms > 0 ? date_ms : clock_wall_ms();
     struct exchange_answer answer = {
         .date_ms = date_ms,
         .verdict = retry_classify(&facts),
         .status = facts.status,
         .body = result->body,
         .body_length = result->body_length,
-        .sent = (!answered && !not_sent) || (answered && (facts.status < 300 || facts.status >= 500)),
+        .sent = (!answered && !not_sent) ||
+                (answered && (facts.status < 300 || facts.status >= 500)),
         .too_large = result->too_large,
     };
     if (answered)
@@ -70,9 +76,10 @@ static void on_result(const struct http_result *result, void *context)
     exchange->callback(&answer, exchange->context);
 }
 
-void exchange_start(struct exchange *exchange, struct rate_budget *budget, struct http_client *client,
-                    struct platform_request request, const struct exchange_limits *limits,
-                    exchange_callback *callback, void *context)
+void exchange_start(struct exchange *exchange, struct rate_budget *budget,
+                    struct http_client *client, struct platform_request request,
+                    const struct exchange_limits *limits, exchange_callback *callback,
+                    void *context)
 {
     check(!exchange->http); /* one request at a time: both would answer for this one */
     exchange->budget = budget;

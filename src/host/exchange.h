@@ -14,43 +14,49 @@ struct exchange_answer {
     int status;
     const char *body;
     size_t body_length;
-    bool sent;      /* the request went out whole and was not refused: it may have had its effect, whatever came back */
+    /* the request went out whole and was not refused: it may have had its effect, whatever came
+       back */
+    bool sent;
     int64_t date_ms; /* the platform's clock, since the epoch; -1: it does not tell */
-    bool too_large; /* the answer went over its maximum */
+    bool too_large;  /* the answer went over its maximum */
 };
 
 struct exchange_limits {
     int64_t timeout_ms;
-    int64_t stall_ms;        /* 0: none */
+    int64_t stall_ms; /* 0: none */
     size_t response_maximum;
     bool fresh_connection;
-    bool delivery_counts;    /* a message: sent over a connection that was used a moment ago, or a new one; and what never
-                                reached the other side's kernel is not sent (RETRY_NOT_SENT) */
+    /* a message: sent over a connection that was used a moment ago, or a new one; and what never
+       reached the other side's kernel is not sent (RETRY_NOT_SENT) */
+    bool delivery_counts;
 };
 
 typedef void exchange_callback(const struct exchange_answer *answer, void *context);
 
-/* What the platform's answers tell of the requests that are left (contract §1.1). Newer platforms count for each token, older
- * ones for each address: so each workspace keeps what its own answers say. */
+/* What the platform's answers tell of the requests that are left (contract §1.1). Newer platforms
+ * count for each token, older ones for each address: so each workspace keeps what its own answers
+ * say. */
 struct rate_budget {
     int64_t quiet_until_ms; /* nearly spent: no replies until then, only heartbeats and polls */
-    int64_t hint_gap_ms;    /* less than half is left: so far apart may polls be that hints lead to; 0: any */
+    /* less than half is left: so far apart may polls be that hints lead to; 0: any */
+    int64_t hint_gap_ms;
 };
 
 /* Embed one per loop; zeroed it is idle. */
 struct exchange {
     struct rate_budget *budget;
     struct platform_request request;
-    struct http_exchange *http;   /* NULL: idle */
+    struct http_exchange *http; /* NULL: idle */
     exchange_callback *callback;
     void *context;
 };
 
-/* Takes the request. The callback comes later, once; the exchange is idle again when it does. `budget` is borrowed until
- * then. */
-void exchange_start(struct exchange *exchange, struct rate_budget *budget, struct http_client *client,
-                    struct platform_request request, const struct exchange_limits *limits,
-                    exchange_callback *callback, void *context);
+/* Takes the request. The callback comes later, once; the exchange is idle again when it does.
+ * `budget` is borrowed until then. */
+void exchange_start(struct exchange *exchange, struct rate_budget *budget,
+                    struct http_client *client, struct platform_request request,
+                    const struct exchange_limits *limits, exchange_callback *callback,
+                    void *context);
 bool exchange_busy(const struct exchange *exchange);
 void exchange_cancel(struct exchange *exchange); /* no callback; fine when idle */
 

@@ -1,5 +1,6 @@
-/* The heartbeat: at once after registration, then every --heartbeat-ms, on connections of its own. Nothing that the
- * inbox, the script or the disk does can delay it, and nothing it meets stops the inbox. */
+/* The heartbeat: at once after registration, then every --heartbeat-ms, on connections of its own.
+ * Nothing that the inbox, the script or the disk does can delay it, and nothing it meets stops the
+ * inbox. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -13,10 +14,10 @@
 #define BACKOFF_CAP_MS 15000 /* the platform calls a workspace stale after 90 s (contract §6) */
 #define FLOOR_MAXIMUM_MS 30000
 #define SAMPLE_LIFE_MS 300000
-#define BUSY_AFTER_MS 150      /* a handler that ends sooner is not worth a heartbeat */
-#define IDLE_AFTER_MS 250      /* the next one may begin at once */
+#define BUSY_AFTER_MS 150 /* a handler that ends sooner is not worth a heartbeat */
+#define IDLE_AFTER_MS 250 /* the next one may begin at once */
 #define CHANGE_EVERY_MS 1000
-#define STANDING_EVERY 3       /* heartbeats */
+#define STANDING_EVERY 3 /* heartbeats */
 #define STANDING_MAXIMUM (1 << 20)
 
 static void beat(struct workspace *workspace);
@@ -80,8 +81,8 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     if (verdict->class == RETRY_PERMANENT || verdict->class == RETRY_GONE) {
         if (!heartbeat->stopped)
             log_error(workspace->settings.id,
-                      "%s; heartbeat stopped, the inbox continues; asking again every %d s", verdict->reason,
-                      BACKOFF_CAP_MS / 1000);
+                      "%s; heartbeat stopped, the inbox continues; asking again every %d s",
+                      verdict->reason, BACKOFF_CAP_MS / 1000);
         heartbeat->stopped = true;
         schedule(workspace, BACKOFF_CAP_MS);
         return;
@@ -99,7 +100,8 @@ static void failed(struct workspace *workspace, const struct exchange_answer *an
     schedule(workspace, retry_next_delay(&heartbeat->backoff, floor, host_random()));
 }
 
-/* T1 leaves a workspace that was paused and resumed `failed`, whatever beats, until it registers (contract §1.4). */
+/* T1 leaves a workspace that was paused and resumed `failed`, whatever beats, until it registers
+ * (contract §1.4). */
 static void on_standing(const struct exchange_answer *answer, void *context)
 {
     struct workspace *workspace = context;
@@ -108,7 +110,8 @@ static void on_standing(const struct exchange_answer *answer, void *context)
     json_t *standing = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
     const char *status = json_string_value(json_object_get(standing, "status"));
     if (status && strcmp(status, "failed") == 0) {
-        log_warn(workspace->settings.id, "the platform shows the workspace as failed; registering again");
+        log_warn(workspace->settings.id,
+                 "the platform shows the workspace as failed; registering again");
         registration_start(workspace, true);
     }
     json_decref(standing);
@@ -117,13 +120,16 @@ static void on_standing(const struct exchange_answer *answer, void *context)
 static void look_at_standing(struct workspace *workspace)
 {
     struct heartbeat *heartbeat = &workspace->heartbeat;
-    bool is_t1 = !workspace->poller.numbered; /* later versions show it online again with a heartbeat */
+    /* later versions show it online again with a heartbeat */
+    bool is_t1 = !workspace->poller.numbered;
     if (!is_t1 || ++heartbeat->beats < STANDING_EVERY || exchange_busy(&heartbeat->standing))
         return;
     heartbeat->beats = 0;
-    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = STANDING_MAXIMUM};
+    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS,
+                                     .response_maximum = STANDING_MAXIMUM};
     exchange_start(&heartbeat->standing, &workspace->budget, workspace->host->client,
-                   platform_state(&workspace->platform, workspace->token.current), &limits, on_standing, workspace);
+                   platform_state(&workspace->platform, workspace->token.current), &limits,
+                   on_standing, workspace);
 }
 
 static void on_answer(const struct exchange_answer *answer, void *context)
@@ -167,20 +173,21 @@ static void beat(struct workspace *workspace)
     struct platform_beat snapshot = {
         .error_rate = error_rate(heartbeat),
         .sample_error = journal_problem(workspace->journal) ? journal_problem(workspace->journal)
-                        : workspace->uncounted[0]         ? workspace->uncounted
-                        : workspace->saver.failing        ? workspace->saver.problem
-                        : sample                          ? heartbeat->sample
-                                                          : NULL,
+                        : workspace->uncounted[0]           ? workspace->uncounted
+                        : workspace->saver.failing          ? workspace->saver.problem
+                        : sample                            ? heartbeat->sample
+                                                            : NULL,
         .active_tasks = (int)active,
         .uptime_seconds = (now - workspace->host->started_ms) / 1000,
         .current_task = task,
         .wedged = workspace->wedged,
     };
-    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = 1024 * 1024,
+    struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS,
+                                     .response_maximum = 1024 * 1024,
                                      .fresh_connection = heartbeat->backoff.failures > 0};
     exchange_start(&heartbeat->exchange, &workspace->budget, workspace->host->heartbeats,
-                   platform_heartbeat(&workspace->platform, workspace->token.current, &snapshot), &limits, on_answer,
-                   workspace);
+                   platform_heartbeat(&workspace->platform, workspace->token.current, &snapshot),
+                   &limits, on_answer, workspace);
 }
 
 static void on_change(uv_timer_t *timer)
@@ -194,12 +201,14 @@ void heartbeat_changed(struct workspace *workspace)
 {
     struct heartbeat *heartbeat = &workspace->heartbeat;
     bool busy = count_active(workspace) > 0, changed = busy != heartbeat->told_busy;
-    if (!heartbeat->running || heartbeat->stopped || heartbeat->failing || workspace->budget.hint_gap_ms > 0)
+    if (!heartbeat->running || heartbeat->stopped || heartbeat->failing ||
+        workspace->budget.hint_gap_ms > 0)
         return;
     if (!changed) {
         uv_timer_stop(&heartbeat->change_timer);
     } else if (!uv_is_active((uv_handle_t *)&heartbeat->change_timer)) {
-        int64_t wait = heartbeat->told_ms + CHANGE_EVERY_MS - clock_monotonic_ms(), least = busy ? BUSY_AFTER_MS : IDLE_AFTER_MS;
+        int64_t wait = heartbeat->told_ms + CHANGE_EVERY_MS - clock_monotonic_ms(),
+                least = busy ? BUSY_AFTER_MS : IDLE_AFTER_MS;
         workspace_arm(&heartbeat->change_timer, on_change, wait > least ? wait : least);
     }
 }
@@ -217,7 +226,8 @@ void heartbeat_start(struct workspace *workspace)
     heartbeat->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     beat(workspace);
     if (workspace->host->options.fleet)
-        heartbeat->due_ms = clock_monotonic_ms() + workspace_phase(workspace, workspace->settings.heartbeat_ms);
+        heartbeat->due_ms = clock_monotonic_ms() +
+                            workspace_phase(workspace, workspace->settings.heartbeat_ms);
 }
 
 void heartbeat_close(struct workspace *workspace)

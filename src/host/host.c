@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #define USER_AGENT "molecule/" MOLECULE_VERSION
-#define CONNECTIONS_KEPT 64 /* idle ones of each client. By itself libcurl keeps four for each request under way at the
-                               moment, and closes the rest: while a backlog was answered, every fifth post had to connect */
-#define FLEET_AT_ONCE 256   /* connections of each client to one platform; what is beyond waits */
+/* idle ones of each client. By itself libcurl keeps four for each request under way at the moment,
+   and closes the rest: while a backlog was answered, every fifth post had to connect */
+#define CONNECTIONS_KEPT 64
+#define FLEET_AT_ONCE 256 /* connections of each client to one platform; what is beyond waits */
 
 static struct http_client *open_client(struct host *host, struct http_client *share)
 {
@@ -28,7 +29,8 @@ static struct http_client *open_client(struct host *host, struct http_client *sh
         .keep_addresses = true,
         .share = share,
         .connections_maximum = (int)descriptors_connections(CONNECTIONS_KEPT),
-        .connections_at_once = host->options.fleet ? (int)descriptors_connections(FLEET_AT_ONCE) : 0,
+        .connections_at_once = host->options.fleet ? (int)descriptors_connections(FLEET_AT_ONCE)
+                                                   : 0,
     };
     return http_client_open(&host->network.loop, &options);
 }
@@ -53,8 +55,12 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     if (number == SIGXCPU && host->stops > 0)
         return; /* it comes every second */
-    log_info(NULL, "%s: %s", number == SIGTERM ? "SIGTERM" : number == SIGINT ? "SIGINT" : "SIGXCPU (a limit on processor time)",
-             host->stops ? "ending now" : "stopping; finishing messages in progress (signal again to exit now)");
+    log_info(NULL, "%s: %s",
+             number == SIGTERM  ? "SIGTERM"
+             : number == SIGINT ? "SIGINT"
+                                : "SIGXCPU (a limit on processor time)",
+             host->stops ? "ending now"
+                         : "stopping; finishing messages in progress (signal again to exit now)");
     host_stop(host);
 }
 
@@ -123,8 +129,10 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     host->options = *options;
     host->started_ms = clock_monotonic_ms();
     host->starting_end = &host->starting;
-    ignore_unless_handled(SIGPIPE); /* whoever asks over the control socket may be gone before the answer */
-    ignore_unless_handled(SIGXFSZ); /* a write beyond the limit on file sizes fails like one to a full disk */
+    /* whoever asks over the control socket may be gone before the answer */
+    ignore_unless_handled(SIGPIPE);
+    /* a write beyond the limit on file sizes fails like one to a full disk */
+    ignore_unless_handled(SIGXFSZ);
     int result = thread_adopt(&host->network, "network");
     if (result < 0) {
         snprintf(problem, problem_size, "cannot make an event loop: %s", uv_strerror(result));
@@ -133,8 +141,11 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     }
     host->client = open_client(host, NULL);
     host->heartbeats = host->client ? open_client(host, host->client) : NULL;
-    struct http_client_options watching = {.ca_file = options->ca_file, .user_agent = USER_AGENT, .keep_addresses = true,
-                                           .share = host->client, .connections_maximum = 1,
+    struct http_client_options watching = {.ca_file = options->ca_file,
+                                           .user_agent = USER_AGENT,
+                                           .keep_addresses = true,
+                                           .share = host->client,
+                                           .connections_maximum = 1,
                                            .read_size = 4096};
     host->watchers = host->heartbeats ? http_client_open(&host->network.loop, &watching) : NULL;
     if (!host->watchers) {
@@ -326,9 +337,11 @@ void host_workspace_ended(struct host *host, struct workspace *workspace)
         host->exit_code = workspace->exit_code;
     workspace->worker->workspaces--;
     if (workspace->exit_code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
-        log_error(workspace->settings.id, "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s running",
-                  (int)workspace->exit_code, host->open_workspaces - 1, plural(host->open_workspaces - 1),
-                  host->open_workspaces == 2 ? "s" : "");
+        log_error(
+            workspace->settings.id,
+            "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s running",
+            (int)workspace->exit_code, host->open_workspaces - 1, plural(host->open_workspaces - 1),
+            host->open_workspaces == 2 ? "s" : "");
     if (host->options.fleet) {
         workspace_leave_loop(workspace, on_gone);
         return;
@@ -360,10 +373,12 @@ static void run_work(struct task *task)
     thread_post(&work->host->network, &work->task);
 }
 
-void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context), void *context)
+void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context),
+                  void *context)
 {
     struct disk_task *task = memory_allocate(sizeof *task);
-    *task = (struct disk_task){.task.run = run_work, .host = host, .work = work, .done = done, .context = context};
+    *task = (struct disk_task){
+        .task.run = run_work, .host = host, .work = work, .done = done, .context = context};
     thread_post(&host->disk.thread, &task->task);
 }
 

@@ -14,67 +14,76 @@
 
 /* How the process ends. The values are exit codes and part of the interface. */
 enum host_exit {
-    HOST_EXIT_STOPPED = 0,      /* as asked */
+    HOST_EXIT_STOPPED = 0, /* as asked */
     HOST_EXIT_FAILED = 1,
-    HOST_EXIT_USAGE = 2,        /* wrong usage, or a script that does not load */
-    HOST_EXIT_STUCK = 75,       /* a script is stuck in C: restart me (EX_TEMPFAIL) */
-    HOST_EXIT_REFUSED = 77      /* the platform refuses this workspace's credentials (EX_NOPERM) */
+    HOST_EXIT_USAGE = 2,   /* wrong usage, or a script that does not load */
+    HOST_EXIT_STUCK = 75,  /* a script is stuck in C: restart me (EX_TEMPFAIL) */
+    HOST_EXIT_REFUSED = 77 /* the platform refuses this workspace's credentials (EX_NOPERM) */
 };
 
 struct workspace;
 struct control;
-struct molecule_event; /* molecule/molecule.h */
+struct molecule_event; /* molecule/event.h */
 
 /* Runs scripts; a workspace lives on one. */
 struct worker {
     struct thread thread;
-    size_t workspaces;              /* that live on it */
+    size_t workspaces; /* that live on it */
 };
 
 /* Borrowed for the life of the host. */
 struct host_options {
-    const char *ca_file;            /* NULL: the system's */
+    const char *ca_file; /* NULL: the system's */
     bool handle_signals;
-    unsigned workers;               /* 0: one */
-    bool fleet;                     /* many workspaces: starts are spread, files and sockets are shared or closed when idle */
+    unsigned workers; /* 0: one */
+    /* many workspaces: starts are spread, files and sockets are shared or closed when idle */
+    bool fleet;
     /* both may be NULL, and are called on the network thread */
-    void (*reload)(void *context);  /* instead of host_reload */
-    void (*ended)(void *context, const char *workspace_id, enum host_exit code); /* the workspace is gone, its lock free */
-    void (*event)(void *context, const struct molecule_event *event); /* what becomes of messages; NULL: nobody watches */
+    void (*reload)(void *context); /* instead of host_reload */
+    /* the workspace is gone, its lock free */
+    void (*ended)(void *context, const char *workspace_id, enum host_exit code);
+    /* what becomes of messages; NULL: nobody watches */
+    void (*event)(void *context, const struct molecule_event *event);
     void (*leaving)(void *context); /* before host_exit_now ends the process; NULL: nothing */
     void *context;
 };
 
 struct host {
-    struct thread network;          /* the thread that runs host_run */
+    struct thread network; /* the thread that runs host_run */
     struct worker *workers;
     size_t worker_count;
     struct host_options options;
     struct disk disk;
     struct http_client *client;     /* registrations, polls, replies */
     struct http_client *heartbeats; /* connections of their own */
-    struct http_client *watchers;   /* event streams: connections that are never free for anything else */
+    /* event streams: connections that are never free for anything else */
+    struct http_client *watchers;
     uv_signal_t signals[4];
-    struct workspace *workspaces;   /* linked by `next` */
+    struct workspace *workspaces; /* linked by `next` */
     size_t open_workspaces;
-    struct reserve reserve;         /* descriptors for the state's files */
-    size_t pending_bytes;           /* of the messages of all workspaces */
-    bool running;                   /* host_run was called */
-    char *swept_directory;          /* of the workspace that was opened last, before host_run; NULL: none */
-    bool leftovers;                 /* there were temporary files in it */
-    bool closing;                   /* host_close frees everything */
-    unsigned stops;                 /* how often we were asked to stop */
+    struct reserve reserve; /* descriptors for the state's files */
+    size_t pending_bytes;   /* of the messages of all workspaces */
+    bool running;           /* host_run was called */
+    /* of the workspace that was opened last, before host_run; NULL: none */
+    char *swept_directory;
+    bool leftovers; /* there were temporary files in it */
+    bool closing;   /* host_close frees everything */
+    unsigned stops; /* how often we were asked to stop */
     enum host_exit exit_code;
-    int64_t started_ms;             /* monotonic */
-    int64_t hint_free_ms;           /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
-    size_t streams;                 /* event streams open or being opened */
-    struct workspace *starting, **starting_end; /* wait for their turn to register, linked by `starting_next` */
-    size_t registering;             /* first registrations under way */
+    int64_t started_ms; /* monotonic */
+    /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
+    int64_t hint_free_ms;
+    size_t streams; /* event streams open or being opened */
+    /* wait for their turn to register, linked by `starting_next` */
+    struct workspace *starting, **starting_end;
+    size_t registering;                    /* first registrations under way */
     int64_t next_start_ms, start_quiet_ms; /* monotonic */
     uv_timer_t start_timer;
-    uv_timer_t awake_timer;         /* asks clock_awake_ms every second */
-    struct control *controls;       /* a fleet's sockets, one for each state directory (host/control.c) */
-    struct journal *open_first, *open_last; /* the disk thread's: records whose ledgers are open, the last used first */
+    uv_timer_t awake_timer; /* asks clock_awake_ms every second */
+    /* a fleet's sockets, one for each state directory (host/control.c) */
+    struct control *controls;
+    /* the disk thread's: records whose ledgers are open, the last used first */
+    struct journal *open_first, *open_last;
     size_t open_ledgers;
     _Atomic size_t ledgers_maximum; /* host/descriptors.h */
     size_t own_descriptors;
@@ -100,13 +109,15 @@ void host_request_reload(struct host *host);
 /* The worker with the fewest workspaces; counts one more. */
 struct worker *host_take_worker(struct host *host);
 
-/* The workspace has ended with its exit code; the first code that is not 0 is the process's. It is freed soon. */
+/* The workspace has ended with its exit code; the first code that is not 0 is the process's. It is
+ * freed soon. */
 void host_workspace_ended(struct host *host, struct workspace *workspace);
 /* It could not be opened: it is freed soon, or by host_close. */
 void host_workspace_refused(struct workspace *workspace);
 
 /* Runs `work` on the disk thread, then `done` on the network thread. */
-void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context), void *context);
+void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context),
+                  void *context);
 
 uint64_t host_random(void);
 

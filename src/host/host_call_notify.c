@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a handler shows is marked by its place in the handler: an attempt that comes after shows it no more. The mark is a
- * digest of what was shown, which is how receipts are told apart (ledger_count_same). */
+/* What a handler shows is marked by its place in the handler: an attempt that comes after shows it
+ * no more. The mark is a digest of what was shown, which is how receipts are told apart
+ * (ledger_count_same). */
 #define UNSURE "?" /* it may have been shown */
 
-static void mark_shown(struct host_call *call, const char *mark, void (*then)(void *context, char *value))
+static void mark_shown(struct host_call *call, const char *mark,
+                       void (*then)(void *context, char *value))
 {
     char *key = memory_format("notify/%s", call->request.id);
     call->recording = true;
@@ -95,7 +97,8 @@ static void on_known_shown(void *context, char *value)
     const struct inbox_entry *entry = inbox_find_running(workspace->inbox, call->ask->row_id);
     bool unsure = value ? strcmp(value, UNSURE) == 0 : entry && entry->suspect;
     if (value && !unsure) {
-        log_debug(workspace->settings.id, "message %s: the canvas was told this by an earlier attempt", call->ask->row_id);
+        log_debug(workspace->settings.id,
+                  "message %s: the canvas was told this by an earlier attempt", call->ask->row_id);
         host_call_answer(call, memory_copy_text(""), 0);
     } else if (unsure && entry) {
         call->receipt = receipt_look(workspace, entry, &call->request, on_show_receipt, call);

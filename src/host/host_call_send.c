@@ -1,5 +1,5 @@
-/* What peers answer to what handlers send them and hand over to them: at once, or by a message of their own, which may come
- * before the handler asks again after a crash. */
+/* What peers answer to what handlers send them and hand over to them: at once, or by a message of
+ * their own, which may come before the handler asks again after a crash. */
 #include "host/host_call.h"
 
 #include "base/clock.h"
@@ -19,17 +19,21 @@ bool host_call_build_message(struct host_call *call)
     struct script_ask *ask = call->ask;
     char digest[UUID_TEXT_SIZE], random[UUID_TEXT_SIZE], problem[512];
     char *parts = ask->reply.parts ? json_dumps(ask->reply.parts, JSON_COMPACT) : NULL;
-    char *content = memory_format("%s\n%s\n%s", ask->key ? ask->key : "", ask->reply.text ? ask->reply.text : "",
-                                  parts ? parts : "");
+    char *content = memory_format("%s\n%s\n%s", ask->key ? ask->key : "",
+                                  ask->reply.text ? ask->reply.text : "", parts ? parts : "");
     uuid_of_name(content, digest);
     uuid_random(random);
-    char *purpose = ask->retries > 0 ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
-                                     : memory_format("/send/%u/%s", ask->number, digest);
-    struct message origin = {.row_id = ask->row_id ? ask->row_id : random, .source_id = ask->key,
-                             .context_id = ask->context_id, .hops = ask->hops};
+    char *purpose = ask->retries > 0
+                        ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
+                        : memory_format("/send/%u/%s", ask->number, digest);
+    struct message origin = {.row_id = ask->row_id ? ask->row_id : random,
+                             .source_id = ask->key,
+                             .context_id = ask->context_id,
+                             .hops = ask->hops};
     ask->reply.question = true;
     workspace_fit(call->workspace, &ask->reply);
-    bool built = reply_build(&origin, &ask->reply, purpose, &call->request, problem, sizeof problem);
+    bool built = reply_build(&origin, &ask->reply, purpose, &call->request, problem,
+                             sizeof problem);
     free(parts);
     free(content);
     free(purpose);
@@ -96,13 +100,15 @@ static void on_answer_recorded(void *context, char *value)
     host_call_answer(call, memory_copy_text(ask->text), strlen(ask->text));
 }
 
-/* An answer is kept under the peer's id and the question's: nobody else can give it. Yours to free. */
+/* An answer is kept under the peer's id and the question's: nobody else can give it. Yours to free.
+ */
 static char *answer_key(const char *peer, const char *question)
 {
     return memory_format("%s/%s", peer, question);
 }
 
-/* Kept first: the handler that runs again after a crash gets it from there. Takes the answer's text. */
+/* Kept first: the handler that runs again after a crash gets it from there. Takes the answer's
+ * text. */
 static void keep_answer(struct host_call *call, char *text)
 {
     free(call->ask->text);
@@ -117,8 +123,8 @@ static void keep_answer(struct host_call *call, char *text)
 static void fail_task(struct host_call *call, const struct result *result)
 {
     bool says = result->text && *result->text;
-    char *problem = memory_format("the peer's task ended as %s%s%s", result->state, says ? ": " : " without a word",
-                                  says ? result->text : "");
+    char *problem = memory_format("the peer's task ended as %s%s%s", result->state,
+                                  says ? ": " : " without a word", says ? result->text : "");
     host_call_fail(call, problem, "PEER");
     free(problem);
 }
@@ -205,8 +211,8 @@ void host_call_await_delegation(struct host_call *call, const struct exchange_an
 /* The reply's row has had its effect. */
 static void finish_entry(struct workspace *workspace, struct inbox_entry *entry)
 {
-    log_info(workspace->settings.id, "message %s from %s: the answer to what a handler asked", entry->row_id,
-             workspace_sender(entry));
+    log_info(workspace->settings.id, "message %s from %s: the answer to what a handler asked",
+             entry->row_id, workspace_sender(entry));
     inbox_start(workspace->inbox, entry);
     inbox_post(workspace->inbox, entry);
     workspace_finish(workspace, entry, "answer");
@@ -243,7 +249,8 @@ bool host_calls_take_answer(struct workspace *workspace, struct inbox_entry *ent
         const struct script_ask *ask = call->ask;
         bool waits = ask && (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE);
         if (!waits || !call->request.id || call->recording ||
-            strcmp(call->request.id, message->in_reply_to) != 0 || strcmp(ask->key, message->source_id) != 0)
+            strcmp(call->request.id, message->in_reply_to) != 0 ||
+            strcmp(ask->key, message->source_id) != 0)
             continue;
         take(call, entry);
         return true;
@@ -261,7 +268,8 @@ void host_calls_remember_answer(struct workspace *workspace, const struct messag
 {
     if (!message->source_id || !uuid_valid(message->in_reply_to)) /* ours are */
         return;
-    char *text = answer_text(message->parts, message->text), *key = answer_key(message->source_id, message->in_reply_to);
+    char *text = answer_text(message->parts, message->text),
+         *key = answer_key(message->source_id, message->in_reply_to);
     journal_answer_set(workspace->journal, key, text, forget_it, NULL);
     free(key);
     free(text);
@@ -270,7 +278,8 @@ void host_calls_remember_answer(struct workspace *workspace, const struct messag
 /* The answer may have come before the question: in an earlier run of the handler. */
 static void send_or_take(struct host_call *call)
 {
-    struct inbox_entry *entry = inbox_find_reply(call->workspace->inbox, call->request.id, call->ask->key);
+    struct inbox_entry *entry = inbox_find_reply(call->workspace->inbox, call->request.id,
+                                                 call->ask->key);
     if (entry)
         take(call, entry);
     else if (!call->delegation) /* of a delegation the peer has it already */
@@ -285,8 +294,9 @@ static void on_known_answer(void *context, char *value)
         free(value);
         host_call_end(call);
     } else if (value) {
-        log_debug(call->workspace->settings.id, "message %s to %s: answered before this handler ran again",
-                  call->request.id, call->ask->key);
+        log_debug(call->workspace->settings.id,
+                  "message %s to %s: answered before this handler ran again", call->request.id,
+                  call->ask->key);
         if (call->delegation)
             value = delegation_text(call, value);
         host_call_answer(call, value, strlen(value));

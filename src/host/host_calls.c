@@ -1,5 +1,6 @@
-/* One question at a time is a struct host_call, from host_calls_ask to script_answer. Those to the platform are repeated after
- * transient errors until their time is over; a message to a peer that only queues it waits on for the reply that names it. */
+/* One question at a time is a struct host_call, from host_calls_ask to script_answer. Those to the
+ * platform are repeated after transient errors until their time is over; a message to a peer that
+ * only queues it waits on for the reply that names it. */
 #include "host/host_call.h"
 
 #include "base/clock.h"
@@ -15,7 +16,8 @@
 
 #define BACKOFF_CAP_MS 10000
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
-#define SEND_LEAST_MS 10000 /* a peer's platform needs some time even where nobody waits for the peer */
+/* a peer's platform needs some time even where nobody waits for the peer */
+#define SEND_LEAST_MS 10000
 #define ACK_TIMEOUT_MS 30000
 #define LIMITS_EVERY_MS 600000
 #define LIMITS_TIMEOUT_MS 10000
@@ -80,7 +82,8 @@ void host_call_fail(struct host_call *call, const char *problem, const char *cod
     end_if_idle(call);
 }
 
-static struct host_call *open_call(struct workspace *workspace, struct script_ask *ask, int64_t timeout_ms)
+static struct host_call *open_call(struct workspace *workspace, struct script_ask *ask,
+                                   int64_t timeout_ms)
 {
     struct host_call *call = memory_allocate(sizeof *call);
     call->workspace = workspace;
@@ -145,13 +148,15 @@ static void again(struct host_call *call, const struct exchange_answer *given, i
         workspace_arm(&call->timer, on_try_again, wait);
 }
 
-/* Not for a canvas message that may have been shown: it has no id that would make a second one the same. */
+/* Not for a canvas message that may have been shown: it has no id that would make a second one the
+ * same. */
 static bool may_repeat(const struct host_call *call, const struct exchange_answer *given)
 {
     return !call->ask || call->ask->kind != SCRIPT_ASK_NOTIFY || !given->sent;
 }
 
-/* T1 stages nothing for a workspace that polls, and will not do so later either (contract §1.16). */
+/* T1 stages nothing for a workspace that polls, and will not do so later either (contract §1.16).
+ */
 static bool has_no_uploads(const struct host_call *call, const struct exchange_answer *given)
 {
     return call->ask && call->ask->kind == SCRIPT_ASK_UPLOAD && given->status == 503 &&
@@ -181,12 +186,8 @@ static void succeed(struct host_call *call, const struct exchange_answer *given)
             host_call_fail(call, "the platform's answer names no files", "REFUSED");
         return;
     }
-    case SCRIPT_ASK_DELEGATE:
-        host_call_await_delegation(call, given);
-        return;
-    case SCRIPT_ASK_NOTIFY:
-        host_call_shown(call);
-        return;
+    case SCRIPT_ASK_DELEGATE: host_call_await_delegation(call, given); return;
+    case SCRIPT_ASK_NOTIFY: host_call_shown(call); return;
     default:
         host_call_answer(call, memory_copy(given->body, given->body_length), given->body_length);
     }
@@ -196,12 +197,14 @@ static void succeed(struct host_call *call, const struct exchange_answer *given)
 static void answer_limits(struct host_call *call)
 {
     struct workspace *workspace = call->workspace;
-    json_t *limits = workspace->upload_limits ? json_loads(workspace->upload_limits, 0, NULL) : NULL;
+    json_t *limits = workspace->upload_limits ? json_loads(workspace->upload_limits, 0, NULL)
+                                              : NULL;
     if (!json_is_object(limits)) {
         json_decref(limits);
         limits = json_object();
     }
-    json_object_set_new(limits, "message_bytes", json_integer((json_int_t)workspace_message_maximum(workspace)));
+    json_object_set_new(limits, "message_bytes",
+                        json_integer((json_int_t)workspace_message_maximum(workspace)));
     char *text = json_dumps(limits, JSON_COMPACT);
     json_decref(limits);
     host_call_answer(call, text, strlen(text));
@@ -212,7 +215,8 @@ static void on_limits(struct host_call *call, const struct exchange_answer *give
 {
     struct workspace *workspace = call->workspace;
     free(workspace->upload_limits);
-    workspace->upload_limits = given->verdict.class == RETRY_OK ? memory_copy_text(given->body) : NULL;
+    workspace->upload_limits = given->verdict.class == RETRY_OK ? memory_copy_text(given->body)
+                                                                : NULL;
     workspace->upload_limits_ms = clock_monotonic_ms();
     answer_limits(call);
 }
@@ -227,9 +231,7 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
     }
     switch (given->verdict.class) {
     case RETRY_OK:
-    case RETRY_DELIVERED:
-        succeed(call, given);
-        return;
+    case RETRY_DELIVERED: succeed(call, given); return;
     case RETRY_UNCONFIRMED:
         if (call->ask && call->ask->kind == SCRIPT_ASK_NOTIFY)
             host_call_show_unsure(call, given);
@@ -253,7 +255,8 @@ static void on_exchanged(const struct exchange_answer *given, void *context)
     case RETRY_GONE:
     case RETRY_REFUSED:
     case RETRY_PERMANENT:
-        host_call_fail(call, given->verdict.reason, given->verdict.from_peer ? "PEER" : code_of(given->status));
+        host_call_fail(call, given->verdict.reason,
+                       given->verdict.from_peer ? "PEER" : code_of(given->status));
     }
 }
 
@@ -266,26 +269,25 @@ static struct platform_request make_request(const struct host_call *call)
         return platform_ack(platform, token, call->file_id);
     switch (ask->kind) {
     case SCRIPT_ASK_SEND:
-        return platform_send(platform, token, ask->key, call->request.body, call->request.body_length);
+        return platform_send(platform, token, ask->key, call->request.body,
+                             call->request.body_length);
     case SCRIPT_ASK_NOTIFY:
         workspace_tells(call->workspace, call->request.body, call->request.body_length);
         return platform_say(platform, token, call->request.body, call->request.body_length);
-    case SCRIPT_ASK_PEERS:
-        return platform_peers(platform, token, ask->key);
+    case SCRIPT_ASK_PEERS: return platform_peers(platform, token, ask->key);
     case SCRIPT_ASK_DELEGATE:
-        return platform_delegate(platform, token, ask->key, ask->text, ask->text_length, call->delegation_key);
-    case SCRIPT_ASK_FETCH:
-        return platform_fetch(platform, token, ask->key);
-    case SCRIPT_ASK_LIMITS:
-        return platform_limits(platform, token);
+        return platform_delegate(platform, token, ask->key, ask->text, ask->text_length,
+                                 call->delegation_key);
+    case SCRIPT_ASK_FETCH: return platform_fetch(platform, token, ask->key);
+    case SCRIPT_ASK_LIMITS: return platform_limits(platform, token);
     case SCRIPT_ASK_UPLOAD:
         return platform_upload(platform, token, ask->key, ask->text, ask->text_length);
-    default:
-        return (struct platform_request){0};
+    default: return (struct platform_request){0};
     }
 }
 
-/* By its place in the handler, so that one that runs again hands over the same; outside of handlers any. */
+/* By its place in the handler, so that one that runs again hands over the same; outside of handlers
+ * any. */
 static void make_delegation_key(struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
@@ -293,7 +295,8 @@ static void make_delegation_key(struct host_call *call)
         uuid_random(call->delegation_key);
         return;
     }
-    char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id, ask->retries, ask->number, ask->key, ask->text);
+    char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id, ask->retries, ask->number,
+                               ask->key, ask->text);
     uuid_of_name(name, call->delegation_key);
     free(name);
 }
@@ -303,18 +306,21 @@ static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
     const struct stored_reply *stored = ahead->context;
     if (!stored)
         return false;
-    return stored->request.to_canvas ? !receiver : receiver && strcmp(stored->request.target, receiver) == 0;
+    return stored->request.to_canvas ? !receiver
+                                     : receiver && strcmp(stored->request.target, receiver) == 0;
 }
 
-/* The handler began while the reply to the message before was on its way. What it says to the same receiver should not
- * arrive in front of that; but the receiver may be away for hours, or work on the reply for minutes. */
+/* The handler began while the reply to the message before was on its way. What it says to the same
+ * receiver should not arrive in front of that; but the receiver may be away for hours, or work on
+ * the reply for minutes. */
 static bool is_behind(const struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
     if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY))
         return false;
     const struct inbox_entry *entry = inbox_find_running(call->workspace->inbox, ask->row_id);
-    return entry && inbox_any_reply_ahead(entry, goes_to, ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL);
+    return entry &&
+           inbox_any_reply_ahead(entry, goes_to, ask->kind == SCRIPT_ASK_SEND ? ask->key : NULL);
 }
 
 static void go_on(struct host_call *call)
@@ -359,15 +365,19 @@ void host_call_transmit(struct host_call *call)
     }
     struct platform_request request = make_request(call);
     if (!request.url) {
-        host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
+        host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids",
+                       "BAD_ID");
         return;
     }
-    struct exchange_limits limits = {
-        .timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
-        .response_maximum = call->ask && call->ask->kind == SCRIPT_ASK_FETCH ? (size_t)call->ask->most : ANSWER_MAXIMUM,
-        .fresh_connection = call->tried,
-        .delivery_counts = true};
-    exchange_start(&call->exchange, &workspace->budget, workspace->host->client, request, &limits, on_exchanged, call);
+    struct exchange_limits limits = {.timeout_ms = left > SEND_LEAST_MS ? left : SEND_LEAST_MS,
+                                     .response_maximum = call->ask &&
+                                                                 call->ask->kind == SCRIPT_ASK_FETCH
+                                                             ? (size_t)call->ask->most
+                                                             : ANSWER_MAXIMUM,
+                                     .fresh_connection = call->tried,
+                                     .delivery_counts = true};
+    exchange_start(&call->exchange, &workspace->budget, workspace->host->client, request, &limits,
+                   on_exchanged, call);
 }
 
 /* --- questions --- */
@@ -385,12 +395,11 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
     switch (ask->kind) {
     case SCRIPT_ASK_GET:
     case SCRIPT_ASK_KEYS:
-    case SCRIPT_ASK_COMMIT:
-        ask_record(call);
-        return;
+    case SCRIPT_ASK_COMMIT: ask_record(call); return;
     case SCRIPT_ASK_SEND:
         if (!uuid_valid(ask->key)) {
-            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
+            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids",
+                           "BAD_ID");
         } else if (host_call_build_message(call)) {
             if (ask->timeout_ms < SEND_LEAST_MS)
                 call->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
@@ -406,22 +415,22 @@ void host_calls_ask(struct workspace *workspace, struct script_ask *ask)
             host_call_show(call);
         return;
     case SCRIPT_ASK_LIMITS:
-        if (workspace->upload_limits_ms && clock_monotonic_ms() - workspace->upload_limits_ms < LIMITS_EVERY_MS)
+        if (workspace->upload_limits_ms &&
+            clock_monotonic_ms() - workspace->upload_limits_ms < LIMITS_EVERY_MS)
             answer_limits(call);
         else
             host_call_transmit(call);
         return;
     case SCRIPT_ASK_DELEGATE:
         if (!uuid_valid(ask->key)) {
-            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids", "BAD_ID");
+            host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids",
+                           "BAD_ID");
             return;
         }
         make_delegation_key(call); /* fall through */
     case SCRIPT_ASK_PEERS:
     case SCRIPT_ASK_FETCH:
-    case SCRIPT_ASK_UPLOAD:
-        host_call_transmit(call);
-        return;
+    case SCRIPT_ASK_UPLOAD: host_call_transmit(call); return;
     }
 }
 
@@ -437,7 +446,8 @@ void host_calls_interrupt(struct workspace *workspace)
     struct host_call *next;
     for (struct host_call *call = workspace->host_calls; call; call = next) {
         next = call->next;
-        if (call->ask && call->ask->kind == SCRIPT_ASK_NOTIFY && call->ask->row_id && exchange_busy(&call->exchange))
+        if (call->ask && call->ask->kind == SCRIPT_ASK_NOTIFY && call->ask->row_id &&
+            exchange_busy(&call->exchange))
             host_call_mark_unsure(call);
         if (call->ask && call->recording) { /* the disk thread may still read them */
             call->changes = call->ask->changes;

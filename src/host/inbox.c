@@ -13,7 +13,8 @@ struct inbox_conversation {
     const char *key; /* first, for compare_keys; owned */
     struct inbox_conversation *next, *previous;
     struct inbox_entry *first, *last;
-    size_t running, posting, sent, settled, parked; /* of its entries; parked ones are posting, too */
+    /* of its entries; parked ones are posting, too */
+    size_t running, posting, sent, settled, parked;
 };
 
 /* An id in the tree of known ids; also a place in the ring of finished ones. */
@@ -22,18 +23,23 @@ struct known_id {
 };
 
 struct inbox {
-    struct inbox_entry *first, *last;              /* unfinished, and finished ones behind unfinished ones */
-    struct inbox_conversation *conversations;      /* with unfinished entries */
-    void *conversation_tree, *known_tree;          /* of tsearch(3) */
-    struct known_id **remembered;                  /* ring of finished ids, which grows to REMEMBERED_MAXIMUM */
+    /* unfinished, and finished ones behind unfinished ones */
+    struct inbox_entry *first, *last;
+    struct inbox_conversation *conversations; /* with unfinished entries */
+    void *conversation_tree, *known_tree;     /* of tsearch(3) */
+    /* ring of finished ids, which grows to REMEMBERED_MAXIMUM */
+    struct known_id **remembered;
     size_t remembered_size, remembered_next;
     char *watermark, *watermark_stamp;
-    char *reached, *reached_stamp;                 /* the watermark, once no row of that moment is unfinished */
+    /* the watermark, once no row of that moment is unfinished */
+    char *reached, *reached_stamp;
     uint64_t admitted;
-    uint64_t named;                                /* entries of a lower sequence may be handed out */
+    /* entries of a lower sequence may be handed out */
+    uint64_t named;
     unsigned long kept_changes;
     size_t pending, kept, bytes, kept_bytes, running, posting;
-    size_t own_total, *total;                      /* bytes + kept_bytes, of all inboxes that count there */
+    /* bytes + kept_bytes, of all inboxes that count there */
+    size_t own_total, *total;
 };
 
 static int compare_keys(const void *left, const void *right)
@@ -126,7 +132,8 @@ static void grow_ring(struct inbox *inbox)
     size_t size = inbox->remembered_size ? inbox->remembered_size * 2 : 64;
     size = size < REMEMBERED_MAXIMUM ? size : REMEMBERED_MAXIMUM;
     inbox->remembered = memory_resize(inbox->remembered, size * sizeof *inbox->remembered);
-    memset(inbox->remembered + inbox->remembered_size, 0, (size - inbox->remembered_size) * sizeof *inbox->remembered);
+    memset(inbox->remembered + inbox->remembered_size, 0,
+           (size - inbox->remembered_size) * sizeof *inbox->remembered);
     inbox->remembered_size = size;
 }
 
@@ -135,7 +142,8 @@ static void age(struct inbox *inbox, const char *row_id)
 {
     struct known_id wanted = {.key = row_id};
     struct known_id **found = tfind(&wanted, &inbox->known_tree, compare_keys);
-    if (inbox->remembered_next == inbox->remembered_size && inbox->remembered_size < REMEMBERED_MAXIMUM)
+    if (inbox->remembered_next == inbox->remembered_size &&
+        inbox->remembered_size < REMEMBERED_MAXIMUM)
         grow_ring(inbox);
     struct known_id *oldest = inbox->remembered[inbox->remembered_next];
     inbox->remembered[inbox->remembered_next] = *found;
@@ -180,12 +188,13 @@ static struct inbox_conversation *find_conversation(struct inbox *inbox, const c
 
 struct message *inbox_content(struct inbox_entry *entry, const char *self)
 {
-    message_restore(entry->message, (struct page_row){.bytes = entry->row, .length = entry->row_length}, self);
+    message_restore(entry->message,
+                    (struct page_row){.bytes = entry->row, .length = entry->row_length}, self);
     return entry->message;
 }
 
-struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row, size_t row_length,
-                                bool moves_cursor)
+struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row,
+                                size_t row_length, bool moves_cursor)
 {
     if (message->row_id && inbox_known(inbox, message->row_id)) {
         message_free(message);
@@ -203,7 +212,8 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     entry->bytes = row_length + message->raw_length + message->text_length + 1024;
     if (entry->row_id)
         remember(inbox, entry->row_id);
-    entry->conversation = find_conversation(inbox, message->conversation ? message->conversation : "");
+    entry->conversation = find_conversation(inbox,
+                                            message->conversation ? message->conversation : "");
     if (entry->conversation->last)
         entry->conversation->last->conversation_next = entry;
     else
@@ -220,9 +230,10 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     return entry;
 }
 
-/* Of one conversation: the entry that may run at `now_ms`, or when one may. An entry that was set aside does not hold
- * the ones behind it. */
-static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int64_t now_ms, int64_t *wait_ms)
+/* Of one conversation: the entry that may run at `now_ms`, or when one may. An entry that was set
+ * aside does not hold the ones behind it. */
+static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int64_t now_ms,
+                                    int64_t *wait_ms)
 {
     if (conversation->running + conversation->posting > 0)
         return NULL;
@@ -245,13 +256,15 @@ struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wai
     struct inbox_entry *oldest = NULL;
     *wait_ms = -1;
     /* most often the very first one is it */
-    if (inbox->first && inbox->kept == 0 && inbox->first->state == INBOX_WAITING && inbox->first->sequence < inbox->named &&
+    if (inbox->first && inbox->kept == 0 && inbox->first->state == INBOX_WAITING &&
+        inbox->first->sequence < inbox->named &&
         ready_in(inbox->first->conversation, now_ms, wait_ms) == inbox->first)
         return inbox->first;
     *wait_ms = -1;
     for (struct inbox_conversation *each = inbox->conversations; each; each = each->next) {
         struct inbox_entry *entry = ready_in(each, now_ms, wait_ms);
-        if (entry && entry->sequence < inbox->named && (!oldest || entry->sequence < oldest->sequence))
+        if (entry && entry->sequence < inbox->named &&
+            (!oldest || entry->sequence < oldest->sequence))
             oldest = entry;
     }
     return oldest;
@@ -340,7 +353,8 @@ bool inbox_is_followed(const struct inbox_entry *entry)
     return entry->conversation->posting > (entry->state == INBOX_POSTING);
 }
 
-void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold, bool counted)
+void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold,
+                 bool counted)
 {
     change_state(inbox, entry, INBOX_WAITING);
     entry->not_before_ms = at_ms;
@@ -353,7 +367,8 @@ static void unlink_from_conversation(struct inbox *inbox, struct inbox_entry *en
 {
     struct inbox_conversation *conversation = entry->conversation;
     struct inbox_entry *previous = NULL;
-    for (struct inbox_entry *each = conversation->first; each != entry; each = each->conversation_next)
+    for (struct inbox_entry *each = conversation->first; each != entry;
+         each = each->conversation_next)
         previous = each;
     if (previous)
         previous->conversation_next = entry->conversation_next;
@@ -378,14 +393,16 @@ void inbox_forgo_names(struct inbox *inbox)
 
 static int compare_sequences(const void *left, const void *right)
 {
-    const struct inbox_entry *one = *(struct inbox_entry *const *)left, *other = *(struct inbox_entry *const *)right;
+    const struct inbox_entry *one = *(struct inbox_entry *const *)left,
+                             *other = *(struct inbox_entry *const *)right;
     return one->sequence < other->sequence ? -1 : one->sequence > other->sequence;
 }
 
 /* Every unfinished message of at least that sequence, in order. Yours to free. */
 static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequence, size_t *count)
 {
-    struct inbox_entry **entries = memory_allocate((inbox->pending + inbox->kept + 1) * sizeof *entries);
+    struct inbox_entry **entries = memory_allocate((inbox->pending + inbox->kept + 1) *
+                                                   sizeof *entries);
     *count = 0;
     for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
         for (struct inbox_entry *entry = each->first; entry; entry = entry->conversation_next)
@@ -395,8 +412,8 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
     return entries;
 }
 
-/* Else it has its outcome, or is about to. What came late is kept in the ledger before its first attempt: POSTING for that long,
- * and then it waits. */
+/* Else it has its outcome, or is about to. What came late is kept in the ledger before its first
+ * attempt: POSTING for that long, and then it waits. */
 static bool is_ahead(const struct inbox_entry *entry)
 {
     return entry->state == INBOX_WAITING || (entry->state == INBOX_POSTING && entry->attempts == 0);
@@ -426,7 +443,8 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
     unlink_from_conversation(inbox, entry);
     struct inbox_conversation *conversation = find_conversation(inbox, key);
     struct inbox_entry *before = NULL;
-    for (struct inbox_entry *each = conversation->first; each && each->sequence < entry->sequence; each = each->conversation_next)
+    for (struct inbox_entry *each = conversation->first; each && each->sequence < entry->sequence;
+         each = each->conversation_next)
         before = each;
     entry->conversation_next = before ? before->conversation_next : conversation->first;
     if (before)
@@ -471,8 +489,8 @@ static void pass_reached(struct inbox *inbox)
     inbox->reached = inbox->reached_stamp = NULL;
 }
 
-/* Finished and kept ones at the front let the watermark move, but not between two rows of one microsecond: on T1 a cursor hides
- * what stands behind it in its own. */
+/* Finished and kept ones at the front let the watermark move, but not between two rows of one
+ * microsecond: on T1 a cursor hides what stands behind it in its own. */
 static void move_watermark(struct inbox *inbox)
 {
     while (inbox->first && (inbox->first->state == INBOX_FINISHED || inbox->first->kept)) {
@@ -488,12 +506,14 @@ static void move_watermark(struct inbox *inbox)
             free(inbox->reached);
             free(inbox->reached_stamp);
             inbox->reached = memory_copy_text(done->row_id);
-            inbox->reached_stamp = memory_copy_text(done->stamp); /* a kept one's own may be on its way to the ledger */
+            /* a kept one's own may be on its way to the ledger */
+            inbox->reached_stamp = memory_copy_text(done->stamp);
         }
         if (done->state == INBOX_FINISHED)
             free_entry(done);
     }
-    if (inbox->reached && !(inbox->first && is_same_moment(inbox->reached_stamp, inbox->first->stamp)))
+    if (inbox->reached &&
+        !(inbox->first && is_same_moment(inbox->reached_stamp, inbox->first->stamp)))
         pass_reached(inbox);
 }
 
@@ -593,16 +613,20 @@ const struct inbox_entry *inbox_first_running(const struct inbox *inbox)
     if (inbox->running == 0)
         return NULL;
     for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
-        for (const struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
+        for (const struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry;
+             entry = entry->conversation_next)
             if (entry->state == INBOX_RUNNING)
                 return entry;
     return NULL;
 }
 
-void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inbox_entry *entry, void *context), void *context)
+void inbox_each_running(const struct inbox *inbox,
+                        void (*each)(const struct inbox_entry *entry, void *context), void *context)
 {
-    for (const struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
-        for (const struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
+    for (const struct inbox_conversation *conversation = inbox->conversations; conversation;
+         conversation = conversation->next)
+        for (const struct inbox_entry *entry = conversation->first; entry;
+             entry = entry->conversation_next)
             if (entry->state == INBOX_RUNNING)
                 each(entry, context);
 }
@@ -610,8 +634,10 @@ void inbox_each_running(const struct inbox *inbox, void (*each)(const struct inb
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id)
 {
     for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
-        for (struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry; entry = entry->conversation_next)
-            if (entry->state == INBOX_RUNNING && entry->row_id && strcmp(entry->row_id, row_id) == 0)
+        for (struct inbox_entry *entry = each->running > 0 ? each->first : NULL; entry;
+             entry = entry->conversation_next)
+            if (entry->state == INBOX_RUNNING && entry->row_id &&
+                strcmp(entry->row_id, row_id) == 0)
                 return entry;
     return NULL;
 }
@@ -621,22 +647,26 @@ static bool is_held(const struct inbox_conversation *conversation, int64_t befor
     return conversation->first->kept || conversation->first->first_seen_ms < before_ms;
 }
 
-void inbox_each_held(struct inbox *inbox, int64_t before_ms, bool (*each)(struct inbox_entry *entry, void *context),
-                     void *context)
+void inbox_each_held(struct inbox *inbox, int64_t before_ms,
+                     bool (*each)(struct inbox_entry *entry, void *context), void *context)
 {
-    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next) {
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation;
+         conversation = conversation->next) {
         bool goes_on = is_held(conversation, before_ms);
-        for (struct inbox_entry *entry = conversation->first; entry && goes_on; entry = entry->conversation_next)
+        for (struct inbox_entry *entry = conversation->first; entry && goes_on;
+             entry = entry->conversation_next)
             goes_on = entry->kept || each(entry, context);
     }
 }
 
-bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(const struct inbox_entry *ahead, const void *context),
+bool inbox_any_reply_ahead(const struct inbox_entry *entry,
+                           bool (*matches)(const struct inbox_entry *ahead, const void *context),
                            const void *context)
 {
     const struct inbox_conversation *conversation = entry->conversation;
     size_t left = conversation->sent + conversation->settled + conversation->parked;
-    for (const struct inbox_entry *each = conversation->first; each && left > 0; each = each->conversation_next) {
+    for (const struct inbox_entry *each = conversation->first; each && left > 0;
+         each = each->conversation_next) {
         if (each->state != INBOX_SENT && each->state != INBOX_SETTLED && !each->parked)
             continue;
         left--;
@@ -646,20 +676,27 @@ bool inbox_any_reply_ahead(const struct inbox_entry *entry, bool (*matches)(cons
     return false;
 }
 
-void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context), void *context)
+void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context),
+                void *context)
 {
-    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
-        for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next)
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation;
+         conversation = conversation->next)
+        for (struct inbox_entry *entry = conversation->first; entry;
+             entry = entry->conversation_next)
             each(entry, context);
 }
 
-struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to, const char *source_id)
+struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to,
+                                     const char *source_id)
 {
-    for (struct inbox_conversation *conversation = inbox->conversations; conversation; conversation = conversation->next)
-        for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next) {
+    for (struct inbox_conversation *conversation = inbox->conversations; conversation;
+         conversation = conversation->next)
+        for (struct inbox_entry *entry = conversation->first; entry;
+             entry = entry->conversation_next) {
             const struct message *message = entry->message;
             if (entry->state == INBOX_WAITING && message->in_reply_to && message->source_id &&
-                strcmp(message->in_reply_to, in_reply_to) == 0 && strcmp(message->source_id, source_id) == 0)
+                strcmp(message->in_reply_to, in_reply_to) == 0 &&
+                strcmp(message->source_id, source_id) == 0)
                 return entry;
         }
     return NULL;

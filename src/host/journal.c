@@ -1,4 +1,5 @@
-/* Operations travel to the disk thread, share one transaction per batch there, and come back when it is committed. */
+/* Operations travel to the disk thread, share one transaction per batch there, and come back when
+ * it is committed. */
 #include "host/journal_operation.h"
 
 #include "base/log.h"
@@ -12,12 +13,14 @@
 
 #define RETRY_FIRST_MS 200
 #define RETRY_MAXIMUM_MS 10000
-#define CHECKPOINT_PAGES 4000   /* of 4 KiB more in the write-ahead log */
-#define LOG_PAGES_MAXIMUM 8000  /* 32 MiB; then commits wait for the rest of a checkpoint, some milliseconds */
-#define PRUNE_EVERY 2000        /* finished messages */
-#define PRUNE_MOST 5000         /* at a time */
-#define PATIENCE_MS 2           /* for company in a commit */
-#define KEEP_SECONDS (7 * 86400) /* behind the cursor row: the platform's own retention (contract §4.10) */
+#define CHECKPOINT_PAGES 4000 /* of 4 KiB more in the write-ahead log */
+/* 32 MiB; then commits wait for the rest of a checkpoint, some milliseconds */
+#define LOG_PAGES_MAXIMUM 8000
+#define PRUNE_EVERY 2000 /* finished messages */
+#define PRUNE_MOST 5000  /* at a time */
+#define PATIENCE_MS 2    /* for company in a commit */
+/* behind the cursor row: the platform's own retention (contract §4.10) */
+#define KEEP_SECONDS (7 * 86400)
 
 static struct journal *journal_of(struct disk_batch *batch)
 {
@@ -58,7 +61,8 @@ static bool commit(struct journal *journal, bool durable)
 {
     if (!journal->in_transaction)
         return true;
-    bool committed = durable || journal->durable ? ledger_commit_durably(journal->ledger) : ledger_commit(journal->ledger);
+    bool committed = durable || journal->durable ? ledger_commit_durably(journal->ledger)
+                                                 : ledger_commit(journal->ledger);
     char problem[256] = "";
     if (!committed) {
         snprintf(problem, sizeof problem, "%s", ledger_problem(journal->ledger));
@@ -85,13 +89,15 @@ static void after_checkpoint(uv_work_t *work, int status)
     struct checkpoint *checkpoint = (struct checkpoint *)work;
     struct journal *journal = checkpoint->journal;
     journal->checkpointing = false;
-    if (journal->ledger && !journal->in_transaction && ledger_log_pages(journal->ledger) >= LOG_PAGES_MAXIMUM)
+    if (journal->ledger && !journal->in_transaction &&
+        ledger_log_pages(journal->ledger) >= LOG_PAGES_MAXIMUM)
         ledger_restart_log(journal->ledger);
     free(checkpoint->path);
     free(checkpoint);
 }
 
-/* Beside the commits, on libuv's pool: a checkpoint inside a commit would hold it up for milliseconds. */
+/* Beside the commits, on libuv's pool: a checkpoint inside a commit would hold it up for
+ * milliseconds. */
 static void checkpoint_if_due(struct journal *journal)
 {
     int pages = ledger_log_pages(journal->ledger);
@@ -103,8 +109,8 @@ static void checkpoint_if_due(struct journal *journal)
     struct checkpoint *checkpoint = memory_allocate(sizeof *checkpoint);
     checkpoint->journal = journal;
     checkpoint->path = memory_copy_text(journal->path);
-    journal->checkpointing =
-        uv_queue_work(&journal->disk->thread.loop, &checkpoint->work, run_checkpoint, after_checkpoint) == 0;
+    journal->checkpointing = uv_queue_work(&journal->disk->thread.loop, &checkpoint->work,
+                                           run_checkpoint, after_checkpoint) == 0;
     if (!journal->checkpointing)
         after_checkpoint(&checkpoint->work, 0);
 }
@@ -150,15 +156,16 @@ static void run_operation(struct task *task)
     *journal->performed_end = operation;
     journal->performed_end = &operation->next;
     journal->durable = journal->durable || operation->durable;
-    if (!operation->perform(operation) || (operation->settles && !ledger_store_apply(journal->ledger, operation->changes))) {
+    if (!operation->perform(operation) ||
+        (operation->settles && !ledger_store_apply(journal->ledger, operation->changes))) {
         snprintf(problem, sizeof problem, "%s", ledger_problem(journal->ledger));
         ledger_rollback(journal->ledger);
         end_batch(journal, true, problem);
     }
 }
 
-bool journal_sync(struct journal *journal, const char *cursor, const char *created_at, int64_t last_poll_ms, char *problem,
-                 size_t problem_size)
+bool journal_sync(struct journal *journal, const char *cursor, const char *created_at,
+                  int64_t last_poll_ms, char *problem, size_t problem_size)
 {
     if (!journal->made)
         return true;
@@ -166,7 +173,9 @@ bool journal_sync(struct journal *journal, const char *cursor, const char *creat
         return false;
     bool synced = journal->in_transaction || ledger_begin(journal->ledger);
     journal->in_transaction = synced;
-    synced = synced && ledger_set_cursor(journal->ledger, cursor, created_at, last_poll_ms, journal->origin) &&
+    synced = synced &&
+             ledger_set_cursor(journal->ledger, cursor, created_at, last_poll_ms,
+                               journal->origin) &&
              commit(journal, true);
     if (!synced) {
         snprintf(problem, problem_size, "%s", ledger_problem(journal->ledger));
@@ -242,7 +251,8 @@ static void set_failing(struct journal *journal, struct operation *operation)
 {
     if (!journal->failing) {
         log_error(journal->workspace->settings.id,
-                  "state: %s; nothing is handled or posted until it can be written again", operation->problem);
+                  "state: %s; nothing is handled or posted until it can be written again",
+                  operation->problem);
         journal->retry_ms = RETRY_FIRST_MS;
     }
     journal->failing = true;
@@ -250,7 +260,8 @@ static void set_failing(struct journal *journal, struct operation *operation)
     set_apart(journal, operation);
     if (!journal->closing && !uv_is_active((uv_handle_t *)&journal->timer)) {
         workspace_arm(&journal->timer, on_retry, journal->retry_ms);
-        journal->retry_ms = journal->retry_ms * 2 < RETRY_MAXIMUM_MS ? journal->retry_ms * 2 : RETRY_MAXIMUM_MS;
+        journal->retry_ms = journal->retry_ms * 2 < RETRY_MAXIMUM_MS ? journal->retry_ms * 2
+                                                                     : RETRY_MAXIMUM_MS;
     }
 }
 
@@ -277,8 +288,9 @@ static void deliver(struct task *task)
     free_operation(operation);
 }
 
-struct operation *journal_operation(struct journal *journal, bool (*perform)(struct operation *operation),
-                                   void (*then)(struct operation *operation))
+struct operation *journal_operation(struct journal *journal,
+                                    bool (*perform)(struct operation *operation),
+                                    void (*then)(struct operation *operation))
 {
     struct operation *operation = memory_allocate(sizeof *operation);
     operation->journal = journal;
@@ -291,7 +303,8 @@ static void hand_over(struct operation *operation)
 {
     struct journal *journal = operation->journal;
     journal->exists = true;
-    /* nothing goes to the disk thread behind the task that closes the ledger, nor is written in front of what failed */
+    /* nothing goes to the disk thread behind the task that closes the ledger, nor is written in
+     * front of what failed */
     if (journal->closing || (journal->failed && !operation->reads))
         set_apart(journal, operation);
     else
@@ -334,7 +347,8 @@ void journal_submit(struct operation *operation)
 
 /* --- opening and closing --- */
 
-struct journal *journal_open(struct workspace *workspace, const char *path, const char *platform_url)
+struct journal *journal_open(struct workspace *workspace, const char *path,
+                             const char *platform_url)
 {
     struct journal *journal = memory_allocate(sizeof *journal);
     journal->workspace = workspace;

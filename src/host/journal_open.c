@@ -1,4 +1,5 @@
-/* Ledgers are opened when they are needed; a process with many workspaces keeps some of them open. */
+/* Ledgers are opened when they are needed; a process with many workspaces keeps some of them open.
+ */
 #include "host/journal_operation.h"
 
 #include "base/log.h"
@@ -37,8 +38,8 @@ void journal_unlist(struct journal *journal)
     journal->listed = false;
 }
 
-/* The one that was not used for the longest time. If all are in use, what is under way in one is committed now. false: none
- * can be closed. */
+/* The one that was not used for the longest time. If all are in use, what is under way in one is
+ * committed now. false: none can be closed. */
 static bool close_one(struct host *host)
 {
     struct journal *journal = host->open_last;
@@ -57,7 +58,8 @@ static bool close_one(struct host *host)
     return true;
 }
 
-/* If it fails, it may be for want of descriptors: then with those kept back, and with those of another ledger. */
+/* If it fails, it may be for want of descriptors: then with those kept back, and with those of
+ * another ledger. */
 static bool open_ledger(struct journal *journal, char *problem, size_t size)
 {
     struct host *host = journal->workspace->host;

@@ -13,14 +13,18 @@ struct operation {
     bool (*perform)(struct operation *operation); /* on the disk thread, in a transaction */
     void (*deliver)(struct operation *operation); /* on the network thread, once committed */
     bool durable, failed;
-    bool reads; /* its success does not say that the ledger can be written; it overtakes what cannot be written */
+    /* its success does not say that the ledger can be written; it overtakes what cannot be written
+     */
+    bool reads;
     bool leads; /* the first of those that are tried again */
     char problem[256];
     struct inbox_entry *entry; /* the network thread's: the disk thread has `message` */
-    struct ledger_message message; /* the entry as it was when this was submitted; its row, id, stamp and source are ours */
+    /* the entry as it was when this was submitted; its row, id, stamp and source are ours */
+    struct ledger_message message;
     journal_callback *then;
     void *context;
-    const struct reply_request *request; /* borrowed, and left alone until this is delivered, as are `changes` */
+    /* borrowed, and left alone until this is delivered, as are `changes` */
+    const struct reply_request *request;
     char *text, *traceback, *row_id; /* owned */
     int64_t number, since_ms;
     bool flag;
@@ -37,7 +41,7 @@ struct operation {
     void (*then_number)(void *context, int64_t number);
     /* the store */
     const struct changes *changes; /* to the store, applied in the same transaction; NULL: none */
-    bool settles; /* they are the entry's, and stand with it */
+    bool settles;                  /* they are the entry's, and stand with it */
     char *value;
     void (*then_value)(void *context, char *value);
 };
@@ -53,36 +57,40 @@ struct journal {
     struct ledger *ledger;
     struct journal *open_next, *open_previous; /* among the host's open ledgers, while `listed` */
     bool listed;
-    bool said_journal;       /* journal_say_mode */
-    char *origin;            /* the cursor that this process began with; NULL: none */
-    bool made;               /* there is a ledger file, open or not; until anything runs the network thread's */
+    bool said_journal; /* journal_say_mode */
+    char *origin;      /* the cursor that this process began with; NULL: none */
+    /* there is a ledger file, open or not; until anything runs the network thread's */
+    bool made;
     struct operation *performed, **performed_end;
     bool in_transaction, durable;
     unsigned finished;
     bool checkpointing;
     int checkpointed_pages; /* of the log, at the last one's start */
-    bool refusing; /* something failed: nothing is written before it is tried again */
+    bool refusing;          /* something failed: nothing is written before it is tried again */
     char refusal[256];
     /* the network thread's */
     bool exists, failing, closing;
     char problem[256];
-    struct operation *failed, **failed_end; /* in order; behind them, what was to be written since */
-    size_t writing;                         /* under way to the disk thread and back */
+    /* in order; behind them, what was to be written since */
+    struct operation *failed, **failed_end;
+    size_t writing;                           /* under way to the disk thread and back */
     struct operation *patient, **patient_end; /* may wait for company */
     uv_timer_t timer, patience;
     int closed_timers;
     int64_t retry_ms;
 };
 
-struct operation *journal_operation(struct journal *journal, bool (*perform)(struct operation *operation),
-                                   void (*deliver)(struct operation *operation));
+struct operation *journal_operation(struct journal *journal,
+                                    bool (*perform)(struct operation *operation),
+                                    void (*deliver)(struct operation *operation));
 void journal_submit(struct operation *operation);
-void journal_submit_soon(struct operation *operation); /* with the next one, or in some milliseconds */
+/* with the next one, or in some milliseconds */
+void journal_submit_soon(struct operation *operation);
 /* A message as the ledger has it. journal_loaded_free. */
 struct journal_loaded *journal_copy_message(const struct ledger_message *message);
 
-/* host/journal_open.c, on the disk thread: opens the ledger if it is not, and closes those that were not used for the longest
- * time when there are too many. */
+/* host/journal_open.c, on the disk thread: opens the ledger if it is not, and closes those that
+ * were not used for the longest time when there are too many. */
 bool journal_open_ledger(struct journal *journal, char *problem, size_t size);
 /* Says once that its ledger has no write-ahead log. */
 void journal_say_mode(struct journal *journal);

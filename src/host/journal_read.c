@@ -1,4 +1,5 @@
-/* What is read back: what an earlier process left, what is known of a page, dead letters, counts. */
+/* What is read back: what an earlier process left, what is known of a page, dead letters, counts.
+ */
 #include "host/journal_operation.h"
 
 #include "base/clock.h"
@@ -74,8 +75,9 @@ static void deliver_known(struct operation *operation)
     operation->then_known(operation->journal->workspace, &operation->known);
 }
 
-void journal_known(struct journal *journal, const char *const *row_ids, size_t count, bool take_back,
-                  void (*known)(struct workspace *workspace, struct journal_known *known))
+void journal_known(struct journal *journal, const char *const *row_ids, size_t count,
+                   bool take_back,
+                   void (*known)(struct workspace *workspace, struct journal_known *known))
 {
     struct operation *operation = journal_operation(journal, perform_known, deliver_known);
     operation->flag = take_back;
@@ -110,9 +112,11 @@ static void deliver_dead_letter(struct operation *operation)
 }
 
 void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
-                        void (*done)(void *context, struct journal_loaded *loaded, bool found), void *context)
+                         void (*done)(void *context, struct journal_loaded *loaded, bool found),
+                         void *context)
 {
-    struct operation *operation = journal_operation(journal, perform_dead_letter, deliver_dead_letter);
+    struct operation *operation = journal_operation(journal, perform_dead_letter,
+                                                    deliver_dead_letter);
     operation->verb = verb;
     operation->row_id = memory_copy_text(row_id);
     operation->then_dead = done;
@@ -131,7 +135,9 @@ static void deliver_counts(struct operation *operation)
     operation->then_counts(operation->context, &operation->counts);
 }
 
-void journal_counts(struct journal *journal, void (*counted)(void *context, const struct ledger_counts *counts), void *context)
+void journal_counts(struct journal *journal,
+                    void (*counted)(void *context, const struct ledger_counts *counts),
+                    void *context)
 {
     struct operation *operation = journal_operation(journal, perform_counts, deliver_counts);
     operation->then_counts = counted;

@@ -23,15 +23,18 @@ static bool collect(const struct ledger_message *message, void *context)
     return true;
 }
 
-static bool read_start(struct journal *journal, const char *file_cursor, bool file_readable, struct journal_start *start)
+static bool read_start(struct journal *journal, const char *file_cursor, bool file_readable,
+                       struct journal_start *start)
 {
     struct ledger *ledger = journal->ledger;
     start->cursor = ledger_cursor(ledger);
     start->last_poll_ms = ledger_last_poll(ledger);
     start->anchor = ledger_anchor(ledger);
-    /* a crash between the ledger's commit and the file's rename leaves the file one cursor behind */
+    /* a crash between the ledger's commit and the file's rename leaves the file one cursor behind
+     */
     char *before = ledger_cursor_before(ledger);
-    start->taken_over = file_readable && file_cursor && start->cursor && strcmp(file_cursor, start->cursor) != 0 &&
+    start->taken_over = file_readable && file_cursor && start->cursor &&
+                        strcmp(file_cursor, start->cursor) != 0 &&
                         (!before || strcmp(file_cursor, before) != 0);
     free(before);
     if (!ledger_begin(ledger))
@@ -49,20 +52,21 @@ static bool read_start(struct journal *journal, const char *file_cursor, bool fi
     return ledger_commit(ledger);
 }
 
-void journal_load(struct journal *journal, const char *file_cursor, bool file_readable, struct journal_start *start)
+void journal_load(struct journal *journal, const char *file_cursor, bool file_readable,
+                  struct journal_start *start)
 {
     char problem[512];
     *start = (struct journal_start){0};
     journal->origin = memory_copy_text(file_cursor);
-    enum ledger_status status = ledger_open(&journal->ledger, journal->path, journal->platform_url, LEDGER_WRITE_EXISTING,
-                                            problem, sizeof problem);
+    enum ledger_status status = ledger_open(&journal->ledger, journal->path, journal->platform_url,
+                                            LEDGER_WRITE_EXISTING, problem, sizeof problem);
     if (status == LEDGER_ABSENT)
         return;
     if (status == LEDGER_DAMAGED) {
         char why[512];
         start->failed = !ledger_set_aside(journal->path, why, sizeof why);
-        snprintf(start->problem, sizeof start->problem, "%s%s%s", problem, start->failed ? "; " : "",
-                 start->failed ? why : "");
+        snprintf(start->problem, sizeof start->problem, "%s%s%s", problem,
+                 start->failed ? "; " : "", start->failed ? why : "");
         start->set_aside = memory_copy_text(problem);
         return;
     }
@@ -94,10 +98,12 @@ bool journal_knows(struct journal *journal, const char *row_id)
     return journal->ledger && ledger_state_of(journal->ledger, row_id) != LEDGER_UNKNOWN;
 }
 
-bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts, int64_t started_ms)
+bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts,
+                           int64_t started_ms)
 {
     struct ledger_message known = {0};
-    enum ledger_state state = journal->ledger ? ledger_state_of(journal->ledger, row_id) : LEDGER_UNKNOWN;
+    enum ledger_state state = journal->ledger ? ledger_state_of(journal->ledger, row_id)
+                                              : LEDGER_UNKNOWN;
     if (state != LEDGER_KEPT || !ledger_find(journal->ledger, row_id, copy_attempt, &known))
         return state == LEDGER_KEPT || state == LEDGER_UNKNOWN;
     if (known.attempts == 0) /* a dead letter that is retried: its attempts count anew */

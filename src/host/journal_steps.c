@@ -26,15 +26,18 @@ static struct ledger_message describe(const struct inbox_entry *entry)
         .row_length = entry->row_length,
         .attempts = entry->attempts,
         .failures = entry->failures,
-        .source = memory_copy_text(entry->message && entry->message->source_id ? entry->message->source_id : "canvas"),
+        .source = memory_copy_text(
+            entry->message && entry->message->source_id ? entry->message->source_id : "canvas"),
         .created_at = memory_copy_text(entry->stamp),
         .first_seen_ms = entry->first_seen_ms,
         .age_ms = clock_awake_ms() - entry->awake_from_ms,
     };
 }
 
-static struct operation *make_for_entry(struct journal *journal, bool (*perform)(struct operation *operation),
-                                        struct inbox_entry *entry, journal_callback *then, void *context)
+static struct operation *make_for_entry(struct journal *journal,
+                                        bool (*perform)(struct operation *operation),
+                                        struct inbox_entry *entry, journal_callback *then,
+                                        void *context)
 {
     struct operation *operation = journal_operation(journal, perform, deliver_entry);
     operation->entry = entry;
@@ -45,8 +48,10 @@ static struct operation *make_for_entry(struct journal *journal, bool (*perform)
 }
 
 /* What the handler stored becomes visible with this step. */
-static struct operation *make_outcome(struct journal *journal, bool (*perform)(struct operation *operation),
-                                      struct inbox_entry *entry, journal_callback *then, void *context)
+static struct operation *make_outcome(struct journal *journal,
+                                      bool (*perform)(struct operation *operation),
+                                      struct inbox_entry *entry, journal_callback *then,
+                                      void *context)
 {
     struct operation *operation = make_for_entry(journal, perform, entry, then, context);
     operation->settles = true;
@@ -54,7 +59,8 @@ static struct operation *make_outcome(struct journal *journal, bool (*perform)(s
     return operation;
 }
 
-/* What a script or the platform said, as the ledger may keep it and `molecule dead` can print it: UTF-8, no token. */
+/* What a script or the platform said, as the ledger may keep it and `molecule dead` can print it:
+ * UTF-8, no token. */
 static char *copy_words(const char *words)
 {
     size_t length;
@@ -99,8 +105,8 @@ static void submit(struct operation *operation, bool soon)
         journal_submit(operation);
 }
 
-void journal_reply(struct journal *journal, struct inbox_entry *entry, const struct journal_reply *reply, journal_callback *then,
-                  void *context)
+void journal_reply(struct journal *journal, struct inbox_entry *entry,
+                   const struct journal_reply *reply, journal_callback *then, void *context)
 {
     struct operation *operation = make_outcome(journal, perform_reply, entry, then, context);
     operation->request = reply->request;
@@ -123,8 +129,8 @@ static bool perform_finish(struct operation *operation)
     return ledger_finish(operation->journal->ledger, &message);
 }
 
-void journal_finish(struct journal *journal, struct inbox_entry *entry, const char *outcome, bool soon, journal_callback *then,
-                   void *context)
+void journal_finish(struct journal *journal, struct inbox_entry *entry, const char *outcome,
+                    bool soon, journal_callback *then, void *context)
 {
     struct operation *operation = make_outcome(journal, perform_finish, entry, then, context);
     const struct stored_reply *stored = entry->context;
@@ -142,8 +148,7 @@ static bool perform_keep(struct operation *operation)
 }
 
 void journal_keep(struct journal *journal, struct inbox_entry *entry, int64_t due_ms, bool hold,
-                 const char *reason,
-                 journal_callback *then, void *context)
+                  const char *reason, journal_callback *then, void *context)
 {
     struct operation *operation = make_outcome(journal, perform_keep, entry, then, context);
     operation->number = due_ms;
@@ -160,7 +165,8 @@ static bool perform_keep_running(struct operation *operation)
     return ledger_keep(operation->journal->ledger, &message);
 }
 
-void journal_keep_running(struct journal *journal, struct inbox_entry *entry, const char *reason, journal_callback *then)
+void journal_keep_running(struct journal *journal, struct inbox_entry *entry, const char *reason,
+                          journal_callback *then)
 {
     struct operation *operation = make_for_entry(journal, perform_keep_running, entry, then, NULL);
     operation->message.attempts--; /* the one under way is not over */
@@ -175,7 +181,8 @@ static bool perform_wait(struct operation *operation)
     return ledger_wait(operation->journal->ledger, &message);
 }
 
-void journal_wait(struct journal *journal, struct inbox_entry *entry, journal_callback *then, void *context)
+void journal_wait(struct journal *journal, struct inbox_entry *entry, journal_callback *then,
+                  void *context)
 {
     journal_submit(make_outcome(journal, perform_wait, entry, then, context));
 }
@@ -186,8 +193,8 @@ static bool perform_dead(struct operation *operation)
     return ledger_die(operation->journal->ledger, &message);
 }
 
-void journal_dead(struct journal *journal, struct inbox_entry *entry, const char *reason, const char *traceback,
-                 journal_callback *then, void *context)
+void journal_dead(struct journal *journal, struct inbox_entry *entry, const char *reason,
+                  const char *traceback, journal_callback *then, void *context)
 {
     struct operation *operation = make_outcome(journal, perform_dead, entry, then, context);
     operation->text = copy_words(reason);
@@ -197,8 +204,8 @@ void journal_dead(struct journal *journal, struct inbox_entry *entry, const char
 
 static bool perform_count_same(struct operation *operation)
 {
-    operation->number = ledger_count_same(operation->journal->ledger, operation->text, operation->since_ms,
-                                          operation->row_id);
+    operation->number = ledger_count_same(operation->journal->ledger, operation->text,
+                                          operation->since_ms, operation->row_id);
     return operation->number >= 0;
 }
 
@@ -207,8 +214,9 @@ static void deliver_number(struct operation *operation)
     operation->then_number(operation->context, operation->number);
 }
 
-void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id, int64_t since_ms,
-                       void (*counted)(void *context, int64_t count), void *context)
+void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id,
+                        int64_t since_ms, void (*counted)(void *context, int64_t count),
+                        void *context)
 {
     struct operation *operation = journal_operation(journal, perform_count_same, deliver_number);
     operation->text = memory_copy_text(digest);

@@ -1,6 +1,7 @@
-/* conversation(msg) of the agent: which conversation a message belongs to. It is Lua and so runs on the worker; messages
- * wait in the inbox, in order, until they are named. The worker gets copies: an entry may end meanwhile. Each is marked as
- * running meanwhile (host/running.h), so that one which ends the process is known at the next start. */
+/* conversation(msg) of the agent: which conversation a message belongs to. It is Lua and so runs on
+ * the worker; messages wait in the inbox, in order, until they are named. The worker gets copies:
+ * an entry may end meanwhile. Each is marked as running meanwhile (host/running.h), so that one
+ * which ends the process is known at the next start. */
 #include "host/workspace.h"
 
 #include "base/memory.h"
@@ -9,19 +10,23 @@
 #include <stdlib.h>
 
 #define BATCH_MAXIMUM 500
-#define BATCH_COST_MAXIMUM ((size_t)32 << 20) /* of the parsed copies; one message may be larger */
+/* of the parsed copies; one message may be larger */
+#define BATCH_COST_MAXIMUM ((size_t)32 << 20)
 
 struct naming {
     struct script_naming job; /* first */
     struct workspace *workspace;
     size_t place; /* in the file of what runs */
-    struct { unsigned attempts, failures; } counts[BATCH_MAXIMUM];
+    struct {
+        unsigned attempts, failures;
+    } counts[BATCH_MAXIMUM];
     uint64_t sequences[BATCH_MAXIMUM];
     struct message *messages[BATCH_MAXIMUM];
     char *keys[BATCH_MAXIMUM];
 };
 
-/* On the worker thread. If it cannot be marked, it is not: a full disk is no reason not to name it. */
+/* On the worker thread. If it cannot be marked, it is not: a full disk is no reason not to name it.
+ */
 static void on_starting(struct script_naming *job, size_t which)
 {
     struct naming *naming = (struct naming *)job;

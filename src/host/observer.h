@@ -1,4 +1,5 @@
-/* Tells whoever watches the host what becomes of messages (molecule_options.on_event). Without a watcher nothing happens. */
+/* Tells whoever watches the host what becomes of messages (molecule_options.on_event). Without a
+ * watcher nothing happens. */
 #ifndef MOLECULE_HOST_OBSERVER_H
 #define MOLECULE_HOST_OBSERVER_H
 
@@ -7,9 +8,11 @@
 struct inbox_entry;
 struct workspace;
 
-void observer_reply(const struct workspace *workspace, const struct inbox_entry *entry); /* it is about to be posted */
-void observer_later(const struct workspace *workspace, const struct inbox_entry *entry, int64_t again_ms, const char *reason);
-void observer_finished(const struct workspace *workspace, const struct inbox_entry *entry, const char *outcome,
-                       const char *reason);
+/* it is about to be posted */
+void observer_reply(const struct workspace *workspace, const struct inbox_entry *entry);
+void observer_later(const struct workspace *workspace, const struct inbox_entry *entry,
+                    int64_t again_ms, const char *reason);
+void observer_finished(const struct workspace *workspace, const struct inbox_entry *entry,
+                       const char *outcome, const char *reason);
 
 #endif

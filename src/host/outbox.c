@@ -1,6 +1,7 @@
-/* Replies on their way. Each peer, and the canvas, has a queue of its own: first in, first out, a few at once, one
- * backoff; of one conversation the next reply goes when the last one is recorded as finished. A post is repeated, the same
- * bytes under the same id, until the platform's answer settles it. */
+/* Replies on their way. Each peer, and the canvas, has a queue of its own: first in, first out, a
+ * few at once, one backoff; of one conversation the next reply goes when the last one is recorded
+ * as finished. A post is repeated, the same bytes under the same id, until the platform's answer
+ * settles it. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -16,39 +17,43 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PEER_TIMEOUT_MS 120000 /* a push peer works for minutes, but the edge gives up after about 100 s */
+/* a push peer works for minutes, but the edge gives up after about 100 s */
+#define PEER_TIMEOUT_MS 120000
 #define CANVAS_TIMEOUT_MS 30000
 #define ANSWER_MAXIMUM ((size_t)64 << 20) /* a push peer's whole result (contract §1.10) */
 #define BACKOFF_CAP_MS 60000
-#define KEEP_AFTER_MS 30000    /* a reply that waits for longer is kept in the ledger, and the cursor passes */
-#define IN_FLIGHT_MAXIMUM 4    /* to one peer at once */
+/* a reply that waits for longer is kept in the ledger, and the cursor passes */
+#define KEEP_AFTER_MS 30000
+#define IN_FLIGHT_MAXIMUM 4 /* to one peer at once */
 #define LOOKUP_TIMEOUT_MS 30000
 #define LOOKUP_MAXIMUM (1 << 20)
 
 struct post {
-    struct post *next;            /* of the workspace's */
-    struct post *queue_next;      /* of its peer's that wait */
+    struct post *next;       /* of the workspace's */
+    struct post *queue_next; /* of its peer's that wait */
     struct workspace *workspace;
     struct outbox_peer *peer;
     struct inbox_entry *entry;
-    struct stored_reply *stored;  /* the entry's */
+    struct stored_reply *stored; /* the entry's */
     struct exchange exchange;
     int64_t started_ms;
-    int64_t refused_ms;           /* since when the platform says that we may not; 0: it does not */
-    uint64_t refused_polls;       /* polls that had succeeded by then */
+    int64_t refused_ms;     /* since when the platform says that we may not; 0: it does not */
+    uint64_t refused_polls; /* polls that had succeeded by then */
     bool in_flight, repeated;
-    bool uncertain;               /* an earlier post of this reply may have arrived */
-    char *doubt; /* what happened, when it depends on how the peer gets its messages what that means; else NULL */
-    int64_t doubt_floor_ms;       /* as exchange_answer.verdict.floor_ms */
-    int doubted;                  /* the answer's status then; 0: there was none */
-    struct receipt *receipt;      /* it is being looked for */
+    bool uncertain; /* an earlier post of this reply may have arrived */
+    /* what happened, when it depends on how the peer gets its messages what that means; else NULL
+     */
+    char *doubt;
+    int64_t doubt_floor_ms;  /* as exchange_answer.verdict.floor_ms */
+    int doubted;             /* the answer's status then; 0: there was none */
+    struct receipt *receipt; /* it is being looked for */
 };
 
 struct outbox_peer {
     uv_timer_t timer; /* first: the end of its backoff */
     struct outbox_peer *next;
     struct workspace *workspace;
-    char *id;         /* NULL: the canvas */
+    char *id; /* NULL: the canvas */
     struct post *first, *last;
     size_t posts, in_flight;
     struct retry_backoff backoff;
@@ -204,8 +209,8 @@ static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void
     poller_resume(workspace);
 }
 
-/* Posted again after its peer's backoff. One that has waited for long is kept in the ledger first, so that it does not
- * hold the cursor. */
+/* Posted again after its peer's backoff. One that has waited for long is kept in the ledger first,
+ * so that it does not hold the cursor. */
 static void again(struct post *post, const struct exchange_answer *answer, int64_t floor_ms)
 {
     struct workspace *workspace = post->workspace;
@@ -213,32 +218,36 @@ static void again(struct post *post, const struct exchange_answer *answer, int64
     int64_t now = clock_monotonic_ms();
     land(post);
     if (workspace_expired(workspace, post->entry)) {
-        log_error(workspace->settings.id, "%s; message %s is set aside as a dead letter: its reply could not be posted within "
-                  "--reply-ttl", answer->verdict.reason, post->entry->row_id);
+        log_error(
+            workspace->settings.id,
+            "%s; message %s is set aside as a dead letter: its reply could not be posted within "
+            "--reply-ttl",
+            answer->verdict.reason, post->entry->row_id);
         give_up(post, answer->verdict.reason);
         return;
     }
-    if (peer->not_before_ms <= now) /* else another post has failed at the same time: one step of the backoff */
+    /* else another post has failed at the same time: one step of the backoff */
+    if (peer->not_before_ms <= now)
         peer->not_before_ms = now + retry_next_delay(&peer->backoff, floor_ms, host_random());
     int64_t wait = peer->not_before_ms - now;
     if (!post->repeated)
-        log_warn(workspace->settings.id, "%s (message %s); posting the same reply again", answer->verdict.reason,
-                 post->entry->row_id);
+        log_warn(workspace->settings.id, "%s (message %s); posting the same reply again",
+                 answer->verdict.reason, post->entry->row_id);
     else
-        log_debug(workspace->settings.id, "%s (message %s); again in %lld ms", answer->verdict.reason,
-                  post->entry->row_id, (long long)wait);
+        log_debug(workspace->settings.id, "%s (message %s); again in %lld ms",
+                  answer->verdict.reason, post->entry->row_id, (long long)wait);
     post->repeated = true;
     if (post->entry->kept || (wait < KEEP_AFTER_MS && now - post->started_ms < KEEP_AFTER_MS)) {
         enqueue(post, true);
         pump(peer);
         return;
     }
-    journal_keep(workspace->journal, post->entry, clock_steady_ms() + wait, true, answer->verdict.reason, on_kept,
-                NULL);
+    journal_keep(workspace->journal, post->entry, clock_steady_ms() + wait, true,
+                 answer->verdict.reason, on_kept, NULL);
 }
 
-/* While a platform's database is down, it may refuse everybody everything. So a refusal is believed when it lasts, and the
- * platform has answered a poll meanwhile. */
+/* While a platform's database is down, it may refuse everybody everything. So a refusal is believed
+ * when it lasts, and the platform has answered a poll meanwhile. */
 static bool is_refused_for_good(struct post *post)
 {
     const struct workspace *workspace = post->workspace;
@@ -255,24 +264,30 @@ static void count_as_answered(struct post *post, const char *why)
 {
     struct workspace *workspace = post->workspace;
     workspace->answered++;
-    log_warn(workspace->settings.id, "%s; message %s counts as answered: %s", post->doubt, post->entry->row_id, why);
+    log_warn(workspace->settings.id, "%s; message %s counts as answered: %s", post->doubt,
+             post->entry->row_id, why);
     settle(post);
 }
 
-/* A push peer's agent has the reply: it may work for minutes before it answers, it answers what it likes, or it failed. For a
- * peer that polls the platform answers itself, at once and always the same: so the reply did not arrive, or that was lost. */
+/* A push peer's agent has the reply: it may work for minutes before it answers, it answers what it
+ * likes, or it failed. For a peer that polls the platform answers itself, at once and always the
+ * same: so the reply did not arrive, or that was lost. */
 static void conclude_doubt(struct post *post, enum peer_mode mode)
 {
     struct workspace *workspace = post->workspace;
     if (mode == PEER_POLLS) {
         struct exchange_answer answer = {.verdict.class = RETRY_UNCONFIRMED};
-        snprintf(answer.verdict.reason, sizeof answer.verdict.reason, "%.300s; the peer polls, so that is not its answer%s",
-                 post->doubt, workspace->poller.numbered ? "" : " (this platform may show the reply twice, under one id)");
+        snprintf(answer.verdict.reason, sizeof answer.verdict.reason,
+                 "%.300s; the peer polls, so that is not its answer%s", post->doubt,
+                 workspace->poller.numbered
+                     ? ""
+                     : " (this platform may show the reply twice, under one id)");
         free(post->doubt);
         post->doubt = NULL;
         again(post, &answer, post->doubt_floor_ms);
     } else if (post->doubted >= 400) {
-        log_error(workspace->settings.id, "%s; message %s is set aside as a dead letter: the peer's agent had the reply",
+        log_error(workspace->settings.id,
+                  "%s; message %s is set aside as a dead letter: the peer's agent had the reply",
                   post->doubt, post->entry->row_id);
         char reason[RETRY_REASON_SIZE];
         snprintf(reason, sizeof reason, "%s", post->doubt);
@@ -284,14 +299,16 @@ static void conclude_doubt(struct post *post, enum peer_mode mode)
     }
 }
 
-/* One that polls has no URL, but for one that the platform keeps (http://127.0.0.1, contract §1.3). Silence from such a peer is
- * taken for a loss where the platform drops what comes twice; an answer is always a push peer's. */
+/* One that polls has no URL, but for one that the platform keeps (http://127.0.0.1, contract §1.3).
+ * Silence from such a peer is taken for a loss where the platform drops what comes twice; an answer
+ * is always a push peer's. */
 static enum peer_mode mode_of(const struct post *post, const char *url)
 {
     static const char kept[] = "http://127.0.0.1";
     if (!url || !*url)
         return PEER_POLLS;
-    bool unclear = strncmp(url, kept, sizeof kept - 1) == 0 && post->doubted == 0 && post->workspace->poller.numbered;
+    bool unclear = strncmp(url, kept, sizeof kept - 1) == 0 && post->doubted == 0 &&
+                   post->workspace->poller.numbered;
     return unclear ? PEER_POLLS : PEER_PUSHED;
 }
 
@@ -302,9 +319,11 @@ static void on_mode(const struct exchange_answer *answer, void *context)
         again(post, answer, answer->verdict.floor_ms); /* asks once more */
         return;
     }
-    json_t *about =
-        answer->verdict.class == RETRY_OK ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL) : NULL;
-    enum peer_mode mode = about ? mode_of(post, json_string_value(json_object_get(about, "url"))) : PEER_PUSHED;
+    json_t *about = answer->verdict.class == RETRY_OK
+                        ? json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL)
+                        : NULL;
+    enum peer_mode mode = about ? mode_of(post, json_string_value(json_object_get(about, "url")))
+                                : PEER_PUSHED;
     json_decref(about);
     conclude_doubt(post, mode);
 }
@@ -313,19 +332,24 @@ static void on_mode(const struct exchange_answer *answer, void *context)
 static void ask_for_mode(struct post *post)
 {
     struct workspace *workspace = post->workspace;
-    struct exchange_limits limits = {
-        .timeout_ms = LOOKUP_TIMEOUT_MS, .response_maximum = LOOKUP_MAXIMUM, .fresh_connection = true};
-    exchange_start(&post->exchange, &workspace->budget, workspace->host->client,
-                   platform_workspace(&workspace->platform, workspace->token.current, post->peer->id), &limits, on_mode, post);
+    struct exchange_limits limits = {.timeout_ms = LOOKUP_TIMEOUT_MS,
+                                     .response_maximum = LOOKUP_MAXIMUM,
+                                     .fresh_connection = true};
+    exchange_start(
+        &post->exchange, &workspace->budget, workspace->host->client,
+        platform_workspace(&workspace->platform, workspace->token.current, post->peer->id), &limits,
+        on_mode, post);
 }
 
 static void doubt(struct post *post, const struct exchange_answer *answer)
 {
     post->doubt = memory_copy_text(answer->verdict.reason);
-    bool edge = answer->status == 502 || answer->status == 504 || answer->status >= 520; /* it gave up waiting */
+    /* it gave up waiting */
+    bool edge = answer->status == 502 || answer->status == 504 || answer->status >= 520;
     post->doubted = edge ? 0 : answer->status;
     post->doubt_floor_ms = answer->verdict.floor_ms;
-    enum peer_mode mode = peer_modes_get(&post->workspace->peer_modes, post->peer->id, clock_monotonic_ms());
+    enum peer_mode mode = peer_modes_get(&post->workspace->peer_modes, post->peer->id,
+                                         clock_monotonic_ms());
     if (mode == PEER_UNKNOWN)
         ask_for_mode(post);
     else
@@ -341,7 +365,8 @@ static void note_mode(struct post *post, const struct exchange_answer *answer)
         return;
     bool told = page_members(body, keys, 1, &value) && value.bytes;
     bool polls = told && value.length == 6 && memcmp(value.bytes, "\"poll\"", 6) == 0;
-    peer_modes_note(&post->workspace->peer_modes, post->peer->id, polls ? PEER_POLLS : PEER_PUSHED, clock_monotonic_ms());
+    peer_modes_note(&post->workspace->peer_modes, post->peer->id, polls ? PEER_POLLS : PEER_PUSHED,
+                    clock_monotonic_ms());
 }
 
 static void on_answer(const struct exchange_answer *answer, void *context)
@@ -391,8 +416,8 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         } /* fall through */
     case RETRY_GONE:
     case RETRY_PERMANENT:
-        log_error(id, "%s; message %s is set aside as a dead letter, the inbox continues", answer->verdict.reason,
-                  post->entry->row_id);
+        log_error(id, "%s; message %s is set aside as a dead letter, the inbox continues",
+                  answer->verdict.reason, post->entry->row_id);
         give_up(post, answer->verdict.reason);
         return;
     }
@@ -404,7 +429,8 @@ static void on_receipt(bool found, void *context)
     post->receipt = NULL;
     if (found) {
         post->workspace->answered++;
-        log_info(post->workspace->settings.id, "message %s from the canvas: replied (its receipt was found in the inbox)",
+        log_info(post->workspace->settings.id,
+                 "message %s from the canvas: replied (its receipt was found in the inbox)",
                  post->entry->row_id);
         settle(post);
         return;
@@ -428,15 +454,17 @@ static void transmit(struct post *post)
     if (request->to_canvas)
         workspace_tells(workspace, request->body, request->body_length);
     struct platform_request call =
-        request->to_canvas
-            ? platform_notify(&workspace->platform, workspace->token.current, request->body, request->body_length)
-            : platform_a2a(&workspace->platform, workspace->token.current, request->target, request->body,
-                           request->body_length);
-    struct exchange_limits limits = {.timeout_ms = request->to_canvas ? CANVAS_TIMEOUT_MS : PEER_TIMEOUT_MS,
+        request->to_canvas ? platform_notify(&workspace->platform, workspace->token.current,
+                                             request->body, request->body_length)
+                           : platform_a2a(&workspace->platform, workspace->token.current,
+                                          request->target, request->body, request->body_length);
+    struct exchange_limits limits = {.timeout_ms = request->to_canvas ? CANVAS_TIMEOUT_MS
+                                                                      : PEER_TIMEOUT_MS,
                                      .response_maximum = ANSWER_MAXIMUM,
                                      .fresh_connection = post->repeated,
                                      .delivery_counts = true};
-    exchange_start(&post->exchange, &workspace->budget, workspace->host->client, call, &limits, on_answer, post);
+    exchange_start(&post->exchange, &workspace->budget, workspace->host->client, call, &limits,
+                   on_answer, post);
 }
 
 /* The platform's ids are UUIDs; whatever else a row claims must not become a path. */
@@ -457,8 +485,10 @@ void outbox_post(struct workspace *workspace, struct inbox_entry *entry)
 {
     struct stored_reply *stored = entry->context;
     if (!has_address(&stored->request)) {
-        log_error(workspace->settings.id, "message %s: its sender's id %s cannot be an address; it is set aside as a dead "
-                  "letter", entry->row_id, stored->request.target);
+        log_error(workspace->settings.id,
+                  "message %s: its sender's id %s cannot be an address; it is set aside as a dead "
+                  "letter",
+                  entry->row_id, stored->request.target);
         workspace_dead(workspace, entry, "the sender's id cannot be an address", NULL);
         return;
     }
@@ -488,10 +518,12 @@ void outbox_close(struct workspace *workspace)
     for (struct outbox_peer *peer = workspace->peers; peer; peer = peer->next)
         peer->first = peer->last = NULL; /* nothing is posted any more */
     while (workspace->posts) {
-        struct post *post = workspace->posts; /* NOLINTBEGIN(clang-analyzer-unix.Malloc): end() unlinks what it frees */
+        /* NOLINTBEGIN(clang-analyzer-unix.Malloc): end() unlinks what it frees */
+        struct post *post = workspace->posts;
         if (workspace->state >= WORKSPACE_DRAINING)
             log_warn(workspace->settings.id,
-                     "the reply to message %s was not confirmed before the end; the next start posts the same reply again",
+                     "the reply to message %s was not confirmed before the end; the next start "
+                     "posts the same reply again",
                      post->entry->row_id);
         end(post); /* NOLINTEND(clang-analyzer-unix.Malloc) */
     }

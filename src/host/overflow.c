@@ -1,14 +1,16 @@
-/* A conversation can wait for long: for a peer that is down, a handler that takes minutes, a retry that holds it. What stands
- * behind would hold the cursor, and once the inbox is full of it nobody else's messages would be fetched. So it is kept in the
- * ledger, and cursor and fetch pass it; it runs in its order all the same. Always from the front: what the ledger has of a
- * conversation comes first at the next start. */
+/* A conversation can wait for long: for a peer that is down, a handler that takes minutes, a retry
+ * that holds it. What stands behind would hold the cursor, and once the inbox is full of it nobody
+ * else's messages would be fetched. So it is kept in the ledger, and cursor and fetch pass it; it
+ * runs in its order all the same. Always from the front: what the ledger has of a conversation
+ * comes first at the next start. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/plural.h"
 
-#define HELD_MS 5000       /* a conversation whose first message is older than this is not about to go on */
+/* a conversation whose first message is older than this is not about to go on */
+#define HELD_MS 5000
 #define KEPT_MAXIMUM 20000 /* they stay in memory, too */
 #define KEPT_BYTES_MAXIMUM ((size_t)256 << 20)
 #define REASON "its conversation waits"
@@ -32,7 +34,8 @@ static void on_kept(struct workspace *workspace, struct inbox_entry *entry, void
 static bool has_room(const struct relief *relief)
 {
     const struct inbox *inbox = relief->workspace->inbox;
-    return inbox_kept(inbox) + relief->kept < KEPT_MAXIMUM && inbox_kept_bytes(inbox) + relief->bytes < KEPT_BYTES_MAXIMUM;
+    return inbox_kept(inbox) + relief->kept < KEPT_MAXIMUM &&
+           inbox_kept_bytes(inbox) + relief->bytes < KEPT_BYTES_MAXIMUM;
 }
 
 /* false: what stands behind it must wait until its own outcome is recorded. */
@@ -40,7 +43,8 @@ static bool keep(struct inbox_entry *entry, void *context)
 {
     struct relief *relief = context;
     struct workspace *workspace = relief->workspace;
-    bool recording = (entry->state == INBOX_POSTING && !entry->parked) || entry->state == INBOX_SETTLED;
+    bool recording = (entry->state == INBOX_POSTING && !entry->parked) ||
+                     entry->state == INBOX_SETTLED;
     if (recording || !has_room(relief))
         return false;
     relief->kept++;
@@ -72,8 +76,12 @@ void overflow_follow(struct workspace *workspace)
 
 void overflow_relieve(struct workspace *workspace)
 {
-    size_t pending = inbox_pending(workspace->inbox), kept = keep_held(workspace, clock_steady_ms() - HELD_MS);
+    size_t pending = inbox_pending(workspace->inbox),
+           kept = keep_held(workspace, clock_steady_ms() - HELD_MS);
     if (kept > 0)
-        log_warn(workspace->settings.id, "the inbox is full: %zu message%s pending, %zu of them in stalled conversations; those "
-                                         "are kept in the ledger and do not block the others", pending, plural(pending), kept);
+        log_warn(
+            workspace->settings.id,
+            "the inbox is full: %zu message%s pending, %zu of them in stalled conversations; those "
+            "are kept in the ledger and do not block the others",
+            pending, plural(pending), kept);
 }

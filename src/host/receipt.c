@@ -14,13 +14,14 @@
 #define LIMIT 500
 #define PAGE_MAXIMUM ((size_t)64 << 20)
 #define TIMEOUT_MS 60000
-#define SLACK_MS 600000 /* equal replies posted so long before the message was seen still count: rather twice than never */
+/* equal replies posted so long before the message was seen still count: rather twice than never */
+#define SLACK_MS 600000
 
 struct receipt {
     struct workspace *workspace;
-    char *text;          /* of the reply */
+    char *text; /* of the reply */
     size_t text_length;
-    char *position;      /* since_id */
+    char *position; /* since_id */
     char *row_id;
     char digest[UUID_TEXT_SIZE];
     int64_t first_seen_ms;
@@ -70,7 +71,7 @@ static void conclude(struct receipt *receipt)
         on_counted(receipt, 0);
     else
         journal_count_same(receipt->workspace->journal, receipt->digest, receipt->row_id,
-                          receipt->first_seen_ms - SLACK_MS, on_counted, receipt);
+                           receipt->first_seen_ms - SLACK_MS, on_counted, receipt);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -102,10 +103,11 @@ static void on_answer(const struct exchange_answer *answer, void *context)
         conclude(receipt);
         return;
     }
-    if (answer->verdict.class != RETRY_OK || !page_cut(answer->body, answer->body_length, &page, &problem)) {
+    if (answer->verdict.class != RETRY_OK ||
+        !page_cut(answer->body, answer->body_length, &page, &problem)) {
         int64_t wait = retry_next_delay(&receipt->backoff, answer->verdict.floor_ms, host_random());
-        log_debug(receipt->workspace->settings.id, "looking for a receipt: %s; again in %lld ms", answer->verdict.reason,
-                  (long long)wait);
+        log_debug(receipt->workspace->settings.id, "looking for a receipt: %s; again in %lld ms",
+                  answer->verdict.reason, (long long)wait);
         workspace_arm(&receipt->timer, on_timer, wait);
         return;
     }
@@ -125,18 +127,21 @@ static void fetch(struct receipt *receipt)
     struct platform_fetch wanted = {.since_id = receipt->position, .limit = LIMIT};
     struct exchange_limits limits = {.timeout_ms = TIMEOUT_MS, .response_maximum = PAGE_MAXIMUM};
     exchange_start(&receipt->exchange, &workspace->budget, workspace->host->client,
-                   platform_activity(&workspace->platform, workspace->token.current, &wanted), &limits, on_answer, receipt);
+                   platform_activity(&workspace->platform, workspace->token.current, &wanted),
+                   &limits, on_answer, receipt);
 }
 
 struct receipt *receipt_look(struct workspace *workspace, const struct inbox_entry *entry,
-                             const struct reply_request *request, void (*done)(bool found, void *context), void *context)
+                             const struct reply_request *request,
+                             void (*done)(bool found, void *context), void *context)
 {
     struct receipt *receipt = memory_allocate(sizeof *receipt);
     json_t *body = json_loadb(request->body, request->body_length, JSON_ALLOW_NUL, NULL);
     const json_t *text = json_object_get(body, "message");
     receipt->workspace = workspace;
     receipt->text_length = json_string_length(text);
-    receipt->text = memory_copy(json_is_string(text) ? json_string_value(text) : "", receipt->text_length);
+    receipt->text = memory_copy(json_is_string(text) ? json_string_value(text) : "",
+                                receipt->text_length);
     json_decref(body);
     receipt->position = memory_copy_text(entry->row_id);
     receipt->row_id = memory_copy_text(entry->row_id);

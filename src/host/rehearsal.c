@@ -1,4 +1,5 @@
-/* --dry-run: everything that can be checked without the platform and without touching the state. All that is wrong is said. */
+/* --dry-run: everything that can be checked without the platform and without touching the state.
+ * All that is wrong is said. */
 #include "host/workspace.h"
 
 #include "base/memory.h"
@@ -16,7 +17,7 @@
 struct rehearsal {
     struct host *host;
     struct script *script;
-    const struct workspace_settings *settings;
+    const struct molecule_workspace_options *settings;
     enum host_exit code;
 };
 
@@ -29,23 +30,30 @@ static void on_closed(void *context)
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct rehearsal *rehearsal = context;
-    const struct workspace_settings *settings = rehearsal->settings;
-    const char *kind = settings->script.path ? "script" : "backend";
-    const char *source = settings->script.path ? settings->script.path : settings->script.backend;
+    const struct molecule_workspace_options *settings = rehearsal->settings;
+    const char *kind = settings->script ? "script" : "backend";
+    const char *source = settings->script ? settings->script : settings->backend;
     if (agent->problem) {
-        terminal_print(stderr, "molecule connect: the %s %s does not load: %s\n", kind, source, agent->problem);
+        terminal_print(stderr, "molecule connect: the %s %s does not load: %s\n", kind, source,
+                       agent->problem);
         rehearsal->code = HOST_EXIT_USAGE;
     } else {
-        terminal_print(stdout, "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      %s/%s.json\nagent      %s\n",
-               settings->id, kind, source, settings->api_url, settings->state_directory, settings->id,
-               settings->name ? settings->name : agent->name ? agent->name : "molecule");
+        terminal_print(stdout,
+                       "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      "
+                       "%s/%s.json\nagent      %s\n",
+                       settings->id, kind, source, settings->api_url, settings->state_directory,
+                       settings->id,
+                       settings->name ? settings->name
+                       : agent->name  ? agent->name
+                                      : "molecule");
         if (rehearsal->code == HOST_EXIT_STOPPED)
             printf("dry run: the %s loads; nothing was sent, nothing was written\n", kind);
     }
     script_close(rehearsal->script, false, on_closed, rehearsal);
 }
 
-static void complain(struct rehearsal *rehearsal, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void complain(struct rehearsal *rehearsal, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void complain(struct rehearsal *rehearsal, const char *format, ...)
 {
     char text[2048];
@@ -60,7 +68,9 @@ static void complain(struct rehearsal *rehearsal, const char *format, ...)
 static char *parent_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
-    return !slash ? memory_copy_text(".") : slash == path ? memory_copy_text("/") : memory_copy(path, (size_t)(slash - path));
+    return !slash          ? memory_copy_text(".")
+           : slash == path ? memory_copy_text("/")
+                           : memory_copy(path, (size_t)(slash - path));
 }
 
 /* It is there and can be used, or could be made. */
@@ -69,17 +79,20 @@ static void check_state_directory(struct rehearsal *rehearsal)
     struct stat status;
     const char *directory = rehearsal->settings->state_directory;
     char *path = memory_copy_text(directory);
-    while (stat(path, &status) != 0 && errno == ENOENT && strcmp(path, "/") != 0 && strcmp(path, ".") != 0) {
+    while (stat(path, &status) != 0 && errno == ENOENT && strcmp(path, "/") != 0 &&
+           strcmp(path, ".") != 0) {
         char *parent = parent_of(path);
         free(path);
         path = parent;
     }
     if (stat(path, &status) != 0)
-        complain(rehearsal, "the state directory %s cannot be looked at: %s", directory, strerror(errno));
+        complain(rehearsal, "the state directory %s cannot be looked at: %s", directory,
+                 strerror(errno));
     else if (!S_ISDIR(status.st_mode))
         complain(rehearsal, "the state directory %s: %s is not a directory", directory, path);
     else if (access(path, W_OK | X_OK) != 0)
-        complain(rehearsal, "the state directory %s: %s cannot be written to: %s", directory, path, strerror(errno));
+        complain(rehearsal, "the state directory %s: %s cannot be written to: %s", directory, path,
+                 strerror(errno));
     free(path);
     path = memory_format("%s/%s.lock", directory, rehearsal->settings->id);
     long pid = lock_holder(path);
@@ -119,7 +132,8 @@ static void check_token(struct rehearsal *rehearsal)
         complain(rehearsal, "%s", problem);
 }
 
-enum host_exit workspace_rehearse(struct host *host, const struct workspace_settings *settings)
+enum host_exit workspace_rehearse(struct host *host,
+                                  const struct molecule_workspace_options *settings)
 {
     char problem[1024];
     struct rehearsal rehearsal = {.host = host, .settings = settings, .code = HOST_EXIT_STOPPED};
@@ -128,9 +142,9 @@ enum host_exit workspace_rehearse(struct host *host, const struct workspace_sett
     check_token(&rehearsal);
     check_state_directory(&rehearsal);
     check_record_file(&rehearsal);
-    struct script_settings script = settings->script;
+    struct script_settings script = {
+        .options = settings, .ca_file = host->options.ca_file, .load_only = true};
     struct script_events events = {.loaded = on_loaded, .context = &rehearsal};
-    script.load_only = true;
     rehearsal.script = script_open(&host->workers[0].thread, &host->network, &script, &events);
     thread_run(&host->network);
     return rehearsal.code;

@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGE_MS 10000        /* so long a transaction may take */
+#define AGE_MS 10000 /* so long a transaction may take */
 #define EVERY_MS 15000
 #define OVERDUE_MS 20000
-#define GO_ON_MS 1000       /* when there is more to read again, and nothing new to fetch */
-#define PAGES_MAXIMUM 4     /* at a time */
+#define GO_ON_MS 1000   /* when there is more to read again, and nothing new to fetch */
+#define PAGES_MAXIMUM 4 /* at a time */
 #define BEHIND_MAXIMUM_MS 120000
 #define ANCHOR_EVERY_MS 2000
 #define ANCHORS 16
-#define RECALL_MS 3000      /* a late row is seldom later */
-#define LATEST_US 30000000  /* and none stands further before the first one */
+#define RECALL_MS 3000     /* a late row is seldom later */
+#define LATEST_US 30000000 /* and none stands further before the first one */
 #define UNKNOWN INT64_MIN
 
 struct place {
@@ -28,17 +28,19 @@ struct place {
 struct reread {
     struct place anchors[ANCHORS]; /* ring: where a page began */
     size_t next;
-    struct place head;             /* the fetch position */
-    char *from;                    /* up to here everything was read again; NULL: there is nothing yet */
-    int64_t waiting_since_ms;      /* the first row behind `from` */
-    struct place first;            /* where all began, until a window was read again; else without a row */
-    char *first_stamp;             /* its created_at; NULL: unknown */
-    bool window, first_met;        /* that is under way; it has come to that row */
-    bool window_whole;             /* and goes on to its end, however old */
-    bool recall;                   /* the reading under way is an additional one */
-    char *position;                /* of a reading under way */
-    struct place end;              /* its last row */
-    bool passed, cut;              /* `end` was met; a row behind it, too */
+    struct place head; /* the fetch position */
+    /* up to here everything was read again; NULL: there is nothing yet */
+    char *from;
+    int64_t waiting_since_ms; /* the first row behind `from` */
+    /* where all began, until a window was read again; else without a row */
+    struct place first;
+    char *first_stamp;      /* its created_at; NULL: unknown */
+    bool window, first_met; /* that is under way; it has come to that row */
+    bool window_whole;      /* and goes on to its end, however old */
+    bool recall;            /* the reading under way is an additional one */
+    char *position;         /* of a reading under way */
+    struct place end;       /* its last row */
+    bool passed, cut;       /* `end` was met; a row behind it, too */
     int pages;
     bool unfinished;
     int64_t last_run_ms;
@@ -120,7 +122,8 @@ static void drop_anchors(struct reread *reread, int64_t until_ms)
             clear_place(&reread->anchors[i]);
 }
 
-static void add_anchor(struct reread *reread, const char *row_id, int64_t stamp_us, int64_t seen_ms, int64_t now_ms)
+static void add_anchor(struct reread *reread, const char *row_id, int64_t stamp_us, int64_t seen_ms,
+                       int64_t now_ms)
 {
     const struct place *latest = &reread->anchors[(reread->next + ANCHORS - 1) % ANCHORS];
     if (latest->row_id && now_ms - latest->behind_ms < ANCHOR_EVERY_MS)
@@ -146,7 +149,8 @@ void reread_note(struct reread *reread, const struct reread_page *page, int64_t 
     } else {
         if (nothing_waits)
             reread->waiting_since_ms = now_ms;
-        add_anchor(reread, before, before_us, reread->head.row_id ? reread->head.seen_ms : now_ms, now_ms);
+        add_anchor(reread, before, before_us, reread->head.row_id ? reread->head.seen_ms : now_ms,
+                   now_ms);
     }
     set_place(&reread->head, page->position, parse(page->stamp), now_ms);
 }
@@ -159,7 +163,8 @@ static const struct place *find_end(const struct reread *reread, int64_t now_ms)
         found = &reread->head;
     for (size_t i = 0; i < ANCHORS && found != &reread->head; i++) {
         const struct place *each = &reread->anchors[i];
-        if (each->row_id && each->seen_ms <= now_ms - AGE_MS && (!found || each->behind_ms > found->behind_ms))
+        if (each->row_id && each->seen_ms <= now_ms - AGE_MS &&
+            (!found || each->behind_ms > found->behind_ms))
             found = each;
     }
     return found && !is_same(found->row_id, reread->from) ? found : NULL;
@@ -174,7 +179,8 @@ static void catch_up(struct reread *reread, int64_t now_ms)
         if (each->row_id && (!oldest || each->behind_ms < oldest->behind_ms))
             oldest = each;
     }
-    if (now_ms - reread->waiting_since_ms < BEHIND_MAXIMUM_MS || !oldest || oldest->behind_ms <= reread->waiting_since_ms)
+    if (now_ms - reread->waiting_since_ms < BEHIND_MAXIMUM_MS || !oldest ||
+        oldest->behind_ms <= reread->waiting_since_ms)
         return;
     set_text(&reread->from, oldest->row_id);
     reread->waiting_since_ms = oldest->behind_ms;
@@ -213,7 +219,8 @@ static const struct place *find_recent(const struct reread *reread, int64_t now_
     const struct place *found = NULL;
     for (size_t i = 0; i < ANCHORS; i++) {
         const struct place *each = &reread->anchors[i];
-        if (each->row_id && each->behind_ms <= now_ms - RECALL_MS && (!found || each->behind_ms > found->behind_ms))
+        if (each->row_id && each->behind_ms <= now_ms - RECALL_MS &&
+            (!found || each->behind_ms > found->behind_ms))
             found = each;
     }
     return found;

@@ -26,7 +26,8 @@ static struct place *get_place(struct running *running, size_t index)
 {
     if (index >= running->count) {
         running->places = memory_resize(running->places, (index + 1) * sizeof *running->places);
-        memset(running->places + running->count, 0, (index + 1 - running->count) * sizeof *running->places);
+        memset(running->places + running->count, 0,
+               (index + 1 - running->count) * sizeof *running->places);
         running->count = index + 1;
     }
     return &running->places[index];
@@ -53,7 +54,8 @@ static void load_one(const struct run *run, void *context)
     struct running *running = context;
     if (!journal_lacks_outcome(running->journal, run->row_id, run->attempts, run->started_ms))
         return;
-    struct place *before = find_interrupted(running, run->row_id); /* while it was named, say, and then once more */
+    /* while it was named, say, and then once more */
+    struct place *before = find_interrupted(running, run->row_id);
     if (before && before->attempts >= run->attempts)
         return;
     if (before)
@@ -72,8 +74,11 @@ struct running *running_open(struct workspace *workspace, const char *path)
     running->runs = runs_open(path);
     running->journal = workspace->journal;
     if (!runs_load(running->runs, load_one, running))
-        log_warn(workspace->settings.id, "%s cannot be read: what was under way when an earlier process ended runs again as "
-                                         "if for the first time", path);
+        log_warn(
+            workspace->settings.id,
+            "%s cannot be read: what was under way when an earlier process ended runs again as "
+            "if for the first time",
+            path);
     return running;
 }
 
@@ -108,13 +113,15 @@ void running_forget(struct running *running, const struct inbox_entry *entry)
 size_t running_take_place(struct running *running)
 {
     size_t index = 0;
-    while (index < running->count && (running->places[index].busy || running->places[index].interrupted))
+    while (index < running->count &&
+           (running->places[index].busy || running->places[index].interrupted))
         index++;
     get_place(running, index)->busy = true;
     return index;
 }
 
-void running_mark_named(struct running *running, size_t place, const char *row_id, unsigned attempts, unsigned failures)
+void running_mark_named(struct running *running, size_t place, const char *row_id,
+                        unsigned attempts, unsigned failures)
 {
     char problem[512];
     runs_mark(running->runs, place, row_id, attempts, failures, problem, sizeof problem);
@@ -132,13 +139,16 @@ void running_take(struct running *running, struct inbox_entry *entry)
     }
 }
 
-bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem, size_t problem_size)
+bool running_mark(struct running *running, const struct inbox_entry *entry, char *problem,
+                  size_t problem_size)
 {
     struct reserve *reserve = &running->workspace->host->reserve;
-    if (runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size))
+    if (runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures,
+                  problem, problem_size))
         return true;
     reserve_lend(reserve); /* it may be for want of a descriptor */
-    bool marked = runs_mark(running->runs, entry->place, entry->row_id, entry->attempts, entry->failures, problem, problem_size);
+    bool marked = runs_mark(running->runs, entry->place, entry->row_id, entry->attempts,
+                            entry->failures, problem, problem_size);
     reserve_fill(reserve);
     if (marked)
         *problem = '\0';
@@ -159,7 +169,8 @@ static void run_clear(void *context)
 static void on_cleared(void *context)
 {
     struct clearing *clearing = context;
-    clearing->running->places[clearing->place].busy = false; /* not before: it would clear what its next one wrote */
+    /* not before: it would clear what its next one wrote */
+    clearing->running->places[clearing->place].busy = false;
     free(clearing);
 }
 

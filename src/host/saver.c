@@ -1,4 +1,5 @@
-/* Saves the watermark: on the disk thread, the latest wins, a few times a second at most, always at the end. */
+/* Saves the watermark: on the disk thread, the latest wins, a few times a second at most, always at
+ * the end. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -10,8 +11,9 @@
 
 #define SAVE_EVERY_MS 250
 #define RETRY_MAXIMUM_MS 30000
-#define POLL_EVERY_MS 30000 /* without a cursor the time of the last poll is what a restart needs; */
-#define POLL_EACH_MS 30     /* so much later for each workspace: the disk has other things to do */
+/* without a cursor the time of the last poll is what a restart needs; */
+#define POLL_EVERY_MS 30000
+#define POLL_EACH_MS 30 /* so much later for each workspace: the disk has other things to do */
 
 static void save(struct workspace *workspace);
 
@@ -25,7 +27,8 @@ static bool needs_save(const struct workspace *workspace)
     const struct saver *saver = &workspace->saver;
     const char *watermark = inbox_watermark(workspace->inbox);
     bool deferred = inbox_kept_changes(workspace->inbox) != saver->saved_deferred;
-    return saver->lost || deferred || (watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0));
+    return saver->lost || deferred ||
+           (watermark && (!saver->saved || strcmp(watermark, saver->saved) != 0));
 }
 
 static void work(void *context)
@@ -33,20 +36,23 @@ static void work(void *context)
     struct workspace *workspace = context;
     struct saver *saver = &workspace->saver;
     /* first the ledger, durably: the file must not say more than it can prove */
-    saver->result = journal_sync(workspace->journal, saver->writing, saver->writing_stamp, saver->writing_poll_ms,
-                                saver->writing_problem, sizeof saver->writing_problem);
+    saver->result = journal_sync(workspace->journal, saver->writing, saver->writing_stamp,
+                                 saver->writing_poll_ms, saver->writing_problem,
+                                 sizeof saver->writing_problem);
     if (!saver->result)
         return;
     if (!saver->cursor.members)
         saver->cursor.members = json_object();
     if (saver->writing_poll_ms > 0)
-        json_object_set_new(saver->cursor.members, "last_poll_ms", json_integer(saver->writing_poll_ms));
+        json_object_set_new(saver->cursor.members, "last_poll_ms",
+                            json_integer(saver->writing_poll_ms));
     if (saver->writing_deferred)
         json_object_set(saver->cursor.members, "deferred", saver->writing_deferred);
     else
         json_object_del(saver->cursor.members, "deferred");
     for (int tries = 0; tries < 2; tries++) {
-        saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem, sizeof saver->writing_problem);
+        saver->result = cursor_save(&saver->cursor, saver->writing, saver->writing_problem,
+                                    sizeof saver->writing_problem);
         if (saver->result)
             break;
         reserve_lend(&workspace->host->reserve); /* it may be for want of a descriptor */
@@ -78,10 +84,12 @@ static void done(void *context)
         free(saver->writing);
         saver->writing = NULL;
     }
-    if (saver->final && (saver->result || saver->failures > 3) && !(saver->result && needs_save(workspace))) {
+    if (saver->final && (saver->result || saver->failures > 3) &&
+        !(saver->result && needs_save(workspace))) {
         if (!saver->result)
-            log_error(workspace->settings.id, "state: the last save failed; messages answered since the last one that "
-                                              "succeeded may be answered again");
+            log_error(workspace->settings.id,
+                      "state: the last save failed; messages answered since the last one that "
+                      "succeeded may be answered again");
         workspace_saved(workspace);
     } else if (saver->final) {
         save(workspace);
@@ -127,7 +135,8 @@ void saver_request(struct workspace *workspace)
     int64_t left = saver->last_save_ms ? saver->last_save_ms + gap - clock_monotonic_ms() : 0;
     if (left <= 0)
         save(workspace);
-    else /* an armed timer may be that of the next poll's time, which is later than a cursor may wait */
+    /* an armed timer may be that of the next poll's time, which is later than a cursor may wait */
+    else
         workspace_arm(&saver->timer, on_timer, left);
 }
 
@@ -139,7 +148,8 @@ void saver_finish(struct workspace *workspace)
     uv_timer_stop(&saver->timer);
     if (saver->busy)
         return; /* `done` goes on */
-    /* an older time of the last poll makes the next start look back further, no more: not worth the wait of thousands */
+    /* an older time of the last poll makes the next start look back further, no more: not worth the
+     * wait of thousands */
     bool noted = workspace->host->options.fleet && (saver->saved || saver->last_save_ms > 0);
     if (needs_save(workspace) || (workspace->poller.covered_ms > 0 && !noted))
         save(workspace);

@@ -1,10 +1,11 @@
-/* The first registrations of many workspaces, a few at a time: the platform is not to meet all of a fleet at once. */
+/* The first registrations of many workspaces, a few at a time: the platform is not to meet all of a
+ * fleet at once. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
 
-#define AT_ONCE 20    /* in flight */
-#define GAP_MS 5      /* on average, between two */
+#define AT_ONCE 20 /* in flight */
+#define GAP_MS 5   /* on average, between two */
 
 static void give_turns(struct host *host);
 
@@ -17,7 +18,8 @@ static void give_turns(struct host *host)
 {
     while (host->starting && host->registering < AT_ONCE) {
         int64_t now = clock_monotonic_ms();
-        int64_t free_ms = host->next_start_ms > host->start_quiet_ms ? host->next_start_ms : host->start_quiet_ms;
+        int64_t free_ms = host->next_start_ms > host->start_quiet_ms ? host->next_start_ms
+                                                                     : host->start_quiet_ms;
         if (now < free_ms) {
             workspace_arm(&host->start_timer, on_timer, free_ms - now);
             return;
@@ -64,7 +66,8 @@ void start_queue_leave(struct workspace *workspace)
         return;
     workspace->counted = false;
     workspace->host->registering--;
-    if (workspace->budget.quiet_until_ms > workspace->host->start_quiet_ms) /* one address has one budget on older platforms */
+    /* one address has one budget on older platforms */
+    if (workspace->budget.quiet_until_ms > workspace->host->start_quiet_ms)
         workspace->host->start_quiet_ms = workspace->budget.quiet_until_ms;
     give_turns(workspace->host);
 }

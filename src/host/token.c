@@ -1,4 +1,5 @@
-/* The token: from --token, the environment or a file; else the one the platform minted at the first registration. */
+/* The token: from --token, the environment or a file; else the one the platform minted at the first
+ * registration. */
 #include "host/workspace.h"
 
 #include "base/clock.h"
@@ -17,12 +18,14 @@
 
 static const char *describe_error(int error)
 {
-    return error == SEVERAL_WORDS ? "holds several words in its first line; it must be the token alone, without \"Bearer\""
+    return error == SEVERAL_WORDS ? "holds several words in its first line; it must be the token "
+                                    "alone, without \"Bearer\""
            : error                ? strerror(error)
                                   : "is empty";
 }
 
-/* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state directory; others may be links. */
+/* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state
+ * directory; others may be links. */
 static char *read_token(const char *path, bool own, int *error)
 {
     size_t length;
@@ -52,7 +55,7 @@ static void use(struct token *token, char *value, bool kept)
 void token_open(struct workspace *workspace)
 {
     struct token *token = &workspace->token;
-    const struct workspace_settings *settings = &workspace->settings;
+    const struct molecule_workspace_options *settings = &workspace->settings;
     int error = 0;
     token->kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
     token->configured = memory_copy_text(settings->token);
@@ -60,8 +63,8 @@ void token_open(struct workspace *workspace)
     if (!value && settings->token_file) {
         value = read_token(settings->token_file, false, &error);
         if (!value)
-            log_error(settings->id, "the token file %s %s%s", settings->token_file, error > 0 ? "cannot be read: " : "",
-                      describe_error(error));
+            log_error(settings->id, "the token file %s %s%s", settings->token_file,
+                      error > 0 ? "cannot be read: " : "", describe_error(error));
     }
     bool kept = false;
     if (!value && !settings->token_file) {
@@ -80,14 +83,16 @@ void token_close(struct workspace *workspace)
     free(token->kept_path);
 }
 
-bool token_exists(const struct workspace_settings *settings, char *problem, size_t problem_size)
+bool token_exists(const struct molecule_workspace_options *settings, char *problem,
+                  size_t problem_size)
 {
     int error = 0;
     *problem = '\0';
     char *kept_path = memory_format("%s/%s.token", settings->state_directory, settings->id);
     char *found = settings->token
                       ? memory_copy_text(settings->token)
-                      : read_token(settings->token_file ? settings->token_file : kept_path, !settings->token_file, &error);
+                      : read_token(settings->token_file ? settings->token_file : kept_path,
+                                   !settings->token_file, &error);
     bool exists = found != NULL;
     if (!exists && settings->token_file)
         snprintf(problem, problem_size, "there is no token in %s: it %s%s", settings->token_file,
@@ -122,7 +127,8 @@ static void free_work(struct token_work *work)
     free(work);
 }
 
-static struct token_work *make_work(struct workspace *workspace, void (*then)(struct workspace *workspace))
+static struct token_work *make_work(struct workspace *workspace,
+                                    void (*then)(struct workspace *workspace))
 {
     struct token_work *work = memory_allocate(sizeof *work);
     work->workspace = workspace;
@@ -173,8 +179,8 @@ void token_reload(struct workspace *workspace, void (*then)(struct workspace *wo
 static void work_write(void *context)
 {
     struct token_work *work = context;
-    work->written = atomic_file_write(work->kept_path, work->minted, strlen(work->minted), work->problem,
-                                      sizeof work->problem);
+    work->written = atomic_file_write(work->kept_path, work->minted, strlen(work->minted),
+                                      work->problem, sizeof work->problem);
 }
 
 static void work_write_done(void *context)
@@ -182,17 +188,21 @@ static void work_write_done(void *context)
     struct token_work *work = context;
     struct workspace *workspace = work->workspace;
     if (work->written)
-        log_info(workspace->settings.id, "the platform minted a token; it is kept in %s", work->kept_path);
+        log_info(workspace->settings.id, "the platform minted a token; it is kept in %s",
+                 work->kept_path);
     else
         log_error(workspace->settings.id,
-                  "the platform minted a token, but it could not be kept: %s; it works until this process ends, then a "
-                  "new one must be issued on the platform", work->problem);
+                  "the platform minted a token, but it could not be kept: %s; it works until this "
+                  "process ends, then a "
+                  "new one must be issued on the platform",
+                  work->problem);
     workspace->token.busy = false;
     work->then(workspace);
     free_work(work);
 }
 
-void token_mint(struct workspace *workspace, const char *minted, void (*then)(struct workspace *workspace))
+void token_mint(struct workspace *workspace, const char *minted,
+                void (*then)(struct workspace *workspace))
 {
     use(&workspace->token, memory_copy_text(minted), true);
     struct token_work *work = make_work(workspace, then);
@@ -220,8 +230,10 @@ static void on_query(const struct exchange_answer *answer, void *context)
     if (answer->status != 410)
         return;
     int64_t patience = workspace->settings.refusal_patience_ms;
-    if (answer->verdict.from_platform && retry_refused(&workspace->token.removed, clock_monotonic_ms(), patience)) {
-        log_error(workspace->settings.id, "this workspace was removed on the platform; nothing left to serve");
+    if (answer->verdict.from_platform &&
+        retry_refused(&workspace->token.removed, clock_monotonic_ms(), patience)) {
+        log_error(workspace->settings.id,
+                  "this workspace was removed on the platform; nothing left to serve");
         workspace_fail(workspace, HOST_EXIT_REFUSED);
     }
 }
@@ -231,12 +243,17 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
     struct token *token = &workspace->token;
     unsigned count = ++token->refused;
     if (count == 1)
-        log_warn(workspace->settings.id, "%s; re-reading the token and continuing", answer->verdict.reason);
+        log_warn(workspace->settings.id, "%s; re-reading the token and continuing",
+                 answer->verdict.reason);
     else if (count == 3 || count % 20 == 0)
         log_error(workspace->settings.id,
-                  "%s (%u times in a row); check the token on the platform, put a new one into the token file, or stop "
-                  "and start with --token-file%s", answer->verdict.reason, count,
-                  workspace->settings.bootstrap ? "" : "; without --bootstrap the platform is not asked to mint one");
+                  "%s (%u times in a row); check the token on the platform, put a new one into the "
+                  "token file, or stop "
+                  "and start with --token-file%s",
+                  answer->verdict.reason, count,
+                  workspace->settings.bootstrap
+                      ? ""
+                      : "; without --bootstrap the platform is not asked to mint one");
     if (workspace_over(workspace))
         return;
     if (!token->busy)
@@ -247,8 +264,9 @@ void token_refused(struct workspace *workspace, const struct exchange_answer *an
     if (count >= 3 && now >= token->next_query_ms && !exchange_busy(&workspace->query)) {
         token->next_query_ms = now + workspace->settings.refusal_patience_ms / RETRY_REFUSALS_LEAST;
         struct exchange_limits limits = {.timeout_ms = 10000, .response_maximum = 1024 * 1024};
-        exchange_start(&workspace->query, &workspace->budget, workspace->host->client,
-                       platform_workspace(&workspace->platform, token->current, workspace->settings.id), &limits, on_query,
-                       workspace);
+        exchange_start(
+            &workspace->query, &workspace->budget, workspace->host->client,
+            platform_workspace(&workspace->platform, token->current, workspace->settings.id),
+            &limits, on_query, workspace);
     }
 }

@@ -1,4 +1,5 @@
-/* A workspace's life: loading, registering, running, draining, closing. The end goes one way: close_down (loops stopped)
+/* A workspace's life: loading, registering, running, draining, closing. The end goes one way:
+ * close_down (loops stopped)
  * -> saver_finish -> workspace_saved -> script closed -> ledger closed -> host_workspace_ended. */
 #include "host/workspace.h"
 
@@ -19,8 +20,9 @@
 
 #define DEFAULT_NAME "molecule"
 #define DEFAULT_DESCRIPTION "a Lua agent hosted by molecule"
-#define CLOSE_MS 8000            /* for the script's stop and the last save, after the drain, */
-#define CLOSE_EACH_MS 3          /* and so much more for each workspace of a fleet, which all want the disk */
+#define CLOSE_MS 8000 /* for the script's stop and the last save, after the drain, */
+/* and so much more for each workspace of a fleet, which all want the disk */
+#define CLOSE_EACH_MS 3
 
 static void close_down(struct workspace *workspace);
 
@@ -67,13 +69,15 @@ void workspace_registered(struct workspace *workspace)
 /* true: the card is another one than before */
 static bool take_card(struct workspace *workspace, const struct script_agent *agent)
 {
-    const struct workspace_settings *settings = &workspace->settings;
+    const struct molecule_workspace_options *settings = &workspace->settings;
     const char *name = settings->name ? settings->name : agent->name ? agent->name : DEFAULT_NAME;
     const char *description = settings->description ? settings->description
                               : agent->description  ? agent->description
                                                     : DEFAULT_DESCRIPTION;
-    bool changed = !workspace->name || strcmp(workspace->name, name) != 0 || strcmp(workspace->description, description) != 0 ||
-                   (agent->skills ? !json_equal(workspace->skills, agent->skills) : workspace->skills != NULL);
+    bool changed = !workspace->name || strcmp(workspace->name, name) != 0 ||
+                   strcmp(workspace->description, description) != 0 ||
+                   (agent->skills ? !json_equal(workspace->skills, agent->skills)
+                                  : workspace->skills != NULL);
     free(workspace->name);
     free(workspace->description);
     json_decref(workspace->skills);
@@ -99,7 +103,7 @@ static void on_loaded(void *context, const struct script_agent *agent)
         return; /* stopped meanwhile */
     if (agent->problem) {
         log_error(workspace->settings.id, "the %s does not load: %s",
-                  workspace->settings.script.path ? "script" : "backend", agent->problem);
+                  workspace->settings.script ? "script" : "backend", agent->problem);
         workspace_fail(workspace, HOST_EXIT_USAGE);
         return;
     }
@@ -135,8 +139,8 @@ static void on_ask(void *context, struct script_ask *ask)
 static void on_drained(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    log_warn(workspace->settings.id,
-             "not everything was finished within --drain; unfinished messages will be redelivered at the next start");
+    log_warn(workspace->settings.id, "not everything was finished within --drain; unfinished "
+                                     "messages will be redelivered at the next start");
     close_down(workspace);
 }
 
@@ -146,20 +150,23 @@ static void on_close_overdue(uv_timer_t *timer)
     struct workspace *workspace = timer->data;
     const struct host *host = workspace->host;
     if (workspace->overdue && !host->stops) {
-        log_error(workspace->settings.id, "the script still did not shut down: exiting with code %d", HOST_EXIT_STUCK);
+        log_error(workspace->settings.id,
+                  "the script still did not shut down: exiting with code %d", HOST_EXIT_STUCK);
         host_exit_now(host, HOST_EXIT_STUCK);
     }
     if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
         if (workspace->settings.stuck_after_ms == 0)
             return;
-        log_error(workspace->settings.id, "the script did not release the workspace; the others continue for %lld s "
-                                          "(--stuck-after), then this process ends with exit code %d",
+        log_error(workspace->settings.id,
+                  "the script did not release the workspace; the others continue for %lld s "
+                  "(--stuck-after), then this process ends with exit code %d",
                   (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK);
         workspace->overdue = true;
         workspace_arm(timer, on_close_overdue, workspace->settings.stuck_after_ms);
         return;
     }
-    log_error(workspace->settings.id, "the script or the disk did not shut down in time; exiting anyway");
+    log_error(workspace->settings.id,
+              "the script or the disk did not shut down in time; exiting anyway");
     host_exit_now(host, workspace->exit_code);
 }
 
@@ -169,7 +176,8 @@ static void on_record_closed(struct workspace *workspace)
     uv_timer_stop(&workspace->drain_timer);
     workspace->state = WORKSPACE_CLOSED;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
-        log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside", workspace->answered, workspace->dead);
+        log_info(workspace->settings.id, "stopped; %lu answered, %lu set aside",
+                 workspace->answered, workspace->dead);
     host_workspace_ended(workspace->host, workspace);
 }
 
@@ -181,7 +189,8 @@ static void on_script_closed(void *context)
     journal_close(workspace->journal, on_record_closed);
 }
 
-/* The one that is stuck keeps its counted attempt; the others, of all workspaces, are not to blame. */
+/* The one that is stuck keeps its counted attempt; the others, of all workspaces, are not to blame.
+ */
 static void uncount_innocent(const struct inbox_entry *entry, void *context)
 {
     struct workspace *workspace = context;
@@ -270,11 +279,13 @@ void workspace_fail(struct workspace *workspace, enum host_exit code)
 
 static void list_timers(struct workspace *workspace, uv_timer_t *timers[TIMER_COUNT])
 {
-    uv_timer_t *const all[TIMER_COUNT] = {&workspace->registration.timer, &workspace->heartbeat.timer, &workspace->poller.timer,
-                                              &workspace->heartbeat.change_timer,
-                            &workspace->saver.timer, &workspace->dispatch_timer, &workspace->drain_timer,
-                            &workspace->watchdog, &workspace->stream.timer, &workspace->stream.news_timer,
-                            &workspace->stream.doubt_timer};
+    uv_timer_t *const all[TIMER_COUNT] = {
+        &workspace->registration.timer, &workspace->heartbeat.timer,
+        &workspace->poller.timer,       &workspace->heartbeat.change_timer,
+        &workspace->saver.timer,        &workspace->dispatch_timer,
+        &workspace->drain_timer,        &workspace->watchdog,
+        &workspace->stream.timer,       &workspace->stream.news_timer,
+        &workspace->stream.doubt_timer};
     memcpy(timers, all, sizeof all);
 }
 
@@ -297,12 +308,13 @@ void workspace_leave_loop(struct workspace *workspace, void (*gone)(struct works
 
 int64_t workspace_phase(const struct workspace *workspace, int64_t span_ms)
 {
-    return span_ms > 0 ? (int64_t)((hash_text(workspace->settings.id) >> 11) % (uint64_t)span_ms) : 0;
+    return span_ms > 0 ? (int64_t)((hash_text(workspace->settings.id) >> 11) % (uint64_t)span_ms)
+                       : 0;
 }
 
 /* Opens the platform if nothing is wrong with it. */
-static bool check_platform(const struct workspace_settings *settings, struct platform *platform, char *problem,
-                           size_t problem_size)
+static bool check_platform(const struct molecule_workspace_options *settings,
+                           struct platform *platform, char *problem, size_t problem_size)
 {
     const char *url_problem;
     if (!platform_open(platform, settings->api_url, settings->id, settings->org_id, &url_problem)) {
@@ -311,26 +323,31 @@ static bool check_platform(const struct workspace_settings *settings, struct pla
     }
     if (!platform_is_private(platform) && !settings->insecure_http) {
         snprintf(problem, problem_size,
-                 "--api-url %s would send the token unencrypted to another machine; use https, or --insecure-http if "
-                 "you mean it", settings->api_url);
+                 "--api-url %s would send the token unencrypted to another machine; use https, or "
+                 "--insecure-http if "
+                 "you mean it",
+                 settings->api_url);
         return false;
     }
     return true;
 }
 
-static bool say_no_token(const struct workspace_settings *settings, bool fleet, char *problem, size_t problem_size)
+static bool say_no_token(const struct molecule_workspace_options *settings, bool fleet,
+                         char *problem, size_t problem_size)
 {
     if (settings->token_file)
         snprintf(problem, problem_size, "there is no token in %s", settings->token_file);
     else
         snprintf(problem, problem_size,
-                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if this workspace has never had "
+                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if "
+                 "this workspace has never had "
                  "one (the platform then mints it, and it is kept)%s",
                  fleet ? "; a fleet's file has token_env and token_file" : "");
     return false;
 }
 
-bool workspace_check_address(const struct workspace_settings *settings, char *problem, size_t problem_size)
+bool workspace_check_address(const struct molecule_workspace_options *settings, char *problem,
+                             size_t problem_size)
 {
     struct platform platform = {0};
     bool fine = check_platform(settings, &platform, problem, problem_size);
@@ -338,25 +355,29 @@ bool workspace_check_address(const struct workspace_settings *settings, char *pr
     return fine;
 }
 
-bool workspace_check_token(const struct workspace_settings *settings, char *problem, size_t problem_size)
+bool workspace_check_token(const struct molecule_workspace_options *settings, char *problem,
+                           size_t problem_size)
 {
     return settings->bootstrap || token_exists(settings, problem, problem_size) ||
            (!*problem && say_no_token(settings, false, problem, problem_size));
 }
 
-bool workspace_check(const struct workspace_settings *settings, char *problem, size_t problem_size)
+bool workspace_check(const struct molecule_workspace_options *settings, char *problem,
+                     size_t problem_size)
 {
     if (!workspace_check_address(settings, problem, problem_size))
         return false;
     if (!settings->bootstrap && !token_exists(settings, problem, problem_size))
         return *problem ? false : say_no_token(settings, true, problem, problem_size);
-    return script_check(&settings->script, problem, problem_size);
+    struct script_settings script = {.options = settings};
+    return script_check(&script, problem, problem_size);
 }
 
-static bool open_workspace(struct workspace *workspace, enum host_exit *code, char *problem, size_t problem_size)
+static bool open_workspace(struct workspace *workspace, enum host_exit *code, char *problem,
+                           size_t problem_size)
 {
     struct host *host = workspace->host;
-    const struct workspace_settings *settings = &workspace->settings;
+    const struct molecule_workspace_options *settings = &workspace->settings;
     *code = HOST_EXIT_USAGE;
     if (!check_platform(settings, &workspace->platform, problem, problem_size))
         return false;
@@ -370,19 +391,23 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     workspace->started_wall_ms = clock_wall_ms();
     host->open_workspaces++;
     descriptors_share(host);
-    struct script_events events = {.loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
+    struct script_events events = {
+        .loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
     workspace->worker = host_take_worker(host);
-    workspace->script = script_open(&workspace->worker->thread, &host->network, &workspace->settings.script, &events);
+    workspace->script = script_open(&workspace->worker->thread, &host->network,
+                                    &workspace->script_settings, &events);
     watchdog_start(workspace);
     return true;
 }
 
-bool workspace_open(struct host *host, const struct workspace_settings *settings, enum host_exit *code, char *problem,
-                    size_t problem_size)
+bool workspace_open(struct host *host, const struct molecule_workspace_options *settings,
+                    enum host_exit *code, char *problem, size_t problem_size)
 {
     struct workspace *workspace = memory_allocate(sizeof *workspace);
     workspace->host = host;
     workspace->settings = *settings;
+    workspace->script_settings = (struct script_settings){.options = &workspace->settings,
+                                                          .ca_file = host->options.ca_file};
     workspace->lock = -1;
     workspace->inbox = inbox_open(&workspace->host->pending_bytes);
     uv_timer_t *timers[TIMER_COUNT];

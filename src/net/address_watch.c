@@ -12,8 +12,8 @@
 #include <string.h>
 
 #define EVERY_MS 30000
-#define HOSTS 16        /* more are not watched */
-#define ADDRESSES 64    /* of a host that are looked at */
+#define HOSTS 16     /* more are not watched */
+#define ADDRESSES 64 /* of a host that are looked at */
 
 struct watched_host {
     char *name;
@@ -61,11 +61,12 @@ static void leave(struct mailbox *mailbox)
 /* false: not an address as libcurl writes it */
 static bool write_address(const struct addrinfo *info, char text[INET6_ADDRSTRLEN])
 {
-    const void *bytes = info->ai_family == AF_INET
-                            ? (const void *)&((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr
-                        : info->ai_family == AF_INET6
-                            ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr
-                            : NULL;
+    const void *bytes =
+        info->ai_family == AF_INET
+            ? (const void *)&((const struct sockaddr_in *)(const void *)info->ai_addr)->sin_addr
+        : info->ai_family == AF_INET6
+            ? (const void *)&((const struct sockaddr_in6 *)(const void *)info->ai_addr)->sin6_addr
+            : NULL;
     return bytes && inet_ntop(info->ai_family, bytes, text, INET6_ADDRSTRLEN);
 }
 
@@ -75,7 +76,8 @@ static void *look_up(void *context)
     struct lookup *lookup = &mailbox->lookup;
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     if (getaddrinfo(lookup->name, NULL, &hints, &found) == 0) {
-        for (const struct addrinfo *info = found; info && lookup->count < ADDRESSES; info = info->ai_next)
+        for (const struct addrinfo *info = found; info && lookup->count < ADDRESSES;
+             info = info->ai_next)
             lookup->count += write_address(info, lookup->addresses[lookup->count]);
         freeaddrinfo(found);
     }
@@ -111,7 +113,8 @@ static void compare(struct address_watch *watch, const struct lookup *lookup)
         return;
     bool listed = is_among(lookup, host->address);
     if (host->listed && !listed) {
-        log_info(NULL, "%s is now at %s, no longer at %s; reconnecting", host->name, lookup->addresses[0], host->address);
+        log_info(NULL, "%s is now at %s, no longer at %s; reconnecting", host->name,
+                 lookup->addresses[0], host->address);
         watch->moved_ms = clock_monotonic_ms();
     }
     host->listed = listed;
@@ -136,7 +139,8 @@ static void on_answered(uv_async_t *answered)
 static void ask(struct address_watch *watch, const struct watched_host *host)
 {
     struct mailbox *mailbox = memory_allocate(sizeof *mailbox);
-    *mailbox = (struct mailbox){.users = 2, .answered = watch->answered, .lookup.name = memory_copy_text(host->name)};
+    *mailbox = (struct mailbox){
+        .users = 2, .answered = watch->answered, .lookup.name = memory_copy_text(host->name)};
     pthread_mutex_init(&mailbox->mutex, NULL);
     pthread_attr_t detached;
     pthread_attr_init(&detached);

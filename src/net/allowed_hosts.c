@@ -32,7 +32,9 @@ static bool is_plain(const char *host)
         return host[length] == ']' && !host[length + 1];
     }
     /* libcurl would turn other letters into plain ones only when it connects */
-    return *host && strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") == strlen(host);
+    return *host &&
+           strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+               strlen(host);
 }
 
 static bool copy_host(const char *host, char *copy)
@@ -75,13 +77,15 @@ static bool read_pattern(const char *pattern, struct place *place)
     bool has_port = colon && !strchr(colon, ']') && colon[1];
     size_t length = has_port ? (size_t)(colon - rest) : strlen(rest);
     bool http;
-    if (length == 0 || length >= HOST_SIZE || (has_port && strspn(colon + 1, "0123456789") != strlen(colon + 1)))
+    if (length == 0 || length >= HOST_SIZE ||
+        (has_port && strspn(colon + 1, "0123456789") != strlen(colon + 1)))
         return false;
     char *host = memory_copy(rest, length);
     char *url = memory_format("http://%s/", rest);
     /* a name below an address is none */
     bool read = is_plain(host) && read_url(url, place, &http) && http &&
-                !(place->below && (*host == '[' || strspn(place->host, "0123456789.") == strlen(place->host)));
+                !(place->below &&
+                  (*host == '[' || strspn(place->host, "0123456789.") == strlen(place->host)));
     if (!has_port)
         place->port = 0;
     free(host);
@@ -89,7 +93,8 @@ static bool read_pattern(const char *pattern, struct place *place)
     return read;
 }
 
-struct allowed_hosts *allowed_hosts_open(const char *const *patterns, size_t count, char *problem, size_t problem_size)
+struct allowed_hosts *allowed_hosts_open(const char *const *patterns, size_t count, char *problem,
+                                         size_t problem_size)
 {
     struct allowed_hosts *hosts = memory_allocate(sizeof *hosts);
     hosts->places = memory_allocate((count + 1) * sizeof *hosts->places);
@@ -97,8 +102,10 @@ struct allowed_hosts *allowed_hosts_open(const char *const *patterns, size_t cou
         const char *pattern = patterns[hosts->count];
         if (read_pattern(pattern, &hosts->places[hosts->count]))
             continue;
-        snprintf(problem, problem_size, "\"%s\" is not HOST or HOST:PORT, for example api.example.com, *.example.com, "
-                                        "127.0.0.1:8080 or [::1]", pattern);
+        snprintf(problem, problem_size,
+                 "\"%s\" is not HOST or HOST:PORT, for example api.example.com, *.example.com, "
+                 "127.0.0.1:8080 or [::1]",
+                 pattern);
         allowed_hosts_close(hosts);
         return NULL;
     }
@@ -124,7 +131,8 @@ static bool matches(const struct place *place, const struct place *wanted)
            strcmp(wanted->host + length - below, place->host) == 0;
 }
 
-bool allowed_hosts_include(const struct allowed_hosts *hosts, const char *url, char *where, size_t where_size)
+bool allowed_hosts_include(const struct allowed_hosts *hosts, const char *url, char *where,
+                           size_t where_size)
 {
     struct place wanted = {0};
     bool http;

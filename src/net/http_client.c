@@ -14,16 +14,21 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#define HEADERS_MAXIMUM (256 * 1024) /* bytes of response headers; a platform needs a few hundred */
-#define IDLE_MAXIMUM_S 25L           /* so long a connection is kept without use: longer than between two heartbeats */
-#define LIFETIME_MAXIMUM_S 600       /* also one that is in use all the time: load balancers move, certificates change */
-#define KEEPALIVE_S 30               /* silence on a connection until the other side is asked whether it is still there */
+/* bytes of response headers; a platform needs a few hundred */
+#define HEADERS_MAXIMUM (256 * 1024)
+/* so long a connection is kept without use: longer than between two heartbeats */
+#define IDLE_MAXIMUM_S 25L
+/* also one that is in use all the time: load balancers move, certificates change */
+#define LIFETIME_MAXIMUM_S 600
+/* silence on a connection until the other side is asked whether it is still there */
+#define KEEPALIVE_S 30
 #define KEEPALIVE_EVERY_S 10
-#define ACKNOWLEDGE_MS 60000         /* for bytes that the other side does not acknowledge */
-#define POOL_MAXIMUM 64              /* exchanges kept for the next request */
-#define SECRETS_WITHIN 4096          /* bytes: an answer that holds a token is short */
-#define EASY_REUSE_SINCE 0x080101    /* before, an answer whose first header is folded reads what the easy handle's last
-                                        transfer has freed (curl PR 11103) */
+#define ACKNOWLEDGE_MS 60000 /* for bytes that the other side does not acknowledge */
+#define POOL_MAXIMUM 64      /* exchanges kept for the next request */
+#define SECRETS_WITHIN 4096  /* bytes: an answer that holds a token is short */
+/* before, an answer whose first header is folded reads what the easy handle's last transfer has
+   freed (curl PR 11103) */
+#define EASY_REUSE_SINCE 0x080101
 
 void http_global_open(void)
 {
@@ -49,26 +54,29 @@ static bool may_go_on(struct http_exchange *exchange)
         snprintf(exchange->refusal, sizeof exchange->refusal,
                  "%s is blocked by the sandbox; --allow-host %s would allow it", where, where);
     else
-        snprintf(exchange->refusal, sizeof exchange->refusal, "its host is blocked by the sandbox (--allow-host)");
+        snprintf(exchange->refusal, sizeof exchange->refusal,
+                 "its host is blocked by the sandbox (--allow-host)");
     return false;
 }
 
 /* Where libcurl is about to go is none of the hosts that may be anywhere. */
-static bool must_be_public(struct http_exchange *exchange, const char **url, char *where, size_t where_size)
+static bool must_be_public(struct http_exchange *exchange, const char **url, char *where,
+                           size_t where_size)
 {
     *where = '\0';
     *url = NULL;
     if (!exchange->public_only)
         return false;
     curl_easy_getinfo(exchange->easy, CURLINFO_EFFECTIVE_URL, (char **)url);
-    return !*url || !exchange->public_except || !allowed_hosts_include(exchange->public_except, *url, where, where_size);
+    return !*url || !exchange->public_except ||
+           !allowed_hosts_include(exchange->public_except, *url, where, where_size);
 }
 
 static bool refuse_address(struct http_exchange *exchange, const char *where, const char *what)
 {
     exchange->forbidden = true;
-    snprintf(exchange->refusal, sizeof exchange->refusal, "%s%s%s; --allow-file-host HOST would allow it", where,
-             *where ? " " : "", what);
+    snprintf(exchange->refusal, sizeof exchange->refusal,
+             "%s%s%s; --allow-file-host HOST would allow it", where, *where ? " " : "", what);
     return false;
 }
 
@@ -76,7 +84,8 @@ static bool may_use_scheme(struct http_exchange *exchange)
 {
     char where[300];
     const char *url;
-    if (!must_be_public(exchange, &url, where, sizeof where) || (url && strncasecmp(url, "https:", 6) == 0))
+    if (!must_be_public(exchange, &url, where, sizeof where) ||
+        (url && strncasecmp(url, "https:", 6) == 0))
         return true;
     return refuse_address(exchange, where, "is not https");
 }
@@ -100,13 +109,16 @@ static int before_resolve(void *resolver, void *reserved, void *context)
 static curl_socket_t open_socket(void *context, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)purpose;
-    if (!may_go_on(context) || !may_use_scheme(context) || !may_connect(context, public_address(&address->addr)))
+    if (!may_go_on(context) || !may_use_scheme(context) ||
+        !may_connect(context, public_address(&address->addr)))
         return CURL_SOCKET_BAD;
-    curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                                  address->protocol);
     struct http_client *client = ((struct http_exchange *)context)->client;
     if (opened == CURL_SOCKET_BAD)
         return opened;
-    unsigned int acknowledge_ms = ACKNOWLEDGE_MS; /* where the system does not know it, it waits for longer */
+    /* where the system does not know it, it waits for longer */
+    unsigned int acknowledge_ms = ACKNOWLEDGE_MS;
     (void)setsockopt(opened, IPPROTO_TCP, TCP_USER_TIMEOUT, &acknowledge_ms, sizeof acknowledge_ms);
     http_sockets_opened(client, opened);
     return opened;
@@ -124,7 +136,8 @@ static bool may_repeat(struct http_exchange *exchange)
     return false;
 }
 
-/* More sends in one transfer than redirects ask for: libcurl repeats the request on a new connection. */
+/* More sends in one transfer than redirects ask for: libcurl repeats the request on a new
+ * connection. */
 static bool may_send_again(struct http_exchange *exchange)
 {
     long redirects = 0;
@@ -132,7 +145,8 @@ static bool may_send_again(struct http_exchange *exchange)
     return exchange->general && (exchange->sends <= redirects + 1 || may_repeat(exchange));
 }
 
-/* The connection that this send goes over, if it served others before and is not one that answers share. */
+/* The connection that this send goes over, if it served others before and is not one that answers
+ * share. */
 static curl_socket_t find_reused(struct http_exchange *exchange, int local_port, int remote_port)
 {
     if (!exchange->general)
@@ -144,9 +158,9 @@ static curl_socket_t find_reused(struct http_exchange *exchange, int local_port,
     return exchange->connects > before || shared ? CURL_SOCKET_BAD : exchange->socket;
 }
 
-/* A kept connection on which something waits to be read before we have asked: a second answer, an answer to a request that was
- * given up, a farewell (408, close_notify). It would be taken for the answer to what is sent now; libcurl 7.88 does not look,
- * later ones do. */
+/* A kept connection on which something waits to be read before we have asked: a second answer, an
+ * answer to a request that was given up, a farewell (408, close_notify). It would be taken for the
+ * answer to what is sent now; libcurl 7.88 does not look, later ones do. */
 static bool is_stale(curl_socket_t kept)
 {
     char byte;
@@ -166,10 +180,13 @@ static int before_request(void *context, char *remote, char *local, int remote_p
     (void)local;
     struct http_exchange *exchange = context;
     /* also on a connection that another request left open */
-    if (!may_go_on(exchange) || !may_use_scheme(exchange) || !may_connect(exchange, public_address_text(remote)))
+    if (!may_go_on(exchange) || !may_use_scheme(exchange) ||
+        !may_connect(exchange, public_address_text(remote)))
         return CURL_PREREQFUNC_ABORT;
     bool first = exchange->sends == 0;
-    curl_socket_t reused = first && exchange->again ? CURL_SOCKET_BAD : find_reused(exchange, local_port, remote_port);
+    curl_socket_t reused = first && exchange->again
+                               ? CURL_SOCKET_BAD
+                               : find_reused(exchange, local_port, remote_port);
     if (is_stale(reused)) {
         exchange->stale = first;
         if (first)
@@ -181,14 +198,16 @@ static int before_request(void *context, char *remote, char *local, int remote_p
     if (exchange->repeated) /* what counts is when it was sent */
         return CURL_PREREQFUNC_ABORT;
     if (exchange->watched_delivery)
-        exchange->sent_over = http_sockets_send(exchange->client, exchange, local_port, remote_port);
+        exchange->sent_over = http_sockets_send(exchange->client, exchange, local_port,
+                                                remote_port);
     if (exchange->client->watch && exchange->url && exchange->url->host)
         address_watch_note(exchange->client->watch, exchange->url->host, remote);
     exchange->sent_at_ms = clock_awake_ms() + 1;
     return CURL_PREREQFUNC_OK;
 }
 
-static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+static int on_progress(void *context, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                       curl_off_t up)
 {
     (void)down_total;
     (void)up_total;
@@ -217,7 +236,8 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return 0;
 }
 
-/* "303 See Other" is followed by a GET, whatever the method was; libcurl would keep a name that it was given. */
+/* "303 See Other" is followed by a GET, whatever the method was; libcurl would keep a name that it
+ * was given. */
 static void forget_method_after_303(struct http_exchange *exchange, const char *line, size_t length)
 {
     bool is_status_line = length > 5 && memcmp(line, "HTTP/", 5) == 0;
@@ -244,7 +264,8 @@ static enum http_progress progress_of(struct http_exchange *exchange, CURLcode c
     long request_size = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_SIZE_UPLOAD_T, &uploaded);
     curl_easy_getinfo(exchange->easy, CURLINFO_REQUEST_SIZE, &request_size);
-    bool sent = exchange->sends > 0 && request_size > 0 && uploaded >= (curl_off_t)exchange->request_length;
+    bool sent = exchange->sends > 0 && request_size > 0 &&
+                uploaded >= (curl_off_t)exchange->request_length;
     return sent || exchange->sends > 1 ? HTTP_NO_ANSWER : HTTP_NOT_SENT;
 }
 
@@ -254,7 +275,8 @@ static void free_exchange(struct http_exchange *exchange)
     free(exchange);
 }
 
-/* A plain exchange with the platform keeps its easy handle's options, which but for a few are the same each time. */
+/* A plain exchange with the platform keeps its easy handle's options, which but for a few are the
+ * same each time. */
 static void keep(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
@@ -262,7 +284,8 @@ static void keep(struct http_exchange *exchange)
     bool prepared = !exchange->general && !exchange->only_hosts && !exchange->public_only;
     if (!prepared)
         curl_easy_reset(easy);
-    *exchange = (struct http_exchange){.client = client, .easy = easy, .next = client->pool, .prepared = prepared};
+    *exchange = (struct http_exchange){
+        .client = client, .easy = easy, .next = client->pool, .prepared = prepared};
     client->pool = exchange;
     client->pooled++;
 }
@@ -342,7 +365,8 @@ static void finish(struct http_exchange *exchange, CURLcode code)
     }
     long status = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-    int64_t now = clock_awake_ms() + 1; /* a process that was stopped has not waited for an answer */
+    /* a process that was stopped has not waited for an answer */
+    int64_t now = clock_awake_ms() + 1;
     struct http_result result = {
         .progress = progress_of(exchange, code),
         .status = (int)status,
@@ -405,7 +429,8 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     client->user_agent = memory_copy_text(options->user_agent);
     client->owns_share = !options->share;
     client->share = options->share ? options->share->share : curl_share_init();
-    client->addresses_failed = options->share ? options->share->addresses_failed : &client->own_addresses_failed;
+    client->addresses_failed = options->share ? options->share->addresses_failed
+                                              : &client->own_addresses_failed;
     if (client->keep_addresses)
         client->watch = options->share ? options->share->watch : address_watch_open(loop);
     if (client->owns_share) {
@@ -427,7 +452,8 @@ void http_client_close(struct http_client *client)
     if (!client)
         return;
     while (client->exchanges)
-        release(client->exchanges); /* NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees */
+        /* NOLINT(clang-analyzer-unix.Malloc): it unlinks what it frees */
+        release(client->exchanges);
     while (client->pool) {
         struct http_exchange *kept = client->pool;
         client->pool = kept->next;
@@ -446,14 +472,16 @@ void http_client_close(struct http_client *client)
     free(client);
 }
 
-static struct http_exchange *take_exchange(struct http_client *client, const struct http_request *request)
+static struct http_exchange *take_exchange(struct http_client *client,
+                                           const struct http_request *request)
 {
     struct http_exchange *exchange = client->pool;
     if (exchange) {
         client->pool = exchange->next;
         client->pooled--;
         exchange->next = NULL;
-        if (exchange->prepared && (request->general || request->only_hosts || request->public_only)) {
+        if (exchange->prepared &&
+            (request->general || request->only_hosts || request->public_only)) {
             curl_easy_reset(exchange->easy);
             exchange->prepared = false;
         }
@@ -487,7 +515,8 @@ static void set_common(struct http_exchange *exchange)
     if (exchange->only_hosts || exchange->public_only) {
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, exchange);
-        curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* also none of the environment's: it would go anywhere */
+        /* also none of the environment's: it would go anywhere */
+        curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -507,12 +536,14 @@ static void set_common(struct http_exchange *exchange)
 }
 
 /* Which kept connections and addresses it may use. */
-static void set_ages(CURL *easy, const struct http_client *client, const struct http_request *request)
+static void set_ages(CURL *easy, const struct http_client *client,
+                     const struct http_request *request)
 {
-    int64_t moved_ms = http_client_moved_ms(client), since_s = (clock_monotonic_ms() - moved_ms) / 1000;
+    int64_t moved_ms = http_client_moved_ms(client),
+            since_s = (clock_monotonic_ms() - moved_ms) / 1000;
     long lifetime_s = LIFETIME_MAXIMUM_S, addresses_s = client->keep_addresses ? -1L : 60L;
-    if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) { /* none of before; of a second afterwards neither, as libcurl counts
-                                                           those */
+    /* none of before; of a second afterwards neither, as libcurl counts those */
+    if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) {
         lifetime_s = since_s > 2 ? (long)since_s - 1 : 1L;
         addresses_s = (long)since_s;
     }
@@ -521,17 +552,20 @@ static void set_ages(CURL *easy, const struct http_client *client, const struct 
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, addresses_s);
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, lifetime_s);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN,
-                     request->idle_maximum_ms ? (long)((request->idle_maximum_ms + 999) / 1000) : IDLE_MAXIMUM_S);
+                     request->idle_maximum_ms ? (long)((request->idle_maximum_ms + 999) / 1000)
+                                              : IDLE_MAXIMUM_S);
 }
 
-static void set_limits(CURL *easy, const struct http_client *client, const struct http_request *request)
+static void set_limits(CURL *easy, const struct http_client *client,
+                       const struct http_request *request)
 {
     set_ages(easy, client, request);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                      (long)(request->connect_timeout_ms ? request->connect_timeout_ms : 10000));
     curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, request->stall_timeout_ms > 0 ? 100L : 0L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((request->stall_timeout_ms + 999) / 1000));
+    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+                     (long)((request->stall_timeout_ms + 999) / 1000));
     if (request->general) {
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
@@ -542,8 +576,9 @@ static void set_limits(CURL *easy, const struct http_client *client, const struc
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
 }
 
-/* libcurl's own redirects are right for GET, HEAD and POST. A method that it does not know it sends as a POST of another
- * name, which on_header takes back after 303; the others keep the body with the name. */
+/* libcurl's own redirects are right for GET, HEAD and POST. A method that it does not know it sends
+ * as a POST of another name, which on_header takes back after 303; the others keep the body with
+ * the name. */
 static void set_method(struct http_exchange *exchange, const struct http_request *request)
 {
     CURL *easy = exchange->easy;
@@ -552,7 +587,8 @@ static void set_method(struct http_exchange *exchange, const struct http_request
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     } else if (!is_post && (request->body || strcmp(request->method, "GET") != 0)) {
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-        curl_easy_setopt(easy, CURLOPT_POSTREDIR, (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
+        curl_easy_setopt(easy, CURLOPT_POSTREDIR,
+                         (long)(CURL_REDIR_POST_301 | CURL_REDIR_POST_302));
     }
 }
 
@@ -597,7 +633,8 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     bool recurs = !request->general && !strchr(request->url, '?'); /* a poll's holds a row's id */
     exchange->url = recurs ? parsed_urls_take(&client->urls, request->url) : NULL;
     curl_easy_setopt(exchange->easy, CURLOPT_CURLU, exchange->url ? exchange->url->handle : NULL);
-    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url); /* after it: libcurl 8.14 forgets the text for the handle */
+    /* after it: libcurl 8.14 forgets the text for the handle */
+    curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
     set_limits(exchange->easy, client, request);
     set_body(exchange, request);
     exchange->next = client->exchanges;
@@ -634,7 +671,8 @@ size_t http_client_active(const struct http_client *client)
     return client->active;
 }
 
-void http_each_header(const struct http_result *result, void (*each)(const char *name, const char *value, void *context),
+void http_each_header(const struct http_result *result,
+                      void (*each)(const char *name, const char *value, void *context),
                       void *context)
 {
     for (struct curl_header *header = NULL;

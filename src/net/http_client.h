@@ -1,7 +1,9 @@
-/* HTTP requests on a libuv loop: libcurl's multi interface. Its files are the only ones that know libcurl.
+/* HTTP requests on a libuv loop: libcurl's multi interface. Its files are the only ones that know
+ * libcurl.
  *
- * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request (libcurl would repeat
- * a POST by itself when a kept connection turns out closed after the server read it; the retry table decides that). */
+ * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request
+ * (libcurl would repeat a POST by itself when a kept connection turns out closed after the server
+ * read it; the retry table decides that). */
 #ifndef MOLECULE_NET_HTTP_CLIENT_H
 #define MOLECULE_NET_HTTP_CLIENT_H
 
@@ -16,16 +18,22 @@ struct http_client;
 struct http_exchange; /* one request under way */
 
 struct http_client_options {
-    const char *ca_file;       /* NULL: the environment's, else the system's (net/http_trust.h) */
-    bool ca_file_beside;       /* it is trusted beside the system's certificates: for what scripts fetch anywhere */
+    const char *ca_file; /* NULL: the environment's, else the system's (net/http_trust.h) */
+    /* it is trusted beside the system's certificates: for what scripts fetch anywhere */
+    bool ca_file_beside;
     const char *user_agent;
-    bool keep_addresses;       /* remember a resolved address until a connection to it fails: a resolver that hangs
-                                  then delays nothing that worked before */
-    struct http_client *share; /* use the addresses and TLS sessions of this client on the same loop; closed later */
-    int connections_maximum;   /* kept open when idle; 0: libcurl's own default */
-    int connections_total;     /* to all hosts together; what is beyond waits for one; 0: any number */
-    int connections_at_once;   /* to one host; what is beyond waits for one; 0: any number */
-    int read_size;             /* bytes; libcurl reads up to 100 times so much of one answer in a turn of the loop; 0: 16 KiB */
+    /* remember a resolved address until a connection to it fails: a resolver that hangs then delays
+       nothing that worked before */
+    bool keep_addresses;
+    /* use the addresses and TLS sessions of this client on the same loop; closed later */
+    struct http_client *share;
+    int connections_maximum; /* kept open when idle; 0: libcurl's own default */
+    /* to all hosts together; what is beyond waits for one; 0: any number */
+    int connections_total;
+    int connections_at_once; /* to one host; what is beyond waits for one; 0: any number */
+    /* bytes; libcurl reads up to 100 times so much of one answer in a turn of the loop; 0: 16 KiB
+     */
+    int read_size;
 };
 
 enum http_progress {
@@ -38,44 +46,52 @@ enum http_progress {
 struct http_request {
     const char *method;
     const char *url;
-    char *const *headers;         /* "Name: value", NULL-terminated */
-    const char *body;             /* NULL: none */
+    char *const *headers; /* "Name: value", NULL-terminated */
+    const char *body;     /* NULL: none */
     size_t body_length;
-    int64_t timeout_ms;           /* the whole exchange; 0: none */
-    int64_t connect_timeout_ms;   /* 0: 10 s */
-    int64_t stall_timeout_ms;     /* below 100 bytes/s for so long; 0: none */
-    size_t response_maximum;      /* bytes of body */
+    int64_t timeout_ms;         /* the whole exchange; 0: none */
+    int64_t connect_timeout_ms; /* 0: 10 s */
+    int64_t stall_timeout_ms;   /* below 100 bytes/s for so long; 0: none */
+    size_t response_maximum;    /* bytes of body */
     bool fresh_connection;
-    int64_t idle_maximum_ms;      /* a kept connection that was idle for longer is not used; 0: 25 s */
-    bool delivery_counts;         /* say whether the other side has the bytes (http_result.unacknowledged) */
-    /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers, several sends where a
-     * redirect asks for them, or a closed connection and the method is one of those that may be repeated */
+    /* a kept connection that was idle for longer is not used; 0: 25 s */
+    int64_t idle_maximum_ms;
+    /* say whether the other side has the bytes (http_result.unacknowledged) */
+    bool delivery_counts;
+    /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers,
+     * several sends where a redirect asks for them, or a closed connection and the method is one of
+     * those that may be repeated */
     bool general;
-    int redirects_maximum;        /* general only; 0: none are followed */
-    /* every host that the exchange leads to, also by a redirect, is looked up here before its name is resolved, before
-     * it is connected to and before the request is sent; no proxy is used. NULL: any host. Borrowed as the strings. */
+    int redirects_maximum; /* general only; 0: none are followed */
+    /* every host that the exchange leads to, also by a redirect, is looked up here before its name
+     * is resolved, before it is connected to and before the request is sent; no proxy is used.
+     * NULL: any host. Borrowed as the strings. */
     const struct allowed_hosts *only_hosts;
-    /* https, and to addresses of the public internet (net/public_address.h), as they are resolved and connected to, also after
-     * redirects; no proxy is used. `public_except`: hosts that may be anywhere, with http; NULL: none. Borrowed. */
+    /* https, and to addresses of the public internet (net/public_address.h), as they are resolved
+     * and connected to, also after redirects; no proxy is used. `public_except`: hosts that may be
+     * anywhere, with http; NULL: none. Borrowed. */
     bool public_only;
     const struct allowed_hosts *public_except;
-    /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false: not now, the same piece
-     * again after http_resume. It must not call into this client. */
+    /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false:
+     * not now, the same piece again after http_resume. It must not call into this client. */
     bool (*on_data)(void *context, const char *bytes, size_t length);
 };
 
 struct http_result {
     enum http_progress progress;
-    int status;             /* 0 unless a status line came */
-    const char *body;       /* NUL-terminated, valid during the callback; "" for none */
+    int status;       /* 0 unless a status line came */
+    const char *body; /* NUL-terminated, valid during the callback; "" for none */
     size_t body_length;
-    const char *error;      /* NULL if answered; else libcurl's words */
-    const char *code;       /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS,
-                               FORBIDDEN (not among only_hosts), NETWORK */
-    bool too_large;         /* the body went over response_maximum */
-    bool cannot_connect;    /* no connection came about (resolver, TCP, TLS) */
-    int64_t since_sent_ms;  /* from our last byte to the end */
-    bool unacknowledged;    /* delivery_counts, no answer: the other side's TCP has not acknowledged all bytes of the request */
+    const char *error; /* NULL if answered; else libcurl's words */
+    /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, FORBIDDEN
+       (not among only_hosts), NETWORK */
+    const char *code;
+    bool too_large;        /* the body went over response_maximum */
+    bool cannot_connect;   /* no connection came about (resolver, TCP, TLS) */
+    int64_t since_sent_ms; /* from our last byte to the end */
+    /* delivery_counts, no answer: the other side's TCP has not acknowledged all bytes of the
+       request */
+    bool unacknowledged;
     struct http_exchange *exchange;
 };
 
@@ -93,10 +109,12 @@ void http_client_close(struct http_client *client);
 struct http_exchange *http_send(struct http_client *client, const struct http_request *request,
                                 http_callback *callback, void *context);
 void http_cancel(struct http_exchange *exchange);
-/* A response header of an answered exchange, the last of that name, or NULL; valid during the callback. */
+/* A response header of an answered exchange, the last of that name, or NULL; valid during the
+ * callback. */
 const char *http_header(const struct http_result *result, const char *name);
 /* Every header of the last answer, in order. */
-void http_each_header(const struct http_result *result, void (*each)(const char *name, const char *value, void *context),
+void http_each_header(const struct http_result *result,
+                      void (*each)(const char *name, const char *value, void *context),
                       void *context);
 /* The status line so far, 0 before it came; for on_data. */
 int http_status(const struct http_exchange *exchange);
@@ -104,8 +122,8 @@ int http_status(const struct http_exchange *exchange);
 const char *http_content_type(const struct http_exchange *exchange);
 /* After on_data said "not now". Not from a callback of this client. */
 void http_resume(struct http_exchange *exchange);
-/* When the name of a host was last found to lead elsewhere (clock_monotonic_ms), 0: never. From then on connections of before
- * are not used again; one that is in use its owner ends. */
+/* When the name of a host was last found to lead elsewhere (clock_monotonic_ms), 0: never. From
+ * then on connections of before are not used again; one that is in use its owner ends. */
 int64_t http_client_moved_ms(const struct http_client *client);
 /* How many exchanges are under way. */
 size_t http_client_active(const struct http_client *client);

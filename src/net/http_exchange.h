@@ -20,18 +20,21 @@ struct http_client {
     struct http_trust trust;
     long read_size; /* 0: libcurl's own */
     bool keep_addresses;
-    bool *addresses_failed;  /* the last connection failed: ask the resolver again; shared as `share` is */
+    /* the last connection failed: ask the resolver again; shared as `share` is */
+    bool *addresses_failed;
     bool own_addresses_failed;
-    struct address_watch *watch; /* of a client that keeps addresses; shared as `share` is. NULL: none */
+    /* of a client that keeps addresses; shared as `share` is. NULL: none */
+    struct address_watch *watch;
     CURLSH *share;
     bool owns_share;
-    bool reuses_handles;     /* this libcurl can: an easy handle serves one request after the other */
-    struct parsed_urls urls; /* of plain exchanges: scripts' go everywhere */
+    /* this libcurl can: an easy handle serves one request after the other */
+    bool reuses_handles;
+    struct parsed_urls urls;    /* of plain exchanges: scripts' go everywhere */
     struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
     size_t pooled;
     struct socket_slot *sockets; /* by descriptor */
     size_t socket_count;
-    struct watched_socket *kept; /* those that libcurl keeps for later */
+    struct watched_socket *kept;     /* those that libcurl keeps for later */
     struct http_exchange *exchanges; /* under way, doubly linked */
     size_t active;
 };
@@ -47,24 +50,26 @@ struct http_exchange {
     size_t request_length;
     bool prepared; /* what set_common sets is set */
     bool too_large, header_flood, general, forbidden;
-    bool stale;    /* its connection is not to be used; `again`: it was started anew for that */
+    bool stale; /* its connection is not to be used; `again`: it was started anew for that */
     bool again;
     curl_socket_t socket; /* that its last send went over, where it is known */
-    bool watched_delivery; /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
-    bool held, not_ended;  /* when that was closed: some were not; the other side had not ended it */
+    /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
+    bool watched_delivery;
+    /* when that was closed: some were not; the other side had not ended it */
+    bool held, not_ended;
     curl_socket_t sent_over;
-    long connects;        /* how many connections it had opened by then */
+    long connects; /* how many connections it had opened by then */
     bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts, *public_except;
     bool public_only;
     size_t received, response_maximum;
-    int sends;            /* how often libcurl was about to send the request */
+    int sends; /* how often libcurl was about to send the request */
     int64_t sent_at_ms;
     bool (*on_data)(void *context, const char *bytes, size_t length);
     http_callback *callback;
     void *context;
     char error[CURL_ERROR_SIZE];
-    char refusal[800];    /* of `forbidden` */
+    char refusal[800]; /* of `forbidden` */
 };
 
 /* Calls back whoever waits for what libcurl has finished. */
@@ -75,18 +80,21 @@ void http_sockets_open(struct http_client *client);
 void http_sockets_attach(struct http_client *client, CURLM *multi);
 /* The kept connection with this local port; CURL_SOCKET_BAD: there is none. */
 curl_socket_t http_sockets_kept(const struct http_client *client, int local_port);
-/* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD: there is none. */
+/* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD:
+ * there is none. */
 curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port);
-/* The exchange goes over the connection with these ports: when that is closed before http_sockets_sent, its `held` and
- * `not_ended` are set. CURL_SOCKET_BAD: there is none. */
-curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange, int local_port, int remote_port);
+/* The exchange goes over the connection with these ports: when that is closed before
+ * http_sockets_sent, its `held` and `not_ended` are set. CURL_SOCKET_BAD: there is none. */
+curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange,
+                                int local_port, int remote_port);
 void http_sockets_sent(struct http_client *client, const struct http_exchange *exchange);
 /* Several answers share it (HTTP/2): what waits on it says nothing about the next. */
 void http_sockets_note_multiplexed(struct http_client *client, curl_socket_t socket);
 bool http_sockets_multiplexed(const struct http_client *client, curl_socket_t socket);
 /* libcurl has opened it. One of the same number was closed without a word. */
 void http_sockets_opened(struct http_client *client, curl_socket_t socket);
-int http_sockets_close_one(void *client, curl_socket_t socket); /* for CURLOPT_CLOSESOCKETFUNCTION */
+/* for CURLOPT_CLOSESOCKETFUNCTION */
+int http_sockets_close_one(void *client, curl_socket_t socket);
 void http_sockets_close(struct http_client *client);
 
 #endif

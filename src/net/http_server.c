@@ -1,10 +1,12 @@
-/* libmicrohttpd, driven from outside: its epoll descriptor is watched by the loop, its timeout feeds a timer. It does
- * not wake itself when a connection is resumed, and has work left at times without a ready socket; then an idle handle
- * makes the loop's next turn run it. (A timer of 0 ms would not do: restarted from its own callback it starves the loop.)
+/* libmicrohttpd, driven from outside: its epoll descriptor is watched by the loop, its timeout
+ * feeds a timer. It does not wake itself when a connection is resumed, and has work left at times
+ * without a ready socket; then an idle handle makes the loop's next turn run it. (A timer of 0 ms
+ * would not do: restarted from its own callback it starves the loop.)
  *
- * A request that is not answered at once is suspended. libmicrohttpd does not look at suspended connections, so the
- * loop itself watches their sockets for the client's departure. An RST is produced by connect(AF_UNSPEC): closing with
- * SO_LINGER 0 is not enough, because libmicrohttpd shuts the socket down first and the client would see an orderly end. */
+ * A request that is not answered at once is suspended. libmicrohttpd does not look at suspended
+ * connections, so the loop itself watches their sockets for the client's departure. An RST is
+ * produced by connect(AF_UNSPEC): closing with SO_LINGER 0 is not enough, because libmicrohttpd
+ * shuts the socket down first and the client would see an orderly end. */
 #include "net/http_server.h"
 
 #include "base/buffer.h"
@@ -22,9 +24,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define CONNECTION_MEMORY 262144 /* bytes for a connection's head and buffers; larger heads get 431 */
+/* bytes for a connection's head and buffers; larger heads get 431 */
+#define CONNECTION_MEMORY 262144
 #define READER_BLOCK 65536
-#define DRAIN_TRIES 1000         /* milliseconds to wait for the kernel to have sent what precedes a cut */
+/* milliseconds to wait for the kernel to have sent what precedes a cut */
+#define DRAIN_TRIES 1000
 
 struct http_server {
     struct MHD_Daemon *daemon;
@@ -53,10 +57,10 @@ struct http_request {
     struct buffer body;
     bool too_large;
     enum phase phase;
-    bool held;      /* somebody outside has the pointer */
+    bool held; /* somebody outside has the pointer */
     bool suspended;
-    bool aborted;   /* no further byte is sent */
-    bool waiting;   /* the answer's delay is not over */
+    bool aborted; /* no further byte is sent */
+    bool waiting; /* the answer's delay is not over */
     void *data;
 
     struct MHD_Response *response;
@@ -143,8 +147,8 @@ static void start_timer(struct http_request *request, uv_timer_cb callback, unsi
 
 static int socket_of(const struct http_request *request)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
@@ -215,7 +219,8 @@ static void on_drain(uv_timer_t *timer)
 {
     struct http_request *request = timer->data;
     int unsent = 0;
-    if (ioctl(socket_of(request), SIOCOUTQ, &unsent) == 0 && unsent > 0 && ++request->drain_tries < DRAIN_TRIES) {
+    if (ioctl(socket_of(request), SIOCOUTQ, &unsent) == 0 && unsent > 0 &&
+        ++request->drain_tries < DRAIN_TRIES) {
         start_timer(request, on_drain, 1);
         return;
     }
@@ -283,7 +288,8 @@ static ssize_t read_stream(void *context, uint64_t position, char *out, size_t r
 
 /* ---- answering ---- */
 
-static void add_headers(struct MHD_Response *response, const struct http_header *headers, size_t count)
+static void add_headers(struct MHD_Response *response, const struct http_header *headers,
+                        size_t count)
 {
     for (size_t i = 0; i < count; i++)
         (void)MHD_add_response_header(response, headers[i].name, headers[i].value);
@@ -306,11 +312,12 @@ void http_request_answer(struct http_request *request, const struct http_answer 
         request->cut_after = answer->cut_after;
         request->drip_bytes = answer->drip_bytes;
         request->drip_ms = answer->drip_ms;
-        request->response = MHD_create_response_from_callback(answer->length, READER_BLOCK, read_body, request, NULL);
+        request->response = MHD_create_response_from_callback(answer->length, READER_BLOCK,
+                                                              read_body, request, NULL);
     } else {
         /* libmicrohttpd only reads a buffer that it is to copy */
-        request->response = MHD_create_response_from_buffer(answer->length, (void *)(uintptr_t)answer->body,
-                                                            MHD_RESPMEM_MUST_COPY);
+        request->response = MHD_create_response_from_buffer(
+            answer->length, (void *)(uintptr_t)answer->body, MHD_RESPMEM_MUST_COPY);
     }
     request->status = (unsigned)answer->status;
     request->held = false;
@@ -333,9 +340,11 @@ void http_request_reset(struct http_request *request)
     wake(request);
 }
 
-void http_stream_begin(struct http_request *request, int status, const struct http_header *headers, size_t count)
+void http_stream_begin(struct http_request *request, int status, const struct http_header *headers,
+                       size_t count)
 {
-    request->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READER_BLOCK, read_stream, request, NULL);
+    request->response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, READER_BLOCK,
+                                                          read_stream, request, NULL);
     request->status = (unsigned)status;
     if (!request->response) {
         request->aborted = true;
@@ -366,8 +375,11 @@ static void refuse_large(struct http_request *request)
 {
     static const char body[] = "{\"error\":\"request body too large\"}";
     struct http_header type = {"Content-Type", "application/json"};
-    http_request_answer(request, &(struct http_answer){.status = MHD_HTTP_CONTENT_TOO_LARGE, .headers = &type,
-        .header_count = 1, .body = body, .length = sizeof body - 1});
+    http_request_answer(request, &(struct http_answer){.status = MHD_HTTP_CONTENT_TOO_LARGE,
+                                                       .headers = &type,
+                                                       .header_count = 1,
+                                                       .body = body,
+                                                       .length = sizeof body - 1});
 }
 
 /* Answers if there is something to answer with, else leaves the connection suspended. */
@@ -380,14 +392,16 @@ static enum MHD_Result proceed(struct http_request *request)
         return MHD_YES;
     }
     request->phase = PHASE_QUEUED;
-    enum MHD_Result result = MHD_queue_response(request->connection, request->status, request->response);
+    enum MHD_Result result = MHD_queue_response(request->connection, request->status,
+                                                request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
     return result;
 }
 
-static struct http_request *request_open(struct http_server *server, struct MHD_Connection *connection,
-                                         const char *method, const char *path)
+static struct http_request *request_open(struct http_server *server,
+                                         struct MHD_Connection *connection, const char *method,
+                                         const char *path)
 {
     struct http_request *request = memory_allocate(sizeof *request);
     request->server = server;
@@ -403,8 +417,9 @@ static struct http_request *request_open(struct http_server *server, struct MHD_
     return request;
 }
 
-static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url, const char *method,
-                                 const char *version, const char *upload, size_t *upload_size, void **slot)
+static enum MHD_Result on_access(void *context, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_size, void **slot)
 {
     (void)version;
     struct http_server *server = context;
@@ -467,7 +482,8 @@ static void on_completed(void *context, struct MHD_Connection *connection, void 
 /* ---- the server ---- */
 
 /* A listening socket, or -1 with the problem told. */
-static int listen_on(const struct http_server_options *options, uint16_t *port, char *problem, size_t problem_size)
+static int listen_on(const struct http_server_options *options, uint16_t *port, char *problem,
+                     size_t problem_size)
 {
     const char *address = options->address ? options->address : "127.0.0.1";
     struct sockaddr_storage place = {0};
@@ -485,9 +501,11 @@ static int listen_on(const struct http_server_options *options, uint16_t *port, 
         bind(fd, (struct sockaddr *)&place, size) != 0 || listen(fd, 511) != 0 ||
         getsockname(fd, (struct sockaddr *)&place, &size) != 0) {
         if (errno == EADDRINUSE)
-            snprintf(problem, problem_size, "%s:%u is in use by another program", address, options->port);
+            snprintf(problem, problem_size, "%s:%u is in use by another program", address,
+                     options->port);
         else
-            snprintf(problem, problem_size, "cannot listen on %s:%u: %s", address, options->port, strerror(errno));
+            snprintf(problem, problem_size, "cannot listen on %s:%u: %s", address, options->port,
+                     strerror(errno));
         if (fd >= 0)
             close(fd);
         return -1;
@@ -509,19 +527,19 @@ struct http_server *http_server_open(uv_loop_t *loop, const struct http_server_o
     server->options.address = NULL;
     server->loop = loop;
     server->port = port;
-    server->daemon = MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
-        MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, server,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_SERVER_CONNECTIONS,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_END);
     if (!server->daemon) {
         snprintf(problem, problem_size, "cannot start the HTTP server: %s", strerror(errno));
         close(fd);
         free(server);
         return NULL;
     }
-    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->daemon,
+                                                           MHD_DAEMON_INFO_EPOLL_FD);
     int result = info ? uv_poll_init(loop, &server->readiness, info->epoll_fd) : UV_ENOTSUP;
     if (result != 0) {
         snprintf(problem, problem_size, "cannot watch the HTTP server: %s", uv_strerror(result));
@@ -588,8 +606,8 @@ struct visit {
     void *context;
 };
 
-static enum MHD_Result visit_pair(void *context, enum MHD_ValueKind kind, const char *name, size_t name_length,
-                                  const char *value, size_t length)
+static enum MHD_Result visit_pair(void *context, enum MHD_ValueKind kind, const char *name,
+                                  size_t name_length, const char *value, size_t length)
 {
     (void)kind;
     (void)name_length;
@@ -598,16 +616,19 @@ static enum MHD_Result visit_pair(void *context, enum MHD_ValueKind kind, const 
     return MHD_YES;
 }
 
-void http_request_each_header(struct http_request *request, http_pair_visitor *visitor, void *context)
+void http_request_each_header(struct http_request *request, http_pair_visitor *visitor,
+                              void *context)
 {
     struct visit visit = {visitor, context};
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, visit_pair, &visit);
 }
 
-void http_request_each_argument(struct http_request *request, http_pair_visitor *visitor, void *context)
+void http_request_each_argument(struct http_request *request, http_pair_visitor *visitor,
+                                void *context)
 {
     struct visit visit = {visitor, context};
-    (void)MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, visit_pair, &visit);
+    (void)MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, visit_pair,
+                                      &visit);
 }
 
 void http_request_set_data(struct http_request *request, void *data)

@@ -1,4 +1,5 @@
-/* libcurl says which sockets it wants to hear of, and when it wants to be called; libuv does the waiting. */
+/* libcurl says which sockets it wants to hear of, and when it wants to be called; libuv does the
+ * waiting. */
 #include "net/http_exchange.h"
 
 #include "base/memory.h"
@@ -15,16 +16,20 @@
 
 struct socket_slot {
     struct watched_socket *watched; /* NULL: not watched */
-    bool established;               /* a request went over it: libcurl says when it closes it, which it does not of one
-                                       that is still being connected */
-    bool opened;                    /* libcurl has it, unless it closed it without a word while it was being connected */
-    bool multiplexed;               /* HTTP/2 is spoken on it */
-    struct http_exchange *sending;  /* that wants to know whether the other side has its bytes; NULL: none */
-    int local_port;                 /* 0: not looked up */
+    /* a request went over it: libcurl says when it closes it, which it does not of one that is
+       still being connected */
+    bool established;
+    /* libcurl has it, unless it closed it without a word while it was being connected */
+    bool opened;
+    bool multiplexed; /* HTTP/2 is spoken on it */
+    /* that wants to know whether the other side has its bytes; NULL: none */
+    struct http_exchange *sending;
+    int local_port; /* 0: not looked up */
 };
 
-/* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for later, it stays watched for
- * reading, which is what the next request will begin with: so a request on a kept connection costs no epoll_ctl. */
+/* libuv's view of one socket of libcurl's. While libcurl keeps a connection to the platform for
+ * later, it stays watched for reading, which is what the next request will begin with: so a request
+ * on a kept connection costs no epoll_ctl. */
 struct watched_socket {
     uv_poll_t poll;
     curl_socket_t socket;
@@ -45,7 +50,8 @@ static struct socket_slot *get_slot(struct http_client *client, curl_socket_t so
     if ((size_t)socket >= client->socket_count) {
         size_t count = (size_t)socket + 16;
         client->sockets = memory_resize(client->sockets, count * sizeof *client->sockets);
-        memset(client->sockets + client->socket_count, 0, (count - client->socket_count) * sizeof *client->sockets);
+        memset(client->sockets + client->socket_count, 0,
+               (count - client->socket_count) * sizeof *client->sockets);
         client->socket_count = count;
     }
     return &client->sockets[socket];
@@ -106,7 +112,8 @@ curl_socket_t http_sockets_find(struct http_client *client, int local_port, int 
             continue;
         if (slot->local_port == 0)
             slot->local_port = read_port((curl_socket_t)i, getsockname);
-        if (slot->local_port == local_port && read_port((curl_socket_t)i, getpeername) == remote_port)
+        if (slot->local_port == local_port &&
+            read_port((curl_socket_t)i, getpeername) == remote_port)
             return (curl_socket_t)i;
     }
     return CURL_SOCKET_BAD;
@@ -141,7 +148,8 @@ void http_sockets_opened(struct http_client *client, curl_socket_t socket)
     *slot = (struct socket_slot){.opened = true};
 }
 
-curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange, int local_port, int remote_port)
+curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange,
+                                int local_port, int remote_port)
 {
     curl_socket_t socket = http_sockets_kept(client, local_port);
     if (socket == CURL_SOCKET_BAD)
@@ -158,16 +166,18 @@ void http_sockets_sent(struct http_client *client, const struct http_exchange *e
         client->sockets[socket].sending = NULL;
 }
 
-/* What the kernel still holds for the other side: written into the socket, and not acknowledged. A connection that was reset
- * says nothing: who resets it is there, and may have the bytes. */
+/* What the kernel still holds for the other side: written into the socket, and not acknowledged. A
+ * connection that was reset says nothing: who resets it is there, and may have the bytes. */
 static void note_unacknowledged(struct http_exchange *exchange, curl_socket_t socket)
 {
     int held = 0, error = 0;
     struct tcp_info info = {0};
     socklen_t size = sizeof info, error_size = sizeof error;
     exchange->held = ioctl(socket, SIOCOUTQ, &held) == 0 && held > 0;
-    bool alive = getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 && info.tcpi_state == TCP_ESTABLISHED;
-    bool given_up = getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0 && error == ETIMEDOUT;
+    bool alive = getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 &&
+                 info.tcpi_state == TCP_ESTABLISHED;
+    bool given_up = getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &error_size) == 0 &&
+                    error == ETIMEDOUT;
     exchange->not_ended = alive || given_up;
 }
 
@@ -185,13 +195,14 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched_socket *watched = poll->data;
     struct http_client *client = watched->client;
-    if (watched->idle) { /* the server closes it, or says what nobody asked for: looked at when it is next to be used */
+    /* the server closes it, or says what nobody asked for: looked at when it is next to be used */
+    if (watched->idle) {
         uv_poll_stop(poll);
         watched->events = 0;
         return;
     }
-    int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) | (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) |
-                (status < 0 ? CURL_CSELECT_ERR : 0);
+    int flags = (events & UV_READABLE ? CURL_CSELECT_IN : 0) |
+                (events & UV_WRITABLE ? CURL_CSELECT_OUT : 0) | (status < 0 ? CURL_CSELECT_ERR : 0);
     int running;
     curl_multi_socket_action(client->multi, watched->socket, flags, &running);
     http_read_messages(client);
@@ -227,7 +238,8 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     struct watched_socket *watched = slot->watched;
     struct http_exchange *exchange = NULL;
     if (client->keep_addresses && !slot->established &&
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK && exchange && what != CURL_POLL_REMOVE)
+        curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&exchange) == CURLE_OK && exchange &&
+        what != CURL_POLL_REMOVE)
         slot->established = exchange->sends > 0;
     if (what == CURL_POLL_REMOVE) {
         if (watched && slot->established) {
@@ -243,7 +255,8 @@ static int on_socket(CURL *easy, curl_socket_t socket, int what, void *context, 
     if (!watched && !(watched = add_socket(client, socket)))
         return -1;
     leave_kept(watched);
-    watch(watched, (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
+    watch(watched,
+          (what & CURL_POLL_IN ? UV_READABLE : 0) | (what & CURL_POLL_OUT ? UV_WRITABLE : 0));
     return 0;
 }
 
@@ -265,8 +278,9 @@ static void on_soon(uv_idle_t *soon)
     call_libcurl(soon->data);
 }
 
-/* "At once" is what libcurl says again and again while a server floods it: after 100 reads of BUFFERSIZE each. A timer of 0
- * that is started by a timer runs in the same turn of libuv's loop, which would then never come to anything else. */
+/* "At once" is what libcurl says again and again while a server floods it: after 100 reads of
+ * BUFFERSIZE each. A timer of 0 that is started by a timer runs in the same turn of libuv's loop,
+ * which would then never come to anything else. */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     (void)multi;

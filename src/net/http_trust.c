@@ -22,7 +22,8 @@ static const char *chosen_file(const char *name)
 
 static bool names_proxy(void)
 {
-    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"};
+    static const char *const names[] = {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy",
+                                        "ALL_PROXY"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (variable(names[i]))
             return true;
@@ -44,7 +45,9 @@ void http_trust_open(struct http_trust *trust, const char *ca_file, bool beside)
     const char *bundle = ca_file ? ca_file : chosen_file("CURL_CA_BUNDLE");
     trust->file = memory_copy_text(bundle ? bundle : chosen_file("SSL_CERT_FILE"));
     trust->file_alone = ca_file && !beside;
-    trust->directory = trust->file_alone || (bundle && !ca_file) ? NULL : memory_copy_text(variable("SSL_CERT_DIR"));
+    trust->directory = trust->file_alone || (bundle && !ca_file)
+                           ? NULL
+                           : memory_copy_text(variable("SSL_CERT_DIR"));
     trust->no_proxy = names_proxy() ? find_no_proxy() : NULL;
 }
 
@@ -63,5 +66,6 @@ void http_trust_apply(const struct http_trust *trust, CURL *easy)
         curl_easy_setopt(easy, CURLOPT_CAPATH, trust->directory);
     if (trust->no_proxy)
         curl_easy_setopt(easy, CURLOPT_NOPROXY, trust->no_proxy);
-    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE); /* a proxy that tunnels hears of no token */
+    /* a proxy that tunnels hears of no token */
+    curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 }

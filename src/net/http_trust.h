@@ -1,4 +1,5 @@
-/* Which certificates a client of ours trusts, and which hosts it asks no proxy for. Only the HTTP client's files include this. */
+/* Which certificates a client of ours trusts, and which hosts it asks no proxy for. Only the HTTP
+ * client's files include this. */
 #ifndef MOLECULE_NET_HTTP_TRUST_H
 #define MOLECULE_NET_HTTP_TRUST_H
 
@@ -12,9 +13,10 @@ struct http_trust {
     char *no_proxy;         /* for CURLOPT_NOPROXY; NULL: the environment names no proxy */
 };
 
-/* By precedence: `ca_file` (--ca-file), else CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR, else the system's. A file's
- * variable that names the system's own does not count. `beside`: `ca_file` is trusted beside the system's directory of
- * certificates, not instead of it. Loopback, by any name and address, is asked through no proxy. */
+/* By precedence: `ca_file` (--ca-file), else CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR,
+ * else the system's. A file's variable that names the system's own does not count. `beside`:
+ * `ca_file` is trusted beside the system's directory of certificates, not instead of it. Loopback,
+ * by any name and address, is asked through no proxy. */
 void http_trust_open(struct http_trust *trust, const char *ca_file, bool beside);
 void http_trust_close(struct http_trust *trust);
 void http_trust_apply(const struct http_trust *trust, CURL *easy);

@@ -12,7 +12,8 @@ static char *name_of(CURLU *handle)
 {
     char *host = NULL, *copy = NULL;
     unsigned char address[sizeof(struct in6_addr)];
-    if (curl_url_get(handle, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '[' && inet_pton(AF_INET, host, address) != 1)
+    if (curl_url_get(handle, CURLUPART_HOST, &host, 0) == CURLUE_OK && host[0] != '[' &&
+        inet_pton(AF_INET, host, address) != 1)
         copy = memory_copy_text(host);
     curl_free(host);
     return copy;
@@ -26,7 +27,8 @@ static struct parsed_url *parse(const char *text)
         return NULL;
     }
     struct parsed_url *url = memory_allocate(sizeof *url);
-    *url = (struct parsed_url){.handle = handle, .text = memory_copy_text(text), .host = name_of(handle), .users = 1};
+    *url = (struct parsed_url){
+        .handle = handle, .text = memory_copy_text(text), .host = name_of(handle), .users = 1};
     return url;
 }
 

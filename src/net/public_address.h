@@ -1,5 +1,5 @@
-/* Which addresses belong to the public internet: none of this machine, of its network, or of the services that clouds put beside
- * their machines. */
+/* Which addresses belong to the public internet: none of this machine, of its network, or of the
+ * services that clouds put beside their machines. */
 #ifndef MOLECULE_NET_PUBLIC_ADDRESS_H
 #define MOLECULE_NET_PUBLIC_ADDRESS_H
 

@@ -9,5 +9,6 @@ void versions_describe(char *text, size_t size)
 {
     const curl_version_info_data *curl = curl_version_info(CURLVERSION_NOW);
     snprintf(text, size, "libcurl %s (%s)\nlibuv %s\njansson %s", curl->version,
-             curl->ssl_version ? curl->ssl_version : "no TLS", uv_version_string(), jansson_version_str());
+             curl->ssl_version ? curl->ssl_version : "no TLS", uv_version_string(),
+             jansson_version_str());
 }

@@ -54,19 +54,27 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
     *vm->info = (struct agent_info){0};
 }
 
-static void push_options(lua_State *L, const struct script_option *options, size_t count)
+static void push_options(lua_State *L, const struct molecule_option *options, size_t count)
 {
     lua_createtable(L, 0, (int)count);
     for (size_t i = 0; i < count; i++) {
         lua_pushstring(L, options[i].value);
-        lua_setfield(L, -2, options[i].key);
+        lua_setfield(L, -2, options[i].name);
     }
 }
 
-static const struct agent_field { const char *name; int type; } agent_fields[] = {
-    {"handle", LUA_TFUNCTION}, {"start", LUA_TFUNCTION}, {"stop", LUA_TFUNCTION}, {"conversation", LUA_TFUNCTION},
-    {"name", LUA_TSTRING}, {"description", LUA_TSTRING}, {"skills", LUA_TTABLE}, {"concurrency", LUA_TNUMBER},
-    {"answers_replies", LUA_TBOOLEAN}};
+static const struct agent_field {
+    const char *name;
+    int type;
+} agent_fields[] = {{"handle", LUA_TFUNCTION},
+                    {"start", LUA_TFUNCTION},
+                    {"stop", LUA_TFUNCTION},
+                    {"conversation", LUA_TFUNCTION},
+                    {"name", LUA_TSTRING},
+                    {"description", LUA_TSTRING},
+                    {"skills", LUA_TTABLE},
+                    {"concurrency", LUA_TNUMBER},
+                    {"answers_replies", LUA_TBOOLEAN}};
 
 #define AGENT_FIELD_COUNT (sizeof agent_fields / sizeof *agent_fields)
 
@@ -82,22 +90,22 @@ static const struct agent_field *find_field(const char *name)
 static void refuse_field(lua_State *L, const char *source)
 {
     if (lua_type(L, -1) != LUA_TSTRING)
-        luaL_error(
-            L,
-            "%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or "
-            "a table with `handle`",
-            source, luaL_tolstring(L, -1, NULL));
+        luaL_error(L,
+                   "%s returned a table with the field [%s], which an agent does not have: it must "
+                   "return a function(msg, ctx), or "
+                   "a table with `handle`",
+                   source, luaL_tolstring(L, -1, NULL));
     struct nearest nearest = {.word = lua_tostring(L, -1)};
     for (size_t i = 0; i < AGENT_FIELD_COUNT; i++)
         nearest_offer(&nearest, agent_fields[i].name);
     if (nearest.best)
-        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?", source, nearest.word,
-                   nearest.best);
-    luaL_error(
-        L,
-        "the agent that %s returned has the unknown field '%s'; what is the script's own belongs into a local variable, or "
-        "into a field that begins with '_'",
-        source, nearest.word);
+        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?",
+                   source, nearest.word, nearest.best);
+    luaL_error(L,
+               "the agent that %s returned has the unknown field '%s'; what is the script's own "
+               "belongs into a local variable, or "
+               "into a field that begins with '_'",
+               source, nearest.word);
 }
 
 /* The table on top: its own fields, and what it has them from. */
@@ -115,9 +123,11 @@ static void check_fields(lua_State *L, const char *source)
         const struct agent_field *field = &agent_fields[i];
         int type = lua_getfield(L, agent, field->name);
         if (type != field->type && (type != LUA_TNIL || i == 0))
-            luaL_error(L, i == 0 ? "%s returned a table whose `%s` is a %s, not a function(msg, ctx)"
-                                 : "%s: the agent's `%s` must be a %s, not a %s", source, field->name,
-                       lua_typename(L, i == 0 ? type : field->type), lua_typename(L, type));
+            luaL_error(L,
+                       i == 0 ? "%s returned a table whose `%s` is a %s, not a function(msg, ctx)"
+                              : "%s: the agent's `%s` must be a %s, not a %s",
+                       source, field->name, lua_typename(L, i == 0 ? type : field->type),
+                       lua_typename(L, type));
         lua_pop(L, 1);
     }
 }
@@ -126,21 +136,24 @@ static void check_fields(lua_State *L, const char *source)
 static void check_skills(lua_State *L)
 {
     static const char *const texts[] = {"id", "name", "description"};
-    static const char example[] = "skills = {{id = \"translate\", name = \"Translate\", description = \"…\"}}";
+    static const char example[] =
+        "skills = {{id = \"translate\", name = \"Translate\", description = \"…\"}}";
     lua_pushnil(L);
     while (lua_next(L, -2)) {
         if (lua_type(L, -2) != LUA_TNUMBER)
-            luaL_error(L, "the agent's `skills` must be a list of tables, but has the field '%s': %s",
+            luaL_error(L,
+                       "the agent's `skills` must be a list of tables, but has the field '%s': %s",
                        luaL_tolstring(L, -2, NULL), example);
         const char *type_name = luaL_typename(L, -1);
         if (!lua_istable(L, -1))
-            luaL_error(L, "the agent's `skills` must be a list of tables, but item %s is a %s: %s", luaL_tolstring(L, -2, NULL),
-                       type_name, example);
+            luaL_error(L, "the agent's `skills` must be a list of tables, but item %s is a %s: %s",
+                       luaL_tolstring(L, -2, NULL), type_name, example);
         for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
             int type = lua_getfield(L, -1, texts[i]);
             if (type != LUA_TSTRING && type != LUA_TNIL)
-                luaL_error(L, "the agent's `skills`: the %s of an item must be a string, not a %s: %s", texts[i],
-                           lua_typename(L, type), example);
+                luaL_error(L,
+                           "the agent's `skills`: the %s of an item must be a string, not a %s: %s",
+                           texts[i], lua_typename(L, type), example);
             lua_pop(L, 1);
         }
         lua_pop(L, 1);
@@ -157,14 +170,16 @@ static void keep_agent(lua_State *L, const char *source)
         lua_setfield(L, -2, "handle");
     }
     if (!lua_istable(L, -1))
-        luaL_error(L, "%s returned a %s; it must return a function(msg, ctx), or a table with `handle`", source,
-                   luaL_typename(L, -1));
+        luaL_error(
+            L, "%s returned a %s; it must return a function(msg, ctx), or a table with `handle`",
+            source, luaL_typename(L, -1));
     check_fields(L, source);
     if (lua_getfield(L, -1, "skills") == LUA_TTABLE)
         check_skills(L);
     lua_pop(L, 1);
     lua_getfield(L, -1, "concurrency");
-    if (!lua_isnil(L, -1) && (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > 1000))
+    if (!lua_isnil(L, -1) &&
+        (!lua_isinteger(L, -1) || lua_tointeger(L, -1) < 1 || lua_tointeger(L, -1) > 1000))
         luaL_error(L, "the agent's `concurrency` must be an integer from 1 to 1000");
     lua_pop(L, 1);
     luaL_unref(L, LUA_REGISTRYINDEX, vm->agent);
@@ -177,7 +192,8 @@ static int after_script(lua_State *L, int status, lua_KContext context)
     (void)context;
     const struct script_settings *settings = vm_of(L)->settings;
     lua_settop(L, 2);
-    keep_agent(L, settings->path ? settings->path : settings->backend);
+    keep_agent(L,
+               settings->options->script ? settings->options->script : settings->options->backend);
     if (settings->load_only)
         keep_info(L);
     lua_gc(L, LUA_GCCOLLECT); /* what loading left over would stay until there are messages */
@@ -186,14 +202,14 @@ static int after_script(lua_State *L, int status, lua_KContext context)
 
 int agent_load_body(lua_State *L)
 {
-    const struct script_settings *settings = vm_of(L)->settings;
+    const struct molecule_workspace_options *options = vm_of(L)->settings->options;
     lua_settop(L, 1);
-    if (settings->path)
-        beside_prepend_path(L, settings->path);
-    if (settings->sandbox)
+    if (options->script)
+        beside_prepend_path(L, options->script);
+    if (options->sandbox)
         sandbox_install(L);
-    if (settings->path) {
-        if (luaL_loadfilex(L, settings->path, "t") != LUA_OK)
+    if (options->script) {
+        if (luaL_loadfilex(L, options->script, "t") != LUA_OK)
             return lua_error(L);
         lua_callk(L, 0, 1, 0, after_script);
         return after_script(L, LUA_OK, 0);
@@ -203,19 +219,19 @@ int agent_load_body(lua_State *L)
     lua_call(L, 1, 1); /* lua/molecule/backend.lua: open(name, options) -> agent */
     lua_getfield(L, -1, "open");
     lua_remove(L, -2);
-    lua_pushstring(L, settings->backend);
-    push_options(L, settings->backend_options, settings->backend_option_count);
+    lua_pushstring(L, options->backend);
+    push_options(L, options->backend_options, options->backend_option_count);
     lua_callk(L, 2, 1, 0, after_script);
     return after_script(L, LUA_OK, 0);
 }
 
 void agent_push_context(lua_State *L, const struct handler *handler)
 {
-    const struct script_settings *settings = handler->vm->settings;
+    const struct molecule_workspace_options *options = handler->vm->settings->options;
     lua_createtable(L, 0, 7);
-    lua_pushstring(L, settings->workspace_id);
+    lua_pushstring(L, options->id);
     lua_setfield(L, -2, "workspace");
-    push_options(L, settings->options, settings->option_count);
+    push_options(L, options->script_options, options->script_option_count);
     lua_setfield(L, -2, "options");
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     if (lua_getfield(L, -1, "molecule") != LUA_TTABLE) { /* not required by the script so far */
@@ -237,7 +253,8 @@ void agent_push_context(lua_State *L, const struct handler *handler)
     lua_pushboolean(L, handler->job->redelivered);
     lua_setfield(L, -2, "redelivered");
     if (handler->deadline_ms) {
-        lua_pushnumber(L, (lua_Number)(clock_wall_ms() + handler->deadline_ms - clock_monotonic_ms()) / 1000);
+        lua_pushnumber(
+            L, (lua_Number)(clock_wall_ms() + handler->deadline_ms - clock_monotonic_ms()) / 1000);
         lua_setfield(L, -2, "deadline");
     }
 }
@@ -329,7 +346,8 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     return after_attach(L, LUA_OK, 0);
 }
 
-/* A large message is parsed for as long as this takes. If it raises, the message stays so until the host has it again. */
+/* A large message is parsed for as long as this takes. If it raises, the message stays so until the
+ * host has it again. */
 static bool push_message(lua_State *L, struct handler *handler)
 {
     const struct vm *vm = handler->vm;
@@ -345,8 +363,8 @@ static bool push_message(lua_State *L, struct handler *handler)
     return has_files;
 }
 
-/* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3. Protected, so that an
- * error runs its __close. */
+/* Stack while the handler runs: handler, vm_keep_traceback. What it returns lands at index 3.
+ * Protected, so that an error runs its __close. */
 int agent_handle_body(lua_State *L)
 {
     struct handler *handler = lua_touserdata(L, 1);
@@ -374,8 +392,8 @@ static int refuse_key(lua_State *L, const char *what)
     if (!lua_isfunction(L, -1))
         return luaL_error(L, "conversation(msg) returned %s", what);
     lua_getinfo(L, ">S", &function);
-    return luaL_error(L, "%s:%d: conversation(msg) returned %s; it must return a string or nil", function.short_src,
-                      function.linedefined, what);
+    return luaL_error(L, "%s:%d: conversation(msg) returned %s; it must return a string or nil",
+                      function.short_src, function.linedefined, what);
 }
 
 static int after_conversation(lua_State *L, int status, lua_KContext context)
@@ -414,12 +432,14 @@ const char *script_backend_names(void)
     static _Thread_local char names[512];
     static const char prefix[] = "molecule/backends/";
     size_t length = 0;
-    for (const struct embedded_file *file = embedded_files; file->name; file++) { /* the build sorts them */
+    /* the build sorts them */
+    for (const struct embedded_file *file = embedded_files; file->name; file++) {
         size_t size = strlen(file->name);
         if (strncmp(file->name, prefix, sizeof prefix - 1) != 0 || length + size > sizeof names)
             continue;
-        length += (size_t)snprintf(names + length, sizeof names - length, "%s%.*s", length ? ", " : "",
-                                   (int)(size - sizeof prefix + 1 - 4), file->name + sizeof prefix - 1);
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%.*s",
+                                   length ? ", " : "", (int)(size - sizeof prefix + 1 - 4),
+                                   file->name + sizeof prefix - 1);
     }
     return names;
 }

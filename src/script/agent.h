@@ -1,4 +1,5 @@
-/* The agent inside a Lua state: what a script file or a backend returned, and the bodies of the coroutines that run it. */
+/* The agent inside a Lua state: what a script file or a backend returned, and the bodies of the
+ * coroutines that run it. */
 #ifndef MOLECULE_SCRIPT_AGENT_H
 #define MOLECULE_SCRIPT_AGENT_H
 
@@ -12,22 +13,27 @@ struct agent_info {
 };
 struct agent_conversation {
     const struct message *message;
-    char *key;     /* NULL: the message's own; yours to free */
+    char *key; /* NULL: the message's own; yours to free */
     struct script *script;
 };
 void agent_info_free(struct agent_info *info);
 
-/* What the agent said of itself when its start was over (or it was loaded, where nothing starts it). Yours to free. */
+/* What the agent said of itself when its start was over (or it was loaded, where nothing starts
+ * it). Yours to free. */
 void agent_take_info(struct vm *vm, struct agent_info *info);
 
-/* Pushes `ctx`. Whatever takes a ctx begins with it: it requires "molecule". May raise a Lua error. */
+/* Pushes `ctx`. Whatever takes a ctx begins with it: it requires "molecule". May raise a Lua error.
+ */
 void agent_push_context(lua_State *L, const struct handler *handler);
 
 /* Bodies for handler_start. */
-int agent_load_body(lua_State *L);   /* loads vm->settings, checks what it returned, keeps it in vm->agent */
-int agent_start_body(lua_State *L);  /* agent.start(ctx), if it has one; then reads what it says of itself */
-int agent_stop_body(lua_State *L);   /* agent.stop(ctx), if it has one */
-/* agent.conversation(msg); handler->context is a struct agent_conversation, whose `key` it sets. It may not wait. */
+/* loads vm->settings, checks what it returned, keeps it in vm->agent */
+int agent_load_body(lua_State *L);
+/* agent.start(ctx), if it has one; then reads what it says of itself */
+int agent_start_body(lua_State *L);
+int agent_stop_body(lua_State *L); /* agent.stop(ctx), if it has one */
+/* agent.conversation(msg); handler->context is a struct agent_conversation, whose `key` it sets. It
+ * may not wait. */
 int agent_conversation_body(lua_State *L);
 int agent_handle_body(lua_State *L); /* agent.handle(msg, ctx) -> handler->outcome */
 

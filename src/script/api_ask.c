@@ -82,14 +82,17 @@ static void release(struct operation *operation)
     free(waiting);
 }
 
-int ask_await(lua_State *L, struct script_ask *ask, int (*push)(lua_State *L, const struct script_ask *ask))
+int ask_await(lua_State *L, struct script_ask *ask,
+              int (*push)(lua_State *L, const struct script_ask *ask))
 {
     struct ask_operation *waiting = memory_allocate(sizeof *waiting);
-    waiting->operation = (struct operation){.results = push_answer, .cancel = cancel, .release = release};
+    waiting->operation = (struct operation){
+        .results = push_answer, .cancel = cancel, .release = release};
     waiting->ask = ask;
     waiting->push = push;
     ask->operation = waiting;
-    vm_uncharge(vm_of(L), ask->charged); /* the script is charged with it as long as it lives, which may be longer */
+    /* the script is charged with it as long as it lives, which may be longer */
+    vm_uncharge(vm_of(L), ask->charged);
     if (script_ask(vm_of(L)->script, ask))
         return vm_await(L, &waiting->operation);
     const char *what = script_ask_text(ask->kind);

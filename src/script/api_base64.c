@@ -1,5 +1,5 @@
-/* core.base64_encode(bytes) -> text; core.base64_decode(text) -> bytes, or nil and what is wrong with it. In Lua, a file would
- * take many times its size. */
+/* core.base64_encode(bytes) -> text; core.base64_decode(text) -> bytes, or nil and what is wrong
+ * with it. In Lua, a file would take many times its size. */
 #include "base/base64.h"
 #include "script/api.h"
 
@@ -19,13 +19,15 @@ static int api_base64_decode(lua_State *L)
     size_t length, count, bad;
     const char *text = luaL_checklstring(L, 1, &length);
     luaL_Buffer bytes;
-    if (base64_decode(text, length, luaL_buffinitsize(L, &bytes, base64_decoded_maximum(length)), &count, &bad)) {
+    if (base64_decode(text, length, luaL_buffinitsize(L, &bytes, base64_decoded_maximum(length)),
+                      &count, &bad)) {
         luaL_pushresultsize(&bytes, count);
         return 1;
     }
     luaL_pushfail(L);
     if (bad < length)
-        lua_pushfstring(L, "not base64 at byte %I of %I", (LUAI_UACINT)bad + 1, (LUAI_UACINT)length);
+        lua_pushfstring(L, "not base64 at byte %I of %I", (LUAI_UACINT)bad + 1,
+                        (LUAI_UACINT)length);
     else
         lua_pushfstring(L, "base64 that ends too early, after %I bytes", (LUAI_UACINT)length);
     return 2;

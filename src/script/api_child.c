@@ -1,6 +1,6 @@
-/* core.child{argv | cmd, env, cwd, name}: a program that outlives the handler that started it and serves all handlers of its
- * state. It ends when the state does, or when nothing refers to it any more. `name` (argv[1]) is what log lines call it.
- * lua/molecule/backends/stdio.lua uses it. */
+/* core.child{argv | cmd, env, cwd, name}: a program that outlives the handler that started it and
+ * serves all handlers of its state. It ends when the state does, or when nothing refers to it any
+ * more. `name` (argv[1]) is what log lines call it. lua/molecule/backends/stdio.lua uses it. */
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/child.h"
@@ -9,7 +9,8 @@
 #include "script/process.h"
 #include "script/sandbox.h"
 
-#define CHILD_METATABLE "molecule.child" /* of a userdata that holds a struct child *; NULL: it never ran */
+/* of a userdata that holds a struct child *; NULL: it never ran */
+#define CHILD_METATABLE "molecule.child"
 #define SECONDS_MAXIMUM 1e6
 #define GRACE_MAXIMUM 60.0
 
@@ -20,7 +21,8 @@ static struct child *check_child(lua_State *L)
     return child;
 }
 
-/* child:write(bytes) -> true, or nil, message, CODE (ENDED, FULL); what the program does not take at once is queued */
+/* child:write(bytes) -> true, or nil, message, CODE (ENDED, FULL); what the program does not take
+ * at once is queued */
 static int child_write_method(lua_State *L)
 {
     struct child *child = check_child(L);
@@ -32,7 +34,8 @@ static int child_write_method(lua_State *L)
     }
     luaL_pushfail(L);
     if (child_is_running(child))
-        lua_pushfstring(L, "it does not read: more than %d MiB wait for it", (int)(CHILD_QUEUE_MAXIMUM >> 20));
+        lua_pushfstring(L, "it does not read: more than %d MiB wait for it",
+                        (int)(CHILD_QUEUE_MAXIMUM >> 20));
     else
         lua_pushfstring(L, "it has ended: %s", child_describe(child));
     lua_pushstring(L, child_is_running(child) ? "FULL" : "ENDED");
@@ -62,13 +65,15 @@ static int push_answer(lua_State *L, struct operation *operation)
     return 3;
 }
 
-/* child:await(id, seconds) -> the line whose "id" it is, as a value, or nil, message, CODE (ENDED, TIMEOUT) */
+/* child:await(id, seconds) -> the line whose "id" it is, as a value, or nil, message, CODE (ENDED,
+ * TIMEOUT) */
 static int child_await(lua_State *L)
 {
     struct child *child = check_child(L);
     lua_Integer id = luaL_checkinteger(L, 2);
     lua_Number seconds = luaL_checknumber(L, 3);
-    luaL_argcheck(L, seconds > 0 && seconds <= SECONDS_MAXIMUM, 3, "seconds must be above 0 and at most 1e6");
+    luaL_argcheck(L, seconds > 0 && seconds <= SECONDS_MAXIMUM, 3,
+                  "seconds must be above 0 and at most 1e6");
     vm_check_await(L, "a program's await");
     if (!child_is_running(child))
         return push_end(L, child);
@@ -84,12 +89,14 @@ static int push_nothing(lua_State *L, struct operation *operation)
     return 0;
 }
 
-/* child:close(seconds): closes its standard input, waits so long for its end, then ends its process group */
+/* child:close(seconds): closes its standard input, waits so long for its end, then ends its process
+ * group */
 static int child_close(lua_State *L)
 {
     struct child *child = check_child(L);
     lua_Number seconds = luaL_checknumber(L, 2);
-    luaL_argcheck(L, seconds >= 0 && seconds <= GRACE_MAXIMUM, 2, "seconds must be between 0 and 60");
+    luaL_argcheck(L, seconds >= 0 && seconds <= GRACE_MAXIMUM, 2,
+                  "seconds must be between 0 and 60");
     vm_check_await(L, "a program's close");
     if (child_is_over(child))
         return 0;
@@ -137,7 +144,8 @@ static int api_child(lua_State *L)
     struct child **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, CHILD_METATABLE);
-    char **argv = command_copy_arguments(L, arguments), **variables = command_make_environment(L, environment);
+    char **argv = command_copy_arguments(L, arguments),
+         **variables = command_make_environment(L, environment);
     int error;
     *slot = child_start(vm, name, argv, variables, directory, &error);
     command_free_list(argv);
@@ -154,8 +162,11 @@ static int api_child(lua_State *L)
 
 void api_child_install(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"write", child_write_method}, {"await", child_await}, {"close", child_close},
-                                       {"is_running", child_running}, {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"write", child_write_method},
+                                       {"await", child_await},
+                                       {"close", child_close},
+                                       {"is_running", child_running},
+                                       {NULL, NULL}};
     luaL_newmetatable(L, CHILD_METATABLE);
     lua_pushcfunction(L, child_collect);
     lua_setfield(L, -2, "__gc");

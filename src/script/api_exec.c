@@ -23,7 +23,8 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
     const struct exec_context *exec = context;
     if (result->timed_out) {
         lua_pushnil(L);
-        lua_pushfstring(L, "timed out after %f s; the whole process group was ended", (double)exec->timeout_ms / 1000);
+        lua_pushfstring(L, "timed out after %f s; the whole process group was ended",
+                        (double)exec->timeout_ms / 1000);
         lua_pushliteral(L, "TIMEOUT");
     }
     lua_createtable(L, 0, 5);
@@ -45,19 +46,22 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
 static void check_table(lua_State *L)
 {
     int top = lua_gettop(L);
-    static const char *const known[] = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"};
+    static const char *const known[] = {"argv", "cmd",     "stdin",     "env",
+                                        "cwd",  "timeout", "max_output"};
     const char *word = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
     bool list = lua_istable(L, 1) && lua_rawgeti(L, 1, 1) != LUA_TNIL;
     if (list && lua_type(L, -1) == LUA_TSTRING)
         word = lua_tostring(L, -1);
     if (word || list)
-        api_misuse(
-            L,
-            "exec: takes a table that says what to run: exec {cmd = \"%s\"} for a shell, or exec {argv = {\"%s\"}} for a "
-            "program with its arguments",
-            word ? word : "ls -l", word ? word : "ls\", \"-l");
+        api_misuse(L,
+                   "exec: takes a table that says what to run: exec {cmd = \"%s\"} for a shell, or "
+                   "exec {argv = {\"%s\"}} for a "
+                   "program with its arguments",
+                   word ? word : "ls -l", word ? word : "ls\", \"-l");
     if (!lua_istable(L, 1))
-        api_misuse(L, "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, not a %s",
+        api_misuse(L,
+                   "exec: takes a table, exec {argv = {\"ls\", \"-l\"}} or exec {cmd = \"ls -l\"}, "
+                   "not a %s",
                    luaL_typename(L, 1));
     lua_settop(L, top);
     api_check_fields(L, 1, "exec", known, sizeof known / sizeof *known);
@@ -103,7 +107,9 @@ static int64_t duration_field(lua_State *L, int table, const char *field)
     else if (type == LUA_TSTRING)
         clock_parse_duration(lua_tostring(L, -1), &milliseconds);
     if (type != LUA_TNIL && milliseconds == 0)
-        api_misuse(L, "exec: %s must be a number of seconds above 0 or a duration like \"60s\" or \"5m\"", field);
+        api_misuse(
+            L, "exec: %s must be a number of seconds above 0 or a duration like \"60s\" or \"5m\"",
+            field);
     lua_pop(L, 1);
     return milliseconds;
 }
@@ -157,7 +163,8 @@ static int start(lua_State *L)
         .output_maximum = output_maximum,
     };
     int error;
-    struct operation *operation = process_start(vm_of(L), &request, push_exec_result, context, &error);
+    struct operation *operation = process_start(vm_of(L), &request, push_exec_result, context,
+                                                &error);
     command_free_list(request.argv);
     command_free_list(request.environment);
     if (!operation) {
@@ -174,7 +181,8 @@ static int api_exec(lua_State *L)
     return start(L);
 }
 
-/* core.exec_until(options, text): as exec; ends the program soon after it has printed the text, should it stay. */
+/* core.exec_until(options, text): as exec; ends the program soon after it has printed the text,
+ * should it stay. */
 static int api_exec_until(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -209,7 +217,8 @@ static int api_execute(lua_State *L)
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)lua_tostring(L, 1), NULL};
     struct process_request request = {.argv = argv, .inherit = true};
     int error;
-    struct operation *operation = process_start(vm_of(L), &request, push_execute_result, NULL, &error);
+    struct operation *operation = process_start(vm_of(L), &request, push_execute_result, NULL,
+                                                &error);
     if (!operation)
         return fail_to_start(L, "/bin/sh", NULL, error);
     return vm_await(L, operation);

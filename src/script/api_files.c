@@ -32,7 +32,8 @@ static int file_fetch(lua_State *L)
     const char *id = luaL_checkstring(L, 1);
     vm_check_await(L, "file:read");
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_FETCH, strlen(id));
-    size_t half = vm_room(vm_of(L)) / 2; /* it is there twice for a moment: as it came, and as a string */
+    /* it is there twice for a moment: as it came, and as a string */
+    size_t half = vm_room(vm_of(L)) / 2;
     ask->key = memory_copy_text(id);
     ask->most = half < FETCH_MAXIMUM ? (int64_t)half : FETCH_MAXIMUM;
     ask->timeout_ms = TRANSFER_TIMEOUT_MS;
@@ -60,7 +61,8 @@ static int file_upload(lua_State *L)
     return ask_await(L, ask, ask_push_json);
 }
 
-/* core.file_limits() -> {per_file_bytes?, per_request_bytes?, max_attachments_per_message?, message_bytes} */
+/* core.file_limits() -> {per_file_bytes?, per_request_bytes?, max_attachments_per_message?,
+ * message_bytes} */
 static int file_limits(lua_State *L)
 {
     vm_check_await(L, "molecule.files");
@@ -116,8 +118,10 @@ static int file_write(lua_State *L)
 
 void api_files_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"file_fetch", file_fetch}, {"file_upload", file_upload},
-        {"file_limits", file_limits}, {"file_write", file_write}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"file_fetch", file_fetch},
+                                         {"file_upload", file_upload},
+                                         {"file_limits", file_limits},
+                                         {"file_write", file_write},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

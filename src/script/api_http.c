@@ -1,5 +1,6 @@
-/* molecule.http: requests on the worker's own libcurl handle. core.http(options) waits for the whole answer;
- * core.http_stream(options) gives a stream whose read() waits for the next piece. lua/molecule/http.lua shapes both. */
+/* molecule.http: requests on the worker's own libcurl handle. core.http(options) waits for the
+ * whole answer; core.http_stream(options) gives a stream whose read() waits for the next piece.
+ * lua/molecule/http.lua shapes both. */
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -29,23 +30,28 @@
 struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
     struct vm *vm;
-    struct turn turn;                   /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    struct turn turn;
     size_t wanted;
-    size_t charged;                     /* to it */
+    size_t charged; /* to it */
     size_t request_bytes;
-    struct http_exchange *exchange;     /* NULL: over */
+    struct http_exchange *exchange; /* NULL: over */
     char *url, *method, *body;
     char *headers[HEADERS_MAXIMUM + 1];
     /* streams only */
-    bool streaming, waiting, paused, held;  /* held: the userdata is alive */
-    bool collecting;                        /* garbage, which may be its userdata: it is freed behind it */
-    struct handler *owner;                  /* who opened it and has not read it to its end; NULL: it may be forgotten */
-    struct http_call *next, *previous;      /* of the owner's */
-    bool outlived;                          /* its handler ended first */
-    uv_timer_t *patience;                   /* of a read that waits only so long; NULL: none did */
-    bool impatient;                         /* it is over */
-    struct buffer pieces;                   /* of the answer's body: what has not been read, or all of it */
-    struct buffer head;                     /* the answer's headers once it is over: name NUL value NUL … */
+    bool streaming, waiting, paused, held; /* held: the userdata is alive */
+    /* garbage, which may be its userdata: it is freed behind it */
+    bool collecting;
+    /* who opened it and has not read it to its end; NULL: it may be forgotten */
+    struct handler *owner;
+    struct http_call *next, *previous; /* of the owner's */
+    bool outlived;                     /* its handler ended first */
+    uv_timer_t *patience;              /* of a read that waits only so long; NULL: none did */
+    bool impatient;                    /* it is over */
+    /* of the answer's body: what has not been read, or all of it */
+    struct buffer pieces;
+    /* the answer's headers once it is over: name NUL value NUL … */
+    struct buffer head;
     char *error;
     const char *code;
     int status;
@@ -67,7 +73,8 @@ static void leave_owner(struct http_call *call)
 
 static size_t size_of(const struct http_call *call)
 {
-    return call->request_bytes + call->pieces.capacity + call->head.capacity + (call->exchange ? CALL_BYTES : 0);
+    return call->request_bytes + call->pieces.capacity + call->head.capacity +
+           (call->exchange ? CALL_BYTES : 0);
 }
 
 static void settle(struct http_call *call)
@@ -119,13 +126,25 @@ static const char *check_text(lua_State *L, const char *field, size_t *length)
     return lua_tolstring(L, -1, length);
 }
 
-/* In the sandbox: what would let a request mean another host than its URL, to a server that serves several. */
+/* In the sandbox: what would let a request mean another host than its URL, to a server that serves
+ * several. */
 static bool is_forbidden_header(const char *name)
 {
-    static const char *const forbidden[] = {"host", "content-length", "transfer-encoding", "connection", "upgrade",
-                                            "te", "trailer", "keep-alive", "expect", "proxy-connection",
-                                            "proxy-authorization", "forwarded", "x-forwarded-host"};
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+    static const char *const forbidden[] = {"host",
+                                            "content-length",
+                                            "transfer-encoding",
+                                            "connection",
+                                            "upgrade",
+                                            "te",
+                                            "trailer",
+                                            "keep-alive",
+                                            "expect",
+                                            "proxy-connection",
+                                            "proxy-authorization",
+                                            "forwarded",
+                                            "x-forwarded-host"};
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++)
         if (strcasecmp(name, forbidden[i]) == 0)
             return true;
@@ -142,7 +161,8 @@ static void check_headers(lua_State *L)
     int count = 0;
     lua_pushnil(L);
     while (lua_next(L, -2)) {
-        if (lua_type(L, -2) != LUA_TSTRING || (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER))
+        if (lua_type(L, -2) != LUA_TSTRING ||
+            (lua_type(L, -1) != LUA_TSTRING && lua_type(L, -1) != LUA_TNUMBER))
             api_misuse(L, "http: headers must be a table of name = value");
         lua_pushvalue(L, -1); /* tolstring must not change the table's value under lua_next */
         if (strpbrk(lua_tostring(L, -1), "\r\n") || strpbrk(lua_tostring(L, -3), "\r\n:"))
@@ -162,7 +182,8 @@ static size_t headers_length(lua_State *L, int index)
         return 0;
     lua_pushnil(L);
     while (lua_next(L, index)) {
-        sum += lua_rawlen(L, -2) + (lua_type(L, -1) == LUA_TSTRING ? lua_rawlen(L, -1) : 32) + sizeof ": ";
+        sum += lua_rawlen(L, -2) + (lua_type(L, -1) == LUA_TSTRING ? lua_rawlen(L, -1) : 32) +
+               sizeof ": ";
         lua_pop(L, 1);
     }
     return sum;
@@ -181,7 +202,8 @@ static void copy_headers(lua_State *L, int index, struct http_call *call)
     }
 }
 
-static int64_t number_field(lua_State *L, const char *field, double scale, double fallback, double maximum)
+static int64_t number_field(lua_State *L, const char *field, double scale, double fallback,
+                            double maximum)
 {
     double number = fallback;
     int type = lua_getfield(L, 1, field);
@@ -192,15 +214,18 @@ static int64_t number_field(lua_State *L, const char *field, double scale, doubl
     if (!(number >= 0 && number <= maximum))
         api_misuse(L, "http: %s must be between 0 and %I", field, (LUAI_UACINT)maximum);
     lua_pop(L, 1);
-    return (int64_t)ceil(number * scale); /* a fraction is not nothing, which would mean no timeout */
+    /* a fraction is not nothing, which would mean no timeout */
+    return (int64_t)ceil(number * scale);
 }
 
-/* An answer that is collected is outside the Lua state and its limit until it is whole; in the sandbox it may not be larger
- * than what the state could take. Of a stream only a piece is there at a time. */
+/* An answer that is collected is outside the Lua state and its limit until it is whole; in the
+ * sandbox it may not be larger than what the state could take. Of a stream only a piece is there at
+ * a time. */
 static size_t response_maximum(lua_State *L, bool streaming)
 {
     const struct vm *vm = vm_of(L);
-    size_t maximum = (size_t)number_field(L, "max_bytes", 1, ANSWER_DEFAULT, streaming ? STREAM_MAXIMUM : ANSWER_MAXIMUM);
+    size_t maximum = (size_t)number_field(L, "max_bytes", 1, ANSWER_DEFAULT,
+                                          streaming ? STREAM_MAXIMUM : ANSWER_MAXIMUM);
     bool limited = !streaming && sandbox_is_on(vm) && vm->memory_limit > 0;
     return limited && maximum > vm->memory_limit ? vm->memory_limit : maximum;
 }
@@ -231,13 +256,17 @@ static struct http_call *start(lua_State *L, bool streaming)
             api_misuse(L, "http: method must be upper-case letters");
     struct vm *vm = vm_of(L);
     /* two for each stream: those that only wait for an answer do not wait for streams to end */
-    struct http_client_options options = {.user_agent = USER_AGENT, .ca_file = vm->settings->ca_file, .ca_file_beside = true,
-                                          .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
+    struct http_client_options options = {
+        .user_agent = USER_AGENT,
+        .ca_file = vm->settings->ca_file,
+        .ca_file_beside = true,
+        .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
         luaL_error(L, "http: libcurl cannot be set up");
-    size_t request_bytes = sizeof(struct http_call) + url_length + body_length + headers_length(L, headers);
+    size_t request_bytes = sizeof(struct http_call) + url_length + body_length +
+                           headers_length(L, headers);
     vm_charge(L, request_bytes + CALL_BYTES);
     struct http_call *call = memory_allocate(sizeof *call);
     call->vm = vm;
@@ -289,7 +318,8 @@ static void push_header(const char *name, const char *value, void *context)
     lua_setfield(L, -2, lower);
 }
 
-static int push_failure(lua_State *L, const struct http_call *call, const char *error, const char *code)
+static int push_failure(lua_State *L, const struct http_call *call, const char *error,
+                        const char *code)
 {
     lua_pushnil(L);
     lua_pushfstring(L, "%s: %s", call->url, error);
@@ -359,13 +389,15 @@ static void release_call(struct operation *operation)
     free_call((struct http_call *)operation);
 }
 
-/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, where the answer broke off, what came of it. */
+/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, where the answer broke
+ * off, what came of it. */
 static int api_http(lua_State *L)
 {
     lua_settop(L, 1);
     vm_check_await(L, "molecule.http");
     struct http_call *call = start(L, false);
-    call->operation = (struct operation){.results = take_answer, .cancel = cancel_call, .release = release_call};
+    call->operation = (struct operation){
+        .results = take_answer, .cancel = cancel_call, .release = release_call};
     return vm_await(L, &call->operation);
 }
 
@@ -396,8 +428,10 @@ static void check_may_open(lua_State *L)
     if (vm->streams >= maximum) /* some may be garbage */
         lua_gc(L, LUA_GCCOLLECT);
     if (vm->streams >= maximum)
-        api_raise(L, "http: %d streams of this script are open: read them to their end or leave their loop",
-                   (int)vm->streams);
+        api_raise(
+            L,
+            "http: %d streams of this script are open: read them to their end or leave their loop",
+            (int)vm->streams);
 }
 
 static void give_to_handler(struct http_call *call, struct handler *handler)
@@ -451,7 +485,8 @@ static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct http_call *call = context;
     call->wanted = growth(call, length);
-    bool fits = call->wanted <= vm_room(call->vm), unread = call->streaming && call->pieces.length > 0;
+    bool fits = call->wanted <= vm_room(call->vm),
+         unread = call->streaming && call->pieces.length > 0;
     call->status = http_status(call->exchange);
     call->paused = unread && (!fits || call->pieces.length + length > PAUSE_ABOVE);
     if (!unread && !fits) /* not from here: what is collected may be exchanges of libcurl's */
@@ -530,7 +565,8 @@ static struct http_call *check_stream(lua_State *L)
     return call;
 }
 
-/* stream:read([seconds]) -> the next piece; nil at the end; nil, message, CODE. IDLE: nothing came for so long; it goes on. */
+/* stream:read([seconds]) -> the next piece; nil at the end; nil, message, CODE. IDLE: nothing came
+ * for so long; it goes on. */
 static int stream_read(lua_State *L)
 {
     struct http_call *call = check_stream(L);
@@ -539,13 +575,17 @@ static int stream_read(lua_State *L)
     if (call->waiting)
         return luaL_error(L, "http: another coroutine reads this stream");
     if (call->outlived)
-        return luaL_error(L, "http: the handler that opened this stream has ended, and the stream with it (%s)", call->url);
+        return luaL_error(
+            L, "http: the handler that opened this stream has ended, and the stream with it (%s)",
+            call->url);
     if (call->owner && call->owner != vm_of(L)->running)
-        return luaL_error(L, "http: this stream belongs to another handler (%s): each opens its own", call->url);
+        return luaL_error(
+            L, "http: this stream belongs to another handler (%s): each opens its own", call->url);
     if (call->pieces.length > 0 || !call->exchange)
         return push_piece(L, &call->operation);
     vm_check_await(L, "a stream's read");
-    call->operation = (struct operation){.results = push_piece, .cancel = cancel_read, .release = after_read};
+    call->operation = (struct operation){
+        .results = push_piece, .cancel = cancel_read, .release = after_read};
     call->waiting = true;
     if (seconds > 0)
         start_patience(call, seconds);
@@ -579,7 +619,8 @@ static int stream_collect(lua_State *L)
     if (!call)
         return 0;
     call->held = false;
-    if (!call->waiting && !call->collecting) { /* else the operation, which is released first or later, does it */
+    /* else the operation, which is released first or later, does it */
+    if (!call->waiting && !call->collecting) {
         end_stream(call);
         free_call(call);
     }
@@ -603,9 +644,11 @@ static int api_http_stream(lua_State *L)
 
 void api_http_install(lua_State *L)
 {
-    static const luaL_Reg methods[] = {
-        {"read", stream_read}, {"status", stream_status}, {"headers", stream_headers}, {"close", stream_close},
-        {NULL, NULL}};
+    static const luaL_Reg methods[] = {{"read", stream_read},
+                                       {"status", stream_status},
+                                       {"headers", stream_headers},
+                                       {"close", stream_close},
+                                       {NULL, NULL}};
     luaL_newmetatable(L, STREAM_METATABLE);
     lua_pushcfunction(L, stream_collect);
     lua_setfield(L, -2, "__gc");

@@ -1,4 +1,5 @@
-/* What lua/molecule/peers.lua is made of: messages to peers and to the canvas, and who the peers are. */
+/* What lua/molecule/peers.lua is made of: messages to peers and to the canvas, and who the peers
+ * are. */
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/api_ask.h"
@@ -10,7 +11,8 @@
 #define NOTIFY_TIMEOUT_MS 60000
 #define QUERY_TIMEOUT_MS 30000
 
-/* What its id is made of: the same when the handler runs again, another one in the handler's next question. */
+/* What its id is made of: the same when the handler runs again, another one in the handler's next
+ * question. */
 static void number_ask(struct script_ask *ask, struct handler *handler)
 {
     ask->number = ++handler->asked;
@@ -51,7 +53,8 @@ static int api_send(lua_State *L)
     const char *target = luaL_checkstring(L, 1);
     lua_Number timeout = luaL_checknumber(L, 4);
     const char *context_id = luaL_optstring(L, 5, NULL);
-    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 4, "the timeout must be between 0 and 1e6 seconds");
+    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 4,
+                  "the timeout must be between 0 and 1e6 seconds");
     vm_check_await(L, "molecule.send");
     struct script_ask *ask = make_message(L, SCRIPT_ASK_SEND, 2);
     ask->key = memory_copy_text(target);
@@ -74,7 +77,8 @@ static int api_notify(lua_State *L)
     vm_check_await(L, "molecule.notify");
     struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
     size_t parts = ask->reply.parts ? json_dumpb(ask->reply.parts, NULL, 0, JSON_COMPACT) : 0;
-    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, ask->reply.text_length + parts, problem, sizeof problem)) {
+    if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, ask->reply.text_length + parts, problem,
+                    sizeof problem)) {
         vm_uncharge(vm_of(L), ask->charged);
         ask_free(ask);
         return api_refuse_quota(L, problem);
@@ -88,7 +92,8 @@ static int api_progress(lua_State *L)
 {
     size_t length;
     if (lua_type(L, 1) != LUA_TSTRING)
-        return api_misuse(L, "ctx.progress: the text must be a string, not a %s", luaL_typename(L, 1));
+        return api_misuse(L, "ctx.progress: the text must be a string, not a %s",
+                          luaL_typename(L, 1));
     lua_tolstring(L, 1, &length);
     lua_settop(L, 1);
     const struct handler *handler = vm_of(L)->running;
@@ -100,7 +105,8 @@ static int api_progress(lua_State *L)
     }
     if (handler && handler->job && handler->job->message->source_id) {
         luaL_pushfail(L);
-        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes a progress message for the answer");
+        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes a progress "
+                           "message for the answer");
         lua_pushliteral(L, "PEER");
         return 3;
     }
@@ -125,7 +131,8 @@ static int api_delegate(lua_State *L)
     size_t length;
     const char *task = luaL_checklstring(L, 2, &length);
     lua_Number timeout = luaL_optnumber(L, 3, 0);
-    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 3, "the timeout must be between 0 and 1e6 seconds");
+    luaL_argcheck(L, timeout >= 0 && timeout <= 1e6, 3,
+                  "the timeout must be between 0 and 1e6 seconds");
     vm_check_await(L, "molecule.delegate");
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_DELEGATE, length);
     ask->key = memory_copy_text(target);
@@ -139,7 +146,8 @@ static int api_delegate(lua_State *L)
 
 void api_peers_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"send", api_send},   {"notify", api_notify},     {"progress", api_progress},
-                                         {"peers", api_peers}, {"delegate", api_delegate}, {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"send", api_send},         {"notify", api_notify},
+                                         {"progress", api_progress}, {"peers", api_peers},
+                                         {"delegate", api_delegate}, {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -47,7 +47,8 @@ static int pipe_write(lua_State *L)
     }
     vm_charge(L, length - done);
     vm_uncharge(vm_of(L), length - done); /* it fits: the pipe is charged with it */
-    return pipe_await_output(L, pipe, memory_copy(bytes + done, length - done), length - done, after_write);
+    return pipe_await_output(L, pipe, memory_copy(bytes + done, length - done), length - done,
+                             after_write);
 }
 
 /* --- close and the rest --- */
@@ -214,11 +215,14 @@ static void surround(lua_State *L, const char *name, lua_CFunction function)
 
 void api_popen_install(lua_State *L)
 {
-    static const luaL_Reg methods[] = {{"close", pipe_close}, {"flush", pipe_flush}, {"lines", pipe_lines},
-                                       {"read", pipe_read}, {"seek", pipe_seek}, {"setvbuf", pipe_setvbuf},
+    static const luaL_Reg methods[] = {{"close", pipe_close}, {"flush", pipe_flush},
+                                       {"lines", pipe_lines}, {"read", pipe_read},
+                                       {"seek", pipe_seek},   {"setvbuf", pipe_setvbuf},
                                        {"write", pipe_write}, {NULL, NULL}};
-    static const luaL_Reg events[] = {{"__gc", pipe_collect}, {"__close", pipe_close_variable},
-                                      {"__tostring", pipe_text}, {NULL, NULL}};
+    static const luaL_Reg events[] = {{"__gc", pipe_collect},
+                                      {"__close", pipe_close_variable},
+                                      {"__tostring", pipe_text},
+                                      {NULL, NULL}};
     luaL_newmetatable(L, PIPE_METATABLE);
     luaL_setfuncs(L, events, 0);
     luaL_newlib(L, methods);

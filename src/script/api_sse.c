@@ -9,7 +9,8 @@
 #define READER_METATABLE "molecule.sse.reader"
 #define EVENT_MAXIMUM ((size_t)16 << 20)
 
-/* What one feed brought, until it is pushed: a push may raise, and the reader must not be left in the middle. */
+/* What one feed brought, until it is pushed: a push may raise, and the reader must not be left in
+ * the middle. */
 struct pending {
     struct pending *next;
     char *event, *data, *id;
@@ -26,8 +27,8 @@ struct reader {
 
 static size_t size_of(const struct reader *reader)
 {
-    return reader->sse.line.capacity + reader->sse.data.capacity + reader->sse.event.capacity + reader->sse.id.capacity +
-           reader->pending_bytes;
+    return reader->sse.line.capacity + reader->sse.data.capacity + reader->sse.event.capacity +
+           reader->sse.id.capacity + reader->pending_bytes;
 }
 
 /* The state is charged with what the reader holds now. */

@@ -1,5 +1,5 @@
-/* What lua/molecule/store.lua is made of: reading the stored JSON, collecting the handler's changes, and the locks that
- * keep store.update honest. */
+/* What lua/molecule/store.lua is made of: reading the stored JSON, collecting the handler's
+ * changes, and the locks that keep store.update honest. */
 #include "base/clock.h"
 #include "base/memory.h"
 #include "script/api.h"
@@ -34,7 +34,8 @@ static int store_keys(lua_State *L)
     return ask_await(L, ask, ask_push_json);
 }
 
-/* core.store_change(verb, key, JSON text, seconds to live, most): buffered. false: too much for one handler. */
+/* core.store_change(verb, key, JSON text, seconds to live, most): buffered. false: too much for one
+ * handler. */
 static int store_change(lua_State *L)
 {
     static const char *const verbs[] = {"set", "delete", "incr", "append", NULL};
@@ -52,7 +53,8 @@ static int store_change(lua_State *L)
     char problem[256];
     if (!script_may(vm_of(L), SCRIPT_QUOTA_STORE, strlen(key) + length, problem, sizeof problem))
         return api_misuse(L, "%s", problem);
-    size_t before = handler->changes ? handler->changes->bytes : 0, bytes = sizeof(struct change) + strlen(key) + length;
+    size_t before = handler->changes ? handler->changes->bytes : 0,
+           bytes = sizeof(struct change) + strlen(key) + length;
     vm_charge(L, bytes);
     bool added = changes_add(&handler->changes, verb, key, value, length, expires_ms, most);
     vm_uncharge(vm_of(L), bytes - (handler->changes->bytes - before));
@@ -101,26 +103,27 @@ static int store_lock(lua_State *L)
     if (!handler->ticket)
         handler->ticket = locks_ticket(vm->locks);
     struct lock_operation *lock = memory_allocate(sizeof *lock);
-    lock->operation = (struct operation){.results = no_results, .cancel = cancel_lock, .release = release_lock};
+    lock->operation = (struct operation){
+        .results = no_results, .cancel = cancel_lock, .release = release_lock};
     lock->locks = vm->locks;
     switch (locks_take(vm->locks, handler->ticket, key, alone, on_granted, lock)) {
-    case LOCKS_WAIT:
-        return vm_await(L, &lock->operation);
-    case LOCKS_TAKEN:
-        free(lock);
-        return no_results(L, NULL);
-    case LOCKS_DEADLOCK:
-        break;
+    case LOCKS_WAIT: return vm_await(L, &lock->operation);
+    case LOCKS_TAKEN: free(lock); return no_results(L, NULL);
+    case LOCKS_DEADLOCK: break;
     }
     free(lock);
     luaL_pushfail(L);
-    lua_pushfstring(L, "molecule.store: two handlers wait for each other's keys, here for \"%s\"; change keys in the same "
-                       "order everywhere", key);
+    lua_pushfstring(L,
+                    "molecule.store: two handlers wait for each other's keys, here for \"%s\"; "
+                    "change keys in the same "
+                    "order everywhere",
+                    key);
     lua_pushliteral(L, "DEADLOCK");
     return 3;
 }
 
-/* core.store_values() -> the running handler's table of what it stored: JSON text by key, false for deleted */
+/* core.store_values() -> the running handler's table of what it stored: JSON text by key, false for
+ * deleted */
 static int store_values(lua_State *L)
 {
     struct handler *handler = vm_of(L)->running;
@@ -143,9 +146,12 @@ static int call_at_once(lua_State *L)
 
 void api_store_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"store_get", store_get},       {"store_keys", store_keys},
-                                         {"store_change", store_change}, {"store_lock", store_lock},
-                                         {"store_values", store_values}, {"call_at_once", call_at_once},
+    static const luaL_Reg functions[] = {{"store_get", store_get},
+                                         {"store_keys", store_keys},
+                                         {"store_change", store_change},
+                                         {"store_lock", store_lock},
+                                         {"store_values", store_values},
+                                         {"call_at_once", call_at_once},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

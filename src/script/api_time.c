@@ -48,7 +48,8 @@ static int api_sleep(lua_State *L)
     vm_check_await(L, "molecule.sleep");
     struct sleep *sleep = memory_allocate(sizeof *sleep);
     uv_loop_t *loop = vm_of(L)->loop;
-    sleep->operation = (struct operation){.results = no_results, .cancel = cancel_sleep, .release = release_sleep};
+    sleep->operation = (struct operation){
+        .results = no_results, .cancel = cancel_sleep, .release = release_sleep};
     uv_update_time(loop);
     uv_timer_init(loop, &sleep->timer);
     sleep->timer.data = sleep;
@@ -79,7 +80,10 @@ static int api_uuid(lua_State *L)
 
 void api_time_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"sleep", api_sleep}, {"now", api_now}, {"elapsed", api_elapsed}, {"uuid", api_uuid},
+    static const luaL_Reg functions[] = {{"sleep", api_sleep},
+                                         {"now", api_now},
+                                         {"elapsed", api_elapsed},
+                                         {"uuid", api_uuid},
                                          {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

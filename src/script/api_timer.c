@@ -21,7 +21,7 @@ struct timer {
     struct timer *next;
     struct vm *vm;
     lua_Integer id;
-    int function; /* registry reference */
+    int function;     /* registry reference */
     int64_t every_ms; /* 0: once */
     int64_t due_ms;   /* monotonic */
     bool running, cancelled;
@@ -111,12 +111,13 @@ static void on_timer_done(struct handler *handler)
     timer->running = false;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing && !script->replacing) {
         char *text = script_describe(&handler->outcome);
-        log_error(script->settings.workspace_id, "the function of a timer failed%s: %s",
+        log_error(script->settings.options->id, "the function of a timer failed%s: %s",
                   timer->every_ms ? " (it runs again when it is due)" : "", text);
         free(text);
     } else if (handler->over_memory && !script->closing) {
-        log_error(script->settings.workspace_id, "the function of a timer wanted more than --memory-limit; the Lua state is "
-                                                 "replaced, and what ran beside it runs again");
+        log_error(script->settings.options->id,
+                  "the function of a timer wanted more than --memory-limit; the Lua state is "
+                  "replaced, and what ran beside it runs again");
     }
     script_commit_changes(script, handler);
     handler_free(handler);
@@ -125,7 +126,8 @@ static void on_timer_done(struct handler *handler)
     } else {
         int64_t now = clock_monotonic_ms();
         timer->due_ms += timer->every_ms;
-        if (timer->due_ms < now) /* it took longer than its period: the runs in between are left out */
+        /* it took longer than its period: the runs in between are left out */
+        if (timer->due_ms < now)
             timer->due_ms = now + timer->every_ms - (now - timer->due_ms) % timer->every_ms;
         arm(timer);
     }
@@ -166,15 +168,18 @@ static int timer_cancel(lua_State *L)
 
 static int make_timer(lua_State *L, const char *name, bool repeats)
 {
-    lua_Number seconds = api_check_seconds(L, 1, name, repeats ? SECONDS_MINIMUM : 0, SECONDS_MAXIMUM);
+    lua_Number seconds = api_check_seconds(L, 1, name, repeats ? SECONDS_MINIMUM : 0,
+                                           SECONDS_MAXIMUM);
     if (!lua_isfunction(L, 2))
-        return api_misuse(L, "%s: the second argument must be a function(ctx), not a %s", name, luaL_typename(L, 2));
+        return api_misuse(L, "%s: the second argument must be a function(ctx), not a %s", name,
+                          luaL_typename(L, 2));
     struct vm *vm = vm_of(L);
     if (!vm->script)
         return api_misuse(L, "molecule.%s: no timers here", name);
     if (vm->timer_count >= TIMERS_MAXIMUM)
-        return api_misuse(L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,
-                          TIMERS_MAXIMUM);
+        return api_misuse(
+            L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,
+            TIMERS_MAXIMUM);
     lua_settop(L, 2);
     lua_Integer *id = lua_newuserdatauv(L, sizeof *id, 0);
     luaL_setmetatable(L, HANDLE_METATABLE);

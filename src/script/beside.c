@@ -21,10 +21,12 @@ static void push_directory(lua_State *L, const char *path)
 static bool is_same(const char *one, const char *other)
 {
     struct stat first, second;
-    return stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+    return stat(one, &first) == 0 && stat(other, &second) == 0 && first.st_dev == second.st_dev &&
+           first.st_ino == second.st_ino;
 }
 
-/* Pushes the script's directory and, where it is another one, that of the file behind the link; how many. */
+/* Pushes the script's directory and, where it is another one, that of the file behind the link; how
+ * many. */
 static int push_directories(lua_State *L, const char *script_path)
 {
     char real[PATH_MAX];

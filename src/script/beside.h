@@ -1,15 +1,17 @@
-/* Modules beside the script: in its directory, and in that of the file which it is a symbolic link to. */
+/* Modules beside the script: in its directory, and in that of the file which it is a symbolic link
+ * to. */
 #ifndef MOLECULE_SCRIPT_BESIDE_H
 #define MOLECULE_SCRIPT_BESIDE_H
 
 #include <lauxlib.h>
 #include <stdbool.h>
 
-/* Puts the directories before the rest of package.path; but for those that it cannot name, with ";" or "?" in them. May raise. */
+/* Puts the directories before the rest of package.path; but for those that it cannot name, with ";"
+ * or "?" in them. May raise. */
 void beside_prepend_path(lua_State *L, const char *script_path);
 
-/* Looks for a module in the directories that package.path cannot name. Pushes the file's name; false: pushes where it has
- * looked, which may be "". May raise. */
+/* Looks for a module in the directories that package.path cannot name. Pushes the file's name;
+ * false: pushes where it has looked, which may be "". May raise. */
 bool beside_find(lua_State *L, const char *script_path, const char *module);
 
 #endif

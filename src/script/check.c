@@ -24,23 +24,26 @@ static int find_backend(lua_State *L)
     lua_getfield(L, -3, "path");
     lua_call(L, 2, 1);
     if (lua_isnil(L, -1))
-        return luaL_error(L, "there is no backend %s: it is none of %s, and no %s.lua is on LUA_PATH", backend,
-                          script_backend_names(), backend);
+        return luaL_error(L,
+                          "there is no backend %s: it is none of %s, and no %s.lua is on LUA_PATH",
+                          backend, script_backend_names(), backend);
     return 0;
 }
 
-static bool run_check(lua_State *L, const struct script_settings *settings, char *problem, size_t problem_size)
+static bool run_check(lua_State *L, const struct script_settings *settings, char *problem,
+                      size_t problem_size)
 {
     int status = LUA_OK;
-    if (settings->path) {
-        status = luaL_loadfilex(L, settings->path, "t");
-    } else if (!is_embedded(settings->backend)) {
+    if (settings->options->script) {
+        status = luaL_loadfilex(L, settings->options->script, "t");
+    } else if (!is_embedded(settings->options->backend)) {
         lua_pushcfunction(L, find_backend);
-        lua_pushlightuserdata(L, (void *)settings->backend);
+        lua_pushlightuserdata(L, (void *)settings->options->backend);
         status = lua_pcall(L, 1, 0, 0);
     }
     if (status != LUA_OK)
-        snprintf(problem, problem_size, "%s", lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no memory");
+        snprintf(problem, problem_size, "%s",
+                 lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "no memory");
     return status == LUA_OK;
 }
 

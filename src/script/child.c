@@ -12,31 +12,33 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINGER_MS 1000    /* what left the process group may hold our pipes open for so long after the program's end */
-#define SHOWN_MAXIMUM 200 /* bytes of a line that is no answer in the log */
+/* what left the process group may hold our pipes open for so long after the program's end */
+#define LINGER_MS 1000
+#define SHOWN_MAXIMUM 200  /* bytes of a line that is no answer in the log */
 #define VALUES_PER_BYTE 40 /* what "[]," takes as a value, at most, for each of its bytes */
-#define COMPLAINT_MAXIMUM ((size_t)2000) /* bytes of a line of standard error; longer ones are cut into several */
+/* bytes of a line of standard error; longer ones are cut into several */
+#define COMPLAINT_MAXIMUM ((size_t)2000)
 
 struct child {
-    struct vm *vm;            /* charged until it is freed; then NULL */
+    struct vm *vm; /* charged until it is freed; then NULL */
     size_t charged;
     char *workspace_id, *name;
     uv_process_t process;
     uv_pipe_t input, output, errors;
-    uv_timer_t timer;         /* the grace of a stop; then the linger after the end */
+    uv_timer_t timer; /* the grace of a stop; then the linger after the end */
     uv_shutdown_t shutdown;
-    size_t queued;            /* bytes not yet written */
+    size_t queued; /* bytes not yet written */
     struct buffer line, complaint;
-    bool skips;               /* the rest of a line that is too long */
+    bool skips; /* the rest of a line that is too long */
     struct child_waiter *waiters;
     int open_handles;
-    int open_pipes;           /* output and errors not yet at their end */
-    bool answers;             /* its standard output is open */
-    bool running;             /* not reaped yet */
-    bool over;                /* reaped and read to the end */
-    bool stopping;            /* its end is what we want */
+    int open_pipes; /* output and errors not yet at their end */
+    bool answers;   /* its standard output is open */
+    bool running;   /* not reaped yet */
+    bool over;      /* reaped and read to the end */
+    bool stopping;  /* its end is what we want */
     bool freed;
-    bool counted;             /* among the state's programs */
+    bool counted; /* among the state's programs */
     char end[64];
     char chunk[65536];
 };
@@ -51,7 +53,9 @@ struct piece {
 static void settle(struct child *child)
 {
     if (child->vm)
-        vm_recharge(child->vm, &child->charged, sizeof *child + child->queued + child->line.capacity + child->complaint.capacity);
+        vm_recharge(child->vm, &child->charged,
+                    sizeof *child + child->queued + child->line.capacity +
+                        child->complaint.capacity);
 }
 
 /* --- handles --- */
@@ -186,7 +190,8 @@ static void on_exit_status(uv_process_t *process, int64_t code, int signal)
 {
     struct child *child = process->data;
     child->running = false;
-    snprintf(child->end, sizeof child->end, signal ? "signal %d" : "exit code %d", signal ? signal : (int)code);
+    snprintf(child->end, sizeof child->end, signal ? "signal %d" : "exit code %d",
+             signal ? signal : (int)code);
     end_group(child); /* what it started goes with it, and our pipes come to their end */
     if (child->open_pipes == 0 || child->freed)
         finish(child);
@@ -206,7 +211,9 @@ bool child_is_over(const struct child *child)
 
 const char *child_describe(const struct child *child)
 {
-    return !child->running ? child->end : child->stopping ? "it is being stopped" : "it closed its standard output";
+    return !child->running   ? child->end
+           : child->stopping ? "it is being stopped"
+                             : "it closed its standard output";
 }
 
 /* --- what it says --- */
@@ -215,7 +222,8 @@ static void complain(struct child *child, const char *bytes, size_t length)
 {
     while (length > 0 && !child->freed) {
         const char *end = memchr(bytes, '\n', length);
-        size_t size = end ? (size_t)(end - bytes) : length, room = COMPLAINT_MAXIMUM - child->complaint.length;
+        size_t size = end ? (size_t)(end - bytes) : length,
+               room = COMPLAINT_MAXIMUM - child->complaint.length;
         bool full = size >= room;
         if (full)
             size = room;
@@ -252,12 +260,13 @@ static struct child_waiter *find_waiter(struct child *child, const json_t *answe
     return count == 1 && child_line_is_nameless(answer) ? only : NULL;
 }
 
-static void take_answer(struct child *child, json_t *answer, size_t bytes, const struct shown *shown)
+static void take_answer(struct child *child, json_t *answer, size_t bytes,
+                        const struct shown *shown)
 {
     struct child_waiter *waiter = find_waiter(child, answer);
     if (!waiter) {
-        log_info(child->workspace_id, "%s: ignoring an answer that nobody is waiting for: %.*s%s", child->name, shown->length,
-                 shown->bytes, shown->more);
+        log_info(child->workspace_id, "%s: ignoring an answer that nobody is waiting for: %.*s%s",
+                 child->name, shown->length, shown->bytes, shown->more);
         return;
     }
     waiter->answer = json_incref(answer);
@@ -269,8 +278,8 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes, const
 static void refuse_request(struct child *child, const json_t *request, const struct shown *shown)
 {
     char *refusal = child_line_refuse(request);
-    log_info(child->workspace_id, "%s: refused a request from the program: %.*s%s", child->name, shown->length, shown->bytes,
-             shown->more);
+    log_info(child->workspace_id, "%s: refused a request from the program: %.*s%s", child->name,
+             shown->length, shown->bytes, shown->more);
     if (refusal)
         child_write(child, refusal, strlen(refusal));
     free(refusal);
@@ -282,12 +291,12 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
     case CHILD_LINE_ANSWER: take_answer(child, value, bytes, shown); break;
     case CHILD_LINE_REQUEST: refuse_request(child, value, shown); break;
     case CHILD_LINE_NOTICE:
-        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name, shown->length, shown->bytes,
-                 shown->more);
+        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name,
+                 shown->length, shown->bytes, shown->more);
         break;
     case CHILD_LINE_OTHER:
-        log_warn(child->workspace_id, "%s: ignoring a line that is not a JSON object: %.*s%s", child->name, shown->length,
-                 shown->bytes, shown->more);
+        log_warn(child->workspace_id, "%s: ignoring a line that is not a JSON object: %.*s%s",
+                 child->name, shown->length, shown->bytes, shown->more);
         break;
     }
 }
@@ -300,10 +309,11 @@ static void take_line(struct child *child, const char *bytes, size_t length)
     jsonmemory_begin(vm_room(child->vm));
     json_t *line = child_line_read(bytes, length);
     size_t taken = jsonmemory_end(NULL), index;
-    struct shown shown = {bytes, length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM, length > SHOWN_MAXIMUM ? "…" : ""};
+    struct shown shown = {bytes, length < SHOWN_MAXIMUM ? (int)length : SHOWN_MAXIMUM,
+                          length > SHOWN_MAXIMUM ? "…" : ""};
     json_t *item;
     if (json_is_array(line) && json_array_size(line) > 0) {
-        json_array_foreach(line, index, item)
+        json_array_foreach (line, index, item)
             if (!child->freed)
                 take_value(child, item, taken, &shown);
     } else if (line || strspn(bytes, " \t\r") < length) {
@@ -314,7 +324,8 @@ static void take_line(struct child *child, const char *bytes, size_t length)
 
 static void too_long(struct child *child)
 {
-    log_warn(child->workspace_id, "%s: ignoring a line of more than %zu MiB", child->name, CHILD_LINE_MAXIMUM >> 20);
+    log_warn(child->workspace_id, "%s: ignoring a line of more than %zu MiB", child->name,
+             CHILD_LINE_MAXIMUM >> 20);
     buffer_clear(&child->line);
     child->skips = true;
 }
@@ -379,7 +390,8 @@ static void on_written(uv_write_t *write, int status)
 
 bool child_write(struct child *child, const char *bytes, size_t length)
 {
-    if (!child_is_running(child) || length > CHILD_QUEUE_MAXIMUM - child->queued || !vm_make_room(child->vm, length))
+    if (!child_is_running(child) || length > CHILD_QUEUE_MAXIMUM - child->queued ||
+        !vm_make_room(child->vm, length))
         return false;
     struct piece *piece = memory_allocate(sizeof *piece + length);
     piece->child = child;
@@ -465,16 +477,21 @@ static struct child *make(struct vm *vm, const char *name)
     return child;
 }
 
-struct child *child_start(struct vm *vm, const char *name, char *const *argv, char *const *environment,
-                          const char *directory, int *error)
+struct child *child_start(struct vm *vm, const char *name, char *const *argv,
+                          char *const *environment, const char *directory, int *error)
 {
     struct child *child = make(vm, name);
     uv_stdio_container_t streams[3] = {
         {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&child->input},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->output},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->errors}};
-    uv_process_options_t options = {.file = argv[0], .args = (char **)argv, .env = (char **)environment, .cwd = directory,
-                                    .flags = UV_PROCESS_DETACHED, .exit_cb = on_exit_status, .stdio_count = 3,
+    uv_process_options_t options = {.file = argv[0],
+                                    .args = (char **)argv,
+                                    .env = (char **)environment,
+                                    .cwd = directory,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .exit_cb = on_exit_status,
+                                    .stdio_count = 3,
                                     .stdio = streams};
     inherit_nothing();
     *error = uv_spawn(vm->loop, &child->process, &options);

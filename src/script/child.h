@@ -1,6 +1,7 @@
-/* A program that runs as long as it is needed and answers lines with lines: JSON objects, one a line, whose integer "id"
- * says which question they answer. What it says on standard error goes to the log, line by line. It runs in a process group
- * of its own, which ends with it. On the worker thread only. */
+/* A program that runs as long as it is needed and answers lines with lines: JSON objects, one a
+ * line, whose integer "id" says which question they answer. What it says on standard error goes to
+ * the log, line by line. It runs in a process group of its own, which ends with it. On the worker
+ * thread only. */
 #ifndef MOLECULE_SCRIPT_CHILD_H
 #define MOLECULE_SCRIPT_CHILD_H
 
@@ -8,15 +9,16 @@
 
 #include <jansson.h>
 
-#define CHILD_LINE_MAXIMUM ((size_t)16 << 20)   /* bytes of an answer; a longer line is left out and logged */
-#define CHILD_QUEUE_MAXIMUM ((size_t)64 << 20)  /* bytes written and not yet read by the program */
+/* bytes of an answer; a longer line is left out and logged */
+#define CHILD_LINE_MAXIMUM ((size_t)16 << 20)
+#define CHILD_QUEUE_MAXIMUM ((size_t)64 << 20) /* bytes written and not yet read by the program */
 
 struct child;
 
 enum child_wait {
     CHILD_WAITS,
     CHILD_ANSWERED,
-    CHILD_ENDED,    /* it has ended; child_describe says how */
+    CHILD_ENDED, /* it has ended; child_describe says how */
     CHILD_TIMED_OUT
 };
 
@@ -27,16 +29,17 @@ struct child_waiter {
     struct child_waiter *next;
     uv_timer_t *timer;
     lua_Integer id;
-    bool for_end;               /* not for an answer */
+    bool for_end; /* not for an answer */
     enum child_wait state;
     json_t *answer;
-    size_t charged;             /* for it */
+    size_t charged; /* for it */
 };
 
 /* `name` is what the log calls it. NULL: `error` is libuv's. */
-struct child *child_start(struct vm *vm, const char *name, char *const *argv, char *const *environment,
-                          const char *directory, int *error);
-/* false: it would be more than CHILD_QUEUE_MAXIMUM or than the state has memory for, or the program has ended. */
+struct child *child_start(struct vm *vm, const char *name, char *const *argv,
+                          char *const *environment, const char *directory, int *error);
+/* false: it would be more than CHILD_QUEUE_MAXIMUM or than the state has memory for, or the program
+ * has ended. */
 bool child_write(struct child *child, const char *bytes, size_t length);
 /* It can answer: it runs, its standard output is open, and nobody stopped it. */
 bool child_is_running(const struct child *child);
@@ -44,11 +47,12 @@ bool child_is_running(const struct child *child);
 bool child_is_over(const struct child *child);
 /* How it ended, as "exit code 1" or "signal 9", or why it is of no use; borrowed. */
 const char *child_describe(const struct child *child);
-/* For vm_await; not for a child that has ended. It is woken when the answer with that id came, when the program ended or
- * when `timeout_ms` are over. Released with the operation; the child must not be freed before. */
+/* For vm_await; not for a child that has ended. It is woken when the answer with that id came, when
+ * the program ended or when `timeout_ms` are over. Released with the operation; the child must not
+ * be freed before. */
 struct child_waiter *child_wait_for(struct child *child, lua_Integer id, int64_t timeout_ms);
-/* Closes its standard input behind what was written; if it runs after `grace_ms`, its process group is ended. The waiter
- * is woken when it has ended. */
+/* Closes its standard input behind what was written; if it runs after `grace_ms`, its process group
+ * is ended. The waiter is woken when it has ended. */
 struct child_waiter *child_stop(struct child *child, int64_t grace_ms);
 /* Ends the process group at once. Nobody may wait. The memory goes when the program is reaped. */
 void child_free(struct child *child);

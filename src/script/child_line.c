@@ -17,7 +17,8 @@ enum child_line child_line_kind(const json_t *value)
 {
     if (!json_is_object(value))
         return CHILD_LINE_OTHER;
-    if (!json_is_string(json_object_get(value, "method")) || json_object_get(value, "result") || is_there(value, "error"))
+    if (!json_is_string(json_object_get(value, "method")) || json_object_get(value, "result") ||
+        is_there(value, "error"))
         return CHILD_LINE_ANSWER;
     return is_there(value, "id") ? CHILD_LINE_REQUEST : CHILD_LINE_NOTICE;
 }
@@ -29,19 +30,23 @@ bool child_line_answers(const json_t *answer, long long question)
     if (json_is_number(id))
         return json_number_value(id) == (double)question;
     snprintf(text, sizeof text, "%lld", question);
-    return json_is_string(id) && json_string_length(id) == strlen(text) && strcmp(json_string_value(id), text) == 0;
+    return json_is_string(id) && json_string_length(id) == strlen(text) &&
+           strcmp(json_string_value(id), text) == 0;
 }
 
 bool child_line_is_nameless(const json_t *answer)
 {
-    return !is_there(answer, "id") && (json_object_get(answer, "result") || is_there(answer, "error"));
+    return !is_there(answer, "id") &&
+           (json_object_get(answer, "result") || is_there(answer, "error"));
 }
 
 char *child_line_refuse(const json_t *request)
 {
-    json_t *answer = json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id", json_object_get(request, "id"), "error",
-                               "code", -32601, "message", "method not found: molecule answers no requests");
-    char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL, *line = text ? memory_format("%s\n", text) : NULL;
+    json_t *answer = json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id",
+                               json_object_get(request, "id"), "error", "code", -32601, "message",
+                               "method not found: molecule answers no requests");
+    char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL,
+         *line = text ? memory_format("%s\n", text) : NULL;
     json_decref(answer);
     free(text);
     return line;

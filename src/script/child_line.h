@@ -1,4 +1,5 @@
-/* What a line that a program says is, to whoever asked it something: JSON-RPC 2.0, taken as it comes. */
+/* What a line that a program says is, to whoever asked it something: JSON-RPC 2.0, taken as it
+ * comes. */
 #ifndef MOLECULE_SCRIPT_CHILD_LINE_H
 #define MOLECULE_SCRIPT_CHILD_LINE_H
 
@@ -19,10 +20,12 @@ bool child_line_answers(const json_t *answer, long long question);
 /* It has no id, or null, as JSON-RPC has it where the question could not be read. */
 bool child_line_is_nameless(const json_t *answer);
 
-/* The answer to a request: there is no such method. A line with its end; NULL: out of memory. Free it with free(). */
+/* The answer to a request: there is no such method. A line with its end; NULL: out of memory. Free
+ * it with free(). */
 char *child_line_refuse(const json_t *request);
 
-/* Reads a line: an object or an array; behind words, as a logger puts them, too. NULL: it is neither. */
+/* Reads a line: an object or an array; behind words, as a logger puts them, too. NULL: it is
+ * neither. */
 json_t *child_line_read(const char *bytes, size_t length);
 
 #endif

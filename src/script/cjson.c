@@ -1,4 +1,5 @@
-/* The module: its functions and settings. Upvalue 1 of each function: the instance's struct cjson_settings. */
+/* The module: its functions and settings. Upvalue 1 of each function: the instance's struct
+ * cjson_settings. */
 #include "script/cjson.h"
 
 #include "script/vm.h"
@@ -36,7 +37,8 @@ static void integer_setting(lua_State *L, int index, int *value, int least, int 
         return;
     lua_Integer given = luaL_checkinteger(L, index);
     if (given < least || given > most)
-        luaL_argerror(L, index, lua_pushfstring(L, "expected integer between %d and %d", least, most));
+        luaL_argerror(L, index,
+                      lua_pushfstring(L, "expected integer between %d and %d", least, most));
     *value = (int)given;
 }
 
@@ -198,8 +200,13 @@ static void push_instance(lua_State *L, bool safe)
         {NULL, NULL}};
     luaL_newlibtable(L, functions);
     struct cjson_settings *settings = lua_newuserdatauv(L, sizeof *settings, 0);
-    *settings = (struct cjson_settings){.encode_depth = CJSON_DEPTH_MAXIMUM, .decode_depth = CJSON_DEPTH_MAXIMUM, .precision = 14,
-                                        .sparse_ratio = 2, .sparse_safe = 10, .decode_invalid = true, .keep_buffer = true,
+    *settings = (struct cjson_settings){.encode_depth = CJSON_DEPTH_MAXIMUM,
+                                        .decode_depth = CJSON_DEPTH_MAXIMUM,
+                                        .precision = 14,
+                                        .sparse_ratio = 2,
+                                        .sparse_safe = 10,
+                                        .decode_invalid = true,
+                                        .keep_buffer = true,
                                         .escape_slash = true};
     luaL_setfuncs(L, functions, 1);
     if (safe) {

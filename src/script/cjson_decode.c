@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOOK_EVERY 1024  /* values between two looks at the limits */
+#define LOOK_EVERY 1024    /* values between two looks at the limits */
 #define NUMBER_MAXIMUM 400 /* letters of a number */
 
 struct decoding {
@@ -21,7 +21,8 @@ struct decoding {
 
 static void fail(const struct decoding *in, const char *expected, const char *found)
 {
-    luaL_error(in->L, "Expected %s but found %s at character %d", expected, found, (int)(in->at - in->start) + 1);
+    luaL_error(in->L, "Expected %s but found %s at character %d", expected, found,
+               (int)(in->at - in->start) + 1);
 }
 
 static void skip_space(struct decoding *in)
@@ -99,7 +100,9 @@ static char *take_code(struct decoding *in, char *to)
     if (code >= 0xDC00 && code <= 0xDFFF)
         fail(in, "value", "invalid unicode escape code");
     if (code >= 0xD800 && code <= 0xDBFF) {
-        long low = in->end - in->at >= 6 && in->at[0] == '\\' && in->at[1] == 'u' ? code_unit(in, in->at + 2) : -1;
+        long low = in->end - in->at >= 6 && in->at[0] == '\\' && in->at[1] == 'u'
+                       ? code_unit(in, in->at + 2)
+                       : -1;
         if (low < 0xDC00 || low > 0xDFFF)
             fail(in, "value", "invalid unicode escape code");
         code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
@@ -131,7 +134,8 @@ static void push_string(struct decoding *in)
     char *to = in->scratch;
     for (;;) {
         const char *from = in->at;
-        while (in->at < in->end && *in->at != '"' && *in->at != '\\' && (unsigned char)*in->at >= 0x20)
+        while (in->at < in->end && *in->at != '"' && *in->at != '\\' &&
+               (unsigned char)*in->at >= 0x20)
             in->at++;
         memcpy(to, from, (size_t)(in->at - from));
         to += in->at - from;
@@ -254,7 +258,8 @@ void cjson_decode(lua_State *L, const struct cjson_settings *settings)
     size_t length;
     lua_settop(L, 1);
     const char *text = lua_tolstring(L, 1, &length);
-    struct decoding in = {.L = L, .settings = settings, .start = text, .at = text, .end = text + length};
+    struct decoding in = {
+        .L = L, .settings = settings, .start = text, .at = text, .end = text + length};
     if (length >= 2 && (!text[0] || !text[1]))
         luaL_error(L, "JSON parser does not support UTF-16 or UTF-32");
     in.scratch = lua_newuserdatauv(L, length + 1, 0);

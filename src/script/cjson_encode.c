@@ -1,5 +1,5 @@
-/* A value as JSON text. The text grows in a userdata at a fixed place of the stack, so that Lua counts it and nothing is left
- * over where an error is raised. */
+/* A value as JSON text. The text grows in a userdata at a fixed place of the stack, so that Lua
+ * counts it and nothing is left over where an error is raised. */
 #include "script/cjson.h"
 
 #include "script/json.h"
@@ -10,10 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define TEXT 2              /* stack index of the userdata */
+#define TEXT 2 /* stack index of the userdata */
 #define FIRST_CAPACITY 1024
 #define TEXT_MAXIMUM ((size_t)1 << 30)
-#define LOOK_EVERY 1024     /* values between two looks at the limits */
+#define LOOK_EVERY 1024 /* values between two looks at the limits */
 #define NUMBER_SIZE 40
 
 struct encoding {
@@ -48,7 +48,8 @@ static void put_text(struct encoding *out, const char *text)
 
 static void put_escape(struct encoding *out, unsigned char byte)
 {
-    static const char short_ones[] = "\"\"\\\\/" "/\bb\ff\nn\rr\tt";
+    static const char short_ones[] = "\"\"\\\\/"
+                                     "/\bb\ff\nn\rr\tt";
     char escape[8];
     for (const char *at = short_ones; *at; at += 2)
         if ((unsigned char)*at == byte) {
@@ -61,7 +62,8 @@ static void put_escape(struct encoding *out, unsigned char byte)
 
 static bool is_plain(const struct encoding *out, unsigned char byte)
 {
-    return byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F && (byte != '/' || !out->settings->escape_slash);
+    return byte >= 0x20 && byte != '"' && byte != '\\' && byte != 0x7F &&
+           (byte != '/' || !out->settings->escape_slash);
 }
 
 static void put_string(struct encoding *out, const char *text, size_t length)
@@ -173,7 +175,8 @@ static void put_key(struct encoding *out)
         put_string(out, key, length);
         put(out, ":", 1);
     } else {
-        luaL_error(L, "Cannot serialise %s: table key must be a number or string", luaL_typename(L, -2));
+        luaL_error(L, "Cannot serialise %s: table key must be a number or string",
+                   luaL_typename(L, -2));
     }
 }
 

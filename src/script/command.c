@@ -18,7 +18,8 @@ void command_free_list(char **list)
     free(list);
 }
 
-/* Pushes a list of our own with the strings of the one at `table`, whose metamethods may answer otherwise the next time. */
+/* Pushes a list of our own with the strings of the one at `table`, whose metamethods may answer
+ * otherwise the next time. */
 static void push_checked_arguments(lua_State *L, const char *name, int table)
 {
     lua_Integer count = luaL_len(L, table);
@@ -94,7 +95,8 @@ static void push_checked_environment(lua_State *L, const char *name, int index)
         if (lua_type(L, -2) != LUA_TSTRING || strchr(lua_tostring(L, -2), '='))
             api_misuse(L, "%s: env must be a table of NAME = value", name);
         if (lua_type(L, -1) != LUA_TSTRING && !(lua_isboolean(L, -1) && !lua_toboolean(L, -1)))
-            api_misuse(L, "%s: env.%s must be a string, or false to remove it", name, lua_tostring(L, -2));
+            api_misuse(L, "%s: env.%s must be a string, or false to remove it", name,
+                       lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, -4);
@@ -109,7 +111,8 @@ void command_push_arguments(lua_State *L, const char *name)
         api_misuse(L, "%s: give either argv = {program, …} or cmd = \"shell command\"", name);
     if (has_argv) {
         if (!lua_istable(L, -1))
-            api_misuse(L, "%s: argv must be a list of strings, not a %s", name, luaL_typename(L, -1));
+            api_misuse(L, "%s: argv must be a list of strings, not a %s", name,
+                       luaL_typename(L, -1));
         push_checked_arguments(L, name, lua_gettop(L));
         return;
     }
@@ -128,6 +131,7 @@ void command_push_environment(lua_State *L, const char *name)
     if (lua_getfield(L, 1, "env") == LUA_TNIL)
         return;
     if (!lua_istable(L, -1))
-        api_misuse(L, "%s: env must be a table of NAME = value, not a %s", name, luaL_typename(L, -1));
+        api_misuse(L, "%s: env must be a table of NAME = value, not a %s", name,
+                   luaL_typename(L, -1));
     push_checked_environment(L, name, lua_gettop(L));
 }

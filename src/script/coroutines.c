@@ -1,9 +1,9 @@
 /* coroutine.resume, wrap and close, and xpcall, of our own.
  *
- * resume and wrap pass a wait for the host outward, so that molecule.http and its like work inside a script's own
- * coroutines, and end at once when the handler's limit was reached. xpcall runs its message handler after unwinding:
- * Lua's own runs it where no hook can yield. The traceback of the error is kept for it: debug.traceback called there
- * shows where the error was raised. */
+ * resume and wrap pass a wait for the host outward, so that molecule.http and its like work inside
+ * a script's own coroutines, and end at once when the handler's limit was reached. xpcall runs its
+ * message handler after unwinding: Lua's own runs it where no hook can yield. The traceback of the
+ * error is kept for it: debug.traceback called there shows where the error was raised. */
 #include "script/vm.h"
 
 #include "base/memory.h"
@@ -12,8 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CLOSING_MAXIMUM 10 /* closed one inside the other: each begins to count its C calls anew (up to 200) */
-#define TRACEBACKS_KEY "molecule.tracebacks"   /* coroutine -> traceback its xpcall handler may show */
+/* closed one inside the other: each begins to count its C calls anew (up to 200) */
+#define CLOSING_MAXIMUM 10
+/* coroutine -> traceback its xpcall handler may show */
+#define TRACEBACKS_KEY "molecule.tracebacks"
 
 static int settle(lua_State *L, lua_State *co, int status, int results, bool wrapped);
 
@@ -24,12 +26,14 @@ static bool is_active(lua_State *co)
     return lua_status(co) == LUA_OK && lua_getstack(co, 0, &frame);
 }
 
-/* Lua's status, with the error object, if it is one, on top of `co`. Raises no error once `co` is being closed. */
+/* Lua's status, with the error object, if it is one, on top of `co`. Raises no error once `co` is
+ * being closed. */
 static int close_thread(lua_State *L, lua_State *co)
 {
     struct vm *vm = vm_of(L);
     if (vm->closing >= CLOSING_MAXIMUM)
-        return luaL_error(L, "more than %d coroutines would be closed one inside the other", CLOSING_MAXIMUM);
+        return luaL_error(L, "more than %d coroutines would be closed one inside the other",
+                          CLOSING_MAXIMUM);
     vm->closing++;
     int status = lua_resetthread(co);
     vm->closing--;
@@ -65,13 +69,15 @@ static int pass_expiry(lua_State *L)
     return luaL_error(L, "a limit was reached");
 }
 
-/* `co`, at stack index 1, stopped with `status`: its results for the caller, or a wait or an expiry passed outward. */
+/* `co`, at stack index 1, stopped with `status`: its results for the caller, or a wait or an expiry
+ * passed outward. */
 static int settle(lua_State *L, lua_State *co, int status, int results, bool wrapped)
 {
     struct vm *vm = vm_of(L);
     if (vm->running && vm->running->expired)
         return pass_expiry(L);
-    if (status == LUA_YIELD && vm_is_held(co)) { /* vm_check_await has seen that the wait gets through */
+    /* vm_check_await has seen that the wait gets through */
+    if (status == LUA_YIELD && vm_is_held(co)) {
         lua_settop(L, 1);
         return vm_pass_await(L, continue_resume, wrapped);
     }
@@ -98,7 +104,8 @@ static int settle(lua_State *L, lua_State *co, int status, int results, bool wra
             return pass_expiry(L);
     }
     lua_xmove(co, L, 1);
-    if (lua_type(L, -1) == LUA_TSTRING) { /* the position of the caller in front, as Lua's own does */
+    /* the position of the caller in front, as Lua's own does */
+    if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);
         lua_concat(L, 2);
@@ -175,7 +182,8 @@ static int coroutine_close(lua_State *L)
     return 2;
 }
 
-/* Lua's message handler of our xpcall: packs the error and its traceback for after the unwinding. */
+/* Lua's message handler of our xpcall: packs the error and its traceback for after the unwinding.
+ */
 static int pack_error(lua_State *L)
 {
     lua_createtable(L, 2, 0);
@@ -202,7 +210,8 @@ static int after_message_handler(lua_State *L, int status, lua_KContext base)
     lua_pushnil(L);
     keep_traceback(L, -1);
     lua_pop(L, 1);
-    if (status != LUA_OK && status != LUA_YIELD) { /* the message handler failed itself: its error is the result */
+    /* the message handler failed itself: its error is the result */
+    if (status != LUA_OK && status != LUA_YIELD) {
         lua_pushboolean(L, false);
         lua_insert(L, -2);
         return 2;
@@ -229,7 +238,7 @@ static int after_protected_call(lua_State *L, int status, lua_KContext context)
     } /* else memory or nesting errors, which Lua raises without calling a message handler */
     lua_replace(L, 2); /* handler, error */
     lua_settop(L, 2);
-    lua_pushnil(L);               /* 3: the place of the `false` that comes first */
+    lua_pushnil(L); /* 3: the place of the `false` that comes first */
     lua_pushvalue(L, 1);
     lua_pushvalue(L, 2);
     status = lua_pcallk(L, 1, LUA_MULTRET, 0, 0, after_message_handler);
@@ -243,16 +252,17 @@ static int safe_xpcall(lua_State *L)
     /* function, handler, … -> handler, pack_error, function, … */
     lua_pushcfunction(L, pack_error);
     lua_pushvalue(L, 1);
-    lua_rotate(L, 1, 2);          /* pack_error, function, function', handler, … */
+    lua_rotate(L, 1, 2); /* pack_error, function, function', handler, … */
     lua_remove(L, 3);
     lua_pushvalue(L, 3);
     lua_insert(L, 1);
-    lua_remove(L, 4);             /* handler, pack_error, function, arguments */
+    lua_remove(L, 4); /* handler, pack_error, function, arguments */
     int status = lua_pcallk(L, arguments, LUA_MULTRET, 2, 0, after_protected_call);
     return after_protected_call(L, status, 0);
 }
 
-/* debug.traceback([thread,] [message [, level]]): in an xpcall handler, the traceback of the error. */
+/* debug.traceback([thread,] [message [, level]]): in an xpcall handler, the traceback of the error.
+ */
 static int debug_traceback(lua_State *L)
 {
     bool other = lua_isthread(L, 1);

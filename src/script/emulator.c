@@ -60,7 +60,8 @@ static int start(lua_State *L)
     return 0;
 }
 
-static bool start_lua(struct emulator *emulator, const struct emulator_options *options, char *problem, size_t size)
+static bool start_lua(struct emulator *emulator, const struct emulator_options *options,
+                      char *problem, size_t size)
 {
     struct opening opening = {emulator, options};
     lua_State *L = luaL_newstate();
@@ -78,14 +79,19 @@ static bool start_lua(struct emulator *emulator, const struct emulator_options *
     return false;
 }
 
-struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *options, char *problem,
-                               size_t problem_size)
+struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *options,
+                               char *problem, size_t problem_size)
 {
     struct emulator *emulator = memory_allocate(sizeof *emulator);
-    emulator->host = (struct emulator_host){.loop = loop, .on_quit = options->on_quit,
-                                           .reply_to = options->reply_to, .context = options->context};
-    struct http_server_options server = {.address = options->address, .port = options->port,
-        .on_request = emulator_host_request, .on_gone = emulator_host_gone, .context = &emulator->host};
+    emulator->host = (struct emulator_host){.loop = loop,
+                                            .on_quit = options->on_quit,
+                                            .reply_to = options->reply_to,
+                                            .context = options->context};
+    struct http_server_options server = {.address = options->address,
+                                         .port = options->port,
+                                         .on_request = emulator_host_request,
+                                         .on_gone = emulator_host_gone,
+                                         .context = &emulator->host};
     if (!start_lua(emulator, options, problem, problem_size) ||
         !(emulator->host.server = http_server_open(loop, &server, problem, problem_size))) {
         emulator_close(emulator);
@@ -157,9 +163,11 @@ void emulator_type_end(struct emulator *emulator, bool terminal)
     run_console(emulator, &call);
 }
 
-void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome, const char *reason, int64_t again_ms)
+void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
+                   const char *reason, int64_t again_ms)
 {
-    struct console_call call = {.function = "tell", .texts = {outcome ? "finished" : "later", row_id, outcome, reason},
+    struct console_call call = {.function = "tell",
+                                .texts = {outcome ? "finished" : "later", row_id, outcome, reason},
                                 .number = again_ms};
     run_console(emulator, &call);
 }

@@ -1,5 +1,5 @@
-/* The emulator: a stand-in for the platform on one loop. Its HTTP server is C, everything the platform does is Lua
- * (lua/molecule/emulator/, read its init.lua first). */
+/* The emulator: a stand-in for the platform on one loop. Its HTTP server is C, everything the
+ * platform does is Lua (lua/molecule/emulator/, read its init.lua first). */
 #ifndef MOLECULE_SCRIPT_EMULATOR_H
 #define MOLECULE_SCRIPT_EMULATOR_H
 
@@ -13,34 +13,39 @@
 struct emulator;
 
 struct emulator_options {
-    const char *address;  /* NULL: 127.0.0.1 */
-    uint16_t port;        /* 0: any free one */
-    const char *profile;  /* "t1", "latest"; NULL: "latest" */
-    const char *org_id;   /* switches the tenant guard on; NULL: off */
+    const char *address;     /* NULL: 127.0.0.1 */
+    uint16_t port;           /* 0: any free one */
+    const char *profile;     /* "t1", "latest"; NULL: "latest" */
+    const char *org_id;      /* switches the tenant guard on; NULL: off */
     const char *admin_token; /* may create, change and delete workspaces; NULL: nobody may */
     const char *workspace;   /* a poll workspace that is there from the beginning; NULL: none */
-    int rate_limit;       /* requests per 60 s; 0: 600; negative: none */
-    double stale_seconds; /* without a heartbeat until awaiting_agent; 0: the profile's own */
-    bool console;         /* print what is said to `workspace` and what it says, and take emulator_type */
-    void (*on_quit)(void *context); /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
+    int rate_limit;          /* requests per 60 s; 0: 600; negative: none */
+    double stale_seconds;    /* without a heartbeat until awaiting_agent; 0: the profile's own */
+    /* print what is said to `workspace` and what it says, and take emulator_type */
+    bool console;
+    /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
+    void (*on_quit)(void *context);
     /* Whether the host posts these bytes as a reply, and to which row. NULL: nobody knows */
-    bool (*reply_to)(void *context, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE]);
+    bool (*reply_to)(void *context, const char *body, size_t length,
+                     char row_id[EMULATOR_ROW_ID_SIZE]);
     void *context; /* of both */
 };
 
 /* NULL: `problem` says why. The strings are not kept. */
-struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *options, char *problem,
-                               size_t problem_size);
+struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *options,
+                               char *problem, size_t problem_size);
 uint16_t emulator_port(const struct emulator *emulator);
 
-/* With `console`, on the loop's thread. A line that was typed, without its end; NULL: one that was too long. Returns how many
- * typed messages have no outcome yet. */
+/* With `console`, on the loop's thread. A line that was typed, without its end; NULL: one that was
+ * too long. Returns how many typed messages have no outcome yet. */
 size_t emulator_type(struct emulator *emulator, const char *line, size_t length);
-/* Nothing more can be typed; `terminal`: because a person at a terminal wants so. Once what was typed has its outcome, on_quit
- * is called, unless nothing ever was. */
+/* Nothing more can be typed; `terminal`: because a person at a terminal wants so. Once what was
+ * typed has its outcome, on_quit is called, unless nothing ever was. */
 void emulator_type_end(struct emulator *emulator, bool terminal);
-/* What became of a row of `workspace`: it is tried again in `again_ms`, or (outcome not NULL) has its outcome. */
-void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome, const char *reason, int64_t again_ms);
+/* What became of a row of `workspace`: it is tried again in `again_ms`, or (outcome not NULL) has
+ * its outcome. */
+void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
+                   const char *reason, int64_t again_ms);
 
 /* Not from within on_quit. The loop has to turn once more to release the handles. */
 void emulator_close(struct emulator *emulator);

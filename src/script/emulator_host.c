@@ -1,7 +1,9 @@
-/* The border between the emulator's server and its Lua: requests as objects, timers, time, random names.
+/* The border between the emulator's server and its Lua: requests as objects, timers, time, random
+ * names.
  *
- * A request's object is a userdata that points to the request while it is held; every method of a dead one does
- * nothing and returns false, so Lua need not know whether the client is still there. */
+ * A request's object is a userdata that points to the request while it is held; every method of a
+ * dead one does nothing and returns false, so Lua need not know whether the client is still there.
+ */
 #include "script/emulator_host.h"
 
 #include "base/base64.h"
@@ -156,7 +158,8 @@ void emulator_host_request(struct http_request *request, void *context)
     if (object && object->request) {
         static const char body[] = "{\"error\":\"the emulator failed; its log says where\"}";
         object->request = NULL;
-        http_request_answer(request, &(struct http_answer){.status = 500, .body = body, .length = sizeof body - 1});
+        http_request_answer(
+            request, &(struct http_answer){.status = 500, .body = body, .length = sizeof body - 1});
     }
 }
 
@@ -219,7 +222,8 @@ static lua_Integer optional_field(lua_State *L, int index, const char *name, lua
     return value;
 }
 
-/* handle:answer(status, headers, body, {delay_ms, cut_after, drip_bytes, drip_ms}) -> false if the client is gone */
+/* handle:answer(status, headers, body, {delay_ms, cut_after, drip_bytes, drip_ms}) -> false if the
+ * client is gone */
 static int request_answer(lua_State *L)
 {
     struct http_request *request = check_request(L);
@@ -283,9 +287,9 @@ static int request_finish(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg request_methods[] = {
-    {"answer", request_answer}, {"reset", request_reset}, {"stream", request_stream},
-    {"send", request_send}, {"finish", request_finish}, {NULL, NULL}};
+static const luaL_Reg request_methods[] = {{"answer", request_answer}, {"reset", request_reset},
+                                           {"stream", request_stream}, {"send", request_send},
+                                           {"finish", request_finish}, {NULL, NULL}};
 
 /* ---- timers ---- */
 
@@ -390,7 +394,8 @@ static int host_token(lua_State *L)
         return luaL_error(L, "no random bytes");
     char text[44];
     for (size_t i = 0; i < 11; i++) {
-        unsigned bits = (unsigned)bytes[3 * i] << 16 | (unsigned)bytes[3 * i + 1] << 8 | bytes[3 * i + 2];
+        unsigned bits = (unsigned)bytes[3 * i] << 16 | (unsigned)bytes[3 * i + 1] << 8 |
+                        bytes[3 * i + 2];
         for (size_t j = 0; j < 4; j++)
             text[4 * i + j] = digits[bits >> (18 - 6 * j) & 63];
     }
@@ -404,7 +409,8 @@ static int host_base64_decode(lua_State *L)
     size_t length, count, bad;
     const char *text = luaL_checklstring(L, 1, &length);
     luaL_Buffer bytes;
-    if (base64_decode(text, length, luaL_buffinitsize(L, &bytes, base64_decoded_maximum(length)), &count, &bad))
+    if (base64_decode(text, length, luaL_buffinitsize(L, &bytes, base64_decoded_maximum(length)),
+                      &count, &bad))
         luaL_pushresultsize(&bytes, count);
     else
         lua_pushnil(L);
@@ -479,11 +485,21 @@ static int host_quit(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg functions[] = {
-    {"serve", host_serve}, {"after", host_after}, {"now_us", host_now_us}, {"monotonic_ms", host_monotonic_ms},
-    {"parse_time", host_parse_time}, {"uuid", host_uuid}, {"uuid_valid", host_uuid_valid}, {"token", host_token},
-    {"base64_decode", host_base64_decode}, {"base64_encode", host_base64_encode}, {"print", host_print},
-    {"reply_to", host_reply_to}, {"nearest", host_nearest}, {"quit", host_quit}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"serve", host_serve},
+                                     {"after", host_after},
+                                     {"now_us", host_now_us},
+                                     {"monotonic_ms", host_monotonic_ms},
+                                     {"parse_time", host_parse_time},
+                                     {"uuid", host_uuid},
+                                     {"uuid_valid", host_uuid_valid},
+                                     {"token", host_token},
+                                     {"base64_decode", host_base64_decode},
+                                     {"base64_encode", host_base64_encode},
+                                     {"print", host_print},
+                                     {"reply_to", host_reply_to},
+                                     {"nearest", host_nearest},
+                                     {"quit", host_quit},
+                                     {NULL, NULL}};
 
 static int open_host(lua_State *L)
 {

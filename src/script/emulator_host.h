@@ -17,7 +17,8 @@ struct emulator_host {
     struct http_server *server;
     struct emulator_timer *timers;
     void (*on_quit)(void *context);
-    bool (*reply_to)(void *context, const char *body, size_t length, char row_id[EMULATOR_ROW_ID_SIZE]);
+    bool (*reply_to)(void *context, const char *body, size_t length,
+                     char row_id[EMULATOR_ROW_ID_SIZE]);
     void *context;
 };
 

@@ -1,5 +1,6 @@
-/* The standard libraries as scripts get them, in every mode: nothing that ends or freezes the process behind the
- * host's back, no bytecode, no finalizer of a script's (no hook runs inside __gc). */
+/* The standard libraries as scripts get them, in every mode: nothing that ends or freezes the
+ * process behind the host's back, no bytecode, no finalizer of a script's (no hook runs inside
+ * __gc). */
 #include "script/vm.h"
 
 #include <lualib.h>
@@ -34,8 +35,9 @@ static bool has_finalizer(lua_State *L, int index)
 static int safe_setmetatable(lua_State *L)
 {
     if (lua_istable(L, 2) && has_finalizer(L, 2))
-        return luaL_error(L, "a metatable with __gc is not available to scripts: nothing could interrupt it; "
-                             "use __close, or the agent's stop(ctx)");
+        return luaL_error(
+            L, "a metatable with __gc is not available to scripts: nothing could interrupt it; "
+               "use __close, or the agent's stop(ctx)");
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
@@ -50,7 +52,8 @@ static bool is_ours(lua_State *L, int index)
     lua_pushliteral(L, "__name");
     lua_rawget(L, index);
     bool ours = false;
-    if (lua_type(L, -1) == LUA_TSTRING && strncmp(lua_tostring(L, -1), prefix, sizeof prefix - 1) == 0) {
+    if (lua_type(L, -1) == LUA_TSTRING &&
+        strncmp(lua_tostring(L, -1), prefix, sizeof prefix - 1) == 0) {
         lua_pushvalue(L, -1);
         lua_rawget(L, LUA_REGISTRYINDEX);
         ours = lua_rawequal(L, -1, index);
@@ -60,8 +63,9 @@ static bool is_ours(lua_State *L, int index)
     return ours;
 }
 
-/* Not handed out: the metatables of libraries' userdata (files, …), which have finalizers, and ours, which a script could
- * give one that then stands under everything the host makes with them. */
+/* Not handed out: the metatables of libraries' userdata (files, …), which have finalizers, and
+ * ours, which a script could give one that then stands under everything the host makes with them.
+ */
 static int safe_getmetatable(lua_State *L)
 {
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -72,8 +76,8 @@ static int safe_getmetatable(lua_State *L)
     return 1;
 }
 
-/* The pieces that the function at index 1 returns, until nil or "", as one string in its place. Lua's own load would
- * be on the stack below that function, and debug.getinfo would hand it out. */
+/* The pieces that the function at index 1 returns, until nil or "", as one string in its place.
+ * Lua's own load would be on the stack below that function, and debug.getinfo would hand it out. */
 static void read_pieces(lua_State *L)
 {
     luaL_Buffer text;
@@ -147,7 +151,8 @@ static int text_dofile(lua_State *L)
     return continue_dofile(L, 0, 0);
 }
 
-/* debug.getupvalue and setupvalue, but for C functions: what our own are put around, and what they rely on. */
+/* debug.getupvalue and setupvalue, but for C functions: what our own are put around, and what they
+ * rely on. */
 static int lua_upvalue(lua_State *L)
 {
     if (lua_iscfunction(L, 1))
@@ -179,7 +184,8 @@ static void remove_field(lua_State *L, const char *library, const char *name)
 void environment_install(lua_State *L)
 {
     luaL_openlibs(L);
-    set_refusal(L, "os", "exit", "it would end every message under way; return a value or raise an error");
+    set_refusal(L, "os", "exit",
+                "it would end every message under way; return a value or raise an error");
     set_refusal(L, "os", "setlocale", "the locale belongs to the whole process");
     surround(L, "_G", "setmetatable", safe_setmetatable);
     surround(L, "_G", "getmetatable", safe_getmetatable);

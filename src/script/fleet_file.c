@@ -51,16 +51,20 @@ static void on_count(lua_State *L, lua_Debug *where)
     if (clock_thread_cpu_ms() - reading->started_cpu_ms <= CPU_MAXIMUM_MS)
         return;
     lua_getinfo(L, "Sl", where);
-    luaL_error(L, "%s:%d: the fleet file runs for more than %d s", where->short_src, where->currentline, CPU_MAXIMUM_MS / 1000);
+    luaL_error(L, "%s:%d: the fleet file runs for more than %d s", where->short_src,
+               where->currentline, CPU_MAXIMUM_MS / 1000);
 }
 
-/* What could read or change anything but the environment is taken away, as is what could outlive the time limit. */
+/* What could read or change anything but the environment is taken away, as is what could outlive
+ * the time limit. */
 static void open_libraries(lua_State *L)
 {
-    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base}, {LUA_TABLIBNAME, luaopen_table},
-                                         {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math}};
-    static const char *const removed[] = {"dofile", "loadfile", "load", "print", "collectgarbage", "pcall", "xpcall",
-                                          "setmetatable"};
+    static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},
+                                         {LUA_TABLIBNAME, luaopen_table},
+                                         {LUA_STRLIBNAME, luaopen_string},
+                                         {LUA_MATHLIBNAME, luaopen_math}};
+    static const char *const removed[] = {"dofile",         "loadfile", "load",   "print",
+                                          "collectgarbage", "pcall",    "xpcall", "setmetatable"};
     for (size_t i = 0; i < sizeof libraries / sizeof *libraries; i++) {
         luaL_requiref(L, libraries[i].name, libraries[i].func, 1);
         lua_pop(L, 1);
@@ -86,8 +90,9 @@ static int run(lua_State *L)
         return lua_error(L);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(L, "%s returns a %s; it must return a table: {defaults = {…}, workspaces = {…}}", reading->path,
-                          luaL_typename(L, -1));
+        return luaL_error(
+            L, "%s returns a %s; it must return a table: {defaults = {…}, workspaces = {…}}",
+            reading->path, luaL_typename(L, -1));
     char why[256];
     reading->root = json_take(L, -1, why, sizeof why, NULL);
     if (!reading->root)
@@ -107,7 +112,8 @@ static void run_lua(struct reading *reading)
     lua_pushcfunction(L, run);
     lua_pushlightuserdata(L, reading);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-        const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "an error that is no text";
+        const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
+                                                             : "an error that is no text";
         snprintf(reading->problem, sizeof reading->problem, "%s", message);
     }
     lua_close(L);
@@ -120,7 +126,8 @@ bool fleet_file_read(struct fleet_file *file, const char *path, char *problem, s
     *file = (struct fleet_file){0};
     file->text = atomic_file_read(path, SIZE_MAXIMUM, &length, &error);
     if (!file->text) {
-        snprintf(problem, problem_size, "the fleet file %s cannot be read: %s", path, strerror(error));
+        snprintf(problem, problem_size, "the fleet file %s cannot be read: %s", path,
+                 strerror(error));
         return false;
     }
     if (strlen(file->text) != length) {

@@ -1,5 +1,5 @@
-/* A fleet file: Lua text that returns a table. It runs in a state of its own with strings, tables, mathematics and os.getenv,
- * within limits of processor time and memory. */
+/* A fleet file: Lua text that returns a table. It runs in a state of its own with strings, tables,
+ * mathematics and os.getenv, within limits of processor time and memory. */
 #ifndef MOLECULE_SCRIPT_FLEET_FILE_H
 #define MOLECULE_SCRIPT_FLEET_FILE_H
 
@@ -12,12 +12,13 @@ struct fleet_file {
     char *text;   /* the file's own, for fleet_file_line */
 };
 
-/* false: `problem` says what is wrong, with file and line where Lua knows it. Free it in either case. */
+/* false: `problem` says what is wrong, with file and line where Lua knows it. Free it in either
+ * case. */
 bool fleet_file_read(struct fleet_file *file, const char *path, char *problem, size_t problem_size);
 void fleet_file_free(struct fleet_file *file);
 
-/* Where `word` stands in the file, behind `after` (NULL: anywhere): its line. A word that does not stand there as such, since
- * it was put together, has the line of `after`, or 1. */
+/* Where `word` stands in the file, behind `after` (NULL: anywhere): its line. A word that does not
+ * stand there as such, since it was put together, has the line of `after`, or 1. */
 unsigned fleet_file_line(const struct fleet_file *file, const char *after, const char *word);
 
 #endif

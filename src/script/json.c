@@ -22,10 +22,11 @@ static const char array_key = 0;
 /* … and the vm of a script's state. */
 static const char vm_key = 0;
 
-#define UNLIMITED_MAXIMUM ((size_t)1 << 30) /* bytes of one conversion where the state has no limit */
-#define OTHER_MAXIMUM ((size_t)64 << 20)    /* … where it is no script's */
-#define NODE_LEAST 32                       /* bytes of a value, whatever it is */
-#define LOOK_EVERY 1024                     /* values between two looks at the limits */
+/* bytes of one conversion where the state has no limit */
+#define UNLIMITED_MAXIMUM ((size_t)1 << 30)
+#define OTHER_MAXIMUM ((size_t)64 << 20) /* … where it is no script's */
+#define NODE_LEAST 32                    /* bytes of a value, whatever it is */
+#define LOOK_EVERY 1024                  /* values between two looks at the limits */
 
 void json_limit(lua_State *L, struct vm *vm)
 {
@@ -61,7 +62,8 @@ static void push_array_metatable(lua_State *L)
 
 static void push_object(lua_State *L, const json_t *value)
 {
-    json_t *object = (json_t *)(uintptr_t)value; /* jansson's iteration is not const-correct; nothing is changed */
+    /* jansson's iteration is not const-correct; nothing is changed */
+    json_t *object = (json_t *)(uintptr_t)value;
     size_t size = json_object_size(object);
     lua_createtable(L, 0, size > INT32_MAX ? 0 : (int)size);
     for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
@@ -89,7 +91,9 @@ void json_push(lua_State *L, const json_t *value)
     switch (value ? json_typeof(value) : JSON_NULL) {
     case JSON_OBJECT: push_object(L, value); break;
     case JSON_ARRAY: push_array(L, value); break;
-    case JSON_STRING: lua_pushlstring(L, json_string_value(value), json_string_length(value)); break;
+    case JSON_STRING:
+        lua_pushlstring(L, json_string_value(value), json_string_length(value));
+        break;
     case JSON_INTEGER: lua_pushinteger(L, json_integer_value(value)); break;
     case JSON_REAL: lua_pushnumber(L, json_real_value(value)); break;
     case JSON_TRUE: lua_pushboolean(L, 1); break;
@@ -109,8 +113,8 @@ static bool collect_for(struct vm *vm, size_t room)
 
 struct step {
     const struct step *up;
-    const void *table;    /* the one that is being walked */
-    const char *key;      /* of the member in it that is being taken; NULL: `position` */
+    const void *table; /* the one that is being walked */
+    const char *key;   /* of the member in it that is being taken; NULL: `position` */
     lua_Integer position;
     int depth;
 };
@@ -142,8 +146,8 @@ static json_t *refuse(const struct taking *taking, const struct step *step, cons
     buffer_init(&path, 400);
     if (step)
         write_path(&path, step);
-    snprintf(taking->problem, taking->size, "%s%s%s", path.length > 0 ? path.data : "", path.length > 0 ? ": " : "",
-             why);
+    snprintf(taking->problem, taking->size, "%s%s%s", path.length > 0 ? path.data : "",
+             path.length > 0 ? ": " : "", why);
     buffer_free(&path);
     return NULL;
 }
@@ -154,8 +158,10 @@ static size_t sequence(const unsigned char *text, size_t left)
     unsigned char first = text[0];
     if (first < 0x80)
         return 1;
-    size_t length = first >= 0xC2 && first <= 0xDF ? 2 : first >= 0xE0 && first <= 0xEF ? 3
-                  : first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+    size_t length = first >= 0xC2 && first <= 0xDF   ? 2
+                    : first >= 0xE0 && first <= 0xEF ? 3
+                    : first >= 0xF0 && first <= 0xF4 ? 4
+                                                     : 0;
     if (length == 0 || length > left)
         return 0;
     for (size_t i = 1; i < length; i++)
@@ -267,7 +273,8 @@ static json_t *take_array(struct taking *taking, int index, lua_Integer length, 
     return array;
 }
 
-/* A member whose key is at -2 and whose value is at -1, into the object. Keys that are not UTF-8 may become the same. */
+/* A member whose key is at -2 and whose value is at -1, into the object. Keys that are not UTF-8
+ * may become the same. */
 static bool take_member(struct taking *taking, json_t *object, struct step *step)
 {
     size_t length, before = json_object_size(object);
@@ -275,8 +282,9 @@ static bool take_member(struct taking *taking, json_t *object, struct step *step
     step->key = key;
     struct buffer fixed;
     repair(&key, &length, &fixed);
-    json_t *member = memchr(key, '\0', length) ? refuse(taking, step, "a key with a NUL byte cannot be JSON")
-                                               : take(taking, lua_gettop(taking->L), step);
+    json_t *member = memchr(key, '\0', length)
+                         ? refuse(taking, step, "a key with a NUL byte cannot be JSON")
+                         : take(taking, lua_gettop(taking->L), step);
     bool kept = member && json_object_setn_new_nocheck(object, key, length, member) == 0;
     if (kept && json_object_size(object) == before) {
         step->key = key;
@@ -306,7 +314,8 @@ static json_t *take_object(struct taking *taking, int index, struct step *step)
 
 static json_t *take_table(struct taking *taking, int index, const struct step *up)
 {
-    struct step step = {.up = up, .table = lua_topointer(taking->L, index), .depth = up ? up->depth + 1 : 1};
+    struct step step = {
+        .up = up, .table = lua_topointer(taking->L, index), .depth = up ? up->depth + 1 : 1};
     for (const struct step *above = up; above; above = above->up)
         if (above->table == step.table)
             return refuse(taking, up, "a table that contains itself cannot be JSON");
@@ -328,7 +337,9 @@ static json_t *take_number(struct taking *taking, int index, const struct step *
         return json_integer(lua_tointeger(taking->L, index));
     double number = lua_tonumber(taking->L, index);
     if (!isfinite(number))
-        return refuse(taking, up, isnan(number) ? "not a number (nan) cannot be JSON" : "an infinite number cannot be JSON");
+        return refuse(taking, up,
+                      isnan(number) ? "not a number (nan) cannot be JSON"
+                                    : "an infinite number cannot be JSON");
     return json_real(number);
 }
 
@@ -376,7 +387,8 @@ static json_t *take_within(struct taking *taking, int index, size_t *bytes)
     taking->room = room_for(vm);
     taking->nodes = 0;
     taking->over = false;
-    snprintf(taking->problem, taking->size, "it would take more memory than the %zu MiB that are left%s", taking->room >> 20,
+    snprintf(taking->problem, taking->size,
+             "it would take more memory than the %zu MiB that are left%s", taking->room >> 20,
              vm && vm->memory_limit ? " (--memory-limit)" : "");
     jsonmemory_begin(taking->room);
     json_t *value = take(taking, index, NULL);
@@ -514,7 +526,10 @@ bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *p
         return true;
     }
     if (refused)
-        snprintf(problem, size, "its values would take more memory than the %zu MiB that are left (--memory-limit)", room >> 20);
+        snprintf(
+            problem, size,
+            "its values would take more memory than the %zu MiB that are left (--memory-limit)",
+            room >> 20);
     else
         snprintf(problem, size, "line %d, column %d: %s", error.line, error.column, error.text);
     empty(box);

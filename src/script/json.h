@@ -1,5 +1,6 @@
-/* JSON <-> Lua. Integers stay integers (64 bits), reals stay floats, null is lua_pushlightuserdata(L, NULL) (what
- * cjson.null is), and a table with the array metatable is an array even when it is empty. */
+/* JSON <-> Lua. Integers stay integers (64 bits), reals stay floats, null is
+ * lua_pushlightuserdata(L, NULL) (what cjson.null is), and a table with the array metatable is an
+ * array even when it is empty. */
 #ifndef MOLECULE_SCRIPT_JSON_H
 #define MOLECULE_SCRIPT_JSON_H
 
@@ -15,16 +16,19 @@
 void json_push(lua_State *L, const json_t *value);
 
 /* A new reference to the value at `index`, or NULL and what is wrong with it, with the way to it
- * ("parts[2].data: a function cannot be JSON"). Never raises and runs no Lua code. Bytes that are not UTF-8 become
- * U+FFFD. It takes no more memory than the state has left: tables that refer to others several times may be small in Lua and
- * enormous written out. `bytes`, unless NULL: what it takes, for whoever charges the state with it. */
+ * ("parts[2].data: a function cannot be JSON"). Never raises and runs no Lua code. Bytes that are
+ * not UTF-8 become U+FFFD. It takes no more memory than the state has left: tables that refer to
+ * others several times may be small in Lua and enormous written out. `bytes`, unless NULL: what it
+ * takes, for whoever charges the state with it. */
 json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *bytes);
-/* Pushes the value of a JSON text within the same bounds; false, and nothing pushed: `problem`. `mend`: also of a text that is
- * only nearly JSON. May raise a Lua error (memory). */
-bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem, size_t size);
+/* Pushes the value of a JSON text within the same bounds; false, and nothing pushed: `problem`.
+ * `mend`: also of a text that is only nearly JSON. May raise a Lua error (memory). */
+bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem,
+               size_t size);
 
 struct vm;
-/* The state is a script's, whose limits hold here. Without it there is a fixed bound. May raise a Lua error (memory). */
+/* The state is a script's, whose limits hold here. Without it there is a fixed bound. May raise a
+ * Lua error (memory). */
 void json_limit(lua_State *L, struct vm *vm);
 
 /* The module: decode, encode, null, array, is_array. May raise a Lua error (memory). */

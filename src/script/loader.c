@@ -44,7 +44,8 @@ int loader_load_file(lua_State *L)
     const char *name = lua_tostring(L, -1);
     script_note_file(vm_of(L)->script, name); /* also one with a mistake in it: it will change */
     if (luaL_loadfilex(L, name, "t") != LUA_OK)
-        return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1), lua_tostring(L, -1));
+        return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1),
+                          lua_tostring(L, -1));
     lua_pushstring(L, name);
     return 2;
 }
@@ -52,8 +53,8 @@ int loader_load_file(lua_State *L)
 bool loader_find_beside(lua_State *L)
 {
     const struct vm *vm = vm_of(L);
-    if (vm->settings->path)
-        return beside_find(L, vm->settings->path, luaL_checkstring(L, 1));
+    if (vm->settings->options->script)
+        return beside_find(L, vm->settings->options->script, luaL_checkstring(L, 1));
     lua_pushliteral(L, "");
     return false;
 }

@@ -1,19 +1,22 @@
-/* `require` finds what is linked into the binary: "molecule.x.y" is lua/molecule/x/y.lua, or …/y/init.lua. */
+/* `require` finds what is linked into the binary: "molecule.x.y" is lua/molecule/x/y.lua, or
+ * …/y/init.lua. */
 #ifndef MOLECULE_SCRIPT_LOADER_H
 #define MOLECULE_SCRIPT_LOADER_H
 
 #include <lua.h>
 #include <stdbool.h>
 
-/* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by accident. The
- * searcher for files loads text only. May raise. */
+/* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by
+ * accident. The searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
-/* Looks for the module at 1 in directories that package.path cannot name: pushes the file's name, else (false) where it looked.
+/* Looks for the module at 1 in directories that package.path cannot name: pushes the file's name,
+ * else (false) where it looked.
  */
 bool loader_find_beside(lua_State *L);
 /* A searcher's results for the module at 1 and the file whose name is on top. May raise. */
 int loader_load_file(lua_State *L);
-/* The source of a chunk, as lua_getinfo has it, is one of ours and no file's, whatever the file is called. */
+/* The source of a chunk, as lua_getinfo has it, is one of ours and no file's, whatever the file is
+ * called. */
 bool loader_is_embedded(const char *source);
 
 #endif

@@ -22,7 +22,8 @@ struct waiter {
 };
 
 struct locks {
-    uv_timer_t timer; /* first: lets the next in from the loop, not from inside the handler that ended */
+    /* first: lets the next in from the loop, not from inside the handler that ended */
+    uv_timer_t timer;
     uint64_t last_ticket;
     struct hold *holds;
     struct waiter *waiters; /* in order of arrival */
@@ -82,9 +83,10 @@ static bool in_the_way(const struct locks *locks, uint64_t ticket, const char *k
     return false;
 }
 
-/* `ticket` waits for someone who, step by step, waits for `goal`. A cycle is found when its last edge is made, so there is
- * none among those who wait already and the walk ends. */
-static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key, bool alone, uint64_t goal)
+/* `ticket` waits for someone who, step by step, waits for `goal`. A cycle is found when its last
+ * edge is made, so there is none among those who wait already and the walk ends. */
+static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key, bool alone,
+                     uint64_t goal)
 {
     for (const struct hold *hold = locks->holds; hold; hold = hold->next) {
         if (hold->ticket == ticket || !(alone || hold->alone) || strcmp(hold->key, key) != 0)
@@ -92,7 +94,8 @@ static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key
         if (hold->ticket == goal)
             return true;
         for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
-            if (waiter->ticket == hold->ticket && leads_to(locks, waiter->ticket, waiter->key, waiter->alone, goal))
+            if (waiter->ticket == hold->ticket &&
+                leads_to(locks, waiter->ticket, waiter->key, waiter->alone, goal))
                 return true;
     }
     return false;
@@ -104,7 +107,8 @@ static bool would_deadlock(const struct locks *locks, uint64_t ticket, const cha
         if (hold->ticket == ticket || !(alone || hold->alone) || strcmp(hold->key, key) != 0)
             continue;
         for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
-            if (waiter->ticket == hold->ticket && leads_to(locks, waiter->ticket, waiter->key, waiter->alone, ticket))
+            if (waiter->ticket == hold->ticket &&
+                leads_to(locks, waiter->ticket, waiter->key, waiter->alone, ticket))
                 return true;
     }
     return false;
@@ -155,7 +159,8 @@ void locks_forget(struct locks *locks, void *context)
         }
 }
 
-/* The first whose way is free. Nobody waits behind somebody who only waits: that would be a way to deadlock. */
+/* The first whose way is free. Nobody waits behind somebody who only waits: that would be a way to
+ * deadlock. */
 static struct waiter **next_free(struct locks *locks)
 {
     for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next) {

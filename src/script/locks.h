@@ -1,6 +1,6 @@
-/* Who may change which key of the store: a handler that read a value to change it (store.update) holds the key alone
- * until its outcome is recorded; those that change it blindly (set, delete, incr, append) share it. One worker's; all
- * states of a script use the same. */
+/* Who may change which key of the store: a handler that read a value to change it (store.update)
+ * holds the key alone until its outcome is recorded; those that change it blindly (set, delete,
+ * incr, append) share it. One worker's; all states of a script use the same. */
 #ifndef MOLECULE_SCRIPT_LOCKS_H
 #define MOLECULE_SCRIPT_LOCKS_H
 

@@ -1,4 +1,5 @@
-/* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned becomes an outcome. */
+/* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned
+ * becomes an outcome. */
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "script/json.h"
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALLOWED "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
+#define ALLOWED \
+    "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
 #define RETRY_AFTER_MAXIMUM_S (366.0 * 86400)
 
 const char *script_outcome_text(enum script_outcome_kind kind)
@@ -31,7 +33,8 @@ void script_outcome_free(struct script_outcome *outcome)
     *outcome = (struct script_outcome){.retry_after_ms = -1};
 }
 
-void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason, char *traceback)
+void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason,
+                  char *traceback)
 {
     script_outcome_free(outcome);
     outcome->kind = SCRIPT_FAILED;
@@ -99,7 +102,8 @@ void message_push(lua_State *L, const struct message *message)
 
 static char *copy_string(lua_State *L, int index, size_t *length)
 {
-    const char *text = lua_tolstring(L, index, length); /* a string already: no conversion, nothing raised */
+    /* a string already: no conversion, nothing raised */
+    const char *text = lua_tolstring(L, index, length);
     return memory_copy(text, *length);
 }
 
@@ -107,7 +111,8 @@ static char *copy_string(lua_State *L, int index, size_t *length)
 static int raw_field(lua_State *L, int index, const char *key)
 {
     index = lua_absindex(L, index);
-    /* lua_pushstring could raise for want of memory, so look through the table instead: these are small */
+    /* lua_pushstring could raise for want of memory, so look through the table instead: these are
+     * small */
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), key) == 0) {
@@ -122,21 +127,23 @@ static int raw_field(lua_State *L, int index, const char *key)
 
 static void wrong_type(struct script_outcome *outcome, char *what)
 {
-    outcome_fail(outcome, SCRIPT_LIMIT_NONE, memory_format("the handler returned %s; allowed are " ALLOWED, what), NULL);
+    outcome_fail(outcome, SCRIPT_LIMIT_NONE,
+                 memory_format("the handler returned %s; allowed are " ALLOWED, what), NULL);
     outcome->hopeless = true; /* what it did until then is not to be done again for that */
     free(what);
 }
 
 static enum script_outcome_kind verdict_kind(const char *kind)
 {
-    return strcmp(kind, "retry") == 0     ? SCRIPT_RETRY
-           : strcmp(kind, "dead") == 0    ? SCRIPT_DEAD
+    return strcmp(kind, "retry") == 0    ? SCRIPT_RETRY
+           : strcmp(kind, "dead") == 0   ? SCRIPT_DEAD
            : strcmp(kind, "failed") == 0 ? SCRIPT_FAILED
-                                          : SCRIPT_SKIPPED;
+                                         : SCRIPT_SKIPPED;
 }
 
-/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable (lua/molecule/init.lua); and of the
- * backends (lua/molecule/backend.lua) "failed": an error that the next attempt would only repeat. */
+/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable
+ * (lua/molecule/init.lua); and of the backends (lua/molecule/backend.lua) "failed": an error that
+ * the next attempt would only repeat. */
 static void read_verdict(lua_State *L, int index, struct script_outcome *outcome)
 {
     size_t length;
@@ -160,10 +167,12 @@ static void read_verdict(lua_State *L, int index, struct script_outcome *outcome
 
 static bool is_empty(const json_t *value)
 {
-    return json_is_array(value) ? json_array_size(value) == 0 : json_is_object(value) && json_object_size(value) == 0;
+    return json_is_array(value) ? json_array_size(value) == 0
+                                : json_is_object(value) && json_object_size(value) == 0;
 }
 
-/* The list on top of the stack; an empty one is as none. false: it cannot be sent, and the outcome says so. */
+/* The list on top of the stack; an empty one is as none. false: it cannot be sent, and the outcome
+ * says so. */
 static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
@@ -180,7 +189,8 @@ static bool take_parts(lua_State *L, struct script_outcome *outcome)
     return false;
 }
 
-/* true: a field of the table is one letter or so from one that a reply has, and the outcome says so. */
+/* true: a field of the table is one letter or so from one that a reply has, and the outcome says
+ * so. */
 static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome)
 {
     static const char *const known[] = {"text", "parts", "files"};
@@ -196,7 +206,8 @@ static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome
         found = nearest.best && nearest.distance > 0;
         if (found)
             wrong_type(outcome,
-                       memory_format("a table with the unknown field '%s' (did you mean '%s'?)", nearest.word, nearest.best));
+                       memory_format("a table with the unknown field '%s' (did you mean '%s'?)",
+                                     nearest.word, nearest.best));
     }
     lua_settop(L, lua_gettop(L) - (found ? 1 : 0));
     return found;
@@ -209,7 +220,8 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
         outcome->reply.text = copy_string(L, -1, &outcome->reply.text_length);
     lua_pop(L, 1);
     if (text_type != LUA_TSTRING && text_type != LUA_TNIL) {
-        wrong_type(outcome, memory_format("a table whose `text` is a %s", lua_typename(L, text_type)));
+        wrong_type(outcome,
+                   memory_format("a table whose `text` is a %s", lua_typename(L, text_type)));
         return;
     }
     int parts_type = raw_field(L, index, "parts");
@@ -218,7 +230,8 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
     if (!taken)
         return;
     if (parts_type != LUA_TTABLE && parts_type != LUA_TNIL) {
-        wrong_type(outcome, memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
+        wrong_type(outcome,
+                   memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
         return;
     }
     if (has_mistyped(L, index, outcome))
@@ -227,7 +240,8 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
     }
-    outcome->kind = outcome->reply.parts || outcome->reply.text_length > 0 ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
+    outcome->kind = outcome->reply.parts || outcome->reply.text_length > 0 ? SCRIPT_REPLIED
+                                                                           : SCRIPT_NO_REPLY;
 }
 
 static bool is_verdict(lua_State *L, int index)
@@ -244,7 +258,8 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
 {
     script_outcome_free(outcome);
     if (!lua_checkstack(L, 10)) {
-        outcome_fail(outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory to read what the handler returned"), NULL);
+        outcome_fail(outcome, SCRIPT_LIMIT_MEMORY,
+                     memory_copy_text("no memory to read what the handler returned"), NULL);
         return;
     }
     switch (lua_type(L, first)) {
@@ -275,7 +290,6 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
         else
             read_reply(L, first, outcome);
         return;
-    default:
-        wrong_type(outcome, memory_format("a %s", luaL_typename(L, first)));
+    default: wrong_type(outcome, memory_format("a %s", luaL_typename(L, first)));
     }
 }

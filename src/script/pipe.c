@@ -23,7 +23,8 @@ void pipe_free_when_done(struct pipe *pipe)
 void pipe_settle(struct pipe *pipe)
 {
     if (pipe->vm)
-        vm_recharge(pipe->vm, &pipe->charged, sizeof *pipe + pipe->input.capacity + pipe->output_length);
+        vm_recharge(pipe->vm, &pipe->charged,
+                    sizeof *pipe + pipe->input.capacity + pipe->output_length);
 }
 
 static void on_closed(uv_handle_t *handle)
@@ -57,7 +58,8 @@ void pipe_leave_owner(struct pipe *pipe)
 static bool has_writer(const struct pipe *pipe)
 {
     struct pollfd poll_of = {.events = POLLIN};
-    return pipe->reads && !pipe->closed && uv_fileno((const uv_handle_t *)&pipe->stream, &poll_of.fd) == 0 &&
+    return pipe->reads && !pipe->closed &&
+           uv_fileno((const uv_handle_t *)&pipe->stream, &poll_of.fd) == 0 &&
            poll(&poll_of, 1, 0) >= 0 && !(poll_of.revents & POLLHUP);
 }
 
@@ -148,7 +150,8 @@ int pipe_await_input(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KC
     return pipe_await(L, pipe, next, context);
 }
 
-int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length, lua_KFunction next)
+int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length,
+                      lua_KFunction next)
 {
     uv_buf_t buffer = uv_buf_init(bytes, (unsigned)length);
     pipe->output = bytes;
@@ -180,10 +183,14 @@ struct pipe *pipe_check(lua_State *L)
     if (pipe->closed)
         luaL_error(L, "attempt to use a closed file");
     if (!pipe->owner)
-        luaL_error(L, "the handler that opened this pipe has ended, and its command with it (%s): a pipe serves only "
-                      "the handler that calls io.popen", pipe->command);
+        luaL_error(L,
+                   "the handler that opened this pipe has ended, and its command with it (%s): a "
+                   "pipe serves only "
+                   "the handler that calls io.popen",
+                   pipe->command);
     if (pipe->owner != vm_of(L)->running)
-        luaL_error(L, "this pipe belongs to another handler (%s): each calls io.popen itself", pipe->command);
+        luaL_error(L, "this pipe belongs to another handler (%s): each calls io.popen itself",
+                   pipe->command);
     if (pipe->waiting)
         luaL_error(L, "another coroutine waits for this pipe (%s)", pipe->command);
     return pipe;
@@ -203,7 +210,8 @@ int pipe_push_failure(lua_State *L, int error)
 static int open_stream(struct pipe *pipe, uv_loop_t *loop, uv_file *theirs)
 {
     uv_file ends[2];
-    int error = uv_pipe(ends, pipe->reads ? UV_NONBLOCK_PIPE : 0, pipe->reads ? 0 : UV_NONBLOCK_PIPE);
+    int error = uv_pipe(ends, pipe->reads ? UV_NONBLOCK_PIPE : 0,
+                        pipe->reads ? 0 : UV_NONBLOCK_PIPE);
     uv_pipe_init(loop, &pipe->stream, 0);
     pipe->stream.data = pipe;
     pipe->open_handles++;
@@ -225,12 +233,18 @@ int pipe_start(struct pipe *pipe, uv_loop_t *loop)
     int error = open_stream(pipe, loop, &theirs);
     if (error < 0)
         return error;
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
+    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
+                                       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
                                        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
-    streams[pipe->reads ? 1 : 0] = (uv_stdio_container_t){.flags = UV_INHERIT_FD, .data.fd = theirs};
+    streams[pipe->reads ? 1 : 0] = (uv_stdio_container_t){.flags = UV_INHERIT_FD,
+                                                          .data.fd = theirs};
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", pipe->command, NULL};
-    uv_process_options_t options = {.file = argv[0], .args = argv, .flags = UV_PROCESS_DETACHED,
-                                    .exit_cb = on_exit_status, .stdio_count = 3, .stdio = streams};
+    uv_process_options_t options = {.file = argv[0],
+                                    .args = argv,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .exit_cb = on_exit_status,
+                                    .stdio_count = 3,
+                                    .stdio = streams};
     pipe->process.data = pipe;
     inherit_nothing();
     error = uv_spawn(loop, &pipe->process, &options);

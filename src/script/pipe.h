@@ -1,36 +1,38 @@
-/* A command with a pipe to it: what io.popen opens (script/api_popen.c). It belongs to the handler that opened it and is
- * the only one that may use it. libuv reads only while the script waits for bytes, so a command that writes much waits in
- * its turn. The memory goes when the script, the handler and libuv have all let go. */
+/* A command with a pipe to it: what io.popen opens (script/api_popen.c). It belongs to the handler
+ * that opened it and is the only one that may use it. libuv reads only while the script waits for
+ * bytes, so a command that writes much waits in its turn. The memory goes when the script, the
+ * handler and libuv have all let go. */
 #ifndef MOLECULE_SCRIPT_PIPE_H
 #define MOLECULE_SCRIPT_PIPE_H
 
 #include "base/buffer.h"
 #include "script/vm.h"
 
-#define PIPE_METATABLE "molecule.pipe"          /* of a userdata that holds a struct pipe *; NULL: never opened */
-#define PIPE_READ_MAXIMUM ((size_t)64 << 20)    /* of one line, one "a", one count */
+/* of a userdata that holds a struct pipe *; NULL: never opened */
+#define PIPE_METATABLE "molecule.pipe"
+#define PIPE_READ_MAXIMUM ((size_t)64 << 20) /* of one line, one "a", one count */
 
 struct pipe {
     struct operation operation; /* first: what its handler waits for */
     struct pipe *next, *previous;
-    struct handler *owner;      /* NULL: it has ended */
-    struct vm *vm;              /* charged as long as the userdata is alive; then NULL */
+    struct handler *owner; /* NULL: it has ended */
+    struct vm *vm;         /* charged as long as the userdata is alive; then NULL */
     size_t charged, output_length;
     char *command;
     uv_process_t process;
-    uv_pipe_t stream;           /* our end */
+    uv_pipe_t stream; /* our end */
     uv_write_t write;
-    char *output;               /* being written */
-    struct buffer input;        /* read and not yet taken */
-    size_t searched;            /* of it, without a line's end */
+    char *output;        /* being written */
+    struct buffer input; /* read and not yet taken */
+    size_t searched;     /* of it, without a line's end */
     int open_handles;
-    bool reads;                 /* mode "r" */
-    bool held;                  /* the userdata is alive */
-    bool running;               /* not reaped yet */
-    bool ended;                 /* the input is at its end */
-    bool closed;                /* by the script */
+    bool reads;   /* mode "r" */
+    bool held;    /* the userdata is alive */
+    bool running; /* not reaped yet */
+    bool ended;   /* the input is at its end */
+    bool closed;  /* by the script */
     bool waiting, waits_for_exit;
-    int error;                  /* libuv's, of the last read or write; 0: none */
+    int error; /* libuv's, of the last read or write; 0: none */
     int code, signal;
     char chunk[16384];
 };
@@ -54,11 +56,13 @@ struct pipe *pipe_check(lua_State *L);
 /* nil, what libuv says, errno. */
 int pipe_push_failure(lua_State *L, int error);
 
-/* These suspend the handler, after vm_check_await: until `operation` is complete; until bytes came or the end did; until
- * `bytes`, which become the pipe's, are written. `next` is as of vm_await_then. */
+/* These suspend the handler, after vm_check_await: until `operation` is complete; until bytes came
+ * or the end did; until `bytes`, which become the pipe's, are written. `next` is as of
+ * vm_await_then. */
 int pipe_await(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext context);
 int pipe_await_input(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext context);
-int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length, lua_KFunction next);
+int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length,
+                      lua_KFunction next);
 
 /* script/pipe_read.c: the methods read(formats…) and lines(formats…) */
 int pipe_read(lua_State *L);

@@ -1,4 +1,5 @@
-/* What a script reads from a pipe: lines, counts, numerals and all of it, as from a file of Lua's. */
+/* What a script reads from a pipe: lines, counts, numerals and all of it, as from a file of Lua's.
+ */
 #include "script/numeral.h"
 #include "script/pipe.h"
 
@@ -68,7 +69,8 @@ static void check_formats(lua_State *L, int count)
     for (int index = 2; index < 2 + count; index++) {
         if (lua_type(L, index) != LUA_TNUMBER)
             format_letter(L, index);
-        else if (luaL_checkinteger(L, index) < 0 || (size_t)lua_tointeger(L, index) > PIPE_READ_MAXIMUM)
+        else if (luaL_checkinteger(L, index) < 0 ||
+                 (size_t)lua_tointeger(L, index) > PIPE_READ_MAXIMUM)
             luaL_argerror(L, index, "must be between 0 and 64 MiB");
     }
 }
@@ -96,7 +98,8 @@ static int await_input(lua_State *L, struct pipe *pipe, int count)
     if (!fits || pipe->input.length + sizeof pipe->chunk > PIPE_READ_MAXIMUM) {
         luaL_pushfail(L);
         lua_pushfstring(L, "%s: more %s", pipe->command,
-                        fits ? "than 64 MiB at once" : "at once than the memory that is left (--memory-limit)");
+                        fits ? "than 64 MiB at once"
+                             : "at once than the memory that is left (--memory-limit)");
         lua_pushliteral(L, "TOO_LARGE");
         return 3;
     }

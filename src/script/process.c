@@ -1,5 +1,5 @@
-/* SIGTERM to the whole group at the timeout, SIGKILL two seconds later. The child is reaped in every case, also when
- * the handler that waited for it is gone. */
+/* SIGTERM to the whole group at the timeout, SIGKILL two seconds later. The child is reaped in
+ * every case, also when the handler that waited for it is gone. */
 #include "script/process.h"
 
 #include "base/buffer.h"
@@ -11,15 +11,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define KILL_AFTER_MS 2000   /* between SIGTERM and SIGKILL */
-#define LINGER_MS 1000       /* a grandchild may hold our pipes open for so long after the child's end */
-#define LAST_WORD_MS 5000    /* a child may stay for so long after the last of what was expected of it */
+#define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL */
+/* a grandchild may hold our pipes open for so long after the child's end */
+#define LINGER_MS 1000
+/* a child may stay for so long after the last of what was expected of it */
+#define LAST_WORD_MS 5000
 
 struct process {
     struct operation operation; /* first */
     struct vm *vm;              /* charged until it is released */
     size_t charged, input_length;
-    bool full;                  /* there is no memory for more of its output */
+    bool full; /* there is no memory for more of its output */
     uv_process_t handle;
     uv_pipe_t input, output, errors;
     uv_timer_t timer;
@@ -27,7 +29,7 @@ struct process {
     char *input_bytes, *last_word;
     int64_t timeout_ms;
     int open_handles;
-    int open_pipes;          /* output and errors not yet at their end */
+    int open_pipes; /* output and errors not yet at their end */
     bool running, completed, released, cancelled, has_said_all;
     struct buffer output_bytes, error_bytes;
     struct process_result result;
@@ -70,7 +72,8 @@ static void end_group(struct process *process, int signal)
 static void settle(struct process *process)
 {
     vm_recharge(process->vm, &process->charged,
-                sizeof *process + process->input_length + process->output_bytes.capacity + process->error_bytes.capacity);
+                sizeof *process + process->input_length + process->output_bytes.capacity +
+                    process->error_bytes.capacity);
 }
 
 /* How much of so many bytes may be kept: buffers double as they grow. */
@@ -154,14 +157,17 @@ static void keep_output(struct process *process, const char *bytes, size_t lengt
     buffer_append(&process->output_bytes, bytes, length < room ? length : room);
 }
 
-/* The last word may have come, with the output from `before` on: the child gets some time to end. */
+/* The last word may have come, with the output from `before` on: the child gets some time to end.
+ */
 static void look_for_last_word(struct process *process, size_t before)
 {
     const struct buffer *kept = &process->output_bytes;
-    if (!process->last_word || !process->running || process->result.timed_out || process->result.stayed || kept->length == 0)
+    if (!process->last_word || !process->running || process->result.timed_out ||
+        process->result.stayed || kept->length == 0)
         return;
     size_t length = strlen(process->last_word), from = before > length ? before - length : 0;
-    if (process->has_said_all || !memmem(kept->data + from, kept->length - from, process->last_word, length))
+    if (process->has_said_all ||
+        !memmem(kept->data + from, kept->length - from, process->last_word, length))
         return;
     process->has_said_all = true;
     bool limited = uv_is_active((uv_handle_t *)&process->timer);
@@ -280,19 +286,21 @@ bool process_allowed(lua_State *L, const char *program)
     if (vm->programs < maximum)
         return true;
     luaL_pushfail(L);
-    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program, (int)vm->programs);
+    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program,
+                    (int)vm->programs);
     lua_pushliteral(L, "BUSY");
     return false;
 }
 
-struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
-                                void *context, int *error)
+struct operation *process_start(struct vm *vm, const struct process_request *request,
+                                process_results *results, void *context, int *error)
 {
     uv_loop_t *loop = vm->loop;
     struct process *process = memory_allocate(sizeof *process);
     process->vm = vm;
     process->input_length = request->input_length;
-    process->operation = (struct operation){.results = take_results, .cancel = cancel, .release = release};
+    process->operation = (struct operation){
+        .results = take_results, .cancel = cancel, .release = release};
     process->results = results;
     process->context = context;
     process->timeout_ms = request->timeout_ms;
@@ -308,7 +316,8 @@ struct operation *process_start(struct vm *vm, const struct process_request *req
     process->handle.data = process;
     process->open_handles += 2;
 
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
+    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
+                                       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
                                        {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
     if (request->input)
         streams[0] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_READABLE_PIPE,

@@ -1,4 +1,5 @@
-/* A child process that a script waits for: its own session and process group, so that all of it can be ended. */
+/* A child process that a script waits for: its own session and process group, so that all of it can
+ * be ended. */
 #ifndef MOLECULE_SCRIPT_PROCESS_H
 #define MOLECULE_SCRIPT_PROCESS_H
 
@@ -7,28 +8,31 @@
 #include <stddef.h>
 
 struct process_request {
-    char **argv;            /* NULL-terminated; argv[0] is looked up in PATH */
-    char **environment;     /* NULL-terminated "NAME=value", the whole of it; NULL: ours */
-    const char *directory;  /* NULL: ours */
-    const char *input;      /* standard input; NULL: /dev/null */
+    char **argv;           /* NULL-terminated; argv[0] is looked up in PATH */
+    char **environment;    /* NULL-terminated "NAME=value", the whole of it; NULL: ours */
+    const char *directory; /* NULL: ours */
+    const char *input;     /* standard input; NULL: /dev/null */
     size_t input_length;
-    int64_t timeout_ms;     /* 0: none but the handler's own */
-    const char *last_word;  /* soon after it has printed this text, it is ended; NULL: it ends by itself */
-    size_t output_maximum;  /* bytes kept of standard output and of standard error each */
-    bool inherit;           /* output goes where ours goes (os.execute) */
+    int64_t timeout_ms; /* 0: none but the handler's own */
+    /* soon after it has printed this text, it is ended; NULL: it ends by itself */
+    const char *last_word;
+    size_t output_maximum; /* bytes kept of standard output and of standard error each */
+    bool inherit;          /* output goes where ours goes (os.execute) */
 };
 
 struct process_result {
-    int code;               /* exit code; -1 if a signal ended it */
-    int signal;             /* 0: none */
+    int code;   /* exit code; -1 if a signal ended it */
+    int signal; /* 0: none */
     bool timed_out;
-    bool stayed;            /* it was ended after its last word */
+    bool stayed; /* it was ended after its last word */
     const char *output, *errors;
     size_t output_length, errors_length;
-    bool output_cut;        /* there was more; the start of the output and the end of the errors are kept */
+    /* there was more; the start of the output and the end of the errors are kept */
+    bool output_cut;
 };
 
-/* Of one state, of molecule.exec, os.execute, io.popen and backends together; fewer where descriptors are short. */
+/* Of one state, of molecule.exec, os.execute, io.popen and backends together; fewer where
+ * descriptors are short. */
 #define PROGRAMS_MAXIMUM 256
 
 /* May the state start one more? false: pushes nil, message, code, which the caller returns. */
@@ -37,9 +41,9 @@ bool process_allowed(lua_State *L, const char *program);
 /* What the script gets for the result: pushes it, may raise. */
 typedef int process_results(lua_State *L, const struct process_result *result, void *context);
 
-/* Starts it. NULL: `error` is a negative libuv error and nothing runs. Everything in the request is copied. The
- * operation is for vm_await. `context` is freed with free(). */
-struct operation *process_start(struct vm *vm, const struct process_request *request, process_results *results,
-                                void *context, int *error);
+/* Starts it. NULL: `error` is a negative libuv error and nothing runs. Everything in the request is
+ * copied. The operation is for vm_await. `context` is freed with free(). */
+struct operation *process_start(struct vm *vm, const struct process_request *request,
+                                process_results *results, void *context, int *error);
 
 #endif

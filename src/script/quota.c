@@ -1,4 +1,5 @@
-/* In the sandbox: how much of the canvas and of the disk a script may have. All its states and handlers share it. */
+/* In the sandbox: how much of the canvas and of the disk a script may have. All its states and
+ * handlers share it. */
 #include "script/sandbox.h"
 #include "script/script_private.h"
 
@@ -29,8 +30,11 @@ bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *prob
         use->bytes += bytes;
         return true;
     }
-    snprintf(problem, size, "%s: in the sandbox (--sandbox) at most %zu times and %zu MiB every %d min; again in %lld s",
-             quotas[quota].what, quotas[quota].times, quotas[quota].bytes >> 20, quotas[quota].minutes,
-             (long long)(use->since_ms + (int64_t)quotas[quota].minutes * 60000 - now + 999) / 1000);
+    snprintf(
+        problem, size,
+        "%s: in the sandbox (--sandbox) at most %zu times and %zu MiB every %d min; again in %lld "
+        "s",
+        quotas[quota].what, quotas[quota].times, quotas[quota].bytes >> 20, quotas[quota].minutes,
+        (long long)(use->since_ms + (int64_t)quotas[quota].minutes * 60000 - now + 999) / 1000);
     return false;
 }

@@ -1,6 +1,7 @@
-/* The libraries are cut down to lists of what stays, so that what a later Lua adds does not slip in. What is taken away
- * leaves a function that says so. C modules cannot load, and Lua modules only from where package.path pointed when the
- * script was loaded: the script can change the field, but not what `require` uses. */
+/* The libraries are cut down to lists of what stays, so that what a later Lua adds does not slip
+ * in. What is taken away leaves a function that says so. C modules cannot load, and Lua modules
+ * only from where package.path pointed when the script was loaded: the script can change the field,
+ * but not what `require` uses. */
 #include "script/sandbox.h"
 
 #include "net/allowed_hosts.h"
@@ -14,14 +15,14 @@
 
 bool sandbox_is_on(const struct vm *vm)
 {
-    return vm->settings && vm->settings->sandbox;
+    return vm->settings && vm->settings->options->sandbox;
 }
 
 static int refuse(lua_State *L)
 {
     const char *why = lua_tostring(L, lua_upvalueindex(2));
-    return luaL_error(L, "%s is not in the sandbox (--sandbox)%s%s", lua_tostring(L, lua_upvalueindex(1)),
-                      why ? ": " : "", why ? why : "");
+    return luaL_error(L, "%s is not in the sandbox (--sandbox)%s%s",
+                      lua_tostring(L, lua_upvalueindex(1)), why ? ": " : "", why ? why : "");
 }
 
 void sandbox_push_refusal(lua_State *L, const char *name, const char *why)
@@ -84,7 +85,8 @@ static int search_path(lua_State *L)
 {
     luaL_checkstring(L, 2);
     if (!lua_rawequal(L, 2, lua_upvalueindex(2)) || !is_module_name(L, 1))
-        return luaL_error(L, "package.searchpath takes the name of a module and the package.path that the script began "
+        return luaL_error(L, "package.searchpath takes the name of a module and the package.path "
+                             "that the script began "
                              "with in the sandbox (--sandbox)");
     lua_settop(L, 2);
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -97,7 +99,8 @@ static int search_path(lua_State *L)
 static int search_files(lua_State *L)
 {
     if (!is_module_name(L, 1)) {
-        lua_pushliteral(L, "the names of modules are made of letters, digits, \"_\", \"-\" and \".\" in the sandbox");
+        lua_pushliteral(L, "the names of modules are made of letters, digits, \"_\", \"-\" and "
+                           "\".\" in the sandbox");
         return 1;
     }
     lua_settop(L, 1);
@@ -115,11 +118,13 @@ static int search_files(lua_State *L)
     return loader_load_file(L);
 }
 
-/* The binary's own modules but the emulator's, which are written for another state. Upvalue: the searcher for all. */
+/* The binary's own modules but the emulator's, which are written for another state. Upvalue: the
+ * searcher for all. */
 static int search_embedded(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
-    if (!is_module_name(L, 1) || strncmp(name, "molecule.emulator", strlen("molecule.emulator")) == 0) {
+    if (!is_module_name(L, 1) ||
+        strncmp(name, "molecule.emulator", strlen("molecule.emulator")) == 0) {
         lua_pushfstring(L, "module '%s' is not in the sandbox", name);
         return 1;
     }
@@ -139,7 +144,8 @@ static void with_search_and_path(lua_State *L, int package, lua_CFunction functi
 
 static void limit_modules(lua_State *L)
 {
-    static const char *const kept[] = {"config", "loaded", "path", "preload", "searchers", "searchpath", NULL};
+    static const char *const kept[] = {"config",    "loaded",     "path", "preload",
+                                       "searchers", "searchpath", NULL};
     lua_getglobal(L, LUA_LOADLIBNAME);
     int package = lua_gettop(L);
     lua_createtable(L, 3, 0); /* preload, embedded, files; none for C */
@@ -163,7 +169,8 @@ static void open_hosts(lua_State *L)
 {
     struct vm *vm = vm_of(L);
     char problem[512];
-    vm->allowed_hosts = allowed_hosts_open(vm->settings->allowed_hosts, vm->settings->allowed_host_count, problem,
+    vm->allowed_hosts = allowed_hosts_open(vm->settings->options->allowed_hosts,
+                                           vm->settings->options->allowed_host_count, problem,
                                            sizeof problem);
     if (!vm->allowed_hosts)
         luaL_error(L, "--allow-host: %s", problem);

@@ -7,11 +7,13 @@
 /* Whether the state is for a sandboxed script. */
 bool sandbox_is_on(const struct vm *vm);
 
-/* Takes away what a sandboxed script must not have; package.path as it is now is where `require` looks from then on. To be
- * called before code of the script runs. Raises where --allow-host cannot be read. */
+/* Takes away what a sandboxed script must not have; package.path as it is now is where `require`
+ * looks from then on. To be called before code of the script runs. Raises where --allow-host cannot
+ * be read. */
 void sandbox_install(lua_State *L);
 
-/* Pushes a function that raises "<name> is not in the sandbox (--sandbox): <why>"; `why` NULL: without a reason. */
+/* Pushes a function that raises "<name> is not in the sandbox (--sandbox): <why>"; `why` NULL:
+ * without a reason. */
 void sandbox_push_refusal(lua_State *L, const char *name, const char *why);
 
 #endif

@@ -1,5 +1,6 @@
-/* The worker's side of an agent: its handlers, their deadlines, and what the host asks for. Loading and reloading are in
- * script_load.c. Functions named on_… and run_… run on the worker thread, the ones of script.h on the host thread. */
+/* The worker's side of an agent: its handlers, their deadlines, and what the host asks for. Loading
+ * and reloading are in script_load.c. Functions named on_… and run_… run on the worker thread, the
+ * ones of script.h on the host thread. */
 #include "script/script_private.h"
 
 #include "base/clock.h"
@@ -27,7 +28,8 @@ struct script_task *script_task(struct script *script)
 
 char *script_describe(const struct script_outcome *outcome)
 {
-    return memory_format("%s%s%s", outcome->reason ? outcome->reason : "it failed", outcome->traceback ? "\n" : "",
+    return memory_format("%s%s%s", outcome->reason ? outcome->reason : "it failed",
+                         outcome->traceback ? "\n" : "",
                          outcome->traceback ? outcome->traceback : "");
 }
 
@@ -91,21 +93,24 @@ static void on_deadline(uv_timer_t *timer)
 {
     struct script *script = timer->data;
     int64_t now = clock_monotonic_ms();
-    while (abandon_overdue(script->vm, now) || abandon_overdue(script->candidate, now) || abandon_overdue(script->old, now))
+    while (abandon_overdue(script->vm, now) || abandon_overdue(script->candidate, now) ||
+           abandon_overdue(script->old, now))
         ;
     arm_deadline(script);
 }
 
-void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_ms,
-                  int64_t wall_ms)
+void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body,
+                  int64_t cpu_ms, int64_t wall_ms)
 {
     handler_start(vm, handler, body, cpu_ms, wall_ms);
     arm_deadline(script);
 }
 
-void script_start_now(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body)
+void script_start_now(struct script *script, struct vm *vm, struct handler *handler,
+                      lua_CFunction body)
 {
-    handler_start_now(vm, handler, body, script->settings.cpu_limit_ms, script->settings.timeout_ms);
+    handler_start_now(vm, handler, body, script->settings.options->cpu_limit_ms,
+                      script->settings.options->timeout_ms);
     arm_deadline(script);
 }
 
@@ -131,7 +136,8 @@ static void on_handled(struct handler *handler)
     bool let_go = script->closing || vm->memory_hit || (script->replacing && vm == script->vm);
     if (handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_CANCEL)
         handler->outcome.kind = SCRIPT_CANCELED;
-    if (let_go && handler->outcome.kind == SCRIPT_FAILED && handler->outcome.limit == SCRIPT_LIMIT_NONE) {
+    if (let_go && handler->outcome.kind == SCRIPT_FAILED &&
+        handler->outcome.limit == SCRIPT_LIMIT_NONE) {
         if (handler->over_memory && !script->closing)
             outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, vm_memory_text(handler), NULL);
         else
@@ -170,7 +176,8 @@ static void run_job(struct turn *turn)
     }
     if (script->state == SCRIPT_BROKEN) { /* no message's fault */
         int64_t left = script->load_again_ms - clock_monotonic_ms();
-        outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_format("the script does not load: %s", script->problem), NULL);
+        outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE,
+                     memory_format("the script does not load: %s", script->problem), NULL);
         job->outcome.kind = SCRIPT_AGAIN;
         job->outcome.retry_after_ms = left > 1 ? left : 1;
         give_back(script, job);
@@ -222,7 +229,7 @@ static void run_open(struct task *task)
     uv_timer_init(&script->worker->loop, script->deadline);
     script->deadline->data = script;
     script->locks = locks_open(&script->worker->loop);
-    if (script->settings.watch)
+    if (script->settings.options->watch)
         script->watch = watch_open(script);
     script_load(script);
 }
@@ -269,7 +276,7 @@ static void on_stopped(struct handler *handler)
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
         char *text = script_describe(&handler->outcome);
-        log_warn(script->settings.workspace_id, "the script's stop failed: %s", text);
+        log_warn(script->settings.options->id, "the script's stop failed: %s", text);
         free(text);
     }
     script_commit_changes(script, handler);
@@ -313,7 +320,8 @@ static void run_close(struct task *task)
         timers_stop(script->vm);
     while (script->vm && script->vm->handlers)
         handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the host stops");
-    locks_release_all(script->locks); /* what is still to be recorded is in front of whatever `stop` reads or stores */
+    /* what is still to be recorded is in front of whatever `stop` reads or stores */
+    locks_release_all(script->locks);
     if (!close->graceful || script->state != SCRIPT_READY) {
         script_finish_close(script, close);
         return;
@@ -354,7 +362,8 @@ static void run_reload(struct task *task)
     free(reload);
 }
 
-struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
+struct script *script_open(struct thread *worker, struct thread *host,
+                           const struct script_settings *settings,
                            const struct script_events *events)
 {
     struct script *script = memory_allocate(sizeof *script);
@@ -381,7 +390,8 @@ void script_cancel(struct script *script, struct script_job *job)
     script_post(script->worker, script_task(script), run_cancel);
 }
 
-void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context)
+void script_close(struct script *script, bool graceful, void (*closed)(void *context),
+                  void *context)
 {
     struct script_task *close = script_task(script);
     close->graceful = graceful;
@@ -415,7 +425,8 @@ const struct script_job *script_current(const struct script *script)
     return script->activity.job;
 }
 
-#define C_CODE_MS 1000 /* Lua code is seen a thousand times as often, on a machine that is not overloaded */
+/* Lua code is seen a thousand times as often, on a machine that is not overloaded */
+#define C_CODE_MS 1000
 
 struct script_call script_call(const struct script *script)
 {
@@ -423,5 +434,7 @@ struct script_call script_call(const struct script *script)
         return (struct script_call){0};
     int64_t now = clock_monotonic_ms(), lasted = now - script->activity.began_ms;
     bool in_lua = now - script->activity.lua_ms < C_CODE_MS;
-    return (struct script_call){.ms = lasted > 0 ? lasted : 0, .in_lua = in_lua, .will_end = in_lua && script->activity.limited};
+    return (struct script_call){.ms = lasted > 0 ? lasted : 0,
+                                .in_lua = in_lua,
+                                .will_end = in_lua && script->activity.limited};
 }

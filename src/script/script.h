@@ -1,12 +1,14 @@
-/* A user's agent: a script file or a backend, run on a worker thread. This header is all that host/ knows of Lua.
+/* A user's agent: a script file or a backend, run on a worker thread. This header is all that host/
+ * knows of Lua.
  *
- * Every function here is called on the host thread; every callback comes on the host thread. What a job points to is
- * the worker's from script_submit until its `done`. */
+ * Every function here is called on the host thread; every callback comes on the host thread. What a
+ * job points to is the worker's from script_submit until its `done`. */
 #ifndef MOLECULE_SCRIPT_SCRIPT_H
 #define MOLECULE_SCRIPT_SCRIPT_H
 
 #include "base/changes.h"
 #include "base/thread.h"
+#include "molecule/options.h"
 #include "wire/envelope.h"
 #include "wire/reply.h"
 
@@ -16,14 +18,14 @@
 #include <stdint.h>
 
 /* How a handler ended. X(enumerator, word in logs, docs and metrics) */
-#define SCRIPT_OUTCOMES(X)                                                                        \
-    X(SCRIPT_REPLIED, "replied")   /* there is a reply */                                         \
-    X(SCRIPT_NO_REPLY, "no_reply") /* nothing to say */                                           \
-    X(SCRIPT_SKIPPED, "skipped")   /* molecule.skip */                                            \
-    X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */                              \
-    X(SCRIPT_DEAD, "dead")         /* molecule.dead */                                            \
-    X(SCRIPT_FAILED, "failed")     /* an error, or a limit */                                     \
-    X(SCRIPT_CANCELED, "canceled") /* script_cancel */                                            \
+#define SCRIPT_OUTCOMES(X)                                           \
+    X(SCRIPT_REPLIED, "replied")   /* there is a reply */            \
+    X(SCRIPT_NO_REPLY, "no_reply") /* nothing to say */              \
+    X(SCRIPT_SKIPPED, "skipped")   /* molecule.skip */               \
+    X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */ \
+    X(SCRIPT_DEAD, "dead")         /* molecule.dead */               \
+    X(SCRIPT_FAILED, "failed")     /* an error, or a limit */        \
+    X(SCRIPT_CANCELED, "canceled") /* script_cancel */               \
     X(SCRIPT_AGAIN, "again")       /* not this message's fault: run it again, uncounted */
 enum script_outcome_kind {
 #define X(name, text) name,
@@ -33,11 +35,11 @@ enum script_outcome_kind {
 const char *script_outcome_text(enum script_outcome_kind kind);
 
 /* Which limit ended a handler. X(enumerator, word) */
-#define SCRIPT_LIMITS(X)                                                    \
-    X(SCRIPT_LIMIT_NONE, "none")                                            \
-    X(SCRIPT_LIMIT_CPU, "cpu")       /* --cpu-limit */                      \
-    X(SCRIPT_LIMIT_WALL, "timeout")  /* --timeout */                        \
-    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */                   \
+#define SCRIPT_LIMITS(X)                                  \
+    X(SCRIPT_LIMIT_NONE, "none")                          \
+    X(SCRIPT_LIMIT_CPU, "cpu")       /* --cpu-limit */    \
+    X(SCRIPT_LIMIT_WALL, "timeout")  /* --timeout */      \
+    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */ \
     X(SCRIPT_LIMIT_CANCEL, "cancel") /* script_cancel */
 enum script_limit {
 #define X(name, text) name,
@@ -48,67 +50,50 @@ enum script_limit {
 struct script_outcome {
     enum script_outcome_kind kind;
     enum script_limit limit;
-    bool hopeless;           /* SCRIPT_FAILED: it cannot be any better the next time */
-    struct reply reply;      /* SCRIPT_REPLIED */
-    char *reason;            /* of skip, retry, dead, or what failed (one line); NULL: none given */
-    char *traceback;         /* SCRIPT_FAILED: where; NULL where there is none */
-    int64_t retry_after_ms;  /* SCRIPT_RETRY; -1: the host's backoff decides */
-    bool hold;               /* SCRIPT_RETRY: the conversation waits too */
-    struct changes *changes; /* what the handler stored, to be applied with the outcome; NULL: nothing */
+    bool hopeless;          /* SCRIPT_FAILED: it cannot be any better the next time */
+    struct reply reply;     /* SCRIPT_REPLIED */
+    char *reason;           /* of skip, retry, dead, or what failed (one line); NULL: none given */
+    char *traceback;        /* SCRIPT_FAILED: where; NULL where there is none */
+    int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
+    bool hold;              /* SCRIPT_RETRY: the conversation waits too */
+    /* what the handler stored, to be applied with the outcome; NULL: nothing */
+    struct changes *changes;
 };
 void script_outcome_free(struct script_outcome *outcome); /* its members */
 
-/* NAME=VALUE of the command line */
-struct script_option {
-    const char *key, *value;
-};
-
 /* Borrowed for the life of the script. */
 struct script_settings {
-    const char *workspace_id;
-    const char *path;        /* a script file; NULL: `backend` */
-    const char *backend;     /* "mock": lua/molecule/backends/mock.lua or one on the Lua path */
-    const struct script_option *backend_options;
-    size_t backend_option_count;
-    const struct script_option *options; /* ctx.options */
-    size_t option_count;
-    bool sandbox;            /* script/sandbox.c says what it takes away */
-    const char *const *allowed_hosts; /* patterns of net/allowed_hosts.h; only with `sandbox` */
-    size_t allowed_host_count;
-    const char *const *file_hosts; /* patterns: where file:read may go though they are not public, or not https */
-    size_t file_host_count;
-    const char *ca_file;     /* trusted beside the system's certificates; NULL: none */
-    int64_t cpu_limit_ms;    /* per handler; 0: none */
-    int64_t timeout_ms;      /* per handler, waiting included; 0: none */
-    size_t memory_limit;     /* bytes per Lua state; 0: none */
-    bool load_only;          /* the agent's `start` is not called */
-    bool watch;              /* reload when the script's file or a module it required changes */
+    const struct molecule_workspace_options *options;
+    const char *ca_file; /* trusted beside the system's certificates; NULL: none */
+    bool load_only;      /* the agent's `start` is not called */
 };
 
 /* What a loaded agent says of itself. Borrowed during the callback. */
 struct script_agent {
-    const char *problem;     /* NULL: it loaded and its `start` succeeded; else what failed, with file:line */
+    /* NULL: it loaded and its `start` succeeded; else what failed, with file:line */
+    const char *problem;
     const char *name, *description; /* NULL: not given */
-    const json_t *skills;    /* NULL: not given */
-    int concurrency;         /* 0: not given */
-    bool answers_replies;    /* it wants to see what other molecule hosts reply */
-    bool names_conversations; /* it has conversation(msg): script_name */
+    const json_t *skills;           /* NULL: not given */
+    int concurrency;                /* 0: not given */
+    bool answers_replies;           /* it wants to see what other molecule hosts reply */
+    bool names_conversations;       /* it has conversation(msg): script_name */
 };
 
 struct script;
 
-/* What a script asks of its host, each through one function of its API. X(enumerator, name in Lua) */
-#define SCRIPT_ASKS(X)                                                                                   \
-    X(SCRIPT_ASK_GET, "molecule.store.get")        /* key -> value */                                    \
-    X(SCRIPT_ASK_KEYS, "molecule.store.keys")      /* key: prefix; most -> JSON array */                 \
-    X(SCRIPT_ASK_COMMIT, "the store")              /* changes, of start, stop or a timer */              \
-    X(SCRIPT_ASK_SEND, "molecule.send")            /* key: to whom; reply; timeout -> {text, parts} … */ \
-    X(SCRIPT_ASK_NOTIFY, "molecule.notify")        /* reply */                                           \
-    X(SCRIPT_ASK_PEERS, "molecule.peers")          /* key: q -> JSON array */                            \
-    X(SCRIPT_ASK_DELEGATE, "molecule.delegate")    /* key: to whom; text: the task -> JSON object */     \
-    X(SCRIPT_ASK_FETCH, "file:read")               /* key: id of a staged upload -> its bytes */         \
-    X(SCRIPT_ASK_UPLOAD, "molecule.files")         /* text: a multipart body -> JSON array of files */   \
-    X(SCRIPT_ASK_LIMITS, "the limits of files")    /* -> JSON object, see host_calls_ask */
+/* What a script asks of its host, each through one function of its API. X(enumerator, name in Lua)
+ */
+#define SCRIPT_ASKS(X)                                                                            \
+    X(SCRIPT_ASK_GET, "molecule.store.get")   /* key -> value */                                  \
+    X(SCRIPT_ASK_KEYS, "molecule.store.keys") /* key: prefix; most -> JSON array */               \
+    X(SCRIPT_ASK_COMMIT, "the store")         /* changes, of start, stop or a timer */            \
+    X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */   \
+    X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                       \
+    X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                        \
+    X(SCRIPT_ASK_DELEGATE, "molecule.delegate") /* key: to whom; text: the task -> JSON object */ \
+    X(SCRIPT_ASK_FETCH, "file:read")            /* key: id of a staged upload -> its bytes */     \
+    X(SCRIPT_ASK_UPLOAD, "molecule.files") /* text: a multipart body -> JSON array of files */    \
+    X(SCRIPT_ASK_LIMITS, "the limits of files") /* -> JSON object, see host_calls_ask */
 enum script_ask_kind {
 #define X(name, text) name,
     SCRIPT_ASKS(X)
@@ -118,31 +103,35 @@ const char *script_ask_text(enum script_ask_kind kind);
 
 struct ask_operation;
 
-/* One question. Made on the worker, the host's from events.ask until script_answer, which gives it back with the answer
- * in it. Everything is owned by it. */
+/* One question. Made on the worker, the host's from events.ask until script_answer, which gives it
+ * back with the answer in it. Everything is owned by it. */
 struct script_ask {
-    struct task task;          /* the script's own */
+    struct task task; /* the script's own */
     struct script *script;
     struct ask_operation *operation; /* the worker's: who waits; NULL: nobody any more */
     enum script_ask_kind kind;
     char *key, *text;
     size_t text_length;
-    size_t charged;            /* the script's: bytes that count against its memory limit */
+    size_t charged; /* the script's: bytes that count against its memory limit */
     struct reply reply;
     struct changes *changes;
-    char *context_id;          /* SEND; NULL: none */
-    char *row_id;              /* of the message whose handler asks; NULL: a timer, start or stop */
-    unsigned number;           /* sequence number within its handler: with row_id, the same when the handler runs again */
-    unsigned retries;          /* of that message so far: what is asked after molecule.retry is asked anew */
-    bool may_be_known;         /* that handler may have run before, counted or not, and the answer be in the ledger */
-    int hops;                  /* replies in a row before the message whose handler asks */
+    char *context_id; /* SEND; NULL: none */
+    char *row_id;     /* of the message whose handler asks; NULL: a timer, start or stop */
+    /* sequence number within its handler: with row_id, the same when the handler runs again */
+    unsigned number;
+    /* of that message so far: what is asked after molecule.retry is asked anew */
+    unsigned retries;
+    /* that handler may have run before, counted or not, and the answer be in the ledger */
+    bool may_be_known;
+    int hops; /* replies in a row before the message whose handler asks */
     int64_t timeout_ms;
-    int64_t most;              /* KEYS: how many; FETCH: bytes; DELEGATE: milliseconds to wait for the result */
+    /* KEYS: how many; FETCH: bytes; DELEGATE: milliseconds to wait for the result */
+    int64_t most;
     /* the answer */
-    char *value;               /* NULL: there is none, or `problem` */
+    char *value; /* NULL: there is none, or `problem` */
     size_t value_length;
-    char *problem;             /* what went wrong; NULL: nothing */
-    const char *code;          /* of the problem; static */
+    char *problem;    /* what went wrong; NULL: nothing */
+    const char *code; /* of the problem; static */
 };
 /* Answers; on the host thread, once. */
 void script_answer(struct script_ask *ask);
@@ -150,7 +139,8 @@ void script_answer(struct script_ask *ask);
 struct script_events {
     /* once after script_open */
     void (*loaded)(void *context, const struct script_agent *agent);
-    /* after each reload, and after a state was replaced; never with a problem. NULL: nobody needs to know */
+    /* after each reload, and after a state was replaced; never with a problem. NULL: nobody needs
+     * to know */
     void (*reloaded)(void *context, const struct script_agent *agent);
     /* takes the question; NULL: there is no host to ask */
     void (*ask)(void *context, struct script_ask *ask);
@@ -159,16 +149,19 @@ struct script_events {
 
 /* One message for the handler. Embed or allocate it; it must live until `done`. */
 struct script_job {
-    struct task task;              /* the script's own */
-    struct turn turn;              /* the script's own */
+    struct task task; /* the script's own */
+    struct turn turn; /* the script's own */
     struct script *script;
-    struct message *message;       /* the worker's until `done`; its content may be shed, then `row` has it */
+    /* the worker's until `done`; its content may be shed, then `row` has it */
+    struct message *message;
     struct page_row row;
-    unsigned attempt;              /* from 1 */
-    unsigned retries;              /* of the attempts before, how many asked for another one (molecule.retry) */
-    bool redelivered;              /* it may have been seen before a restart */
-    atomic_bool canceled;          /* script_cancel */
-    /* on the worker thread, right in front of the handler. false: it is not run, and ends as SCRIPT_AGAIN */
+    unsigned attempt; /* from 1 */
+    /* of the attempts before, how many asked for another one (molecule.retry) */
+    unsigned retries;
+    bool redelivered;     /* it may have been seen before a restart */
+    atomic_bool canceled; /* script_cancel */
+    /* on the worker thread, right in front of the handler. false: it is not run, and ends as
+     * SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
     struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
     void (*done)(struct script_job *job);
@@ -177,57 +170,67 @@ struct script_job {
 
 /* Messages whose conversations the agent is asked for. What it points to must live until `done`. */
 struct script_naming {
-    struct task task;              /* the script's own */
-    struct turn turn;              /* the script's own */
+    struct task task; /* the script's own */
+    struct turn turn; /* the script's own */
     struct script *script;
-    atomic_size_t named;           /* the script's: so many are done */
-    atomic_bool in_hand;           /* the script's: it is at the next one now */
+    atomic_size_t named; /* the script's: so many are done */
+    atomic_bool in_hand; /* the script's: it is at the next one now */
     /* on the worker thread, in front of each; NULL: nobody asks */
     void (*starting)(struct script_naming *naming, size_t which);
     struct message *const *messages; /* read by the worker until `done` */
-    char **keys;                   /* filled in before `done`: yours to free; NULL: the message's own conversation */
+    /* filled in before `done`: yours to free; NULL: the message's own conversation */
+    char **keys;
     size_t count;
     void (*done)(struct script_naming *naming);
 };
 
-/* Compiles the script, or looks for the backend, and runs nothing. false: `problem` says what is wrong. */
+/* Compiles the script, or looks for the backend, and runs nothing. false: `problem` says what is
+ * wrong. */
 bool script_check(const struct script_settings *settings, char *problem, size_t problem_size);
 
 /* Loads the agent on `worker` and calls its `start`; answers with events.loaded. */
-struct script *script_open(struct thread *worker, struct thread *host, const struct script_settings *settings,
+struct script *script_open(struct thread *worker, struct thread *host,
+                           const struct script_settings *settings,
                            const struct script_events *events);
 void script_submit(struct script *script, struct script_job *job);
-/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself before. On the host thread.
+/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself
+ * before. On the host thread.
  */
 void script_cancel(struct script *script, struct script_job *job);
-/* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds (events.reloaded); else
- * nothing changes and the log says why. */
+/* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds
+ * (events.reloaded); else nothing changes and the log says why. */
 void script_reload(struct script *script);
-/* One at a time, and only for an agent that names conversations. What fails is logged and leaves its key NULL. */
+/* One at a time, and only for an agent that names conversations. What fails is logged and leaves
+ * its key NULL. */
 void script_name(struct script *script, struct script_naming *naming);
-/* Every question must be answered before it can end. Handlers still running are abandoned as SCRIPT_AGAIN; `stop` is called if
- * `graceful`; then `closed`, on the host thread, and the script is gone. Jobs' `done` come before it. */
-void script_close(struct script *script, bool graceful, void (*closed)(void *context), void *context);
+/* Every question must be answered before it can end. Handlers still running are abandoned as
+ * SCRIPT_AGAIN; `stop` is called if `graceful`; then `closed`, on the host thread, and the script
+ * is gone. Jobs' `done` come before it. */
+void script_close(struct script *script, bool graceful, void (*closed)(void *context),
+                  void *context);
 
-/* The outcome of the handler whose changes had these locks is recorded: others may have the keys. */
+/* The outcome of the handler whose changes had these locks is recorded: others may have the keys.
+ */
 void script_unlock(struct script *script, uint64_t locks);
 
 /* Something of it may run though no message does. */
 bool script_has_timers(const struct script *script);
-/* Asks the worker for a sign of life: `alive` is called on the host thread between two calls into Lua. A call that does not
- * return keeps it waiting. */
+/* Asks the worker for a sign of life: `alive` is called on the host thread between two calls into
+ * Lua. A call that does not return keeps it waiting. */
 void script_ping(struct script *script, void (*alive)(void *context), void *context);
 
-/* The job whose Lua or C code the worker is in at this moment: script_no_message where it is a timer, start, stop or
- * conversation(msg); NULL for none. It may end any time, but is the host's then, so that the host thread may look into it. */
+/* The job whose Lua or C code the worker is in at this moment: script_no_message where it is a
+ * timer, start, stop or conversation(msg); NULL for none. It may end any time, but is the host's
+ * then, so that the host thread may look into it. */
 extern const struct script_job script_no_message;
 const struct script_job *script_current(const struct script *script);
 
 /* The one call into Lua that the worker is in. */
 struct script_call {
-    int64_t ms;      /* so long it has lasted; 0: none is under way */
-    bool in_lua;     /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
-    bool will_end;   /* a limit is going to end it while it is in Lua code */
+    int64_t ms; /* so long it has lasted; 0: none is under way */
+    /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
+    bool in_lua;
+    bool will_end; /* a limit is going to end it while it is in Lua code */
 };
 struct script_call script_call(const struct script *script);
 

@@ -109,7 +109,8 @@ void script_unlock(struct script *script, uint64_t locks)
     thread_post(script->worker, &unlock->task);
 }
 
-/* What the handler stored, if its outcome lets it stand; else nothing, and its keys are free again. */
+/* What the handler stored, if its outcome lets it stand; else nothing, and its keys are free again.
+ */
 struct changes *script_take_changes(struct script *script, struct handler *handler)
 {
     struct changes *changes = handler->changes;

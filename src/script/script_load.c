@@ -1,8 +1,10 @@
-/* Lua states of a script: the first one, one in place of a state that ran into its memory limit, and reloads.
+/* Lua states of a script: the first one, one in place of a state that ran into its memory limit,
+ * and reloads.
  *
- * A reload loads into a candidate beside the current state. Only if it loads and its start succeeds do they change places:
- * messages go to the new one, the old one's handlers finish in it, then its stop runs and it is closed. At most one old
- * state and one candidate live; a further reload waits. */
+ * A reload loads into a candidate beside the current state. Only if it loads and its start succeeds
+ * do they change places: messages go to the new one, the old one's handlers finish in it, then its
+ * stop runs and it is closed. At most one old state and one candidate live; a further reload waits.
+ */
 #include "script/script_private.h"
 
 #include "base/clock.h"
@@ -15,15 +17,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LOAD_CPU_MS 10000  /* the script's top level, and its `start` */
+#define LOAD_CPU_MS 10000 /* the script's top level, and its `start` */
 #define LOAD_WALL_MS 60000
-#define RELOAD_MS 2000     /* the same in a reload, while messages wait for the worker */
-#define LOAD_AGAIN_MS 500  /* doubled each time */
+#define RELOAD_MS 2000    /* the same in a reload, while messages wait for the worker */
+#define LOAD_AGAIN_MS 500 /* doubled each time */
 #define LOAD_AGAIN_MAXIMUM_MS 30000
 #define STOP_CPU_MS 2000
 #define STOP_WALL_MS 5000
 
-#define IN_LOAD "while it was loaded" /* these limits are no flag's: what an error says instead of one */
+/* these limits are no flag's: what an error says instead of one */
+#define IN_LOAD "while it was loaded"
 #define IN_START "in its start"
 #define IN_STOP "in its stop"
 
@@ -81,13 +84,15 @@ void script_note_file(struct script *script, const char *path)
 
 static struct vm *open_state(struct script *script)
 {
-    struct vm *vm = vm_open(&script->worker->loop, script->settings.workspace_id, script->settings.memory_limit);
+    struct vm *vm = vm_open(&script->worker->loop, script->settings.options->id,
+                            script->settings.options->memory_limit);
     if (!vm)
         return NULL;
     char problem[512]; /* the patterns were looked at when the options were read */
     vm->settings = &script->settings;
-    if (script->settings.file_host_count > 0)
-        vm->file_hosts = allowed_hosts_open(script->settings.file_hosts, script->settings.file_host_count, problem,
+    if (script->settings.options->file_host_count > 0)
+        vm->file_hosts = allowed_hosts_open(script->settings.options->file_hosts,
+                                            script->settings.options->file_host_count, problem,
                                             sizeof problem);
     vm->activity = &script->activity;
     vm->lane = &script->lane;
@@ -97,16 +102,18 @@ static struct vm *open_state(struct script *script)
     return vm;
 }
 
-static void start_phase(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, const char *phase,
-                        int64_t cpu_ms, int64_t wall_ms)
+static void start_phase(struct script *script, struct vm *vm, struct handler *handler,
+                        lua_CFunction body, const char *phase, int64_t cpu_ms, int64_t wall_ms)
 {
     handler->phase = phase;
     script_start(script, vm, handler, body, cpu_ms, wall_ms);
 }
 
-void script_start_stop(struct script *script, struct vm *vm, void (*finished)(struct handler *handler))
+void script_start_stop(struct script *script, struct vm *vm,
+                       void (*finished)(struct handler *handler))
 {
-    start_phase(script, vm, script_handler(script, finished), agent_stop_body, IN_STOP, STOP_CPU_MS, STOP_WALL_MS);
+    start_phase(script, vm, script_handler(script, finished), agent_stop_body, IN_STOP, STOP_CPU_MS,
+                STOP_WALL_MS);
 }
 
 static void run_close_state(struct task *task)
@@ -152,9 +159,12 @@ static void wait_to_load(struct script *script)
     for (unsigned i = 0; i < script->load_failures && wait < LOAD_AGAIN_MAXIMUM_MS; i++)
         wait *= 2;
     script->load_failures++;
-    script->load_again_ms = clock_monotonic_ms() + (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
-    log_error(script->settings.workspace_id, "the script no longer loads; messages wait, the next one loads it again "
-              "in %.3g s or later: %s", (double)wait / 1000, script->problem);
+    script->load_again_ms = clock_monotonic_ms() +
+                            (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
+    log_error(script->settings.options->id,
+              "the script no longer loads; messages wait, the next one loads it again "
+              "in %.3g s or later: %s",
+              (double)wait / 1000, script->problem);
 }
 
 static void on_started(struct handler *handler)
@@ -162,7 +172,8 @@ static void on_started(struct handler *handler)
     struct script *script = handler->context;
     struct agent_info info = {0};
     free(script->problem);
-    script->problem = handler->outcome.kind == SCRIPT_FAILED ? script_describe(&handler->outcome) : NULL;
+    script->problem = handler->outcome.kind == SCRIPT_FAILED ? script_describe(&handler->outcome)
+                                                             : NULL;
     if (!script->problem)
         agent_take_info(script->vm, &info);
     script_commit_changes(script, handler);
@@ -187,8 +198,8 @@ static void on_loaded(struct handler *handler)
     }
     script_commit_changes(script, handler);
     handler_free(handler);
-    start_phase(script, script->vm, script_handler(script, on_started), agent_start_body, IN_START, LOAD_CPU_MS,
-                LOAD_WALL_MS);
+    start_phase(script, script->vm, script_handler(script, on_started), agent_start_body, IN_START,
+                LOAD_CPU_MS, LOAD_WALL_MS);
 }
 
 void script_load(struct script *script)
@@ -199,10 +210,12 @@ void script_load(struct script *script)
     script->vm = open_state(script);
     struct handler *handler = script_handler(script, on_loaded);
     if (script->vm) {
-        start_phase(script, script->vm, handler, agent_load_body, IN_LOAD, LOAD_CPU_MS, LOAD_WALL_MS);
+        start_phase(script, script->vm, handler, agent_load_body, IN_LOAD, LOAD_CPU_MS,
+                    LOAD_WALL_MS);
         return;
     }
-    outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory for a Lua state"), NULL);
+    outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY,
+                 memory_copy_text("no memory for a Lua state"), NULL);
     on_started(handler);
 }
 
@@ -219,8 +232,9 @@ static void run_replace(struct task *task)
         return;
     if (script->candidate) /* it may take the place of this one in a moment */
         return;
-    log_warn(script->settings.workspace_id, "the script's Lua state ran into --memory-limit and is replaced by a fresh "
-                                            "one; its globals are lost");
+    log_warn(script->settings.options->id,
+             "the script's Lua state ran into --memory-limit and is replaced by a fresh "
+             "one; its globals are lost");
     while (script->vm->handlers)
         handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the Lua state was replaced");
     vm_close(script->vm);
@@ -264,7 +278,8 @@ static void on_old_stopped(struct handler *handler)
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing) {
         char *text = script_describe(&handler->outcome);
-        log_warn(script->settings.workspace_id, "the stop of the script before the reload failed: %s", text);
+        log_warn(script->settings.options->id,
+                 "the stop of the script before the reload failed: %s", text);
         free(text);
     }
     script_commit_changes(script, handler);
@@ -273,7 +288,7 @@ static void on_old_stopped(struct handler *handler)
         close_state_soon(script, script->old);
         script->old = NULL;
     }
-    log_debug(script->settings.workspace_id, "the state before the reload is closed");
+    log_debug(script->settings.options->id, "the state before the reload is closed");
     end_reload(script);
 }
 
@@ -301,7 +316,8 @@ static void reload_failed(struct script *script, struct handler *handler)
 {
     char *text = script_describe(&handler->outcome);
     if (!script->closing)
-        log_error(script->settings.workspace_id, "the script was not reloaded (%s); keeping the previous version: %s",
+        log_error(script->settings.options->id,
+                  "the script was not reloaded (%s); keeping the previous version: %s",
                   script->reload_reason, text);
     free(text);
     script_commit_changes(script, handler);
@@ -333,13 +349,16 @@ static void on_candidate_started(struct handler *handler)
     size_t handlers = count_handlers(script->old), timers = timers_stop(script->old);
     const char *stopped = timers ? ", as its timers are now" : "";
     if (handlers > 0)
-        log_info(script->settings.workspace_id, "the script is reloaded (%s); %zu message%s under way finish%s with the "
-                 "previous version, whose variables are lost then%s", script->reload_reason, handlers, plural(handlers),
-                 handlers == 1 ? "es" : "", stopped);
-    else
-        log_info(script->settings.workspace_id,
-                 "the script is reloaded (%s); what the previous version kept in variables is lost%s", script->reload_reason,
+        log_info(script->settings.options->id,
+                 "the script is reloaded (%s); %zu message%s under way finish%s with the "
+                 "previous version, whose variables are lost then%s",
+                 script->reload_reason, handlers, plural(handlers), handlers == 1 ? "es" : "",
                  stopped);
+    else
+        log_info(
+            script->settings.options->id,
+            "the script is reloaded (%s); what the previous version kept in variables is lost%s",
+            script->reload_reason, stopped);
     announce(script, &info, NULL);
     timers_go(script->vm);
     if (script->replacing) { /* the one before had run into its memory limit */
@@ -360,8 +379,8 @@ static void on_candidate_loaded(struct handler *handler)
     }
     script_commit_changes(script, handler);
     handler_free(handler);
-    start_phase(script, script->candidate, script_handler(script, on_candidate_started), agent_start_body, IN_START, RELOAD_MS,
-                RELOAD_MS);
+    start_phase(script, script->candidate, script_handler(script, on_candidate_started),
+                agent_start_body, IN_START, RELOAD_MS, RELOAD_MS);
 }
 
 void script_reload_now(struct script *script, const char *reason)
@@ -369,15 +388,16 @@ void script_reload_now(struct script *script, const char *reason)
     if (script->closing || !script->announced)
         return;
     if (script->state == SCRIPT_BROKEN) {
-        log_info(script->settings.workspace_id, "the script is loaded again (%s)", reason);
+        log_info(script->settings.options->id, "the script is loaded again (%s)", reason);
         script_load(script);
         return;
     }
     if (script->candidate || script->old || script->state == SCRIPT_LOADING || script->replacing) {
         if (script->old && !script->reload_again)
-            log_info(script->settings.workspace_id, "a further reload (%s) waits for %zu message%s still handled by the version "
-                                                    "before the last one", reason, count_handlers(script->old),
-                     plural(count_handlers(script->old)));
+            log_info(script->settings.options->id,
+                     "a further reload (%s) waits for %zu message%s still handled by the version "
+                     "before the last one",
+                     reason, count_handlers(script->old), plural(count_handlers(script->old)));
         free(script->reload_again);
         script->reload_again = memory_copy_text(reason);
         return;
@@ -386,10 +406,12 @@ void script_reload_now(struct script *script, const char *reason)
     script->candidate = open_state(script);
     struct handler *handler = script_handler(script, on_candidate_loaded);
     if (script->candidate) {
-        start_phase(script, script->candidate, handler, agent_load_body, IN_LOAD, RELOAD_MS, RELOAD_MS);
+        start_phase(script, script->candidate, handler, agent_load_body, IN_LOAD, RELOAD_MS,
+                    RELOAD_MS);
         return;
     }
-    outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, memory_copy_text("no memory for a Lua state"), NULL);
+    outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY,
+                 memory_copy_text("no memory for a Lua state"), NULL);
     reload_failed(script, handler);
 }
 

@@ -1,4 +1,5 @@
-/* conversation(msg): a batch of messages gets its keys, one message a turn, before any of them is handled. */
+/* conversation(msg): a batch of messages gets its keys, one message a turn, before any of them is
+ * handled. */
 #include "script/script_private.h"
 
 #include "base/log.h"
@@ -12,8 +13,10 @@ static void on_conversation(struct handler *handler)
     const struct agent_conversation *call = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
         char *text = script_describe(&handler->outcome);
-        log_warn(call->script->settings.workspace_id, "message %s: conversation(msg) failed, so it stays in the conversation "
-                 "\"%s\": %s", call->message->row_id, call->message->conversation, text);
+        log_warn(call->script->settings.options->id,
+                 "message %s: conversation(msg) failed, so it stays in the conversation "
+                 "\"%s\": %s",
+                 call->message->row_id, call->message->conversation, text);
         free(text);
     }
     script_replace_soon(call->script);
@@ -41,8 +44,11 @@ static void finish(struct script *script, struct script_naming *naming)
 {
     script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
-        log_warn(script->settings.workspace_id, "the script no longer loads, so %zu message%s stay%s in the conversation "
-                 "of the sender", naming->count - (size_t)naming->named, plural(naming->count - (size_t)naming->named),
+        log_warn(script->settings.options->id,
+                 "the script no longer loads, so %zu message%s stay%s in the conversation "
+                 "of the sender",
+                 naming->count - (size_t)naming->named,
+                 plural(naming->count - (size_t)naming->named),
                  naming->count - (size_t)naming->named == 1 ? "s" : "");
     naming->task.run = run_named;
     thread_post(script->host, &naming->task);
@@ -50,7 +56,8 @@ static void finish(struct script *script, struct script_naming *naming)
 
 static void run_turn(struct turn *turn)
 {
-    struct script_naming *naming = (struct script_naming *)((char *)turn - offsetof(struct script_naming, turn));
+    struct script_naming *naming = (struct script_naming *)((char *)turn -
+                                                            offsetof(struct script_naming, turn));
     struct script *script = naming->script;
     if (script->state == SCRIPT_READY && !script->replacing) {
         if (naming->starting)

@@ -1,5 +1,5 @@
-/* What the files of a script's worker side share: struct script. Only they include this. Everything in it belongs to the
- * worker, but for what is set before the script is opened. */
+/* What the files of a script's worker side share: struct script. Only they include this. Everything
+ * in it belongs to the worker, but for what is set before the script is opened. */
 #ifndef MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
 #define MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
 
@@ -21,32 +21,36 @@ struct script {
     struct script_settings settings;
     struct script_events events;
     enum script_state state;
-    bool announced;              /* events.loaded was sent */
+    bool announced; /* events.loaded was sent */
     bool replacing, closing;
     struct script_task *closing_task;
-    struct vm *vm;               /* gets the messages; NULL: there is none */
-    struct vm *candidate;        /* a reload: loads, and takes its place if its start succeeds */
-    struct vm *old;              /* after a reload: finishes what it has, then stops */
-    char *reload_reason;         /* of the reload under way; NULL: none */
-    char *reload_again;          /* of one that waits for it; NULL: none */
+    struct vm *vm;        /* gets the messages; NULL: there is none */
+    struct vm *candidate; /* a reload: loads, and takes its place if its start succeeds */
+    struct vm *old;       /* after a reload: finishes what it has, then stops */
+    char *reload_reason;  /* of the reload under way; NULL: none */
+    char *reload_again;   /* of one that waits for it; NULL: none */
     unsigned reloads;
-    struct watch *watch;         /* --watch; NULL: not */
-    struct locks *locks;         /* of the store's keys */
-    size_t asked;                /* questions that the host has not answered yet */
-    size_t asked_bytes;          /* what they and their answers hold, against --memory-limit */
-    struct quota_use { int64_t since_ms; size_t times, bytes; } quotas[SCRIPT_QUOTA_COUNT];
+    struct watch *watch; /* --watch; NULL: not */
+    struct locks *locks; /* of the store's keys */
+    size_t asked;        /* questions that the host has not answered yet */
+    size_t asked_bytes;  /* what they and their answers hold, against --memory-limit */
+    struct quota_use {
+        int64_t since_ms;
+        size_t times, bytes;
+    } quotas[SCRIPT_QUOTA_COUNT];
     unsigned fetching;           /* of them, files that are fetched; */
     struct script_ask *to_fetch; /* … and those that wait for that, linked by task.item */
     struct script_task *ending;  /* the close goes on when they are */
-    struct lane lane;            /* its handlers and jobs, in order, take turns with those of other scripts on the worker */
-    uv_timer_t *deadline;        /* the earliest of the handlers that wait */
+    /* its handlers and jobs, in order, take turns with those of other scripts on the worker */
+    struct lane lane;
+    uv_timer_t *deadline;                      /* the earliest of the handlers that wait */
     struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
     struct script_naming *naming; /* under way; it stands still while the script loads */
-    char *problem;               /* why it is broken */
-    unsigned load_failures;      /* in a row */
-    int64_t load_again_ms;       /* monotonic: a broken one is not loaded before */
-    atomic_size_t timers;        /* of all states */
-    struct vm_activity activity; /* what threads share, so that the watchdog can name a culprit */
+    char *problem;                /* why it is broken */
+    unsigned load_failures;       /* in a row */
+    int64_t load_again_ms;        /* monotonic: a broken one is not loaded before */
+    atomic_size_t timers;         /* of all states */
+    struct vm_activity activity;  /* what threads share, so that the watchdog can name a culprit */
 };
 
 struct script_task {
@@ -62,16 +66,18 @@ void script_post(struct thread *thread, struct script_task *task, void (*run)(st
 
 /* A handler whose context is the script; `start` gives it limits and watches over them. */
 struct handler *script_handler(struct script *script, void (*finished)(struct handler *handler));
-void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_ms,
-                  int64_t wall_ms);
+void script_start(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body,
+                  int64_t cpu_ms, int64_t wall_ms);
 /* The same from inside a turn of its lane. */
-void script_start_now(struct script *script, struct vm *vm, struct handler *handler, lua_CFunction body);
+void script_start_now(struct script *script, struct vm *vm, struct handler *handler,
+                      lua_CFunction body);
 /* Puts a job in the lane. */
 void script_queue_job(struct script *script, struct script_job *job);
 /* One line and, behind it, the traceback. Yours to free. */
 char *script_describe(const struct script_outcome *outcome);
 
-/* script_naming.c: conversation(msg). Goes on with what is left, one message a turn; ends it where the script is closing. */
+/* script_naming.c: conversation(msg). Goes on with what is left, one message a turn; ends it where
+ * the script is closing. */
 void script_name_on(struct script *script);
 
 /* script_ask.c: what a handler stored. */
@@ -79,12 +85,16 @@ struct changes *script_take_changes(struct script *script, struct handler *handl
 void script_commit_changes(struct script *script, struct handler *handler);
 
 /* script_load.c */
-void script_start_stop(struct script *script, struct vm *vm, void (*finished)(struct handler *handler));
-void script_load(struct script *script);            /* a first state, or one in place of a broken one */
-void script_replace_soon(struct script *script);    /* if the current state ran into its memory limit */
+void script_start_stop(struct script *script, struct vm *vm,
+                       void (*finished)(struct handler *handler));
+/* a first state, or one in place of a broken one */
+void script_load(struct script *script);
+/* if the current state ran into its memory limit */
+void script_replace_soon(struct script *script);
 void script_reload_now(struct script *script, const char *reason);
 void script_handler_ended(struct script *script, struct vm *vm); /* the old state may be done */
-void script_end_states(struct script *script);      /* all but the current one, without their stop */
+/* all but the current one, without their stop */
+void script_end_states(struct script *script);
 void script_finish_close(struct script *script, struct script_task *close);
 
 /* script/watch.c: calls script_reload_now when one of the files changes. */

@@ -1,9 +1,10 @@
 /* A Lua state with its limits.
  *
- * CPU and wall clock: a count hook every HOOK_INSTRUCTIONS. At expiry the hook yields wherever Lua allows it and the
- * host never resumes that coroutine: no pcall, __close or error handler of the script gets another instruction. Where
- * it cannot yield (below a C function that called back into Lua) it raises, again at every further instruction.
- * Memory: an allocator that refuses beyond the limit; the state is replaced afterwards. */
+ * CPU and wall clock: a count hook every HOOK_INSTRUCTIONS. At expiry the hook yields wherever Lua
+ * allows it and the host never resumes that coroutine: no pcall, __close or error handler of the
+ * script gets another instruction. Where it cannot yield (below a C function that called back into
+ * Lua) it raises, again at every further instruction. Memory: an allocator that refuses beyond the
+ * limit; the state is replaced afterwards. */
 #include "script/vm.h"
 #include "script/locks.h"
 
@@ -24,12 +25,14 @@
 #include <string.h>
 #include <sys/resource.h>
 
-/* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be kept */
+/* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be
+ * kept */
 #define HOOK_INSTRUCTIONS 1000
 
 const char vm_verdict_metatable;
 
-/* Beside each coroutine Lua keeps room for one pointer: to the vm, and in its lowest bit, whether the host holds it. */
+/* Beside each coroutine Lua keeps room for one pointer: to the vm, and in its lowest bit, whether
+ * the host holds it. */
 #define HELD ((uintptr_t)1)
 
 static uintptr_t *mark_of(lua_State *L)
@@ -57,7 +60,8 @@ void vm_let_go(lua_State *co)
     *mark_of(co) &= ~HELD;
 }
 
-/* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was reached. */
+/* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was
+ * reached. */
 static void describe_position(lua_State *L, char *text, size_t size)
 {
     lua_Debug frame;
@@ -66,8 +70,8 @@ static void describe_position(lua_State *L, char *text, size_t size)
         lua_getinfo(L, "Sl", &frame);
         if (frame.currentline < 0)
             continue;
-        int wrote = snprintf(text + length, size - length, "%s%s:%d", shown++ ? ", called from " : "", frame.short_src,
-                             frame.currentline);
+        int wrote = snprintf(text + length, size - length, "%s%s:%d",
+                             shown++ ? ", called from " : "", frame.short_src, frame.currentline);
         if (wrote < 0 || (size_t)wrote >= size - length)
             return;
         length += (size_t)wrote;
@@ -94,7 +98,8 @@ static bool is_canceled(const struct handler *handler)
     return handler->job && handler->job->canceled;
 }
 
-/* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run out. */
+/* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run
+ * out. */
 static bool look_at_limits(struct vm *vm, struct handler *handler, int64_t now_us)
 {
     int64_t next = INT64_MAX;
@@ -175,7 +180,8 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
     return vm;
 }
 
-#define SHARE 16 /* of the descriptors: the host's own requests, its ledgers and other states want some, too */
+/* of the descriptors: the host's own requests, its ledgers and other states want some, too */
+#define SHARE 16
 
 unsigned vm_share(unsigned maximum)
 {
@@ -200,7 +206,8 @@ void vm_close(struct vm *vm)
     free(vm);
 }
 
-bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem, size_t problem_size)
+bool vm_call(struct vm *vm, lua_CFunction function, void *argument, char *problem,
+             size_t problem_size)
 {
     lua_State *L = vm->L;
     int top = lua_gettop(L);
@@ -282,15 +289,19 @@ void vm_check_await(lua_State *L, const char *what)
     else if (vm->running->may_not_wait)
         luaL_error(L, "%s cannot wait in %s", what, vm->running->may_not_wait);
     if (!vm_can_wait(L))
-        luaL_error(L, "%s cannot wait here: it is inside a function that C calls (a table.sort comparator, a gsub "
-                      "callback, a metamethod, or a file that require loads)", what);
+        luaL_error(L,
+                   "%s cannot wait here: it is inside a function that C calls (a table.sort "
+                   "comparator, a gsub "
+                   "callback, a metamethod, or a file that require loads)",
+                   what);
 }
 
 static int after_await(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     struct operation *operation = (struct operation *)context;
-    lua_settop(L, 1); /* the object whose method waited, if it was one, lives on until its results are there */
+    /* the object whose method waited, if it was one, lives on until its results are there */
+    lua_settop(L, 1);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int count = operation->results(L, operation);
     vm_end_await(operation->handler);
@@ -308,7 +319,8 @@ void vm_end_await(struct handler *handler)
     operation->release(operation);
 }
 
-int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next, lua_KContext context)
+int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next,
+                  lua_KContext context)
 {
     struct handler *handler = vm_of(L)->running;
     vm_end_await(handler); /* of one whose results could not be pushed for want of memory */
@@ -343,7 +355,8 @@ static void finish(struct handler *handler)
     http_end_streams(handler);
     if (handler->co)
         vm_hold(handler->co); /* a script may have a reference to it */
-    /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs again */
+    /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs
+     * again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
     if (handler->previous)
@@ -362,16 +375,19 @@ static char *limit_text(const struct handler *handler)
     if (handler->limit == SCRIPT_LIMIT_CANCEL)
         return memory_format("it was canceled, at %s", where);
     if (handler->limit == SCRIPT_LIMIT_CPU)
-        return memory_format("used more than %.3g s of CPU time %s, at %s", (double)handler->cpu_limit_ms / 1000,
-                             phase ? phase : "(--cpu-limit)", where);
+        return memory_format("used more than %.3g s of CPU time %s, at %s",
+                             (double)handler->cpu_limit_ms / 1000, phase ? phase : "(--cpu-limit)",
+                             where);
     if (handler->limit == SCRIPT_LIMIT_MEMORY && handler->taking)
-        return memory_format("the message itself needs more than %zu MiB of memory (--memory-limit)",
-                             handler->vm->memory_limit / (1024 * 1024));
+        return memory_format(
+            "the message itself needs more than %zu MiB of memory (--memory-limit)",
+            handler->vm->memory_limit / (1024 * 1024));
     if (handler->limit == SCRIPT_LIMIT_MEMORY)
         return memory_format("needed more than %zu MiB of memory (--memory-limit), at %s",
                              handler->vm->memory_limit / (1024 * 1024), where);
     if (phase)
-        return memory_format("took longer than %.3g s %s, at %s", (double)handler->timeout_ms / 1000, phase, where);
+        return memory_format("took longer than %.3g s %s, at %s",
+                             (double)handler->timeout_ms / 1000, phase, where);
     return memory_format("took longer than its time limit (--timeout), at %s", where);
 }
 
@@ -391,10 +407,11 @@ static void fail(struct handler *handler, int status)
         vm->memory_hit = true;
         handler->limit = SCRIPT_LIMIT_MEMORY;
     }
-    outcome_fail(&handler->outcome, handler->limit, memory ? limit_text(handler) : vm_error_text(vm, handler->co),
-                 traceback);
+    outcome_fail(&handler->outcome, handler->limit,
+                 memory ? limit_text(handler) : vm_error_text(vm, handler->co), traceback);
     const char *reason = handler->outcome.reason;
-    handler->outcome.hopeless = !memory && handler->misuse && reason && strstr(reason, handler->misuse);
+    handler->outcome.hopeless = !memory && handler->misuse && reason &&
+                                strstr(reason, handler->misuse);
 }
 
 static void begin_activity(struct vm *vm, const struct handler *handler)
@@ -424,15 +441,17 @@ static void run_slice(struct handler *handler, int arguments)
     handler->cpu_used_ms = cpu_used(vm, handler);
     vm->running = NULL;
     if (handler->expired) {
-        outcome_fail(&handler->outcome, handler->limit, limit_text(handler), vm_traceback(vm, handler->co));
+        outcome_fail(&handler->outcome, handler->limit, limit_text(handler),
+                     vm_traceback(vm, handler->co));
     } else if (status == LUA_YIELD && vm_is_held(handler->co)) {
         if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
             handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
     } else if (status == LUA_YIELD) {
-        outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
-                     memory_copy_text("the handler called coroutine.yield outside a coroutine of its own"),
-                     vm_traceback(vm, handler->co));
+        outcome_fail(
+            &handler->outcome, SCRIPT_LIMIT_NONE,
+            memory_copy_text("the handler called coroutine.yield outside a coroutine of its own"),
+            vm_traceback(vm, handler->co));
     } else if (status != LUA_OK) {
         fail(handler, status);
     }
@@ -475,7 +494,8 @@ static void run_turn(struct turn *turn)
 }
 
 /* false: there is no memory, and the handler has ended. */
-static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body,
+                    int64_t cpu_limit_ms, int64_t timeout_ms)
 {
     struct start_request request = {.handler = handler, .body = body};
     char problem[256];
@@ -499,13 +519,15 @@ static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body, 
     return true;
 }
 
-void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms,
+                   int64_t timeout_ms)
 {
     if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
         turn_take(vm->lane, &handler->turn, run_turn);
 }
 
-void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms, int64_t timeout_ms)
+void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body,
+                       int64_t cpu_limit_ms, int64_t timeout_ms)
 {
     if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
         run(handler);

@@ -1,4 +1,5 @@
-/* What an error says: its text, made within limits where the error object makes it itself, and where it happened. */
+/* What an error says: its text, made within limits where the error object makes it itself, and
+ * where it happened. */
 #include "script/locks.h"
 #include "script/pipe.h"
 #include "script/vm.h"
@@ -29,12 +30,14 @@ int vm_keep_traceback(lua_State *L)
     struct handler *handler = vm_of(L)->running;
     luaL_traceback(L, L, NULL, 1);
     free(handler->traceback);
-    handler->traceback = memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
+    handler->traceback = memory_copy(lua_tostring(L, -1),
+                                     strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
     lua_pop(L, 1);
     return 1;
 }
 
-/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left. Takes the text. */
+/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left.
+ * Takes the text. */
 static char *tidy_traceback(char *text)
 {
     static const char *const endings[] = {"\n\t[C]: in ?", "\n\t(...tail calls...)"};
@@ -71,13 +74,17 @@ char *vm_traceback(struct vm *vm, lua_State *co)
     return tidy_traceback(text);
 }
 
-/* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like anything else. */
+/* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like
+ * anything else. */
 static char *custom_text(struct vm *vm, lua_State *co)
 {
     lua_State *L = vm->L;
-    struct handler guard = {.vm = vm, .cpu_limit_ms = ERROR_TEXT_CPU_MS,
+    struct handler guard = {.vm = vm,
+                            .cpu_limit_ms = ERROR_TEXT_CPU_MS,
                             .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
-                            .may_not_wait = "an error's __tostring", .values = LUA_NOREF, .co_reference = LUA_NOREF};
+                            .may_not_wait = "an error's __tostring",
+                            .values = LUA_NOREF,
+                            .co_reference = LUA_NOREF};
     struct handler *outer = vm->running;
     char *text = NULL;
     int top = lua_gettop(L), results;
@@ -123,7 +130,8 @@ static int find_error_text(lua_State *L)
         lua_pop(co, 1);
         request->text = custom_text(request->vm, co);
         if (!request->text)
-            request->text = memory_format("an error object (%s) whose __tostring failed", luaL_typename(co, -1));
+            request->text = memory_format("an error object (%s) whose __tostring failed",
+                                          luaL_typename(co, -1));
     }
     return 0;
 }
@@ -135,8 +143,8 @@ static void describe_value(struct buffer *text, lua_State *co, int index)
     switch (lua_type(co, index)) {
     case LUA_TSTRING:
         bytes = lua_tolstring(co, index, &length);
-        buffer_printf(text, "\"%.*s\"%s", length > FIELD_MAXIMUM ? FIELD_MAXIMUM : (int)length, bytes,
-                      length > FIELD_MAXIMUM ? "…" : "");
+        buffer_printf(text, "\"%.*s\"%s", length > FIELD_MAXIMUM ? FIELD_MAXIMUM : (int)length,
+                      bytes, length > FIELD_MAXIMUM ? "…" : "");
         return;
     case LUA_TNUMBER:
         if (lua_isinteger(co, index))
@@ -147,8 +155,7 @@ static void describe_value(struct buffer *text, lua_State *co, int index)
     case LUA_TBOOLEAN:
         buffer_append_text(text, lua_toboolean(co, index) ? "true" : "false");
         return;
-    default:
-        buffer_printf(text, "(a %s)", luaL_typename(co, index));
+    default: buffer_printf(text, "(a %s)", luaL_typename(co, index));
     }
 }
 
@@ -191,25 +198,30 @@ static char *describe_table(lua_State *co)
     return buffer_take(&text);
 }
 
-/* Functions of lua/molecule/types.lua that are called by name; what is misspelled is one of them, more often than not. */
+/* Functions of lua/molecule/types.lua that are called by name; what is misspelled is one of them,
+ * more often than not. */
 static const char *const api_functions[] = {
-    "after", "cancel", "dead", "delegate", "delete", "encode", "decode", "every", "exec", "get", "json", "keys", "log", "notify",
-    "patch", "peers", "post", "progress", "put", "read", "request", "retry", "router", "save", "send", "set", "skip", "sleep",
-    "sse", "stream"};
+    "after", "cancel",   "dead", "delegate", "delete",  "encode", "decode", "every",
+    "exec",  "get",      "json", "keys",     "log",     "notify", "patch",  "peers",
+    "post",  "progress", "put",  "read",     "request", "retry",  "router", "save",
+    "send",  "set",      "skip", "sleep",    "sse",     "stream"};
 
-/* "attempt to call a nil value (field 'sned')": yours; NULL: it is no such error, or nothing is close. */
+/* "attempt to call a nil value (field 'sned')": yours; NULL: it is no such error, or nothing is
+ * close. */
 static char *suggest_function(const char *text)
 {
     static const char before[] = "attempt to call a nil value (";
     const char *call = strstr(text, before), *name = call ? strchr(call, '\'') : NULL,
                *end = name ? strchr(name + 1, '\'') : NULL;
-    if (!end || (strncmp(call + sizeof before - 1, "field", 5) != 0 && strncmp(call + sizeof before - 1, "method", 6) != 0))
+    if (!end || (strncmp(call + sizeof before - 1, "field", 5) != 0 &&
+                 strncmp(call + sizeof before - 1, "method", 6) != 0))
         return NULL;
     char *word = memory_format("%.*s", (int)(end - name - 1), name + 1);
     struct nearest nearest = {.word = word};
     for (size_t i = 0; i < sizeof api_functions / sizeof *api_functions; i++)
         nearest_offer(&nearest, api_functions[i]);
-    char *suggestion = nearest.best ? memory_format("%s; did you mean '%s'?", text, nearest.best) : NULL;
+    char *suggestion = nearest.best ? memory_format("%s; did you mean '%s'?", text, nearest.best)
+                                    : NULL;
     free(word);
     return suggestion;
 }

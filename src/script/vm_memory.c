@@ -1,5 +1,5 @@
-/* The memory of a Lua state: what Lua allocates, and what we keep outside of it for its scripts (buffers, JSON, questions under
- * way). Both count against --memory-limit. */
+/* The memory of a Lua state: what Lua allocates, and what we keep outside of it for its scripts
+ * (buffers, JSON, questions under way). Both count against --memory-limit. */
 #include "script/api.h"
 
 #include <stdlib.h>
@@ -14,7 +14,9 @@ size_t vm_memory(const struct vm *vm)
 size_t vm_room(const struct vm *vm)
 {
     size_t used = vm_memory(vm);
-    return vm->memory_limit == 0 ? SIZE_MAX / 4 : used < vm->memory_limit ? vm->memory_limit - used : 0;
+    return vm->memory_limit == 0     ? SIZE_MAX / 4
+           : used < vm->memory_limit ? vm->memory_limit - used
+                                     : 0;
 }
 
 void *vm_allocate(void *context, void *block, size_t old_size, size_t new_size)
@@ -58,8 +60,8 @@ void vm_charge(lua_State *L, size_t bytes)
     struct vm *vm = vm_of(L);
     press(L, vm, bytes);
     if (!vm_make_room(vm, bytes))
-        api_raise(L, "not enough memory: %d KiB more would be over --memory-limit (%d MiB)", (int)(bytes / 1024),
-                   (int)(vm->memory_limit >> 20));
+        api_raise(L, "not enough memory: %d KiB more would be over --memory-limit (%d MiB)",
+                  (int)(bytes / 1024), (int)(vm->memory_limit >> 20));
     vm->memory_outside += bytes;
 }
 

@@ -1,5 +1,5 @@
-/* --watch: the script's file and the modules it required are looked at three times a second, by name, so that an editor which
- * writes a new file in place of the old one is noticed too. */
+/* --watch: the script's file and the modules it required are looked at three times a second, by
+ * name, so that an editor which writes a new file in place of the old one is noticed too. */
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/script_private.h"
@@ -66,8 +66,8 @@ struct watch *watch_open(struct script *script)
     struct watch *watch = memory_allocate(sizeof *watch);
     watch->script = script;
     uv_timer_init(&script->worker->loop, &watch->timer);
-    if (script->settings.path)
-        watch_add(watch, script->settings.path);
+    if (script->settings.options->script)
+        watch_add(watch, script->settings.options->script);
     return watch;
 }
 
@@ -84,7 +84,8 @@ void watch_add(struct watch *watch, const char *path)
     uv_fs_poll_init(watch->timer.loop, &file->poll);
     int error = uv_fs_poll_start(&file->poll, on_poll, path, INTERVAL_MS);
     if (error < 0) {
-        log_warn(watch->script->settings.workspace_id, "--watch: cannot watch %s: %s", path, uv_strerror(error));
+        log_warn(watch->script->settings.options->id, "--watch: cannot watch %s: %s", path,
+                 uv_strerror(error));
         uv_close((uv_handle_t *)&file->poll, free_watched);
         return;
     }

@@ -45,7 +45,8 @@ static bool sync_if_possible(int fd)
     return fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
 }
 
-bool atomic_file_write(const char *path, const char *bytes, size_t length, char *problem, size_t problem_size)
+bool atomic_file_write(const char *path, const char *bytes, size_t length, char *problem,
+                       size_t problem_size)
 {
     char unique[UUID_TEXT_SIZE];
     uuid_random(unique);
@@ -177,7 +178,8 @@ bool atomic_file_make_directory(const char *path, char *problem, size_t problem_
         char kept = *at;
         *at = '\0';
         struct stat status;
-        made = mkdir(partial, 0700) == 0 || (errno == EEXIST && stat(partial, &status) == 0 && S_ISDIR(status.st_mode));
+        made = mkdir(partial, 0700) == 0 ||
+               (errno == EEXIST && stat(partial, &status) == 0 && S_ISDIR(status.st_mode));
         if (!made)
             snprintf(problem, problem_size, "cannot create the directory %s: %s", partial,
                      errno == EEXIST ? "something else has that name" : strerror(errno));

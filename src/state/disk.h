@@ -18,7 +18,8 @@ struct disk {
 
 /* Starts the thread. 0, or a negative libuv error. */
 int disk_open(struct disk *disk);
-/* On the disk thread: `commit` is called when the tasks that have queued are done, once however often this was called. */
+/* On the disk thread: `commit` is called when the tasks that have queued are done, once however
+ * often this was called. */
 void disk_defer(struct disk *disk, struct disk_batch *batch);
 /* Runs what was posted, ends the thread. */
 void disk_close(struct disk *disk);

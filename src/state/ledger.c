@@ -19,7 +19,7 @@
 static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
     "CREATE TABLE messages ("
-    "  sequence INTEGER PRIMARY KEY,"           /* order of first start */
+    "  sequence INTEGER PRIMARY KEY," /* order of first start */
     "  row_id TEXT NOT NULL UNIQUE,"
     "  state INTEGER NOT NULL,"
     "  row BLOB,"
@@ -34,14 +34,17 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  to_canvas INTEGER NOT NULL DEFAULT 0,"
     "  target TEXT, reply_id TEXT, body BLOB,"
     "  outcome TEXT, reason TEXT, traceback TEXT, source TEXT, created_at TEXT,"
-    "  digest TEXT,"                            /* of a reply to the canvas */
-    "  created INTEGER NOT NULL DEFAULT 0);"    /* created_at in microseconds, 0: unknown */
+    "  digest TEXT,"                         /* of a reply to the canvas */
+    "  created INTEGER NOT NULL DEFAULT 0);" /* created_at in microseconds, 0: unknown */
     "CREATE INDEX messages_open ON messages (state, sequence) WHERE state IN (1, 2, 4, 5);"
     "CREATE INDEX messages_digest ON messages (digest, updated) WHERE digest IS NOT NULL;",
-    "CREATE TABLE store (key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, expires INTEGER NOT NULL);" /* JSON; ms, 0: never */
+    /* JSON; ms, 0: never */
+    "CREATE TABLE store (key TEXT NOT NULL UNIQUE, value TEXT NOT NULL, expires INTEGER NOT NULL);"
     "CREATE INDEX store_expires ON store (expires) WHERE expires > 0;"
-    "CREATE TABLE answers (message_id TEXT PRIMARY KEY, answer TEXT NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;",
-    /* what is finished leaves `messages`, which stays small: a message under way costs a few pages that are always there */
+    "CREATE TABLE answers (message_id TEXT PRIMARY KEY, answer TEXT NOT NULL, expires INTEGER NOT "
+    "NULL) WITHOUT ROWID;",
+    /* what is finished leaves `messages`, which stays small: a message under way costs a few pages
+       that are always there */
     "CREATE TABLE finished ("
     "  sequence INTEGER PRIMARY KEY,"
     "  row_id TEXT NOT NULL UNIQUE,"
@@ -50,24 +53,27 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  updated INTEGER NOT NULL,"
     "  digest TEXT);"
     "INSERT INTO finished (row_id, outcome, source, created, updated, digest)"
-    "  SELECT row_id, outcome, source, created, updated, digest FROM messages WHERE state = 3 ORDER BY sequence;"
+    "  SELECT row_id, outcome, source, created, updated, digest FROM messages WHERE state = 3 "
+    "ORDER BY sequence;"
     "DELETE FROM messages WHERE state = 3;"
-    "UPDATE messages SET state = 4 WHERE state = 1;" /* an attempt under way stands beside the ledger now (state/runs.h) */
+    /* an attempt under way stands beside the ledger now (state/runs.h) */
+    "UPDATE messages SET state = 4 WHERE state = 1;"
     "DROP INDEX messages_open;"
     "DROP INDEX messages_digest;"
     "CREATE INDEX finished_digest ON finished (digest, updated) WHERE digest IS NOT NULL;",
-    "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;", /* ms; whatever the clock says */
+    /* ms; whatever the clock says */
+    "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;",
 };
 
 const char *ledger_state_text(enum ledger_state state)
 {
     switch (state) {
-#define X(name, number, text) case name: return text;
+#define X(name, number, text) \
+    case name: return text;
         LEDGER_STATES(X)
 #undef X
     case LEDGER_UNREADABLE:
-    case LEDGER_UNKNOWN:
-        break;
+    case LEDGER_UNKNOWN: break;
     }
     return "unknown";
 }
@@ -92,8 +98,9 @@ sqlite3_stmt *ledger_prepare(struct ledger *ledger, enum statement which)
 #undef X
     };
     sqlite3_stmt **statement = &ledger->statements[which];
-    if (!*statement && sqlite3_prepare_v3(ledger->database, texts[which], -1, SQLITE_PREPARE_PERSISTENT, statement,
-                                          NULL) != SQLITE_OK) {
+    if (!*statement &&
+        sqlite3_prepare_v3(ledger->database, texts[which], -1, SQLITE_PREPARE_PERSISTENT, statement,
+                           NULL) != SQLITE_OK) {
         ledger_fail(ledger, "cannot prepare a statement");
         return NULL;
     }
@@ -138,7 +145,8 @@ static int log_hook(void *context, sqlite3 *database, const char *name, int page
 
 static bool execute(struct ledger *ledger, const char *sql)
 {
-    return sqlite3_exec(ledger->database, sql, NULL, NULL, NULL) == SQLITE_OK || ledger_fail(ledger, sql);
+    return sqlite3_exec(ledger->database, sql, NULL, NULL, NULL) == SQLITE_OK ||
+           ledger_fail(ledger, sql);
 }
 
 static int64_t read_number(struct ledger *ledger, const char *sql)
@@ -159,8 +167,8 @@ static bool migrate(struct ledger *ledger, int64_t version)
     for (; version < SCHEMA_VERSION; version++) {
         char pragma[64];
         snprintf(pragma, sizeof pragma, "PRAGMA user_version = %lld", (long long)version + 1);
-        if (!execute(ledger, "BEGIN IMMEDIATE") || !execute(ledger, migrations[version]) || !execute(ledger, pragma) ||
-            !execute(ledger, "COMMIT"))
+        if (!execute(ledger, "BEGIN IMMEDIATE") || !execute(ledger, migrations[version]) ||
+            !execute(ledger, pragma) || !execute(ledger, "COMMIT"))
             return false;
     }
     return true;
@@ -172,23 +180,28 @@ static bool is_corrupt(const struct ledger *ledger)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
-/* The disk, the memory or another process was in the way of the check: what is in the ledger may be sound. It says so by
- * its result or, where a page could not be read, among its words ("… error code 266"). */
+/* The disk, the memory or another process was in the way of the check: what is in the ledger may be
+ * sound. It says so by its result or, where a page could not be read, among its words ("… error
+ * code 266"). */
 static bool is_out_of_reach(const struct ledger *ledger)
 {
     if (strstr(ledger->problem, "failed to get page")) /* of the list of free ones */
         return true;
     const char *words = strstr(ledger->problem, "error code");
-    int code = words ? (int)strtol(words + strcspn(words, "0123456789"), NULL, 10) : sqlite3_errcode(ledger->database);
+    int code = words ? (int)strtol(words + strcspn(words, "0123456789"), NULL, 10)
+                     : sqlite3_errcode(ledger->database);
     code &= 0xff;
-    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE && code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
+    return code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE &&
+           code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
 }
 
-/* A whole check reads everything; the header, the schema and the open messages are what a start depends on. */
+/* A whole check reads everything; the header, the schema and the open messages are what a start
+ * depends on. */
 static bool passes_check(struct ledger *ledger, int64_t size)
 {
     sqlite3_stmt *statement = NULL;
-    const char *sql = size < 64 * 1024 * 1024 ? "PRAGMA quick_check(1)" : "SELECT 'ok' FROM sqlite_master LIMIT 1";
+    const char *sql = size < 64 * 1024 * 1024 ? "PRAGMA quick_check(1)"
+                                              : "SELECT 'ok' FROM sqlite_master LIMIT 1";
     bool sound = sqlite3_prepare_v2(ledger->database, sql, -1, &statement, NULL) == SQLITE_OK &&
                  sqlite3_step(statement) == SQLITE_ROW &&
                  strcmp((const char *)sqlite3_column_text(statement, 0), "ok") == 0;
@@ -223,7 +236,8 @@ bool ledger_set_meta(struct ledger *ledger, const char *key, const char *value)
     return ledger_run(ledger, statement, key);
 }
 
-static enum ledger_status check_platform(struct ledger *ledger, const char *url, enum ledger_mode mode)
+static enum ledger_status check_platform(struct ledger *ledger, const char *url,
+                                         enum ledger_mode mode)
 {
     char *stored = url ? ledger_get_meta(ledger, "platform_url") : NULL;
     enum ledger_status status = LEDGER_OPENED;
@@ -232,14 +246,16 @@ static enum ledger_status check_platform(struct ledger *ledger, const char *url,
                  "the ledger %s belongs to the platform %s; use another --state-dir for %s",
                  sqlite3_db_filename(ledger->database, "main"), stored, url);
         status = LEDGER_OTHER_PLATFORM;
-    } else if (url && !stored && mode != LEDGER_READ && !ledger_set_meta(ledger, "platform_url", url)) {
+    } else if (url && !stored && mode != LEDGER_READ &&
+               !ledger_set_meta(ledger, "platform_url", url)) {
         status = LEDGER_FAILED;
     }
     free(stored);
     return status;
 }
 
-/* Runs `PRAGMA journal_mode = …`, and looks whether the database can be read and written that way. */
+/* Runs `PRAGMA journal_mode = …`, and looks whether the database can be read and written that way.
+ */
 static bool set_journal(struct ledger *ledger, const char *pragma, const char *expected)
 {
     sqlite3_stmt *statement = NULL;
@@ -252,7 +268,8 @@ static bool set_journal(struct ledger *ledger, const char *pragma, const char *e
     return set && execute(ledger, "BEGIN IMMEDIATE") && execute(ledger, "COMMIT");
 }
 
-/* What a file system without shared memory maps (9p, virtiofs, exFAT, …) answers when the index of the log is to be made. */
+/* What a file system without shared memory maps (9p, virtiofs, exFAT, …) answers when the index of
+ * the log is to be made. */
 static bool lacks_shared_memory(const struct ledger *ledger)
 {
     switch (sqlite3_extended_errcode(ledger->database)) {
@@ -263,10 +280,8 @@ static bool lacks_shared_memory(const struct ledger *ledger)
     case SQLITE_PROTOCOL:
     case SQLITE_CANTOPEN:
     case SQLITE_OK:
-    case SQLITE_ROW: /* another mode than we asked for */
-        return true;
-    default:
-        return false;
+    case SQLITE_ROW: /* another mode than we asked for */ return true;
+    default: return false;
     }
 }
 
@@ -275,13 +290,15 @@ static bool leave_log(struct ledger *ledger, const char *path)
 {
     sqlite3_close(ledger->database);
     ledger->database = NULL;
-    if (sqlite3_open_v2(path, &ledger->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+    if (sqlite3_open_v2(path, &ledger->database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
         return ledger_fail(ledger, "open");
     sqlite3_busy_timeout(ledger->database, BUSY_TIMEOUT_MS);
     ledger->plain = true;
     return execute(ledger, "PRAGMA locking_mode = EXCLUSIVE") &&
            set_journal(ledger, "PRAGMA journal_mode = TRUNCATE", "truncate") &&
-           execute(ledger, "PRAGMA locking_mode = NORMAL") && read_number(ledger, "SELECT count(*) FROM sqlite_master") >= 0;
+           execute(ledger, "PRAGMA locking_mode = NORMAL") &&
+           read_number(ledger, "SELECT count(*) FROM sqlite_master") >= 0;
 }
 
 static bool choose_journal(struct ledger *ledger, const char *path)
@@ -295,12 +312,14 @@ bool ledger_is_plain(const struct ledger *ledger)
     return ledger->plain;
 }
 
-static enum ledger_status prepare_database(struct ledger *ledger, const char *path, const char *url, enum ledger_mode mode,
-                                           int64_t size)
+static enum ledger_status prepare_database(struct ledger *ledger, const char *path, const char *url,
+                                           enum ledger_mode mode, int64_t size)
 {
-    if (mode != LEDGER_READ && (!choose_journal(ledger, path) || !execute(ledger, "PRAGMA synchronous = NORMAL") ||
-                                !execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
-                                !execute(ledger, "PRAGMA cache_size = -512") || !execute(ledger, "PRAGMA temp_store = MEMORY")))
+    if (mode != LEDGER_READ &&
+        (!choose_journal(ledger, path) || !execute(ledger, "PRAGMA synchronous = NORMAL") ||
+         !execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
+         !execute(ledger, "PRAGMA cache_size = -512") ||
+         !execute(ledger, "PRAGMA temp_store = MEMORY")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (size > 0 && mode != LEDGER_WRITE_AGAIN && !passes_check(ledger, size))
         return is_out_of_reach(ledger) ? LEDGER_FAILED : LEDGER_DAMAGED;
@@ -309,7 +328,8 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (version > SCHEMA_VERSION) {
         snprintf(ledger->problem, sizeof ledger->problem,
-                 "the ledger has schema %lld, made by a newer molecule; this one knows %d", (long long)version, SCHEMA_VERSION);
+                 "the ledger has schema %lld, made by a newer molecule; this one knows %d",
+                 (long long)version, SCHEMA_VERSION);
         return LEDGER_NEWER;
     }
     if (mode != LEDGER_READ && !migrate(ledger, version))
@@ -317,8 +337,8 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
     return check_platform(ledger, url, mode);
 }
 
-enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url, enum ledger_mode mode,
-                               char *problem, size_t problem_size)
+enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url,
+                               enum ledger_mode mode, char *problem, size_t problem_size)
 {
     struct stat status;
     *ledger = NULL;
@@ -328,7 +348,8 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
         return LEDGER_ABSENT;
     }
     struct ledger *opened = memory_allocate(sizeof *opened);
-    int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
+    int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY
+                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     enum ledger_status result = LEDGER_FAILED;
     if (!exists) { /* its log and index get the same mode */
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -338,10 +359,12 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
     if (exists && !S_ISREG(status.st_mode)) {
         snprintf(opened->problem, sizeof opened->problem,
                  "the ledger %s is not a regular file; symbolic links are not followed", path);
-    } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK) {
+    } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) ==
+               SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         result = prepare_database(opened, path, platform_url, mode, exists ? status.st_size : 0);
-        sqlite3_wal_hook(opened->database, log_hook, opened); /* behind PRAGMA wal_autocheckpoint, which takes it away */
+        /* behind PRAGMA wal_autocheckpoint, which takes it away */
+        sqlite3_wal_hook(opened->database, log_hook, opened);
     } else {
         snprintf(opened->problem, sizeof opened->problem, "cannot open the ledger %s: %s", path,
                  opened->database ? sqlite3_errmsg(opened->database) : "no memory");
@@ -372,7 +395,8 @@ bool ledger_set_aside(const char *path, char *problem, size_t problem_size)
     clock_format(clock_wall_ms(), when);
     bool moved = true;
     for (size_t i = 0; moved && i < sizeof endings / sizeof *endings; i++) {
-        char *from = memory_format("%s%s", path, endings[i]), *to = memory_format("%s.damaged-%s%s", path, when, endings[i]);
+        char *from = memory_format("%s%s", path, endings[i]),
+             *to = memory_format("%s.damaged-%s%s", path, when, endings[i]);
         moved = rename(from, to) == 0 || errno == ENOENT;
         if (!moved)
             snprintf(problem, problem_size, "cannot move %s to %s: %s", from, to, strerror(errno));
@@ -394,8 +418,8 @@ bool ledger_commit(struct ledger *ledger)
     return ledger_run(ledger, ledger_prepare(ledger, STATEMENT_COMMIT), "commit");
 }
 
-/* synchronous cannot change inside a transaction, so the commit that must reach the platter is an empty one behind it:
- * with FULL, every WAL commit syncs the whole log so far. */
+/* synchronous cannot change inside a transaction, so the commit that must reach the platter is an
+ * empty one behind it: with FULL, every WAL commit syncs the whole log so far. */
 bool ledger_commit_durably(struct ledger *ledger)
 {
     if (!ledger_commit(ledger))
@@ -421,7 +445,8 @@ void ledger_rollback(struct ledger *ledger)
 void ledger_checkpoint(const char *path)
 {
     sqlite3 *database = NULL;
-    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) == SQLITE_OK)
+    if (sqlite3_open_v2(path, &database, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) ==
+        SQLITE_OK)
         sqlite3_wal_checkpoint_v2(database, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     sqlite3_close(database);
 }
@@ -456,14 +481,17 @@ char *ledger_anchor(struct ledger *ledger)
 
 bool ledger_forget_anchor(struct ledger *ledger)
 {
-    return execute(ledger, "DELETE FROM meta WHERE key IN ('anchor', 'anchor_next', 'anchor_next_ms')");
+    return execute(ledger,
+                   "DELETE FROM meta WHERE key IN ('anchor', 'anchor_next', 'anchor_next_ms')");
 }
 
-/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are two, what was before. */
+/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are
+ * two, what was before. */
 static bool set_anchor(struct ledger *ledger, const char *row_id, const char *origin)
 {
     char now[32];
-    char *next = ledger_get_meta(ledger, "anchor_next"), *at = ledger_get_meta(ledger, "anchor_next_ms");
+    char *next = ledger_get_meta(ledger, "anchor_next"),
+         *at = ledger_get_meta(ledger, "anchor_next_ms");
     int64_t age_ms = at ? clock_steady_ms() - clock_bound_ms(strtoll(at, NULL, 10)) : ANCHOR_AGE_MS;
     bool set = true;
     if (age_ms >= ANCHOR_AGE_MS || age_ms < 0) { /* the wall clock may have been set back */
@@ -472,7 +500,8 @@ static bool set_anchor(struct ledger *ledger, const char *row_id, const char *or
                               next     ? next
                               : origin ? origin
                                        : "") &&
-              ledger_set_meta(ledger, "anchor_next", row_id) && ledger_set_meta(ledger, "anchor_next_ms", now);
+              ledger_set_meta(ledger, "anchor_next", row_id) &&
+              ledger_set_meta(ledger, "anchor_next_ms", now);
     }
     free(next);
     free(at);
@@ -487,15 +516,16 @@ int64_t ledger_last_poll(struct ledger *ledger)
     return number;
 }
 
-bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
-                       const char *origin)
+bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at,
+                       int64_t last_poll_ms, const char *origin)
 {
     char number[32];
     snprintf(number, sizeof number, "%lld", (long long)last_poll_ms);
     char *before = ledger_get_meta(ledger, "cursor");
     bool moved = row_id && (!before || strcmp(before, row_id) != 0);
-    bool set = !moved || ((!before || ledger_set_meta(ledger, "cursor_before", before)) &&
-                          ledger_set_meta(ledger, "cursor", row_id) && set_anchor(ledger, row_id, origin));
+    bool set = !moved ||
+               ((!before || ledger_set_meta(ledger, "cursor_before", before)) &&
+                ledger_set_meta(ledger, "cursor", row_id) && set_anchor(ledger, row_id, origin));
     free(before);
     return set && (!created_at || ledger_set_meta(ledger, "cursor_created_at", created_at)) &&
            ledger_set_meta(ledger, "last_poll_ms", number);

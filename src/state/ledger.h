@@ -1,14 +1,15 @@
-/* The ledger: <state-dir>/<workspace-id>.db. What happened to each message, the exact reply it got, and what could not
- * be answered. SQLite, WAL; the only file that knows sqlite3.h.
+/* The ledger: <state-dir>/<workspace-id>.db. What happened to each message, the exact reply it got,
+ * and what could not be answered. SQLite, WAL; the only file that knows sqlite3.h.
  *
- * A message's states: replied (the exact reply is stored) -> finished; or kept (it runs again later, from here, and the
- * cursor may have passed it); or dead (set aside until someone retries or drops it). What is under way for the first time
- * is not here yet: state/runs.h counts its attempt.
+ * A message's states: replied (the exact reply is stored) -> finished; or kept (it runs again
+ * later, from here, and the cursor may have passed it); or dead (set aside until someone retries or
+ * drops it). What is under way for the first time is not here yet: state/runs.h counts its attempt.
  *
- * All functions block on the disk and belong to the disk thread, or to a process that holds the workspace's lock, or
- * (opened read-only) to anyone. Changes are made inside ledger_begin … ledger_commit; a commit is safe against a crash of the
- * process, and against power loss after ledger_commit_durably. false or NULL: ledger_problem says why, and the transaction must
- * be rolled back. */
+ * All functions block on the disk and belong to the disk thread, or to a process that holds the
+ * workspace's lock, or (opened read-only) to anyone. Changes are made inside ledger_begin …
+ * ledger_commit; a commit is safe against a crash of the process, and against power loss after
+ * ledger_commit_durably. false or NULL: ledger_problem says why, and the transaction must be rolled
+ * back. */
 #ifndef MOLECULE_STATE_LEDGER_H
 #define MOLECULE_STATE_LEDGER_H
 
@@ -18,13 +19,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* X(enumerator, number in the file, word) */
-#define LEDGER_STATES(X)                  \
-    X(LEDGER_REPLIED, 2, "replied")       \
-    X(LEDGER_FINISHED, 3, "finished")     \
-    X(LEDGER_KEPT, 4, "kept")             \
-    X(LEDGER_DEAD, 5, "dead")             \
-    X(LEDGER_ELSEWHERE, 6, "elsewhere") /* answered by another client, unless the platform brings it again */
+/* X(enumerator, number in the file, word). "elsewhere": answered by another client, unless the
+ * platform brings it again. */
+#define LEDGER_STATES(X)              \
+    X(LEDGER_REPLIED, 2, "replied")   \
+    X(LEDGER_FINISHED, 3, "finished") \
+    X(LEDGER_KEPT, 4, "kept")         \
+    X(LEDGER_DEAD, 5, "dead")         \
+    X(LEDGER_ELSEWHERE, 6, "elsewhere")
 enum ledger_state {
     LEDGER_UNREADABLE = -1, /* it could not be looked up */
     LEDGER_UNKNOWN = 0,
@@ -35,9 +37,10 @@ enum ledger_state {
 const char *ledger_state_text(enum ledger_state state);
 
 enum ledger_mode {
-    LEDGER_WRITE,       /* made if it is missing */
+    LEDGER_WRITE, /* made if it is missing */
     LEDGER_WRITE_EXISTING,
-    LEDGER_WRITE_AGAIN, /* as LEDGER_WRITE, of one that this process had open before: not checked once more */
+    /* as LEDGER_WRITE, of one that this process had open before: not checked once more */
+    LEDGER_WRITE_AGAIN,
     LEDGER_READ
 };
 
@@ -52,13 +55,16 @@ enum ledger_status {
 
 struct ledger;
 
-/* `platform_url` NULL: not checked. Migrates an older schema forward. `*ledger` is NULL unless it opened. */
-enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url, enum ledger_mode mode,
-                               char *problem, size_t problem_size);
-/* true: its file system has no shared memory maps, so that it keeps a rollback journal instead of a write-ahead log. */
+/* `platform_url` NULL: not checked. Migrates an older schema forward. `*ledger` is NULL unless it
+ * opened. */
+enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url,
+                               enum ledger_mode mode, char *problem, size_t problem_size);
+/* true: its file system has no shared memory maps, so that it keeps a rollback journal instead of a
+ * write-ahead log. */
 bool ledger_is_plain(const struct ledger *ledger);
 void ledger_close(struct ledger *ledger); /* NULL is fine */
-/* Moves a damaged database out of the way, with its log: <path>.damaged-<time>. false: `problem` says why. */
+/* Moves a damaged database out of the way, with its log: <path>.damaged-<time>. false: `problem`
+ * says why. */
 bool ledger_set_aside(const char *path, char *problem, size_t problem_size);
 const char *ledger_problem(const struct ledger *ledger);
 
@@ -66,10 +72,12 @@ bool ledger_begin(struct ledger *ledger);
 bool ledger_commit(struct ledger *ledger);
 bool ledger_commit_durably(struct ledger *ledger); /* fsync before it returns */
 void ledger_rollback(struct ledger *ledger);
-/* Moves the write-ahead log into the database through a connection of its own, beside writers. Any thread. */
+/* Moves the write-ahead log into the database through a connection of its own, beside writers. Any
+ * thread. */
 void ledger_checkpoint(const char *path);
-/* Moves what a ledger_checkpoint beside commits has left, so that the log begins anew with the next commit; outside a
- * transaction. It would grow for ever under a steady load, which always leaves something. */
+/* Moves what a ledger_checkpoint beside commits has left, so that the log begins anew with the next
+ * commit; outside a transaction. It would grow for ever under a steady load, which always leaves
+ * something. */
 void ledger_restart_log(struct ledger *ledger);
 /* Pages in the write-ahead log after the last commit. */
 int ledger_log_pages(const struct ledger *ledger);
@@ -78,31 +86,33 @@ int ledger_log_pages(const struct ledger *ledger);
 struct ledger_message {
     const char *row_id;
     enum ledger_state state;
-    const char *row;            /* the row as fetched; NULL once finished */
+    const char *row; /* the row as fetched; NULL once finished */
     size_t row_length;
     unsigned attempts, failures;
-    int64_t first_seen_ms;      /* wall clock */
-    int64_t age_ms;             /* for so long processes have had it; only of open ones */
-    int64_t updated_ms;         /* of the last change */
-    int64_t due_ms;             /* wall clock; of a kept one */
-    bool hold;                  /* its conversation waits with it */
-    bool passed;                /* the cursor is, or may be, behind it: only the ledger can bring it back */
-    bool dead_after_reply;      /* the stored reply tells the sender that the message was given up */
-    bool to_canvas;             /* the stored reply; NULL body: none */
+    int64_t first_seen_ms; /* wall clock */
+    int64_t age_ms;        /* for so long processes have had it; only of open ones */
+    int64_t updated_ms;    /* of the last change */
+    int64_t due_ms;        /* wall clock; of a kept one */
+    bool hold;             /* its conversation waits with it */
+    /* the cursor is, or may be, behind it: only the ledger can bring it back */
+    bool passed;
+    /* the stored reply tells the sender that the message was given up */
+    bool dead_after_reply;
+    bool to_canvas; /* the stored reply; NULL body: none */
     const char *target, *reply_id, *body;
     size_t body_length;
     const char *outcome, *reason, *traceback;
-    const char *digest;         /* of a reply to the canvas, to count equal ones */
-    const char *source;         /* "canvas" or the peer's id */
-    const char *created_at;     /* the platform's stamp */
+    const char *digest;     /* of a reply to the canvas, to count equal ones */
+    const char *source;     /* "canvas" or the peer's id */
+    const char *created_at; /* the platform's stamp */
 };
 
 enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id);
 
 /* The exact reply, before its first post. */
 bool ledger_reply(struct ledger *ledger, const struct ledger_message *message);
-/* Finished with its outcome ("replied", "no_reply", …), or dead if the stored reply was its last word. Of the message only
- * row_id, outcome, source, created_at and digest are read. */
+/* Finished with its outcome ("replied", "no_reply", …), or dead if the stored reply was its last
+ * word. Of the message only row_id, outcome, source, created_at and digest are read. */
 bool ledger_finish(struct ledger *ledger, const struct ledger_message *message);
 /* Runs again at due_ms, or its stored reply is posted again then. */
 bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
@@ -114,33 +124,41 @@ bool ledger_leave_to_others(struct ledger *ledger);
 /* The platform brought a row that we thought was answered elsewhere. */
 bool ledger_take_back(struct ledger *ledger, const char *row_id);
 
-/* Replied and kept messages, in the order in which they were first recorded. The callback returns false to end.
- * Do not change the ledger from inside. */
-bool ledger_each_open(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
-bool ledger_each_dead(struct ledger *ledger, bool (*each)(const struct ledger_message *message, void *context), void *context);
+/* Replied and kept messages, in the order in which they were first recorded. The callback returns
+ * false to end. Do not change the ledger from inside. */
+bool ledger_each_open(struct ledger *ledger,
+                      bool (*each)(const struct ledger_message *message, void *context),
+                      void *context);
+bool ledger_each_dead(struct ledger *ledger,
+                      bool (*each)(const struct ledger_message *message, void *context),
+                      void *context);
 /* One message whole. false: there is none. */
-bool ledger_find(struct ledger *ledger, const char *row_id, bool (*each)(const struct ledger_message *message, void *context),
-                 void *context);
+bool ledger_find(struct ledger *ledger, const char *row_id,
+                 bool (*each)(const struct ledger_message *message, void *context), void *context);
 
 /* From now on only the ledger brings the open messages back: a start has loaded them. */
 bool ledger_pass_open(struct ledger *ledger);
-/* How many replies to the canvas with this digest were finished since then (wall clock), but for one row's, and how often
- * handlers told it the same (their marks among the answers hold the digest); -1: failed. */
-int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id);
+/* How many replies to the canvas with this digest were finished since then (wall clock), but for
+ * one row's, and how often handlers told it the same (their marks among the answers hold the
+ * digest); -1: failed. */
+int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms,
+                          const char *but_row_id);
 
 /* Dead letters: runs again (true: it was dead), or forgotten but for its id. */
 bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found);
 bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 
-/* The cursor that stands in the file, as of the commit before it is saved. NULL: none. Yours to free. */
+/* The cursor that stands in the file, as of the commit before it is saved. NULL: none. Yours to
+ * free. */
 char *ledger_cursor(struct ledger *ledger);
 char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
-/* `origin`: the cursor that stood in the file before this ledger had one; NULL: none, this is the very first. */
-bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at, int64_t last_poll_ms,
-                       const char *origin);
+/* `origin`: the cursor that stood in the file before this ledger had one; NULL: none, this is the
+ * very first. */
+bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at,
+                       int64_t last_poll_ms, const char *origin);
 bool ledger_forget_anchor(struct ledger *ledger);
-/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none before the cursor; NULL:
- * unknown. */
+/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none
+ * before the cursor; NULL: unknown. */
 char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 
@@ -149,17 +167,19 @@ int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 /* `*value` is the JSON text, NULL: no such key (or its time is over). Yours to free. */
 bool ledger_store_get(struct ledger *ledger, const char *key, char **value);
 /* Up to `most` keys that begin with `prefix`, in order. */
-bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
-                       void *context);
-/* All of them, inside the caller's transaction. CHANGE_INCR and CHANGE_APPEND are replayed on what is stored now; on a
- * value of another type they begin afresh, on one that is no JSON they fail. */
+bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most,
+                       void (*each)(const char *key, void *context), void *context);
+/* All of them, inside the caller's transaction. CHANGE_INCR and CHANGE_APPEND are replayed on what
+ * is stored now; on a value of another type they begin afresh, on one that is no JSON they fail. */
 bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
 
-/* What a peer answered to a message that a handler sent under this id: a handler that runs again after a crash gets it
- * instead of asking twice. Forgotten after `keep_ms`. */
+/* What a peer answered to a message that a handler sent under this id: a handler that runs again
+ * after a crash gets it instead of asking twice. Forgotten after `keep_ms`. */
 bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **answer);
-bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer, int64_t keep_ms);
-/* Removes at most `most` values, and all answers, whose time is over; of answers the newest 2,000 stay. */
+bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer,
+                       int64_t keep_ms);
+/* Removes at most `most` values, and all answers, whose time is over; of answers the newest 2,000
+ * stay. */
 bool ledger_store_expire(struct ledger *ledger, int most);
 
 struct ledger_counts {
@@ -168,7 +188,8 @@ struct ledger_counts {
 };
 bool ledger_count(struct ledger *ledger, struct ledger_counts *counts);
 
-/* Forgets finished messages whose stamp lies `keep_seconds` before the cursor row's, oldest first, at most `most`. */
+/* Forgets finished messages whose stamp lies `keep_seconds` before the cursor row's, oldest first,
+ * at most `most`. */
 bool ledger_prune(struct ledger *ledger, int64_t keep_seconds, int most);
 
 #endif

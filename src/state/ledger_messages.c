@@ -53,8 +53,8 @@ static void bind_message(sqlite3_stmt *statement, const struct ledger_message *m
 }
 
 /* Runs the statement that fits; true in `*changed` if it found something to do. */
-static bool attempt(struct ledger *ledger, enum statement which, const struct ledger_message *message, const char *what,
-                    bool *changed)
+static bool attempt(struct ledger *ledger, enum statement which,
+                    const struct ledger_message *message, const char *what, bool *changed)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, which);
     if (statement)
@@ -65,8 +65,8 @@ static bool attempt(struct ledger *ledger, enum statement which, const struct le
 }
 
 /* A message seldom is there before its second attempt. */
-static bool put(struct ledger *ledger, enum statement insert, enum statement update, const struct ledger_message *message,
-                const char *what)
+static bool put(struct ledger *ledger, enum statement insert, enum statement update,
+                const struct ledger_message *message, const char *what)
 {
     bool seen_before = message->attempts > 1, changed;
     return attempt(ledger, seen_before ? update : insert, message, what, &changed) &&
@@ -93,7 +93,8 @@ bool ledger_die(struct ledger *ledger, const struct ledger_message *message)
     return put(ledger, STATEMENT_DIE, STATEMENT_DIE_AGAIN, message, "record a dead letter");
 }
 
-static bool run_for(struct ledger *ledger, enum statement which, const char *row_id, const char *what)
+static bool run_for(struct ledger *ledger, enum statement which, const char *row_id,
+                    const char *what)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, which);
     if (statement)
@@ -122,7 +123,8 @@ bool ledger_finish(struct ledger *ledger, const struct ledger_message *message)
 {
     if (!run_for(ledger, STATEMENT_FINISH, message->row_id, "record an outcome"))
         return false;
-    if (sqlite3_changes(ledger->database) == 0) { /* it was not there; or its reply told that it was given up */
+    /* it was not there; or its reply told that it was given up */
+    if (sqlite3_changes(ledger->database) == 0) {
         sqlite3_stmt *dead = ledger_prepare(ledger, STATEMENT_FINISH_DEAD);
         if (dead) {
             ledger_bind_text(dead, 1, message->row_id);
@@ -192,7 +194,8 @@ static struct ledger_message read_message(sqlite3_stmt *statement)
 
 typedef bool visitor(const struct ledger_message *message, void *context);
 
-static bool visit(struct ledger *ledger, sqlite3_stmt *statement, visitor *each, void *context, size_t *seen)
+static bool visit(struct ledger *ledger, sqlite3_stmt *statement, visitor *each, void *context,
+                  size_t *seen)
 {
     if (!statement)
         return false;
@@ -252,7 +255,8 @@ bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found)
     return done && (!*found || add_finished(ledger, &dropped));
 }
 
-int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms, const char *but_row_id)
+int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms,
+                          const char *but_row_id)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_SAME_REPLIES);
     if (!statement)

@@ -1,5 +1,5 @@
-/* What the files of the ledger share: its statements and the few steps that every one of them takes. Only they include
- * this, and with it sqlite3.h. */
+/* What the files of the ledger share: its statements and the few steps that every one of them
+ * takes. Only they include this, and with it sqlite3.h. */
 #ifndef MOLECULE_STATE_LEDGER_SQL_H
 #define MOLECULE_STATE_LEDGER_SQL_H
 
@@ -7,87 +7,110 @@
 
 #include <sqlite3.h>
 
-/* The columns of struct ledger_message, in the order that read_message expects; behind them the age, which a ledger that
- * no host of this version has opened does not have. */
-#define COLUMNS                                                                                                      \
-    "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, to_canvas, target," \
+/* The columns of struct ledger_message, in the order that read_message expects; behind them the
+ * age, which a ledger that no host of this version has opened does not have. */
+#define COLUMNS                                                                                    \
+    "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, " \
+    "to_canvas, target,"                                                                           \
     " reply_id, body, outcome, reason, traceback, source, created_at, hold"
 
 /* X(enumerator, SQL): prepared at first use */
-#define STATEMENTS(X)                                                                                                \
-    X(STATE_OF, "SELECT state FROM messages WHERE row_id = ?1 UNION ALL SELECT 3 FROM finished WHERE row_id = ?1")    \
-    X(REPLY, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"  \
-             " created_at, created, to_canvas, target, reply_id, body, dead_after_reply, reason, traceback, digest,"  \
-             " age) VALUES (?1, 2, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?17, ?20)")              \
-    X(REPLY_AGAIN, "UPDATE messages SET state = 2, attempts = ?3, failures = ?4, updated = ?5, to_canvas = ?9,"      \
-                   " target = ?10, reply_id = ?11, body = ?12, dead_after_reply = ?13, reason = ?14,"                \
-                   " traceback = ?15, digest = ?17, age = ?20 WHERE row_id = ?1")                                               \
-    X(FINISH, "DELETE FROM messages WHERE row_id = ?1 AND dead_after_reply = 0")                                     \
-    X(FINISH_DEAD, "UPDATE messages SET state = 5, outcome = 'dead', updated = ?2, body = NULL"                      \
-                   " WHERE row_id = ?1 AND dead_after_reply = 1")                                                    \
-    X(FINISHED, "INSERT OR IGNORE INTO finished (row_id, outcome, source, created, updated, digest)"                 \
-                " VALUES (?1, ?2, ?3, CASE WHEN ?4 > 0 THEN ?4 ELSE coalesce((SELECT created FROM finished"          \
-                " ORDER BY sequence DESC LIMIT 1), 0) END, ?5, ?6)") /* without a stamp it is as old as the last */  \
-    X(KEEP, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"   \
-            " created_at, created, due, passed, reason, hold, age)"                                                       \
-            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18, ?20"                                       \
-            " WHERE NOT EXISTS (SELECT 1 FROM finished WHERE row_id = ?1)")                                          \
-    X(KEEP_AGAIN, "UPDATE messages SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = ?3, failures = ?4," \
-                  " updated = ?5, due = ?16, passed = 1, hold = ?18, age = ?20,"                                                \
-                  " reason = CASE WHEN dead_after_reply = 1 THEN reason ELSE ?14 END"                                \
-                  " WHERE row_id = ?1 AND state IN (2, 4)")                                                          \
-    X(WAIT, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"   \
-            " created_at, created, age) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?20)")                                 \
-    X(WAIT_AGAIN, "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5, age = ?20"                        \
-                  " WHERE row_id = ?1 AND state IN (2, 4)")                                                          \
-    X(DIE, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, updated, source,"    \
-           " created_at, created, outcome, reason, traceback)"                                                       \
-           " VALUES (?1, 5, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, 'dead', ?14, ?15)")                                     \
-    X(DIE_AGAIN, "UPDATE messages SET state = 5, attempts = ?3, failures = ?4, updated = ?5, outcome = 'dead',"      \
-                 " reason = ?14, traceback = ?15 WHERE row_id = ?1")                                                 \
-    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1"                                    \
-             " WHERE state IN (2, 4) AND passed = 0")                                                                \
-    X(TAKE_BACK, "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 ELSE 4 END, outcome = NULL"          \
-                 " WHERE row_id = ?1 AND state = 6")                                                                 \
-    X(EACH_OPEN, "SELECT " COLUMNS ", age FROM messages WHERE state IN (2, 4) ORDER BY sequence")                         \
-    X(EACH_DEAD, "SELECT " COLUMNS ", 0 FROM messages WHERE state = 5 ORDER BY sequence")                               \
-    X(FIND, "SELECT " COLUMNS ", 0 FROM messages WHERE row_id = ?1")                                                    \
-    X(RETRY_DEAD, "UPDATE messages SET state = 4, passed = 1, due = ?2, attempts = 0, failures = 0, updated = ?2,"   \
-                  " first_seen = ?2, age = 0, outcome = NULL, dead_after_reply = 0, body = NULL"                              \
-                  " WHERE row_id = ?1 AND state = 5")                                                                \
-    X(DROP_DEAD, "DELETE FROM messages WHERE row_id = ?1 AND state = 5")                                             \
-    X(GET, "SELECT value FROM meta WHERE key = ?1")                                                                  \
-    X(SET, "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")               \
-    X(COUNT, "SELECT state, count(*), min(first_seen) FROM messages GROUP BY state"                                  \
-             " UNION ALL SELECT 3, count(*), 0 FROM finished")                                                       \
-    X(PRUNE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT sequence, created FROM finished"  \
-             " ORDER BY sequence LIMIT ?2) WHERE created > 0 AND created < ?1)")                                     \
-    X(PRUNE_ELSEWHERE, "DELETE FROM messages WHERE state = 6 AND created > 0 AND created < ?1")                      \
-    X(SAME_REPLIES, "SELECT (SELECT count(*) FROM finished WHERE digest = ?1 AND updated >= ?2 AND row_id <> ?3)"    \
-                    " + (SELECT count(*) FROM messages WHERE digest = ?1 AND state = 5 AND updated >= ?2"            \
-                    " AND row_id <> ?3)"                                                                             \
-                    " + (SELECT count(*) FROM answers WHERE answer = ?1)")                                           \
-    X(OPEN_PASSED, "UPDATE messages SET passed = 1 WHERE state IN (2, 4)")                                           \
-    X(STORE_GET, "SELECT value, expires FROM store WHERE key = ?1 AND (expires = 0 OR expires > ?2)")                \
-    X(STORE_SET, "INSERT INTO store (key, value, expires) VALUES (?1, ?2, ?3)"                                       \
-                 " ON CONFLICT (key) DO UPDATE SET value = ?2, expires = ?3")                                        \
-    X(STORE_DELETE, "DELETE FROM store WHERE key = ?1")                                                              \
-    X(STORE_KEYS, "SELECT key FROM store WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1"                        \
-                  " AND (expires = 0 OR expires > ?2) ORDER BY key LIMIT ?3")                                        \
-    X(STORE_EXPIRE, "DELETE FROM store WHERE key IN (SELECT key FROM store WHERE expires > 0 AND expires <= ?1"      \
-                    " LIMIT ?2)")                                                                                    \
-    X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                                                \
-    X(ANSWER_SET, "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")                \
-    X(ANSWER_EXPIRE, "DELETE FROM answers WHERE expires <= ?1 OR message_id IN "                                     \
-                     "(SELECT message_id FROM answers ORDER BY expires DESC LIMIT -1 OFFSET ?2)")                    \
-    X(BEGIN, "BEGIN IMMEDIATE")                                                                                      \
-    X(COMMIT, "COMMIT")                                                                                              \
+#define STATEMENTS(X)                                                                              \
+    X(STATE_OF, "SELECT state FROM messages WHERE row_id = ?1 UNION ALL SELECT 3 FROM finished "   \
+                "WHERE row_id = ?1")                                                               \
+    X(REPLY, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, "            \
+             "first_seen, updated, source,"                                                        \
+             " created_at, created, to_canvas, target, reply_id, body, dead_after_reply, reason, " \
+             "traceback, digest,"                                                                  \
+             " age) VALUES (?1, 2, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, " \
+             "?15, ?17, ?20)")                                                                     \
+    X(REPLY_AGAIN,                                                                                 \
+      "UPDATE messages SET state = 2, attempts = ?3, failures = ?4, updated = ?5, to_canvas = ?9," \
+      " target = ?10, reply_id = ?11, body = ?12, dead_after_reply = ?13, reason = ?14,"           \
+      " traceback = ?15, digest = ?17, age = ?20 WHERE row_id = ?1")                               \
+    X(FINISH, "DELETE FROM messages WHERE row_id = ?1 AND dead_after_reply = 0")                   \
+    X(FINISH_DEAD, "UPDATE messages SET state = 5, outcome = 'dead', updated = ?2, body = NULL"    \
+                   " WHERE row_id = ?1 AND dead_after_reply = 1")                                  \
+    X(FINISHED,                                                                                    \
+      "INSERT OR IGNORE INTO finished (row_id, outcome, source, created, updated, digest)"         \
+      " VALUES (?1, ?2, ?3, CASE WHEN ?4 > 0 THEN ?4 ELSE coalesce((SELECT created FROM finished"  \
+      " ORDER BY sequence DESC LIMIT 1), 0) END, ?5, ?6)") /* without a stamp it is as old as the  \
+                                                              last */                              \
+    X(KEEP, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, " \
+            "updated, source,"                                                                     \
+            " created_at, created, due, passed, reason, hold, age)"                                \
+            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18, ?20"                \
+            " WHERE NOT EXISTS (SELECT 1 FROM finished WHERE row_id = ?1)")                        \
+    X(KEEP_AGAIN, "UPDATE messages SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = " \
+                  "?3, failures = ?4,"                                                             \
+                  " updated = ?5, due = ?16, passed = 1, hold = ?18, age = ?20,"                   \
+                  " reason = CASE WHEN dead_after_reply = 1 THEN reason ELSE ?14 END"              \
+                  " WHERE row_id = ?1 AND state IN (2, 4)")                                        \
+    X(WAIT, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, " \
+            "updated, source,"                                                                     \
+            " created_at, created, age) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?20)")     \
+    X(WAIT_AGAIN,                                                                                  \
+      "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5, age = ?20"       \
+      " WHERE row_id = ?1 AND state IN (2, 4)")                                                    \
+    X(DIE, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, "  \
+           "updated, source,"                                                                      \
+           " created_at, created, outcome, reason, traceback)"                                     \
+           " VALUES (?1, 5, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, 'dead', ?14, ?15)")                   \
+    X(DIE_AGAIN, "UPDATE messages SET state = 5, attempts = ?3, failures = ?4, updated = ?5, "     \
+                 "outcome = 'dead',"                                                               \
+                 " reason = ?14, traceback = ?15 WHERE row_id = ?1")                               \
+    X(LEAVE, "UPDATE messages SET state = 6, outcome = 'elsewhere', updated = ?1"                  \
+             " WHERE state IN (2, 4) AND passed = 0")                                              \
+    X(TAKE_BACK,                                                                                   \
+      "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 ELSE 4 END, outcome = NULL"   \
+      " WHERE row_id = ?1 AND state = 6")                                                          \
+    X(EACH_OPEN, "SELECT " COLUMNS ", age FROM messages WHERE state IN (2, 4) ORDER BY sequence")  \
+    X(EACH_DEAD, "SELECT " COLUMNS ", 0 FROM messages WHERE state = 5 ORDER BY sequence")          \
+    X(FIND, "SELECT " COLUMNS ", 0 FROM messages WHERE row_id = ?1")                               \
+    X(RETRY_DEAD, "UPDATE messages SET state = 4, passed = 1, due = ?2, attempts = 0, failures = " \
+                  "0, updated = ?2,"                                                               \
+                  " first_seen = ?2, age = 0, outcome = NULL, dead_after_reply = 0, body = NULL"   \
+                  " WHERE row_id = ?1 AND state = 5")                                              \
+    X(DROP_DEAD, "DELETE FROM messages WHERE row_id = ?1 AND state = 5")                           \
+    X(GET, "SELECT value FROM meta WHERE key = ?1")                                                \
+    X(SET,                                                                                         \
+      "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")  \
+    X(COUNT, "SELECT state, count(*), min(first_seen) FROM messages GROUP BY state"                \
+             " UNION ALL SELECT 3, count(*), 0 FROM finished")                                     \
+    X(PRUNE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT sequence, "     \
+             "created FROM finished"                                                               \
+             " ORDER BY sequence LIMIT ?2) WHERE created > 0 AND created < ?1)")                   \
+    X(PRUNE_ELSEWHERE, "DELETE FROM messages WHERE state = 6 AND created > 0 AND created < ?1")    \
+    X(SAME_REPLIES,                                                                                \
+      "SELECT (SELECT count(*) FROM finished WHERE digest = ?1 AND updated >= ?2 AND row_id <> "   \
+      "?3)"                                                                                        \
+      " + (SELECT count(*) FROM messages WHERE digest = ?1 AND state = 5 AND updated >= ?2"        \
+      " AND row_id <> ?3)"                                                                         \
+      " + (SELECT count(*) FROM answers WHERE answer = ?1)")                                       \
+    X(OPEN_PASSED, "UPDATE messages SET passed = 1 WHERE state IN (2, 4)")                         \
+    X(STORE_GET,                                                                                   \
+      "SELECT value, expires FROM store WHERE key = ?1 AND (expires = 0 OR expires > ?2)")         \
+    X(STORE_SET, "INSERT INTO store (key, value, expires) VALUES (?1, ?2, ?3)"                     \
+                 " ON CONFLICT (key) DO UPDATE SET value = ?2, expires = ?3")                      \
+    X(STORE_DELETE, "DELETE FROM store WHERE key = ?1")                                            \
+    X(STORE_KEYS, "SELECT key FROM store WHERE key >= ?1 AND substr(key, 1, length(?1)) = ?1"      \
+                  " AND (expires = 0 OR expires > ?2) ORDER BY key LIMIT ?3")                      \
+    X(STORE_EXPIRE,                                                                                \
+      "DELETE FROM store WHERE key IN (SELECT key FROM store WHERE expires > 0 AND expires <= ?1"  \
+      " LIMIT ?2)")                                                                                \
+    X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                              \
+    X(ANSWER_SET,                                                                                  \
+      "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")          \
+    X(ANSWER_EXPIRE, "DELETE FROM answers WHERE expires <= ?1 OR message_id IN "                   \
+                     "(SELECT message_id FROM answers ORDER BY expires DESC LIMIT -1 OFFSET ?2)")  \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")
 enum statement {
 #define X(name, sql) STATEMENT_##name,
     STATEMENTS(X)
 #undef X
-    STATEMENT_COUNT_OF_ALL
+        STATEMENT_COUNT_OF_ALL
 };
 
 struct ledger {
@@ -100,7 +123,8 @@ struct ledger {
 
 /* Prepared at first use, kept until the ledger closes. NULL: ledger_problem says why. */
 sqlite3_stmt *ledger_prepare(struct ledger *ledger, enum statement which);
-/* Runs a statement that returns nothing, and resets it; NULL is false. `what` names it in the problem. */
+/* Runs a statement that returns nothing, and resets it; NULL is false. `what` names it in the
+ * problem. */
 bool ledger_run(struct ledger *ledger, sqlite3_stmt *statement, const char *what);
 /* Keeps what went wrong; false. */
 bool ledger_fail(struct ledger *ledger, const char *what);

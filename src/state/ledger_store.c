@@ -13,7 +13,8 @@
 #define ANSWERS_MAXIMUM 2000 /* a peer that makes up questions of ours fills no disk */
 
 /* The value as it stands at a time, and until when. `*value` NULL: there is none. */
-static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value, int64_t *expires_ms)
+static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value,
+                    int64_t *expires_ms)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_GET);
     *value = NULL;
@@ -23,7 +24,8 @@ static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char 
     sqlite3_bind_int64(statement, 2, at_ms);
     int result = sqlite3_step(statement);
     if (result == SQLITE_ROW) {
-        *value = memory_copy(sqlite3_column_text(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
+        *value = memory_copy(sqlite3_column_text(statement, 0),
+                             (size_t)sqlite3_column_bytes(statement, 0));
         *expires_ms = sqlite3_column_int64(statement, 1);
     } else if (result != SQLITE_DONE) {
         ledger_fail(ledger, "read a stored value");
@@ -38,8 +40,8 @@ bool ledger_store_get(struct ledger *ledger, const char *key, char **value)
     return look_up(ledger, key, clock_steady_ms(), value, &expires_ms);
 }
 
-bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, void (*each)(const char *key, void *context),
-                       void *context)
+bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most,
+                       void (*each)(const char *key, void *context), void *context)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_KEYS);
     if (!statement)
@@ -56,7 +58,8 @@ bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most, 
     return result == SQLITE_DONE;
 }
 
-static bool write_value(struct ledger *ledger, const char *key, const char *value, int64_t expires_ms)
+static bool write_value(struct ledger *ledger, const char *key, const char *value,
+                        int64_t expires_ms)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_SET);
     if (statement) {
@@ -101,7 +104,8 @@ static json_t *parse(struct ledger *ledger, const char *key, const char *text)
     json_error_t error;
     json_t *value = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value)
-        snprintf(ledger->problem, sizeof ledger->problem, "the ledger %s: a value of the key \"%s\" is no JSON: %s",
+        snprintf(ledger->problem, sizeof ledger->problem,
+                 "the ledger %s: a value of the key \"%s\" is no JSON: %s",
                  sqlite3_db_filename(ledger->database, "main"), key, error.text);
     return value;
 }
@@ -139,7 +143,8 @@ static bool replay(struct ledger *ledger, const struct change *change)
     json_decref(result);
     if (written)
         decimal_shorten(written, strlen(written));
-    bool stands = written ? write_value(ledger, change->key, written, expires_ms) : true; /* not a finite sum: as it was */
+    /* not a finite sum: as it was */
+    bool stands = written ? write_value(ledger, change->key, written, expires_ms) : true;
     free(written);
     return stands;
 }
@@ -147,8 +152,7 @@ static bool replay(struct ledger *ledger, const struct change *change)
 static bool apply(struct ledger *ledger, const struct change *change)
 {
     switch (change->verb) {
-    case CHANGE_SET:
-        return write_value(ledger, change->key, change->value, change->expires_ms);
+    case CHANGE_SET: return write_value(ledger, change->key, change->value, change->expires_ms);
     case CHANGE_DELETE: {
         sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STORE_DELETE);
         if (statement)
@@ -156,15 +160,15 @@ static bool apply(struct ledger *ledger, const struct change *change)
         return ledger_run(ledger, statement, "delete a stored value");
     }
     case CHANGE_INCR:
-    case CHANGE_APPEND:
-        return replay(ledger, change);
+    case CHANGE_APPEND: return replay(ledger, change);
     }
     return true;
 }
 
 bool ledger_store_apply(struct ledger *ledger, const struct changes *changes)
 {
-    for (const struct change *change = changes ? changes->first : NULL; change; change = change->next)
+    for (const struct change *change = changes ? changes->first : NULL; change;
+         change = change->next)
         if (!apply(ledger, change))
             return false;
     return true;
@@ -179,14 +183,16 @@ bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **ans
     ledger_bind_text(statement, 1, message_id);
     int result = sqlite3_step(statement);
     if (result == SQLITE_ROW)
-        *answer = memory_copy(sqlite3_column_text(statement, 0), (size_t)sqlite3_column_bytes(statement, 0));
+        *answer = memory_copy(sqlite3_column_text(statement, 0),
+                              (size_t)sqlite3_column_bytes(statement, 0));
     else if (result != SQLITE_DONE)
         ledger_fail(ledger, "look up an answer");
     sqlite3_reset(statement);
     return result == SQLITE_ROW || result == SQLITE_DONE;
 }
 
-bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer, int64_t keep_ms)
+bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer,
+                       int64_t keep_ms)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_ANSWER_SET);
     if (statement) {

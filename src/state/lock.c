@@ -15,7 +15,8 @@ static long read_pid(int fd)
     return length > 0 ? strtol(text, NULL, 10) : 0;
 }
 
-/* Not every file system has flock; then the locks of fcntl, which belong to the open file as well. */
+/* Not every file system has flock; then the locks of fcntl, which belong to the open file as well.
+ */
 static bool try_lock(int fd, int operation)
 {
     struct flock range = {.l_type = operation == LOCK_EX ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
@@ -47,11 +48,13 @@ int lock_take(const char *path, char *problem, size_t problem_size)
     if (!try_lock(fd, LOCK_EX)) {
         if (errno == EWOULDBLOCK)
             snprintf(problem, problem_size,
-                     "process %ld already serves this workspace (it holds %s); stop it first, two would both answer",
+                     "process %ld already serves this workspace (it holds %s); stop it first, two "
+                     "would both answer",
                      read_pid(fd), path);
         else
             snprintf(problem, problem_size,
-                     "cannot lock %s: %s; without locks two processes could answer the same message, so choose "
+                     "cannot lock %s: %s; without locks two processes could answer the same "
+                     "message, so choose "
                      "a directory of another file system (--state-dir)",
                      path, strerror(errno));
         close(fd);
@@ -59,7 +62,8 @@ int lock_take(const char *path, char *problem, size_t problem_size)
     }
     if (!has_record_locks(fd)) {
         snprintf(problem, problem_size,
-                 "the file system of %s has no record locks, which the ledger needs: %s; choose a directory of "
+                 "the file system of %s has no record locks, which the ledger needs: %s; choose a "
+                 "directory of "
                  "another one (--state-dir)",
                  path, strerror(errno));
         close(fd);

@@ -20,7 +20,8 @@ static bool is_ours(const char *name)
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (length > strlen(endings[i]) && strcmp(name + length - strlen(endings[i]), endings[i]) == 0)
+        if (length > strlen(endings[i]) &&
+            strcmp(name + length - strlen(endings[i]), endings[i]) == 0)
             return true;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (strstr(name, marks[i]))
@@ -43,12 +44,15 @@ static bool holds_only_ours(int fd)
 }
 
 /* A file system without modes shows every file as it was mounted. */
-static enum private_directory tighten(int fd, const char *path, struct stat *status, char *problem, size_t problem_size)
+static enum private_directory tighten(int fd, const char *path, struct stat *status, char *problem,
+                                      size_t problem_size)
 {
-    bool changed = fchmod(fd, status->st_mode & 07700) == 0 && fstat(fd, status) == 0 && !(status->st_mode & OTHERS);
+    bool changed = fchmod(fd, status->st_mode & 07700) == 0 && fstat(fd, status) == 0 &&
+                   !(status->st_mode & OTHERS);
     if (!changed)
         snprintf(problem, problem_size,
-                 "others may enter the directory %s (mode %03o), which would hold a token, and its mode cannot be changed: "
+                 "others may enter the directory %s (mode %03o), which would hold a token, and its "
+                 "mode cannot be changed: "
                  "mount its "
                  "file system with umask=077, or choose another with --state-dir",
                  path, (unsigned)status->st_mode & 07777u);
@@ -68,8 +72,10 @@ enum private_directory private_directory_check(const char *path, char *problem, 
         result = tighten(fd, path, &status, problem, problem_size);
     } else {
         snprintf(problem, problem_size,
-                 "others may enter the directory %s (mode %03o), which would hold a token: choose one for molecule alone, or say "
-                 "that this one is: chmod 700 %s", path, (unsigned)status.st_mode & 07777u, path);
+                 "others may enter the directory %s (mode %03o), which would hold a token: choose "
+                 "one for molecule alone, or say "
+                 "that this one is: chmod 700 %s",
+                 path, (unsigned)status.st_mode & 07777u, path);
     }
     if (fd >= 0)
         close(fd);

@@ -8,11 +8,13 @@
 enum private_directory {
     PRIVATE_DIRECTORY_FINE,
     PRIVATE_DIRECTORY_TIGHTENED, /* others could enter; its mode is 0700 now */
-    PRIVATE_DIRECTORY_REFUSED    /* others can enter, and it is not ours alone: `problem` says what to do */
+    /* others can enter, and it is not ours alone: `problem` says what to do */
+    PRIVATE_DIRECTORY_REFUSED
 };
 
-/* Tightens a directory that belongs to this user and holds nothing but what molecule keeps in one. Anything else that others
- * may enter is refused: its mode is somebody's decision. */
-enum private_directory private_directory_check(const char *path, char *problem, size_t problem_size);
+/* Tightens a directory that belongs to this user and holds nothing but what molecule keeps in one.
+ * Anything else that others may enter is refused: its mode is somebody's decision. */
+enum private_directory private_directory_check(const char *path, char *problem,
+                                               size_t problem_size);
 
 #endif

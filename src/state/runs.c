@@ -22,7 +22,7 @@ static atomic_int kept_open_maximum = 256;
 struct runs {
     pthread_mutex_t mutex; /* around opening */
     char *path;
-    int file;              /* -1: not open yet */
+    int file; /* -1: not open yet */
 };
 
 void runs_keep_open(int maximum)
@@ -52,12 +52,15 @@ void runs_close(struct runs *runs)
     free(runs);
 }
 
-/* A process with many workspaces keeps some of the files open; the others are opened for each line. */
+/* A process with many workspaces keeps some of the files open; the others are opened for each line.
+ */
 static int get_file(struct runs *runs)
 {
     pthread_mutex_lock(&runs->mutex);
-    int file = runs->file >= 0 ? runs->file : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (runs->file < 0 && file >= 0 && atomic_fetch_add(&kept_open, 1) < atomic_load(&kept_open_maximum))
+    int file = runs->file >= 0 ? runs->file
+                               : open(runs->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (runs->file < 0 && file >= 0 &&
+        atomic_fetch_add(&kept_open, 1) < atomic_load(&kept_open_maximum))
         runs->file = file;
     else if (runs->file < 0 && file >= 0)
         atomic_fetch_sub(&kept_open, 1);
@@ -84,8 +87,10 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
         return errno == ENOENT;
     for (; pread(file, line, LINE_SIZE, (off_t)(run.place * LINE_SIZE)) == LINE_SIZE; run.place++) {
         line[LINE_SIZE] = '\0';
-        if (sscanf(line, "%140s %u %u %" SCNd64, row_id, &run.attempts, &run.failures, &run.started_ms) == 4 &&
-            run.attempts > 0 && now - (run.started_ms = clock_bound_ms(run.started_ms)) < RUNS_KEEP_MS)
+        if (sscanf(line, "%140s %u %u %" SCNd64, row_id, &run.attempts, &run.failures,
+                   &run.started_ms) == 4 &&
+            run.attempts > 0 &&
+            now - (run.started_ms = clock_bound_ms(run.started_ms)) < RUNS_KEEP_MS)
             each(&run, context);
     }
     close(file);
@@ -103,17 +108,19 @@ static bool write_line(int file, size_t place, const char *line)
     return wrote == LINE_SIZE;
 }
 
-bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts, unsigned failures, char *problem,
-               size_t problem_size)
+bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts,
+               unsigned failures, char *problem, size_t problem_size)
 {
     char line[LINE_SIZE + 1];
-    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts, failures, clock_steady_ms());
+    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts,
+                          failures, clock_steady_ms());
     memset(line + length, ' ', (size_t)(LINE_SIZE - length));
     line[LINE_SIZE - 1] = '\n';
     int file = get_file(runs);
     bool written = file >= 0 && write_line(file, place, line);
     if (!written)
-        snprintf(problem, problem_size, "%s: %s", runs->path, errno == ENOSPC ? "the disk is full" : strerror(errno));
+        snprintf(problem, problem_size, "%s: %s", runs->path,
+                 errno == ENOSPC ? "the disk is full" : strerror(errno));
     let_go(runs, file);
     return written;
 }

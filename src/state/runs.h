@@ -1,8 +1,10 @@
-/* Which messages' handlers were running: <state-dir>/<workspace-id>.runs, one line of fixed size for each that may run at
- * once. A line is written before a handler starts and simply taken over by a later one, so counting an attempt costs one
- * write into the page cache, which outlives a crash of the process; whether a line still means something the ledger tells.
+/* Which messages' handlers were running: <state-dir>/<workspace-id>.runs, one line of fixed size
+ * for each that may run at once. A line is written before a handler starts and simply taken over by
+ * a later one, so counting an attempt costs one write into the page cache, which outlives a crash
+ * of the process; whether a line still means something the ledger tells.
  *
- * All functions may block on the disk; each may be called from any thread, and for one place from one at a time. */
+ * All functions may block on the disk; each may be called from any thread, and for one place from
+ * one at a time. */
 #ifndef MOLECULE_STATE_RUNS_H
 #define MOLECULE_STATE_RUNS_H
 
@@ -10,7 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RUNS_KEEP_MS ((int64_t)7 * 86400 * 1000) /* the platform does not bring older rows (contract §4.10) */
+/* the platform does not bring older rows (contract §4.10) */
+#define RUNS_KEEP_MS ((int64_t)7 * 86400 * 1000)
 
 struct runs;
 
@@ -29,11 +32,14 @@ struct run {
     int64_t started_ms; /* wall clock */
 };
 
-/* What an earlier process left, of the last RUNS_KEEP_MS. true: it could be read, or there is no file. */
-bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *context), void *context);
-/* The handler of this message is about to start. false: `problem` says why that cannot be written. */
-bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts, unsigned failures, char *problem,
-               size_t problem_size);
+/* What an earlier process left, of the last RUNS_KEEP_MS. true: it could be read, or there is no
+ * file. */
+bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *context),
+               void *context);
+/* The handler of this message is about to start. false: `problem` says why that cannot be written.
+ */
+bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts,
+               unsigned failures, char *problem, size_t problem_size);
 /* It did not end by the message's fault. */
 void runs_clear(struct runs *runs, size_t place);
 

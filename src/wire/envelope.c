@@ -1,5 +1,6 @@
-/* One row in, one message out. The row is parsed once; what the message keeps of it are references into that tree and
- * copies of its short strings. What the row is to us (§2.6) is decided in one place, kind_of. */
+/* One row in, one message out. The row is parsed once; what the message keeps of it are references
+ * into that tree and copies of its short strings. What the row is to us (§2.6) is decided in one
+ * place, kind_of. */
 #include "wire/envelope.h"
 
 #include "base/memory.h"
@@ -58,8 +59,10 @@ static bool text_is(const char *text, const char *expected)
     return text && strcmp(text, expected) == 0;
 }
 
-/* The rows that the platform itself writes have no source or our own; a peer may name its method as it likes. */
-static enum envelope_kind kind_of(const json_t *row, const struct message *message, const char *self)
+/* The rows that the platform itself writes have no source or our own; a peer may name its method as
+ * it likes. */
+static enum envelope_kind kind_of(const json_t *row, const struct message *message,
+                                  const char *self)
 {
     bool own = message->source_id && self && strcasecmp(message->source_id, self) == 0;
     bool platforms = own || !message->source_id;
@@ -81,11 +84,13 @@ static enum envelope_kind kind_of(const json_t *row, const struct message *messa
         return ENVELOPE_QUEUED_BUSY;
     /* what the platform has told its sender is queued is a message, whatever its method */
     const json_t *request = json_object_get(row, "request_body");
-    bool asked = (request && !json_is_null(request)) || text_is(method, "message/send") || text_is(method, "message/stream");
+    bool asked = (request && !json_is_null(request)) || text_is(method, "message/send") ||
+                 text_is(method, "message/stream");
     return asked ? ENVELOPE_MESSAGE : ENVELOPE_EMPTY;
 }
 
-/* The A2A message in a JSON-RPC request, or in the body that A2A's REST binding has. NULL: there is none. */
+/* The A2A message in a JSON-RPC request, or in the body that A2A's REST binding has. NULL: there is
+ * none. */
 static json_t *find_message(const json_t *envelope)
 {
     json_t *said = json_object_get(json_object_get(envelope, "params"), "message");
@@ -95,8 +100,10 @@ static json_t *find_message(const json_t *envelope)
 /* false: out of memory */
 static bool read_parts(struct message *message, const json_t *envelope)
 {
-    static const char *const names[] = {"parts", "content"}; /* content: A2A 0.2, and drafts of 1.0 */
-    const json_t *const places[] = {find_message(envelope), json_object_get(envelope, "params"), envelope};
+    /* content: A2A 0.2, and drafts of 1.0 */
+    static const char *const names[] = {"parts", "content"};
+    const json_t *const places[] = {find_message(envelope), json_object_get(envelope, "params"),
+                                    envelope};
     for (size_t i = 0; i < 2 * sizeof places / sizeof *places; i++) {
         json_t *found = json_object_get(places[i / 2], names[i % 2]);
         if (json_array_size(found) > 0)
@@ -180,18 +187,23 @@ static void read_names(struct message *message, const json_t *row, const json_t 
     if (json_is_integer(seq))
         message->seq = json_integer_value(seq);
     const char *source = message->source_id ? message->source_id : "canvas";
-    message->conversation = message->context_id ? memory_format("%s/%s", source, message->context_id)
-                                                : memory_copy_text(source);
+    message->conversation = message->context_id
+                                ? memory_format("%s/%s", source, message->context_id)
+                                : memory_copy_text(source);
 }
 
-/* The result of a delegation, in the platform's words (contract §1.15); the peer's name is nowhere in it. */
+/* The result of a delegation, in the platform's words (contract §1.15); the peer's name is nowhere
+ * in it. */
 static void read_delegation(struct message *message, const json_t *row)
 {
-    const json_t *response = json_object_get(row, "response_body"), *text = json_object_get(response, "text");
+    const json_t *response = json_object_get(row, "response_body"),
+                 *text = json_object_get(response, "text");
     char *delegation = text_of(response, "delegation_id");
     message->unanswerable = true;
     free(message->in_reply_to);
-    message->in_reply_to = delegation ? delegation : text_of(json_object_get(row, "request_body"), "delegation_id");
+    message->in_reply_to = delegation
+                               ? delegation
+                               : text_of(json_object_get(row, "request_body"), "delegation_id");
     if (json_string_length(text) == 0)
         return; /* a failure's words are in the summary */
     free(message->text);
@@ -223,7 +235,8 @@ static const char *read_row(struct message *message, json_t *row, const char *se
     if (!read_files(message, envelope) || !read_metadata(message, envelope))
         return "out of memory";
     bool platforms = !message->source_id || (self && strcasecmp(message->source_id, self) == 0);
-    if (platforms && message->kind == ENVELOPE_MESSAGE && text_is(message->method, "delegate_result"))
+    if (platforms && message->kind == ENVELOPE_MESSAGE &&
+        text_is(message->method, "delegate_result"))
         read_delegation(message, row);
     return NULL;
 }
@@ -244,8 +257,9 @@ static void make_unreadable(struct message *message, struct page_row row, const 
 }
 
 /* The columns that a message is made of; the rest of a row is not even parsed. */
-static const char *const columns[] = {"request_body", "id", "source_id", "created_at", "method", "status", "summary", "seq",
-                                      "peer_name", "peer_role", "response_body"};
+static const char *const columns[] = {"request_body", "id",        "source_id",    "created_at",
+                                      "method",       "status",    "summary",      "seq",
+                                      "peer_name",    "peer_role", "response_body"};
 #define COLUMNS (sizeof columns / sizeof *columns)
 
 /* A string that stands for itself: printable ASCII without escapes. */
@@ -254,13 +268,14 @@ static bool is_plain(struct page_row value)
     if (value.length < 2 || value.bytes[0] != '"' || value.bytes[value.length - 1] != '"')
         return false;
     for (size_t i = 1; i < value.length - 1; i++)
-        if (value.bytes[i] < ' ' || value.bytes[i] > '~' || value.bytes[i] == '\\' || value.bytes[i] == '"')
+        if (value.bytes[i] < ' ' || value.bytes[i] > '~' || value.bytes[i] == '\\' ||
+            value.bytes[i] == '"')
             return false;
     return true;
 }
 
-/* The row with these columns alone, nulls left out. NULL: it has to be parsed as a whole, and will be repaired or is
- * unreadable. */
+/* The row with these columns alone, nulls left out. NULL: it has to be parsed as a whole, and will
+ * be repaired or is unreadable. */
 static json_t *read_columns(const struct page_row *values)
 {
     json_t *row = json_object();
@@ -269,8 +284,9 @@ static json_t *read_columns(const struct page_row *values)
         bool repaired = false;
         if (!value.bytes || (value.length == 4 && memcmp(value.bytes, "null", 4) == 0))
             continue;
-        json_t *parsed = is_plain(value) ? json_stringn_nocheck(value.bytes + 1, value.length - 2)
-                                         : jsontext_read(value.bytes, value.length, &repaired, NULL);
+        json_t *parsed = is_plain(value)
+                             ? json_stringn_nocheck(value.bytes + 1, value.length - 2)
+                             : jsontext_read(value.bytes, value.length, &repaired, NULL);
         if (repaired || json_object_set_new_nocheck(row, columns[i], parsed) != 0) {
             if (repaired)
                 json_decref(parsed);
@@ -281,8 +297,8 @@ static json_t *read_columns(const struct page_row *values)
     return row;
 }
 
-/* By bytes of jansson 2.14 on a 64-bit machine with malloc's own: an object or an array has a table of eight places before it
- * holds anything. Text is there twice, in the tree and in `raw`. */
+/* By bytes of jansson 2.14 on a 64-bit machine with malloc's own: an object or an array has a table
+ * of eight places before it holds anything. Text is there twice, in the tree and in `raw`. */
 size_t envelope_cost(struct page_row row)
 {
     static const unsigned short costs[256] = {['{'] = 240, ['['] = 136, [','] = 56, [':'] = 64};
@@ -329,7 +345,8 @@ void message_shed(struct message *message)
 
 void message_shed_large(struct message *message, struct page_row row)
 {
-    if (message->kind == ENVELOPE_MESSAGE && row.length > SMALL_ROW && envelope_cost(row) > SMALL_COST)
+    if (message->kind == ENVELOPE_MESSAGE && row.length > SMALL_ROW &&
+        envelope_cost(row) > SMALL_COST)
         message_shed(message);
 }
 
@@ -377,10 +394,11 @@ void message_free(struct message *message)
 {
     if (!message)
         return;
-    char *const strings[] = {message->row_id, message->source_id, message->created_at, message->method,
-                             message->message_id, message->context_id, message->task_id, message->peer_name,
-                             message->peer_role, message->conversation, message->text, message->raw,
-                             message->in_reply_to, message->problem};
+    char *const strings[] = {message->row_id,       message->source_id,  message->created_at,
+                             message->method,       message->message_id, message->context_id,
+                             message->task_id,      message->peer_name,  message->peer_role,
+                             message->conversation, message->text,       message->raw,
+                             message->in_reply_to,  message->problem};
     json_t *const values[] = {message->parts, message->files, message->metadata, message->history,
                               message->response_body};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

@@ -9,14 +9,14 @@
 #include <stddef.h>
 
 /* What a row of type a2a_receive is (contract §2.6). X(enumerator, what the log says) */
-#define ENVELOPE_KINDS(X)                                                                       \
-    X(ENVELOPE_MESSAGE, "a message")                                                            \
-    X(ENVELOPE_ECHO, "our own notify")                                                          \
-    X(ENVELOPE_SELF_REPORT, "our own report")                                                   \
-    X(ENVELOPE_UPLOAD, "a staged upload")                                                       \
-    X(ENVELOPE_ANSWERED, "already answered by push dispatch")                                   \
-    X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")                                    \
-    X(ENVELOPE_EMPTY, "without a request")                                                      \
+#define ENVELOPE_KINDS(X)                                     \
+    X(ENVELOPE_MESSAGE, "a message")                          \
+    X(ENVELOPE_ECHO, "our own notify")                        \
+    X(ENVELOPE_SELF_REPORT, "our own report")                 \
+    X(ENVELOPE_UPLOAD, "a staged upload")                     \
+    X(ENVELOPE_ANSWERED, "already answered by push dispatch") \
+    X(ENVELOPE_QUEUED_BUSY, "bookkeeping of the push queue")  \
+    X(ENVELOPE_EMPTY, "without a request")                    \
     X(ENVELOPE_UNREADABLE, "unreadable")
 enum envelope_kind {
 #define X(name, text) name,
@@ -25,51 +25,62 @@ enum envelope_kind {
 };
 const char *envelope_kind_text(enum envelope_kind kind);
 
-/* All strings are valid UTF-8, NUL-terminated, owned by the message, NULL where the row has none (text is never NULL).
- * Strings that may hold U+0000 carry a length. JSON values are owned references, NULL where absent. */
+/* All strings are valid UTF-8, NUL-terminated, owned by the message, NULL where the row has none
+ * (text is never NULL). Strings that may hold U+0000 carry a length. JSON values are owned
+ * references, NULL where absent. */
 struct message {
     enum envelope_kind kind;
-    char *row_id;          /* the activity row's id: the cursor value. NULL only if kind is UNREADABLE and it has none */
-    char *source_id;       /* the peer's workspace id; NULL: the human in the canvas */
-    char *created_at;      /* as sent, RFC 3339 */
-    char *method;          /* "message/send"; any other is a message, too */
-    char *message_id;      /* params.message.messageId, or message_id */
-    char *context_id;      /* params.message.contextId, or context_id */
-    char *task_id;         /* params.message.taskId, or task_id */
-    char *peer_name;       /* LATEST with include=peer_info */
+    /* the activity row's id: the cursor value. NULL only if kind is UNREADABLE and it has none */
+    char *row_id;
+    char *source_id;  /* the peer's workspace id; NULL: the human in the canvas */
+    char *created_at; /* as sent, RFC 3339 */
+    char *method;     /* "message/send"; any other is a message, too */
+    char *message_id; /* params.message.messageId, or message_id */
+    char *context_id; /* params.message.contextId, or context_id */
+    char *task_id;    /* params.message.taskId, or task_id */
+    char *peer_name;  /* LATEST with include=peer_info */
     char *peer_role;
-    char *conversation;    /* "<source or canvas>" or "<source or canvas>/<contextId>": what must stay in order */
-    char *text;            /* contract §2.5; falls back to other places only when there are no parts at all */
+    /* "<source or canvas>" or "<source or canvas>/<contextId>": what must stay in order */
+    char *conversation;
+    /* contract §2.5; falls back to other places only when there are no parts at all */
+    char *text;
     size_t text_length;
-    json_t *parts;         /* array, as sent; NULL: none */
-    json_t *files;         /* array of {name, mime_type, uri, size, bytes}, each key only where known; NULL: none */
-    json_t *metadata;      /* params.message.metadata merged over params.metadata without its history */
+    json_t *parts; /* array, as sent; NULL: none */
+    /* array of {name, mime_type, uri, size, bytes}, each key only where known; NULL: none */
+    json_t *files;
+    /* params.message.metadata merged over params.metadata without its history */
+    json_t *metadata;
     json_t *history;       /* params.metadata.history (canvas at T1), array */
     json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO */
     char *raw;             /* the envelope's (request_body's) exact bytes; "" where absent */
     size_t raw_length;
-    long long seq;         /* LATEST; -1 where absent */
-    bool repaired;         /* the row did not parse as it stood (wire/repair.h) */
-    char *in_reply_to;     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
-    bool unanswerable;     /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
-                              what would be said to it reaches nobody */
-    int hops;              /* message.metadata.molecule.hops, else 0 */
-    char *problem;         /* why it is unreadable; else NULL */
-    bool shed;             /* message_shed took its content */
+    long long seq; /* LATEST; -1 where absent */
+    bool repaired; /* the row did not parse as it stood (wire/repair.h) */
+    /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
+    char *in_reply_to;
+    /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
+       what would be said to it reaches nobody */
+    bool unanswerable;
+    int hops;      /* message.metadata.molecule.hops, else 0 */
+    char *problem; /* why it is unreadable; else NULL */
+    bool shed;     /* message_shed took its content */
 };
 
-/* What the parsed form of a row takes in memory, in bytes: an estimate from above, by counting brackets and commas. A sender
- * chooses how much that is: "{}," is three bytes in a row and some three hundred parsed. */
+/* What the parsed form of a row takes in memory, in bytes: an estimate from above, by counting
+ * brackets and commas. A sender chooses how much that is: "{}," is three bytes in a row and some
+ * three hundred parsed. */
 size_t envelope_cost(struct page_row row);
 /* A row that would take more is unreadable: about 450,000 empty objects, or 64 MiB of text. */
 #define ENVELOPE_COST_MAXIMUM ((size_t)128 << 20)
 
-/* Reads one row. `self` is our own workspace id (self reports are told apart by it). Never fails: what cannot be read
- * comes back as ENVELOPE_UNREADABLE with the id, if that much could be found. Free with message_free. */
+/* Reads one row. `self` is our own workspace id (self reports are told apart by it). Never fails:
+ * what cannot be read comes back as ENVELOPE_UNREADABLE with the id, if that much could be found.
+ * Free with message_free. */
 struct message *envelope_read(struct page_row row, const char *self);
 void message_free(struct message *message); /* NULL is fine */
 
-/* While a message waits its row's bytes are enough: drops text, parts, files, metadata, history, response_body and raw. */
+/* While a message waits its row's bytes are enough: drops text, parts, files, metadata, history,
+ * response_body and raw. */
 void message_shed(struct message *message);
 /* The same, if the row takes little where its message takes much. */
 void message_shed_large(struct message *message, struct page_row row);

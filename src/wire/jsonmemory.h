@@ -1,5 +1,6 @@
-/* How much memory jansson takes for one conversion, counted on this thread, and refused beyond a maximum: what a script hands
- * over may be a few tables that are billions of values when written out. */
+/* How much memory jansson takes for one conversion, counted on this thread, and refused beyond a
+ * maximum: what a script hands over may be a few tables that are billions of values when written
+ * out. */
 #ifndef MOLECULE_WIRE_JSONMEMORY_H
 #define MOLECULE_WIRE_JSONMEMORY_H
 

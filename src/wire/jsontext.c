@@ -18,7 +18,8 @@ static void describe(const json_error_t *error, char problem[JSONTEXT_PROBLEM_SI
         snprintf(problem, JSONTEXT_PROBLEM_SIZE, "%s, at byte %d", error->text, error->position);
 }
 
-json_t *jsontext_read(const char *bytes, size_t length, bool *repaired, char problem[JSONTEXT_PROBLEM_SIZE])
+json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
+                      char problem[JSONTEXT_PROBLEM_SIZE])
 {
     json_error_t error = {0};
     json_t *value = json_loadb(bytes, length, READ_FLAGS, &error);
@@ -78,7 +79,8 @@ static bool append_escaped(struct buffer *buffer, const char *text, size_t lengt
         if (byte == '\n')
             fits = fits && buffer_append_text(buffer, "\\n");
         else if (byte >= ' ')
-            fits = fits && buffer_append_char(buffer, '\\') && buffer_append_char(buffer, (char)byte);
+            fits = fits && buffer_append_char(buffer, '\\') &&
+                   buffer_append_char(buffer, (char)byte);
         else
             fits = fits && buffer_printf(buffer, "\\u%04x", byte);
     }

@@ -1,5 +1,6 @@
-/* JSON text to jansson values and back, the way this room wants both: what arrives is repaired where the parser alone
- * would refuse it, what leaves is compact, valid UTF-8 and no larger than its buffer. */
+/* JSON text to jansson values and back, the way this room wants both: what arrives is repaired
+ * where the parser alone would refuse it, what leaves is compact, valid UTF-8 and no larger than
+ * its buffer. */
 #ifndef MOLECULE_WIRE_JSONTEXT_H
 #define MOLECULE_WIRE_JSONTEXT_H
 
@@ -11,16 +12,18 @@
 
 #define JSONTEXT_PROBLEM_SIZE 256
 
-/* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL: it is no JSON,
- * nested too deeply (2048 levels) or there is no memory; `problem` says which. `repaired` and `problem` may be NULL. */
-json_t *jsontext_read(const char *bytes, size_t length, bool *repaired, char problem[JSONTEXT_PROBLEM_SIZE]);
+/* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL:
+ * it is no JSON, nested too deeply (2048 levels) or there is no memory; `problem` says which.
+ * `repaired` and `problem` may be NULL. */
+json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
+                      char problem[JSONTEXT_PROBLEM_SIZE]);
 
-/* Appends the value's text. `*needed` is its size. false: out of memory, or larger than the buffer takes; the two are
- * told apart by `*needed`, which is 0 for the first. */
+/* Appends the value's text. `*needed` is its size. false: out of memory, or larger than the buffer
+ * takes; the two are told apart by `*needed`, which is 0 for the first. */
 bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed);
 
-/* Appends the text as a JSON string, quotes and all, repaired so that the platform takes it. false: larger than the buffer
- * takes. */
+/* Appends the text as a JSON string, quotes and all, repaired so that the platform takes it. false:
+ * larger than the buffer takes. */
 bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length);
 
 /* A string that the platform takes (repair_text). NULL: out of memory. */

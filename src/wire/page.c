@@ -1,5 +1,6 @@
-/* Finds where rows and members begin and end, and nothing more: brackets are counted, strings are skipped, no value is
- * looked into. Nothing recurses and every byte is looked at a bounded number of times, whatever the input. */
+/* Finds where rows and members begin and end, and nothing more: brackets are counted, strings are
+ * skipped, no value is looked into. Nothing recurses and every byte is looked at a bounded number
+ * of times, whatever the input. */
 #include "wire/page.h"
 
 #include "base/memory.h"
@@ -14,8 +15,8 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* From behind the opening quote to behind the closing one; NULL: there is none. Counting the backslashes backwards
- * stops at the quote before, so it stays linear. */
+/* From behind the opening quote to behind the closing one; NULL: there is none. Counting the
+ * backslashes backwards stops at the quote before, so it stays linear. */
 static const char *skip_string(const char *start, const char *end)
 {
     for (const char *at = start; (at = memchr(at, '"', (size_t)(end - at))); at++) {
@@ -28,7 +29,8 @@ static const char *skip_string(const char *start, const char *end)
     return NULL;
 }
 
-/* From a value's first byte to the comma or the closing bracket behind it; NULL: the text ends first. */
+/* From a value's first byte to the comma or the closing bracket behind it; NULL: the text ends
+ * first. */
 static const char *skip_value(const char *at, const char *end)
 {
     size_t depth = 0;
@@ -40,9 +42,7 @@ static const char *skip_value(const char *at, const char *end)
                 return NULL;
             continue;
         case '{':
-        case '[':
-            depth++;
-            break;
+        case '[': depth++; break;
         case '}':
         case ']':
             if (depth == 0)
@@ -53,8 +53,7 @@ static const char *skip_value(const char *at, const char *end)
             if (depth == 0)
                 return at;
             break;
-        default:
-            break;
+        default: break;
         }
         at++;
     }
@@ -63,7 +62,8 @@ static const char *skip_value(const char *at, const char *end)
 
 static struct page_row trimmed(const char *start, const char *stop)
 {
-    while (stop > start && (stop[-1] == ' ' || stop[-1] == '\n' || stop[-1] == '\r' || stop[-1] == '\t'))
+    while (stop > start &&
+           (stop[-1] == ' ' || stop[-1] == '\n' || stop[-1] == '\r' || stop[-1] == '\t'))
         stop--;
     return (struct page_row){start, (size_t)(stop - start)};
 }
@@ -72,7 +72,8 @@ static void add_row(struct page *page, struct page_row row)
 {
     /* the capacity is the power of two at or above the count */
     if ((page->count & (page->count - 1)) == 0)
-        page->rows = memory_resize(page->rows, sizeof *page->rows * (page->count ? page->count * 2 : 1));
+        page->rows = memory_resize(page->rows,
+                                   sizeof *page->rows * (page->count ? page->count * 2 : 1));
     page->rows[page->count++] = row;
 }
 
@@ -138,7 +139,8 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* The ASCII character that the escape behind a backslash stands for; -1: another, which no key of ours holds. */
+/* The ASCII character that the escape behind a backslash stands for; -1: another, which no key of
+ * ours holds. */
 static int read_escape(const char **at, const char *end)
 {
     if (*at == end)
@@ -170,7 +172,8 @@ static bool key_equals(const char *at, const char *end, const char *key)
     return *key == '\0';
 }
 
-bool page_members(struct page_row object, const char *const *keys, size_t count, struct page_row *values)
+bool page_members(struct page_row object, const char *const *keys, size_t count,
+                  struct page_row *values)
 {
     const char *end = object.length > 0 ? object.bytes + object.length : object.bytes;
     const char *at = skip_space(object.bytes, end);

@@ -1,5 +1,6 @@
-/* Cuts the body of GET /workspaces/:id/activity (a bare JSON array, contract §1.6) into its rows without parsing them,
- * so that one unreadable row spoils nothing but itself. No I/O, no allocation but the list; linear in the input. */
+/* Cuts the body of GET /workspaces/:id/activity (a bare JSON array, contract §1.6) into its rows
+ * without parsing them, so that one unreadable row spoils nothing but itself. No I/O, no allocation
+ * but the list; linear in the input. */
 #ifndef MOLECULE_WIRE_PAGE_H
 #define MOLECULE_WIRE_PAGE_H
 
@@ -18,19 +19,23 @@ struct page {
     size_t count;
 };
 
-/* false: the body is not one whole JSON array (truncated, HTML, an object, bytes after its end, too many rows);
- * `*problem` says which, a static text, and the page is empty. true: `*problem` is NULL. Rows themselves are not
- * validated beyond what cutting needs: balanced brackets (counted, not matched by kind), terminated strings. */
+/* false: the body is not one whole JSON array (truncated, HTML, an object, bytes after its end, too
+ * many rows);
+ * `*problem` says which, a static text, and the page is empty. true: `*problem` is NULL. Rows
+ * themselves are not validated beyond what cutting needs: balanced brackets (counted, not matched
+ * by kind), terminated strings. */
 bool page_cut(const char *body, size_t length, struct page *page, const char **problem);
 void page_free(struct page *page);
 
-/* The exact bytes of a top-level member of the JSON object `object`, or false where there is none. The last one wins
- * when a key stands twice, as everywhere in JSON practice; escapes in keys are resolved (`key` is printable ASCII). Of an
- * object that is not JSON it finds what stands before the first thing it cannot cut. */
+/* The exact bytes of a top-level member of the JSON object `object`, or false where there is none.
+ * The last one wins when a key stands twice, as everywhere in JSON practice; escapes in keys are
+ * resolved (`key` is printable ASCII). Of an object that is not JSON it finds what stands before
+ * the first thing it cannot cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);
 
-/* The same of several members, in one go. values[i] is keys[i]'s, its bytes NULL where there is none. false: the object
- * could not be cut to its end. */
-bool page_members(struct page_row object, const char *const *keys, size_t count, struct page_row *values);
+/* The same of several members, in one go. values[i] is keys[i]'s, its bytes NULL where there is
+ * none. false: the object could not be cut to its end. */
+bool page_members(struct page_row object, const char *const *keys, size_t count,
+                  struct page_row *values);
 
 #endif

@@ -33,8 +33,10 @@ static bool has_one(const json_t *object, const char *const *keys, size_t count)
 /* A2A 1.0 has no `kind`: the member that is there says it. */
 static const char *kind_by_content(const json_t *part)
 {
-    static const char *const places[] = {"file", "raw", "url", "uri", "fileWithUri", "fileWithBytes", "file_with_uri",
-                                         "file_with_bytes", "bytes"};
+    static const char *const places[] = {
+        "file",        "raw",           "url",           "uri",
+        "fileWithUri", "fileWithBytes", "file_with_uri", "file_with_bytes",
+        "bytes"};
     static const char *const names[] = {"filename", "fileName"};
     if (json_is_string(json_object_get(part, "text")))
         return "text";
@@ -72,7 +74,7 @@ char *parts_text(const json_t *parts, size_t *length)
     size_t index, total = 0, filled = 0;
     json_t *part;
     bool found = false;
-    json_array_foreach(parts, index, part) {
+    json_array_foreach (parts, index, part) {
         const json_t *text = text_of(part);
         total += json_string_length(text);
         found = found || text;
@@ -80,7 +82,7 @@ char *parts_text(const json_t *parts, size_t *length)
     if (!found)
         return NULL;
     char *joined = memory_resize(NULL, total + 1);
-    json_array_foreach(parts, index, part) {
+    json_array_foreach (parts, index, part) {
         const json_t *text = text_of(part);
         if (!text)
             continue;
@@ -95,17 +97,31 @@ char *parts_text(const json_t *parts, size_t *length)
 /* The members that `source` has and `file` lacks. false: out of memory. */
 static bool add_members(json_t *file, const json_t *source)
 {
-    static const struct { const char *spelling, *name; bool number; } members[] = {
-        {"name", "name", false},          {"filename", "name", false},        {"fileName", "name", false},
-        {"mimeType", "mime_type", false}, {"mime_type", "mime_type", false},  {"mediaType", "mime_type", false},
-        {"media_type", "mime_type", false}, {"uri", "uri", false},            {"url", "uri", false},
-        {"fileWithUri", "uri", false},    {"file_with_uri", "uri", false},    {"size", "size", true},
-        {"bytes", "bytes", false},        {"raw", "bytes", false},            {"fileWithBytes", "bytes", false},
-        {"file_with_bytes", "bytes", false}, {"data", "bytes", false}};
+    static const struct {
+        const char *spelling, *name;
+        bool number;
+    } members[] = {{"name", "name", false},
+                   {"filename", "name", false},
+                   {"fileName", "name", false},
+                   {"mimeType", "mime_type", false},
+                   {"mime_type", "mime_type", false},
+                   {"mediaType", "mime_type", false},
+                   {"media_type", "mime_type", false},
+                   {"uri", "uri", false},
+                   {"url", "uri", false},
+                   {"fileWithUri", "uri", false},
+                   {"file_with_uri", "uri", false},
+                   {"size", "size", true},
+                   {"bytes", "bytes", false},
+                   {"raw", "bytes", false},
+                   {"fileWithBytes", "bytes", false},
+                   {"file_with_bytes", "bytes", false},
+                   {"data", "bytes", false}};
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         json_t *value = json_object_get(source, members[i].spelling);
         bool fits = members[i].number ? json_is_number(value) : json_is_string(value);
-        if (fits && !json_object_get(file, members[i].name) && json_object_set(file, members[i].name, value) != 0)
+        if (fits && !json_object_get(file, members[i].name) &&
+            json_object_set(file, members[i].name, value) != 0)
             return false;
     }
     return true;
@@ -115,7 +131,8 @@ json_t *parts_file(const json_t *source)
 {
     const json_t *nested = json_object_get(source, "file");
     json_t *file = json_object();
-    if (!file || (json_is_object(nested) && !add_members(file, nested)) || !add_members(file, source)) {
+    if (!file || (json_is_object(nested) && !add_members(file, nested)) ||
+        !add_members(file, source)) {
         json_decref(file);
         return NULL;
     }
@@ -127,7 +144,7 @@ bool parts_files(const json_t *parts, json_t **files)
     size_t index;
     json_t *part;
     *files = NULL;
-    json_array_foreach(parts, index, part) {
+    json_array_foreach (parts, index, part) {
         if (!parts_is(part, "file"))
             continue;
         if (!*files && !(*files = json_array()))

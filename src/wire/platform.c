@@ -36,7 +36,8 @@ bool platform_valid_id(const char *id)
         return false;
     size_t length = 0;
     for (; id[length]; length++)
-        if (length == ID_MAXIMUM || (!isalnum((unsigned char)id[length]) && !strchr("._-", id[length])))
+        if (length == ID_MAXIMUM ||
+            (!isalnum((unsigned char)id[length]) && !strchr("._-", id[length])))
             return false;
     return true;
 }
@@ -140,8 +141,8 @@ static bool printable(const char *text)
     return true;
 }
 
-bool platform_open(struct platform *platform, const char *url, const char *workspace_id, const char *org_id,
-                   const char **problem)
+bool platform_open(struct platform *platform, const char *url, const char *workspace_id,
+                   const char *org_id, const char **problem)
 {
     struct pieces pieces = {0};
     *platform = (struct platform){.workspace_id = workspace_id, .org_id = org_id};
@@ -152,7 +153,8 @@ bool platform_open(struct platform *platform, const char *url, const char *works
     if (!*problem && port < 0)
         *problem = "the URL's port is not a number from 1 to 65535";
     if (!*problem && workspace_id && !platform_valid_id(workspace_id))
-        *problem = "the workspace id is not one: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter or digit";
+        *problem = "the workspace id is not one: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter "
+                   "or digit";
     if (!*problem && org_id && !printable(org_id))
         *problem = "the organisation id holds a space or a character that is not ASCII";
     if (*problem)
@@ -160,11 +162,12 @@ bool platform_open(struct platform *platform, const char *url, const char *works
     char digits[16] = "";
     if (port > 0)
         snprintf(digits, sizeof digits, ":%d", port);
-    platform->origin = memory_format("%s%.*s%s", pieces.secure ? "https://" : "http://", (int)pieces.host_length,
-                                     pieces.host, digits);
+    platform->origin = memory_format("%s%.*s%s", pieces.secure ? "https://" : "http://",
+                                     (int)pieces.host_length, pieces.host, digits);
     for (char *at = platform->origin; *at; at++)
         *at = (char)tolower((unsigned char)*at);
-    platform->base_url = memory_format("%s%.*s", platform->origin, (int)pieces.path_length, pieces.path);
+    platform->base_url = memory_format("%s%.*s", platform->origin, (int)pieces.path_length,
+                                       pieces.path);
     return true;
 }
 
@@ -233,15 +236,16 @@ static void append_encoded(struct buffer *url, const char *text)
 }
 
 /* `path` is as it goes out, from its slash on. */
-static struct platform_request start(const struct platform *platform, const char *token, enum platform_call call,
-                                     const char *method, char *path)
+static struct platform_request start(const struct platform *platform, const char *token,
+                                     enum platform_call call, const char *method, char *path)
 {
     struct platform_request request = {.call = call, .method = method};
     request.url = memory_format("%s%s", platform->base_url, path);
     free(path);
     add_header(&request, "Authorization: Bearer ", token);
     add_header(&request, "Origin: ", platform->origin);
-    add_header(&request, "Accept: ", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
+    add_header(&request,
+               "Accept: ", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
     add_header(&request, "X-Molecule-Org-Id: ", platform->org_id);
     if (strcmp(method, "POST") == 0 && call != PLATFORM_UPLOAD)
         add_header(&request, "Content-Type: ", "application/json");
@@ -289,7 +293,8 @@ struct platform_request platform_register(const struct platform *platform, const
                                             memory_copy_text("/registry/register"));
     json_t *body = json_object();
     /* without the mode a row made for push stays push (contract §1.3) */
-    bool complete = set_text(body, "id", platform->workspace_id) && set_text(body, "delivery_mode", "poll") &&
+    bool complete = set_text(body, "id", platform->workspace_id) &&
+                    set_text(body, "delivery_mode", "poll") &&
                     json_object_set_new(body, "agent_card", make_card(card)) == 0;
     give_body(&request, body, complete);
     return request;
@@ -302,15 +307,17 @@ struct platform_request platform_heartbeat(const struct platform *platform, cons
         return (struct platform_request){0};
     struct platform_request request = start(platform, token, PLATFORM_HEARTBEAT, "POST",
                                             memory_copy_text("/registry/heartbeat"));
-    double rate = beat->error_rate > 0 ? beat->error_rate < 1 ? beat->error_rate : 1 : 0; /* NaN is 0 */
+    /* NaN is 0 */
+    double rate = beat->error_rate > 0 ? beat->error_rate < 1 ? beat->error_rate : 1 : 0;
     json_t *body = json_object();
-    bool complete = set_text(body, "workspace_id", platform->workspace_id) &&
-                    json_object_set_new(body, "error_rate", json_real(rate)) == 0 &&
-                    set_text(body, "sample_error", beat->sample_error ? beat->sample_error : "") &&
-                    json_object_set_new(body, "active_tasks", json_integer(beat->active_tasks)) == 0 &&
-                    json_object_set_new(body, "uptime_seconds", json_integer(beat->uptime_seconds)) == 0 &&
-                    set_text(body, "current_task", beat->current_task ? beat->current_task : "") &&
-                    set_text(body, "runtime_state", beat->wedged ? "wedged" : "");
+    bool complete =
+        set_text(body, "workspace_id", platform->workspace_id) &&
+        json_object_set_new(body, "error_rate", json_real(rate)) == 0 &&
+        set_text(body, "sample_error", beat->sample_error ? beat->sample_error : "") &&
+        json_object_set_new(body, "active_tasks", json_integer(beat->active_tasks)) == 0 &&
+        json_object_set_new(body, "uptime_seconds", json_integer(beat->uptime_seconds)) == 0 &&
+        set_text(body, "current_task", beat->current_task ? beat->current_task : "") &&
+        set_text(body, "runtime_state", beat->wedged ? "wedged" : "");
     give_body(&request, body, complete);
     return request;
 }
@@ -323,8 +330,8 @@ struct platform_request platform_activity(const struct platform *platform, const
     int limit = fetch->limit < 1 ? 1 : fetch->limit > LIMIT_MAXIMUM ? LIMIT_MAXIMUM : fetch->limit;
     struct buffer path;
     buffer_init(&path, REQUEST_MAXIMUM);
-    buffer_printf(&path, "/workspaces/%s/activity?type=%s&include=peer_info&limit=%d", platform->workspace_id,
-                  fetch->type ? fetch->type : "a2a_receive", limit);
+    buffer_printf(&path, "/workspaces/%s/activity?type=%s&include=peer_info&limit=%d",
+                  platform->workspace_id, fetch->type ? fetch->type : "a2a_receive", limit);
     if (fetch->since_id) {
         buffer_append_text(&path, "&since_id=");
         append_encoded(&path, fetch->since_id);
@@ -338,7 +345,8 @@ struct platform_request platform_activity(const struct platform *platform, const
     return start(platform, token, PLATFORM_ACTIVITY, "GET", buffer_take(&path));
 }
 
-struct platform_request platform_workspace(const struct platform *platform, const char *token, const char *id)
+struct platform_request platform_workspace(const struct platform *platform, const char *token,
+                                           const char *id)
 {
     if (!platform_valid_id(id))
         return (struct platform_request){0};
@@ -354,19 +362,22 @@ struct platform_request platform_state(const struct platform *platform, const ch
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_STATE, "GET", memory_format("/workspaces/%s/state", platform->workspace_id));
+    return start(platform, token, PLATFORM_STATE, "GET",
+                 memory_format("/workspaces/%s/state", platform->workspace_id));
 }
 
 struct platform_request platform_events(const struct platform *platform, const char *token)
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_EVENTS, "GET", memory_format("/workspaces/%s/events/stream", platform->workspace_id));
+    return start(platform, token, PLATFORM_EVENTS, "GET",
+                 memory_format("/workspaces/%s/events/stream", platform->workspace_id));
 }
 
 /* `target` is whose inbox or canvas it goes to. */
-static struct platform_request post(const struct platform *platform, const char *token, enum platform_call call,
-                                    const char *target, const char *body, size_t length)
+static struct platform_request post(const struct platform *platform, const char *token,
+                                    enum platform_call call, const char *target, const char *body,
+                                    size_t length)
 {
     if (!platform_valid_id(platform->workspace_id) || !platform_valid_id(target))
         return (struct platform_request){0};
@@ -381,30 +392,32 @@ static struct platform_request post(const struct platform *platform, const char 
     return request;
 }
 
-struct platform_request platform_a2a(const struct platform *platform, const char *token, const char *target,
-                                     const char *body, size_t length)
+struct platform_request platform_a2a(const struct platform *platform, const char *token,
+                                     const char *target, const char *body, size_t length)
 {
     return post(platform, token, PLATFORM_A2A, target, body, length);
 }
 
-struct platform_request platform_notify(const struct platform *platform, const char *token, const char *body,
-                                        size_t length)
+struct platform_request platform_notify(const struct platform *platform, const char *token,
+                                        const char *body, size_t length)
 {
     return post(platform, token, PLATFORM_NOTIFY, platform->workspace_id, body, length);
 }
 
-struct platform_request platform_send(const struct platform *platform, const char *token, const char *target,
-                                      const char *body, size_t length)
+struct platform_request platform_send(const struct platform *platform, const char *token,
+                                      const char *target, const char *body, size_t length)
 {
     return post(platform, token, PLATFORM_SEND, target, body, length);
 }
 
-struct platform_request platform_say(const struct platform *platform, const char *token, const char *body, size_t length)
+struct platform_request platform_say(const struct platform *platform, const char *token,
+                                     const char *body, size_t length)
 {
     return post(platform, token, PLATFORM_SAY, platform->workspace_id, body, length);
 }
 
-struct platform_request platform_peers(const struct platform *platform, const char *token, const char *query)
+struct platform_request platform_peers(const struct platform *platform, const char *token,
+                                       const char *query)
 {
     struct buffer path;
     buffer_init(&path, REQUEST_MAXIMUM);
@@ -416,13 +429,15 @@ struct platform_request platform_peers(const struct platform *platform, const ch
     return start(platform, token, PLATFORM_PEERS, "GET", buffer_take(&path));
 }
 
-struct platform_request platform_delegate(const struct platform *platform, const char *token, const char *target,
-                                          const char *task, size_t length, const char *idempotency_key)
+struct platform_request platform_delegate(const struct platform *platform, const char *token,
+                                          const char *target, const char *task, size_t length,
+                                          const char *idempotency_key)
 {
     if (!platform_valid_id(target))
         return (struct platform_request){0};
-    struct platform_request request = start(platform, token, PLATFORM_DELEGATE, "POST",
-                                            memory_format("/workspaces/%s/delegate", platform->workspace_id));
+    struct platform_request request = start(
+        platform, token, PLATFORM_DELEGATE, "POST",
+        memory_format("/workspaces/%s/delegate", platform->workspace_id));
     json_t *body = json_object();
     bool complete = set_text(body, "target_id", target) &&
                     json_object_set_new(body, "task", jsontext_string(task, length)) == 0 &&
@@ -431,33 +446,39 @@ struct platform_request platform_delegate(const struct platform *platform, const
     return request;
 }
 
-static struct platform_request upload_request(const struct platform *platform, const char *token, const char *file_id,
-                                              enum platform_call call, const char *method, const char *verb)
+static struct platform_request upload_request(const struct platform *platform, const char *token,
+                                              const char *file_id, enum platform_call call,
+                                              const char *method, const char *verb)
 {
     if (!platform_valid_id(file_id))
         return (struct platform_request){0};
     return start(platform, token, call, method,
-                 memory_format("/workspaces/%s/pending-uploads/%s/%s", platform->workspace_id, file_id, verb));
+                 memory_format("/workspaces/%s/pending-uploads/%s/%s", platform->workspace_id,
+                               file_id, verb));
 }
 
-struct platform_request platform_fetch(const struct platform *platform, const char *token, const char *file_id)
+struct platform_request platform_fetch(const struct platform *platform, const char *token,
+                                       const char *file_id)
 {
     return upload_request(platform, token, file_id, PLATFORM_FETCH, "GET", "content");
 }
 
-struct platform_request platform_ack(const struct platform *platform, const char *token, const char *file_id)
+struct platform_request platform_ack(const struct platform *platform, const char *token,
+                                     const char *file_id)
 {
-    struct platform_request request = upload_request(platform, token, file_id, PLATFORM_ACK, "POST", "ack");
+    struct platform_request request = upload_request(platform, token, file_id, PLATFORM_ACK, "POST",
+                                                     "ack");
     if (request.url)
         give_body(&request, json_object(), true);
     return request;
 }
 
-struct platform_request platform_upload(const struct platform *platform, const char *token, const char *boundary,
-                                        const char *body, size_t length)
+struct platform_request platform_upload(const struct platform *platform, const char *token,
+                                        const char *boundary, const char *body, size_t length)
 {
-    struct platform_request request = start(platform, token, PLATFORM_UPLOAD, "POST",
-                                            memory_format("/workspaces/%s/chat/uploads", platform->workspace_id));
+    struct platform_request request = start(
+        platform, token, PLATFORM_UPLOAD, "POST",
+        memory_format("/workspaces/%s/chat/uploads", platform->workspace_id));
     add_header(&request, "Content-Type: multipart/form-data; boundary=", boundary);
     request.body = memory_copy(body, length);
     request.body_length = length;

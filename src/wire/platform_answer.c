@@ -16,7 +16,8 @@ static char *copy_member(const json_t *object, const char *key)
     return value && *value ? memory_copy_text(value) : NULL;
 }
 
-bool platform_read_registered(const char *body, size_t length, struct platform_registered *registered)
+bool platform_read_registered(const char *body, size_t length,
+                              struct platform_registered *registered)
 {
     *registered = (struct platform_registered){0};
     json_t *answer = jsontext_read(body, length, NULL, NULL);
@@ -53,8 +54,8 @@ static bool put(struct line *line, const char *bytes, size_t length)
     return true;
 }
 
-/* Puts the character at `at` and returns its size; 0: the line is full. White space becomes one space; what could
- * steer a terminal becomes a question mark. */
+/* Puts the character at `at` and returns its size; 0: the line is full. White space becomes one
+ * space; what could steer a terminal becomes a question mark. */
 static size_t put_character(struct line *line, const char *at, size_t left)
 {
     size_t size = repair_character(at, left);
@@ -85,7 +86,9 @@ static bool begins(const char *at, const char *end, const char *word)
 /* Behind the tag at `at`, and for a script or a style behind what it encloses. */
 static const char *skip_tag(const char *at, const char *end)
 {
-    const char *closing = begins(at, end, "<script") ? "</script" : begins(at, end, "<style") ? "</style" : NULL;
+    const char *closing = begins(at, end, "<script")  ? "</script"
+                          : begins(at, end, "<style") ? "</style"
+                                                      : NULL;
     if (closing)
         do
             at = memchr(at + 1, '<', (size_t)(end - at - 1));

@@ -1,4 +1,5 @@
-/* Mends text on a copy, in one pass. What is sound is copied in runs; only the broken bytes cost anything. */
+/* Mends text on a copy, in one pass. What is sound is copied in runs; only the broken bytes cost
+ * anything. */
 #include "wire/repair.h"
 
 #include "base/buffer.h"
@@ -23,7 +24,8 @@ size_t repair_character(const char *text, size_t length)
     size_t size = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
     if (first < 0xc2 || first > 0xf4 || length < size)
         return 0;
-    /* the second byte's range is what keeps out overlong forms, surrogates and what lies above U+10FFFF */
+    /* the second byte's range is what keeps out overlong forms, surrogates and what lies above
+     * U+10FFFF */
     unsigned char lowest = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
     unsigned char highest = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
     if (bytes[1] < lowest || bytes[1] > highest)
@@ -43,7 +45,8 @@ static int read_unit(const char *at, const char *end)
     for (int i = 2; i < 6; i++) {
         if (!isxdigit((unsigned char)at[i]))
             return -1;
-        unit = unit * 16 + (isdigit((unsigned char)at[i]) ? at[i] - '0' : (at[i] | 0x20) - 'a' + 10);
+        unit = unit * 16 +
+               (isdigit((unsigned char)at[i]) ? at[i] - '0' : (at[i] | 0x20) - 'a' + 10);
     }
     return unit;
 }
@@ -61,7 +64,8 @@ static const char *repair_escape(struct buffer *out, const char *at, const char 
         }
         size = 12;
     } else if (unit < 0) {
-        /* no escape that JSON knows stays none: both bytes as they are, so that the second is not mended into one */
+        /* no escape that JSON knows stays none: both bytes as they are, so that the second is not
+         * mended into one */
         size = end - at >= 2 && (unsigned char)at[1] < 0x80 ? 2 : 1;
     }
     buffer_append(out, at, size);

@@ -1,5 +1,5 @@
-/* A reply is cleaned (every string passes wire/repair.h, every part gets its kind), then put into the one form its
- * target takes. Both forms start from the same list of parts. */
+/* A reply is cleaned (every string passes wire/repair.h, every part gets its kind), then put into
+ * the one form its target takes. Both forms start from the same list of parts. */
 #include "wire/reply.h"
 
 #include "base/buffer.h"
@@ -15,7 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEPTH_MAXIMUM 100 /* what peers' parsers commonly take, and a bound for the recursion here */
+/* what peers' parsers commonly take, and a bound for the recursion here */
+#define DEPTH_MAXIMUM 100
 
 #define OUT_OF_MEMORY "out of memory"
 
@@ -41,10 +42,10 @@ static bool deeper_than(const json_t *value, int levels)
     json_t *item;
     if (levels == 0)
         return json_is_array(value) || json_is_object(value);
-    json_array_foreach(value, index, item)
+    json_array_foreach (value, index, item)
         if (deeper_than(item, levels - 1))
             return true;
-    json_object_foreach((json_t *)value, key, item)
+    json_object_foreach ((json_t *)value, key, item)
         if (deeper_than(item, levels - 1))
             return true;
     return false;
@@ -56,9 +57,10 @@ static json_t *clean_object(const json_t *value)
 {
     const char *key;
     json_t *item, *copy = json_object();
-    json_object_foreach((json_t *)value, key, item) {
+    json_object_foreach ((json_t *)value, key, item) {
         json_t *name = jsontext_string(key, strlen(key));
-        int failed = name ? json_object_set_new_nocheck(copy, json_string_value(name), clean(item)) : -1;
+        int failed = name ? json_object_set_new_nocheck(copy, json_string_value(name), clean(item))
+                          : -1;
         json_decref(name);
         if (failed) {
             json_decref(copy);
@@ -79,7 +81,7 @@ static json_t *clean(const json_t *value)
         return json_incref((json_t *)value);
     size_t index;
     json_t *item, *copy = json_array();
-    json_array_foreach(value, index, item) {
+    json_array_foreach (value, index, item) {
         if (json_array_append_new(copy, clean(item)) != 0) {
             json_decref(copy);
             return NULL;
@@ -88,13 +90,18 @@ static json_t *clean(const json_t *value)
     return copy;
 }
 
-/* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false: out of memory. */
+/* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false:
+ * out of memory. */
 static bool nest_file(json_t *part)
 {
-    static const char *const names[][2] = {{"name", "name"}, {"mime_type", "mimeType"}, {"uri", "uri"}, {"size", "size"},
+    static const char *const names[][2] = {{"name", "name"},
+                                           {"mime_type", "mimeType"},
+                                           {"uri", "uri"},
+                                           {"size", "size"},
                                            {"bytes", "bytes"}};
     static const char *const flat[] = {"raw", "url", "filename", "mediaType"};
-    if (json_object_get(part, "file") || (!json_object_get(part, "raw") && !json_object_get(part, "url")))
+    if (json_object_get(part, "file") ||
+        (!json_object_get(part, "raw") && !json_object_get(part, "url")))
         return true;
     json_t *read = parts_file(part), *file = json_object();
     bool complete = read && file;
@@ -126,7 +133,8 @@ static const char *settle_kind(json_t *part)
     if (strcmp(kind, "text") == 0 && !json_is_string(json_object_get(part, "text")))
         return "is a text part without a text";
     bool is_file = strcmp(kind, "file") == 0;
-    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0 || (is_file && !nest_file(part)))
+    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0 ||
+        (is_file && !nest_file(part)))
         return OUT_OF_MEMORY;
     json_object_del(part, "type");
     return NULL;
@@ -152,7 +160,7 @@ static bool has_kind(const json_t *parts, const char *kind)
 {
     size_t index;
     json_t *part;
-    json_array_foreach(parts, index, part)
+    json_array_foreach (parts, index, part)
         if (parts_is(part, kind))
             return true;
     return false;
@@ -173,7 +181,7 @@ static bool is_empty(const json_t *parts)
 {
     size_t index;
     json_t *part;
-    json_array_foreach(parts, index, part)
+    json_array_foreach (parts, index, part)
         if (!parts_is(part, "text") || json_string_length(json_object_get(part, "text")) > 0)
             return false;
     return true;
@@ -189,7 +197,7 @@ static json_t *make_parts(const struct reply *reply, char *problem, size_t probl
         snprintf(problem, problem_size, "%s", trouble ? trouble : "the reply's parts are no array");
         goto failed;
     }
-    json_array_foreach(reply->parts, index, given) {
+    json_array_foreach (reply->parts, index, given) {
         if ((trouble = add_part(parts, given))) {
             snprintf(problem, problem_size, "part %zu of the reply %s", index + 1, trouble);
             goto failed;
@@ -209,14 +217,17 @@ failed:
     return NULL;
 }
 
-/* {in_reply_to, hops}: how another molecule host knows a reply from a question, and an endless exchange from a short
- * one. */
+/* {in_reply_to, hops}: how another molecule host knows a reply from a question, and an endless
+ * exchange from a short one. */
 static json_t *make_mark(const struct message *message, bool question)
 {
     const char *answered = message->message_id ? message->message_id : message->row_id;
     json_t *mark = json_object(), *metadata = json_object();
-    if ((!question && json_object_set_new(mark, "in_reply_to", jsontext_string(answered, strlen(answered))) != 0) ||
-        json_object_set_new(mark, "hops", json_integer(message->hops < INT_MAX ? message->hops + 1 : INT_MAX)) != 0) {
+    if ((!question && json_object_set_new(mark, "in_reply_to",
+                                          jsontext_string(answered, strlen(answered))) != 0) ||
+        json_object_set_new(mark, "hops",
+                            json_integer(message->hops < INT_MAX ? message->hops + 1 : INT_MAX)) !=
+            0) {
         json_decref(mark);
         mark = NULL;
     }
@@ -234,16 +245,19 @@ static bool set(json_t *object, const char *key, json_t *value)
 }
 
 /* NULL: out of memory */
-static json_t *peer_body(const struct message *message, const char *id, json_t *parts, bool question)
+static json_t *peer_body(const struct message *message, const char *id, json_t *parts,
+                         bool question)
 {
     const char *context = message->context_id;
     json_t *body = json_object(), *params = json_object(), *said = json_object();
-    bool complete = set(said, "role", json_string("user")) && set(said, "messageId", json_string(id)) &&
-                    set(said, "parts", json_incref(parts)) &&
-                    (!context || set(said, "contextId", jsontext_string(context, strlen(context)))) &&
-                    set(said, "metadata", make_mark(message, question)) && set(body, "jsonrpc", json_string("2.0")) &&
-                    set(body, "id", json_string(id)) && set(body, "method", json_string("message/send")) &&
-                    set(params, "message", json_incref(said)) && set(body, "params", json_incref(params));
+    bool complete =
+        set(said, "role", json_string("user")) && set(said, "messageId", json_string(id)) &&
+        set(said, "parts", json_incref(parts)) &&
+        (!context || set(said, "contextId", jsontext_string(context, strlen(context)))) &&
+        set(said, "metadata", make_mark(message, question)) &&
+        set(body, "jsonrpc", json_string("2.0")) && set(body, "id", json_string(id)) &&
+        set(body, "method", json_string("message/send")) &&
+        set(params, "message", json_incref(said)) && set(body, "params", json_incref(params));
     json_decref(said);
     json_decref(params);
     if (complete)
@@ -268,7 +282,8 @@ static json_t *make_attachment(const json_t *file)
     return attachment;
 }
 
-/* Those of the files that the canvas can show, and their names as one text. false: out of memory. */
+/* Those of the files that the canvas can show, and their names as one text. false: out of memory.
+ */
 static bool make_attachments(const json_t *parts, json_t *attachments, struct buffer *names)
 {
     size_t index;
@@ -276,7 +291,7 @@ static bool make_attachments(const json_t *parts, json_t *attachments, struct bu
     if (!attachments || !parts_files(parts, &files))
         return false;
     bool made = true;
-    json_array_foreach(files, index, file) {
+    json_array_foreach (files, index, file) {
         const char *name = json_string_value(json_object_get(file, "name"));
         if (!name || !*name || json_string_length(json_object_get(file, "uri")) == 0)
             continue;
@@ -290,13 +305,16 @@ static bool make_attachments(const json_t *parts, json_t *attachments, struct bu
 }
 
 /* The text as it is sent to the canvas; yours to free. */
-static char *shape_for_canvas(const struct reply *reply, const char *text, size_t length, size_t *shaped_length)
+static char *shape_for_canvas(const struct reply *reply, const char *text, size_t length,
+                              size_t *shaped_length)
 {
-    static const char newlines[] = "\n\n\n"; /* a character has at most three bytes behind its first */
+    /* a character has at most three bytes behind its first */
+    static const char newlines[] = "\n\n\n";
     char *repaired = repair_text(text, length, shaped_length);
     size_t shift = 0;
     if (reply->cut_summary && *shaped_length > REPLY_SUMMARY_BYTES)
-        while (shift < sizeof newlines - 1 && ((unsigned char)repaired[REPLY_SUMMARY_BYTES - shift] & 0xC0) == 0x80)
+        while (shift < sizeof newlines - 1 &&
+               ((unsigned char)repaired[REPLY_SUMMARY_BYTES - shift] & 0xC0) == 0x80)
             shift++;
     if (shift == 0)
         return repaired;
@@ -309,22 +327,27 @@ static char *shape_for_canvas(const struct reply *reply, const char *text, size_
 }
 
 /* NULL: `problem` says why not. */
-static json_t *canvas_body(const struct reply *reply, const json_t *parts, char *problem, size_t problem_size)
+static json_t *canvas_body(const struct reply *reply, const json_t *parts, char *problem,
+                           size_t problem_size)
 {
     size_t length = 0;
     struct buffer names;
     json_t *body = json_object(), *attachments = json_array();
     buffer_init(&names, REPLY_BODY_MAXIMUM);
-    char *plain = parts_text(parts, &length), *text = shape_for_canvas(reply, plain ? plain : "", length, &length);
+    char *plain = parts_text(parts, &length),
+         *text = shape_for_canvas(reply, plain ? plain : "", length, &length);
     const char *trouble = OUT_OF_MEMORY;
     if (!make_attachments(parts, attachments, &names))
         goto cleanup;
     /* the platform refuses a notify without a message (contract §1.9) */
     if (length == 0 && names.length == 0) {
-        trouble = "the reply has neither a text nor a file with uri and name, which is all the canvas can show";
+        trouble = "the reply has neither a text nor a file with uri and name, which is all the "
+                  "canvas can show";
         goto cleanup;
     }
-    if (!set(body, "message", length > 0 ? jsontext_string(text, length) : jsontext_string(names.data, names.length)))
+    if (!set(body, "message",
+             length > 0 ? jsontext_string(text, length)
+                        : jsontext_string(names.data, names.length)))
         goto cleanup;
     if (json_array_size(attachments) > 0 && !set(body, "attachments", json_incref(attachments)))
         goto cleanup;
@@ -355,7 +378,8 @@ static size_t maximum_of(const struct reply *reply)
     return reply->maximum ? reply->maximum : REPLY_BODY_MAXIMUM;
 }
 
-static bool write_body(const json_t *body, size_t maximum, struct reply_request *request, char *problem, size_t problem_size)
+static bool write_body(const json_t *body, size_t maximum, struct reply_request *request,
+                       char *problem, size_t problem_size)
 {
     struct buffer text;
     size_t needed;
@@ -365,7 +389,8 @@ static bool write_body(const json_t *body, size_t maximum, struct reply_request 
         request->body_length = text.length;
         request->body = buffer_take(&text);
     } else if (needed > 0) {
-        snprintf(problem, problem_size, "the reply is %zu bytes as JSON, the platform takes at most %zu", needed, maximum);
+        snprintf(problem, problem_size,
+                 "the reply is %zu bytes as JSON, the platform takes at most %zu", needed, maximum);
     } else {
         snprintf(problem, problem_size, OUT_OF_MEMORY);
     }
@@ -378,9 +403,10 @@ static bool append_member(struct buffer *body, const char *before, const char *t
     return buffer_append_text(body, before) && jsontext_append_string(body, text, strlen(text));
 }
 
-/* A text alone, which most replies are, is written straight: the same members in the same order as peer_body and
- * canvas_body make them. false: it is too large. */
-static bool write_text(const struct message *message, const struct reply *reply, struct reply_request *request)
+/* A text alone, which most replies are, is written straight: the same members in the same order as
+ * peer_body and canvas_body make them. false: it is too large. */
+static bool write_text(const struct message *message, const struct reply *reply,
+                       struct reply_request *request)
 {
     struct buffer body;
     bool fits;
@@ -388,22 +414,27 @@ static bool write_text(const struct message *message, const struct reply *reply,
     if (request->to_canvas) {
         buffer_append_text(&body, "{\"message\":");
         size_t length = reply->text_length;
-        char *shaped = reply->cut_summary ? shape_for_canvas(reply, reply->text, length, &length) : NULL;
+        char *shaped = reply->cut_summary ? shape_for_canvas(reply, reply->text, length, &length)
+                                          : NULL;
         fits = jsontext_append_string(&body, shaped ? shaped : reply->text, length);
         free(shaped);
     } else {
         const char *answered = message->message_id ? message->message_id : message->row_id;
         fits = append_member(&body, "{\"jsonrpc\":\"2.0\",\"id\":", request->id) &&
                append_member(&body,
-                             ",\"method\":\"message/send\",\"params\":{\"message\":{\"role\":\"user\",\"messageId\":",
+                             ",\"method\":\"message/"
+                             "send\",\"params\":{\"message\":{\"role\":\"user\",\"messageId\":",
                              request->id) &&
                buffer_append_text(&body, ",\"parts\":[{\"kind\":\"text\",\"text\":") &&
-               jsontext_append_string(&body, reply->text, reply->text_length) && buffer_append_text(&body, "}]") &&
-               (!message->context_id || append_member(&body, ",\"contextId\":", message->context_id)) &&
+               jsontext_append_string(&body, reply->text, reply->text_length) &&
+               buffer_append_text(&body, "}]") &&
+               (!message->context_id ||
+                append_member(&body, ",\"contextId\":", message->context_id)) &&
                buffer_append_text(&body, ",\"metadata\":{\"molecule\":{") &&
-               (reply->question ||
-                (append_member(&body, "\"in_reply_to\":", answered) && buffer_append_char(&body, ',')));
-        fits = fits && buffer_printf(&body, "\"hops\":%d}}}}", message->hops < INT_MAX ? message->hops + 1 : INT_MAX);
+               (reply->question || (append_member(&body, "\"in_reply_to\":", answered) &&
+                                    buffer_append_char(&body, ',')));
+        fits = fits && buffer_printf(&body, "\"hops\":%d}}}}",
+                                     message->hops < INT_MAX ? message->hops + 1 : INT_MAX);
     }
     fits = fits && buffer_append_char(&body, '}');
     if (fits) {
@@ -434,7 +465,8 @@ bool reply_build(const struct message *message, const struct reply *reply, const
         return false;
     }
     if (reply->text_length > maximum_of(reply)) {
-        snprintf(problem, problem_size, "the reply's text is %zu bytes, the platform takes at most %zu",
+        snprintf(problem, problem_size,
+                 "the reply's text is %zu bytes, the platform takes at most %zu",
                  reply->text_length, maximum_of(reply));
         return false;
     }
@@ -462,10 +494,13 @@ bool reply_build(const struct message *message, const struct reply *reply, const
 static enum reply_answer read_peer(const json_t *answer)
 {
     const char *status = json_string_value(json_object_get(answer, "status"));
-    const json_t *result = json_object_get(answer, "result"), *error = json_object_get(answer, "error");
-    if (json_is_true(json_object_get(answer, "queued")) || (status && strcmp(status, "queued") == 0))
+    const json_t *result = json_object_get(answer, "result"),
+                 *error = json_object_get(answer, "error");
+    if (json_is_true(json_object_get(answer, "queued")) ||
+        (status && strcmp(status, "queued") == 0))
         return REPLY_ANSWER_QUEUED;
-    if (json_is_string(error) && strcmp(json_string_value(error), "agent returned empty response body") == 0)
+    if (json_is_string(error) &&
+        strcmp(json_string_value(error), "agent returned empty response body") == 0)
         return REPLY_ANSWER_NOTHING;
     if (error && !json_is_null(error))
         return REPLY_ANSWER_ERROR;
@@ -482,7 +517,8 @@ static bool says_queued(const char *body, size_t length)
 {
     static const char *const keys[] = {"status", "queued"};
     struct page_row values[2], answer = {.bytes = body, .length = length};
-    return page_members(answer, keys, 2, values) && (value_is(values[0], "\"queued\"") || value_is(values[1], "true"));
+    return page_members(answer, keys, 2, values) &&
+           (value_is(values[0], "\"queued\"") || value_is(values[1], "true"));
 }
 
 enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length)

@@ -8,53 +8,62 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Bytes of a body that /a2a takes (contract §1.10): T1 cuts it there, later versions refuse more. */
+/* Bytes of a body that /a2a takes (contract §1.10): T1 cuts it there, later versions refuse more.
+ */
 #define REPLY_BODY_MAXIMUM ((size_t)1024 * 1024)
 #define REPLY_SUMMARY_BYTES 80
 #define REPLY_BODY_MAXIMUM_LATEST ((size_t)16 * 1024 * 1024)
 
 /* What a script returned, before it has an address. Owned strings and references; reply_free. */
 struct reply {
-    char *text;      /* NULL: none */
+    char *text; /* NULL: none */
     size_t text_length;
-    json_t *parts;   /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
-                        NULL: one text part made of `text` */
-    size_t maximum;  /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
-    bool cut_summary; /* for the canvas: the platform cuts what it notes of the text at byte REPLY_SUMMARY_BYTES, and loses the
-                         note where that is inside a character (T1, contract §12): the text is moved by newlines in front */
-    bool question;   /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
+    /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
+       NULL: one text part made of `text` */
+    json_t *parts;
+    size_t maximum; /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
+    /* for the canvas: the platform cuts what it notes of the text at byte REPLY_SUMMARY_BYTES, and
+       loses the note where that is inside a character (T1, contract §12): the text is moved by
+       newlines in front */
+    bool cut_summary;
+    /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
+    bool question;
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
 
-/* A reply with an address: everything a post needs, so that it can be stored and posted again byte for byte. */
+/* A reply with an address: everything a post needs, so that it can be stored and posted again byte
+ * for byte. */
 struct reply_request {
-    bool to_canvas;      /* POST /workspaces/<self>/notify; otherwise POST /workspaces/<target>/a2a */
-    char *target;        /* the peer; NULL for the canvas */
-    char *id;            /* messageId: UUIDv5 of row id and purpose; the canvas has no field for it */
+    /* POST /workspaces/<self>/notify; otherwise POST /workspaces/<target>/a2a */
+    bool to_canvas;
+    char *target; /* the peer; NULL for the canvas */
+    /* messageId: UUIDv5 of row id and purpose; the canvas has no field for it */
+    char *id;
     char *body;
     size_t body_length;
 };
 void reply_request_free(struct reply_request *request);
 
-/* Builds the post that answers `message`. `purpose` is "/reply", "/error", "/progress/1", …: the id is
- * uuid_of_name(row id + purpose). A peer gets JSON-RPC message/send, role "user", `kind` parts, contextId where the
- * message had one, metadata.molecule = {in_reply_to: row's messageId, hops: message->hops + 1}. The canvas gets
- * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files alone is given their
- * names as text. Every string is repaired (wire/repair.h); part keys `type` become `kind`, and a part without either is
- * given the kind that its members show. false: the reply cannot be sent (nothing in it, larger than its maximum,
- * a part that is not an object or of no kind, parts for the canvas without any text or file); `problem` says so with
- * sizes. */
+/* Builds the post that answers `message`. `purpose` is "/reply", "/error", "/progress/1", …: the id
+ * is uuid_of_name(row id + purpose). A peer gets JSON-RPC message/send, role "user", `kind` parts,
+ * contextId where the message had one, metadata.molecule = {in_reply_to: row's messageId, hops:
+ * message->hops + 1}. The canvas gets
+ * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files
+ * alone is given their names as text. Every string is repaired (wire/repair.h); part keys `type`
+ * become `kind`, and a part without either is given the kind that its members show. false: the
+ * reply cannot be sent (nothing in it, larger than its maximum, a part that is not an object or of
+ * no kind, parts for the canvas without any text or file); `problem` says so with sizes. */
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
                  struct reply_request *request, char *problem, size_t problem_size);
 
 /* How the platform answered a reply (contract §3.2, §1.10); retry.h decides what follows. */
 enum reply_answer {
-    REPLY_ANSWER_QUEUED,   /* 200 status queued, or 202 queued: accepted */
-    REPLY_ANSWER_RESULT,   /* the peer's own JSON-RPC result */
-    REPLY_ANSWER_ERROR,    /* the peer's own JSON-RPC error: delivered, but it failed there */
-    REPLY_ANSWER_NOTHING,  /* LATEST says that the peer's agent answered with an empty body */
-    REPLY_ANSWER_SENT,     /* notify: 200 status sent */
-    REPLY_ANSWER_STRANGE   /* not the JSON expected */
+    REPLY_ANSWER_QUEUED,  /* 200 status queued, or 202 queued: accepted */
+    REPLY_ANSWER_RESULT,  /* the peer's own JSON-RPC result */
+    REPLY_ANSWER_ERROR,   /* the peer's own JSON-RPC error: delivered, but it failed there */
+    REPLY_ANSWER_NOTHING, /* LATEST says that the peer's agent answered with an empty body */
+    REPLY_ANSWER_SENT,    /* notify: 200 status sent */
+    REPLY_ANSWER_STRANGE  /* not the JSON expected */
 };
 enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length);
 

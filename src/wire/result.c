@@ -12,7 +12,10 @@
 
 enum meaning { ANSWERED, ASKED_BACK, UNDER_WAY, REFUSED };
 
-static const struct { const char *word; enum meaning meaning; } states[] = {
+static const struct {
+    const char *word;
+    enum meaning meaning;
+} states[] = {
 #define X(name, word, meaning) {word, meaning},
     RESULT_STATES(X)
 #undef X
@@ -28,8 +31,10 @@ static bool is_state(const char *text, const char *word)
 
 static void read_state(const json_t *status, struct result *result)
 {
-    static const enum result_kind kinds[] = {[ANSWERED] = RESULT_ANSWER, [ASKED_BACK] = RESULT_QUESTION,
-                                             [UNDER_WAY] = RESULT_UNDER_WAY, [REFUSED] = RESULT_FAILURE};
+    static const enum result_kind kinds[] = {[ANSWERED] = RESULT_ANSWER,
+                                             [ASKED_BACK] = RESULT_QUESTION,
+                                             [UNDER_WAY] = RESULT_UNDER_WAY,
+                                             [REFUSED] = RESULT_FAILURE};
     const json_t *value = json_is_string(status) ? status : json_object_get(status, "state");
     const char *text = json_string_value(value);
     if (!text)
@@ -50,7 +55,8 @@ static void read_state(const json_t *status, struct result *result)
 static const json_t *unwrap(const json_t *value)
 {
     static const char *const names[] = {"task", "message", "msg", "statusUpdate", "artifactUpdate"};
-    if (json_object_get(value, "parts") || json_object_get(value, "status") || json_object_get(value, "artifacts"))
+    if (json_object_get(value, "parts") || json_object_get(value, "status") ||
+        json_object_get(value, "artifacts"))
         return value;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (json_is_object(json_object_get(value, names[i])))
@@ -81,7 +87,7 @@ static bool add_artifacts(json_t **all, const json_t *value)
 {
     size_t index;
     json_t *artifact;
-    json_array_foreach(json_object_get(value, "artifacts"), index, artifact)
+    json_array_foreach (json_object_get(value, "artifacts"), index, artifact)
         if (!add_parts(all, parts_of(artifact)))
             return false;
     return add_parts(all, parts_of(json_object_get(value, "artifact")));
@@ -127,7 +133,10 @@ static const json_t *plain_text(const json_t *value)
 {
     const json_t *said = json_object_get(json_object_get(value, "status"), "message");
     const json_t *content = json_object_get(value, "content");
-    return json_is_string(value) ? value : json_is_string(said) ? said : json_is_string(content) ? content : NULL;
+    return json_is_string(value)     ? value
+           : json_is_string(said)    ? said
+           : json_is_string(content) ? content
+                                     : NULL;
 }
 
 bool result_read(const json_t *value, struct result *result)
@@ -140,7 +149,9 @@ bool result_read(const json_t *value, struct result *result)
         return false;
     }
     const char *id = json_string_value(json_object_get(value, "taskId"));
-    result->task_id = id ? id : result->state ? json_string_value(json_object_get(value, "id")) : NULL;
+    result->task_id = id              ? id
+                      : result->state ? json_string_value(json_object_get(value, "id"))
+                                      : NULL;
     result->context_id = json_string_value(json_object_get(value, "contextId"));
     size_t length = 0;
     const json_t *plain = plain_text(value);

@@ -1,5 +1,5 @@
-/* What follows from an exchange. What the answer shows is put into a few facts first; then the first line of the table
- * whose transport, calls, status and facts fit is the verdict. */
+/* What follows from an exchange. What the answer shows is put into a few facts first; then the
+ * first line of the table whose transport, calls, status and facts fit is the verdict. */
 #include "wire/retry.h"
 
 #include "wire/jsontext.h"
@@ -21,38 +21,47 @@ const char *retry_class_text(enum retry_class class)
         RETRY_CLASSES(X)
 #undef X
     };
-    return (size_t)class < sizeof texts / sizeof *texts ? texts[class] : "unknown";
+    return (size_t) class < sizeof texts / sizeof *texts ? texts[class] : "unknown";
 }
 
 /* Sets of calls. */
 #define CALL(name) (1u << PLATFORM_##name)
 #define REPLIES (CALL(A2A) | CALL(NOTIFY) | CALL(SEND) | CALL(SAY))
 #define LOOPS (CALL(REGISTER) | CALL(HEARTBEAT) | CALL(ACTIVITY))
-#define TO_PEER (CALL(A2A) | CALL(SEND)) /* the platform passes on what a push peer's agent answers, whatever that is */
+/* the platform passes on what a push peer's agent answers, whatever that is */
+#define TO_PEER (CALL(A2A) | CALL(SEND))
 #define ASKED (CALL(PEERS) | CALL(LIMITS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
-#define CHECKED (CALL(REGISTER) | CALL(STATE)) /* what the process' end may depend on: believed in the platform's words alone */
-#define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED) /* the tenant guard stands before them */
+/* what the process' end may depend on: believed in the platform's words alone */
+#define CHECKED (CALL(REGISTER) | CALL(STATE))
+/* the tenant guard stands before them */
+#define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED)
 #define EVERY (LOOPS | GUARDED | CALL(STATE))
 
 /* What an answer can show. */
 enum fact {
-    FACT_LATE = 1 << 0,          /* 30 s or more after our last byte */
-    FACT_EMPTY = 1 << 1,         /* no body */
-    FACT_EXPECTED = 1 << 2,      /* what a 2xx of this call holds */
-    FACT_PEER_ERROR = 1 << 3,    /* a JSON-RPC error, the peer's own */
-    FACT_PLATFORM = 1 << 4,      /* the platform's JSON: an object with an `error` */
-    FACT_TENANT = 1 << 5,        /* code TENANT_ORG_HEADER_REQUIRED */
-    FACT_CURSOR = 1 << 6,        /* `cursor lookup failed` */
-    FACT_CONFIRMED = 1 << 7,     /* delivery_confirmed: true */
-    FACT_ACCESS = 1 << 8,        /* `access denied`: who may talk to whom was looked up, or could not be (contract §12) */
-    FACT_PAGE = 1 << 9,          /* HTML: an edge's or a captive portal's, the platform relays as application/json */
-    FACT_AGENT = 1 << 10,        /* an error that is none of the platform's own: a push peer's agent failed */
-    FACT_NOTHING = 1 << 11       /* LATEST's words for an agent that answered with nothing */
+    FACT_LATE = 1 << 0,       /* 30 s or more after our last byte */
+    FACT_EMPTY = 1 << 1,      /* no body */
+    FACT_EXPECTED = 1 << 2,   /* what a 2xx of this call holds */
+    FACT_PEER_ERROR = 1 << 3, /* a JSON-RPC error, the peer's own */
+    FACT_PLATFORM = 1 << 4,   /* the platform's JSON: an object with an `error` */
+    FACT_TENANT = 1 << 5,     /* code TENANT_ORG_HEADER_REQUIRED */
+    FACT_CURSOR = 1 << 6,     /* `cursor lookup failed` */
+    FACT_CONFIRMED = 1 << 7,  /* delivery_confirmed: true */
+    /* `access denied`: who may talk to whom was looked up, or could not be (contract §12) */
+    FACT_ACCESS = 1 << 8,
+    /* HTML: an edge's or a captive portal's, the platform relays as application/json */
+    FACT_PAGE = 1 << 9,
+    /* an error that is none of the platform's own: a push peer's agent failed */
+    FACT_AGENT = 1 << 10,
+    FACT_NOTHING = 1 << 11 /* LATEST's words for an agent that answered with nothing */
 };
 
-#define TENANT_ADVICE "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
+#define TENANT_ADVICE \
+    "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
 #define NOT_FOLLOWED "a redirect, and where it pointed is not followed; check the platform's URL"
-#define ELSEWHERE "not in the platform's own words: something in front of it answers, or the URL is not the platform's"
+#define ELSEWHERE                                                                               \
+    "not in the platform's own words: something in front of it answers, or the URL is not the " \
+    "platform's"
 #define MAYBE_DELIVERED "it may have been delivered"
 #define PEER_FAILED "delivered, but the peer answered with an error"
 #define PEER_REFUSED "the peer answered with an error"
@@ -62,10 +71,10 @@ enum fact {
 struct rule {
     enum retry_transport transport;
     unsigned calls;
-    int from, to;      /* HTTP status; 0, 0 unless RETRY_ANSWERED */
+    int from, to;          /* HTTP status; 0, 0 unless RETRY_ANSWERED */
     unsigned has, has_not; /* facts */
     enum retry_class class;
-    const char *says;  /* put into the reason; NULL: nothing to add */
+    const char *says; /* put into the reason; NULL: nothing to add */
 };
 
 /* In this order: what is told apart by the body stands before its status alone. */
@@ -83,15 +92,19 @@ static const struct rule rules[] = {
     {RETRY_ANSWERED, CALL(SEND), 200, 299, 0, FACT_PAGE, RETRY_DELIVERED, PEER_ODD},
     {RETRY_ANSWERED, EVERY, 200, 299, 0, 0, RETRY_TRANSIENT, "the answer is not the JSON expected"},
 
-    {RETRY_ANSWERED, REPLIES, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED}, /* the platform did not see it */
-    {RETRY_ANSWERED, CHECKED, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED}, /* a rollout, a captive portal */
+    /* the platform did not see it */
+    {RETRY_ANSWERED, REPLIES, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED},
+    /* a rollout, a captive portal */
+    {RETRY_ANSWERED, CHECKED, 300, 399, 0, 0, RETRY_TRANSIENT, NOT_FOLLOWED},
     {RETRY_ANSWERED, EVERY, 300, 399, 0, 0, RETRY_PERMANENT, NOT_FOLLOWED},
 
     {RETRY_ANSWERED, GUARDED, 400, 400, FACT_TENANT, 0, RETRY_TRANSIENT, TENANT_ADVICE},
     {RETRY_ANSWERED, CHECKED, 400, 499, 0, FACT_PLATFORM, RETRY_TRANSIENT, ELSEWHERE},
-    {RETRY_ANSWERED, CHECKED, 404, 405, 0, 0, RETRY_TRANSIENT, NULL}, /* a deployment that is not complete yet */
+    /* a deployment that is not complete yet */
+    {RETRY_ANSWERED, CHECKED, 404, 405, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, CHECKED, 421, 421, 0, 0, RETRY_TRANSIENT, NULL},
-    {RETRY_ANSWERED, CALL(A2A), 401, 401, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED}, /* not of our token */
+    /* not of our token */
+    {RETRY_ANSWERED, CALL(A2A), 401, 401, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
     {RETRY_ANSWERED, CALL(SEND), 401, 401, FACT_AGENT, 0, RETRY_PERMANENT, PEER_REFUSED},
     {RETRY_ANSWERED, EVERY, 401, 401, 0, 0, RETRY_UNAUTHORIZED, NULL},
     {RETRY_ANSWERED, LOOPS | CALL(STATE), 403, 403, 0, 0, RETRY_UNAUTHORIZED, NULL},
@@ -109,10 +122,14 @@ static const struct rule rules[] = {
     /* where it is a push peer's agent, it had the message; 502 to 504 ask to try later */
     {RETRY_ANSWERED, CALL(A2A), 500, 501, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
     {RETRY_ANSWERED, CALL(A2A), 505, 511, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
-    {RETRY_ANSWERED, REPLIES, 502, 502, FACT_CONFIRMED, 0, RETRY_DELIVERED, "delivered, but the peer's answer was lost"},
-    {RETRY_ANSWERED, REPLIES, 502, 502, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
-    {RETRY_ANSWERED, REPLIES, 504, 504, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
-    {RETRY_ANSWERED, REPLIES, 520, 524, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
+    {RETRY_ANSWERED, REPLIES, 502, 502, FACT_CONFIRMED, 0, RETRY_DELIVERED,
+     "delivered, but the peer's answer was lost"},
+    {RETRY_ANSWERED, REPLIES, 502, 502, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED,
+     MAYBE_DELIVERED},
+    {RETRY_ANSWERED, REPLIES, 504, 504, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED,
+     MAYBE_DELIVERED},
+    {RETRY_ANSWERED, REPLIES, 520, 524, FACT_LATE, FACT_PLATFORM, RETRY_UNCONFIRMED,
+     MAYBE_DELIVERED},
     {RETRY_ANSWERED, EVERY, 500, 599, 0, 0, RETRY_TRANSIENT, NULL},
 };
 
@@ -122,7 +139,8 @@ static const struct rule otherwise = {.class = RETRY_TRANSIENT, .says = "not an 
 static size_t skip_space(const char *body, size_t length)
 {
     size_t at = 0;
-    while (at < length && (body[at] == ' ' || body[at] == '\t' || body[at] == '\r' || body[at] == '\n'))
+    while (at < length &&
+           (body[at] == ' ' || body[at] == '\t' || body[at] == '\r' || body[at] == '\n'))
         at++;
     return at;
 }
@@ -131,22 +149,20 @@ static bool is_page(const struct retry_answer *answer, char first)
 {
     const char *type = answer->content_type;
     if (type)
-        return strncasecmp(type, "text/html", 9) == 0 || strncasecmp(type, "application/xhtml", 17) == 0;
+        return strncasecmp(type, "text/html", 9) == 0 ||
+               strncasecmp(type, "application/xhtml", 17) == 0;
     return first == '<';
 }
 
-/* What a push peer's agent answered, as the platform passes it on, or the platform's own answer for a peer that polls. */
+/* What a push peer's agent answered, as the platform passes it on, or the platform's own answer for
+ * a peer that polls. */
 static unsigned peer_facts(const struct retry_answer *answer)
 {
     switch (reply_read_answer(false, answer->body, answer->body_length)) {
-    case REPLY_ANSWER_NOTHING:
-        return FACT_NOTHING;
-    case REPLY_ANSWER_ERROR:
-        return FACT_PEER_ERROR;
-    case REPLY_ANSWER_STRANGE:
-        return 0;
-    default:
-        return FACT_EXPECTED;
+    case REPLY_ANSWER_NOTHING: return FACT_NOTHING;
+    case REPLY_ANSWER_ERROR: return FACT_PEER_ERROR;
+    case REPLY_ANSWER_STRANGE: return 0;
+    default: return FACT_EXPECTED;
     }
 }
 
@@ -156,14 +172,16 @@ static unsigned success_facts(const struct retry_answer *answer)
     char first = start < answer->body_length ? answer->body[start] : '\0';
     if (answer->call == PLATFORM_FETCH)
         return FACT_EXPECTED;
-    if (answer->call == PLATFORM_ACTIVITY || answer->call == PLATFORM_PEERS) /* the rest is the caller's to check */
+    /* the rest is the caller's to check */
+    if (answer->call == PLATFORM_ACTIVITY || answer->call == PLATFORM_PEERS)
         return first == '[' ? FACT_EXPECTED : 0;
     if (first != '{')
         return is_page(answer, first) ? FACT_PAGE : 0;
     if (1u << answer->call & TO_PEER)
         return peer_facts(answer);
     if (1u << answer->call & REPLIES) {
-        bool expected = reply_read_answer(true, answer->body, answer->body_length) == REPLY_ANSWER_SENT;
+        bool expected = reply_read_answer(true, answer->body, answer->body_length) ==
+                        REPLY_ANSWER_SENT;
         return expected ? FACT_EXPECTED : 0;
     }
     json_t *object = jsontext_read(answer->body, answer->body_length, NULL, NULL);
@@ -181,7 +199,8 @@ static int64_t body_floor(const json_t *object, int64_t now_wall_ms)
     double seconds = json_is_number(after) ? json_number_value(after) : -1;
     if (seconds < 0)
         return -1;
-    return seconds < RETRY_FLOOR_MAXIMUM_MS / 1000.0 ? (int64_t)(seconds * 1000) : RETRY_FLOOR_MAXIMUM_MS;
+    return seconds < RETRY_FLOOR_MAXIMUM_MS / 1000.0 ? (int64_t)(seconds * 1000)
+                                                     : RETRY_FLOOR_MAXIMUM_MS;
 }
 
 static bool holds(const json_t *object, const char *key, const char *words)
@@ -190,16 +209,24 @@ static bool holds(const json_t *object, const char *key, const char *words)
     return value && strstr(value, words);
 }
 
-/* A push peer's agent answered 300 or above itself: the platform passes that on as an `error` alone (a2a_proxy.go of both
- * versions). Its own errors have more members, or one of these texts. */
+/* A push peer's agent answered 300 or above itself: the platform passes that on as an `error` alone
+ * (a2a_proxy.go of both versions). Its own errors have more members, or one of these texts. */
 static bool is_of_agent(const json_t *object)
 {
-    static const char *const own[] = {"lookup failed", "internal error", "internal server error", "query failed",
-                                      "failed to marshal request", "failed to marshal poll-mode response",
-                                      "failed to create proxy request", "registration failed",
-                                      "missing caller auth token", "invalid caller auth token",
-                                      "caller ID does not match workspace auth token", "missing workspace auth token",
-                                      "invalid workspace auth token", "missing Authorization header",
+    static const char *const own[] = {"lookup failed",
+                                      "internal error",
+                                      "internal server error",
+                                      "query failed",
+                                      "failed to marshal request",
+                                      "failed to marshal poll-mode response",
+                                      "failed to create proxy request",
+                                      "registration failed",
+                                      "missing caller auth token",
+                                      "invalid caller auth token",
+                                      "caller ID does not match workspace auth token",
+                                      "missing workspace auth token",
+                                      "invalid workspace auth token",
+                                      "missing Authorization header",
                                       "workspace has no inbound secret configured"};
     const char *words = json_string_value(json_object_get(object, "error"));
     if (!words || json_object_size(object) != 1)
@@ -238,47 +265,57 @@ static const struct rule *find_rule(const struct retry_answer *answer, unsigned 
 {
     int status = answer->transport == RETRY_ANSWERED ? answer->status : 0;
     for (const struct rule *rule = rules; rule < rules + sizeof rules / sizeof *rules; rule++)
-        if (rule->transport == answer->transport && rule->calls & 1u << answer->call && status >= rule->from &&
-            status <= rule->to && (facts & rule->has) == rule->has && !(facts & rule->has_not))
+        if (rule->transport == answer->transport && rule->calls & 1u << answer->call &&
+            status >= rule->from && status <= rule->to && (facts & rule->has) == rule->has &&
+            !(facts & rule->has_not))
             return rule;
     return &otherwise;
 }
 
-static void write_transport(const struct retry_answer *answer, const char *call, const char *says, char *reason)
+static void write_transport(const struct retry_answer *answer, const char *call, const char *says,
+                            char *reason)
 {
     char words[RETRY_REASON_SIZE / 2] = "";
     if (answer->transport_error)
-        platform_error_text(answer->transport_error, strlen(answer->transport_error), words, sizeof words);
+        platform_error_text(answer->transport_error, strlen(answer->transport_error), words,
+                            sizeof words);
     char after[64] = "not sent";
     if (answer->unacknowledged)
         snprintf(after, sizeof after, "sent, and never acknowledged by the other side");
     if (answer->transport == RETRY_NO_ANSWER)
         snprintf(after, sizeof after, "sent, and no answer after %" PRId64 ".%" PRId64 " s",
                  answer->since_sent_ms / 1000, answer->since_sent_ms / 100 % 10);
-    snprintf(reason, RETRY_REASON_SIZE, "%s: %s%s%s%s%s%s", call, after, *words ? " (" : "", words, *words ? ")" : "",
-             says ? "; " : "", says ? says : "");
+    snprintf(reason, RETRY_REASON_SIZE, "%s: %s%s%s%s%s%s", call, after, *words ? " (" : "", words,
+             *words ? ")" : "", says ? "; " : "", says ? says : "");
 }
 
-static void write_status(const struct retry_answer *answer, const struct rule *rule, const char *call, char *reason)
+static void write_status(const struct retry_answer *answer, const struct rule *rule,
+                         const char *call, char *reason)
 {
     char words[RETRY_REASON_SIZE / 2] = "";
     bool success = answer->status >= 200 && answer->status < 300;
-    bool may_hold_secrets = success && (answer->call == PLATFORM_REGISTER || answer->call == PLATFORM_HEARTBEAT);
+    bool may_hold_secrets = success && (answer->call == PLATFORM_REGISTER ||
+                                        answer->call == PLATFORM_HEARTBEAT);
     if (!may_hold_secrets && (!success || rule->says))
         platform_error_text(answer->body, answer->body_length, words, sizeof words);
     const char *says = rule->says ? rule->says : "";
     if (success) /* there our words explain the platform's */
-        snprintf(reason, RETRY_REASON_SIZE, "%s: HTTP %d%s%s%s%s", call, answer->status, *says ? ": " : "", says,
-                 *words ? ": " : "", words);
+        snprintf(reason, RETRY_REASON_SIZE, "%s: HTTP %d%s%s%s%s", call, answer->status,
+                 *says ? ": " : "", says, *words ? ": " : "", words);
     else
-        snprintf(reason, RETRY_REASON_SIZE, "%s: HTTP %d%s%s%s%s", call, answer->status, *words ? ": " : "", words,
-                 !*says ? "" : *words ? "; " : ": ", says);
+        snprintf(reason, RETRY_REASON_SIZE, "%s: HTTP %d%s%s%s%s", call, answer->status,
+                 *words ? ": " : "", words,
+                 !*says   ? ""
+                 : *words ? "; "
+                          : ": ",
+                 says);
 }
 
 struct retry_verdict retry_classify(const struct retry_answer *answer)
 {
     int64_t body_floor_ms = -1, header_floor_ms = -1;
-    bool answered = answer->transport == RETRY_ANSWERED, success = answer->status >= 200 && answer->status < 300;
+    bool answered = answer->transport == RETRY_ANSWERED,
+         success = answer->status >= 200 && answer->status < 300;
     unsigned facts = answer->since_sent_ms >= RETRY_UNCONFIRMED_AFTER_MS ? FACT_LATE : 0;
     if (answered)
         facts |= success ? success_facts(answer) : error_facts(answer, &body_floor_ms);
@@ -288,7 +325,9 @@ struct retry_verdict retry_classify(const struct retry_answer *answer)
     const struct rule *rule = find_rule(answer, facts);
     struct retry_verdict verdict = {.class = rule->class};
     int64_t floor_ms = header_floor_ms >= 0 ? header_floor_ms : body_floor_ms;
-    verdict.floor_ms = floor_ms < 0 ? 0 : floor_ms > RETRY_FLOOR_MAXIMUM_MS ? RETRY_FLOOR_MAXIMUM_MS : floor_ms;
+    verdict.floor_ms = floor_ms < 0                        ? 0
+                       : floor_ms > RETRY_FLOOR_MAXIMUM_MS ? RETRY_FLOOR_MAXIMUM_MS
+                                                           : floor_ms;
     verdict.from_platform = facts & FACT_PLATFORM;
     verdict.remarkable = rule->says;
     verdict.from_peer = rule->has & (FACT_PEER_ERROR | FACT_AGENT);
@@ -312,7 +351,8 @@ int64_t retry_parse_after(const char *value, int64_t now_wall_ms)
     if (digits > 0) {
         int64_t seconds = 0;
         for (size_t i = 0; i < digits && seconds < most_seconds; i++)
-            seconds = seconds > most_seconds / 10 - 1 ? most_seconds : seconds * 10 + (value[i] - '0');
+            seconds = seconds > most_seconds / 10 - 1 ? most_seconds
+                                                      : seconds * 10 + (value[i] - '0');
         return value[digits + strspn(value + digits, " \t")] ? -1 : seconds * 1000;
     }
     for (size_t i = 0; isalpha((unsigned char)*value) && i < sizeof dates / sizeof *dates; i++) {

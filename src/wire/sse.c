@@ -34,7 +34,9 @@ static void dispatch(struct sse_reader *reader)
             .data = reader->data.data && !reader->cut ? reader->data.data : "",
             .data_length = reader->cut ? 0 : reader->data.length,
             .cut = reader->cut,
-            .id = !reader->has_id ? NULL : reader->id.data ? reader->id.data : "",
+            .id = !reader->has_id   ? NULL
+                  : reader->id.data ? reader->id.data
+                                    : "",
         };
         reader->callback(&event, reader->context);
     }
@@ -58,8 +60,9 @@ static bool take_field(struct sse_reader *reader, const char *line, size_t lengt
 {
     const char *colon = memchr(line, ':', length);
     size_t name = colon ? (size_t)(colon - line) : length;
-    reader->recognised = reader->recognised || name == 0 || is_field(line, name, "data") || is_field(line, name, "event") ||
-                         is_field(line, name, "id") || is_field(line, name, "retry");
+    reader->recognised = reader->recognised || name == 0 || is_field(line, name, "data") ||
+                         is_field(line, name, "event") || is_field(line, name, "id") ||
+                         is_field(line, name, "retry");
     const char *value = colon ? colon + 1 : line + length;
     size_t size = (size_t)(line + length - value);
     if (size > 0 && *value == ' ') {
@@ -67,7 +70,8 @@ static bool take_field(struct sse_reader *reader, const char *line, size_t lengt
         size--;
     }
     if (is_field(line, name, "data")) {
-        bool kept = (!reader->has_data || buffer_append_char(&reader->data, '\n')) && buffer_append(&reader->data, value, size);
+        bool kept = (!reader->has_data || buffer_append_char(&reader->data, '\n')) &&
+                    buffer_append(&reader->data, value, size);
         reader->has_data = true;
         return kept;
     }

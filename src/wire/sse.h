@@ -1,5 +1,5 @@
-/* Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), however they are cut into pieces.
- * No I/O. */
+/* Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html), however they
+ * are cut into pieces. No I/O. */
 #ifndef MOLECULE_WIRE_SSE_H
 #define MOLECULE_WIRE_SSE_H
 
@@ -13,8 +13,8 @@ struct sse_event {
     const char *event; /* "message" where the stream names none */
     const char *data;  /* its lines joined by "\n" */
     size_t data_length;
-    bool cut;          /* it was too large: `data` is "" (sse_skip_large) */
-    const char *id;    /* the last one seen; NULL: none yet */
+    bool cut;       /* it was too large: `data` is "" (sse_skip_large) */
+    const char *id; /* the last one seen; NULL: none yet */
 };
 
 typedef void sse_callback(const struct sse_event *event, void *context);
@@ -24,7 +24,8 @@ struct sse_reader {
     bool has_data, has_id;
     bool after_return; /* a "\n" now belongs to the "\r" before it */
     bool started;      /* a byte order mark may stand at the very start only */
-    bool recognised;   /* a comment or a field of the standard was among the lines: this is an event stream */
+    /* a comment or a field of the standard was among the lines: this is an event stream */
+    bool recognised;
     bool skips, skipping, cut; /* the rest of a line, an event */
     sse_callback *callback;
     void *context;
@@ -35,8 +36,9 @@ void sse_open(struct sse_reader *reader, size_t maximum, sse_callback *callback,
 void sse_close(struct sse_reader *reader);
 /* From now on sse_feed never fails: an event that is too large is reported without its data. */
 void sse_skip_large(struct sse_reader *reader);
-/* false: a line or an event went over the maximum; the reader is to be closed. Events without data are not reported, an
- * event that the stream's end cuts is dropped. Bytes are taken as they are: the text need not be UTF-8. */
+/* false: a line or an event went over the maximum; the reader is to be closed. Events without data
+ * are not reported, an event that the stream's end cuts is dropped. Bytes are taken as they are:
+ * the text need not be UTF-8. */
 bool sse_feed(struct sse_reader *reader, const char *bytes, size_t length);
 
 #endif

@@ -81,5 +81,6 @@ int main(int count, char **arguments)
     long times = count == 4 ? atol(arguments[3]) : 0;
     if (times < 1)
         return fail("usage: bench_alone lua|json FILE COUNT") + 1;
-    return strcmp(arguments[1], "lua") == 0 ? run_lua(arguments[2], times) : run_json(arguments[2], times);
+    return strcmp(arguments[1], "lua") == 0 ? run_lua(arguments[2], times)
+                                            : run_json(arguments[2], times);
 }

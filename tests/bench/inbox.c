@@ -77,24 +77,30 @@ static size_t write_row(const struct inbox *inbox, uint32_t row, char *bytes)
     char workspace[INBOX_ID_SIZE], source[INBOX_ID_SIZE + 2] = "null";
     inbox_workspace_id(inbox->workspace, workspace);
     if (inbox->peers > 0)
-        snprintf(source, sizeof source, "\"%08" PRIx32 "-0000-4000-9000-000000000002\"", row % inbox->peers);
-    return (size_t)snprintf(bytes, INBOX_ROW_MAXIMUM,
-        "{\"activity_type\":\"a2a_receive\",\"created_at\":\"%s\",\"duration_ms\":null,\"error_detail\":null,"
+        snprintf(source, sizeof source, "\"%08" PRIx32 "-0000-4000-9000-000000000002\"",
+                 row % inbox->peers);
+    return (size_t)snprintf(
+        bytes, INBOX_ROW_MAXIMUM,
+        "{\"activity_type\":\"a2a_receive\",\"created_at\":\"%s\",\"duration_ms\":null,\"error_"
+        "detail\":null,"
         "\"id\":\"%08" PRIx32 "-0000-4000-a000-%012" PRIx32 "\",\"method\":\"message/send\","
-        "\"request_body\":{\"id\":\"%08" PRIx32 "-1111-4000-b000-%012" PRIx32 "\",\"method\":\"message/send\","
+        "\"request_body\":{\"id\":\"%08" PRIx32 "-1111-4000-b000-%012" PRIx32
+        "\",\"method\":\"message/send\","
         "\"params\":{\"message\":{\"role\":\"user\",\"parts\":[{\"kind\":\"text\","
         "\"text\":\"please check the build #%" PRIu32 ":%" PRIu32 " and tell what you found\"}],"
         "\"messageId\":\"%08" PRIx32 "-2222-4000-b000-%012" PRIx32 "\"}},\"jsonrpc\":\"2.0\"},"
-        "\"source_id\":%s,\"status\":\"ok\",\"summary\":\"message/send \\u2192 My Laptop (queued for poll)\","
+        "\"source_id\":%s,\"status\":\"ok\",\"summary\":\"message/send \\u2192 My Laptop (queued "
+        "for poll)\","
         "\"target_id\":\"%s\",\"workspace_id\":\"%s\"}",
-        created_at(row), inbox->workspace, row, inbox->workspace, row, inbox->workspace, row, inbox->workspace, row,
-        source, workspace, workspace);
+        created_at(row), inbox->workspace, row, inbox->workspace, row, inbox->workspace, row,
+        inbox->workspace, row, source, workspace, workspace);
 }
 
 size_t inbox_page(struct inbox *inbox, int64_t after, uint32_t limit, char *page)
 {
     bool newest_first = after < 0;
-    uint32_t from = newest_first ? (inbox->visible > limit ? inbox->visible - limit : 0) : (uint32_t)after;
+    uint32_t from = newest_first ? (inbox->visible > limit ? inbox->visible - limit : 0)
+                                 : (uint32_t)after;
     uint32_t count = inbox->visible - from < limit ? inbox->visible - from : limit;
     size_t length = 0;
     page[length++] = '[';
@@ -118,15 +124,16 @@ void inbox_page_sent(struct inbox *inbox, int64_t now_ns, struct inbox_tally *ta
         tally->first_sent_ns = now_ns;
 }
 
-bool inbox_replied(struct inbox *inboxes, uint32_t count, const char *body, size_t length, int64_t now_ns,
-                   struct inbox_tally *tally)
+bool inbox_replied(struct inbox *inboxes, uint32_t count, const char *body, size_t length,
+                   int64_t now_ns, struct inbox_tally *tally)
 {
     const char *mark = memchr(body, '#', length);
     unsigned workspace, row;
     char text[32] = "";
     if (mark)
-        memcpy(text, mark, (size_t)(body + length - mark) < sizeof text - 1 ? (size_t)(body + length - mark)
-                                                                            : sizeof text - 1);
+        memcpy(text, mark,
+               (size_t)(body + length - mark) < sizeof text - 1 ? (size_t)(body + length - mark)
+                                                                : sizeof text - 1);
     if (sscanf(text, "#%u:%u", &workspace, &row) != 2 || workspace >= count || row == 0 ||
         row > inboxes[workspace].visible) {
         tally->unknown++;

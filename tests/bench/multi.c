@@ -1,9 +1,9 @@
-/* What libcurl alone can do: the same request again and again through its multi interface, connections kept alive, so
- * many in flight. Usage:
- *   bench_multi URL REQUEST-FILE IN-FLIGHT COUNT
- * REQUEST-FILE is a request as it came to a server, head and body: its headers and its body are sent (Host, Content-Length
- * and the like are libcurl's own). Prints requests a second, and the time of one request from before it was given to
- * libcurl until its answer was read: median and 99th percentile, in microseconds. */
+/* What libcurl alone can do: the same request again and again through its multi interface,
+ * connections kept alive, so many in flight. Usage: bench_multi URL REQUEST-FILE IN-FLIGHT COUNT
+ * REQUEST-FILE is a request as it came to a server, head and body: its headers and its body are
+ * sent (Host, Content-Length and the like are libcurl's own). Prints requests a second, and the
+ * time of one request from before it was given to libcurl until its answer was read: median and
+ * 99th percentile, in microseconds. */
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -50,7 +50,8 @@ static struct curl_slist *cut_request(char **body)
     while (line < end) {
         char *next = strstr(line + 2, "\r\n");
         *next = '\0';
-        if (strncasecmp(line + 2, "Host:", 5) != 0 && strncasecmp(line + 2, "Content-Length:", 15) != 0)
+        if (strncasecmp(line + 2, "Host:", 5) != 0 &&
+            strncasecmp(line + 2, "Content-Length:", 15) != 0)
             headers = curl_slist_append(headers, line + 2);
         line = next;
     }
@@ -73,7 +74,8 @@ static bool take_finished(CURLM *multi)
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&slot);
         curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &status);
         if (message->data.result != CURLE_OK || status != 200) {
-            fprintf(stderr, "bench_multi: %s, status %ld\n", curl_easy_strerror(message->data.result), status);
+            fprintf(stderr, "bench_multi: %s, status %ld\n",
+                    curl_easy_strerror(message->data.result), status);
             return false;
         }
         times[finished++] = now_ns() - slot->began_ns;

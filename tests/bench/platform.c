@@ -1,15 +1,15 @@
-/* The platform that the benchmark measures against: it answers what a workspace asks (platform contract 1.3, 1.4, 1.6,
- * 1.9, 1.10, 1.18), as fast as one thread can, and notes when each row became visible, was sent and was answered. It checks
- * no token and keeps nothing. Usage:
+/* The platform that the benchmark measures against: it answers what a workspace asks (platform
+ * contract 1.3, 1.4, 1.6, 1.9, 1.10, 1.18), as fast as one thread can, and notes when each row
+ * became visible, was sent and was answered. It checks no token and keeps nothing. Usage:
  *   bench_platform [--workspaces N] [--peers N] [--rows N] [--no-stream]
  *     --workspaces N  that exist (1)          --peers N      the rows' senders (1); 0: the canvas
  *     --rows N        of workspace 0, visible from the start (0)
  *     --no-stream     there is no event stream: 404
  * Prints "listening on PORT". Its own routes, all GET:
- *   /bench/add?rows=N&every_us=N   makes rows of workspace 0 visible: all now, or one each so many microseconds
- *   /bench/wait?replies=N          answers with the figures when so many replies came (or &registered=N, &polls=N)
- *   /bench/stats?skip=N            the figures now; latencies without the first N rows
- *   /bench/request                 the last reply, as it came: head and body */
+ *   /bench/add?rows=N&every_us=N   makes rows of workspace 0 visible: all now, or one each so many
+ * microseconds /bench/wait?replies=N          answers with the figures when so many replies came
+ * (or &registered=N, &polls=N) /bench/stats?skip=N            the figures now; latencies without
+ * the first N rows /bench/request                 the last reply, as it came: head and body */
 #include "inbox.h"
 #include "server.h"
 
@@ -55,12 +55,15 @@ static int by_value(const void *left, const void *right)
     return a < b ? -1 : a > b;
 }
 
-static int write_percentiles(char *text, size_t size, const char *name, int64_t *values, size_t count)
+static int write_percentiles(char *text, size_t size, const char *name, int64_t *values,
+                             size_t count)
 {
     qsort(values, count, sizeof *values, by_value);
-    return snprintf(text, size, ",\"%s\":{\"count\":%zu,\"p50\":%" PRId64 ",\"p99\":%" PRId64 ",\"max\":%" PRId64 "}",
-                    name, count, count ? values[count / 2] : 0, count ? values[count * 99 / 100] : 0,
-                    count ? values[count - 1] : 0);
+    return snprintf(text, size,
+                    ",\"%s\":{\"count\":%zu,\"p50\":%" PRId64 ",\"p99\":%" PRId64
+                    ",\"max\":%" PRId64 "}",
+                    name, count, count ? values[count / 2] : 0,
+                    count ? values[count * 99 / 100] : 0, count ? values[count - 1] : 0);
 }
 
 static int write_latencies(char *text, size_t size, uint32_t skip)
@@ -68,7 +71,8 @@ static int write_latencies(char *text, size_t size, uint32_t skip)
     size_t count = 0, capacity = 0;
     for (uint32_t i = 0; i < workspaces; i++)
         capacity += inboxes[i].visible;
-    int64_t *visible = calloc(capacity + 1, sizeof *visible), *sent = calloc(capacity + 1, sizeof *sent);
+    int64_t *visible = calloc(capacity + 1, sizeof *visible),
+            *sent = calloc(capacity + 1, sizeof *sent);
     if (!visible || !sent)
         abort();
     for (uint32_t i = 0; i < workspaces; i++)
@@ -91,12 +95,15 @@ static void answer_stats(struct connection *connection, uint32_t skip)
     char text[STATS_MAXIMUM];
     struct timespec cpu;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu);
-    int length = snprintf(text, sizeof text,
-        "{\"replies\":%" PRIu64 ",\"distinct\":%" PRIu64 ",\"duplicates\":%" PRIu64 ",\"out_of_order\":%" PRIu64
-        ",\"unknown\":%" PRIu64 ",\"polls\":%" PRIu64 ",\"heartbeats\":%" PRIu64 ",\"registered\":%" PRIu64
-        ",\"registered_ns\":%" PRId64 ",\"first_sent_ns\":%" PRId64 ",\"last_reply_ns\":%" PRId64 ",\"cpu_ns\":%" PRId64,
-        tally.replies, tally.distinct, tally.duplicates, tally.out_of_order, tally.unknown, polls, heartbeats, registered,
-        registered_ns, tally.first_sent_ns, tally.last_reply_ns, (int64_t)cpu.tv_sec * 1000000000 + cpu.tv_nsec);
+    int length = snprintf(
+        text, sizeof text,
+        "{\"replies\":%" PRIu64 ",\"distinct\":%" PRIu64 ",\"duplicates\":%" PRIu64
+        ",\"out_of_order\":%" PRIu64 ",\"unknown\":%" PRIu64 ",\"polls\":%" PRIu64
+        ",\"heartbeats\":%" PRIu64 ",\"registered\":%" PRIu64 ",\"registered_ns\":%" PRId64
+        ",\"first_sent_ns\":%" PRId64 ",\"last_reply_ns\":%" PRId64 ",\"cpu_ns\":%" PRId64,
+        tally.replies, tally.distinct, tally.duplicates, tally.out_of_order, tally.unknown, polls,
+        heartbeats, registered, registered_ns, tally.first_sent_ns, tally.last_reply_ns,
+        (int64_t)cpu.tv_sec * 1000000000 + cpu.tv_nsec);
     length += write_latencies(text + length, sizeof text - (size_t)length - 1, skip);
     text[length++] = '}';
     server_answer(connection, 200, text, (size_t)length, NULL, NULL);
@@ -104,8 +111,8 @@ static void answer_stats(struct connection *connection, uint32_t skip)
 
 static void settled(void)
 {
-    if (!waiting.connection || tally.distinct < waiting.replies || registered < waiting.registered ||
-        polls < waiting.polls)
+    if (!waiting.connection || tally.distinct < waiting.replies ||
+        registered < waiting.registered || polls < waiting.polls)
         return;
     struct connection *connection = waiting.connection;
     waiting.connection = NULL;
@@ -122,9 +129,11 @@ static void announce(uint32_t workspace)
     clock_gettime(CLOCK_REALTIME, &now);
     inbox_workspace_id(workspace, id);
     int length = snprintf(text, sizeof text,
-        "data: {\"type\":\"ACTIVITY_LOGGED\",\"timestamp\":%" PRId64 ",\"data\":{\"activity_type\":\"a2a_receive\","
-        "\"method\":\"message/send\",\"source_id\":null,\"status\":\"ok\",\"target_id\":\"%s\"}}\n\n",
-        (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, id);
+                          "data: {\"type\":\"ACTIVITY_LOGGED\",\"timestamp\":%" PRId64
+                          ",\"data\":{\"activity_type\":\"a2a_receive\","
+                          "\"method\":\"message/"
+                          "send\",\"source_id\":null,\"status\":\"ok\",\"target_id\":\"%s\"}}\n\n",
+                          (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000, id);
     server_chunk(streams[workspace], text, (size_t)length);
 }
 
@@ -154,8 +163,8 @@ static void answer_own(struct connection *connection, const char *target)
         }
         answer_text(connection, 200, "{}");
     } else if (strncmp(target, "wait?", 5) == 0) {
-        waiting = (struct wait){connection, parameter(target, "replies", 0), parameter(target, "registered", 0),
-                                parameter(target, "polls", 0)};
+        waiting = (struct wait){connection, parameter(target, "replies", 0),
+                                parameter(target, "registered", 0), parameter(target, "polls", 0)};
     } else if (strncmp(target, "stats", 5) == 0) {
         answer_stats(connection, (uint32_t)parameter(target, "skip", 0));
     } else if (strcmp(target, "request") == 0) {
@@ -180,13 +189,15 @@ static void answer_activity(struct connection *connection, struct inbox *inbox, 
         answer_text(connection, 410, "{\"error\":\"since_id cursor not found\"}");
         return;
     }
-    size_t length = inbox_page(inbox, after, limit < INBOX_PAGE_MAXIMUM ? (uint32_t)limit : INBOX_PAGE_MAXIMUM, page);
+    size_t length = inbox_page(
+        inbox, after, limit < INBOX_PAGE_MAXIMUM ? (uint32_t)limit : INBOX_PAGE_MAXIMUM, page);
     server_answer(connection, 200, page, length, page_sent, inbox);
 }
 
 static void note_reply(const struct request *request)
 {
-    if (!inbox_replied(inboxes, workspaces, request->body, request->body_length, request->read_ns, &tally) ||
+    if (!inbox_replied(inboxes, workspaces, request->body, request->body_length, request->read_ns,
+                       &tally) ||
         request->whole_length > sizeof last_reply)
         return;
     memcpy(last_reply, request->whole, request->whole_length);
@@ -206,13 +217,15 @@ static void answer_stream(struct connection *connection, uint32_t workspace)
 }
 
 /* `rest` is what follows /workspaces/:id/ */
-static void answer_workspace(struct connection *connection, const struct request *request, const char *id,
-                             const char *rest)
+static void answer_workspace(struct connection *connection, const struct request *request,
+                             const char *id, const char *rest)
 {
     uint32_t workspace = inbox_workspace_of(id);
     if (strcmp(rest, "a2a") == 0) { /* :id is a peer's */
         note_reply(request);
-        answer_text(connection, 200, "{\"delivery_mode\":\"poll\",\"method\":\"message/send\",\"status\":\"queued\"}");
+        answer_text(
+            connection, 200,
+            "{\"delivery_mode\":\"poll\",\"method\":\"message/send\",\"status\":\"queued\"}");
     } else if (workspace >= workspaces) {
         answer_text(connection, 404, "{\"error\":\"workspace not found\"}");
     } else if (strncmp(rest, "activity", 8) == 0 && !request->post) {
@@ -285,7 +298,8 @@ int main(int count, char **arguments)
         inbox_open(&inboxes[i], i, peers);
     inbox_add(&inboxes[0], rows, server_now_ns());
     printf("listening on %d\n",
-           server_open(&(struct server_handlers){.request = answer, .tick = tick, .settled = settled, .closed = closed}));
+           server_open(&(struct server_handlers){
+               .request = answer, .tick = tick, .settled = settled, .closed = closed}));
     fflush(stdout);
     server_run();
     for (uint32_t i = 0; i < workspaces; i++)

@@ -67,7 +67,8 @@ static void wait_to_write(struct connection *connection, bool waits)
         return;
     connection->waits_to_write = waits;
     struct epoll_event event = {.events = EPOLLIN | (waits ? EPOLLOUT : 0), .data.ptr = connection};
-    check(epoll_ctl(poll_descriptor, EPOLL_CTL_MOD, connection->descriptor, &event) == 0, "epoll_ctl");
+    check(epoll_ctl(poll_descriptor, EPOLL_CTL_MOD, connection->descriptor, &event) == 0,
+          "epoll_ctl");
 }
 
 static void flush_output(struct connection *connection)
@@ -120,8 +121,9 @@ void server_answer(struct connection *connection, int status, const char *body, 
 
 void server_stream(struct connection *connection)
 {
-    static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n";
+    static const char head[] =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
+        "Transfer-Encoding: chunked\r\n\r\n";
     append(connection, head, sizeof head - 1);
 }
 
@@ -164,8 +166,12 @@ static size_t handle_one(struct connection *connection, int64_t read_ns)
         return 0;
     }
     *target_end = '\0';
-    struct request request = {.post = connection->input[0] == 'P', .target = target + 1, .body = end + 4,
-                              .body_length = body, .whole = connection->input, .whole_length = head + body,
+    struct request request = {.post = connection->input[0] == 'P',
+                              .target = target + 1,
+                              .body = end + 4,
+                              .body_length = body,
+                              .whole = connection->input,
+                              .whole_length = head + body,
                               .read_ns = read_ns};
     handlers.request(connection, &request);
     return head + body;
@@ -191,7 +197,8 @@ static void read_input(struct connection *connection)
 
 static void accept_all(void)
 {
-    for (int descriptor; (descriptor = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+    for (int descriptor;
+         (descriptor = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
         struct connection *connection = calloc(1, sizeof *connection);
         check(connection, "calloc");
         connection->descriptor = descriptor;
@@ -220,7 +227,8 @@ int server_open(const struct server_handlers *given)
     listening = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof address;
-    check(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 4096) == 0, "listen");
+    check(bind(listening, (struct sockaddr *)&address, size) == 0 && listen(listening, 4096) == 0,
+          "listen");
     check(getsockname(listening, (struct sockaddr *)&address, &size) == 0, "getsockname");
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     sigset_t set;
@@ -238,8 +246,11 @@ int server_open(const struct server_handlers *given)
 
 void server_every(int64_t microseconds)
 {
-    struct timespec every = {.tv_sec = microseconds / 1000000, .tv_nsec = microseconds % 1000000 * 1000};
-    check(timerfd_settime(timer, 0, &(struct itimerspec){.it_interval = every, .it_value = every}, NULL) == 0, "timer");
+    struct timespec every = {.tv_sec = microseconds / 1000000,
+                             .tv_nsec = microseconds % 1000000 * 1000};
+    check(timerfd_settime(timer, 0, &(struct itimerspec){.it_interval = every, .it_value = every},
+                          NULL) == 0,
+          "timer");
 }
 
 void server_run(void)

@@ -1,7 +1,8 @@
-/* Preloaded into a host under test: clocks, a resolver and a file system that misbehave on order. The orders are files in
- * $FAULT_SHIM: `clock` holds seconds to add to the wall clock, `passed` seconds to add to every clock, as if so much time had
- * passed, `no-dns` makes every name unknown, `read-only` makes everything under $FAULT_SHIM_STATE read-only. The name
- * platform.test is 127.0.0.1. */
+/* Preloaded into a host under test: clocks, a resolver and a file system that misbehave on order.
+ * The orders are files in $FAULT_SHIM: `clock` holds seconds to add to the wall clock, `passed`
+ * seconds to add to every clock, as if so much time had passed, `no-dns` makes every name unknown,
+ * `read-only` makes everything under $FAULT_SHIM_STATE read-only. The name platform.test is
+ * 127.0.0.1. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -54,8 +55,8 @@ static int is_wall(clockid_t which)
 /* Those that go on whatever the process does. */
 static int is_time(clockid_t which)
 {
-    return is_wall(which) || which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE || which == CLOCK_MONOTONIC_RAW ||
-           which == CLOCK_BOOTTIME;
+    return is_wall(which) || which == CLOCK_MONOTONIC || which == CLOCK_MONOTONIC_COARSE ||
+           which == CLOCK_MONOTONIC_RAW || which == CLOCK_BOOTTIME;
 }
 
 int clock_gettime(clockid_t which, struct timespec *now)
@@ -86,20 +87,22 @@ time_t time(time_t *out)
     return now.tv_sec;
 }
 
-int getaddrinfo(const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
-                struct addrinfo **restrict result)
+int getaddrinfo(const char *restrict name, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
     char text[8];
     if (order("no-dns", text, sizeof text) >= 0)
         return EAI_AGAIN;
-    return REAL(getaddrinfo)(name && strcmp(name, "platform.test") == 0 ? "127.0.0.1" : name, service, hints, result);
+    return REAL(getaddrinfo)(name && strcmp(name, "platform.test") == 0 ? "127.0.0.1" : name,
+                             service, hints, result);
 }
 
 static int is_refused(const char *path)
 {
     const char *state = getenv("FAULT_SHIM_STATE");
     char text[8];
-    if (!state || strncmp(path, state, strlen(state)) != 0 || order("read-only", text, sizeof text) < 0)
+    if (!state || strncmp(path, state, strlen(state)) != 0 ||
+        order("read-only", text, sizeof text) < 0)
         return 0;
     errno = EROFS;
     return 1;
@@ -116,7 +119,8 @@ static int is_refused_fd(int fd)
     return is_refused(path);
 }
 
-static int open_checked(int (*real)(const char *, int, ...), const char *path, int flags, mode_t mode)
+static int open_checked(int (*real)(const char *, int, ...), const char *path, int flags,
+                        mode_t mode)
 {
     if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) && is_refused(path))
         return -1;

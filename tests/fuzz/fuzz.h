@@ -6,7 +6,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#define HOLDS(condition) do { if (!(condition)) abort(); } while (0)
+#define HOLDS(condition)  \
+    do {                  \
+        if (!(condition)) \
+            abort();      \
+    } while (0)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

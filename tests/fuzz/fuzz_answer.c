@@ -1,4 +1,5 @@
-/* Any bytes as the platform's answer to any call; the first three bytes choose call, status and time. */
+/* Any bytes as the platform's answer to any call; the first three bytes choose call, status and
+ * time. */
 #include "fuzz.h"
 
 #include "wire/jsontext.h"
@@ -42,8 +43,8 @@ static void check_readers(const char *body, size_t length)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const int statuses[] = {0, 100, 200, 202, 204, 302, 400, 401, 403, 404, 408, 410, 418, 425, 429, 500, 502,
-                                   503, 504, 520, 524, 599, 999, -1};
+    static const int statuses[] = {0,   100, 200, 202, 204, 302, 400, 401, 403, 404, 408, 410,
+                                   418, 425, 429, 500, 502, 503, 504, 520, 524, 599, 999, -1};
     if (size < 3)
         return 0;
     const char *body = (const char *)data + 3;

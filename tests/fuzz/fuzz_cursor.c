@@ -1,4 +1,5 @@
-/* Any bytes as a cursor file: it is read or refused with a reason, and what is saved over it is read back. */
+/* Any bytes as a cursor file: it is read or refused with a reason, and what is saved over it is
+ * read back. */
 #include "fuzz.h"
 
 #include "state/cursor.h"

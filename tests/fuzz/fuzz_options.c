@@ -1,4 +1,5 @@
-/* Any words, one a line, as the arguments of a command, which the first byte chooses. Nothing is run. */
+/* Any words, one a line, as the arguments of a command, which the first byte chooses. Nothing is
+ * run. */
 #include "fuzz.h"
 
 #include "base/memory.h"
@@ -8,7 +9,7 @@
 
 #define WORDS_MAXIMUM 64
 #define POSITIONALS_MAXIMUM 1024 /* more than any command takes */
-#define FIELDS_SIZE 4096 /* more than any command's structure */
+#define FIELDS_SIZE 4096         /* more than any command's structure */
 
 static const struct command *const commands[] = {
 #define X(symbol) &symbol,
@@ -23,12 +24,8 @@ static void check_values(const struct command *command, const char *values)
         int64_t number;
         HOLDS(option->offset + sizeof(struct option_pairs) <= FIELDS_SIZE);
         switch (option->type) {
-        case OPTION_FLAG:
-            HOLDS(*(const unsigned char *)field <= 1);
-            break;
-        case OPTION_TEXT:
-            HOLDS(!*(char *const *)field || **(char *const *)field);
-            break;
+        case OPTION_FLAG: HOLDS(*(const unsigned char *)field <= 1); break;
+        case OPTION_TEXT: HOLDS(!*(char *const *)field || **(char *const *)field); break;
         case OPTION_NUMBER:
         case OPTION_DURATION:
         case OPTION_MILLISECONDS:
@@ -76,7 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (char *word; used < WORDS_MAXIMUM && (word = strsep(&rest, "\n"));)
         words[used++] = word;
     HOLDS(command->positional_maximum <= POSITIONALS_MAXIMUM);
-    enum options_result result = options_parse(command, (int)used, words, values, positionals, &count);
+    enum options_result result = options_parse(command, (int)used, words, values, positionals,
+                                               &count);
     HOLDS(count <= command->positional_maximum);
     if (result == OPTIONS_PARSED)
         check_values(command, values);

@@ -1,4 +1,5 @@
-/* Any bytes as the body of a poll: rows lie within it, in order, apart from each other, and are cut alike alone. */
+/* Any bytes as the body of a poll: rows lie within it, in order, apart from each other, and are cut
+ * alike alone. */
 #include "fuzz.h"
 
 #include "wire/page.h"

@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (opened) {
         HOLDS(strncmp(platform.base_url, platform.origin, strlen(platform.origin)) == 0);
         platform_is_private(&platform);
-        struct platform_request request = platform_activity(&platform, text, &(struct platform_fetch){.since_id = text});
+        struct platform_request request = platform_activity(
+            &platform, text, &(struct platform_fetch){.since_id = text});
         HOLDS(request.url && !strpbrk(request.url, " \r\n"));
         platform_request_free(&request);
     }

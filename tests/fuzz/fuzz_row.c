@@ -1,5 +1,5 @@
-/* Any bytes as a row: a message comes of it, its strings are UTF-8, and an answer to it can be built. What is repaired
- * once needs no more repair. */
+/* Any bytes as a row: a message comes of it, its strings are UTF-8, and an answer to it can be
+ * built. What is repaired once needs no more repair. */
 #include "fuzz.h"
 
 #include "wire/envelope.h"
@@ -45,7 +45,8 @@ static void check_repair(const char *text, size_t length)
 
 static void check_reply(const struct message *message)
 {
-    struct reply reply = {.text = message->text, .text_length = message->text_length, .parts = message->parts};
+    struct reply reply = {
+        .text = message->text, .text_length = message->text_length, .parts = message->parts};
     struct reply_request request;
     char problem[256] = "";
     bool built = reply_build(message, &reply, "/reply", &request, problem, sizeof problem);
@@ -70,9 +71,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     HOLDS((message->kind == ENVELOPE_UNREADABLE) == (message->problem != NULL));
     HOLDS(message->kind == ENVELOPE_UNREADABLE || (message->row_id && message->conversation));
     HOLDS(message->raw_length == 0 || memmem(row, size, message->raw, message->raw_length));
-    const char *const strings[] = {message->row_id, message->source_id, message->created_at, message->method,
-                                   message->message_id, message->context_id, message->task_id, message->conversation,
-                                   message->in_reply_to, message->problem};
+    const char *const strings[] = {message->row_id,  message->source_id,    message->created_at,
+                                   message->method,  message->message_id,   message->context_id,
+                                   message->task_id, message->conversation, message->in_reply_to,
+                                   message->problem};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         check_string(strings[i]);
     check_text(message->text, message->text_length);

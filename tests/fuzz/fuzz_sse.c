@@ -1,4 +1,5 @@
-/* Any bytes as an event stream, in pieces whose size the first byte gives: the events must not depend on it. */
+/* Any bytes as an event stream, in pieces whose size the first byte gives: the events must not
+ * depend on it. */
 #include "fuzz.h"
 
 #include "base/buffer.h"
@@ -36,9 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct buffer whole, cut;
     const char *bytes = (const char *)data + 1;
-    bool first = read_all(bytes, size - 1, size, &whole), second = read_all(bytes, size - 1, 1 + data[0] % 17, &cut);
+    bool first = read_all(bytes, size - 1, size, &whole),
+         second = read_all(bytes, size - 1, 1 + data[0] % 17, &cut);
     HOLDS(first == second);
-    HOLDS(!first || (whole.length == cut.length && (whole.length == 0 || memcmp(whole.data, cut.data, cut.length) == 0)));
+    HOLDS(!first || (whole.length == cut.length &&
+                     (whole.length == 0 || memcmp(whole.data, cut.data, cut.length) == 0)));
     buffer_free(&whole);
     buffer_free(&cut);
     return 0;

@@ -1,6 +1,7 @@
-/* Preloaded into a host under test: a file system that cannot do what others can. $ODDFS_DIRECTORY says below which directory,
- * $ODDFS names what it lacks: maps (no shared memory maps, as 9p, virtiofs and exFAT), directory-sync and sync (fsync of a
- * directory, of anything), flock, locks (those of fcntl too), modes (chmod changes nothing), sockets, links. */
+/* Preloaded into a host under test: a file system that cannot do what others can. $ODDFS_DIRECTORY
+ * says below which directory, $ODDFS names what it lacks: maps (no shared memory maps, as 9p,
+ * virtiofs and exFAT), directory-sync and sync (fsync of a directory, of anything), flock, locks
+ * (those of fcntl too), modes (chmod changes nothing), sockets, links. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +21,8 @@
 static int lacks(const char *what)
 {
     const char *all = getenv("ODDFS"), *found = all ? strstr(all, what) : NULL;
-    return found && (found == all || found[-1] == ',') && (found[strlen(what)] == ',' || found[strlen(what)] == '\0');
+    return found && (found == all || found[-1] == ',') &&
+           (found[strlen(what)] == ',' || found[strlen(what)] == '\0');
 }
 
 static int is_below(const char *path)
@@ -80,7 +82,8 @@ int fchmod(int fd, mode_t mode)
 
 int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
-    return lacks("sockets") && address->sa_family == AF_UNIX ? fail(EPERM) : REAL(bind)(fd, address, length);
+    return lacks("sockets") && address->sa_family == AF_UNIX ? fail(EPERM)
+                                                             : REAL(bind)(fd, address, length);
 }
 
 int link(const char *from, const char *to)
@@ -94,8 +97,10 @@ int fcntl64(int fd, int command, ...)
     va_start(more, command);
     void *argument = va_arg(more, void *);
     va_end(more);
-    int locks = command == F_SETLK || command == F_SETLKW || command == F_GETLK || command == F_OFD_SETLK;
-    return locks && lacks("locks") && is_odd(fd) ? fail(ENOLCK) : REAL(fcntl64)(fd, command, argument);
+    int locks = command == F_SETLK || command == F_SETLKW || command == F_GETLK ||
+                command == F_OFD_SETLK;
+    return locks && lacks("locks") && is_odd(fd) ? fail(ENOLCK)
+                                                 : REAL(fcntl64)(fd, command, argument);
 }
 
 int fcntl(int fd, int command, ...)

@@ -1,5 +1,7 @@
-/* Preloaded by tests/e2e/liveness_spec.lua and others: a resolver that knows platform.test (libcurl answers for localhost
- * itself), at the address that the file $RESOLVER_ADDRESS holds, else at 127.0.0.1. It hangs while the file $RESOLVER_HANGS exists, ten minutes at most, and says so by making $RESOLVER_HANGS.asked. */
+/* Preloaded by tests/e2e/liveness_spec.lua and others: a resolver that knows platform.test (libcurl
+ * answers for localhost itself), at the address that the file $RESOLVER_ADDRESS holds, else at
+ * 127.0.0.1. It hangs while the file $RESOLVER_HANGS exists, ten minutes at most, and says so by
+ * making $RESOLVER_HANGS.asked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -9,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **result)
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
 {
     static int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     const char *flag = getenv("RESOLVER_HANGS");

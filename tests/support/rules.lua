@@ -6,12 +6,13 @@
 --- are any. tests/lint.allow lists what broke a rule when the rule was made. It may only shrink: --shrink removes what has been
 --- fixed and lowers the numbers of what has become smaller. It never adds.
 
-local LINES, FUNCTION_LINES, COLUMNS, CIRCLE = 450, 60, 130, 3
+local LINES, FUNCTION_LINES, COLUMNS, CIRCLE = 450, 60, 100, 3
 local ALLOWED = "tests/lint.allow"
 
 -- An include leads to the own folder or to a lower floor.
 local FLOORS = { main = 8, commands = 7, molecule = 6, host = 5, messages = 4, link = 3, journal = 3, script = 2, wire = 1,
   net = 1, state = 1, base = 0 }
+local SHARED = { ["molecule/event.h"] = true, ["molecule/options.h"] = true } -- plain structs, for every floor
 local FORBIDDEN = { ["script state"] = true } -- though it leads down
 
 local shrink = arg[1] == "--shrink"
@@ -51,7 +52,8 @@ local function check_includes(paths)
     local from = path:match "^src/" and folder_of(path)
     for header in from and read(path):gmatch '#include "([^"\n]+)"' or function() end do
       local to, unit = folder_of(header), path:gsub("%.%a$", "")
-      local is_below = from == to or (FLOORS[from] or -1) > (FLOORS[to] or 99) and not FORBIDDEN[from .. " " .. to]
+      local leads_down = (FLOORS[from] or -1) > (FLOORS[to] or 99) and not FORBIDDEN[from .. " " .. to]
+      local is_below = from == to or SHARED[header] or leads_down
       if not is_below then note(true, "floor %s %s", path, header) end
       graph[unit] = graph[unit] or {}
       graph[unit]["src/" .. header:gsub("%.h$", "")] = true

@@ -74,18 +74,32 @@ static void a_buffer_grows_and_keeps_every_byte(void **state)
 static void times_of_the_platform_are_read_to_the_microsecond(void **state)
 {
     (void)state;
-    static const struct { const char *text; int64_t us; } cases[] = {
-        {"1970-01-01T00:00:00Z", 0}, {"1970-01-01T00:00:01.5Z", 1500000}, {"2026-05-01T20:14:07.123456Z", 1777666447123456},
-        {"2026-05-01T20:14:07.123456789Z", 1777666447123456}, {"2026-05-01T22:14:07+02:00", 1777666447000000},
-        {"2026-05-01T14:44:07-05:30", 1777666447000000}, {"2026-05-01T20:14:07z", 1777666447000000}};
+    static const struct {
+        const char *text;
+        int64_t us;
+    } cases[] = {{"1970-01-01T00:00:00Z", 0},
+                 {"1970-01-01T00:00:01.5Z", 1500000},
+                 {"2026-05-01T20:14:07.123456Z", 1777666447123456},
+                 {"2026-05-01T20:14:07.123456789Z", 1777666447123456},
+                 {"2026-05-01T22:14:07+02:00", 1777666447000000},
+                 {"2026-05-01T14:44:07-05:30", 1777666447000000},
+                 {"2026-05-01T20:14:07z", 1777666447000000}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t us = -1;
         assert_true(clock_parse(cases[i].text, &us));
         assert_int_equal(us, cases[i].us);
     }
-    static const char *const others[] = {"", "now", "2026-05-01", "2026-05-01T20:14:07", "2026-05-01T20:14:07.Z",
-                                         "2026-05-01T20:14:07.1234567890Z", "2026-05-01T20:14:07+2", "2026-05-01T20:14:07Zx",
-                                         "2026-05-01T20:14:07+02:0", "2026-13-01T20:14:07Z", "2026-05-01T20:14:07*02:00"};
+    static const char *const others[] = {"",
+                                         "now",
+                                         "2026-05-01",
+                                         "2026-05-01T20:14:07",
+                                         "2026-05-01T20:14:07.Z",
+                                         "2026-05-01T20:14:07.1234567890Z",
+                                         "2026-05-01T20:14:07+2",
+                                         "2026-05-01T20:14:07Zx",
+                                         "2026-05-01T20:14:07+02:0",
+                                         "2026-13-01T20:14:07Z",
+                                         "2026-05-01T20:14:07*02:00"};
     for (size_t i = 0; i < COUNT(others); i++) {
         int64_t us;
         if (clock_parse(others[i], &us))
@@ -115,17 +129,21 @@ static void clocks_do_not_run_backwards(void **state)
 static void durations_are_read_as_operators_write_them(void **state)
 {
     (void)state;
-    static const struct { const char *text; int64_t ms; } cases[] = {
-        {"0", 0}, {"30", 30000}, {"0.25", 250}, {"250ms", 250}, {"30s", 30000}, {"5m", 300000}, {"2h", 7200000},
-        {"1d", 86400000}, {"1.5s", 1500}, {"1m30s", 90000}, {"1h0m1ms", 3600001}, {"3650d", 315360000000}};
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } cases[] = {{"0", 0},       {"30", 30000},    {"0.25", 250},        {"250ms", 250},
+                 {"30s", 30000}, {"5m", 300000},   {"2h", 7200000},      {"1d", 86400000},
+                 {"1.5s", 1500}, {"1m30s", 90000}, {"1h0m1ms", 3600001}, {"3650d", 315360000000}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         int64_t ms = -1;
         if (!clock_parse_duration(cases[i].text, &ms))
             fail_msg("%s was refused", cases[i].text);
         assert_int_equal(ms, cases[i].ms);
     }
-    static const char *const others[] = {"", "-1", "-5s", "s", "5x", "5 s", "s5", "1e400", "3651d", "5sec", "nan", "inf",
-                                         "0x10x", "1m30", "+5", "5S"};
+    static const char *const others[] = {"",      "-1",    "-5s",   "s",    "5x",  "5 s",
+                                         "s5",    "1e400", "3651d", "5sec", "nan", "inf",
+                                         "0x10x", "1m30",  "+5",    "5S"};
     for (size_t i = 0; i < COUNT(others); i++) {
         int64_t ms;
         if (clock_parse_duration(others[i], &ms))
@@ -284,21 +302,29 @@ static void what_steers_a_terminal_is_shown_as_an_escape(void **state)
     (void)state;
     assert_null(terminal_copy(NULL, TERMINAL_TEXT));
     shown("", TERMINAL_TEXT, "");
-    shown("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~", TERMINAL_TEXT, "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~");
+    shown("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~", TERMINAL_TEXT,
+          "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80 ~");
     shown("\x1b]0;x\x07\x1b[31m\x7f", TERMINAL_TEXT, "\\x1b]0;x\\x07\\x1b[31m\\x7f");
     shown("a\nb\r\nc\rd\te", TERMINAL_TEXT, "a\nb\nc\\x0dd e");
     shown("a\nb\r\nc\te", TERMINAL_WORD, "a\\nb\\r\\nc\\te");
-    shown("\xc2\x9b" "2J\xc2\x85\xc2\xa0", TERMINAL_TEXT, "\\u{9b}2J\\u{85}\xc2\xa0");
-    shown("\x9b" "2J", TERMINAL_TEXT, "\\x9b2J"); /* C1 as a byte, where the terminal is not in UTF-8 */
+    shown("\xc2\x9b"
+          "2J\xc2\x85\xc2\xa0",
+          TERMINAL_TEXT, "\\u{9b}2J\\u{85}\xc2\xa0");
+    /* C1 as a byte, where the terminal is not in UTF-8 */
+    shown("\x9b"
+          "2J",
+          TERMINAL_TEXT, "\\x9b2J");
     shown("\xe2\x80\xae\xe2\x80\x8e\xe2\x81\xa6\xd8\x9c\xe2\x80\xa8", TERMINAL_TEXT,
           "\\u{202e}\\u{200e}\\u{2066}\\u{61c}\\u{2028}");
     shown("\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa", TERMINAL_TEXT,
           "\xe2\x80\xa7\xe2\x80\xaf\xe2\x81\xa5\xe2\x81\xaa"); /* beside them */
     shown("\xc0\x9b\xe0\x80\x9b\xed\xa0\x80\xe2\x80", TERMINAL_TEXT,
           "\\xc0\\x9b\\xe0\\x80\\x9b\\xed\\xa0\\x80\\xe2\\x80"); /* not UTF-8 */
-    shown("{\"a\": \"\xe2\x80\xae\xc2\x9b\x7f\"}\n", TERMINAL_JSON, "{\"a\": \"\\u202e\\u009b\\u007f\"}\n");
+    shown("{\"a\": \"\xe2\x80\xae\xc2\x9b\x7f\"}\n", TERMINAL_JSON,
+          "{\"a\": \"\\u202e\\u009b\\u007f\"}\n");
     char small[4];
-    assert_int_equal(terminal_escape("a\x1b", 2, TERMINAL_TEXT, small, sizeof small), 1); /* no half escape */
+    /* no half escape */
+    assert_int_equal(terminal_escape("a\x1b", 2, TERMINAL_TEXT, small, sizeof small), 1);
 }
 
 static void times_of_a_damaged_file_can_be_reckoned_with(void **state)

@@ -38,8 +38,9 @@ static void every_length_comes_back(void **state)
 static void text_is_as_others_write_it(void **state)
 {
     (void)state;
-    static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="},
-                                           {"\xfb\xff\xbf", "+/+/"}};
+    static const char *const pairs[][2] = {
+        {"", ""},        {"f", "Zg=="},        {"fo", "Zm8="},
+        {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"\xfb\xff\xbf", "+/+/"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
         char text[16] = "";
         base64_encode(pairs[i][0], strlen(pairs[i][0]), text);
@@ -51,8 +52,12 @@ static void text_is_as_others_write_it(void **state)
 static void blanks_the_other_alphabet_and_missing_padding_are_taken(void **state)
 {
     (void)state;
-    static const char *const texts[][2] = {{"Zm9v\r\nYg==\n", "foob"}, {" Z g = = ", "f"}, {"-_-_", "\xfb\xff\xbf"}, {"Zg", "f"},
-                                           {"Zm8", "fo"}, {" \n", ""}};
+    static const char *const texts[][2] = {{"Zm9v\r\nYg==\n", "foob"},
+                                           {" Z g = = ", "f"},
+                                           {"-_-_", "\xfb\xff\xbf"},
+                                           {"Zg", "f"},
+                                           {"Zm8", "fo"},
+                                           {" \n", ""}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         assert_string_equal(decoded(texts[i][0], strlen(texts[i][0])), texts[i][1]);
 }
@@ -60,9 +65,10 @@ static void blanks_the_other_alphabet_and_missing_padding_are_taken(void **state
 static void what_is_wrong_is_found_where_it_is(void **state)
 {
     (void)state;
-    static const char *const texts[][2] = {{"Zm9v!", "bad at 4"}, {"Zm=v", "bad at 3"}, {"Zg=", "bad at 2"},
-                                           {"Zg===", "bad at 4"}, {"=", "bad at 0"}, {"Zm9v=", "bad at 4"},
-                                           {"Zm9vY", "bad at 5"}, {"Zm8=Zm8=", "bad at 4"}, {"\xc3\xa4", "bad at 0"}};
+    static const char *const texts[][2] = {
+        {"Zm9v!", "bad at 4"}, {"Zm=v", "bad at 3"},     {"Zg=", "bad at 2"},
+        {"Zg===", "bad at 4"}, {"=", "bad at 0"},        {"Zm9v=", "bad at 4"},
+        {"Zm9vY", "bad at 5"}, {"Zm8=Zm8=", "bad at 4"}, {"\xc3\xa4", "bad at 0"}};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         assert_string_equal(decoded(texts[i][0], strlen(texts[i][0])), texts[i][1]);
     assert_string_equal(decoded("Zm9v\0", 5), "bad at 4");

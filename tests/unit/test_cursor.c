@@ -1,5 +1,6 @@
-/* The cursor file: what is read, and the crash model of a save. The calls of a real save are recorded (the linker wraps
- * them); then every prefix of them, with every legal loss of what was not synced yet, is laid out on disk and read. */
+/* The cursor file: what is read, and the crash model of a save. The calls of a real save are
+ * recorded (the linker wraps them); then every prefix of them, with every legal loss of what was
+ * not synced yet, is laid out on disk and read. */
 #include "unit.h"
 
 #include "base/memory.h"
@@ -163,7 +164,8 @@ static void save(const char *row_id)
 static void the_go_clients_file_is_read_and_its_unknown_keys_stay(void **state)
 {
     (void)state;
-    static const char go[] = "{\n  \"workspace_id\": \"" ID "\",\n  \"last_since_id\": \"" OLD "\",\n  \"later\": [1, 2]\n}\n";
+    static const char go[] = "{\n  \"workspace_id\": \"" ID "\",\n  \"last_since_id\": \"" OLD
+                             "\",\n  \"later\": [1, 2]\n}\n";
     struct cursor cursor;
     put(path, go, sizeof go - 1);
     assert_int_equal(load(&cursor), CURSOR_LOADED);
@@ -179,8 +181,13 @@ static void the_go_clients_file_is_read_and_its_unknown_keys_stay(void **state)
 static void a_file_that_is_not_ours_is_told_apart(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"", "{", "[]", "null", "{\"last_since_id\": 5}",
-                                        "{\"workspace_id\": \"other\", \"last_since_id\": \"x\"}", "\xff\xfe"};
+    static const char *const wrong[] = {"",
+                                        "{",
+                                        "[]",
+                                        "null",
+                                        "{\"last_since_id\": 5}",
+                                        "{\"workspace_id\": \"other\", \"last_since_id\": \"x\"}",
+                                        "\xff\xfe"};
     struct cursor cursor;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         put(path, wrong[i], strlen(wrong[i]));
@@ -212,7 +219,8 @@ static void a_save_that_fails_at_any_call_leaves_the_old_cursor_and_no_temporary
         assert_false(saved);
         assert_non_null(strstr(problem, "No space left"));
         assert_int_equal(load(&cursor), CURSOR_LOADED);
-        /* behind the rename only the directory's fsync can fail: the new cursor stands, and that is no lie */
+        /* behind the rename only the directory's fsync can fail: the new cursor stands, and that is
+         * no lie */
         assert_string_equal(cursor.last_since_id, i < 4 ? OLD : NEW);
         cursor_free(&cursor);
         snprintf(command, sizeof command, "ls %s | grep -q tmp", directory);
@@ -275,15 +283,21 @@ static int after_every_prefix(const char *old)
         for (size_t i = 0; i < prefix; i++) {
             created = created || calls[i].call == CALL_CREATE;
             renamed = renamed || calls[i].call == CALL_RENAME;
-            data_synced = calls[i].call == CALL_FSYNC || (data_synced && calls[i].call != CALL_WRITE);
-            directory_synced = directory_synced || (renamed && calls[i].call == CALL_FSYNC_DIRECTORY);
+            data_synced = calls[i].call == CALL_FSYNC ||
+                          (data_synced && calls[i].call != CALL_WRITE);
+            directory_synced = directory_synced ||
+                               (renamed && calls[i].call == CALL_FSYNC_DIRECTORY);
             if (calls[i].call == CALL_WRITE)
                 written += calls[i].length;
         }
         /* what was not synced may be there in part; changes of the directory, in order, too */
         for (size_t length = data_synced ? written : 0; length <= written; length++)
-            for (int kept = directory_synced ? 2 : 0; kept <= (renamed ? 2 : created ? 1 : 0); kept++) {
-                struct outcome outcome = {.temporary_length = length, .created = kept >= 1, .renamed = kept == 2};
+            for (int kept = directory_synced ? 2 : 0; kept <= (renamed   ? 2
+                                                               : created ? 1
+                                                                         : 0);
+                 kept++) {
+                struct outcome outcome = {
+                    .temporary_length = length, .created = kept >= 1, .renamed = kept == 2};
                 check(old, outcome, directory_synced);
                 states++;
             }
@@ -317,7 +331,8 @@ static void after_a_crash_at_any_instant_the_cursor_is_the_old_or_the_new_one(vo
             }
         assert_non_null(new_bytes);
         int states = after_every_prefix(old);
-        print_message("%d states of the disk after a crash of a save %s\n", states, first ? "of the first cursor" : "");
+        print_message("%d states of the disk after a crash of a save %s\n", states,
+                      first ? "of the first cursor" : "");
         assert_true(states > 100);
         free(old);
     }

@@ -48,21 +48,25 @@ static void json_is(const json_t *value, const char *expected)
     free(text);
 }
 
-#define CANVAS_ENVELOPE                                                                                            \
-    "{\"jsonrpc\":\"2.0\",\"id\":\"a3\",\"method\":\"message/send\",\"params\":{\n   \"message\":{\"role\":\"user\"," \
-    "\"messageId\":\"5b\",\"parts\":[{\"kind\":\"text\",\"text\":\"hello\"},"                                      \
-    "{\"kind\":\"file\",\"file\":{\"name\":\"a.log\",\"mimeType\":\"text/plain\",\"uri\":\"workspace:/a.log\","   \
-    "\"size\":812}}]},"                                                                                            \
+#define CANVAS_ENVELOPE                                                                \
+    "{\"jsonrpc\":\"2.0\",\"id\":\"a3\",\"method\":\"message/send\",\"params\":{\n   " \
+    "\"message\":{\"role\":\"user\","                                                  \
+    "\"messageId\":\"5b\",\"parts\":[{\"kind\":\"text\",\"text\":\"hello\"},"          \
+    "{\"kind\":\"file\",\"file\":{\"name\":\"a.log\",\"mimeType\":\"text/"             \
+    "plain\",\"uri\":\"workspace:/a.log\","                                            \
+    "\"size\":812}}]},"                                                                \
     "\"metadata\":{\"history\":[{\"role\":\"user\",\"parts\":[]}],\"source\":\"canvas_user\"}}}"
 
 static void what_a_human_typed_in_the_canvas_is_a_message(void **state)
 {
     (void)state;
-    struct message *message = read_text(
-        "{\"id\":\"0c1e\",\"workspace_id\":\"7f1d\",\"activity_type\":\"a2a_receive\",\"source_id\":null,"
-        "\"target_id\":\"7f1d\",\"method\":\"message/send\",\"summary\":\"message/send (queued for poll)\","
-        "\"duration_ms\":null,\"status\":\"ok\",\"error_detail\":null,\"created_at\":\"2026-05-01T20:14:07.123456Z\","
-        "\"request_body\":" CANVAS_ENVELOPE " ,\"seq\":42}");
+    struct message *message = read_text("{\"id\":\"0c1e\",\"workspace_id\":\"7f1d\",\"activity_"
+                                        "type\":\"a2a_receive\",\"source_id\":null,"
+                                        "\"target_id\":\"7f1d\",\"method\":\"message/"
+                                        "send\",\"summary\":\"message/send (queued for poll)\","
+                                        "\"duration_ms\":null,\"status\":\"ok\",\"error_detail\":"
+                                        "null,\"created_at\":\"2026-05-01T20:14:07.123456Z\","
+                                        "\"request_body\":" CANVAS_ENVELOPE " ,\"seq\":42}");
     assert_int_equal(message->kind, ENVELOPE_MESSAGE);
     string_is(message->row_id, "0c1e");
     string_is(message->source_id, NULL);
@@ -75,7 +79,8 @@ static void what_a_human_typed_in_the_canvas_is_a_message(void **state)
     string_is(message->text, "hello");
     assert_int_equal(message->text_length, 5);
     assert_int_equal(json_array_size(message->parts), 2);
-    json_is(message->files, "[{\"name\":\"a.log\",\"mime_type\":\"text/plain\",\"uri\":\"workspace:/a.log\",\"size\":812}]");
+    json_is(message->files, "[{\"name\":\"a.log\",\"mime_type\":\"text/"
+                            "plain\",\"uri\":\"workspace:/a.log\",\"size\":812}]");
     json_is(message->metadata, "{\"source\":\"canvas_user\"}");
     json_is(message->history, "[{\"role\":\"user\",\"parts\":[]}]");
     assert_null(message->response_body);
@@ -91,9 +96,12 @@ static void what_a_peer_sent_is_a_message_with_its_names(void **state)
 {
     (void)state;
     struct message *message = read_text(
-        "{\"id\":\"91\",\"source_id\":\"" PEER "\",\"method\":\"message/send\",\"peer_name\":\"Builder\","
-        "\"peer_role\":\"ci\",\"created_at\":\"2026-05-01T20:15:00.5Z\",\"request_body\":{\"jsonrpc\":\"2.0\","
-        "\"method\":\"message/send\",\"params\":{\"metadata\":{\"a\":1,\"b\":1},\"message\":{\"role\":\"user\","
+        "{\"id\":\"91\",\"source_id\":\"" PEER
+        "\",\"method\":\"message/send\",\"peer_name\":\"Builder\","
+        "\"peer_role\":\"ci\",\"created_at\":\"2026-05-01T20:15:00.5Z\",\"request_body\":{"
+        "\"jsonrpc\":\"2.0\","
+        "\"method\":\"message/"
+        "send\",\"params\":{\"metadata\":{\"a\":1,\"b\":1},\"message\":{\"role\":\"user\","
         "\"messageId\":\"7e\",\"contextId\":\"ctx\",\"taskId\":\"t1\",\"metadata\":{\"b\":2,"
         "\"molecule\":{\"in_reply_to\":\"q1\",\"hops\":3}},"
         "\"parts\":[{\"type\":\"text\",\"text\":\"please \"},{\"kind\":\"data\",\"data\":{}},"
@@ -108,39 +116,54 @@ static void what_a_peer_sent_is_a_message_with_its_names(void **state)
     string_is(message->text, "please check");
     string_is(message->in_reply_to, "q1");
     assert_int_equal(message->hops, 3);
-    json_is(message->metadata, "{\"a\":1,\"b\":2,\"molecule\":{\"in_reply_to\":\"q1\",\"hops\":3}}");
+    json_is(message->metadata,
+            "{\"a\":1,\"b\":2,\"molecule\":{\"in_reply_to\":\"q1\",\"hops\":3}}");
     assert_null(message->files);
     assert_null(message->history);
     assert_int_equal(message->seq, -1);
     message_free(message);
 }
 
+#define SENT \
+    "\"request_body\":{\"method\":\"message/send\",\"params\":{\"message\":{\"parts\":[]}}}"
+
 static void every_row_is_told_apart(void **state)
 {
-    (void)state;
-#define SENT "\"request_body\":{\"method\":\"message/send\",\"params\":{\"message\":{\"parts\":[]}}}"
-    static const struct { const char *members; enum envelope_kind kind; } cases[] = {
+    static const struct {
+        const char *members;
+        enum envelope_kind kind;
+    } cases[] = {
         {"\"source_id\":null,\"method\":\"message/send\"," SENT, ENVELOPE_MESSAGE},
         {"\"method\":\"message/stream\"," SENT, ENVELOPE_MESSAGE},
         {"\"source_id\":\"" PEER "\",\"method\":null," SENT, ENVELOPE_MESSAGE},
         {SENT, ENVELOPE_MESSAGE},
         {"\"method\":\"message/send\"", ENVELOPE_MESSAGE},
         {"\"method\":\"message/send\",\"response_body\":null,\"status\":\"ok\"", ENVELOPE_MESSAGE},
-        {"\"method\":\"message/send\",\"status\":7,\"summary\":[],\"created_at\":{},\"seq\":\"x\"", ENVELOPE_MESSAGE},
-        {"\"source_id\":null,\"method\":\"notify\",\"response_body\":{\"result\":\"hi\"}", ENVELOPE_ECHO},
+        {"\"method\":\"message/send\",\"status\":7,\"summary\":[],\"created_at\":{},\"seq\":\"x\"",
+         ENVELOPE_MESSAGE},
+        {"\"source_id\":null,\"method\":\"notify\",\"response_body\":{\"result\":\"hi\"}",
+         ENVELOPE_ECHO},
         {"\"source_id\":\"" SELF "\",\"method\":\"notify\"", ENVELOPE_ECHO},
         {"\"source_id\":\"" PEER "\",\"method\":\"notify\"," SENT, ENVELOPE_MESSAGE},
         {"\"source_id\":\"" SELF "\",\"method\":\"message/send\"", ENVELOPE_SELF_REPORT},
-        {"\"source_id\":\"7F1D0000-0000-4000-8000-000000000001\",\"method\":\"x\"", ENVELOPE_SELF_REPORT},
-        {"\"source_id\":\"" SELF "\",\"method\":\"delegate_result\",\"request_body\":{\"delegation_id\":\"d\"},"
-         "\"response_body\":{\"text\":\"done\"}", ENVELOPE_MESSAGE},
+        {"\"source_id\":\"7F1D0000-0000-4000-8000-000000000001\",\"method\":\"x\"",
+         ENVELOPE_SELF_REPORT},
+        {"\"source_id\":\"" SELF
+         "\",\"method\":\"delegate_result\",\"request_body\":{\"delegation_id\":\"d\"},"
+         "\"response_body\":{\"text\":\"done\"}",
+         ENVELOPE_MESSAGE},
         {"\"source_id\":\"" PEER "\",\"method\":\"delegate_result\"," SENT, ENVELOPE_MESSAGE},
-        {"\"source_id\":null,\"method\":\"chat_upload_receive\",\"request_body\":{\"file_id\":\"f\"}", ENVELOPE_UPLOAD},
+        {"\"source_id\":null,\"method\":\"chat_upload_receive\",\"request_body\":{\"file_id\":"
+         "\"f\"}",
+         ENVELOPE_UPLOAD},
         {"\"source_id\":\"" PEER "\",\"method\":\"chat_upload_receive\"," SENT, ENVELOPE_MESSAGE},
-        {"\"source_id\":\"" PEER "\",\"method\":\"message/send\",\"response_body\":{\"result\":1}," SENT, ENVELOPE_ANSWERED},
+        {"\"source_id\":\"" PEER
+         "\",\"method\":\"message/send\",\"response_body\":{\"result\":1}," SENT,
+         ENVELOPE_ANSWERED},
         {"\"method\":\"message/send\",\"response_body\":\"\"", ENVELOPE_ANSWERED},
         {"\"method\":\"message/send\",\"status\":\"error\"", ENVELOPE_ANSWERED},
-        {"\"method\":\"message/send\",\"summary\":\"message/send (queued: target busy)\"", ENVELOPE_QUEUED_BUSY},
+        {"\"method\":\"message/send\",\"summary\":\"message/send (queued: target busy)\"",
+         ENVELOPE_QUEUED_BUSY},
         {"\"method\":\"tasks/send\"," SENT, ENVELOPE_MESSAGE},
         {"\"method\":\"initialize\"", ENVELOPE_EMPTY},
         {"\"method\":null", ENVELOPE_EMPTY},
@@ -149,16 +172,19 @@ static void every_row_is_told_apart(void **state)
         {"\"method\":\"\"", ENVELOPE_EMPTY},
         {"\"method\":\"\"," SENT, ENVELOPE_MESSAGE},
         {"\"method\":\"SendMessage\"," SENT, ENVELOPE_MESSAGE},
-        {"\"source_id\":\"" PEER "\",\"method\":\"initialize\",\"request_body\":{\"jsonrpc\":\"2.0\",\"params\":{}}",
+        {"\"source_id\":\"" PEER
+         "\",\"method\":\"initialize\",\"request_body\":{\"jsonrpc\":\"2.0\",\"params\":{}}",
          ENVELOPE_MESSAGE},
         {"\"source_id\":\"" PEER "\",\"method\":null,\"request_body\":null", ENVELOPE_EMPTY},
     };
+    (void)state;
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[1024];
         snprintf(row, sizeof row, "{\"id\":\"1\",%s}", cases[i].members);
         struct message *message = read_text(row);
         if (message->kind != cases[i].kind)
-            fail_msg("%s: %s, not %s", row, envelope_kind_text(message->kind), envelope_kind_text(cases[i].kind));
+            fail_msg("%s: %s, not %s", row, envelope_kind_text(message->kind),
+                     envelope_kind_text(cases[i].kind));
         string_is(message->row_id, "1");
         message_free(message);
     }
@@ -167,11 +193,13 @@ static void every_row_is_told_apart(void **state)
 static void an_echo_and_a_delegation_keep_what_was_said(void **state)
 {
     (void)state;
-    struct message *message = read_text("{\"id\":\"1\",\"method\":\"notify\",\"response_body\":{\"result\":\"hi\"}}");
+    struct message *message = read_text(
+        "{\"id\":\"1\",\"method\":\"notify\",\"response_body\":{\"result\":\"hi\"}}");
     json_is(message->response_body, "{\"result\":\"hi\"}");
     string_is(message->raw, "");
     message_free(message);
-    message = read_text("{\"id\":\"1\",\"method\":\"message/send\",\"response_body\":{\"result\":\"hi\"}}");
+    message = read_text(
+        "{\"id\":\"1\",\"method\":\"message/send\",\"response_body\":{\"result\":\"hi\"}}");
     assert_null(message->response_body);
     message_free(message);
 }
@@ -180,9 +208,12 @@ static void a_staged_upload_names_its_file(void **state)
 {
     (void)state;
     struct message *message = read_text(
-        "{\"id\":\"1\",\"method\":\"chat_upload_receive\",\"summary\":\"uploaded\",\"request_body\":{\"file_id\":\"f\","
-        "\"name\":\"a.png\",\"mimeType\":\"image/png\",\"size\":9,\"uri\":\"platform-pending:w/f\"}}");
-    json_is(message->files, "[{\"name\":\"a.png\",\"mime_type\":\"image/png\",\"uri\":\"platform-pending:w/f\",\"size\":9}]");
+        "{\"id\":\"1\",\"method\":\"chat_upload_receive\",\"summary\":\"uploaded\",\"request_"
+        "body\":{\"file_id\":\"f\","
+        "\"name\":\"a.png\",\"mimeType\":\"image/png\",\"size\":9,\"uri\":\"platform-pending:w/"
+        "f\"}}");
+    json_is(message->files, "[{\"name\":\"a.png\",\"mime_type\":\"image/"
+                            "png\",\"uri\":\"platform-pending:w/f\",\"size\":9}]");
     string_is(message->text, "uploaded");
     message_free(message);
     message = read_text("{\"id\":\"1\",\"method\":\"chat_upload_receive\",\"request_body\":7}");
@@ -194,15 +225,23 @@ static void a_staged_upload_names_its_file(void **state)
 static void a_row_whose_envelope_is_no_object_is_still_readable(void **state)
 {
     (void)state;
-    static const struct { const char *body, *raw; } cases[] = {
-        {",\"request_body\":\"text {\\\"params\\\":1}\"", "\"text {\\\"params\\\":1}\""}, {",\"request_body\":12.50", "12.50"},
-        {",\"request_body\":null", "null"}, {"", ""}, {",\"request_body\":[1, 2]", "[1, 2]"},
-        {",\"request_body\":true", "true"}, {",\"request_body\":{}", "{}"},
-        {",\"request_body\":{\"params\":{\"message\":7}}", "{\"params\":{\"message\":7}}"},
-        {",\"request_body\":{\"params\":{\"message\":{\"parts\":\"x\"}}}", "{\"params\":{\"message\":{\"parts\":\"x\"}}}"}};
+    static const struct {
+        const char *body, *raw;
+    } cases[] = {{",\"request_body\":\"text {\\\"params\\\":1}\"", "\"text {\\\"params\\\":1}\""},
+                 {",\"request_body\":12.50", "12.50"},
+                 {",\"request_body\":null", "null"},
+                 {"", ""},
+                 {",\"request_body\":[1, 2]", "[1, 2]"},
+                 {",\"request_body\":true", "true"},
+                 {",\"request_body\":{}", "{}"},
+                 {",\"request_body\":{\"params\":{\"message\":7}}", "{\"params\":{\"message\":7}}"},
+                 {",\"request_body\":{\"params\":{\"message\":{\"parts\":\"x\"}}}",
+                  "{\"params\":{\"message\":{\"parts\":\"x\"}}}"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[512];
-        snprintf(row, sizeof row, "{\"id\":\"1\",\"method\":\"message/send\",\"summary\":\"said so\"%s}", cases[i].body);
+        snprintf(row, sizeof row,
+                 "{\"id\":\"1\",\"method\":\"message/send\",\"summary\":\"said so\"%s}",
+                 cases[i].body);
         struct message *message = read_text(row);
         assert_int_equal(message->kind, ENVELOPE_MESSAGE);
         string_is(message->text, "said so");
@@ -218,27 +257,41 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
 {
     (void)state;
 #define TEXT(t) "[{\"kind\":\"text\",\"text\":\"" t "\"}]"
-    static const struct { const char *body, *text;
+    static const struct {
+        const char *body, *text;
     } cases[] = {
-        {"{\"params\":{\"message\":{\"parts\":" TEXT("a") "},\"parts\":" TEXT("b") "},\"parts\":" TEXT("c") "}", "a"},
-        {"{\"params\":{\"message\":{\"parts\":[]},\"parts\":" TEXT("b") "},\"parts\":" TEXT("c") "}", "b"},
+        {"{\"params\":{\"message\":{\"parts\":" TEXT("a") "},\"parts\":" TEXT(
+             "b") "},\"parts\":" TEXT("c") "}",
+         "a"},
+        {"{\"params\":{\"message\":{\"parts\":[]},\"parts\":" TEXT("b") "},\"parts\":" TEXT(
+             "c") "}",
+         "b"},
         {"{\"params\":{},\"parts\":" TEXT("c") "}", "c"},
         {"{\"parts\":[]}", "fallback"},
         {"{\"parts\":[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]}", ""},
-        {"{\"parts\":[{\"kind\":\"text\"},{\"kind\":\"text\",\"text\":7},4,null,[],{\"text\":7},{\"data\":{\"text\":\"no\"}}]}",
+        {"{\"parts\":[{\"kind\":\"text\"},{\"kind\":\"text\",\"text\":7},4,null,[],{\"text\":7},{"
+         "\"data\":{\"text\":\"no\"}}]}",
          ""},
-        {"{\"params\":{\"message\":{\"parts\":[{\"text\":\"un\"},{\"kind\":null,\"text\":\"told\"}]}}}", "untold"},
-        {"{\"params\":{\"message\":{\"parts\":[\"no\",{\"type\":\"input_text\",\"text\":\"words\"}]}}}", "words"},
-        {"{\"params\":{\"message\":{\"parts\":[{\"kind\":\"data\",\"text\":\"no\",\"data\":1}]}}}", ""},
+        {"{\"params\":{\"message\":{\"parts\":[{\"text\":\"un\"},{\"kind\":null,\"text\":\"told\"}]"
+         "}}}",
+         "untold"},
+        {"{\"params\":{\"message\":{\"parts\":[\"no\",{\"type\":\"input_text\",\"text\":\"words\"}]"
+         "}}}",
+         "words"},
+        {"{\"params\":{\"message\":{\"parts\":[{\"kind\":\"data\",\"text\":\"no\",\"data\":1}]}}}",
+         ""},
         {"{\"params\":{\"message\":{\"content\":\"alone\"}}}", "alone"},
         {"{\"params\":{\"message\":{\"content\":[{\"text\":\"listed\"}]}}}", "listed"},
         {"{\"params\":{\"message\":{\"parts\":[],\"content\":[{\"text\":\"listed\"}]}}}", "listed"},
         {"{\"message\":{\"role\":\"ROLE_USER\",\"parts\":[{\"text\":\"rest\"}]}}", "rest"},
-        {"{\"parts\":[{\"kind\":\"text\",\"text\":\"\xc3\xa9\"},{\"type\":\"text\",\"text\":\"\\u00e9\"}]}",
+        {"{\"parts\":[{\"kind\":\"text\",\"text\":\"\xc3\xa9\"},{\"type\":\"text\",\"text\":"
+         "\"\\u00e9\"}]}",
          "\xc3\xa9\xc3\xa9"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[512];
-        snprintf(row, sizeof row, "{\"id\":\"1\",\"method\":\"message/send\",\"summary\":\"fallback\",\"request_body\":%s}",
+        snprintf(row, sizeof row,
+                 "{\"id\":\"1\",\"method\":\"message/"
+                 "send\",\"summary\":\"fallback\",\"request_body\":%s}",
                  cases[i].body);
         struct message *message = read_text(row);
         string_is(message->text, cases[i].text);
@@ -249,26 +302,33 @@ static void the_text_is_found_wherever_parts_may_stand(void **state)
 static void files_are_found_in_every_spelling(void **state)
 {
     (void)state;
-    static const struct { const char *part, *file;
-    } cases[] = {
-        {"{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\",\"size\":1}}",
-         "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\",\"size\":1}"},
-        {"{\"type\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"mime_type\":\"m\"}}", "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
-        {"{\"kind\":\"file\",\"uri\":\"u\",\"mediaType\":\"m\",\"name\":\"n\"}",
-         "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
-        {"{\"kind\":\"file\",\"mime_type\":\"m\",\"data\":\"QQ==\"}", "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
-        {"{\"kind\":\"file\",\"file\":7,\"uri\":8,\"size\":\"9\"}", "{}"},
-        {"{\"raw\":\"QQ==\",\"filename\":\"n\",\"mediaType\":\"m\"}",
-         "{\"name\":\"n\",\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
-        {"{\"url\":\"u\",\"filename\":\"n\",\"media_type\":\"m\"}", "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
-        {"{\"file\":{\"fileWithUri\":\"u\",\"mediaType\":\"m\"},\"filename\":\"n\"}",
-         "{\"mime_type\":\"m\",\"uri\":\"u\",\"name\":\"n\"}"},
-        {"{\"file\":{\"file_with_bytes\":\"QQ==\"}}", "{\"bytes\":\"QQ==\"}"},
-        {"{\"type\":\"input_file\",\"filename\":\"n\",\"data\":\"QQ==\"}", "{\"name\":\"n\",\"bytes\":\"QQ==\"}"},
-        {"{\"filename\":\"n\",\"data\":\"QQ==\"}", "{\"name\":\"n\",\"bytes\":\"QQ==\"}"}};
+    static const struct {
+        const char *part, *file;
+    } cases[] = {{"{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\","
+                  "\"size\":1}}",
+                  "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\",\"size\":1}"},
+                 {"{\"type\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"mime_type\":\"m\"}}",
+                  "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
+                 {"{\"kind\":\"file\",\"uri\":\"u\",\"mediaType\":\"m\",\"name\":\"n\"}",
+                  "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
+                 {"{\"kind\":\"file\",\"mime_type\":\"m\",\"data\":\"QQ==\"}",
+                  "{\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
+                 {"{\"kind\":\"file\",\"file\":7,\"uri\":8,\"size\":\"9\"}", "{}"},
+                 {"{\"raw\":\"QQ==\",\"filename\":\"n\",\"mediaType\":\"m\"}",
+                  "{\"name\":\"n\",\"mime_type\":\"m\",\"bytes\":\"QQ==\"}"},
+                 {"{\"url\":\"u\",\"filename\":\"n\",\"media_type\":\"m\"}",
+                  "{\"name\":\"n\",\"mime_type\":\"m\",\"uri\":\"u\"}"},
+                 {"{\"file\":{\"fileWithUri\":\"u\",\"mediaType\":\"m\"},\"filename\":\"n\"}",
+                  "{\"mime_type\":\"m\",\"uri\":\"u\",\"name\":\"n\"}"},
+                 {"{\"file\":{\"file_with_bytes\":\"QQ==\"}}", "{\"bytes\":\"QQ==\"}"},
+                 {"{\"type\":\"input_file\",\"filename\":\"n\",\"data\":\"QQ==\"}",
+                  "{\"name\":\"n\",\"bytes\":\"QQ==\"}"},
+                 {"{\"filename\":\"n\",\"data\":\"QQ==\"}", "{\"name\":\"n\",\"bytes\":\"QQ==\"}"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[512], expected[512];
-        snprintf(row, sizeof row, "{\"id\":\"1\",\"method\":\"message/send\",\"request_body\":{\"parts\":[%s]}}", cases[i].part);
+        snprintf(row, sizeof row,
+                 "{\"id\":\"1\",\"method\":\"message/send\",\"request_body\":{\"parts\":[%s]}}",
+                 cases[i].part);
         snprintf(expected, sizeof expected, "[%s]", cases[i].file);
         struct message *message = read_text(row);
         json_is(message->files, expected);
@@ -280,7 +340,8 @@ static void text_may_hold_nul_and_other_names_do_not(void **state)
 {
     (void)state;
     struct message *message = read_text(
-        "{\"id\":\"1\",\"method\":\"message/send\",\"request_body\":{\"params\":{\"message\":{\"messageId\":\"a\\u0000b\","
+        "{\"id\":\"1\",\"method\":\"message/"
+        "send\",\"request_body\":{\"params\":{\"message\":{\"messageId\":\"a\\u0000b\","
         "\"contextId\":\"\\u0000\",\"parts\":[{\"kind\":\"text\",\"text\":\"x\\u0000y\"}]}}}}");
     assert_int_equal(message->text_length, 3);
     assert_memory_equal(message->text, "x\0y", 4);
@@ -293,8 +354,9 @@ static void text_may_hold_nul_and_other_names_do_not(void **state)
 static void integers_keep_their_64_bits(void **state)
 {
     (void)state;
-    struct message *message = read_text("{\"id\":\"1\",\"method\":\"message/send\",\"seq\":9223372036854775807,\"request_body\":"
-                                        "{\"params\":{\"metadata\":{\"n\":9007199254740993}}}}");
+    struct message *message = read_text(
+        "{\"id\":\"1\",\"method\":\"message/send\",\"seq\":9223372036854775807,\"request_body\":"
+        "{\"params\":{\"metadata\":{\"n\":9007199254740993}}}}");
     assert_true(message->seq == INT64_MAX);
     json_is(message->metadata, "{\"n\":9007199254740993}");
     message_free(message);
@@ -303,11 +365,15 @@ static void integers_keep_their_64_bits(void **state)
 static void a_broken_row_is_repaired_and_its_raw_bytes_are_not(void **state)
 {
     (void)state;
-#define BROKEN "{\"parts\":[{\"kind\":\"text\",\"text\":\"a\\ud800b\xff\nc\"}],\"n\":123456789012345678901234}"
-    struct message *message = read_text("{\"id\":\"1\",\"method\":\"message/send\",\"request_body\":" BROKEN "}");
+#define BROKEN                                                              \
+    "{\"parts\":[{\"kind\":\"text\",\"text\":\"a\\ud800b\xff\nc\"}],\"n\":" \
+    "123456789012345678901234}"
+    struct message *message = read_text(
+        "{\"id\":\"1\",\"method\":\"message/send\",\"request_body\":" BROKEN "}");
     assert_int_equal(message->kind, ENVELOPE_MESSAGE);
     assert_true(message->repaired);
-    string_is(message->text, "a\xef\xbf\xbd" "b\xef\xbf\xbd\nc");
+    string_is(message->text, "a\xef\xbf\xbd"
+                             "b\xef\xbf\xbd\nc");
     string_is(message->raw, BROKEN);
     message_free(message);
 }
@@ -315,15 +381,25 @@ static void a_broken_row_is_repaired_and_its_raw_bytes_are_not(void **state)
 static void an_unreadable_row_gives_its_id_so_that_the_cursor_can_move(void **state)
 {
     (void)state;
-    static const struct { const char *row, *id, *words; } cases[] = {
-        {"{\"id\":\"1\",\"request_body\":{oops}}", "1", "at byte"},
-        {"{\"request_body\":{oops},\"id\":\"\\u0031\"}", "1", "at byte"},
-        {"{\"request_body\":{oops},\"id\":1}", NULL, "at byte"},
-        {"{\"id\":\"1\",\"source_id\":7,\"method\":\"message/send\"}", "1", "source_id"},
-        {"{\"method\":\"message/send\"}", NULL, "no id"}, {"{\"id\":null}", NULL, "no id"}, {"{\"id\":7}", NULL, "no id"},
-        {"{\"id\":\"\"}", NULL, "no id"}, {"{\"id\":\"a\\u0000b\"}", NULL, "no id"}, {"{\"id\":{\"id\":\"1\"}}", NULL, "no id"},
-        {"null", NULL, "no JSON object"}, {"[]", NULL, "no JSON object"}, {"\"id\"", NULL, "no JSON object"},
-        {"7", NULL, "no JSON object"}, {"oops", NULL, ""}, {"", NULL, ""}, {"{\"id\":\"1\"", NULL, ""}};
+    static const struct {
+        const char *row, *id, *words;
+    } cases[] = {{"{\"id\":\"1\",\"request_body\":{oops}}", "1", "at byte"},
+                 {"{\"request_body\":{oops},\"id\":\"\\u0031\"}", "1", "at byte"},
+                 {"{\"request_body\":{oops},\"id\":1}", NULL, "at byte"},
+                 {"{\"id\":\"1\",\"source_id\":7,\"method\":\"message/send\"}", "1", "source_id"},
+                 {"{\"method\":\"message/send\"}", NULL, "no id"},
+                 {"{\"id\":null}", NULL, "no id"},
+                 {"{\"id\":7}", NULL, "no id"},
+                 {"{\"id\":\"\"}", NULL, "no id"},
+                 {"{\"id\":\"a\\u0000b\"}", NULL, "no id"},
+                 {"{\"id\":{\"id\":\"1\"}}", NULL, "no id"},
+                 {"null", NULL, "no JSON object"},
+                 {"[]", NULL, "no JSON object"},
+                 {"\"id\"", NULL, "no JSON object"},
+                 {"7", NULL, "no JSON object"},
+                 {"oops", NULL, ""},
+                 {"", NULL, ""},
+                 {"{\"id\":\"1\"", NULL, ""}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct message *message = read_text(cases[i].row);
         assert_int_equal(message->kind, ENVELOPE_UNREADABLE);
@@ -357,8 +433,13 @@ static char *nested(size_t levels)
 static void a_row_nested_too_deeply_is_unreadable_and_nothing_worse(void **state)
 {
     (void)state;
-    static const struct { size_t levels; enum envelope_kind kind; } cases[] = {
-        {1000, ENVELOPE_MESSAGE}, {2048, ENVELOPE_MESSAGE}, {2049, ENVELOPE_UNREADABLE}, {1000000, ENVELOPE_UNREADABLE}};
+    static const struct {
+        size_t levels;
+        enum envelope_kind kind;
+    } cases[] = {{1000, ENVELOPE_MESSAGE},
+                 {2048, ENVELOPE_MESSAGE},
+                 {2049, ENVELOPE_UNREADABLE},
+                 {1000000, ENVELOPE_UNREADABLE}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *row = nested(cases[i].levels);
         struct message *message = read_text(row);
@@ -373,12 +454,18 @@ static void a_row_nested_too_deeply_is_unreadable_and_nothing_worse(void **state
 static void hops_stay_within_an_int(void **state)
 {
     (void)state;
-    static const struct { const char *hops; int expected; } cases[] = {
-        {"-5", 0}, {"9223372036854775807", 2147483647}, {"\"3\"", 0}, {"1.5", 0}, {"7", 7}, {"99999999999999999999", 0}};
+    static const struct {
+        const char *hops;
+        int expected;
+    } cases[] = {{"-5", 0}, {"9223372036854775807", 2147483647}, {"\"3\"", 0}, {"1.5", 0},
+                 {"7", 7},  {"99999999999999999999", 0}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char row[256];
-        snprintf(row, sizeof row, "{\"id\":\"1\",\"request_body\":{\"params\":{\"message\":{\"metadata\":{\"molecule\":"
-                 "{\"hops\":%s}}}}}}", cases[i].hops);
+        snprintf(
+            row, sizeof row,
+            "{\"id\":\"1\",\"request_body\":{\"params\":{\"message\":{\"metadata\":{\"molecule\":"
+            "{\"hops\":%s}}}}}}",
+            cases[i].hops);
         struct message *message = read_text(row);
         assert_int_equal(message->hops, cases[i].expected);
         message_free(message);
@@ -399,9 +486,9 @@ static void *failing_malloc(size_t size)
 static void a_parser_without_memory_says_so_and_leaks_nothing(void **state)
 {
     (void)state;
-    static const char row[] =
-        "{\"id\":\"1\",\"source_id\":\"" PEER "\",\"method\":\"message/send\",\"request_body\":" CANVAS_ENVELOPE ","
-        "\"seq\":1}";
+    static const char row[] = "{\"id\":\"1\",\"source_id\":\"" PEER
+                              "\",\"method\":\"message/send\",\"request_body\":" CANVAS_ENVELOPE ","
+                              "\"seq\":1}";
     json_set_alloc_funcs(failing_malloc, free);
     bool whole = false;
     for (long allowed = 0; allowed < 1000 && !whole; allowed++) {

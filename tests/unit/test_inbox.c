@@ -23,7 +23,8 @@ static struct message *make_message(int number, int conversation)
     return message;
 }
 
-static struct inbox_entry *admit(struct inbox *inbox, int number, int conversation, bool moves_cursor)
+static struct inbox_entry *admit(struct inbox *inbox, int number, int conversation,
+                                 bool moves_cursor)
 {
     return inbox_admit(inbox, make_message(number, conversation), "{}", 2, moves_cursor);
 }
@@ -141,12 +142,13 @@ static void a_retry_with_hold_keeps_its_conversation_waiting(void **state)
     inbox_close(inbox);
 }
 
-static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_reply_waits_for_that(void **state)
+static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_waits(void **state)
 {
     (void)state;
     int64_t wait;
     struct inbox *inbox = inbox_open(NULL);
-    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true), *third = admit(inbox, 3, 1, true);
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true),
+                       *third = admit(inbox, 3, 1, true);
     inbox_start(inbox, first);
     inbox_post(inbox, first);
     assert_null(inbox_next(inbox, 0, &wait)); /* it is not stored yet */
@@ -209,16 +211,18 @@ static int index_of(const struct model *model, const struct inbox_entry *entry)
     return -1;
 }
 
-/* Whoever runs must be the oldest of its conversation, but for those set aside and one whose reply is on its way, and
- * alone in it. */
+/* Whoever runs must be the oldest of its conversation, but for those set aside and one whose reply
+ * is on its way, and alone in it. */
 static void check_turn(const struct model *model, int which, int64_t now)
 {
     for (int i = 0; i < model->admitted; i++) {
-        if (i == which || model->finished[i] || model->sent[i] || model->conversation[i] != model->conversation[which])
+        if (i == which || model->finished[i] || model->sent[i] ||
+            model->conversation[i] != model->conversation[which])
             continue;
         assert_false(model->running[i]);
         if (i < which && !model->entries[i]->aside)
-            fail_msg("row %d ran before row %d of its conversation (now %lld)", which, i, (long long)now);
+            fail_msg("row %d ran before row %d of its conversation (now %lld)", which, i,
+                     (long long)now);
     }
 }
 
@@ -306,7 +310,8 @@ static void one_history(unsigned seed)
     inbox_close(inbox);
 }
 
-static void any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished(void **state)
+static void any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished(
+    void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= HISTORIES; seed++)
@@ -336,7 +341,8 @@ static void messages_wait_for_their_names_and_stand_in_order_of_arrival_under_th
     inbox_start(inbox, first);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
     inbox_start(inbox, second);
-    assert_null(inbox_next(inbox, 0, &wait)); /* the third is behind the second, the fourth has no name */
+    /* the third is behind the second, the fourth has no name */
+    assert_null(inbox_next(inbox, 0, &wait));
     assert_int_equal(inbox_unnamed(inbox, unnamed, 8), 1);
     sequences[0] = fourth->sequence;
     keys[0] = key;
@@ -378,7 +384,8 @@ static void the_oldest_pending_message_is_the_first_that_is_neither_finished_nor
     (void)state;
     struct inbox *inbox = inbox_open(NULL);
     assert_null(inbox_oldest_pending(inbox));
-    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true), *third = admit(inbox, 3, 3, true);
+    struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true),
+                       *third = admit(inbox, 3, 3, true);
     assert_ptr_equal(inbox_oldest_pending(inbox), first);
     inbox_keep(inbox, first);
     assert_ptr_equal(inbox_oldest_pending(inbox), second);
@@ -434,8 +441,9 @@ int main(void)
         cmocka_unit_test(the_cursor_passes_a_kept_message_which_runs_later_all_the_same),
         cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
         cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),
-        cmocka_unit_test(the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_reply_waits_for_that),
-        cmocka_unit_test(any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
+        cmocka_unit_test(the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_waits),
+        cmocka_unit_test(
+            any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
         cmocka_unit_test(messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them),
         cmocka_unit_test(what_came_late_gets_its_name_too_while_it_is_kept),
         cmocka_unit_test(the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_kept),

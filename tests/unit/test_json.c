@@ -34,40 +34,49 @@ static void test_numbers_keep_their_kind(void **state)
 {
     (void)state;
     check("local v = json.decode '[1, 1.0, 9007199254740993, -9223372036854775808]'"
-          "return math.type(v[1]) == 'integer' and math.type(v[2]) == 'float' and v[3] == 9007199254740993"
+          "return math.type(v[1]) == 'integer' and math.type(v[2]) == 'float' and v[3] == "
+          "9007199254740993"
           " and json.encode(v) == '[1,1.0,9007199254740993,-9223372036854775808]'");
 }
 
 static void test_empty_lists_and_objects_stay_apart(void **state)
 {
     (void)state;
-    check("return json.encode(json.decode '{\"a\":[],\"b\":{}}', {sort = true}) == '{\"a\":[],\"b\":{}}'");
-    check("return json.encode({}) == '{}' and json.encode(json.array {}) == '[]' and json.encode(json.array()) == '[]'");
+    check("return json.encode(json.decode '{\"a\":[],\"b\":{}}', {sort = true}) == "
+          "'{\"a\":[],\"b\":{}}'");
+    check("return json.encode({}) == '{}' and json.encode(json.array {}) == '[]' and "
+          "json.encode(json.array()) == '[]'");
 }
 
 static void test_null_is_a_value(void **state)
 {
     (void)state;
-    check("local v = json.decode '[null, {\"a\":null}]' return v[1] == json.null and v[2].a == json.null"
+    check("local v = json.decode '[null, {\"a\":null}]' return v[1] == json.null and v[2].a == "
+          "json.null"
           " and json.encode(v) == '[null,{\"a\":null}]' and json.encode(nil) == 'null'");
 }
 
 static void test_any_value_is_a_document(void **state)
 {
     (void)state;
-    check("return json.decode '\"x\"' == 'x' and json.decode '5' == 5 and json.decode 'true' == true");
-    check("return json.encode 'a\\0b' == '\"a\\\\u0000b\"' and json.decode '\"a\\\\u0000b\"' == 'a\\0b'");
+    check("return json.decode '\"x\"' == 'x' and json.decode '5' == 5 and json.decode 'true' == "
+          "true");
+    check("return json.encode 'a\\0b' == '\"a\\\\u0000b\"' and json.decode '\"a\\\\u0000b\"' == "
+          "'a\\0b'");
 }
 
 static void test_errors_are_values_with_a_place(void **state)
 {
     (void)state;
-    check("local v, m, c = json.decode '{\"a\":' return v == nil and m:find 'line 1' and c == 'JSON'");
+    check("local v, m, c = json.decode '{\"a\":' return v == nil and m:find 'line 1' and c == "
+          "'JSON'");
     check("local v, m, c = json.encode {parts = {{}, {data = print}}}"
           "return v == nil and m == 'parts[2].data: a function cannot be JSON' and c == 'JSON'");
     check("local v, m = json.encode(print) return m == 'a function cannot be JSON'");
-    check("local v, m = json.encode {1, 2, x = 3} return m == 'a table with both list and named members cannot be JSON'");
-    check("local v, m = json.encode {a = {[1] = 1, [3] = 3}} return m:find '^a: a list with holes'");
+    check("local v, m = json.encode {1, 2, x = 3} return m == 'a table with both list and named "
+          "members cannot be JSON'");
+    check(
+        "local v, m = json.encode {a = {[1] = 1, [3] = 3}} return m:find '^a: a list with holes'");
     check("local v, m = json.encode {a = 0/0} return m:find '^a: .*nan'");
     check("local v, m = json.encode {1, math.huge} return m:find '^%[2%]: an infinite'");
     check("local v, m = json.encode {['a\\0'] = 1} return m:find 'NUL'");
@@ -78,10 +87,12 @@ static void test_errors_are_values_with_a_place(void **state)
 static void test_cycles_and_depth_are_bounded(void **state)
 {
     (void)state;
-    check("local t = {} t.a = {b = {t}} local v, m = json.encode(t) return m == 'a.b[1]: a table that contains itself cannot "
+    check("local t = {} t.a = {b = {t}} local v, m = json.encode(t) return m == 'a.b[1]: a table "
+          "that contains itself cannot "
           "be JSON'");
     check("local s = {} local v = json.encode {s, s} return v == '[{},{}]'");
-    check("local t = {} for _ = 1, 300 do t = {t} end local v, m = json.encode(t) return m:find '200 tables deep'");
+    check("local t = {} for _ = 1, 300 do t = {t} end local v, m = json.encode(t) return m:find "
+          "'200 tables deep'");
     check("local t = {} for _ = 1, 199 do t = {t} end return json.encode(t) ~= nil");
     check("return json.decode(('['):rep(5000)) == nil");
 }
@@ -89,20 +100,26 @@ static void test_cycles_and_depth_are_bounded(void **state)
 static void test_bad_text_is_repaired(void **state)
 {
     (void)state;
-    check("return json.encode {'a\\255b'} == '[\"a\\u{FFFD}b\"]' and json.encode {['\\xC3'] = 1} == '{\"\\u{FFFD}\":1}'");
-    check("return json.encode '\\xED\\xA0\\x80' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode 'é€😀' == '\"é€😀\"'");
-    check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and json.encode '\\xC0\\x80' == "
+    check("return json.encode {'a\\255b'} == '[\"a\\u{FFFD}b\"]' and json.encode {['\\xC3'] = 1} "
+          "== '{\"\\u{FFFD}\":1}'");
+    check("return json.encode '\\xED\\xA0\\x80' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and "
+          "json.encode 'é€😀' == '\"é€😀\"'");
+    check("return json.encode '\\xF0\\x9F\\x98' == '\"\\u{FFFD}\\u{FFFD}\\u{FFFD}\"' and "
+          "json.encode '\\xC0\\x80' == "
           "'\"\\u{FFFD}\\u{FFFD}\"'");
 }
 
 static void test_text_that_models_emit_is_read_with_its_broken_characters_mended(void **state)
 {
     (void)state;
-    check("return json.decode [[\"a\\ud83d b\"]] == 'a\\u{FFFD} b' and json.decode '{\"a\":\"\\xff\"}'.a == '\\u{FFFD}'");
+    check("return json.decode [[\"a\\ud83d b\"]] == 'a\\u{FFFD} b' and json.decode "
+          "'{\"a\":\"\\xff\"}'.a == '\\u{FFFD}'");
     check("return json.decode '[\"two\\nlines\"]'[1] == 'two\\nlines'");
-    check("local v, m, c = json.decode('[\"\\xff\"]', {strict = true}) return v == nil and m:find 'line 1' and c == 'JSON'");
+    check("local v, m, c = json.decode('[\"\\xff\"]', {strict = true}) return v == nil and m:find "
+          "'line 1' and c == 'JSON'");
     check("return json.decode('[1]', {strict = true})[1] == 1 and not pcall(json.decode, '1', 1)");
-    check("local v, m, c = json.decode [[{\"a\": \"\\ud83d\", ]] return v == nil and m:find 'line 1' and c == 'JSON'");
+    check("local v, m, c = json.decode [[{\"a\": \"\\ud83d\", ]] return v == nil and m:find 'line "
+          "1' and c == 'JSON'");
 }
 
 static void test_no_key_swallows_another(void **state)
@@ -110,14 +127,16 @@ static void test_no_key_swallows_another(void **state)
     (void)state;
     check("local v, m, c = json.encode {a = {['\\xff'] = 1, ['\\xfe'] = 2}}"
           "return v == nil and m == 'a.\\u{FFFD}: two keys would become this one' and c == 'JSON'");
-    check("local v, m = json.encode {['\\xff'] = 1, ['\\u{FFFD}'] = 2} return v == nil and m:find 'two keys'");
+    check("local v, m = json.encode {['\\xff'] = 1, ['\\u{FFFD}'] = 2} return v == nil and m:find "
+          "'two keys'");
     check("return json.encode {['\\xff'] = 1, a = {['\\xff'] = 1}} ~= nil");
 }
 
 static void test_layout_is_chosen(void **state)
 {
     (void)state;
-    check("return json.encode({b = 1, a = {2}}, {indent = 2, sort = true}) == '{\\n  \"a\": [\\n    2\\n  ],\\n  \"b\": 1\\n}'");
+    check("return json.encode({b = 1, a = {2}}, {indent = 2, sort = true}) == '{\\n  \"a\": [\\n   "
+          " 2\\n  ],\\n  \"b\": 1\\n}'");
     check("return not pcall(json.encode, 1, {indent = 99})");
 }
 
@@ -150,7 +169,9 @@ static void *meter(void *context, void *block, size_t old_size, size_t size)
 static int round_trip(lua_State *L)
 {
     luaL_requiref(L, "json", luaopen_molecule_json, 1);
-    if (luaL_dostring(L, "return json.encode(json.decode '{\"a\":[1,2,{\"b\":\"text\"}],\"c\":null}')") != LUA_OK)
+    if (luaL_dostring(
+            L, "return json.encode(json.decode '{\"a\":[1,2,{\"b\":\"text\"}],\"c\":null}')") !=
+        LUA_OK)
         return lua_error(L);
     return 1;
 }

@@ -47,8 +47,12 @@ static struct ledger *open_ledger(enum ledger_mode mode)
 
 static struct ledger_message message(const char *row_id)
 {
-    return (struct ledger_message){.row_id = row_id, .row = "{\"id\":1}", .row_length = 8, .attempts = 1,
-                                   .source = "canvas", .created_at = "2026-05-01T10:00:00.000001Z"};
+    return (struct ledger_message){.row_id = row_id,
+                                   .row = "{\"id\":1}",
+                                   .row_length = 8,
+                                   .attempts = 1,
+                                   .source = "canvas",
+                                   .created_at = "2026-05-01T10:00:00.000001Z"};
 }
 
 static bool copy_state(const struct ledger_message *found, void *context)
@@ -108,7 +112,8 @@ static void a_finished_message_keeps_its_id_and_gives_its_space_back(void **stat
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message one = message("a"), found = {0};
     struct ledger_counts counts;
-    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) && ledger_commit(ledger));
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && finish(ledger, one) &&
+                ledger_commit(ledger));
     assert_false(ledger_find(ledger, "a", copy_state, &found));
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_FINISHED);
     assert_true(ledger_count(ledger, &counts));
@@ -161,8 +166,8 @@ static void an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row(voi
     one.reason = "boom";
     struct ledger_message waits = one; /* for its peer, meanwhile */
     waits.reason = "its conversation waits";
-    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_keep(ledger, &waits) && finish(ledger, one) &&
-                ledger_commit(ledger));
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &one) && ledger_keep(ledger, &waits) &&
+                finish(ledger, one) && ledger_commit(ledger));
     assert_true(ledger_find(ledger, "a", copy_state, &found));
     assert_int_equal(found.state, LEDGER_DEAD);
     assert_string_equal(found.row, "{\"id\":1}");
@@ -170,13 +175,15 @@ static void an_error_reply_that_was_posted_leaves_a_dead_letter_with_its_row(voi
     ledger_close(ledger);
 }
 
-static void what_another_client_passed_is_left_to_it_unless_the_platform_brings_it_back(void **state)
+static void what_another_client_passed_is_left_to_it_unless_the_platform_brings_it_back(
+    void **state)
 {
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     struct ledger_message waiting = message("a"), kept = message("b");
-    assert_true(ledger_begin(ledger) && ledger_wait(ledger, &waiting) && ledger_keep(ledger, &kept) &&
-                ledger_leave_to_others(ledger) && ledger_commit(ledger));
+    assert_true(ledger_begin(ledger) && ledger_wait(ledger, &waiting) &&
+                ledger_keep(ledger, &kept) && ledger_leave_to_others(ledger) &&
+                ledger_commit(ledger));
     assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_ELSEWHERE);
     assert_int_equal(ledger_state_of(ledger, "b"), LEDGER_KEPT);
     assert_true(ledger_begin(ledger) && ledger_take_back(ledger, "a") && ledger_commit(ledger));
@@ -190,7 +197,8 @@ static void a_ledger_meets_only_its_own_platform(void **state)
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     char problem[512];
     ledger_close(ledger);
-    assert_int_equal(ledger_open(&ledger, path, "https://two.example.com", LEDGER_WRITE, problem, sizeof problem),
+    assert_int_equal(ledger_open(&ledger, path, "https://two.example.com", LEDGER_WRITE, problem,
+                                 sizeof problem),
                      LEDGER_OTHER_PLATFORM);
     assert_non_null(strstr(problem, "https://one.example.com"));
 }
@@ -206,7 +214,8 @@ static void a_damaged_ledger_is_told_and_set_aside_never_replaced_silently(void 
     for (int i = 0; i < 8192; i++)
         assert_int_equal(write(fd, "x", 1), 1);
     close(fd);
-    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem), LEDGER_DAMAGED);
+    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem),
+                     LEDGER_DAMAGED);
     assert_null(ledger);
     assert_true(problem[0]);
     assert_true(ledger_set_aside(path, problem, sizeof problem));
@@ -222,9 +231,12 @@ static void a_ledger_of_a_newer_version_is_refused(void **state)
     char problem[512], command[256];
     ledger_close(ledger);
     /* user_version stands at byte 60 of the header, big-endian */
-    snprintf(command, sizeof command, "printf '\\000\\000\\000\\143' | dd of=%s bs=1 seek=60 conv=notrunc 2>/dev/null", path);
+    snprintf(command, sizeof command,
+             "printf '\\000\\000\\000\\143' | dd of=%s bs=1 seek=60 conv=notrunc 2>/dev/null",
+             path);
     assert_int_equal(system(command), 0);
-    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem), LEDGER_NEWER);
+    assert_int_equal(ledger_open(&ledger, path, URL, LEDGER_WRITE, problem, sizeof problem),
+                     LEDGER_NEWER);
     assert_non_null(strstr(problem, "newer"));
 }
 
@@ -262,12 +274,14 @@ static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock
     struct ledger_message old = message("old"), recent = message("recent"), dead = message("dead");
     old.created_at = dead.created_at = "2020-01-01T00:00:00Z";
     recent.created_at = "2020-02-01T00:00:00Z";
-    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &old) && ledger_reply(ledger, &recent) && finish(ledger, old) &&
-                finish(ledger, recent) &&
+    assert_true(ledger_begin(ledger) && ledger_reply(ledger, &old) &&
+                ledger_reply(ledger, &recent) && finish(ledger, old) && finish(ledger, recent) &&
                 ledger_die(ledger, &dead) && ledger_commit(ledger));
     assert_true(ledger_begin(ledger) && ledger_prune(ledger, 86400, 100) && ledger_commit(ledger));
-    assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_FINISHED); /* no cursor: nothing is forgotten */
-    assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "recent", "2020-02-01T00:00:00Z", 1, NULL) &&
+    /* no cursor: nothing is forgotten */
+    assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_FINISHED);
+    assert_true(ledger_begin(ledger) &&
+                ledger_set_cursor(ledger, "recent", "2020-02-01T00:00:00Z", 1, NULL) &&
                 ledger_prune(ledger, 86400, 100) && ledger_commit_durably(ledger));
     assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_UNKNOWN);
     assert_int_equal(ledger_state_of(ledger, "recent"), LEDGER_FINISHED);
@@ -280,8 +294,8 @@ static void the_cursor_and_the_one_before_it_are_known(void **state)
     (void)state;
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     assert_true(ledger_begin(ledger) && ledger_set_cursor(ledger, "a", NULL, 5, NULL) &&
-                ledger_set_cursor(ledger, "b", NULL, 6, NULL) && ledger_set_cursor(ledger, "b", NULL, 7, NULL) &&
-                ledger_commit_durably(ledger));
+                ledger_set_cursor(ledger, "b", NULL, 6, NULL) &&
+                ledger_set_cursor(ledger, "b", NULL, 7, NULL) && ledger_commit_durably(ledger));
     char *cursor = ledger_cursor(ledger), *before = ledger_cursor_before(ledger);
     assert_string_equal(cursor, "b");
     assert_string_equal(before, "a");
@@ -298,10 +312,12 @@ static int (*real_read)(sqlite3_file *file, void *bytes, int size, sqlite3_int64
 
 static int failing_read(sqlite3_file *file, void *bytes, int size, sqlite3_int64 offset)
 {
-    return reads_left == 0 ? SQLITE_IOERR_READ : (reads_left--, real_read(file, bytes, size, offset));
+    return reads_left == 0 ? SQLITE_IOERR_READ
+                           : (reads_left--, real_read(file, bytes, size, offset));
 }
 
-static int failing_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags, int *flags_out)
+static int failing_open(sqlite3_vfs *vfs, sqlite3_filename name, sqlite3_file *file, int flags,
+                        int *flags_out)
 {
     sqlite3_vfs *real = vfs->pAppData;
     int result = real->xOpen(real, name, file, flags, flags_out);
@@ -341,7 +357,8 @@ static void a_disk_that_cannot_be_read_is_not_a_damaged_ledger(void **state)
         status = ledger_open(&ledger, path, URL, LEDGER_WRITE_EXISTING, problem, sizeof problem);
     }
     sqlite3_vfs_unregister(failing);
-    assert_int_equal(status, LEDGER_OPENED); /* never LEDGER_DAMAGED: it would be set aside, and what is kept with it */
+    /* never LEDGER_DAMAGED: it would be set aside, and what is kept with it */
+    assert_int_equal(status, LEDGER_OPENED);
     ledger_close(ledger);
 }
 
@@ -354,7 +371,8 @@ static void a_message_that_cannot_be_looked_up_is_not_an_unknown_one(void **stat
     assert_int_equal(sqlite3_open(path, &vandal), SQLITE_OK);
     assert_int_equal(sqlite3_exec(vandal, "DROP TABLE finished", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(vandal);
-    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNREADABLE); /* as unknown it would be answered again */
+    /* as unknown it would be answered again */
+    assert_int_equal(ledger_state_of(ledger, "a"), LEDGER_UNREADABLE);
     ledger_close(ledger);
 }
 

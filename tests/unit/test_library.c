@@ -25,7 +25,8 @@ static struct molecule_workspace_options make_workspace(void)
 static struct molecule *open_host(void)
 {
     char problem[256];
-    struct molecule *molecule = molecule_open(&(struct molecule_options){0}, problem, sizeof problem);
+    struct molecule *molecule = molecule_open(&(struct molecule_options){0}, problem,
+                                              sizeof problem);
     assert_non_null(molecule);
     return molecule;
 }

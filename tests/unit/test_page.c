@@ -51,7 +51,8 @@ static void an_empty_inbox_has_no_rows(void **state)
 static void every_row_comes_exactly_as_it_stood(void **state)
 {
     (void)state;
-    struct page page = cut(" [ {\"a\": [1, {\"b\":2}]} ,\n{\"s\":\"],}[\\\"\\\\\"},3 , \"x,y\" ,null,[[]]\n] \n");
+    struct page page = cut(
+        " [ {\"a\": [1, {\"b\":2}]} ,\n{\"s\":\"],}[\\\"\\\\\"},3 , \"x,y\" ,null,[[]]\n] \n");
     assert_int_equal(page.count, 6);
     row_is(&page, 0, "{\"a\": [1, {\"b\":2}]}");
     row_is(&page, 1, "{\"s\":\"],}[\\\"\\\\\"}");
@@ -74,14 +75,33 @@ static void a_row_that_is_no_json_does_not_spoil_the_next(void **state)
 static void a_body_that_is_not_a_whole_array_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *body, *words; } cases[] = {
-        {"", "empty"}, {"  \n", "empty"}, {"<html>", "HTML"}, {"{\"error\":\"x\"}", "object"},
-        {"null", "not a JSON array"}, {"404 page not found", "not a JSON array"},
-        {"[", "ends before"}, {"[{", "ends before"}, {"[{\"a\":1}", "ends before"}, {"[{\"a\":1},", "ends before"},
-        {"[{\"a\":\"1", "ends before"}, {"[\"\\\"]", "ends before"}, {"[\"a\\\\\\\"]", "ends before"},
-        {"[]x", "behind"}, {"[1]]", "behind"}, {"[1],", "behind"}, {"[1] [2]", "behind"},
-        {"[1,]", "missing"}, {"[,1]", "missing"}, {"[,]", "missing"}, {"[1,,2]", "missing"}, {"[1 , ]", "missing"},
-        {"[}", "brace"}, {"[1}", "brace"}, {"[{}}]", "brace"}};
+    static const struct {
+        const char *body, *words;
+    } cases[] = {{"", "empty"},
+                 {"  \n", "empty"},
+                 {"<html>", "HTML"},
+                 {"{\"error\":\"x\"}", "object"},
+                 {"null", "not a JSON array"},
+                 {"404 page not found", "not a JSON array"},
+                 {"[", "ends before"},
+                 {"[{", "ends before"},
+                 {"[{\"a\":1}", "ends before"},
+                 {"[{\"a\":1},", "ends before"},
+                 {"[{\"a\":\"1", "ends before"},
+                 {"[\"\\\"]", "ends before"},
+                 {"[\"a\\\\\\\"]", "ends before"},
+                 {"[]x", "behind"},
+                 {"[1]]", "behind"},
+                 {"[1],", "behind"},
+                 {"[1] [2]", "behind"},
+                 {"[1,]", "missing"},
+                 {"[,1]", "missing"},
+                 {"[,]", "missing"},
+                 {"[1,,2]", "missing"},
+                 {"[1 , ]", "missing"},
+                 {"[}", "brace"},
+                 {"[1}", "brace"},
+                 {"[{}}]", "brace"}};
     for (size_t i = 0; i < COUNT(cases); i++)
         refuses(cases[i].body, strlen(cases[i].body), cases[i].words);
     refuses("[1]\0", 4, "behind");
@@ -175,7 +195,8 @@ static void member_is(const char *object, const char *key, const char *expected)
 static void a_member_comes_with_its_exact_bytes(void **state)
 {
     (void)state;
-    member_is("{\"id\":\"1\",\"request_body\":{ \"b\" : [1,  2] } ,\"z\":1}", "request_body", "{ \"b\" : [1,  2] }");
+    member_is("{\"id\":\"1\",\"request_body\":{ \"b\" : [1,  2] } ,\"z\":1}", "request_body",
+              "{ \"b\" : [1,  2] }");
     member_is(" {\n\"a\" :\t1.50 }", "a", "1.50");
     member_is("{\"a\":\"x\\\"}\",\"b\":2}", "a", "\"x\\\"}\"");
     member_is("{\"a\":\"x\\\"}\",\"b\":2}", "b", "2");

@@ -30,7 +30,8 @@ static bool has_header(const struct platform_request *request, const char *heade
 static void body_is(const struct platform_request *request, const char *expected)
 {
     assert_non_null(request->body);
-    json_t *got = json_loadb(request->body, request->body_length, 0, NULL), *wanted = json_loads(expected, 0, NULL);
+    json_t *got = json_loadb(request->body, request->body_length, 0, NULL),
+           *wanted = json_loads(expected, 0, NULL);
     assert_non_null(got);
     assert_non_null(wanted);
     if (!json_equal(got, wanted))
@@ -42,11 +43,16 @@ static void body_is(const struct platform_request *request, const char *expected
 static void the_url_is_taken_as_operators_write_it(void **state)
 {
     (void)state;
-    static const struct { const char *url, *base, *origin; bool private; } cases[] = {
+    static const struct {
+        const char *url, *base, *origin;
+        bool private;
+    } cases[] = {
         {"https://api.example.com", "https://api.example.com", "https://api.example.com", true},
         {"https://api.example.com/", "https://api.example.com", "https://api.example.com", true},
-        {"https://api.example.com/a/b//", "https://api.example.com/a/b", "https://api.example.com", true},
-        {"HTTPS://API.Example.com:443/A", "https://api.example.com/A", "https://api.example.com", true},
+        {"https://api.example.com/a/b//", "https://api.example.com/a/b", "https://api.example.com",
+         true},
+        {"HTTPS://API.Example.com:443/A", "https://api.example.com/A", "https://api.example.com",
+         true},
         {"https://h:80", "https://h:80", "https://h:80", true},
         {"http://h:080/", "http://h", "http://h", false},
         {"http://h:443", "http://h:443", "http://h:443", false},
@@ -60,9 +66,12 @@ static void the_url_is_taken_as_operators_write_it(void **state)
         {"http://[::1]:8080/x", "http://[::1]:8080/x", "http://[::1]:8080", true},
         {"http://[0:0::1]", "http://[0:0::1]", "http://[0:0::1]", true},
         {"http://[2001:db8::1]", "http://[2001:db8::1]", "http://[2001:db8::1]", false},
-        {"http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]", false},
-        {"http://localhost.example.com", "http://localhost.example.com", "http://localhost.example.com", false},
-        {"http://127.0.0.1.example.com", "http://127.0.0.1.example.com", "http://127.0.0.1.example.com", false},
+        {"http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]", "http://[::ffff:127.0.0.1]",
+         false},
+        {"http://localhost.example.com", "http://localhost.example.com",
+         "http://localhost.example.com", false},
+        {"http://127.0.0.1.example.com", "http://127.0.0.1.example.com",
+         "http://127.0.0.1.example.com", false},
         {"http://127.1", "http://127.1", "http://127.1", false}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct platform platform = opened(cases[i].url, NULL);
@@ -77,15 +86,39 @@ static void the_url_is_taken_as_operators_write_it(void **state)
 static void a_url_that_cannot_be_used_is_refused_with_the_reason(void **state)
 {
     (void)state;
-    static const struct { const char *url, *words; } cases[] = {
-        {"", "http"}, {"api.example.com", "http"}, {"ftp://h", "http"}, {"http:/h", "http"}, {"httpx://h", "http"},
-        {"http://", "no host"}, {"https:///x", "no host"}, {"http://:80", "no host"}, {"http://h?x=1", "query"},
-        {"http://h/p?x", "query"}, {"http://h#f", "fragment"}, {"http://u:p@h", "credentials"},
-        {"http://u@h/", "credentials"}, {"http://h:0", "port"}, {"http://h:65536", "port"}, {"http://h:8o80", "port"},
-        {"http://h:99999999999", "port"}, {"http://h:-1", "port"}, {"http://a b", "character"}, {" http://h", "character"},
-        {"http://h\r\nX: y", "character"}, {"http://h\\x", "character"}, {"http://h\x7f", "character"},
-        {"http://m\xc3\xbcnchen.de", "xn--"}, {"http://a%41b", "host"}, {"http://[::1", "host"}, {"http://[]", "host"},
-        {"http://[::1]x", "host"}, {"http://[zz]", "host"}, {"http://[fe80::1%25lo]", "host"}, {"http://::1", "no host"}};
+    static const struct {
+        const char *url, *words;
+    } cases[] = {{"", "http"},
+                 {"api.example.com", "http"},
+                 {"ftp://h", "http"},
+                 {"http:/h", "http"},
+                 {"httpx://h", "http"},
+                 {"http://", "no host"},
+                 {"https:///x", "no host"},
+                 {"http://:80", "no host"},
+                 {"http://h?x=1", "query"},
+                 {"http://h/p?x", "query"},
+                 {"http://h#f", "fragment"},
+                 {"http://u:p@h", "credentials"},
+                 {"http://u@h/", "credentials"},
+                 {"http://h:0", "port"},
+                 {"http://h:65536", "port"},
+                 {"http://h:8o80", "port"},
+                 {"http://h:99999999999", "port"},
+                 {"http://h:-1", "port"},
+                 {"http://a b", "character"},
+                 {" http://h", "character"},
+                 {"http://h\r\nX: y", "character"},
+                 {"http://h\\x", "character"},
+                 {"http://h\x7f", "character"},
+                 {"http://m\xc3\xbcnchen.de", "xn--"},
+                 {"http://a%41b", "host"},
+                 {"http://[::1", "host"},
+                 {"http://[]", "host"},
+                 {"http://[::1]x", "host"},
+                 {"http://[zz]", "host"},
+                 {"http://[fe80::1%25lo]", "host"},
+                 {"http://::1", "no host"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct platform platform;
         const char *problem = NULL;
@@ -113,7 +146,8 @@ static void only_ids_that_are_safe_in_a_path_are_valid(void **state)
 {
     (void)state;
     static const char *const valid[] = {"a", "7", ID, "ws_1.x-Y", "a.."};
-    static const char *const invalid[] = {"", ".", "..", "-a", "_a", "a/b", "a b", "a\n", "\xc3\xa9", "a%2f", "../a"};
+    static const char *const invalid[] = {"",    ".",   "..",       "-a",   "_a",  "a/b",
+                                          "a b", "a\n", "\xc3\xa9", "a%2f", "../a"};
     for (size_t i = 0; i < COUNT(valid); i++)
         assert_true(platform_valid_id(valid[i]));
     for (size_t i = 0; i < COUNT(invalid); i++)
@@ -143,7 +177,8 @@ static void a_registration_says_who_we_are_and_that_we_poll(void **state)
     (void)state;
     struct platform platform = opened("https://h/base/", "org-1");
     json_t *skills = json_loads("[{\"id\":\"s\",\"name\":\"S\"}]", 0, NULL);
-    struct platform_card card = {.name = "my-laptop\xff", .description = "d", .version = "1", .skills = skills};
+    struct platform_card card = {
+        .name = "my-laptop\xff", .description = "d", .version = "1", .skills = skills};
     struct platform_request request = platform_register(&platform, "secret", &card);
     assert_int_equal(request.call, PLATFORM_REGISTER);
     assert_string_equal(request.method, "POST");
@@ -153,14 +188,17 @@ static void a_registration_says_who_we_are_and_that_we_poll(void **state)
     assert_true(has_header(&request, "Accept: application/json"));
     assert_true(has_header(&request, "Content-Type: application/json"));
     assert_true(has_header(&request, "X-Molecule-Org-Id: org-1"));
-    body_is(&request, "{\"id\":\"" ID "\",\"delivery_mode\":\"poll\",\"agent_card\":{\"name\":\"my-laptop\xef\xbf\xbd\","
-                      "\"description\":\"d\",\"version\":\"1\",\"skills\":[{\"id\":\"s\",\"name\":\"S\"}]}}");
+    body_is(&request,
+            "{\"id\":\"" ID
+            "\",\"delivery_mode\":\"poll\",\"agent_card\":{\"name\":\"my-laptop\xef\xbf\xbd\","
+            "\"description\":\"d\",\"version\":\"1\",\"skills\":[{\"id\":\"s\",\"name\":\"S\"}]}}");
     platform_request_free(&request);
 
     request = platform_register(&platform, NULL, &(struct platform_card){.name = "n"});
     for (size_t i = 0; request.headers[i]; i++)
         assert_null(strstr(request.headers[i], "Authorization"));
-    body_is(&request, "{\"id\":\"" ID "\",\"delivery_mode\":\"poll\",\"agent_card\":{\"name\":\"n\"}}");
+    body_is(&request,
+            "{\"id\":\"" ID "\",\"delivery_mode\":\"poll\",\"agent_card\":{\"name\":\"n\"}}");
     platform_request_free(&request);
     json_decref(skills);
     platform_close(&platform);
@@ -170,19 +208,27 @@ static void a_heartbeat_sends_every_field_each_time(void **state)
 {
     (void)state;
     struct platform platform = opened("http://localhost", "");
-    struct platform_request request = platform_heartbeat(&platform, "t", &(struct platform_beat){.error_rate = NAN});
+    struct platform_request request = platform_heartbeat(
+        &platform, "t", &(struct platform_beat){.error_rate = NAN});
     assert_string_equal(request.url, "http://localhost/registry/heartbeat");
-    body_is(&request, "{\"workspace_id\":\"" ID "\",\"error_rate\":0.0,\"sample_error\":\"\",\"active_tasks\":0,"
+    body_is(&request, "{\"workspace_id\":\"" ID
+                      "\",\"error_rate\":0.0,\"sample_error\":\"\",\"active_tasks\":0,"
                       "\"uptime_seconds\":0,\"current_task\":\"\",\"runtime_state\":\"\"}");
     for (size_t i = 0; request.headers[i]; i++)
         assert_null(strstr(request.headers[i], "Org-Id"));
     platform_request_free(&request);
 
-    struct platform_beat beat = {.error_rate = 7, .sample_error = "a\xff", .active_tasks = 3, .uptime_seconds = 1LL << 40,
-                                 .current_task = "\"q\"", .wedged = true};
+    struct platform_beat beat = {.error_rate = 7,
+                                 .sample_error = "a\xff",
+                                 .active_tasks = 3,
+                                 .uptime_seconds = 1LL << 40,
+                                 .current_task = "\"q\"",
+                                 .wedged = true};
     request = platform_heartbeat(&platform, "t", &beat);
-    body_is(&request, "{\"workspace_id\":\"" ID "\",\"error_rate\":1.0,\"sample_error\":\"a\xef\xbf\xbd\",\"active_tasks\":3,"
-                      "\"uptime_seconds\":1099511627776,\"current_task\":\"\\\"q\\\"\",\"runtime_state\":\"wedged\"}");
+    body_is(&request, "{\"workspace_id\":\"" ID
+                      "\",\"error_rate\":1.0,\"sample_error\":\"a\xef\xbf\xbd\",\"active_tasks\":3,"
+                      "\"uptime_seconds\":1099511627776,\"current_task\":\"\\\"q\\\"\",\"runtime_"
+                      "state\":\"wedged\"}");
     platform_request_free(&request);
     platform_close(&platform);
 }
@@ -191,7 +237,10 @@ static void a_poll_asks_by_cursor_or_by_window_never_both(void **state)
 {
     (void)state;
 #define POLL "http://h/workspaces/" ID "/activity?type=a2a_receive&include=peer_info&limit="
-    static const struct { struct platform_fetch fetch; const char *url; } cases[] = {
+    static const struct {
+        struct platform_fetch fetch;
+        const char *url;
+    } cases[] = {
         {{.limit = 100}, POLL "100"},
         {{.limit = 0}, POLL "1"},
         {{.limit = 501}, POLL "500"},
@@ -199,7 +248,8 @@ static void a_poll_asks_by_cursor_or_by_window_never_both(void **state)
         {{.limit = 500, .since_secs = -1}, POLL "500"},
         {{.limit = 1, .since_id = "abc-1", .since_secs = 30}, POLL "1&since_id=abc-1"},
         {{.limit = 1, .since_id = "a&b=c d/\xc3\xa9"}, POLL "1&since_id=a%26b%3Dc%20d%2F%C3%A9"},
-        {{.limit = 1, .before_ts = "2026-05-01T20:14:07.1+02:00"}, POLL "1&before_ts=2026-05-01T20%3A14%3A07.1%2B02%3A00"}};
+        {{.limit = 1, .before_ts = "2026-05-01T20:14:07.1+02:00"},
+         POLL "1&before_ts=2026-05-01T20%3A14%3A07.1%2B02%3A00"}};
     struct platform platform = opened("http://h", NULL);
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct platform_request request = platform_activity(&platform, "t", &cases[i].fetch);
@@ -243,8 +293,9 @@ static void replies_go_to_the_peer_or_to_our_own_canvas(void **state)
 static void a_registrations_answer_gives_its_token(void **state)
 {
     (void)state;
-    static const char full[] = "{\"status\":\"registered\",\"delivery_mode\":\"poll\",\"auth_token\":\"t\","
-                               "\"platform_inbound_secret\":\"s\"}";
+    static const char full[] =
+        "{\"status\":\"registered\",\"delivery_mode\":\"poll\",\"auth_token\":\"t\","
+        "\"platform_inbound_secret\":\"s\"}";
     struct platform_registered registered;
     assert_true(platform_read_registered(full, sizeof full - 1, &registered));
     assert_string_equal(registered.delivery_mode, "poll");
@@ -253,7 +304,8 @@ static void a_registrations_answer_gives_its_token(void **state)
     free(registered.delivery_mode);
     free(registered.auth_token);
     free(registered.platform_inbound_secret);
-    assert_true(platform_read_registered("{\"auth_token\":7,\"delivery_mode\":\"\"}", 35, &registered));
+    assert_true(
+        platform_read_registered("{\"auth_token\":7,\"delivery_mode\":\"\"}", 35, &registered));
     assert_null(registered.auth_token);
     assert_null(registered.delivery_mode);
     static const char *const others[] = {"", "[]", "null", "<html>", "{\"auth_token\":\"t"};
@@ -264,28 +316,30 @@ static void a_registrations_answer_gives_its_token(void **state)
 static void an_error_is_told_in_the_platforms_own_words(void **state)
 {
     (void)state;
-    static const struct { const char *body, *text;
-    } cases[] = {
-        {"", ""},
-        {" \r\n", ""},
-        {"{\"error\":\"missing workspace auth token\"}", "missing workspace auth token"},
-        {"{\"error\":\"talk_to_user_disabled\",\"hint\":\"turn it on\"}", "talk_to_user_disabled: turn it on"},
-        {"{\"error\":{\"code\":-32000,\"message\":\"no\"}}", "no"},
-        {"{\"error\":\"two\\nlines\\t\\u0000\\u001b[31m\\u009b\"}", "two lines ??[31m?"},
-        {"{\"error\":\"a\\ud800\"}", "a\xef\xbf\xbd"},
-        {"404 page not found\n", "404 page not found"},
-        {"a\xff  b\x01", "a? b?"},
-        {"{\"message\":\"m\"}", "{\"message\":\"m\"}"},
-        {"{\"error\":7}", "{\"error\":7}"},
-        {"{\"error\":\"\"}", "{\"error\":\"\"}"},
-        {"{\"error\":\"cut", "{\"error\":\"cut"},
-        {"[1, 2]", "[1, 2]"},
-        {"<!DOCTYPE html><html>\n<head><title>502 Bad Gateway</title><style>a{}</style></head><body>\n<h1>Sorry</h1></body>",
-         "502 Bad Gateway Sorry"},
-        {"<script>if (a<b) { x = \"</p>\"; }</script >after<SCRIPT></Script>!", "after !"},
-        {"<script>never closed", ""},
-        {"<p", ""},
-        {"<>x", "x"}};
+    static const struct {
+        const char *body, *text;
+    } cases[] = {{"", ""},
+                 {" \r\n", ""},
+                 {"{\"error\":\"missing workspace auth token\"}", "missing workspace auth token"},
+                 {"{\"error\":\"talk_to_user_disabled\",\"hint\":\"turn it on\"}",
+                  "talk_to_user_disabled: turn it on"},
+                 {"{\"error\":{\"code\":-32000,\"message\":\"no\"}}", "no"},
+                 {"{\"error\":\"two\\nlines\\t\\u0000\\u001b[31m\\u009b\"}", "two lines ??[31m?"},
+                 {"{\"error\":\"a\\ud800\"}", "a\xef\xbf\xbd"},
+                 {"404 page not found\n", "404 page not found"},
+                 {"a\xff  b\x01", "a? b?"},
+                 {"{\"message\":\"m\"}", "{\"message\":\"m\"}"},
+                 {"{\"error\":7}", "{\"error\":7}"},
+                 {"{\"error\":\"\"}", "{\"error\":\"\"}"},
+                 {"{\"error\":\"cut", "{\"error\":\"cut"},
+                 {"[1, 2]", "[1, 2]"},
+                 {"<!DOCTYPE html><html>\n<head><title>502 Bad "
+                  "Gateway</title><style>a{}</style></head><body>\n<h1>Sorry</h1></body>",
+                  "502 Bad Gateway Sorry"},
+                 {"<script>if (a<b) { x = \"</p>\"; }</script >after<SCRIPT></Script>!", "after !"},
+                 {"<script>never closed", ""},
+                 {"<p", ""},
+                 {"<>x", "x"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         char text[200];
         platform_error_text(cases[i].body, strlen(cases[i].body), text, sizeof text);

@@ -10,7 +10,8 @@
 #define FFFD "\xef\xbf\xbd"
 #define BYTES(literal) (literal), sizeof(literal) - 1
 
-static void becomes_bytes(const char *text, size_t length, const char *expected, size_t expected_length)
+static void becomes_bytes(const char *text, size_t length, const char *expected,
+                          size_t expected_length)
 {
     size_t got_length, again_length;
     char *got = repair_json(text, length, &got_length);
@@ -45,7 +46,8 @@ static void sound_json_stays_as_it_is(void **state)
 {
     (void)state;
     stays("");
-    stays("{\"a\": [1, -2.5e3, true, null, \"x\\n\\u00e9\\ud83d\\ude00 \xc3\xa9 \xf0\x9f\x98\x80\"]}");
+    stays("{\"a\": [1, -2.5e3, true, null, \"x\\n\\u00e9\\ud83d\\ude00 \xc3\xa9 "
+          "\xf0\x9f\x98\x80\"]}");
     stays("[9223372036854775807,-9223372036854775808,0,-0,1e308,-1e308,1e-999]");
     stays("\"\\\\ud800\"");
     stays("\"99999999999999999999\"");
@@ -68,7 +70,9 @@ static void a_lone_surrogate_becomes_the_replacement_character(void **state)
 static void a_byte_that_is_not_utf8_becomes_the_replacement_character(void **state)
 {
     (void)state;
-    becomes("\"a\xff" "b\"", "\"a" FFFD "b\"");
+    becomes("\"a\xff"
+            "b\"",
+            "\"a" FFFD "b\"");
     becomes("\"\xc3\"", "\"" FFFD "\"");
     becomes("\"\xc0\x80\"", "\"" FFFD FFFD "\"");          /* overlong */
     becomes("\"\xed\xa0\x80\"", "\"" FFFD FFFD FFFD "\""); /* a surrogate */
@@ -82,7 +86,8 @@ static void a_number_too_large_becomes_a_string_of_its_digits(void **state)
     (void)state;
     becomes("[9223372036854775808]", "[\"9223372036854775808\"]");
     becomes("[-9223372036854775809]", "[\"-9223372036854775809\"]");
-    becomes("{\"n\":123456789012345678901234567890 ,\"m\":1}", "{\"n\":\"123456789012345678901234567890\" ,\"m\":1}");
+    becomes("{\"n\":123456789012345678901234567890 ,\"m\":1}",
+            "{\"n\":\"123456789012345678901234567890\" ,\"m\":1}");
     becomes("[1e309,-1e309,1.5E+400]", "[\"1e309\",\"-1e309\",\"1.5E+400\"]");
     becomes("99999999999999999999", "\"99999999999999999999\"");
     becomes("[1e99999999999999999999999]", "[\"1e99999999999999999999999\"]");
@@ -100,11 +105,30 @@ static void a_control_character_in_a_string_becomes_its_escape(void **state)
 static void what_is_no_json_stays_no_json(void **state)
 {
     (void)state;
-    static const char *const texts[] = {
-        "{99999999999999999999:1}", "{99999999999999999999 \n:1}", "[01]", "[99999999999999999999999.]",
-        "[1-99999999999999999999999]", "[-]", "[.5e999]", "[1e]", "\"\\x\"", "\"\\\n\"", "\"\\\xff\"", "\"\\u12\"",
-        "\"unterminated", "\"\\", "\"\\u", "\"\\ud8", "{\"a\" 1}", "[1,]", "\xff", "nul", "<html>\"a\"</html>",
-        "\"a\"99999999999999999999", "+99999999999999999999", "099999999999999999999"};
+    static const char *const texts[] = {"{99999999999999999999:1}",
+                                        "{99999999999999999999 \n:1}",
+                                        "[01]",
+                                        "[99999999999999999999999.]",
+                                        "[1-99999999999999999999999]",
+                                        "[-]",
+                                        "[.5e999]",
+                                        "[1e]",
+                                        "\"\\x\"",
+                                        "\"\\\n\"",
+                                        "\"\\\xff\"",
+                                        "\"\\u12\"",
+                                        "\"unterminated",
+                                        "\"\\",
+                                        "\"\\u",
+                                        "\"\\ud8",
+                                        "{\"a\" 1}",
+                                        "[1,]",
+                                        "\xff",
+                                        "nul",
+                                        "<html>\"a\"</html>",
+                                        "\"a\"99999999999999999999",
+                                        "+99999999999999999999",
+                                        "099999999999999999999"};
     for (size_t i = 0; i < COUNT(texts); i++) {
         size_t length;
         char *repaired = repair_json(texts[i], strlen(texts[i]), &length);
@@ -117,7 +141,8 @@ static void what_is_no_json_stays_no_json(void **state)
 static void what_is_repaired_parses(void **state)
 {
     (void)state;
-    static const char text[] = "{\"a\":\"\\ud800 \xff \n \0\",\"n\":123456789012345678901,\"f\":1e999}";
+    static const char text[] =
+        "{\"a\":\"\\ud800 \xff \n \0\",\"n\":123456789012345678901,\"f\":1e999}";
     size_t length;
     char *repaired = repair_json(BYTES(text), &length);
     assert_false(parses(BYTES(text)));
@@ -145,13 +170,41 @@ static void large_broken_text_is_repaired_in_one_pass(void **state)
 static void only_strict_utf8_counts_as_a_character(void **state)
 {
     (void)state;
-    static const struct { const char *text; size_t size; } cases[] = {
-        {"", 0}, {"a", 1}, {"\x7f", 1}, {"\x80", 0}, {"\xbf", 0}, {"\xc0\x80", 0}, {"\xc1\xbf", 0}, {"\xc2\x80", 2},
-        {"\xdf\xbf", 2}, {"\xc2", 0}, {"\xc2\x41", 0}, {"\xc2\xc0", 0}, {"\xe0\x80\x80", 0}, {"\xe0\x9f\xbf", 0},
-        {"\xe0\xa0\x80", 3}, {"\xed\x9f\xbf", 3}, {"\xed\xa0\x80", 0}, {"\xed\xbf\xbf", 0}, {"\xee\x80\x80", 3},
-        {"\xef\xbf\xbf", 3}, {"\xe1\x80", 0}, {"\xe1\x80\x41", 0}, {"\xf0\x80\x80\x80", 0}, {"\xf0\x8f\xbf\xbf", 0},
-        {"\xf0\x90\x80\x80", 4}, {"\xf4\x8f\xbf\xbf", 4}, {"\xf4\x90\x80\x80", 0}, {"\xf5\x80\x80\x80", 0},
-        {"\xf0\x90\x80", 0}, {"\xf0\x90\x80\x41", 0}, {"\xfe", 0}, {"\xff", 0}};
+    static const struct {
+        const char *text;
+        size_t size;
+    } cases[] = {{"", 0},
+                 {"a", 1},
+                 {"\x7f", 1},
+                 {"\x80", 0},
+                 {"\xbf", 0},
+                 {"\xc0\x80", 0},
+                 {"\xc1\xbf", 0},
+                 {"\xc2\x80", 2},
+                 {"\xdf\xbf", 2},
+                 {"\xc2", 0},
+                 {"\xc2\x41", 0},
+                 {"\xc2\xc0", 0},
+                 {"\xe0\x80\x80", 0},
+                 {"\xe0\x9f\xbf", 0},
+                 {"\xe0\xa0\x80", 3},
+                 {"\xed\x9f\xbf", 3},
+                 {"\xed\xa0\x80", 0},
+                 {"\xed\xbf\xbf", 0},
+                 {"\xee\x80\x80", 3},
+                 {"\xef\xbf\xbf", 3},
+                 {"\xe1\x80", 0},
+                 {"\xe1\x80\x41", 0},
+                 {"\xf0\x80\x80\x80", 0},
+                 {"\xf0\x8f\xbf\xbf", 0},
+                 {"\xf0\x90\x80\x80", 4},
+                 {"\xf4\x8f\xbf\xbf", 4},
+                 {"\xf4\x90\x80\x80", 0},
+                 {"\xf5\x80\x80\x80", 0},
+                 {"\xf0\x90\x80", 0},
+                 {"\xf0\x90\x80\x41", 0},
+                 {"\xfe", 0},
+                 {"\xff", 0}};
     for (size_t i = 0; i < COUNT(cases); i++)
         assert_int_equal(repair_character(cases[i].text, strlen(cases[i].text)), cases[i].size);
     assert_int_equal(repair_character("\0", 1), 1);
@@ -160,10 +213,19 @@ static void only_strict_utf8_counts_as_a_character(void **state)
 static void outgoing_text_is_utf8_without_nul(void **state)
 {
     (void)state;
-    static const struct { const char *text; size_t length; const char *expected; } cases[] = {
-        {BYTES(""), ""}, {BYTES("plain"), "plain"}, {BYTES("\xc3\xa9\xf0\x9f\x98\x80"), "\xc3\xa9\xf0\x9f\x98\x80"},
-        {BYTES("a\0b\0"), "ab"}, {BYTES("\0\0"), ""}, {BYTES("a\xff"), "a" FFFD}, {BYTES("\xff\0\xfe"), FFFD FFFD},
-        {BYTES("line\nnext\ttab"), "line\nnext\ttab"}, {BYTES("\xed\xa0\x80"), FFFD FFFD FFFD}};
+    static const struct {
+        const char *text;
+        size_t length;
+        const char *expected;
+    } cases[] = {{BYTES(""), ""},
+                 {BYTES("plain"), "plain"},
+                 {BYTES("\xc3\xa9\xf0\x9f\x98\x80"), "\xc3\xa9\xf0\x9f\x98\x80"},
+                 {BYTES("a\0b\0"), "ab"},
+                 {BYTES("\0\0"), ""},
+                 {BYTES("a\xff"), "a" FFFD},
+                 {BYTES("\xff\0\xfe"), FFFD FFFD},
+                 {BYTES("line\nnext\ttab"), "line\nnext\ttab"},
+                 {BYTES("\xed\xa0\x80"), FFFD FFFD FFFD}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         size_t length;
         char *text = repair_text(cases[i].text, cases[i].length, &length);

@@ -12,8 +12,12 @@
 
 static struct message from_peer(void)
 {
-    return (struct message){.kind = ENVELOPE_MESSAGE, .row_id = "row-1", .source_id = PEER, .message_id = "7e",
-                            .context_id = "ctx", .hops = 2};
+    return (struct message){.kind = ENVELOPE_MESSAGE,
+                            .row_id = "row-1",
+                            .source_id = PEER,
+                            .message_id = "7e",
+                            .context_id = "ctx",
+                            .hops = 2};
 }
 
 static struct message from_canvas(void)
@@ -84,9 +88,12 @@ static void a_peer_is_answered_with_a_message_of_its_own(void **state)
     assert_string_equal(request.id, id);
     assert_int_equal(request.body_length, strlen(request.body));
     snprintf(expected, sizeof expected,
-             "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"method\":\"message/send\",\"params\":{\"message\":{\"role\":\"user\","
-             "\"messageId\":\"%s\",\"parts\":[{\"kind\":\"text\",\"text\":\"answer\"}],\"contextId\":\"ctx\","
-             "\"metadata\":{\"molecule\":{\"in_reply_to\":\"7e\",\"hops\":3}}}}}", id, id);
+             "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"method\":\"message/"
+             "send\",\"params\":{\"message\":{\"role\":\"user\","
+             "\"messageId\":\"%s\",\"parts\":[{\"kind\":\"text\",\"text\":\"answer\"}],"
+             "\"contextId\":\"ctx\","
+             "\"metadata\":{\"molecule\":{\"in_reply_to\":\"7e\",\"hops\":3}}}}}",
+             id, id);
     json_t *body = json_loads(request.body, 0, NULL);
     json_is(body, expected);
     json_decref(body);
@@ -120,35 +127,48 @@ static void what_the_message_lacked_is_left_out(void **state)
     json_t *body = build(message, "a", NULL);
     json_t *said = json_object_get(json_object_get(body, "params"), "message");
     assert_null(json_object_get(said, "contextId"));
-    json_is(json_object_get(said, "metadata"), "{\"molecule\":{\"in_reply_to\":\"row-1\",\"hops\":2147483647}}");
+    json_is(json_object_get(said, "metadata"),
+            "{\"molecule\":{\"in_reply_to\":\"row-1\",\"hops\":2147483647}}");
     json_decref(body);
 }
 
 static void parts_go_out_with_their_kind_alone(void **state)
 {
     (void)state;
-    static const struct { const char *given, *sent; char *text;
-    } cases[] = {{"[{\"type\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
-                 {"[{\"type\":\"x\",\"kind\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
-                 {"[{\"text\":\"a\"},{\"data\":{\"n\":1}},{\"file\":{\"uri\":\"u\"}},{\"uri\":\"u\"}]",
-                  "[{\"kind\":\"text\",\"text\":\"a\"},{\"kind\":\"data\",\"data\":{\"n\":1}},{\"kind\":\"file\",\"file\":{"
-                  "\"uri\":\"u\"}},"
-                  "{\"kind\":\"file\",\"uri\":\"u\"}]",
-                  NULL},
-                 {"[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
-                  "[{\"kind\":\"text\",\"text\":\"see\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]", "see"},
-                 {"[{\"url\":\"u\",\"filename\":\"n\",\"mediaType\":\"m\"},{\"raw\":\"QQ==\",\"metadata\":{}}]",
-                  "[{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\"}},"
-                  "{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\"},\"metadata\":{}}]",
-                  NULL},
-                 {"[{\"kind\":\"text\",\"text\":\"own\"}]", "[{\"kind\":\"text\",\"text\":\"own\"}]", "not this"},
-                 {"[]", "[{\"kind\":\"text\",\"text\":\"t\"}]", "t"}};
+    static const struct {
+        const char *given, *sent;
+        char *text;
+    } cases[] = {
+        {"[{\"type\":\"text\",\"text\":\"a\"}]", "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
+        {"[{\"type\":\"x\",\"kind\":\"text\",\"text\":\"a\"}]",
+         "[{\"kind\":\"text\",\"text\":\"a\"}]", NULL},
+        {"[{\"text\":\"a\"},{\"data\":{\"n\":1}},{\"file\":{\"uri\":\"u\"}},{\"uri\":\"u\"}]",
+         "[{\"kind\":\"text\",\"text\":\"a\"},{\"kind\":\"data\",\"data\":{\"n\":1}},{\"kind\":"
+         "\"file\",\"file\":{"
+         "\"uri\":\"u\"}},"
+         "{\"kind\":\"file\",\"uri\":\"u\"}]",
+         NULL},
+        {"[{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
+         "[{\"kind\":\"text\",\"text\":\"see\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\"}}]",
+         "see"},
+        {"[{\"url\":\"u\",\"filename\":\"n\",\"mediaType\":\"m\"},{\"raw\":\"QQ==\",\"metadata\":{}"
+         "}]",
+         "[{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\",\"mimeType\":\"m\"}},"
+         "{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\"},\"metadata\":{}}]",
+         NULL},
+        {"[{\"kind\":\"text\",\"text\":\"own\"}]", "[{\"kind\":\"text\",\"text\":\"own\"}]",
+         "not this"},
+        {"[]", "[{\"kind\":\"text\",\"text\":\"t\"}]", "t"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *body = build(from_peer(), cases[i].text, cases[i].given);
-        json_is(json_object_get(json_object_get(json_object_get(body, "params"), "message"), "parts"), cases[i].sent);
+        json_is(
+            json_object_get(json_object_get(json_object_get(body, "params"), "message"), "parts"),
+            cases[i].sent);
         json_decref(body);
     }
-    json_t *body = build(from_peer(), NULL, "[{\"kind\":\"data\",\"data\":[{\"a\":\"b\\u0000c\"},1,2.5,null,true,[],{}]}]");
+    json_t *body = build(
+        from_peer(), NULL,
+        "[{\"kind\":\"data\",\"data\":[{\"a\":\"b\\u0000c\"},1,2.5,null,true,[],{}]}]");
     json_is(json_object_get(json_object_get(json_object_get(body, "params"), "message"), "parts"),
             "[{\"kind\":\"data\",\"data\":[{\"a\":\"bc\"},1,2.5,null,true,[],{}]}]");
     json_decref(body);
@@ -181,17 +201,26 @@ static void broken_text_is_repaired_on_its_way_out(void **state)
 static void the_canvas_gets_text_and_what_files_it_can_show(void **state)
 {
     (void)state;
-#define FILE_A "{\"kind\":\"file\",\"file\":{\"uri\":\"u:a\",\"name\":\"a.png\",\"mimeType\":\"image/png\",\"size\":9}}"
+#define FILE_A                                                                              \
+    "{\"kind\":\"file\",\"file\":{\"uri\":\"u:a\",\"name\":\"a.png\",\"mimeType\":\"image/" \
+    "png\",\"size\":9}}"
 #define FILE_B "{\"type\":\"file\",\"uri\":\"u:b\",\"name\":\"b.txt\"}"
 #define SENT_A "{\"uri\":\"u:a\",\"name\":\"a.png\",\"mimeType\":\"image/png\",\"size\":9}"
 #define SENT_B "{\"uri\":\"u:b\",\"name\":\"b.txt\"}"
-    static const struct { char *text; const char *parts, *body; } cases[] = {
-        {"hi", NULL, "{\"message\":\"hi\"}"},
-        {NULL, "[{\"kind\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]", "{\"message\":\"ab\"}"},
-        {"hi", "[" FILE_A "," FILE_B "]", "{\"message\":\"hi\",\"attachments\":[" SENT_A "," SENT_B "]}"},
-        {NULL, "[" FILE_A "," FILE_B "]", "{\"message\":\"a.png, b.txt\",\"attachments\":[" SENT_A "," SENT_B "]}"},
-        {NULL, "[{\"kind\":\"text\",\"text\":\"\"}," FILE_B "]", "{\"message\":\"b.txt\",\"attachments\":[" SENT_B "]}"},
-        {"hi", "[{\"kind\":\"file\",\"uri\":\"u\"},{\"kind\":\"data\",\"data\":1}]", "{\"message\":\"hi\"}"}};
+    static const struct {
+        char *text;
+        const char *parts, *body;
+    } cases[] = {{"hi", NULL, "{\"message\":\"hi\"}"},
+                 {NULL, "[{\"kind\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]",
+                  "{\"message\":\"ab\"}"},
+                 {"hi", "[" FILE_A "," FILE_B "]",
+                  "{\"message\":\"hi\",\"attachments\":[" SENT_A "," SENT_B "]}"},
+                 {NULL, "[" FILE_A "," FILE_B "]",
+                  "{\"message\":\"a.png, b.txt\",\"attachments\":[" SENT_A "," SENT_B "]}"},
+                 {NULL, "[{\"kind\":\"text\",\"text\":\"\"}," FILE_B "]",
+                  "{\"message\":\"b.txt\",\"attachments\":[" SENT_B "]}"},
+                 {"hi", "[{\"kind\":\"file\",\"uri\":\"u\"},{\"kind\":\"data\",\"data\":1}]",
+                  "{\"message\":\"hi\"}"}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         json_t *body = build(from_canvas(), cases[i].text, cases[i].parts);
         json_is(body, cases[i].body);
@@ -209,10 +238,12 @@ static void a_reply_that_cannot_be_sent_says_why(void **state)
     refuses(from_peer(), NULL, "[{\"kind\":\"text\",\"text\":\"\\u0000\"}]", "empty");
     refuses(from_canvas(), NULL, NULL, "empty");
     refuses(from_canvas(), NULL, "[{\"kind\":\"data\",\"data\":1}]", "neither");
-    refuses(from_canvas(), NULL, "[{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"name\":\"n\"}}]", "neither");
+    refuses(from_canvas(), NULL,
+            "[{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"name\":\"n\"}}]", "neither");
     refuses(from_peer(), NULL, "{\"kind\":\"text\"}", "no array");
     refuses(from_peer(), NULL, "[{\"text\":\"a\"},\"b\"]", "part 2 of the reply is no object");
-    refuses(from_peer(), NULL, "[{\"kind\":\"text\"}]", "part 1 of the reply is a text part without a text");
+    refuses(from_peer(), NULL, "[{\"kind\":\"text\"}]",
+            "part 1 of the reply is a text part without a text");
     refuses(from_peer(), NULL, "[{\"name\":\"x\"}]", "has no kind");
     struct message nameless = from_peer();
     nameless.row_id = NULL;
@@ -246,35 +277,52 @@ static void a_reply_may_be_as_large_as_the_platform_takes_and_no_larger(void **s
 
     reply.text_length++;
     assert_false(reply_build(&message, &reply, "/reply", &request, problem, sizeof problem));
-    assert_string_equal(problem, "the reply is 1048577 bytes as JSON, the platform takes at most 1048576");
+    assert_string_equal(problem,
+                        "the reply is 1048577 bytes as JSON, the platform takes at most 1048576");
     reply.text_length = REPLY_BODY_MAXIMUM + 1;
     assert_false(reply_build(&message, &reply, "/reply", &request, problem, sizeof problem));
-    assert_string_equal(problem, "the reply's text is 1048577 bytes, the platform takes at most 1048576");
+    assert_string_equal(problem,
+                        "the reply's text is 1048577 bytes, the platform takes at most 1048576");
     free(text);
 }
 
 static void the_platforms_answer_to_a_reply_is_understood(void **state)
 {
     (void)state;
-    static const struct { bool to_canvas; const char *body; enum reply_answer answer; } cases[] = {
-        {false, "{\"status\":\"queued\",\"delivery_mode\":\"poll\",\"method\":\"message/send\"}", REPLY_ANSWER_QUEUED},
+    static const struct {
+        bool to_canvas;
+        const char *body;
+        enum reply_answer answer;
+    } cases[] = {
+        {false, "{\"status\":\"queued\",\"delivery_mode\":\"poll\",\"method\":\"message/send\"}",
+         REPLY_ANSWER_QUEUED},
         {false, "{\"status\":\"queued\",\"delivery_mode\":\"push-async\"}", REPLY_ANSWER_QUEUED},
         {false, "{\"queued\":true,\"queue_id\":\"q\",\"queue_depth\":1}", REPLY_ANSWER_QUEUED},
         {false, "{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}", REPLY_ANSWER_RESULT},
         {false, "{\"result\":null}", REPLY_ANSWER_RESULT},
         {false, "{\"result\":\"\\ud800\"}", REPLY_ANSWER_RESULT},
-        {false, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", REPLY_ANSWER_ERROR},
+        {false, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}",
+         REPLY_ANSWER_ERROR},
         {false, "{\"result\":null,\"error\":{\"code\":1}}", REPLY_ANSWER_ERROR},
         {false, "{\"result\":{},\"error\":null}", REPLY_ANSWER_RESULT},
         {false, "{\"error\":\"text\"}", REPLY_ANSWER_ERROR},
-        {false, "{\"error\":null}", REPLY_ANSWER_STRANGE}, {false, "{\"queued\":false}", REPLY_ANSWER_STRANGE},
-        {false, "{\"status\":\"sent\"}", REPLY_ANSWER_STRANGE}, {false, "{}", REPLY_ANSWER_STRANGE},
-        {false, "", REPLY_ANSWER_STRANGE}, {false, "null", REPLY_ANSWER_STRANGE}, {false, "[]", REPLY_ANSWER_STRANGE},
-        {false, "<html>", REPLY_ANSWER_STRANGE}, {false, "{\"result\":", REPLY_ANSWER_STRANGE},
-        {true, "{\"status\":\"sent\"}", REPLY_ANSWER_SENT}, {true, "{\"status\":\"queued\"}", REPLY_ANSWER_STRANGE},
-        {true, "{\"result\":1}", REPLY_ANSWER_STRANGE}, {true, "", REPLY_ANSWER_STRANGE}, {true, "<html>", REPLY_ANSWER_STRANGE}};
+        {false, "{\"error\":null}", REPLY_ANSWER_STRANGE},
+        {false, "{\"queued\":false}", REPLY_ANSWER_STRANGE},
+        {false, "{\"status\":\"sent\"}", REPLY_ANSWER_STRANGE},
+        {false, "{}", REPLY_ANSWER_STRANGE},
+        {false, "", REPLY_ANSWER_STRANGE},
+        {false, "null", REPLY_ANSWER_STRANGE},
+        {false, "[]", REPLY_ANSWER_STRANGE},
+        {false, "<html>", REPLY_ANSWER_STRANGE},
+        {false, "{\"result\":", REPLY_ANSWER_STRANGE},
+        {true, "{\"status\":\"sent\"}", REPLY_ANSWER_SENT},
+        {true, "{\"status\":\"queued\"}", REPLY_ANSWER_STRANGE},
+        {true, "{\"result\":1}", REPLY_ANSWER_STRANGE},
+        {true, "", REPLY_ANSWER_STRANGE},
+        {true, "<html>", REPLY_ANSWER_STRANGE}};
     for (size_t i = 0; i < COUNT(cases); i++)
-        if (reply_read_answer(cases[i].to_canvas, cases[i].body, strlen(cases[i].body)) != cases[i].answer)
+        if (reply_read_answer(cases[i].to_canvas, cases[i].body, strlen(cases[i].body)) !=
+            cases[i].answer)
             fail_msg("%s is misunderstood", cases[i].body);
 }
 
@@ -288,7 +336,8 @@ static void *failing_malloc(size_t size)
 static void without_memory_no_half_reply_is_built(void **state)
 {
     (void)state;
-    json_t *parts = json_loads("[{\"type\":\"data\",\"data\":{\"a\":[1,\"b\"]}}," FILE_A "]", 0, NULL);
+    json_t *parts = json_loads("[{\"type\":\"data\",\"data\":{\"a\":[1,\"b\"]}}," FILE_A "]", 0,
+                               NULL);
     struct message messages[] = {from_peer(), from_canvas()};
     for (size_t i = 0; i < COUNT(messages); i++) {
         struct reply reply = {.text = "t", .text_length = 1, .parts = parts};

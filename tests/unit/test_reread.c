@@ -25,13 +25,16 @@ static const char *stamp(char text[40], int row)
 static void fetch(struct reread *reread, int first, int last, bool old)
 {
     char one[16], other[16], began[40], moment[40];
-    struct reread_page page = {.first = name(one, first), .position = name(other, last), .first_stamp = stamp(began, first),
-                                .stamp = stamp(moment, last), .old = old};
+    struct reread_page page = {.first = name(one, first),
+                               .position = name(other, last),
+                               .first_stamp = stamp(began, first),
+                               .stamp = stamp(moment, last),
+                               .old = old};
     reread_note(reread, &page, now);
 }
 
-/* Reads pages again from an inbox that holds rows up to `newest` until the run ends; the row it began behind, and the
- * last one taken. The pages it took. */
+/* Reads pages again from an inbox that holds rows up to `newest` until the run ends; the row it
+ * began behind, and the last one taken. The pages it took. */
 static int run(struct reread *reread, bool idle, int newest, int *from, int *to)
 {
     int pages = 0;
@@ -151,7 +154,8 @@ static void a_reading_that_never_finds_a_better_time_is_overdue(void **state)
 {
     (void)state;
     struct reread *reread = reread_open("row-1", NULL, 0);
-    reread_note(reread, &(struct reread_page){.first = "row-2", .position = "row-2", .stamp = NULL}, 0);
+    reread_note(reread, &(struct reread_page){.first = "row-2", .position = "row-2", .stamp = NULL},
+                0);
     assert_false(reread_is_overdue(reread, 1000));
     assert_true(reread_is_overdue(reread, 30000));
     reread_begin(reread, false, 30000);
@@ -186,7 +190,8 @@ static void what_stands_before_the_first_row_is_asked_for_once_more(void **state
     reread_close(reread);
 }
 
-static void what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes(void **state)
+static void what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes(
+    void **state)
 {
     (void)state;
     int from, to;
@@ -212,7 +217,8 @@ static void what_was_announced_is_looked_for_at_once_and_the_regular_reading_sti
     reread_close(reread);
 }
 
-static void after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once(void **state)
+static void after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once(
+    void **state)
 {
     (void)state;
     char moment[40];
@@ -223,7 +229,8 @@ static void after_a_restart_behind_the_very_first_row_what_stands_before_it_is_a
     assert_false(reread_take_before(reread, "row-100", stamp(moment, 100)));
     assert_true(reread_take_before(reread, "row-99", stamp(moment, 99)));
     assert_true(reread_take_before(reread, "row-71", stamp(moment, 71)));
-    assert_false(reread_take_before(reread, "row-60", stamp(moment, 60))); /* nothing comes so late: somebody else's */
+    /* nothing comes so late: somebody else's */
+    assert_false(reread_take_before(reread, "row-60", stamp(moment, 60)));
     reread_window_end(reread);
     assert_false(reread_is_reading(reread));
     reread_close(reread);
@@ -256,8 +263,10 @@ int main(void)
         cmocka_unit_test(what_was_old_when_it_came_is_not_read_again),
         cmocka_unit_test(many_rows_are_read_again_a_few_pages_at_a_time),
         cmocka_unit_test(what_stands_before_the_first_row_is_asked_for_once_more),
-        cmocka_unit_test(what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes),
-        cmocka_unit_test(after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once),
+        cmocka_unit_test(
+            what_was_announced_is_looked_for_at_once_and_the_regular_reading_still_comes),
+        cmocka_unit_test(
+            after_a_restart_behind_the_very_first_row_what_stands_before_it_is_asked_for_at_once),
         cmocka_unit_test(where_the_row_to_read_on_from_is_gone_a_window_takes_its_place),
         cmocka_unit_test(under_a_load_that_does_not_end_little_is_read_again),
     };

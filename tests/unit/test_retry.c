@@ -28,7 +28,8 @@ enum {
 
 #define HTML "<html><title>502 Bad Gateway</title></html>"
 #define ERR(text) "{\"error\":\"" text "\"}"
-#define TENANT "{\"error\":\"missing tenant routing header\",\"code\":\"TENANT_ORG_HEADER_REQUIRED\"}"
+#define TENANT \
+    "{\"error\":\"missing tenant routing header\",\"code\":\"TENANT_ORG_HEADER_REQUIRED\"}"
 
 struct expectation {
     unsigned calls;
@@ -55,8 +56,10 @@ static const struct expectation expectations[] = {
     {A2A, 200, "{\"status\":\"queued\",\"delivery_mode\":\"poll\"}", SOON, RETRY_DELIVERED, 0, 0},
     {A2A, 202, "{\"queued\":true}", SOON, RETRY_DELIVERED, 0, 0},
     {A2A, 200, "{\"jsonrpc\":\"2.0\",\"result\":{}}", LATE, RETRY_DELIVERED, 0, 0},
-    {A2A, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON, RETRY_PERMANENT, 0, 0},
-    {SEND, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON, RETRY_DELIVERED, 0, 0},
+    {A2A, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON,
+     RETRY_PERMANENT, 0, 0},
+    {SEND, 200, "{\"jsonrpc\":\"2.0\",\"error\":{\"code\":1,\"message\":\"m\"}}", SOON,
+     RETRY_DELIVERED, 0, 0},
     {NOTIFY, 200, "{\"status\":\"sent\"}", SOON, RETRY_DELIVERED, 0, 0},
     {NOTIFY, 200, "", SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY, 200, HTML, LATE, RETRY_TRANSIENT, 0, 0},
@@ -84,7 +87,8 @@ static const struct expectation expectations[] = {
     {REPLY | SEND, 500, ERR("lookup failed"), SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY | SEND, 500, ERR("internal error"), SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY | SEND, 500, ERR("failed to create proxy request"), SOON, RETRY_TRANSIENT, 0, 0},
-    {REPLY | SEND, 500, "{\"error\":\"try again\",\"retryable\":true}", SOON, RETRY_TRANSIENT, 0, 0},
+    {REPLY | SEND, 500, "{\"error\":\"try again\",\"retryable\":true}", SOON, RETRY_TRANSIENT, 0,
+     0},
     {REPLY | SEND, 500, "", SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY | SEND, 500, HTML, SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY | SEND, 503, ERR("Service Unavailable"), SOON, RETRY_TRANSIENT, 0, 0},
@@ -124,7 +128,8 @@ static const struct expectation expectations[] = {
     {REPLY, 403, HTML, SOON, RETRY_REFUSED, 0, 0},
     {REPLY, 403, ERR("talk_to_user_disabled"), SOON, RETRY_PERMANENT, 0, 0},
     {SEND | QUERY, 403, ERR("access denied"), SOON, RETRY_PERMANENT, 0, 0},
-    {A2A, 401, ERR("no api key"), SOON, RETRY_UNCONFIRMED, 0, 0}, /* a push peer's agent: not about our token */
+    /* a push peer's agent: not about our token */
+    {A2A, 401, ERR("no api key"), SOON, RETRY_UNCONFIRMED, 0, 0},
     {SEND, 401, ERR("no api key"), SOON, RETRY_PERMANENT, 0, 0},
     {A2A | SEND, 401, ERR("invalid caller auth token"), SOON, RETRY_UNAUTHORIZED, 0, 0},
     {A2A, 500, ERR("failed to call the model"), SOON, RETRY_UNCONFIRMED, 0, 0},
@@ -150,7 +155,8 @@ static const struct expectation expectations[] = {
     {ALL & ~(POLL | A2A), 500, ERR("cursor lookup failed"), SOON, RETRY_TRANSIENT, 0, 0},
     {POLL, 503, ERR("cursor lookup failed"), SOON, RETRY_TRANSIENT, 0, 0},
     {POLL, 500, ERR("query failed"), SOON, RETRY_TRANSIENT, 0, 0},
-    {REPLY, 502, "{\"error\":\"failed to read agent response\",\"delivery_confirmed\":true}", SOON, RETRY_DELIVERED, 0, 0},
+    {REPLY, 502, "{\"error\":\"failed to read agent response\",\"delivery_confirmed\":true}", SOON,
+     RETRY_DELIVERED, 0, 0},
     {OTHERS, 502, "{\"error\":\"x\",\"delivery_confirmed\":true}", SOON, RETRY_TRANSIENT, 0, 0},
     {REPLY, 502, "{\"error\":\"x\",\"delivery_confirmed\":false}", LATE, RETRY_TRANSIENT, 0, 0},
     {REPLY, 502, "{\"error\":\"x\",\"delivery_confirmed\":\"true\"}", SOON, RETRY_TRANSIENT, 0, 0},
@@ -183,8 +189,13 @@ static const struct expectation expectations[] = {
 
 static struct retry_answer answered(enum platform_call call, int status, const char *body)
 {
-    return (struct retry_answer){.call = call, .transport = RETRY_ANSWERED, .status = status, .body = body,
-                                 .body_length = strlen(body), .since_sent_ms = SOON, .now_wall_ms = NOW};
+    return (struct retry_answer){.call = call,
+                                 .transport = RETRY_ANSWERED,
+                                 .status = status,
+                                 .body = body,
+                                 .body_length = strlen(body),
+                                 .since_sent_ms = SOON,
+                                 .now_wall_ms = NOW};
 }
 
 static void every_answer_has_its_class(void **state)
@@ -198,10 +209,12 @@ static void every_answer_has_its_class(void **state)
             struct retry_answer answer = answered(call, expected->status, expected->body);
             answer.since_sent_ms = expected->since_sent_ms;
             struct retry_verdict verdict = retry_classify(&answer);
-            if (verdict.class != expected->class || verdict.tenant_guard != expected->tenant_guard ||
+            if (verdict.class != expected->class ||
+                verdict.tenant_guard != expected->tenant_guard ||
                 verdict.cursor_lookup_failed != expected->cursor_lookup_failed)
-                fail_msg("%s, %d, %s: %s, not %s; \"%s\"", platform_call_text(call), expected->status, expected->body,
-                         retry_class_text(verdict.class), retry_class_text(expected->class), verdict.reason);
+                fail_msg("%s, %d, %s: %s, not %s; \"%s\"", platform_call_text(call),
+                         expected->status, expected->body, retry_class_text(verdict.class),
+                         retry_class_text(expected->class), verdict.reason);
         }
     }
 }
@@ -209,17 +222,28 @@ static void every_answer_has_its_class(void **state)
 static void every_broken_exchange_has_its_class(void **state)
 {
     (void)state;
-    static const struct { unsigned calls; enum retry_transport transport; int64_t since; enum retry_class class; } cases[] = {
-        {ALL, RETRY_NOT_SENT, SOON, RETRY_TRANSIENT}, {ALL, RETRY_NOT_SENT, LATE, RETRY_TRANSIENT},
-        {ALL, RETRY_NO_ANSWER, LATE - 1, RETRY_TRANSIENT}, {REPLY, RETRY_NO_ANSWER, LATE, RETRY_UNCONFIRMED},
-        {OTHERS, RETRY_NO_ANSWER, LATE, RETRY_TRANSIENT}};
+    static const struct {
+        unsigned calls;
+        enum retry_transport transport;
+        int64_t since;
+        enum retry_class class;
+    } cases[] = {{ALL, RETRY_NOT_SENT, SOON, RETRY_TRANSIENT},
+                 {ALL, RETRY_NOT_SENT, LATE, RETRY_TRANSIENT},
+                 {ALL, RETRY_NO_ANSWER, LATE - 1, RETRY_TRANSIENT},
+                 {REPLY, RETRY_NO_ANSWER, LATE, RETRY_UNCONFIRMED},
+                 {OTHERS, RETRY_NO_ANSWER, LATE, RETRY_TRANSIENT}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         for (enum platform_call call = PLATFORM_REGISTER; call <= PLATFORM_STATE; call++) {
             if (!(cases[i].calls & 1u << call))
                 continue;
-            struct retry_answer answer = {.call = call, .transport = cases[i].transport, .status = 200, .body = "{}",
-                                          .body_length = 2, .transport_error = "Timeout was reached",
-                                          .since_sent_ms = cases[i].since, .now_wall_ms = NOW};
+            struct retry_answer answer = {.call = call,
+                                          .transport = cases[i].transport,
+                                          .status = 200,
+                                          .body = "{}",
+                                          .body_length = 2,
+                                          .transport_error = "Timeout was reached",
+                                          .since_sent_ms = cases[i].since,
+                                          .now_wall_ms = NOW};
             if (retry_classify(&answer).class != cases[i].class)
                 fail_msg("%s, row %zu", platform_call_text(call), i);
         }
@@ -239,26 +263,35 @@ static void the_reason_is_one_line_an_operator_understands(void **state)
     reason_is(answered(PLATFORM_HEARTBEAT, 502, HTML), "heartbeat: HTTP 502: 502 Bad Gateway");
     reason_is(answered(PLATFORM_ACTIVITY, 500, ""), "poll: HTTP 500");
     reason_is(answered(PLATFORM_ACTIVITY, 200, "[]"), "poll: HTTP 200");
-    reason_is(answered(PLATFORM_ACTIVITY, 200, HTML), "poll: HTTP 200: the answer is not the JSON expected: 502 Bad Gateway");
+    reason_is(answered(PLATFORM_ACTIVITY, 200, HTML),
+              "poll: HTTP 200: the answer is not the JSON expected: 502 Bad Gateway");
     reason_is(answered(PLATFORM_ACTIVITY, 404, ""),
-              "poll: HTTP 404: the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID");
-    reason_is(answered(PLATFORM_ACTIVITY, 400, TENANT), "poll: HTTP 400: missing tenant routing header; the tenant guard "
+              "poll: HTTP 404: the tenant guard refused it; check the platform's URL, or set "
+              "MOLECULE_ORG_ID");
+    reason_is(answered(PLATFORM_ACTIVITY, 400, TENANT),
+              "poll: HTTP 400: missing tenant routing header; the tenant guard "
               "refused it; check the platform's URL, or set MOLECULE_ORG_ID");
     reason_is(answered(PLATFORM_ACTIVITY, 302, ""),
-              "poll: HTTP 302: a redirect, and where it pointed is not followed; check the platform's URL");
-    reason_is(answered(PLATFORM_WORKSPACE, 410, ERR("workspace removed")), "workspace query: HTTP 410: workspace removed");
+              "poll: HTTP 302: a redirect, and where it pointed is not followed; check the "
+              "platform's URL");
+    reason_is(answered(PLATFORM_WORKSPACE, 410, ERR("workspace removed")),
+              "workspace query: HTTP 410: workspace removed");
     reason_is(answered(PLATFORM_A2A, 200, "{\"error\":{\"message\":\"I\\nfailed\"}}"),
               "reply to a peer: HTTP 200: the peer answered with an error: I failed");
     reason_is(answered(PLATFORM_A2A, 200, "{\"result\":\"secret\"}"), "reply to a peer: HTTP 200");
     reason_is(answered(PLATFORM_A2A, 502, "{\"error\":\"e\",\"delivery_confirmed\":true}"),
               "reply to a peer: HTTP 502: e; delivered, but the peer's answer was lost");
 
-    struct retry_answer broken = {.call = PLATFORM_ACTIVITY, .transport = RETRY_NOT_SENT,
+    struct retry_answer broken = {.call = PLATFORM_ACTIVITY,
+                                  .transport = RETRY_NOT_SENT,
                                   .transport_error = "Could not connect\nto server"};
     reason_is(broken, "poll: not sent (Could not connect to server)");
-    broken = (struct retry_answer){.call = PLATFORM_A2A, .transport = RETRY_NO_ANSWER, .since_sent_ms = 61250,
+    broken = (struct retry_answer){.call = PLATFORM_A2A,
+                                   .transport = RETRY_NO_ANSWER,
+                                   .since_sent_ms = 61250,
                                    .transport_error = "Timeout was reached"};
-    reason_is(broken, "reply to a peer: sent, and no answer after 61.2 s (Timeout was reached); it may have been delivered");
+    reason_is(broken, "reply to a peer: sent, and no answer after 61.2 s (Timeout was reached); it "
+                      "may have been delivered");
     broken.transport_error = NULL;
     broken.since_sent_ms = 12;
     reason_is(broken, "reply to a peer: sent, and no answer after 0.0 s");
@@ -270,7 +303,8 @@ static void a_registration_cut_short_does_not_show_its_token(void **state)
     struct retry_answer answer = answered(PLATFORM_REGISTER, 200, "{\"auth_token\":\"t0ps3cret");
     struct retry_verdict verdict = retry_classify(&answer);
     assert_int_equal(verdict.class, RETRY_TRANSIENT);
-    assert_string_equal(verdict.reason, "registration: HTTP 200: the answer is not the JSON expected");
+    assert_string_equal(verdict.reason,
+                        "registration: HTTP 200: the answer is not the JSON expected");
 }
 
 static void a_very_long_error_is_cut_to_one_line(void **state)
@@ -278,7 +312,8 @@ static void a_very_long_error_is_cut_to_one_line(void **state)
     (void)state;
     char body[4096];
     memset(body, 'x', sizeof body);
-    struct retry_answer answer = {.call = PLATFORM_ACTIVITY, .status = 404, .body = body, .body_length = sizeof body};
+    struct retry_answer answer = {
+        .call = PLATFORM_ACTIVITY, .status = 404, .body = body, .body_length = sizeof body};
     struct retry_verdict verdict = retry_classify(&answer);
     assert_true(strlen(verdict.reason) < RETRY_REASON_SIZE);
     assert_true(strlen(verdict.reason) > 100);
@@ -287,14 +322,27 @@ static void a_very_long_error_is_cut_to_one_line(void **state)
 static void the_platforms_wish_to_wait_is_a_floor(void **state)
 {
     (void)state;
-    static const struct { const char *header, *body; int64_t floor_ms; } cases[] = {
-        {NULL, "", 0}, {"7", "", 7000}, {"0", "", 0}, {"-5", "", 0}, {"soon", "", 0}, {"100000", "", 300000},
-        {NULL, "{\"retry_after\":30}", 30000}, {NULL, "{\"retry_after\":1.5}", 1500}, {NULL, "{\"retry_after\":\"12\"}", 12000},
-        {NULL, "{\"retry_after\":-3}", 0}, {NULL, "{\"retry_after\":1e300}", 300000}, {NULL, "{\"retry_after\":null}", 0},
-        {NULL, "{\"retry_after\":99999999999999999999}", 300000},
-        {"7", "{\"retry_after\":30}", 7000}, {"junk", "{\"retry_after\":30}", 30000},
-        {"Sun, 03 May 2026 03:10:37 GMT", "", 60000}, {"Sun, 03 May 2026 03:09:00 GMT", "", 0},
-        {"Mon, 04 May 2026 03:10:37 GMT", "", 300000}};
+    static const struct {
+        const char *header, *body;
+        int64_t floor_ms;
+    } cases[] = {{NULL, "", 0},
+                 {"7", "", 7000},
+                 {"0", "", 0},
+                 {"-5", "", 0},
+                 {"soon", "", 0},
+                 {"100000", "", 300000},
+                 {NULL, "{\"retry_after\":30}", 30000},
+                 {NULL, "{\"retry_after\":1.5}", 1500},
+                 {NULL, "{\"retry_after\":\"12\"}", 12000},
+                 {NULL, "{\"retry_after\":-3}", 0},
+                 {NULL, "{\"retry_after\":1e300}", 300000},
+                 {NULL, "{\"retry_after\":null}", 0},
+                 {NULL, "{\"retry_after\":99999999999999999999}", 300000},
+                 {"7", "{\"retry_after\":30}", 7000},
+                 {"junk", "{\"retry_after\":30}", 30000},
+                 {"Sun, 03 May 2026 03:10:37 GMT", "", 60000},
+                 {"Sun, 03 May 2026 03:09:00 GMT", "", 0},
+                 {"Mon, 04 May 2026 03:10:37 GMT", "", 300000}};
     for (size_t i = 0; i < COUNT(cases); i++) {
         struct retry_answer answer = answered(PLATFORM_ACTIVITY, 429, cases[i].body);
         answer.retry_after = cases[i].header;
@@ -308,17 +356,39 @@ static void the_platforms_wish_to_wait_is_a_floor(void **state)
 static void retry_after_is_seconds_or_a_date(void **state)
 {
     (void)state;
-    static const struct { const char *value; int64_t ms; } cases[] = {
-        {"0", 0}, {"120", 120000}, {" 5 ", 5000}, {"\t5", 5000}, {"007", 7000}, {"", -1}, {" ", -1}, {"-1", -1}, {"+1", -1},
-        {"1.5", -1}, {"5s", -1}, {"5 6", -1}, {"0x10", -1}, {"soon", -1},
-        {"Sun, 03 May 2026 03:09:38 GMT", 1000}, {"Sunday, 03-May-26 03:09:39 GMT", 2000}, {"Sun May  3 03:09:40 2026", 3000},
-        {"Sun, 06 Nov 1994 08:49:37 GMT", 0}, {"Sunday, 06-Nov-94 08:49:37 GMT", 0}, {"Sun Nov  6 08:49:37 1994", 0},
-        {"Sun, 03 May 2026 03:09:38 GMT junk", -1}, {"Sun, 03 May 2026 03:09:38", -1}, {"Sun, 03 May 2026 25:09:38 GMT", -1},
-        {"2026-05-03T03:09:38Z", -1}};
+    static const struct {
+        const char *value;
+        int64_t ms;
+    } cases[] = {{"0", 0},
+                 {"120", 120000},
+                 {" 5 ", 5000},
+                 {"\t5", 5000},
+                 {"007", 7000},
+                 {"", -1},
+                 {" ", -1},
+                 {"-1", -1},
+                 {"+1", -1},
+                 {"1.5", -1},
+                 {"5s", -1},
+                 {"5 6", -1},
+                 {"0x10", -1},
+                 {"soon", -1},
+                 {"Sun, 03 May 2026 03:09:38 GMT", 1000},
+                 {"Sunday, 03-May-26 03:09:39 GMT", 2000},
+                 {"Sun May  3 03:09:40 2026", 3000},
+                 {"Sun, 06 Nov 1994 08:49:37 GMT", 0},
+                 {"Sunday, 06-Nov-94 08:49:37 GMT", 0},
+                 {"Sun Nov  6 08:49:37 1994", 0},
+                 {"Sun, 03 May 2026 03:09:38 GMT junk", -1},
+                 {"Sun, 03 May 2026 03:09:38", -1},
+                 {"Sun, 03 May 2026 25:09:38 GMT", -1},
+                 {"2026-05-03T03:09:38Z", -1}};
     for (size_t i = 0; i < COUNT(cases); i++)
         if (retry_parse_after(cases[i].value, NOW) != cases[i].ms)
-            fail_msg("\"%s\": %lld", cases[i].value, (long long)retry_parse_after(cases[i].value, NOW));
-    static const char *const huge[] = {"9223372036854775807", "9223372036854776", "99999999999999999999999999999999"};
+            fail_msg("\"%s\": %lld", cases[i].value,
+                     (long long)retry_parse_after(cases[i].value, NOW));
+    static const char *const huge[] = {"9223372036854775807", "9223372036854776",
+                                       "99999999999999999999999999999999"};
     for (size_t i = 0; i < COUNT(huge); i++)
         assert_true(retry_parse_after(huge[i], NOW) > RETRY_FLOOR_MAXIMUM_MS);
 }
@@ -375,7 +445,8 @@ static void a_refusal_is_believed_when_it_was_said_often_and_long_enough(void **
     assert_true(retry_refused(&refusals, 76001, 75000));
     refusals = (struct retry_refusals){0};
     assert_false(retry_refused(&refusals, 0, 75000)); /* the clock may begin there */
-    assert_false(retry_refused(&refusals, 900000, 75000)); /* long, and said twice: what came between is not known */
+    /* long, and said twice: what came between is not known */
+    assert_false(retry_refused(&refusals, 900000, 75000));
     assert_true(retry_refused(&refusals, 900001, 75000));
 }
 

@@ -11,7 +11,8 @@ static struct buffer seen;
 static void note(const struct sse_event *event, void *context)
 {
     (void)context;
-    buffer_printf(&seen, "[%s|%.*s|%s]", event->event, (int)event->data_length, event->data, event->id ? event->id : "-");
+    buffer_printf(&seen, "[%s|%.*s|%s]", event->event, (int)event->data_length, event->data,
+                  event->id ? event->id : "-");
 }
 
 static const char *read_in_pieces(const char *text, size_t piece)
@@ -29,14 +30,19 @@ static const char *read_in_pieces(const char *text, size_t piece)
 static void events_are_the_same_however_they_are_cut(void **state)
 {
     (void)state;
-    static const struct { const char *text, *expected; } samples[] = {
+    static const struct {
+        const char *text, *expected;
+    } samples[] = {
         {"data: one\n\n", "[message|one|-]"},
         {": comment\n\ndata:x\n\n", "[message|x|-]"},
-        {"event: named\r\nid: 7\r\ndata: two\r\ndata: lines\r\n\r\ndata: later\r\r", "[named|two\nlines|7][message|later|7]"},
+        {"event: named\r\nid: 7\r\ndata: two\r\ndata: lines\r\n\r\ndata: later\r\r",
+         "[named|two\nlines|7][message|later|7]"},
         {"data\n\ndata:\ndata\n\n", "[message||-][message|\n|-]"},
         {"data:  two blanks\n\n", "[message| two blanks|-]"},
         {"event: nothing\n\nretry: 5\n\nid\n\ndata: a\n\n", "[message|a|]"},
-        {"\xef\xbb\xbf" "data: marked\n\n", "[message|marked|-]"},
+        {"\xef\xbb\xbf"
+         "data: marked\n\n",
+         "[message|marked|-]"},
         {"data: cut off", ""},
         {"data: cut off\n", ""},
         {"unknown: field\ndata: x\n\n", "[message|x|-]"},
@@ -97,9 +103,17 @@ static void what_is_too_large_is_reported_without_its_data_where_asked_for(void 
 static void a_stream_is_recognised_by_its_lines(void **state)
 {
     (void)state;
-    static const struct { const char *text; bool recognised; } samples[] = {
-        {": ping\n", true}, {"data: x\n", true}, {"retry: 5\n", true}, {"\n\n", false}, {": ping", false},
-        {"<html>\n<p style=\"a: b\">\n", false}, {"{\"error\": \"no\"}\n", false},
+    static const struct {
+        const char *text;
+        bool recognised;
+    } samples[] = {
+        {": ping\n", true},
+        {"data: x\n", true},
+        {"retry: 5\n", true},
+        {"\n\n", false},
+        {": ping", false},
+        {"<html>\n<p style=\"a: b\">\n", false},
+        {"{\"error\": \"no\"}\n", false},
     };
     for (size_t i = 0; i < COUNT(samples); i++) {
         struct sse_reader reader;

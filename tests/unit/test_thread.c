@@ -63,7 +63,7 @@ static void post_and_block(struct task *task)
 
 static void run_on_sender(void (*first)(struct task *task), void (*second)(struct task *task))
 {
-    void (*const runs[])(struct task *task) = {first, second};
+    void (*const runs[])(struct task * task) = {first, second};
     in_time = false;
     bool wake = false, ignored;
     for (size_t i = 0; i < COUNT(runs); i++) {
@@ -120,7 +120,8 @@ static int open_threads(void **state)
     uv_sem_init(&done, 0);
     uv_sem_init(&posted, 0);
     uv_sem_init(&unblocked, 0);
-    return thread_start(&sender, "sender", NULL, NULL) || thread_start(&reader, "reader", NULL, NULL);
+    return thread_start(&sender, "sender", NULL, NULL) ||
+           thread_start(&reader, "reader", NULL, NULL);
 }
 
 static int close_threads(void **state)

@@ -1,5 +1,6 @@
-/* Memory that runs out, at every allocation: while a row becomes a message, while a script handles it, while its outcome
- * becomes a reply. Every time there is a clear outcome, nothing leaks, and what was not refused is whole. */
+/* Memory that runs out, at every allocation: while a row becomes a message, while a script handles
+ * it, while its outcome becomes a reply. Every time there is a clear outcome, nothing leaks, and
+ * what was not refused is whole. */
 #include "unit.h"
 
 #include "base/memory.h"
@@ -13,21 +14,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST 4000         /* allocations that fail, one by one */
-#define LUA_STEP 192      /* bytes */
+#define MOST 4000    /* allocations that fail, one by one */
+#define LUA_STEP 192 /* bytes */
 #define LUA_MOST (1 << 20)
 
 static const char row_text[] =
-    "{\"id\":\"7f1d0c9e-0000-4000-8000-000000000001\",\"activity_type\":\"a2a_receive\",\"method\":\"message/send\","
-    "\"source_id\":\"7f1d0c9e-0000-4000-8000-00000000000a\",\"summary\":\"s\",\"peer_name\":\"p\",\"request_body\":{"
-    "\"jsonrpc\":\"2.0\",\"method\":\"message/send\",\"params\":{\"metadata\":{\"a\":[1,2.5,null],\"history\":[{\"x\":\"y\"}]},"
-    "\"message\":{\"messageId\":\"m\",\"contextId\":\"c\",\"metadata\":{\"b\":{\"c\":\"d\"},\"molecule\":{\"hops\":2}},"
-    "\"parts\":[{\"kind\":\"text\",\"text\":\"hello\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\",\"name\":\"n\"}}]}}}}";
+    "{\"id\":\"7f1d0c9e-0000-4000-8000-000000000001\",\"activity_type\":\"a2a_receive\",\"method\":"
+    "\"message/send\","
+    "\"source_id\":\"7f1d0c9e-0000-4000-8000-00000000000a\",\"summary\":\"s\",\"peer_name\":\"p\","
+    "\"request_body\":{"
+    "\"jsonrpc\":\"2.0\",\"method\":\"message/"
+    "send\",\"params\":{\"metadata\":{\"a\":[1,2.5,null],\"history\":[{\"x\":\"y\"}]},"
+    "\"message\":{\"messageId\":\"m\",\"contextId\":\"c\",\"metadata\":{\"b\":{\"c\":\"d\"},"
+    "\"molecule\":{\"hops\":2}},"
+    "\"parts\":[{\"kind\":\"text\",\"text\":\"hello\"},{\"kind\":\"file\",\"file\":{\"uri\":\"u\","
+    "\"name\":\"n\"}}]}}}}";
 
 /* ---- jansson's allocator ---- */
 
 static long allocations, fail_at;
-static long outstanding; /* here only: a script's texts are freed past it, and leaks are the sanitizer's to find */
+/* here only: a script's texts are freed past it, and leaks are the sanitizer's to find */
+static long outstanding;
 
 static void *allocate(size_t size)
 {
@@ -105,8 +112,10 @@ static void a_reply_is_whole_or_says_why_not(void **state)
     bool failed;
     do {
         fail_json(0);
-        struct reply reply = {.text = memory_copy_text("answer"), .text_length = 6,
-                              .parts = json_pack("[{s:s, s:{s:i}}]", "kind", "data", "data", "a", 1)};
+        struct reply reply = {
+            .text = memory_copy_text("answer"),
+            .text_length = 6,
+            .parts = json_pack("[{s:s, s:{s:i}}]", "kind", "data", "data", "a", 1)};
         struct reply_request request = {0};
         char problem[256] = "";
         fail_json(whole ? ++n : 0);
@@ -141,19 +150,26 @@ static const struct script_case cases[] = {
      "  local value = assert(json.decode(msg.raw))\n"
      "  value.again = json.decode(json.encode(msg.metadata))\n"
      "  return {text = msg.text .. #json.encode(value), parts = {{kind = 'data', data = value}}}\n"
-     "end", SCRIPT_REPLIED, "hello"},
-    {"return function(msg) local t = {} for i = 1, 200 do t[i] = msg.text .. i end return table.concat(t) end",
+     "end",
+     SCRIPT_REPLIED, "hello"},
+    {"return function(msg) local t = {} for i = 1, 200 do t[i] = msg.text .. i end return "
+     "table.concat(t) end",
      SCRIPT_REPLIED, "hello1hello2"},
     {"local function deep(n) if n == 0 then error('it ' .. 'broke') end return (deep(n - 1)) end\n"
-     "return function() deep(50) end", SCRIPT_FAILED, "it broke"},
-    {"return function(msg) error(setmetatable({}, {__tostring = function() return ('x'):rep(100) .. msg.text end})) end",
+     "return function() deep(50) end",
+     SCRIPT_FAILED, "it broke"},
+    {"return function(msg) error(setmetatable({}, {__tostring = function() return ('x'):rep(100) "
+     ".. msg.text end})) end",
      SCRIPT_FAILED, "xxhello"},
     {"local molecule = require 'molecule'\n"
-     "return function(msg) return molecule.retry {after = 5, reason = 'later, ' .. msg.text} end", SCRIPT_RETRY, "later"},
+     "return function(msg) return molecule.retry {after = 5, reason = 'later, ' .. msg.text} end",
+     SCRIPT_RETRY, "later"},
     {"return function(msg) return nil, 'no ' .. msg.text end", SCRIPT_FAILED, "no hello"},
-    {"return function(msg) return coroutine.wrap(function() coroutine.yield(msg.parts[1].text .. '!') end)() end",
+    {"return function(msg) return coroutine.wrap(function() coroutine.yield(msg.parts[1].text .. "
+     "'!') end)() end",
      SCRIPT_REPLIED, "hello!"},
-    {"return function() return {parts = {{kind = 'text', text = 5, f = print}}} end", SCRIPT_FAILED, "cannot be sent"}};
+    {"return function() return {parts = {{kind = 'text', text = 5, f = print}}} end", SCRIPT_FAILED,
+     "cannot be sent"}};
 
 struct run {
     uv_loop_t loop;
@@ -161,6 +177,7 @@ struct run {
     struct lane lane;
     struct vm *vm;
     char path[64];
+    struct molecule_workspace_options options;
     struct script_settings settings;
     struct script_outcome outcome;
     bool finished;
@@ -197,7 +214,8 @@ static bool open_run(struct run *run, const char *source, size_t memory_limit)
     uv_loop_init(&run->loop);
     turns_open(&run->turns, &run->loop);
     run->lane.turns = &run->turns;
-    run->settings = (struct script_settings){.workspace_id = "w", .path = run->path};
+    run->options = (struct molecule_workspace_options){.id = "w", .script = run->path};
+    run->settings.options = &run->options;
     run->vm = vm_open(&run->loop, "w", memory_limit);
     if (!run->vm)
         return false;
@@ -227,12 +245,14 @@ static void handle(struct run *run, struct message *message)
 }
 
 /* What is not a failure for want of memory is what the script meant. */
-static void check_outcome(const struct script_case *expected, const struct script_outcome *outcome, bool short_of_memory)
+static void check_outcome(const struct script_case *expected, const struct script_outcome *outcome,
+                          bool short_of_memory)
 {
     const char *text = outcome->kind == SCRIPT_REPLIED ? outcome->reply.text : outcome->reason;
     if (outcome->kind == SCRIPT_FAILED)
         assert_true(outcome->reason && *outcome->reason);
-    if (outcome->kind == SCRIPT_FAILED && (short_of_memory || outcome->limit == SCRIPT_LIMIT_MEMORY))
+    if (outcome->kind == SCRIPT_FAILED &&
+        (short_of_memory || outcome->limit == SCRIPT_LIMIT_MEMORY))
         return;
     if (outcome->kind != expected->kind)
         print_error("%s: %s\n", script_outcome_text(outcome->kind), text ? text : "nothing");
@@ -272,7 +292,9 @@ static void a_script_short_of_lua_memory_fails_clearly(void **state)
     for (size_t i = 0; i < COUNT(cases); i++) {
         bool hit = true;
         for (size_t more = 0; hit && more < LUA_MOST; more += LUA_STEP) {
-            struct run run; /* a state that ran into its limit is not used again: what it was about to make is half made */
+            /* a state that ran into its limit is not used again: what it was about to make is half
+               made */
+            struct run run;
             assert_true(open_run(&run, cases[i].source, 0));
             lua_gc(run.vm->L, LUA_GCCOLLECT);
             run.vm->memory_limit = run.vm->memory_used + more;

@@ -9,7 +9,10 @@
 static uv_loop_t loop;
 static struct turns turns;
 static struct lane lanes[3];
-static struct piece { struct turn turn; char name; } pieces[12];
+static struct piece {
+    struct turn turn;
+    char name;
+} pieces[12];
 static char order[64];
 
 static void note(struct turn *turn)
@@ -94,9 +97,12 @@ static void one_that_takes_turn_after_turn_lets_others_in_between(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(who_has_much_delays_the_others_by_one_piece, open_all, close_all),
-        cmocka_unit_test_setup_teardown(a_piece_that_is_withdrawn_does_not_run, open_all, close_all),
-        cmocka_unit_test_setup_teardown(one_that_takes_turn_after_turn_lets_others_in_between, open_all, close_all),
+        cmocka_unit_test_setup_teardown(who_has_much_delays_the_others_by_one_piece, open_all,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(a_piece_that_is_withdrawn_does_not_run, open_all,
+                                        close_all),
+        cmocka_unit_test_setup_teardown(one_that_takes_turn_after_turn_lets_others_in_between,
+                                        open_all, close_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Words for people: what may have been meant, what a shell reads as one word, and what a failure means. */
+/* Words for people: what may have been meant, what a shell reads as one word, and what a failure
+ * means. */
 #include "unit.h"
 
 #include "base/memory.h"
@@ -22,13 +23,20 @@ static const char *nearest_of(const char *word, const char *const *candidates)
 static void a_slip_is_told_from_another_word(void **state)
 {
     (void)state;
-    static const char *const options[] = {"script", "script-opt", "since-secs", "state-dir", "token", "token-file", "timeout",
-                                          "interval-ms", "description", "q", NULL};
-    static const struct { const char *word, *meant; } cases[] = {
-        {"scrpt", "script"},     {"srcipt", "script"},   {"SCRIPT", "script"},        {"interval_ms", "interval-ms"},
-        {"tokn", "token"},       {"tokenfile", "token-file"}, {"timeuot", "timeout"}, {"desc", "description"},
-        {"time", "timeout"},     {"x", "none"},          {"", "none"},                {"verbose", "none"},
-        {"zzzzzz", "none"},      {"to", "none"},         {"state", "state-dir"},
+    static const char *const options[] = {"script",      "script-opt", "since-secs", "state-dir",
+                                          "token",       "token-file", "timeout",    "interval-ms",
+                                          "description", "q",          NULL};
+    static const struct {
+        const char *word, *meant;
+    } cases[] = {
+        {"scrpt", "script"},    {"srcipt", "script"},
+        {"SCRIPT", "script"},   {"interval_ms", "interval-ms"},
+        {"tokn", "token"},      {"tokenfile", "token-file"},
+        {"timeuot", "timeout"}, {"desc", "description"},
+        {"time", "timeout"},    {"x", "none"},
+        {"", "none"},           {"verbose", "none"},
+        {"zzzzzz", "none"},     {"to", "none"},
+        {"state", "state-dir"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(nearest_of(cases[i].word, options), cases[i].meant);
@@ -49,10 +57,19 @@ static void a_word_of_any_length_is_compared_within_bounds(void **state)
 static void a_shell_reads_what_was_meant(void **state)
 {
     (void)state;
-    static const char *const words[] = {
-        "plain/path-1.lua", "with blank", "it's", "$HOME `id` \"x\"", "", "a\nb", "*", "~", "-x", "\\"};
+    static const char *const words[] = {"plain/path-1.lua",
+                                        "with blank",
+                                        "it's",
+                                        "$HOME `id` \"x\"",
+                                        "",
+                                        "a\nb",
+                                        "*",
+                                        "~",
+                                        "-x",
+                                        "\\"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        char *word = shell_word(words[i]), *command = memory_format("printf %%s.. %s", word), out[256];
+        char *word = shell_word(words[i]), *command = memory_format("printf %%s.. %s", word),
+             out[256];
         FILE *pipe = popen(command, "r");
         size_t length = fread(out, 1, sizeof out - 1, pipe);
         out[length] = '\0';
@@ -80,8 +97,10 @@ static void a_wrong_scheme_is_told_from_other_trouble(void **state)
 {
     (void)state;
     assert_non_null(
-        strstr(http_trouble_explain("error:0A00010B:SSL routines::wrong version number"), "http:// instead of https://"));
-    assert_non_null(strstr(http_trouble_explain("Received HTTP/0.9 when not allowed"), "https:// instead of http://"));
+        strstr(http_trouble_explain("error:0A00010B:SSL routines::wrong version number"),
+               "http:// instead of https://"));
+    assert_non_null(strstr(http_trouble_explain("Received HTTP/0.9 when not allowed"),
+                           "https:// instead of http://"));
     assert_string_equal(http_trouble_explain("Connection refused"), "Connection refused");
 }
 
