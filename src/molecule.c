@@ -4,7 +4,9 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/terminal.h"
+#include "host/checks.h"
 #include "host/host.h"
+#include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
 #include "wire/jsonmemory.h"
@@ -200,8 +202,9 @@ enum molecule_result molecule_add(struct molecule *molecule,
 static struct workspace *find_workspace(struct molecule *molecule, const char *id)
 {
     struct workspace *workspace = molecule->host->workspaces;
-    while (workspace && (workspace_over(workspace) || strcmp(workspace->settings.id, id) != 0))
-        workspace = workspace->next;
+    while (workspace &&
+           (workspace_over(workspace) || strcmp(workspace_id(workspace), id) != 0))
+        workspace = workspace_next(workspace);
     return workspace;
 }
 
@@ -233,7 +236,7 @@ bool molecule_check(const struct molecule_workspace_options *options, char *prob
     platform_normalise_id(id);
     struct molecule_workspace_options settings = *options;
     settings.id = id;
-    bool fine = workspace_check(&settings, problem, problem_size);
+    bool fine = checks_all(&settings, problem, problem_size);
     free(id);
     return fine;
 }
@@ -248,7 +251,7 @@ enum molecule_result molecule_rehearse(struct molecule *molecule,
     }
     struct molecule_workspace_options settings = *options;
     settings.id = keep_id(molecule, options->id);
-    return (enum molecule_result)workspace_rehearse(molecule->host, &settings);
+    return (enum molecule_result)rehearsal_run(molecule->host, &settings);
 }
 
 enum molecule_result molecule_run(struct molecule *molecule)

@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "host/workspace.h"
 #include "wire/jsontext.h"
 
 #include <dirent.h>
@@ -34,9 +33,9 @@ struct control_client {
 /* A workspace's own socket; or a fleet's, which finds the workspace by its id in the request. */
 struct control {
     uv_pipe_t pipe;       /* first; not there where a fleet's is used */
-    struct control *next; /* of a fleet's */
-    struct host *host;
-    struct workspace *workspace; /* NULL: a fleet's */
+    struct control *next; /* of the workspaces', or of the shared ones */
+    struct controls *controls;
+    struct control_env env; /* options NULL: a fleet's */
     struct control_client *clients;
     size_t client_count;
     char *path, *directory;
@@ -119,20 +118,30 @@ static json_t *stamp(int64_t wall_ms)
     return json_string(text);
 }
 
-static const char *state_text(const struct workspace *workspace)
+static json_t *describe(const char *id, const struct control_status *now,
+                        const struct ledger_counts *counts)
 {
-    switch (workspace->state) {
-    case WORKSPACE_LOADING: return "loading";
-    case WORKSPACE_REGISTERING: return "registering";
-    case WORKSPACE_RUNNING:
-        return workspace->wedged                     ? "wedged"
-               : journal_problem(workspace->journal) ? "disk failing"
-                                                     : "running";
-    case WORKSPACE_DRAINING: return "draining";
-    case WORKSPACE_CLOSING: return "closing";
-    case WORKSPACE_CLOSED: break;
+    json_t *by_state = json_object();
+#define X(name, number, text) \
+    json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
+    LEDGER_STATES(X)
+#undef X
+    json_object_set_new(by_state, "waiting", json_integer((json_int_t)now->waiting));
+    json_t *status = json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}",
+                               "workspace", id, "pid", (int)getpid(), "state", now->state, "since",
+                               stamp(now->started_ms), "last_poll", stamp(now->last_poll_ms),
+                               "wake", now->wake, "last_heartbeat", stamp(now->last_heartbeat_ms),
+                               "cursor", now->cursor, "messages", by_state, "oldest_pending",
+                               stamp(counts ? counts->oldest_pending_ms : 0), "answered",
+                               (int)now->answered);
+    if (now->away_ms) {
+        json_object_set_new(status, "unreachable_since", stamp(now->away_ms));
+        json_object_set_new(status, "unreachable_seconds",
+                            json_integer((clock_wall_ms() - now->away_ms) / 1000));
+        json_object_set_new(status, "unreachable_reason",
+                            jsontext_string(now->away_reason, strlen(now->away_reason)));
     }
-    return "closed";
+    return status;
 }
 
 static void on_counts(void *context, const struct ledger_counts *counts)
@@ -140,34 +149,10 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     struct control_client *client = context;
     if (!is_still_there(client))
         return;
-    const struct workspace *workspace = client->control->workspace;
-    const char *watermark = inbox_watermark(workspace->inbox);
-    json_t *by_state = json_object();
-#define X(name, number, text) \
-    json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
-    LEDGER_STATES(X)
-#undef X
-    size_t pending = inbox_pending(workspace->inbox);
-    /* some of them may be kept */
-    size_t under_way = inbox_running(workspace->inbox) + inbox_posting(workspace->inbox);
-    json_object_set_new(by_state, "waiting",
-                        json_integer(pending > under_way ? (json_int_t)(pending - under_way) : 0));
-    json_t *status = json_pack(
-        "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace",
-        workspace->settings.id, "pid", (int)getpid(), "state", state_text(workspace), "since",
-        stamp(workspace->started_wall_ms), "last_poll", stamp(workspace->poller.last_poll_wall_ms),
-        "wake", event_stream_trusted(workspace) ? "stream" : "poll", "last_heartbeat",
-        stamp(workspace->last_beat_wall_ms), "cursor",
-        watermark ? watermark : workspace->saver.saved, "messages", by_state, "oldest_pending",
-        stamp(counts ? counts->oldest_pending_ms : 0), "answered", (int)workspace->answered);
-    if (workspace->away_wall_ms) {
-        json_object_set_new(status, "unreachable_since", stamp(workspace->away_wall_ms));
-        json_object_set_new(status, "unreachable_seconds",
-                            json_integer((clock_wall_ms() - workspace->away_wall_ms) / 1000));
-        json_object_set_new(
-            status, "unreachable_reason",
-            jsontext_string(workspace->away_reason, strlen(workspace->away_reason)));
-    }
+    const struct control_env *env = &client->control->env;
+    struct control_status now = {0};
+    env->look(env->context, &now);
+    json_t *status = describe(env->options->id, &now, counts);
     answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }
 
@@ -175,13 +160,10 @@ static void on_dead_letter(void *context, struct journal_loaded *loaded, bool fo
 {
     struct control_client *client = context;
     struct control *control = client->control;
-    if (control && loaded) {
-        inbox_forget(control->workspace->inbox, loaded->row_id);
-        workspace_resume(control->workspace, loaded, false);
-        workspace_dispatch(control->workspace);
-    } else {
+    if (control && loaded)
+        control->env.retry(control->env.context, loaded);
+    else
         journal_loaded_free(loaded); /* the next start finds it in the ledger */
-    }
     if (is_still_there(client))
         answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
 }
@@ -189,37 +171,37 @@ static void on_dead_letter(void *context, struct journal_loaded *loaded, bool fo
 /* From the fleet's socket to the workspace that is meant; false: there is none. */
 static bool hand_on(struct control_client *client, const char *id)
 {
-    struct workspace *workspace = client->control->host->workspaces;
-    while (workspace && (!id || !workspace->control || strcmp(workspace->settings.id, id) != 0))
-        workspace = workspace->next;
-    if (!workspace)
+    struct control *control = client->control->controls->workspaces;
+    while (control && (!id || strcmp(control->env.options->id, id) != 0))
+        control = control->next;
+    if (!control)
         return false;
     strike(client);
-    enlist(client, workspace->control);
+    enlist(client, control);
     return true;
 }
 
 static void serve(struct control_client *client, json_t *request)
 {
     const char *id = json_string_value(json_object_get(request, "workspace"));
-    if (!client->control->workspace && !hand_on(client, id)) {
+    if (!client->control->env.options && !hand_on(client, id)) {
         answer(client, json_pack("{s:b, s:s}", "ok", 0, "error",
                                  "this process does not serve that workspace"));
         return;
     }
-    struct workspace *workspace = client->control->workspace;
+    struct journal *journal = client->control->env.journal;
     const char *verb = json_string_value(json_object_get(request, "do"));
     const char *row_id = json_string_value(json_object_get(request, "row_id"));
     client->waiting = true;
     if (verb && strcmp(verb, "status") == 0) {
-        if (journal_exists(workspace->journal))
-            journal_counts(workspace->journal, on_counts, client);
+        if (journal_exists(journal))
+            journal_counts(journal, on_counts, client);
         else
             on_counts(client, NULL);
     } else if (verb && row_id && strcmp(verb, "dead retry") == 0) {
-        journal_dead_letter(workspace->journal, RECORD_DEAD_RETRY, row_id, on_dead_letter, client);
+        journal_dead_letter(journal, JOURNAL_DEAD_RETRY, row_id, on_dead_letter, client);
     } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {
-        journal_dead_letter(workspace->journal, RECORD_DEAD_DROP, row_id, on_dead_letter, client);
+        journal_dead_letter(journal, JOURNAL_DEAD_DROP, row_id, on_dead_letter, client);
     } else {
         client->waiting = false;
         answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "unknown request"));
@@ -283,7 +265,7 @@ static void on_closed(uv_handle_t *handle)
 /* Closes it where that fails. */
 static int listen_at(struct control *control)
 {
-    uv_pipe_init(&control->host->network.loop, &control->pipe, 0);
+    uv_pipe_init(&control->controls->network->loop, &control->pipe, 0);
     unlink(control->path); /* of a process that was killed: we hold the lock, or it has our pid */
     int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path
                      ? 0
@@ -313,16 +295,16 @@ static void sweep(const char *directory)
 }
 
 /* The fleet's socket in this directory; NULL: there is none, and the log says why. */
-static struct control *get_shared(struct host *host, const char *directory)
+static struct control *get_shared(struct controls *controls, const char *directory)
 {
-    struct control *control = host->controls;
+    struct control *control = controls->shared;
     while (control && strcmp(control->directory, directory) != 0)
         control = control->next;
     if (control)
         return control;
     sweep(directory);
     control = memory_allocate(sizeof *control);
-    control->host = host;
+    control->controls = controls;
     control->directory = memory_copy_text(directory);
     control->path = memory_format("%s/fleet-%d.sock", directory, (int)getpid());
     int result = listen_at(control);
@@ -332,46 +314,49 @@ static struct control *get_shared(struct host *host, const char *directory)
         uv_close((uv_handle_t *)&control->pipe, on_closed);
         return NULL;
     }
-    control->next = host->controls;
-    host->controls = control;
+    control->next = controls->shared;
+    controls->shared = control;
     return control;
 }
 
-static void open_shared(struct workspace *workspace, struct control *control)
+static bool borrow_shared(struct control *control)
 {
-    const struct control *shared = get_shared(workspace->host, workspace->settings.state_directory);
+    const struct control *shared = get_shared(control->controls,
+                                              control->env.options->state_directory);
     control->borrows = true;
     unlink(control->path);
-    if (!shared || symlink(strrchr(shared->path, '/') + 1, control->path) != 0) {
-        free_control(control);
-        return;
-    }
-    workspace->control = control;
+    return shared && symlink(strrchr(shared->path, '/') + 1, control->path) == 0;
 }
 
-void control_open(struct workspace *workspace)
+static bool listen_alone(struct control *control)
 {
-    const struct molecule_workspace_options *settings = &workspace->settings;
-    struct control *control = memory_allocate(sizeof *control);
-    control->workspace = workspace;
-    control->host = workspace->host;
-    control->path = memory_format("%s/%s.sock", settings->state_directory, settings->id);
-    if (workspace->host->options.fleet) {
-        open_shared(workspace, control);
-        return;
-    }
     int result = listen_at(control);
-    if (result < 0) {
-        log_warn(settings->id,
+    if (result < 0)
+        log_warn(control->env.options->id,
                  "no control socket %s: %s; `molecule status` will read the ledger instead",
                  control->path, uv_strerror(result));
-        uv_close((uv_handle_t *)&control->pipe, on_closed);
-        return;
-    }
-    workspace->control = control;
+    return result >= 0;
 }
 
-static void close_control(struct control *control)
+struct control *control_open(struct controls *controls, const struct control_env *env)
+{
+    struct control *control = memory_allocate(sizeof *control);
+    control->controls = controls;
+    control->env = *env;
+    control->path = memory_format("%s/%s.sock", env->options->state_directory, env->options->id);
+    if (controls->fleet ? borrow_shared(control) : listen_alone(control)) {
+        control->next = controls->workspaces;
+        controls->workspaces = control;
+        return control;
+    }
+    if (control->borrows)
+        free_control(control);
+    else
+        uv_close((uv_handle_t *)&control->pipe, on_closed);
+    return NULL;
+}
+
+static void end(struct control *control)
 {
     while (control->clients)
         end_client(control->clients);
@@ -382,19 +367,22 @@ static void close_control(struct control *control)
         uv_close((uv_handle_t *)&control->pipe, on_closed);
 }
 
-void control_close(struct workspace *workspace)
+void control_close(struct control *control)
 {
-    struct control *control = workspace->control;
-    workspace->control = NULL;
-    if (control)
-        close_control(control);
+    if (!control)
+        return;
+    struct control **place = &control->controls->workspaces;
+    while (*place != control)
+        place = &(*place)->next;
+    *place = control->next;
+    end(control);
 }
 
-void control_close_shared(struct host *host)
+void control_close_shared(struct controls *controls)
 {
-    while (host->controls) {
-        struct control *control = host->controls;
-        host->controls = control->next;
-        close_control(control);
+    while (controls->shared) {
+        struct control *control = controls->shared;
+        controls->shared = control->next;
+        end(control);
     }
 }

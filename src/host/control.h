@@ -11,13 +11,50 @@
 #ifndef MOLECULE_HOST_CONTROL_H
 #define MOLECULE_HOST_CONTROL_H
 
-struct host;
-struct workspace;
+#include "base/thread.h"
+#include "journal/journal.h"
+#include "molecule/options.h"
 
-/* A socket that cannot be made is logged; the workspace goes on without. */
-void control_open(struct workspace *workspace);
-void control_close(struct workspace *workspace); /* fine if it is not open */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct control;
+
+/* What the sockets of one process share. The host's. */
+struct controls {
+    struct thread *network;
+    bool fleet;
+    struct control *workspaces; /* those that are served */
+    struct control *shared;     /* a fleet's sockets, one for each state directory */
+};
+
+/* Texts are borrowed for the call; times are wall clock, 0: never. */
+struct control_status {
+    const char *state; /* "running", … */
+    const char *wake;  /* "stream" or "poll" */
+    const char *cursor;
+    int64_t started_ms, last_poll_ms, last_heartbeat_ms;
+    size_t waiting; /* messages that are neither handled nor answered at the moment */
+    unsigned long answered;
+    int64_t away_ms; /* since when the platform cannot be reached */
+    const char *away_reason;
+};
+
+/* What a workspace's socket serves. Borrowed until control_close. */
+struct control_env {
+    const struct molecule_workspace_options *options;
+    struct journal *journal;
+    void (*look)(void *context, struct control_status *status);
+    /* A dead letter is to run again. Takes it. */
+    void (*retry)(void *context, struct journal_loaded *loaded);
+    void *context;
+};
+
+/* NULL: the socket cannot be made; that is logged, and the workspace goes on without. */
+struct control *control_open(struct controls *controls, const struct control_env *env);
+void control_close(struct control *control); /* NULL is fine */
 /* What the workspaces of a fleet shared. */
-void control_close_shared(struct host *host);
+void control_close_shared(struct controls *controls);
 
 #endif

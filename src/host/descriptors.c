@@ -23,27 +23,27 @@ static size_t limit(void)
                : (size_t)files.rlim_cur;
 }
 
-void descriptors_count_own(struct host *host)
+void descriptors_open(struct descriptors *descriptors, struct open_ledgers *ledgers)
 {
     DIR *directory = opendir("/proc/self/fd");
-    host->own_descriptors = 0;
+    *descriptors = (struct descriptors){.ledgers = ledgers};
     while (directory && readdir(directory))
-        host->own_descriptors++;
+        descriptors->own++;
     if (directory)
         closedir(directory);
 }
 
-static size_t left_over(const struct host *host)
+static size_t left_over(const struct descriptors *descriptors, size_t workspaces)
 {
-    size_t all = limit(), taken = host->own_descriptors + host->open_workspaces;
+    size_t all = limit(), taken = descriptors->own + workspaces;
     return all > taken ? all - taken : 0;
 }
 
-void descriptors_share(struct host *host)
+void descriptors_share(struct descriptors *descriptors, size_t workspaces)
 {
-    size_t ledgers = left_over(host) / 4 / EACH_LEDGER;
+    size_t ledgers = left_over(descriptors, workspaces) / 4 / EACH_LEDGER;
     ledgers = ledgers < 1 ? 1 : ledgers < LEDGERS_MAXIMUM ? ledgers : LEDGERS_MAXIMUM;
-    atomic_store(&host->ledgers_maximum, ledgers);
+    atomic_store(&descriptors->ledgers->maximum, ledgers);
     runs_keep_open((int)ledgers);
 }
 
@@ -53,8 +53,8 @@ size_t descriptors_connections(size_t maximum)
     return share < CONNECTIONS_LEAST ? CONNECTIONS_LEAST : share < maximum ? share : maximum;
 }
 
-bool descriptors_allow_stream(struct host *host)
+bool descriptors_allow_stream(struct descriptors *descriptors, size_t workspaces, size_t streams)
 {
-    descriptors_share(host);
-    return host->streams < left_over(host) / 8;
+    descriptors_share(descriptors, workspaces);
+    return streams < left_over(descriptors, workspaces) / 8;
 }

@@ -2,19 +2,25 @@
 #ifndef MOLECULE_HOST_DESCRIPTORS_H
 #define MOLECULE_HOST_DESCRIPTORS_H
 
+#include "journal/open_ledgers.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
-struct host;
+struct descriptors {
+    size_t own; /* open before there is a workspace */
+    struct open_ledgers *ledgers;
+};
 
-/* What is open before there is a workspace. */
-void descriptors_count_own(struct host *host);
-/* Divides what is left anew: the number of workspaces has changed, or the limit. On the network
- * thread. */
-void descriptors_share(struct host *host);
+/* Counts what is open before there is a workspace. */
+void descriptors_open(struct descriptors *descriptors, struct open_ledgers *ledgers);
+/* Shares out what is left: the number of workspaces has changed, or the limit. On the network
+ * thread.
+ */
+void descriptors_share(struct descriptors *descriptors, size_t workspaces);
 /* How many connections one of the host's clients may have, at most `maximum`. */
 size_t descriptors_connections(size_t maximum);
-/* Whether one more event stream may be opened. */
-bool descriptors_allow_stream(struct host *host);
+/* Whether one more event stream may be opened beside `streams`. */
+bool descriptors_allow_stream(struct descriptors *descriptors, size_t workspaces, size_t streams);
 
 #endif

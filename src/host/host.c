@@ -5,14 +5,14 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
-#include "host/control.h"
-#include "host/descriptors.h"
 #include "host/workspace.h"
+#include "net/http_client.h"
+#include "state/atomic_file.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
+#include <string.h>
 #include <unistd.h>
 
 #define USER_AGENT "molecule/" MOLECULE_VERSION
@@ -38,9 +38,9 @@ static struct http_client *open_client(struct host *host, struct http_client *sh
 /* The first shares its addresses and sessions with the others. */
 static void close_clients(struct host *host)
 {
-    http_client_close(host->watchers);
-    http_client_close(host->heartbeats);
-    http_client_close(host->client);
+    http_client_close(host->link.watchers);
+    http_client_close(host->link.heartbeats);
+    http_client_close(host->link.client);
 }
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -115,6 +115,12 @@ static void ignore_unless_handled(int number)
         signal(number, SIG_IGN);
 }
 
+static bool may_open_stream(void *context)
+{
+    struct host *host = context;
+    return descriptors_allow_stream(&host->descriptors, host->open_workspaces, host->link.streams);
+}
+
 static void on_awake(uv_timer_t *timer)
 {
     (void)timer;
@@ -128,7 +134,11 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     struct host *host = memory_allocate(sizeof *host);
     host->options = *options;
     host->started_ms = clock_monotonic_ms();
-    host->starting_end = &host->starting;
+    host->link.network = host->controls.network = &host->network;
+    host->link.disk = &host->disk;
+    host->link.fleet = host->controls.fleet = options->fleet;
+    host->link.may_open_stream = may_open_stream;
+    host->link.context = host;
     /* whoever asks over the control socket may be gone before the answer */
     ignore_unless_handled(SIGPIPE);
     /* a write beyond the limit on file sizes fails like one to a full disk */
@@ -139,24 +149,24 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
         free(host);
         return NULL;
     }
-    host->client = open_client(host, NULL);
-    host->heartbeats = host->client ? open_client(host, host->client) : NULL;
+    host->link.client = open_client(host, NULL);
+    host->link.heartbeats = host->link.client ? open_client(host, host->link.client) : NULL;
     struct http_client_options watching = {.ca_file = options->ca_file,
                                            .user_agent = USER_AGENT,
                                            .keep_addresses = true,
-                                           .share = host->client,
+                                           .share = host->link.client,
                                            .connections_maximum = 1,
                                            .read_size = 4096};
-    host->watchers = host->heartbeats ? http_client_open(&host->network.loop, &watching) : NULL;
-    if (!host->watchers) {
+    host->link.watchers = host->link.heartbeats ? http_client_open(&host->network.loop, &watching)
+                                                : NULL;
+    if (!host->link.watchers) {
         snprintf(problem, problem_size, "cannot set up libcurl");
         close_clients(host);
         thread_close(&host->network);
         free(host);
         return NULL;
     }
-    uv_timer_init(&host->network.loop, &host->start_timer);
-    host->start_timer.data = host;
+    start_queue_open(&host->link.starts, &host->network.loop);
     uv_timer_init(&host->network.loop, &host->awake_timer);
     uv_timer_start(&host->awake_timer, on_awake, 0, 1000);
     uv_unref((uv_handle_t *)&host->awake_timer);
@@ -171,8 +181,9 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
         return NULL;
     }
     reserve_open(&host->reserve);
-    descriptors_count_own(host);
-    descriptors_share(host);
+    host->ledgers.reserve = &host->reserve;
+    descriptors_open(&host->descriptors, &host->ledgers);
+    descriptors_share(&host->descriptors, 0);
     return host;
 }
 
@@ -197,7 +208,8 @@ enum host_exit host_run(struct host *host)
 /* What was opened and never ran: its scripts are loaded, or being loaded. */
 static void end_unserved(struct host *host)
 {
-    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+    for (struct workspace *workspace = host->workspaces; workspace;
+         workspace = workspace_next(workspace))
         workspace_stop(workspace);
     if (host->open_workspaces > 0)
         thread_run(&host->network);
@@ -208,9 +220,10 @@ void host_close(struct host *host)
     if (!host->running)
         end_unserved(host);
     host->closing = true;
-    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+    for (struct workspace *workspace = host->workspaces; workspace;
+         workspace = workspace_next(workspace))
         workspace_close(workspace);
-    control_close_shared(host);
+    control_close_shared(&host->controls);
     close_clients(host);
     close_workers(host);
     disk_close(&host->disk);
@@ -218,8 +231,8 @@ void host_close(struct host *host)
     thread_close(&host->network);
     while (host->workspaces) { /* their timers were on the loop until now */
         struct workspace *workspace = host->workspaces;
-        host->workspaces = workspace->next;
-        free(workspace);
+        host->workspaces = workspace_next(workspace);
+        workspace_free(workspace);
     }
     free(host->swept_directory);
     free(host);
@@ -239,13 +252,15 @@ void host_stop(struct host *host)
         host_exit_now(host, HOST_EXIT_STOPPED); /* messages in progress are redelivered */
     if (host->options.fleet)
         host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
-    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+    for (struct workspace *workspace = host->workspaces; workspace;
+         workspace = workspace_next(workspace))
         workspace_stop(workspace);
 }
 
 void host_reload(struct host *host)
 {
-    for (struct workspace *workspace = host->workspaces; workspace; workspace = workspace->next)
+    for (struct workspace *workspace = host->workspaces; workspace;
+         workspace = workspace_next(workspace))
         workspace_reload(workspace);
 }
 
@@ -300,92 +315,73 @@ static void end_if_last(struct host *host)
         uv_stop(&host->network.loop);
 }
 
-/* Nothing of it is on the loop any more. */
-static void on_gone(struct workspace *workspace)
+static void unlink_workspace(struct host *host, struct workspace *workspace)
 {
-    struct host *host = workspace->host;
+    struct workspace *previous = NULL;
+    for (struct workspace *each = host->workspaces; each != workspace; each = workspace_next(each))
+        previous = each;
+    if (previous)
+        workspace_link(previous, workspace_next(workspace));
+    else
+        host->workspaces = workspace_next(workspace);
+}
+
+/* Nothing of it is on the loop any more. */
+static void on_gone(void *context, struct workspace *workspace)
+{
+    struct host *host = context;
     if (host->closing)
         return;
-    bool was_open = workspace->worker != NULL;
-    char *id = was_open ? memory_copy_text(workspace->settings.id) : NULL;
-    enum host_exit code = workspace->exit_code;
-    struct workspace **link = &host->workspaces;
-    while (*link != workspace)
-        link = &(*link)->next;
-    *link = workspace->next;
+    bool was_open = workspace_worker(workspace) != NULL;
+    char *id = was_open ? memory_copy_text(workspace_id(workspace)) : NULL;
+    enum host_exit code = workspace_exit_code(workspace);
+    unlink_workspace(host, workspace);
     workspace_close(workspace);
-    free(workspace);
+    workspace_free(workspace);
     if (!was_open)
         return;
     if (host->options.ended)
         host->options.ended(host->options.context, id, code);
     free(id);
     host->open_workspaces--;
-    descriptors_share(host);
+    descriptors_share(&host->descriptors, host->open_workspaces);
     end_if_last(host);
 }
 
-void host_workspace_refused(struct workspace *workspace)
+void host_workspace_refused(struct host *host, struct workspace *workspace)
 {
-    if (workspace->host->options.fleet)
-        workspace_leave_loop(workspace, on_gone);
+    if (host->options.fleet)
+        workspace_leave_loop(workspace, on_gone, host);
 }
 
 void host_workspace_ended(struct host *host, struct workspace *workspace)
 {
+    enum host_exit code = workspace_exit_code(workspace);
     if (host->exit_code == HOST_EXIT_STOPPED)
-        host->exit_code = workspace->exit_code;
-    workspace->worker->workspaces--;
-    if (workspace->exit_code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
-        log_error(
-            workspace->settings.id,
-            "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s running",
-            (int)workspace->exit_code, host->open_workspaces - 1, plural(host->open_workspaces - 1),
-            host->open_workspaces == 2 ? "s" : "");
+        host->exit_code = code;
+    workspace_worker(workspace)->workspaces--;
+    if (code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
+        log_error(workspace_id(workspace),
+                  "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s "
+                  "running",
+                  (int)code, host->open_workspaces - 1, plural(host->open_workspaces - 1),
+                  host->open_workspaces == 2 ? "s" : "");
     if (host->options.fleet) {
-        workspace_leave_loop(workspace, on_gone);
+        workspace_leave_loop(workspace, on_gone, host);
         return;
     }
     host->open_workspaces--;
     end_if_last(host);
 }
 
-struct disk_task {
-    struct task task;
-    struct host *host;
-    void (*work)(void *context);
-    void (*done)(void *context);
-    void *context;
-};
-
-static void run_done(struct task *task)
+bool host_has_leftovers(struct host *host, const char *directory)
 {
-    struct disk_task *work = (struct disk_task *)task;
-    work->done(work->context);
-    free(work);
-}
-
-static void run_work(struct task *task)
-{
-    struct disk_task *work = (struct disk_task *)task;
-    work->work(work->context);
-    work->task.run = run_done;
-    thread_post(&work->host->network, &work->task);
-}
-
-void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context),
-                  void *context)
-{
-    struct disk_task *task = memory_allocate(sizeof *task);
-    *task = (struct disk_task){
-        .task.run = run_work, .host = host, .work = work, .done = done, .context = context};
-    thread_post(&host->disk.thread, &task->task);
-}
-
-uint64_t host_random(void)
-{
-    uint64_t number;
-    if (getrandom(&number, sizeof number, 0) != sizeof number)
-        number = (uint64_t)clock_monotonic_us() * 0x9e3779b97f4a7c15u;
-    return number;
+    if (!host->options.fleet || host->running)
+        return true;
+    if (!host->swept_directory || strcmp(host->swept_directory, directory) != 0) {
+        free(host->swept_directory);
+        host->swept_directory = memory_copy_text(directory);
+        host->leftovers = atomic_file_leftovers(directory);
+    }
+    return host->leftovers;
 }

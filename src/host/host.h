@@ -4,10 +4,12 @@
 
 #include "base/reserve.h"
 #include "base/thread.h"
-#include "net/http_client.h"
+#include "host/control.h"
+#include "host/descriptors.h"
+#include "journal/open_ledgers.h"
+#include "link/link.h"
 #include "state/disk.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
@@ -22,7 +24,6 @@ enum host_exit {
 };
 
 struct workspace;
-struct control;
 struct molecule_event; /* molecule/event.h */
 
 /* Runs scripts; a workspace lives on one. */
@@ -54,39 +55,23 @@ struct host {
     size_t worker_count;
     struct host_options options;
     struct disk disk;
-    struct http_client *client;     /* registrations, polls, replies */
-    struct http_client *heartbeats; /* connections of their own */
-    /* event streams: connections that are never free for anything else */
-    struct http_client *watchers;
-    uv_signal_t signals[4];
-    struct workspace *workspaces; /* linked by `next` */
-    size_t open_workspaces;
+    struct link_shared link;
+    struct open_ledgers ledgers;
+    struct descriptors descriptors;
+    struct controls controls;
     struct reserve reserve; /* descriptors for the state's files */
-    size_t pending_bytes;   /* of the messages of all workspaces */
-    bool running;           /* host_run was called */
-    /* of the workspace that was opened last, before host_run; NULL: none */
-    char *swept_directory;
-    bool leftovers; /* there were temporary files in it */
-    bool closing;   /* host_close frees everything */
-    unsigned stops; /* how often we were asked to stop */
+    uv_signal_t signals[4];
+    uv_timer_t awake_timer;       /* asks clock_awake_ms every second */
+    struct workspace *workspaces; /* linked by workspace_next */
+    size_t open_workspaces;
+    size_t pending_bytes;  /* of the messages of all workspaces */
+    bool running;          /* host_run was called */
+    char *swept_directory; /* of the workspace that was opened last, before host_run; NULL: none */
+    bool leftovers;        /* there were temporary files in it */
+    bool closing;          /* host_close frees everything */
+    unsigned stops;        /* how often we were asked to stop */
     enum host_exit exit_code;
     int64_t started_ms; /* monotonic */
-    /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
-    int64_t hint_free_ms;
-    size_t streams; /* event streams open or being opened */
-    /* wait for their turn to register, linked by `starting_next` */
-    struct workspace *starting, **starting_end;
-    size_t registering;                    /* first registrations under way */
-    int64_t next_start_ms, start_quiet_ms; /* monotonic */
-    uv_timer_t start_timer;
-    uv_timer_t awake_timer; /* asks clock_awake_ms every second */
-    /* a fleet's sockets, one for each state directory (host/control.c) */
-    struct control *controls;
-    /* the disk thread's: records whose ledgers are open, the last used first */
-    struct journal *open_first, *open_last;
-    size_t open_ledgers;
-    _Atomic size_t ledgers_maximum; /* host/descriptors.h */
-    size_t own_descriptors;
 };
 
 /* NULL: `problem` says why. */
@@ -113,12 +98,10 @@ struct worker *host_take_worker(struct host *host);
  * freed soon. */
 void host_workspace_ended(struct host *host, struct workspace *workspace);
 /* It could not be opened: it is freed soon, or by host_close. */
-void host_workspace_refused(struct workspace *workspace);
+void host_workspace_refused(struct host *host, struct workspace *workspace);
 
-/* Runs `work` on the disk thread, then `done` on the network thread. */
-void host_on_disk(struct host *host, void (*work)(void *context), void (*done)(void *context),
-                  void *context);
-
-uint64_t host_random(void);
+/* Whether writers that were killed may have left temporary files in this state directory: of many
+ * workspaces that open at the start, not each need look through the same large directory. */
+bool host_has_leftovers(struct host *host, const char *directory);
 
 #endif

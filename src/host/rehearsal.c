@@ -1,9 +1,9 @@
-/* --dry-run: everything that can be checked without the platform and without touching the state.
- * All that is wrong is said. */
-#include "host/workspace.h"
+#include "host/rehearsal.h"
 
 #include "base/memory.h"
 #include "base/terminal.h"
+#include "host/checks.h"
+#include "script/script.h"
 #include "state/lock.h"
 
 #include <errno.h>
@@ -17,7 +17,7 @@
 struct rehearsal {
     struct host *host;
     struct script *script;
-    const struct molecule_workspace_options *settings;
+    const struct molecule_workspace_options *options;
     enum host_exit code;
 };
 
@@ -30,9 +30,9 @@ static void on_closed(void *context)
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct rehearsal *rehearsal = context;
-    const struct molecule_workspace_options *settings = rehearsal->settings;
-    const char *kind = settings->script ? "script" : "backend";
-    const char *source = settings->script ? settings->script : settings->backend;
+    const struct molecule_workspace_options *options = rehearsal->options;
+    const char *kind = options->script ? "script" : "backend";
+    const char *source = options->script ? options->script : options->backend;
     if (agent->problem) {
         terminal_print(stderr, "molecule connect: the %s %s does not load: %s\n", kind, source,
                        agent->problem);
@@ -41,11 +41,11 @@ static void on_loaded(void *context, const struct script_agent *agent)
         terminal_print(stdout,
                        "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      "
                        "%s/%s.json\nagent      %s\n",
-                       settings->id, kind, source, settings->api_url, settings->state_directory,
-                       settings->id,
-                       settings->name ? settings->name
-                       : agent->name  ? agent->name
-                                      : "molecule");
+                       options->id, kind, source, options->api_url, options->state_directory,
+                       options->id,
+                       options->name ? options->name
+                       : agent->name ? agent->name
+                                     : "molecule");
         if (rehearsal->code == HOST_EXIT_STOPPED)
             printf("dry run: the %s loads; nothing was sent, nothing was written\n", kind);
     }
@@ -77,7 +77,7 @@ static char *parent_of(const char *path)
 static void check_state_directory(struct rehearsal *rehearsal)
 {
     struct stat status;
-    const char *directory = rehearsal->settings->state_directory;
+    const char *directory = rehearsal->options->state_directory;
     char *path = memory_copy_text(directory);
     while (stat(path, &status) != 0 && errno == ENOENT && strcmp(path, "/") != 0 &&
            strcmp(path, ".") != 0) {
@@ -94,18 +94,18 @@ static void check_state_directory(struct rehearsal *rehearsal)
         complain(rehearsal, "the state directory %s: %s cannot be written to: %s", directory, path,
                  strerror(errno));
     free(path);
-    path = memory_format("%s/%s.lock", directory, rehearsal->settings->id);
+    path = memory_format("%s/%s.lock", directory, rehearsal->options->id);
     long pid = lock_holder(path);
     if (pid > 0)
         printf("running    process %ld serves this workspace now\n", pid);
     free(path);
 }
 
-/* As host/transcript.c would open it. */
+/* As journal/transcript.c would open it. */
 static void check_record_file(struct rehearsal *rehearsal)
 {
     struct stat status;
-    const char *path = rehearsal->settings->record_file;
+    const char *path = rehearsal->options->record_file;
     if (!path)
         return;
     if (lstat(path, &status) == 0) {
@@ -128,22 +128,21 @@ static void check_record_file(struct rehearsal *rehearsal)
 static void check_token(struct rehearsal *rehearsal)
 {
     char problem[1024];
-    if (!workspace_check_token(rehearsal->settings, problem, sizeof problem))
+    if (!checks_token(rehearsal->options, false, problem, sizeof problem))
         complain(rehearsal, "%s", problem);
 }
 
-enum host_exit workspace_rehearse(struct host *host,
-                                  const struct molecule_workspace_options *settings)
+enum host_exit rehearsal_run(struct host *host, const struct molecule_workspace_options *options)
 {
     char problem[1024];
-    struct rehearsal rehearsal = {.host = host, .settings = settings, .code = HOST_EXIT_STOPPED};
-    if (!workspace_check_address(settings, problem, sizeof problem))
+    struct rehearsal rehearsal = {.host = host, .options = options, .code = HOST_EXIT_STOPPED};
+    if (!checks_address(options, problem, sizeof problem))
         complain(&rehearsal, "%s", problem);
     check_token(&rehearsal);
     check_state_directory(&rehearsal);
     check_record_file(&rehearsal);
     struct script_settings script = {
-        .options = settings, .ca_file = host->options.ca_file, .load_only = true};
+        .options = options, .ca_file = host->options.ca_file, .load_only = true};
     struct script_events events = {.loaded = on_loaded, .context = &rehearsal};
     rehearsal.script = script_open(&host->workers[0].thread, &host->network, &script, &events);
     thread_run(&host->network);

@@ -1,9 +1,4 @@
-/* A call into a script that does not return: Lua code is ended by its limits where it has any, but
- * C code that it calls (a pathological pattern) cannot be interrupted. Many calls that each return
- * are none, however long they take together. The worker is asked for a sign of life while anything
- * of the script may run; the heartbeat says "wedged" when it gives none, and the process ends with
- * code 75 after --stuck-after. */
-#include "host/workspace.h"
+#include "host/watchdog.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -15,147 +10,130 @@
 
 static void on_alive(void *context)
 {
-    struct workspace *workspace = context;
-    workspace->ping_sent_ms = 0;
-    if (workspace->wedged) {
-        log_info(workspace->settings.id, "the script answers again");
-        workspace->wedged = false;
-        heartbeat_now(workspace);
+    struct watchdog *watchdog = context;
+    watchdog->ping_sent_ms = 0;
+    if (watchdog->wedged) {
+        log_info(watchdog->options->id, "the script answers again");
+        watchdog->wedged = false;
+        watchdog->changed(watchdog->context);
     }
 }
 
-static void ping(struct workspace *workspace)
+static void ping(struct watchdog *watchdog)
 {
     /* 0 is none; a process that was stopped is not stuck */
-    workspace->ping_sent_ms = clock_awake_ms() + 1;
-    script_ping(workspace->script, on_alive, workspace);
+    watchdog->ping_sent_ms = clock_awake_ms() + 1;
+    script_ping(watchdog->script, on_alive, watchdog);
 }
 
-struct workspace *watchdog_culprit(struct workspace *workspace)
+static void name_place(const struct watchdog_culprit *culprit, char *text, size_t size)
 {
-    if (script_current(workspace->script))
-        return workspace;
-    struct workspace *other = workspace->host->workspaces;
-    while (other &&
-           (other->worker != workspace->worker || !other->script || !script_current(other->script)))
-        other = other->next;
-    return other ? other : workspace;
-}
-
-/* NULL: none is under way, it is stuck elsewhere. */
-static const struct message *stuck_message(const struct workspace *workspace)
-{
-    const struct script_job *job = script_current(workspace->script);
-    return job && job->message ? job->message : naming_current(workspace);
-}
-
-static void name_place(const struct workspace *workspace, char *text, size_t size)
-{
-    const struct message *message = stuck_message(workspace);
+    const struct message *message = culprit->message;
     if (message)
         snprintf(text, size, "with message %s from %s%s", message->row_id,
                  message->source_id ? message->source_id : "the canvas",
-                 message == naming_current(workspace) ? " (in conversation(msg))" : "");
+                 culprit->naming ? " (in conversation(msg))" : "");
     else
         snprintf(text, size, "outside of any message: in a timer, at its start or its stop");
 }
 
-static void say_wedged(struct workspace *workspace, int64_t silent_ms)
+static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit *culprit,
+                       int64_t silent_ms)
 {
-    const char *id = workspace->settings.id;
-    const struct workspace *culprit = watchdog_culprit(workspace);
+    const char *id = watchdog->options->id;
     char place[400];
-    workspace->wedged = true;
     name_place(culprit, place, sizeof place);
     bool in_lua = script_call(culprit->script).in_lua;
-    if (culprit == workspace && in_lua)
+    if (culprit->script == watchdog->script && in_lua)
         log_error(id,
                   "the script has been running Lua code for %lld s %s without waiting or returning "
-                  "(--cpu-limit %lld s); "
-                  "heartbeats continue",
+                  "(--cpu-limit %lld s); heartbeats continue",
                   (long long)silent_ms / 1000, place,
-                  (long long)culprit->settings.cpu_limit_ms / 1000);
-    else if (culprit == workspace)
+                  (long long)culprit->options->cpu_limit_ms / 1000);
+    else if (culprit->script == watchdog->script)
         log_error(id,
                   "the script has been stuck in C code for %lld s %s, and cannot be interrupted; "
                   "heartbeats continue%s",
                   (long long)silent_ms / 1000, place,
-                  workspace->settings.stuck_after_ms ? "" : " (--stuck-after 0: forever)");
+                  watchdog->options->stuck_after_ms ? "" : " (--stuck-after 0: forever)");
     else
         log_error(id,
                   "its messages have been waiting for %lld s: the script of workspace %s, on the "
-                  "same worker, %s; heartbeats "
-                  "continue",
-                  (long long)silent_ms / 1000, culprit->settings.id,
+                  "same worker, %s; heartbeats continue",
+                  (long long)silent_ms / 1000, culprit->options->id,
                   in_lua ? "runs Lua code without waiting or returning" : "is stuck in C code");
-    heartbeat_now(workspace);
+    watchdog->wedged = true;
+    watchdog->changed(watchdog->context);
 }
 
-static void end_stuck(struct workspace *workspace)
+static void end_stuck(struct watchdog *watchdog, const struct watchdog_culprit *culprit)
 {
-    const struct message *message = stuck_message(watchdog_culprit(workspace));
-    log_error(workspace->settings.id,
-              "still stuck after %lld s (--stuck-after): ending with exit code %d, so that the "
-              "supervisor restarts it; %s%s "
-              "comes again then",
-              (long long)workspace->settings.stuck_after_ms / 1000, HOST_EXIT_STUCK,
-              message ? "message " : "what was under way", message ? message->row_id : "");
-    workspace_fail(workspace, HOST_EXIT_STUCK);
-}
-
-/* Nothing of the script can be under way, and the worker has shown that it is alive. */
-static bool may_rest(const struct workspace *workspace)
-{
-    return inbox_running(workspace->inbox) == 0 && !workspace->naming && !workspace->wedged &&
-           !workspace->ping_sent_ms && workspace->state != WORKSPACE_LOADING &&
-           !script_has_timers(workspace->script);
+    log_error(watchdog->options->id,
+              "still stuck after %lld s (--stuck-after): ending with exit code 75, so that the "
+              "supervisor restarts it; %s%s comes again then",
+              (long long)watchdog->options->stuck_after_ms / 1000,
+              culprit->message ? "message " : "what was under way",
+              culprit->message ? culprit->message->row_id : "");
+    watchdog->stuck(watchdog->context);
 }
 
 /* How long the worker has been in one call without an answer to the ping; 0 while it is in Lua code
  * that a limit will end. */
-static int64_t silence(const struct workspace *workspace, const struct workspace *culprit)
+static int64_t silence(const struct watchdog *watchdog, const struct watchdog_culprit *culprit)
 {
-    int64_t silent = clock_awake_ms() - workspace->ping_sent_ms;
+    int64_t silent = clock_awake_ms() - watchdog->ping_sent_ms;
     struct script_call call = script_call(culprit->script);
     if (call.will_end)
         return 0;
     return call.ms > 0 && call.ms < silent ? call.ms : silent;
 }
 
-static void on_watchdog(uv_timer_t *timer)
+/* It may rest only once the worker has shown that it is alive. */
+static bool may_rest(const struct watchdog *watchdog)
 {
-    struct workspace *workspace = timer->data;
-    const struct molecule_workspace_options *settings = &workspace->settings;
-    if (!workspace->script || may_rest(workspace)) {
+    return !watchdog->wedged && !watchdog->ping_sent_ms && !script_has_timers(watchdog->script) &&
+           watchdog->may_rest(watchdog->context);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct watchdog *watchdog = timer->data;
+    int64_t stuck_after_ms = watchdog->options->stuck_after_ms;
+    struct watchdog_culprit culprit = {0};
+    if (!watchdog->script || may_rest(watchdog)) {
         uv_timer_stop(timer);
         return;
     }
-    thread_look(&workspace->host->network); /* for what the worker finished before it got stuck */
-    if (!workspace->ping_sent_ms) {
-        ping(workspace);
+    thread_look(watchdog->network); /* for what the worker finished before it got stuck */
+    if (!watchdog->ping_sent_ms) {
+        ping(watchdog);
         return;
     }
-    const struct workspace *culprit = watchdog_culprit(workspace);
-    int64_t silent = silence(workspace, culprit);
-    int64_t patience = culprit->settings.cpu_limit_ms + SLACK_MS;
-    if (settings->stuck_after_ms && patience >= settings->stuck_after_ms)
-        patience = settings->stuck_after_ms / 2; /* the platform hears of it before the end */
-    if (!workspace->wedged && silent >= patience)
-        say_wedged(workspace, silent);
-    if (settings->stuck_after_ms && silent >= settings->stuck_after_ms &&
-        !workspace_over(workspace))
-        end_stuck(workspace);
+    watchdog->find_culprit(watchdog->context, &culprit);
+    int64_t silent = silence(watchdog, &culprit);
+    int64_t patience = culprit.options->cpu_limit_ms + SLACK_MS;
+    if (stuck_after_ms && patience >= stuck_after_ms)
+        patience = stuck_after_ms / 2; /* the platform hears of it before the end */
+    if (!watchdog->wedged && silent >= patience)
+        say_wedged(watchdog, &culprit, silent);
+    if (stuck_after_ms && silent >= stuck_after_ms)
+        end_stuck(watchdog, &culprit);
 }
 
-void watchdog_look(struct workspace *workspace)
+void watchdog_look(struct watchdog *watchdog)
 {
-    if (!workspace->ping_sent_ms)
-        ping(workspace);
-    watchdog_start(workspace);
+    if (!watchdog->ping_sent_ms)
+        ping(watchdog);
+    watchdog_start(watchdog);
 }
 
-void watchdog_start(struct workspace *workspace)
+void watchdog_start(struct watchdog *watchdog)
 {
-    if (!uv_is_active((uv_handle_t *)&workspace->watchdog))
-        uv_timer_start(&workspace->watchdog, on_watchdog, EVERY_MS, EVERY_MS);
+    if (!uv_is_active((uv_handle_t *)&watchdog->timer))
+        uv_timer_start(&watchdog->timer, on_timer, EVERY_MS, EVERY_MS);
+}
+
+void watchdog_stop(struct watchdog *watchdog)
+{
+    uv_timer_stop(&watchdog->timer);
 }

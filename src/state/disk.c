@@ -1,5 +1,9 @@
 #include "state/disk.h"
 
+#include "base/memory.h"
+
+#include <stdlib.h>
+
 static void commit_batches(void *context)
 {
     struct disk *disk = context;
@@ -18,6 +22,40 @@ void disk_defer(struct disk *disk, struct disk_batch *batch)
     batch->listed = true;
     batch->next = disk->batches;
     disk->batches = batch;
+}
+
+struct errand {
+    struct task task;
+    struct thread *back;
+    void (*work)(void *context);
+    void (*done)(void *context);
+    void *context;
+};
+
+static void run_done(struct task *task)
+{
+    struct errand *errand = (struct errand *)task;
+    errand->done(errand->context);
+    free(errand);
+}
+
+static void run_work(struct task *task)
+{
+    struct errand *errand = (struct errand *)task;
+    errand->work(errand->context);
+    errand->task.run = run_done;
+    if (!thread_post(errand->back, &errand->task))
+        free(errand);
+}
+
+void disk_run(struct disk *disk, struct thread *back, void (*work)(void *context),
+              void (*done)(void *context), void *context)
+{
+    struct errand *errand = memory_allocate(sizeof *errand);
+    *errand = (struct errand){
+        .task.run = run_work, .back = back, .work = work, .done = done, .context = context};
+    if (!thread_post(&disk->thread, &errand->task))
+        free(errand);
 }
 
 int disk_open(struct disk *disk)

@@ -21,6 +21,10 @@ int disk_open(struct disk *disk);
 /* On the disk thread: `commit` is called when the tasks that have queued are done, once however
  * often this was called. */
 void disk_defer(struct disk *disk, struct disk_batch *batch);
+/* From any thread: runs `work` on the disk thread, then `done` on the thread `back`. Neither runs
+ * once the thread it is meant for is closing. */
+void disk_run(struct disk *disk, struct thread *back, void (*work)(void *context),
+              void (*done)(void *context), void *context);
 /* Runs what was posted, ends the thread. */
 void disk_close(struct disk *disk);
 

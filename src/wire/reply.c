@@ -27,14 +27,6 @@ void reply_free(struct reply *reply)
     *reply = (struct reply){0};
 }
 
-void reply_request_free(struct reply_request *request)
-{
-    free(request->target);
-    free(request->id);
-    free(request->body);
-    *request = (struct reply_request){0};
-}
-
 static bool deeper_than(const json_t *value, int levels)
 {
     size_t index;

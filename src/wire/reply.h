@@ -3,6 +3,7 @@
 #define MOLECULE_WIRE_REPLY_H
 
 #include "wire/envelope.h"
+#include "wire/reply_request.h"
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -30,19 +31,6 @@ struct reply {
     bool question;
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
-
-/* A reply with an address: everything a post needs, so that it can be stored and posted again byte
- * for byte. */
-struct reply_request {
-    /* POST /workspaces/<self>/notify; otherwise POST /workspaces/<target>/a2a */
-    bool to_canvas;
-    char *target; /* the peer; NULL for the canvas */
-    /* messageId: UUIDv5 of row id and purpose; the canvas has no field for it */
-    char *id;
-    char *body;
-    size_t body_length;
-};
-void reply_request_free(struct reply_request *request);
 
 /* Builds the post that answers `message`. `purpose` is "/reply", "/error", "/progress/1", …: the id
  * is uuid_of_name(row id + purpose). A peer gets JSON-RPC message/send, role "user", `kind` parts,

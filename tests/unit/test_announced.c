@@ -1,7 +1,7 @@
 /* What the event stream announced, and whether polls brought it. */
 #include "unit.h"
 
-#include "host/announced.h"
+#include "link/announced.h"
 
 #include <stdio.h>
 

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/memory.h"
-#include "host/inbox.h"
+#include "messages/inbox.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +29,14 @@ static struct inbox_entry *admit(struct inbox *inbox, int number, int conversati
     return inbox_admit(inbox, make_message(number, conversation), "{}", 2, moves_cursor);
 }
 
+/* As dispatch does it: the outcome of a handler is recorded first. */
+static void finish(struct inbox *inbox, struct inbox_entry *entry)
+{
+    if (entry->state == INBOX_RUNNING)
+        inbox_record(inbox, entry);
+    inbox_finish(inbox, entry);
+}
+
 static void a_row_that_comes_again_is_not_admitted_twice(void **state)
 {
     (void)state;
@@ -37,7 +45,7 @@ static void a_row_that_comes_again_is_not_admitted_twice(void **state)
     assert_non_null(entry);
     assert_null(admit(inbox, 1, 1, true));
     inbox_start(inbox, entry);
-    inbox_finish(inbox, entry);
+    finish(inbox, entry);
     assert_true(inbox_known(inbox, "row-1"));
     assert_null(admit(inbox, 1, 1, true));
     inbox_close(inbox);
@@ -51,9 +59,9 @@ static void the_cursor_waits_for_the_oldest_unfinished_message(void **state)
     assert_null(inbox_watermark(inbox));
     inbox_start(inbox, first);
     inbox_start(inbox, second);
-    inbox_finish(inbox, second);
+    finish(inbox, second);
     assert_null(inbox_watermark(inbox));
-    inbox_finish(inbox, first);
+    finish(inbox, first);
     assert_string_equal(inbox_watermark(inbox), "row-2");
     inbox_close(inbox);
 }
@@ -75,20 +83,20 @@ static void the_cursor_never_stops_between_two_rows_of_one_microsecond(void **st
     for (int i = 0; i < 3; i++)
         tied[i] = admit_at(inbox, 2 + i, "2026-05-01T00:00:00.000002Z");
     struct inbox_entry *after = admit_at(inbox, 5, "2026-05-01T00:00:00.000003Z");
-    inbox_finish(inbox, before);
+    finish(inbox, before);
     assert_string_equal(inbox_watermark(inbox), "row-1");
-    inbox_finish(inbox, tied[0]);
-    inbox_keep(inbox, tied[1]);
+    finish(inbox, tied[0]);
+    inbox_defer(inbox, tied[1]);
     assert_string_equal(inbox_watermark(inbox), "row-1");
-    inbox_finish(inbox, tied[2]);
+    finish(inbox, tied[2]);
     assert_string_equal(inbox_watermark(inbox), "row-4");
     assert_string_equal(inbox_watermark_stamp(inbox), "2026-05-01T00:00:00.000002Z");
-    inbox_finish(inbox, after);
+    finish(inbox, after);
     assert_string_equal(inbox_watermark(inbox), "row-5");
     inbox_close(inbox);
 }
 
-static void the_cursor_passes_a_kept_message_which_runs_later_all_the_same(void **state)
+static void the_cursor_passes_a_deferred_message_which_runs_later_all_the_same(void **state)
 {
     (void)state;
     int64_t wait;
@@ -96,18 +104,18 @@ static void the_cursor_passes_a_kept_message_which_runs_later_all_the_same(void 
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true);
     inbox_start(inbox, first);
     inbox_retry(inbox, first, 5000, false, true);
-    inbox_keep(inbox, first);
+    inbox_defer(inbox, first);
     assert_string_equal(inbox_watermark(inbox), "row-1");
     assert_int_equal(inbox_pending(inbox), 1);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
     inbox_start(inbox, second);
-    inbox_finish(inbox, second);
+    finish(inbox, second);
     assert_string_equal(inbox_watermark(inbox), "row-2");
     assert_null(inbox_next(inbox, 4999, &wait));
     assert_int_equal(wait, 1);
     assert_ptr_equal(inbox_next(inbox, 5000, &wait), first);
     inbox_start(inbox, first);
-    inbox_finish(inbox, first);
+    finish(inbox, first);
     assert_string_equal(inbox_watermark(inbox), "row-2");
     inbox_close(inbox);
 }
@@ -118,9 +126,9 @@ static void a_late_row_never_pulls_the_cursor_back(void **state)
     struct inbox *inbox = inbox_open(NULL);
     struct inbox_entry *first = admit(inbox, 5, 1, true), *late = admit(inbox, 3, 2, false);
     inbox_start(inbox, first);
-    inbox_finish(inbox, first);
+    finish(inbox, first);
     inbox_start(inbox, late);
-    inbox_finish(inbox, late);
+    finish(inbox, late);
     assert_string_equal(inbox_watermark(inbox), "row-5");
     inbox_close(inbox);
 }
@@ -150,30 +158,30 @@ static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 1, true),
                        *third = admit(inbox, 3, 1, true);
     inbox_start(inbox, first);
-    inbox_post(inbox, first);
+    inbox_record(inbox, first);
     assert_null(inbox_next(inbox, 0, &wait)); /* it is not stored yet */
     assert_true(inbox_send(inbox, first));
     assert_false(inbox_has_sent(first));
     assert_ptr_equal(inbox_next(inbox, 0, &wait), second);
     inbox_start(inbox, second);
     assert_true(inbox_has_sent(second));
-    assert_true(inbox_is_behind(second));
+    assert_true(inbox_has_unfinished_reply(second));
     assert_false(inbox_is_followed(first));
-    inbox_post(inbox, second);
+    inbox_record(inbox, second);
     assert_true(inbox_is_followed(first));
     assert_false(inbox_send(inbox, second));
     assert_null(inbox_next(inbox, 0, &wait)); /* one ahead, no more */
     inbox_settle(inbox, first);
     assert_false(inbox_has_sent(second));
-    assert_true(inbox_is_behind(second));
-    assert_ptr_equal(inbox_parked_behind(first), second);
-    inbox_finish(inbox, first);
+    assert_true(inbox_has_unfinished_reply(second));
+    assert_ptr_equal(inbox_parked_after(first), second);
+    finish(inbox, first);
     assert_true(inbox_send(inbox, second));
-    assert_int_equal(inbox_posting(inbox), 1);
+    assert_int_equal(inbox_answering(inbox), 1);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
-    assert_null(inbox_parked_behind(second));
-    inbox_finish(inbox, second);
-    assert_int_equal(inbox_posting(inbox), 0);
+    assert_null(inbox_parked_after(second));
+    finish(inbox, second);
+    assert_int_equal(inbox_answering(inbox), 0);
     inbox_close(inbox);
 }
 
@@ -181,14 +189,14 @@ static void the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_
 struct model {
     struct inbox_entry *entries[ROWS];
     int conversation[ROWS];
-    bool finished[ROWS], kept[ROWS], running[ROWS], sent[ROWS], late[ROWS];
+    bool finished[ROWS], deferred[ROWS], running[ROWS], sent[ROWS], late[ROWS];
     int admitted;
 };
 
 static void check_watermark(const struct model *model, const struct inbox *inbox)
 {
     int expected = -1;
-    for (int i = 0; i < model->admitted && (model->finished[i] || model->kept[i]); i++)
+    for (int i = 0; i < model->admitted && (model->finished[i] || model->deferred[i]); i++)
         if (!model->late[i])
             expected = i;
     const char *watermark = inbox_watermark(inbox);
@@ -220,7 +228,7 @@ static void check_turn(const struct model *model, int which, int64_t now)
             model->conversation[i] != model->conversation[which])
             continue;
         assert_false(model->running[i]);
-        if (i < which && !model->entries[i]->aside)
+        if (i < which && model->entries[i]->state != INBOX_ASIDE)
             fail_msg("row %d ran before row %d of its conversation (now %lld)", which, i,
                      (long long)now);
     }
@@ -239,10 +247,10 @@ static void send_one(struct model *model, struct inbox *inbox, int which)
 
 static void finish_one(struct model *model, struct inbox *inbox, int which)
 {
-    struct inbox_entry *parked = inbox_parked_behind(model->entries[which]);
+    struct inbox_entry *parked = inbox_parked_after(model->entries[which]);
     if (model->sent[which] && rand() % 2)
         inbox_settle(inbox, model->entries[which]);
-    inbox_finish(inbox, model->entries[which]);
+    finish(inbox, model->entries[which]);
     model->finished[which] = true;
     model->running[which] = model->sent[which] = false;
     if (parked)
@@ -275,24 +283,24 @@ static void one_history(unsigned seed)
             inbox_start(inbox, entry);
             model.running[i] = true;
             if (rand() % 2)
-                inbox_post(inbox, entry);
+                inbox_record(inbox, entry);
         } else if (model.admitted > 0) {
             int i = rand() % model.admitted;
             if (!model.running[i] && !model.sent[i])
                 continue;
-            if (model.sent[i] || model.entries[i]->parked) {
+            if (model.sent[i] || model.entries[i]->state == INBOX_PARKED) {
                 if (!model.sent[i])
                     continue;
                 finish_one(&model, inbox, i);
                 finished++;
-            } else if (model.entries[i]->state == INBOX_POSTING && rand() % 2) {
+            } else if (model.entries[i]->state == INBOX_RECORDING && rand() % 2) {
                 send_one(&model, inbox, i);
             } else if (rand() % 3 == 0) {
                 model.running[i] = false;
                 inbox_retry(inbox, model.entries[i], now + rand() % 20, rand() % 2, rand() % 2);
                 if (rand() % 3 == 0) {
-                    inbox_keep(inbox, model.entries[i]);
-                    model.kept[i] = true;
+                    inbox_defer(inbox, model.entries[i]);
+                    model.deferred[i] = true;
                 }
             } else {
                 finish_one(&model, inbox, i);
@@ -303,14 +311,14 @@ static void one_history(unsigned seed)
     }
     assert_int_equal(finished, ROWS);
     assert_int_equal(inbox_pending(inbox), 0);
-    assert_int_equal(inbox_kept(inbox), 0);
+    assert_int_equal(inbox_deferred(inbox), 0);
     assert_int_equal(inbox_running(inbox), 0);
-    assert_int_equal(inbox_posting(inbox), 0);
+    assert_int_equal(inbox_answering(inbox), 0);
     assert_int_equal(inbox_bytes(inbox), 0);
     inbox_close(inbox);
 }
 
-static void any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished(
+static void any_history_keeps_conversations_in_order_and_the_cursor_before_what_is_unfinished(
     void **state)
 {
     (void)state;
@@ -347,15 +355,15 @@ static void messages_wait_for_their_names_and_stand_in_order_of_arrival_under_th
     sequences[0] = fourth->sequence;
     keys[0] = key;
     inbox_name(inbox, sequences, keys, 1);
-    inbox_finish(inbox, second);
+    finish(inbox, second);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
     inbox_start(inbox, third);
-    inbox_finish(inbox, third);
+    finish(inbox, third);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), fourth);
     inbox_close(inbox);
 }
 
-static void what_came_late_gets_its_name_too_while_it_is_kept(void **state)
+static void what_came_late_gets_its_name_too_while_it_is_deferred(void **state)
 {
     (void)state;
     int64_t wait;
@@ -363,23 +371,24 @@ static void what_came_late_gets_its_name_too_while_it_is_kept(void **state)
     struct inbox_entry *unnamed[8];
     inbox_await_names(inbox);
     struct inbox_entry *late = admit(inbox, 1, 1, false), *handled = admit(inbox, 2, 2, true);
-    inbox_post(inbox, late); /* on its way to the ledger, before its first attempt */
+    inbox_record(inbox, late); /* on its way to the ledger, before its first attempt */
     inbox_start(inbox, handled);
-    inbox_post(inbox, handled);
+    inbox_record(inbox, handled);
     assert_int_equal(inbox_unnamed(inbox, unnamed, 8), 1);
     assert_ptr_equal(unnamed[0], late);
     uint64_t sequences[] = {late->sequence};
     char key[] = "ticket", *keys[] = {key};
     inbox_name(inbox, sequences, keys, 1);
     inbox_retry(inbox, late, 0, true, true);
-    inbox_keep(inbox, late);
-    inbox_finish(inbox, handled);
+    inbox_defer(inbox, late);
+    finish(inbox, handled);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), late);
     assert_string_equal(late->message->conversation, "ticket");
     inbox_close(inbox);
 }
 
-static void the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_kept(void **state)
+static void the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_deferred(
+    void **state)
 {
     (void)state;
     struct inbox *inbox = inbox_open(NULL);
@@ -387,11 +396,11 @@ static void the_oldest_pending_message_is_the_first_that_is_neither_finished_nor
     struct inbox_entry *first = admit(inbox, 1, 1, true), *second = admit(inbox, 2, 2, true),
                        *third = admit(inbox, 3, 3, true);
     assert_ptr_equal(inbox_oldest_pending(inbox), first);
-    inbox_keep(inbox, first);
+    inbox_defer(inbox, first);
     assert_ptr_equal(inbox_oldest_pending(inbox), second);
-    inbox_finish(inbox, second);
+    finish(inbox, second);
     assert_ptr_equal(inbox_oldest_pending(inbox), third);
-    inbox_finish(inbox, third);
+    finish(inbox, third);
     assert_null(inbox_oldest_pending(inbox));
     inbox_close(inbox);
 }
@@ -406,14 +415,14 @@ static void what_ended_while_it_was_being_named_is_passed_over(void **state)
     uint64_t sequences[] = {first->sequence, second->sequence};
     char key[] = "key", *keys[] = {key, key};
     inbox_start(inbox, first);
-    inbox_post(inbox, second); /* on its way out: it counts as active under its name, too */
-    inbox_finish(inbox, first);
+    inbox_record(inbox, second); /* on its way out: it counts as active under its name, too */
+    finish(inbox, first);
     inbox_name(inbox, sequences, keys, 2);
     struct inbox_entry *third = admit(inbox, 3, 2, true);
     sequences[0] = third->sequence;
     inbox_name(inbox, sequences, keys, 1);
     assert_null(inbox_next(inbox, 0, &wait));
-    inbox_finish(inbox, second);
+    finish(inbox, second);
     assert_ptr_equal(inbox_next(inbox, 0, &wait), third);
     inbox_close(inbox);
 }
@@ -422,13 +431,13 @@ static void an_inbox_that_closes_half_done_leaks_nothing(void **state)
 {
     (void)state;
     struct inbox *inbox = inbox_open(NULL);
-    struct inbox_entry *kept = admit(inbox, 1, 1, true), *finished = admit(inbox, 3, 3, true);
+    struct inbox_entry *deferred = admit(inbox, 1, 1, true), *finished = admit(inbox, 3, 3, true);
     admit(inbox, 2, 2, true);
-    inbox_start(inbox, kept);
-    inbox_retry(inbox, kept, 100, false, true);
-    inbox_keep(inbox, kept);
+    inbox_start(inbox, deferred);
+    inbox_retry(inbox, deferred, 100, false, true);
+    inbox_defer(inbox, deferred);
     inbox_start(inbox, finished);
-    inbox_finish(inbox, finished); /* behind an unfinished one */
+    finish(inbox, finished); /* behind an unfinished one */
     inbox_close(inbox);
 }
 
@@ -438,15 +447,16 @@ int main(void)
         cmocka_unit_test(a_row_that_comes_again_is_not_admitted_twice),
         cmocka_unit_test(the_cursor_waits_for_the_oldest_unfinished_message),
         cmocka_unit_test(the_cursor_never_stops_between_two_rows_of_one_microsecond),
-        cmocka_unit_test(the_cursor_passes_a_kept_message_which_runs_later_all_the_same),
+        cmocka_unit_test(the_cursor_passes_a_deferred_message_which_runs_later_all_the_same),
         cmocka_unit_test(a_late_row_never_pulls_the_cursor_back),
         cmocka_unit_test(a_retry_with_hold_keeps_its_conversation_waiting),
         cmocka_unit_test(the_next_message_is_handled_while_a_reply_is_on_its_way_and_its_own_waits),
         cmocka_unit_test(
-            any_history_keeps_conversations_in_order_and_the_cursor_behind_what_is_unfinished),
+            any_history_keeps_conversations_in_order_and_the_cursor_before_what_is_unfinished),
         cmocka_unit_test(messages_wait_for_their_names_and_stand_in_order_of_arrival_under_them),
-        cmocka_unit_test(what_came_late_gets_its_name_too_while_it_is_kept),
-        cmocka_unit_test(the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_kept),
+        cmocka_unit_test(what_came_late_gets_its_name_too_while_it_is_deferred),
+        cmocka_unit_test(
+            the_oldest_pending_message_is_the_first_that_is_neither_finished_nor_deferred),
         cmocka_unit_test(what_ended_while_it_was_being_named_is_passed_over),
         cmocka_unit_test(an_inbox_that_closes_half_done_leaks_nothing),
     };

@@ -1,7 +1,7 @@
 /* What is read again, when, and how far. */
 #include "unit.h"
 
-#include "host/reread.h"
+#include "link/reread.h"
 
 #include <stdio.h>
 

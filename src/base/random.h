@@ -1,0 +1,10 @@
+/* Random numbers to spread retries and to pick ids with; not for secrets. */
+#ifndef MOLECULE_BASE_RANDOM_H
+#define MOLECULE_BASE_RANDOM_H
+
+#include <stdint.h>
+
+/* From the kernel; derived from the monotonic clock where the kernel refuses. */
+uint64_t random_number(void);
+
+#endif

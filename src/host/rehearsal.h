@@ -1,0 +1,12 @@
+/* --dry-run: everything that can be checked without the platform and without touching the state,
+ * and what would be done, on standard output. All that is wrong is said. Sends and writes nothing.
+ */
+#ifndef MOLECULE_HOST_REHEARSAL_H
+#define MOLECULE_HOST_REHEARSAL_H
+
+#include "host/host.h"
+#include "molecule/options.h"
+
+enum host_exit rehearsal_run(struct host *host, const struct molecule_workspace_options *options);
+
+#endif

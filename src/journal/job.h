@@ -1,0 +1,177 @@
+/* What the files of the journal share. Only they include this. */
+#ifndef MOLECULE_JOURNAL_JOB_H
+#define MOLECULE_JOURNAL_JOB_H
+
+#include "journal/journal.h"
+
+struct job;
+
+/* One kind of job. */
+struct job_type {
+    bool (*perform)(struct job *job); /* on the disk thread, in a transaction */
+    void (*deliver)(struct job *job); /* on the network thread, once committed; may be NULL */
+    void (*release)(struct job *job); /* frees what it holds, on the network thread */
+    bool durable;                     /* on the platter before it is delivered */
+    bool reads;                       /* it changes nothing, and overtakes what cannot be written */
+};
+
+/* A step of a message as it was when the job was made. `message`: its row has one more owner, its
+ * other strings are the job's. */
+struct job_step {
+    struct inbox_entry *entry; /* the network thread's */
+    struct ledger_message message;
+    struct changes *changes;
+    journal_callback *then;
+    void *context;
+};
+
+struct job_reply {
+    struct job_step step; /* first, as in all steps */
+    struct reply_request *request;
+    char *dead_reason, *traceback;
+};
+
+struct job_finish {
+    struct job_step step;
+    char *outcome;
+    struct reply_request *request; /* NULL: none */
+};
+
+struct job_defer {
+    struct job_step step;
+    int64_t due_ms;
+    bool hold;
+    char *reason;
+};
+
+struct job_dead {
+    struct job_step step;
+    char *reason, *traceback;
+};
+
+struct job_known {
+    char **ids;
+    bool take_back;
+    struct journal_known known;
+    void (*then)(void *context, struct journal_known *known);
+    void *context;
+};
+
+struct job_count_same {
+    char *digest, *but_row_id;
+    int64_t since_ms, count;
+    void (*then)(void *context, int64_t count);
+    void *context;
+};
+
+struct job_dead_letter {
+    enum journal_dead_verb verb;
+    char *row_id;
+    bool found;
+    struct journal_loaded *loaded;
+    void (*then)(void *context, struct journal_loaded *loaded, bool found);
+    void *context;
+};
+
+struct job_counts {
+    struct ledger_counts counts;
+    void (*then)(void *context, const struct ledger_counts *counts);
+    void *context;
+};
+
+/* A value of the store, its keys, or a peer's answer. */
+struct job_value {
+    char *key, *value;
+    int64_t most;
+    journal_value_callback *then;
+    void *context;
+};
+
+struct job_commit {
+    struct changes *changes;
+    void (*then)(void *context, struct changes *changes);
+    void *context;
+};
+
+/* One thing to write or to read, on its way to the disk thread and back. It holds nothing that
+ * anybody else changes. */
+struct job {
+    struct task task;
+    struct job *next;
+    struct journal *journal;
+    const struct job_type *type; /* says which of these it is */
+    union {
+        struct job_step step;
+        struct job_reply reply;
+        struct job_finish finish;
+        struct job_defer defer;
+        struct job_dead dead;
+        struct job_known known;
+        struct job_count_same count_same;
+        struct job_dead_letter dead_letter;
+        struct job_counts counts;
+        struct job_value value;
+        struct job_commit commit;
+    };
+};
+
+struct job_queue {
+    struct job *first, **end;
+};
+
+void job_queue_init(struct job_queue *queue);
+void job_queue_add(struct job_queue *queue, struct job *job);
+struct job *job_queue_take_all(struct job_queue *queue); /* linked by `next`; NULL: it was empty */
+
+struct retry;
+
+struct journal {
+    struct journal_env env;
+    char *path;
+    /* the disk thread's */
+    struct disk_batch batch;                   /* `commit` finds the journal by its place */
+    struct ledger *ledger;                     /* NULL: closed */
+    struct journal *open_next, *open_previous; /* of the open ledgers, while `listed` */
+    bool listed;
+    bool said_mode; /* journal_say_mode */
+    char *origin;   /* the cursor that this process began with; NULL: none */
+    bool made;      /* there is a ledger file; until anything runs the network thread's */
+    struct job_queue performed; /* in the transaction */
+    bool in_transaction, durable;
+    unsigned finished; /* messages since the last pruning */
+    bool checkpointing;
+    int checkpointed_pages;  /* of the log, at the last one's start */
+    struct job_queue failed; /* in order; after them, what was to be written since */
+    struct retry *retry;     /* its timer; NULL: none was needed so far */
+    /* the network thread's */
+    bool exists, failing, closing;
+    char problem[256];
+    struct job_queue patient; /* may wait for company */
+    struct job_queue late;    /* came when the journal was closing; never done */
+    uv_timer_t patience;
+};
+
+struct job *journal_job(struct journal *journal, const struct job_type *type);
+void journal_submit(struct job *job);
+void journal_submit_soon(struct job *job); /* with the next one, or in some milliseconds */
+/* A message as the ledger has it. journal_loaded_free. */
+struct journal_loaded *journal_copy_message(const struct ledger_message *message);
+
+/* --- the disk thread --- */
+
+/* Says once that its ledger has no write-ahead log. */
+void journal_say_mode(struct journal *journal);
+/* writer.c: a job's first function there. */
+void writer_run(struct task *task);
+void writer_commit_batch(struct disk_batch *batch);
+/* Commits what is under way, gives back what failed and closes the ledger. false: a checkpoint is
+ * under way, try again after it. */
+bool writer_close(struct journal *journal);
+/* checkpoint.c */
+void checkpoint_if_due(struct journal *journal);
+
+/* journal.c, where writer.c sends what is done. On the network thread: */
+void journal_deliver(struct task *task);
+void journal_give_up(struct task *task); /* it was never done */
+
+#endif

@@ -1,0 +1,182 @@
+/* What is written of a message before and after each step, on the disk thread: one workspace's
+ * ledger.
+ *
+ * A step that must not happen before it is recorded waits for its callback. What cannot be written
+ * is tried again, in order, until it succeeds; meanwhile nothing is called back, and
+ * journal_problem says why. All functions belong to the network thread unless they say otherwise.
+ */
+#ifndef MOLECULE_JOURNAL_JOURNAL_H
+#define MOLECULE_JOURNAL_JOURNAL_H
+
+#include "base/changes.h"
+#include "base/thread.h"
+#include "journal/open_ledgers.h"
+#include "state/disk.h"
+#include "state/ledger.h"
+#include "wire/reply_request.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct inbox_entry; /* the caller's: handed back to it, and never looked at */
+struct journal;
+
+/* Borrowed for the life of the journal. */
+struct journal_env {
+    const char *workspace_id; /* for the log */
+    const char *platform_url; /* whose messages the ledger has */
+    struct disk *disk;
+    struct thread *network;
+    struct open_ledgers *open;
+    /* on the network thread: the ledger could not be written, and can be again */
+    void (*recovered)(void *context);
+    /* what a handler stored is recorded with its outcome; takes the changes */
+    void (*changes_stand)(void *context, struct changes *changes);
+    void *context;
+};
+
+struct journal *journal_open(const struct journal_env *env, const char *path);
+/* After everything under way, closes the ledger on the disk thread; then calls `closed` (of the
+ * env's context). What could not be written so far is given up. */
+void journal_close(struct journal *journal, void (*closed)(void *context));
+void journal_free(struct journal *journal); /* NULL is fine; nothing may be under way */
+
+/* A message that an earlier process left open, or that the platform brought back. Owned;
+ * journal_loaded_free. */
+struct journal_loaded {
+    struct journal_loaded *next;
+    char *row_id, *row, *created_at;
+    size_t row_length;
+    enum ledger_state state;
+    unsigned attempts, failures;
+    int64_t first_seen_ms, updated_ms, due_ms, age_ms;
+    bool dead_after_reply, passed, hold;
+    struct reply_request reply; /* body NULL: none */
+};
+void journal_loaded_free(struct journal_loaded *loaded);
+
+struct journal_start {
+    bool failed; /* the ledger cannot be used: `problem` says what to do */
+    char problem[2048];
+    char *set_aside;             /* a damaged ledger was moved; what it says; NULL: none */
+    bool taken_over;             /* another client moved the cursor since we last wrote it */
+    char *cursor;                /* the ledger's copy; NULL: none */
+    char *anchor;                /* a row before the cursor to read again from; NULL: none */
+    int64_t last_poll_ms;        /* wall clock; 0: unknown */
+    struct journal_loaded *open; /* in order; the caller takes the list */
+    size_t open_count;
+};
+
+/* Reads what an earlier process left; makes no file. Blocks: call it before anything runs.
+ * `file_cursor` is the cursor file's (NULL: none); `file_readable` false: the file is damaged, so
+ * nobody is taken to have moved the cursor. */
+void journal_load(struct journal *journal, const char *file_cursor, bool file_readable,
+                  struct journal_start *start);
+/* Closes the ledger that journal_load opened; it is opened again when it is needed. Before anything
+ * runs. */
+void journal_rest(struct journal *journal);
+/* Blocks: before anything runs. Whether the ledger knows nothing that came of this attempt, the
+ * `attempts`th, begun at `started_ms` (wall clock): neither an outcome nor a wait for the next one.
+ */
+bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts,
+                           int64_t started_ms);
+/* Blocks: before anything runs. */
+bool journal_knows(struct journal *journal, const char *row_id);
+/* Whether there is a ledger at all: without one no row can be known. */
+bool journal_exists(const struct journal *journal);
+const char *journal_problem(const struct journal *journal); /* NULL: writing works */
+
+/* Which of the rows of a page are finished already. The ids are copied. `take_back`: what was left
+ * to another client is ours again if the platform brings it (only for rows after our cursor). */
+struct journal_known {
+    size_t count;
+    enum ledger_state *states; /* one per id */
+    /* one per id; what was taken back and is to go on; NULL: nothing */
+    struct journal_loaded **loaded;
+};
+void journal_known(struct journal *journal, const char *const *row_ids, size_t count,
+                   bool take_back, void (*known)(void *context, struct journal_known *known),
+                   void *context);
+
+/* --- the steps of a message (steps.c) --- */
+
+typedef void journal_callback(struct inbox_entry *entry, void *context);
+
+/* Everything is copied, but for the row, which gets one more owner, and the changes, which are
+ * taken. */
+struct journal_step {
+    struct inbox_entry *entry;
+    const char *row_id, *created_at;
+    const char *source; /* "canvas" or the peer's id */
+    const char *row;    /* base/shared.h */
+    size_t row_length;
+    unsigned attempts, failures;
+    int64_t first_seen_ms;   /* clock_steady_ms */
+    int64_t age_ms;          /* for so long processes have had it */
+    struct changes *changes; /* what its handler stored; they are applied with this step */
+    journal_callback *then;
+    void *context; /* of `then`; borrowed */
+    /* it may wait some milliseconds for something to share its commit with. What is recorded later
+       is never committed before it */
+    bool soon;
+};
+
+/* Its reply, which gets one more owner. `dead_reason`: it tells that the message was given up;
+ * NULL: it does not. */
+void journal_reply(struct journal *journal, const struct journal_step *step,
+                   struct reply_request *request, const char *dead_reason, const char *traceback);
+/* `request`: the reply it was finished with; NULL: none. */
+void journal_finish(struct journal *journal, const struct journal_step *step, const char *outcome,
+                    struct reply_request *request);
+/* Deferred until `due_ms` (clock_steady_ms); `hold`: its conversation waits with it. The cursor may
+ * pass it. */
+void journal_defer(struct journal *journal, const struct journal_step *step, int64_t due_ms,
+                   bool hold, const char *reason);
+/* Waits for its next attempt: an end of the process now is not this message's doing. */
+void journal_wait(struct journal *journal, const struct journal_step *step);
+void journal_dead(struct journal *journal, const struct journal_step *step, const char *reason,
+                  const char *traceback);
+
+/* How many equal replies to the canvas were finished lately; `context` is handed through. */
+void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id,
+                        int64_t since_ms, void (*counted)(void *context, int64_t count),
+                        void *context);
+
+/* On the disk thread, from the cursor writer: the cursor's copy, and everything before it, is on
+ * the platter when this returns. false: `problem` says why. Nothing to do, and true, where there is
+ * no ledger. */
+bool journal_sync(struct journal *journal, const char *cursor, const char *created_at,
+                  int64_t last_poll_ms, char *problem, size_t problem_size);
+
+/* --- the script's store (store.c) --- */
+
+/* `value` is the callback's to free; NULL: there is none. */
+typedef void journal_value_callback(void *context, char *value);
+
+void journal_store_get(struct journal *journal, const char *key, journal_value_callback *then,
+                       void *context);
+/* `value`: a JSON array of the keys that begin with `prefix`, in order, at most `most`. */
+void journal_store_keys(struct journal *journal, const char *prefix, int64_t most,
+                        journal_value_callback *then, void *context);
+/* What start, stop or a timer changed. Takes the changes and gives them back to `then`. */
+void journal_store_commit(struct journal *journal, struct changes *changes,
+                          void (*then)(void *context, struct changes *changes), void *context);
+/* What a peer answered to what a handler sent under this id; NULL: nothing is known. */
+void journal_answer_get(struct journal *journal, const char *message_id,
+                        journal_value_callback *then, void *context);
+/* `then` may be NULL; it gets NULL. */
+void journal_answer_set(struct journal *journal, const char *message_id, const char *answer,
+                        journal_value_callback *then, void *context);
+
+/* --- for the control socket --- */
+
+/* Dead letters of a live host. `loaded`: it is to run again; the callback's. */
+enum journal_dead_verb { JOURNAL_DEAD_RETRY, JOURNAL_DEAD_DROP };
+void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
+                         void (*done)(void *context, struct journal_loaded *loaded, bool found),
+                         void *context);
+void journal_counts(struct journal *journal,
+                    void (*counted)(void *context, const struct ledger_counts *counts),
+                    void *context);
+
+#endif

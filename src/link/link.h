@@ -1,0 +1,78 @@
+/* One workspace's talk with the platform: what its loops share. Everything in this folder runs on
+ * the network thread. */
+#ifndef MOLECULE_LINK_LINK_H
+#define MOLECULE_LINK_LINK_H
+
+#include "link/call.h"
+#include "link/start_queue.h"
+#include "link/token.h"
+#include "molecule/options.h"
+#include "state/disk.h"
+#include "wire/platform.h"
+#include "wire/reply.h"
+#include "wire/retry.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the links of one process share. The host's. */
+struct link_shared {
+    struct thread *network;
+    struct disk *disk;
+    struct http_client *client;     /* registrations, polls, replies */
+    struct http_client *heartbeats; /* connections of their own */
+    /* event streams: connections that are never free for anything else */
+    struct http_client *watchers;
+    struct start_queue starts;
+    bool fleet;
+    /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
+    int64_t hint_free_ms;
+    size_t streams; /* event streams open or being opened */
+    /* whether one more event stream may be opened */
+    bool (*may_open_stream)(void *context);
+    void *context; /* of may_open_stream */
+};
+
+/* Why a link has failed for good. */
+enum link_failure {
+    LINK_FAILED, /* the platform cannot be reached, or accepts no registration */
+    LINK_REFUSED /* it refuses the credentials, or the workspace was removed */
+};
+
+struct link {
+    const struct molecule_workspace_options *options; /* borrowed */
+    struct link_shared *shared;
+    struct platform platform;
+    struct token token;
+    struct rate_budget budget;
+    struct call query; /* GET /workspaces/:id, when something is odd */
+    bool running;      /* registered, and not asked to stop */
+    bool over;         /* it closes: nothing is started any more */
+    /* rows have a `seq`: the platform is one of those that drop what comes twice under one
+       messageId, and take longer messages */
+    bool numbered;
+    uint64_t polls;     /* that succeeded */
+    size_t delegations; /* whose results are awaited */
+    int64_t away_ms;    /* wall clock: since when polls, or the first registration, fail; 0: they do
+                           not */
+    char away_reason[RETRY_REASON_SIZE]; /* the last failure's */
+    /* upwards; both say why in the log first */
+    void (*failed)(void *context, enum link_failure failure);
+    void (*register_again)(void *context);
+    void *context;
+};
+
+/* As call_start, with the connections and the rate budget of the link. */
+void link_call(struct link *link, struct call *call, struct platform_request request,
+               const struct call_limits *limits, call_callback *callback, void *context);
+/* For `status`: a poll or the first registration failed, or (NULL) succeeded. */
+void link_away(struct link *link, const char *reason);
+/* A share of `span_ms` that is this workspace's own, so that many do not all act at once. */
+int64_t link_phase(const struct link *link, int64_t span_ms);
+
+/* Bytes of a message's body that this version of the platform takes. */
+size_t link_message_maximum(const struct link *link);
+void link_fit_reply(const struct link *link, struct reply *reply); /* to what it takes */
+
+#endif

@@ -1,0 +1,80 @@
+/* Fetches the inbox: a window at first and after a pruned cursor, else what follows the last row
+ * seen. No outcome ends this loop: it waits and asks again. */
+#ifndef MOLECULE_LINK_POLLER_H
+#define MOLECULE_LINK_POLLER_H
+
+#include "link/batch.h"
+#include "link/deferred.h"
+#include "link/event_stream.h"
+#include "link/link.h"
+#include "link/reread.h"
+
+/* Upwards: who takes the rows in. */
+struct poller_events {
+    bool (*has_room)(void *context);
+    /* There is none: makes some if it can. poller_resume follows when there is, or the poller looks
+       again by itself. */
+    void (*make_room)(void *context);
+    /* The row was taken in already. */
+    bool (*knows)(void *context, const char *row_id);
+    /* A batch, complete and in order. It is the taker's until poller_taken, which comes at once or
+       later. */
+    void (*arrived)(void *context, struct batch *batch);
+};
+
+struct poller {
+    struct link *link;
+    struct event_stream *stream;
+    struct poller_events events;
+    void *context; /* of the events */
+    struct call call;
+    uv_timer_t timer; /* the owner takes it off the loop */
+    struct retry_backoff backoff;
+    char *position;       /* since_id of the next fetch; NULL: by window */
+    int64_t last_poll_ms; /* wall clock; of the last one that succeeded, also of an earlier run; 0:
+                             none */
+    /* wall clock: every row created before was fetched, also by an earlier run; 0: unknown */
+    int64_t covered_ms;
+    int64_t covered_boot_ms; /* the same on a clock that nobody sets; 0: of an earlier run */
+    /* what the batch makes of it once it is taken in; 0: nothing */
+    int64_t covering_ms;
+    /* wall clock: when the poll under way began; of a window that is paged: its first */
+    int64_t asked_wall_ms;
+    int64_t asked_ms; /* the same, monotonic, of the last one */
+    /* of the last window: how far back it reached, and from when */
+    int64_t window_s, window_asked_ms;
+    int limit; /* rows a page, halved when a page is too large */
+    int asked; /* the limit of the poll under way */
+    unsigned lookup_failures;
+    bool running, failing, paused;
+    bool spread; /* among a fleet's the polls have their place in the interval */
+    struct batch batch;
+    bool taking;  /* the batch is the taker's */
+    bool more;    /* the last poll's page was full */
+    bool hinted;  /* something is new that no poll under way or done has looked for */
+    bool by_hint; /* a hint led to the poll under way, not a full page before it */
+    /* of the poll under way: a hint led to it; the event stream was open when it began */
+    bool expected, watched;
+    int64_t hint_free_ms; /* when a hint may lead to the next poll */
+    int64_t hint_wait_ms; /* between two such polls: more after each that found nothing */
+    bool seen_end; /* of the inbox, since the start or the last window: what follows is new */
+    struct reread *reread;
+    struct deferred *deferred; /* what a lost ledger held and is looked for; NULL: nothing */
+    char *recovered_to;        /* how far back that has come: a created_at; NULL: it begins */
+};
+
+/* The owner sets the first members. `anchor`: an older row to read again from once, for what was
+ * committed late; NULL: none. */
+void poller_open(struct poller *poller, const char *cursor, const char *anchor, int64_t covered_ms);
+/* Messages that stood in a ledger which is lost: they are fetched again before anything else. Takes
+ * them; NULL is fine. */
+void poller_recover(struct poller *poller, struct deferred *deferred);
+void poller_start(struct poller *poller);
+void poller_resume(struct poller *poller); /* there may be room again */
+void poller_hint(struct poller *poller);   /* there may be something new: poll soon */
+/* The batch was taken in. `found`: there was a message in it that nobody knew. */
+void poller_taken(struct poller *poller, bool found);
+void poller_close(struct poller *poller); /* fetches no more */
+void poller_free(struct poller *poller);  /* after poller_close */
+
+#endif

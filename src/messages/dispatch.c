@@ -1,0 +1,258 @@
+#include "messages/dispatch.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/timer.h"
+#include "journal/attempts.h"
+#include "journal/journal.h"
+#include "link/heartbeat.h"
+#include "messages/outcome.h"
+#include "script/script.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#define UNCOUNTED_AGAIN_MS 1000 /* after an attempt that could not be counted */
+
+struct attempt {
+    struct script_job job; /* first */
+    struct dispatch *dispatch;
+    struct inbox_entry *entry;
+    int64_t started_ms;
+    bool large; /* its message is parsed for the attempt alone */
+    size_t place;
+    struct attempt_counts counts;
+    char problem[512]; /* why the attempt could not be counted */
+};
+
+/* --- what no handler sees --- */
+
+/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk
+ * for ever; so would two scripts that ask each other. false: it is a message for the script. */
+static bool passes_over(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    const struct message *message = entry->message;
+    const struct molecule_workspace_options *options = dispatch->link->options;
+    bool too_many = message->hops > 0 && message->hops >= options->max_hops;
+    bool unwanted = message->in_reply_to && !dispatch->answers_replies;
+    if (!too_many && !unwanted)
+        return false;
+    if (unwanted)
+        log_info(options->id,
+                 "message %s from %s: skipped, it is a reply to ours (an agent with "
+                 "answers_replies = true sees these)",
+                 entry->row_id, inbox_sender(entry));
+    else
+        log_warn(options->id,
+                 "message %s from %s: skipped, it is the %dth message in a row between agents "
+                 "(--max-hops)",
+                 entry->row_id, inbox_sender(entry), message->hops);
+    if (message->in_reply_to)
+        host_calls_remember_answer(&dispatch->calls, inbox_content(entry, options->id));
+    outcome_finish(dispatch, entry, "answer");
+    return true;
+}
+
+static bool is_allowed(const struct molecule_workspace_options *options,
+                       const struct message *message)
+{
+    const char *sender = message->source_id ? message->source_id : "canvas";
+    bool allowed = options->allowed_sender_count == 0;
+    for (size_t i = 0; i < options->allowed_sender_count && !allowed; i++)
+        allowed = strcasecmp(options->allowed_senders[i], sender) == 0;
+    return allowed;
+}
+
+/* false: its sender is answered. */
+static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    const struct molecule_workspace_options *options = dispatch->link->options;
+    if (is_allowed(options, entry->message))
+        return false;
+    log_info(options->id, "message %s from %s: skipped, sender not in --allow-from", entry->row_id,
+             inbox_sender(entry));
+    outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_SKIPPED));
+    return true;
+}
+
+/* --- an attempt --- */
+
+/* The disk is full, or gone: the handler was not run. */
+static void could_not_count(struct dispatch *dispatch, struct attempt *attempt)
+{
+    if (!dispatch->uncounted[0])
+        log_error(dispatch->link->options->id,
+                  "state: %s; nothing is handled or posted until it can be written again",
+                  attempt->problem);
+    snprintf(dispatch->uncounted, sizeof dispatch->uncounted, "%s", attempt->problem);
+    heartbeat_record(dispatch->heartbeat, attempt->problem);
+    inbox_retry(dispatch->inbox, attempt->entry, clock_monotonic_ms() + UNCOUNTED_AGAIN_MS, true,
+                false);
+}
+
+static void on_handled(struct script_job *job)
+{
+    struct attempt *attempt = (struct attempt *)job;
+    struct dispatch *dispatch = attempt->dispatch;
+    struct inbox_entry *entry = attempt->entry;
+    bool over = dispatch->link->over; /* the drain ran out: it runs again at the next start */
+    entry->job = NULL;
+    if (attempt->large)
+        message_shed(entry->message); /* it has not, if it did not fit */
+    attempts_leave(dispatch->attempts, attempt->place, !over && job->outcome.kind != SCRIPT_AGAIN);
+    if (over)
+        inbox_retry(dispatch->inbox, entry, 0, true, false);
+    else if (attempt->problem[0])
+        could_not_count(dispatch, attempt);
+    else
+        outcome_apply(dispatch, entry, &job->outcome, clock_monotonic_ms() - attempt->started_ms);
+    script_outcome_free(&job->outcome);
+    free(attempt);
+    dispatch->events.ended(dispatch->context);
+}
+
+/* On the worker thread, before the handler. */
+static bool on_starting(struct script_job *job)
+{
+    struct attempt *attempt = (struct attempt *)job;
+    return attempts_mark(attempt->dispatch->attempts, attempt->place, job->message->row_id,
+                         attempt->counts, attempt->problem, sizeof attempt->problem);
+}
+
+static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    int64_t held_ms = breaker_wait(&dispatch->breaker, entry);
+    if (held_ms > 0) {
+        outcome_defer(dispatch, entry, held_ms, "its peer is held (--breaker)");
+        return;
+    }
+    inbox_start(dispatch->inbox, entry);
+    unsigned before = entry->attempts - 1;
+    struct attempt *attempt = memory_allocate(sizeof *attempt);
+    attempt->dispatch = dispatch;
+    attempt->entry = entry;
+    attempt->large = entry->message->shed;
+    attempt->place = attempts_take(dispatch->attempts, entry->row_id);
+    attempt->counts = (struct attempt_counts){entry->attempts, entry->failures};
+    attempt->job.message = entry->message;
+    attempt->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
+    attempt->job.attempt = entry->attempts;
+    attempt->job.redelivered = before > 0;
+    attempt->job.retries = before > entry->failures ? before - entry->failures : 0;
+    attempt->job.starting = on_starting;
+    attempt->job.done = on_handled;
+    entry->job = &attempt->job;
+    entry->place = attempt->place;
+    attempt->started_ms = clock_monotonic_ms();
+    script_submit(dispatch->script, &attempt->job);
+}
+
+/* --- what is next --- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    dispatch_step(timer->data);
+}
+
+size_t dispatch_active(const struct dispatch *dispatch)
+{
+    return inbox_running(dispatch->inbox) + inbox_answering(dispatch->inbox);
+}
+
+void dispatch_step(struct dispatch *dispatch)
+{
+    if (!dispatch->link->running || journal_problem(dispatch->journal))
+        return;
+    naming_step(&dispatch->naming);
+    int64_t wait_ms = -1;
+    unsigned concurrency = dispatch->suspects > 0 ? 1 : dispatch->concurrency;
+    while (inbox_running(dispatch->inbox) < concurrency) {
+        struct inbox_entry *entry = inbox_next(dispatch->inbox, clock_monotonic_ms(), &wait_ms);
+        if (!entry)
+            break;
+        if (entry->reply) {
+            inbox_start(dispatch->inbox, entry);
+            inbox_record(dispatch->inbox, entry);
+            outbox_post(&dispatch->outbox, entry);
+        } else if (!passes_over(dispatch, entry) && !turns_away(dispatch, entry)) {
+            start_handler(dispatch, entry);
+        }
+    }
+    if (wait_ms >= 0)
+        timer_arm(&dispatch->timer, on_timer, wait_ms);
+    heartbeat_changed(dispatch->heartbeat, dispatch_active(dispatch));
+    if (inbox_running(dispatch->inbox) > 0 || dispatch->naming.under_way)
+        dispatch->events.handling(dispatch->context);
+}
+
+static void on_named(void *context)
+{
+    struct dispatch *dispatch = context;
+    if (!dispatch->link->over)
+        dispatch->events.ended(dispatch->context);
+}
+
+void dispatch_suspect(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    entry->suspect = true;
+    dispatch->suspects++;
+}
+
+void dispatch_changes_stand(struct dispatch *dispatch, struct changes *changes)
+{
+    if (!dispatch->link->over) {
+        script_unlock(dispatch->script, changes->locks);
+        for (size_t i = 0; i < changes->upload_count; i++)
+            host_calls_acknowledge(&dispatch->calls, changes->uploads[i]);
+    }
+    changes_free(changes);
+}
+
+/* --- wiring --- */
+
+void dispatch_open(struct dispatch *dispatch)
+{
+    struct link *link = dispatch->link;
+    dispatch->timer.data = dispatch;
+    dispatch->concurrency = 1;
+    dispatch->breaker.options = link->options;
+    dispatch->calls = (struct host_calls){.link = link,
+                                          .inbox = dispatch->inbox,
+                                          .echoes = &dispatch->echoes,
+                                          .answered = outcome_answered,
+                                          .context = dispatch};
+    dispatch->outbox = (struct outbox){.link = link,
+                                       .inbox = dispatch->inbox,
+                                       .breaker = &dispatch->breaker,
+                                       .echoes = &dispatch->echoes,
+                                       .observer = &dispatch->observer,
+                                       .events = outcome_outbox_events,
+                                       .context = dispatch};
+    dispatch->naming = (struct naming){.workspace_id = link->options->id,
+                                       .inbox = dispatch->inbox,
+                                       .named = on_named,
+                                       .context = dispatch};
+}
+
+void dispatch_set_journal(struct dispatch *dispatch, struct journal *journal,
+                          struct attempts *attempts)
+{
+    dispatch->journal = dispatch->calls.journal = dispatch->outbox.journal = journal;
+    dispatch->attempts = dispatch->naming.attempts = attempts;
+}
+
+void dispatch_set_script(struct dispatch *dispatch, struct script *script)
+{
+    dispatch->script = dispatch->naming.script = script;
+}
+
+void dispatch_close(struct dispatch *dispatch)
+{
+    outbox_close(&dispatch->outbox, true);
+    host_calls_close(&dispatch->calls);
+    breaker_close(&dispatch->breaker);
+    echoes_free(&dispatch->echoes);
+}

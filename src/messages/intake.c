@@ -1,0 +1,328 @@
+#include "messages/intake.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/plural.h"
+#include "journal/attempts.h"
+#include "journal/journal.h"
+#include "link/poller.h"
+#include "messages/cancel.h"
+#include "messages/outcome.h"
+#include "messages/spool.h"
+#include "script/script.h"
+#include "wire/envelope.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMELESS_SAY_EVERY_MS 60000
+
+static const char *id_of(const struct intake *intake)
+{
+    return intake->dispatch->link->options->id;
+}
+
+/* A row without an id comes with every poll until another follows it. */
+static void say_nameless(struct intake *intake, const struct message *message)
+{
+    int64_t now = clock_monotonic_ms();
+    if (intake->nameless_said_ms && now - intake->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
+        return;
+    intake->nameless_said_ms = now;
+    log_error(id_of(intake),
+              "row without an id cannot be read and is set aside: %s; the inbox continues",
+              message->problem ? message->problem : "?");
+}
+
+/* What an earlier process of ours told is in the inbox before its end was seen. */
+static void look_at_echo(struct intake *intake, const struct message *message, bool newer)
+{
+    const char *text = json_string_value(json_object_get(message->response_body, "result"));
+    struct echoes *echoes = &intake->dispatch->echoes;
+    if (text && !echoes_take(echoes, text) && newer && echoes_say(echoes, clock_monotonic_ms()))
+        log_warn(id_of(intake),
+                 "the canvas was told something this host did not send: \"%.60s\" (row %s); if "
+                 "another host serves this workspace, with another state directory or on another "
+                 "machine, both answer every message: stop one of them",
+                 text, message->row_id);
+}
+
+/* An earlier process ended while it handled this message: it counts, and it runs alone. true: that
+ * happened too often, and it was given up. */
+static bool was_interrupted_too_often(struct intake *intake, struct inbox_entry *entry)
+{
+    struct dispatch *dispatch = intake->dispatch;
+    const char *id = id_of(intake);
+    struct attempt_counts counts = {entry->attempts, entry->failures};
+    if (!attempts_interrupted(dispatch->attempts, entry->row_id, &counts))
+        return false;
+    entry->attempts = counts.attempts;
+    entry->failures = counts.failures + 1; /* the attempt under way ended with its process */
+    if (entry->failures < dispatch->link->options->max_attempts) {
+        log_warn(id,
+                 "message %s was being handled when an earlier process ended (attempt %u); it runs "
+                 "again, alone",
+                 entry->row_id, entry->attempts);
+        dispatch_suspect(dispatch, entry);
+        return false;
+    }
+    char reason[160];
+    snprintf(reason, sizeof reason, "the process ended %u time%s while it handled this message",
+             entry->failures, plural(entry->failures));
+    log_error(id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
+    attempts_forget(dispatch->attempts, entry->row_id);
+    outcome_dead(dispatch, entry, reason);
+    return true;
+}
+
+/* --- rows of a poll --- */
+
+static struct inbox_entry *admit(struct intake *intake, struct message *message,
+                                 const struct batch_row *row, bool in_order)
+{
+    struct inbox_entry *entry = inbox_admit(intake->dispatch->inbox, message, row->row, row->length,
+                                            in_order);
+    if (entry) {
+        entry->first_seen_ms = clock_steady_ms();
+        entry->awake_from_ms = clock_awake_ms();
+    }
+    return entry;
+}
+
+/* What is to become of a row that was just admitted, and of which the ledger knows `state`. */
+static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledger_state state,
+                     bool in_order)
+{
+    struct dispatch *dispatch = intake->dispatch;
+    const struct message *message = entry->message;
+    enum envelope_kind kind = message->kind;
+    const char *id = id_of(intake);
+    bool may_cancel = state == LEDGER_UNKNOWN &&
+                      (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY);
+    if (may_cancel && cancel_carry_out(dispatch, message, in_order)) {
+        /* recorded: it is not to be carried out again after a restart */
+        outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
+    } else if (state != LEDGER_UNKNOWN) {
+        log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
+        inbox_finish(dispatch->inbox, entry);
+    } else if (kind == ENVELOPE_UNREADABLE) {
+        const char *problem = message->problem ? message->problem : "it cannot be read";
+        log_error(id, "row %s cannot be read and is set aside: %s; the inbox continues",
+                  entry->row_id, message->problem ? message->problem : "?");
+        outcome_dead(dispatch, entry, problem);
+    } else if (kind != ENVELOPE_MESSAGE) {
+        log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
+        inbox_finish(dispatch->inbox, entry);
+    } else if (!host_calls_take_answer(&dispatch->calls, entry) &&
+               !was_interrupted_too_often(intake, entry) && !in_order) {
+        outcome_defer(dispatch, entry, 0, "it was committed late");
+    }
+}
+
+static void take_row(struct intake *intake, struct batch_row *row, enum ledger_state state)
+{
+    const struct batch *batch = intake->batch;
+    struct message *message = row->message;
+    bool in_order = !batch->again;
+    row->message = NULL;
+    if (message->kind == ENVELOPE_ECHO)
+        look_at_echo(intake, message, batch->newer);
+    /* the inbox has forgotten it; it is nothing new */
+    if (!in_order && state != LEDGER_UNKNOWN) {
+        message_free(message);
+        return;
+    }
+    if (!message->row_id) {
+        say_nameless(intake, message);
+        message_free(message);
+        return;
+    }
+    enum envelope_kind kind = message->kind;
+    if (message->repaired && kind == ENVELOPE_MESSAGE)
+        log_debug(id_of(intake), "row %s is not quite JSON; the script gets a repaired copy",
+                  message->row_id);
+    struct inbox_entry *entry = admit(intake, message, row, in_order);
+    if (!entry)
+        return;
+    if (!in_order)
+        log_debug(id_of(intake), "row %s came late", entry->row_id);
+    if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {
+        intake->found = true;
+        event_stream_found(intake->poller->stream);
+    }
+    sort_out(intake, entry, state, in_order);
+}
+
+static void take_rows(struct intake *intake, const struct journal_known *known)
+{
+    struct dispatch *dispatch = intake->dispatch;
+    struct batch *batch = intake->batch;
+    size_t asked = 0;
+    for (size_t i = 0; i < batch->count; i++) {
+        struct batch_row *row = &batch->rows[i];
+        enum ledger_state state = LEDGER_UNKNOWN;
+        struct journal_loaded *loaded = NULL;
+        if (known && intake->asked[i]) {
+            state = known->states[asked];
+            loaded = known->loaded[asked];
+            known->loaded[asked++] = NULL;
+        }
+        if (loaded)
+            intake_resume(intake, loaded, !batch->again);
+        else
+            take_row(intake, row, state);
+        free(row->row); /* the inbox has a copy: a page is not to be there twice */
+        row->row = NULL;
+    }
+    intake_cancel(intake);
+    spool_follow(dispatch);
+    poller_taken(intake->poller, intake->found);
+    dispatch_step(dispatch);
+    dispatch->events.settled(dispatch->context);
+}
+
+static void on_known(void *context, struct journal_known *known)
+{
+    struct intake *intake = context;
+    if (intake->batch)
+        take_rows(intake, known);
+}
+
+/* What an earlier process finished is not handled again, whatever brings it back: the ledger knows.
+ */
+void intake_take(struct intake *intake, struct batch *batch)
+{
+    struct journal *journal = intake->dispatch->journal;
+    size_t count = 0;
+    const char **ids = memory_allocate((batch->count + 1) * sizeof *ids);
+    intake->batch = batch;
+    intake->asked = memory_allocate((batch->count + 1) * sizeof *intake->asked);
+    intake->found = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct message *message = batch->rows[i].message;
+        bool may_be_known = message->kind == ENVELOPE_MESSAGE ||
+                            message->kind == ENVELOPE_UNREADABLE;
+        intake->asked[i] = message->row_id && may_be_known &&
+                           !inbox_known(intake->dispatch->inbox, message->row_id);
+        if (intake->asked[i])
+            ids[count++] = message->row_id;
+    }
+    if (count == 0 || !journal_exists(journal) || batch->newer)
+        take_rows(intake, NULL);
+    else
+        /* only what stands after our cursor can be ours again: a window, or a reading again,
+           reaches before it */
+        journal_known(journal, ids, count, !batch->window && !batch->again, on_known, intake);
+    free(ids);
+}
+
+void intake_cancel(struct intake *intake)
+{
+    intake->batch = NULL;
+    free(intake->asked);
+    intake->asked = NULL;
+}
+
+/* --- what an earlier process left --- */
+
+/* A dead letter that somebody retried, though it is none to answer. */
+static void resume_unreadable(struct intake *intake, struct inbox_entry *entry)
+{
+    const char *reason = entry->message->problem ? entry->message->problem
+                                                 : envelope_kind_text(entry->message->kind);
+    log_error(id_of(intake), "message %s stays a dead letter, it cannot be handled: %s",
+              entry->row_id, reason);
+    outcome_dead(intake->dispatch, entry, reason);
+}
+
+/* What is left of a wait that an earlier process began. Never more than it was: the clock may have
+ * been set back since. */
+static int64_t left_ms(const struct journal_loaded *loaded)
+{
+    int64_t left = loaded->due_ms - clock_steady_ms(), whole = loaded->due_ms - loaded->updated_ms;
+    return loaded->due_ms <= 0 || left <= 0 ? 0 : left < whole ? left : whole;
+}
+
+/* An earlier process's time that lies ahead of ours says nothing: then it was seen before
+ * everything. */
+static int64_t seen_ms(const struct journal_loaded *loaded)
+{
+    return loaded->first_seen_ms <= clock_steady_ms() ? loaded->first_seen_ms : 0;
+}
+
+static void resume_reply(struct intake *intake, struct inbox_entry *entry,
+                         struct journal_loaded *loaded)
+{
+    entry->reply = reply_request_share(&loaded->reply);
+    entry->reply_restarted = true;
+    log_debug(id_of(intake), "message %s: its reply was stored by an earlier process and is posted",
+              entry->row_id);
+}
+
+static void resume_entry(struct intake *intake, struct inbox_entry *entry,
+                         struct journal_loaded *loaded)
+{
+    entry->attempts = loaded->attempts;
+    entry->failures = loaded->failures;
+    entry->first_seen_ms = seen_ms(loaded);
+    entry->awake_from_ms = clock_awake_ms() - loaded->age_ms;
+    int64_t wait_ms = left_ms(loaded);
+    if (wait_ms > 0)
+        inbox_postpone(intake->dispatch->inbox, entry, clock_monotonic_ms() + wait_ms,
+                       loaded->hold);
+    if (entry->message->kind != ENVELOPE_MESSAGE)
+        resume_unreadable(intake, entry);
+    else if (loaded->reply.body)
+        resume_reply(intake, entry, loaded);
+    else
+        was_interrupted_too_often(intake, entry);
+}
+
+void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool moves_cursor)
+{
+    struct inbox *inbox = intake->dispatch->inbox;
+    struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
+    struct message *message = envelope_read(row, id_of(intake));
+    if (!message->row_id)
+        message->row_id = memory_copy_text(loaded->row_id);
+    message_shed_large(message, row);
+    struct inbox_entry *entry = inbox_admit(inbox, message, row.bytes, row.length, moves_cursor);
+    if (entry) {
+        resume_entry(intake, entry, loaded);
+        if (!moves_cursor)
+            inbox_defer(inbox, entry);
+    }
+    journal_loaded_free(loaded);
+}
+
+/* --- for the cursor file --- */
+
+int64_t intake_covered_ms(const struct intake *intake, int64_t covered_ms)
+{
+    const struct inbox_entry *oldest = inbox_oldest_pending(intake->dispatch->inbox);
+    if (!oldest || covered_ms == 0)
+        return covered_ms;
+    int64_t us, seen = oldest->first_seen_ms;
+    int64_t created = oldest->stamp && clock_parse(oldest->stamp, &us) ? us / 1000 : 0;
+    int64_t since = created > 0 && (seen == 0 || created < seen) ? created : seen;
+    return since > 0 && since < covered_ms ? since : covered_ms;
+}
+
+/* Also those that came out of order, and are on their way into the ledger. */
+static void list_one(struct inbox_entry *entry, void *context)
+{
+    int64_t us;
+    if ((entry->deferred || !entry->moves_cursor) && entry->row_id)
+        deferred_list_add(context, entry->row_id,
+                          entry->stamp && clock_parse(entry->stamp, &us) ? us / 1000
+                                                                         : entry->first_seen_ms);
+}
+
+json_t *intake_list_deferred(struct intake *intake, const struct deferred *left)
+{
+    struct deferred_list list = {0};
+    deferred_list_add_left(&list, left);
+    inbox_each(intake->dispatch->inbox, list_one, &list);
+    return deferred_list_take(&list);
+}

@@ -1,0 +1,173 @@
+#include "messages/outcome_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "link/heartbeat.h"
+#include "script/script.h"
+
+#include <string.h>
+
+#define RETRIES_AT_ONCE 3 /* then molecule.retry {after = 0} waits, too */
+#define RETRY_LEAST_MS 100
+#define FAILURE_BASE_MS 500 /* between the attempts of a message whose handler fails */
+#define FAILURE_CAP_MS 60000
+#define EXCUSED_SAY 3 /* every so many times */
+
+static int64_t failure_delay(unsigned failures)
+{
+    struct retry_backoff backoff = {.base_ms = FAILURE_BASE_MS,
+                                    .cap_ms = FAILURE_CAP_MS,
+                                    .failures = failures > 0 ? failures - 1 : 0};
+    return retry_next_delay(&backoff, 0, random_number());
+}
+
+/* Given up: a dead letter, and a word to its sender if the operator wants one. */
+static void give_up(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,
+                    const char *traceback)
+{
+    const char *words = dispatch->link->options->error_reply;
+    if (words && !entry->message->unanswerable) {
+        struct reply reply = {.text = (char *)words, .text_length = strlen(words)};
+        outcome_store_reply(dispatch, entry, &reply, "/error", reason, traceback);
+        return;
+    }
+    inbox_record(dispatch->inbox, entry);
+    outcome_record_dead(dispatch, entry, reason, traceback);
+}
+
+static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
+                           const struct script_outcome *outcome)
+{
+    const char *id = dispatch->link->options->id;
+    const char *reason = outcome->reason ? outcome->reason : "it failed";
+    unsigned maximum = dispatch->link->options->max_attempts;
+    heartbeat_record(dispatch->heartbeat, reason);
+    entry->failures++;
+    if (outcome->hopeless)
+        maximum = entry->failures;
+    if (entry->failures >= maximum) {
+        log_error(id,
+                  "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message "
+                  "is set aside as a "
+                  "dead letter; the inbox continues",
+                  entry->row_id, inbox_sender(entry), entry->failures, maximum, reason,
+                  outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
+        give_up(dispatch, entry, reason, outcome->traceback);
+        return;
+    }
+    int64_t delay = failure_delay(entry->failures);
+    log_warn(id,
+             "message %s from %s: the handler failed (attempt %u of %u, again in %.1f s): %s%s%s",
+             entry->row_id, inbox_sender(entry), entry->failures, maximum, (double)delay / 1000,
+             reason, outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
+    outcome_try_later(dispatch, entry, delay, true, reason);
+}
+
+static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry,
+                            const struct script_outcome *outcome)
+{
+    int64_t delay = outcome->retry_after_ms >= 0 ? outcome->retry_after_ms
+                                                 : failure_delay(entry->attempts);
+    if (delay < RETRY_LEAST_MS && entry->attempts > RETRIES_AT_ONCE)
+        delay = RETRY_LEAST_MS;
+    const char *reason = outcome->reason ? outcome->reason : "the script asked for a retry";
+    if (outbox_expired(dispatch->link, entry)) {
+        log_error(dispatch->link->options->id,
+                  "message %s from %s is set aside as a dead letter: still no outcome after "
+                  "--reply-ttl: %s",
+                  entry->row_id, inbox_sender(entry), reason);
+        give_up(dispatch, entry, reason, NULL);
+        return;
+    }
+    log_info(dispatch->link->options->id, "message %s from %s: retry in %.1f s%s%s", entry->row_id,
+             inbox_sender(entry), (double)delay / 1000, outcome->reason ? ": " : "",
+             outcome->reason ? outcome->reason : "");
+    outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
+}
+
+/* It was ended for no fault of its own: by the Lua state being replaced, or the script not loading.
+ * Not counted, but what it did until then is done again, so it does not come at once each time. */
+static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry,
+                            const struct script_outcome *outcome)
+{
+    const char *id = dispatch->link->options->id,
+               *reason = outcome->reason ? outcome->reason : "it was ended";
+    int64_t wait = outcome->retry_after_ms > 0 ? outcome->retry_after_ms
+                   : entry->excused > 0        ? failure_delay(entry->excused)
+                                               : 0;
+    if (outbox_expired(dispatch->link, entry)) {
+        log_error(id,
+                  "message %s from %s is set aside as a dead letter: still no outcome after "
+                  "--reply-ttl: %s",
+                  entry->row_id, inbox_sender(entry), reason);
+        give_up(dispatch, entry, reason, NULL);
+        return;
+    }
+    if (outcome->retry_after_ms > 0)
+        heartbeat_record(dispatch->heartbeat, reason);
+    else if (++entry->excused % EXCUSED_SAY == 0)
+        log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s",
+                 entry->row_id, inbox_sender(entry), entry->excused, reason);
+    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id,
+              inbox_sender(entry), (long long)wait, reason);
+    inbox_retry(dispatch->inbox, entry, clock_monotonic_ms() + wait, true, false);
+}
+
+void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
+                   struct script_outcome *outcome, int64_t took_ms)
+{
+    const char *id = dispatch->link->options->id;
+    entry->changes = outcome->changes;
+    outcome->changes = NULL;
+    if (outcome->kind != SCRIPT_AGAIN && dispatch->uncounted[0]) {
+        log_info(id, "state: attempts can be counted again");
+        dispatch->uncounted[0] = '\0';
+    }
+    if (outcome->kind != SCRIPT_FAILED && outcome->kind != SCRIPT_AGAIN) {
+        heartbeat_record(dispatch->heartbeat, NULL);
+        outcome_settle_suspect(dispatch, entry);
+    }
+    switch (outcome->kind) {
+    case SCRIPT_REPLIED:
+        if (entry->message->unanswerable) {
+            log_info(id,
+                     "message %s: no_reply: what its handler returned would reach nobody, as this "
+                     "is the result of a delegation",
+                     entry->row_id);
+            inbox_record(dispatch->inbox, entry);
+            outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_NO_REPLY), NULL);
+            return;
+        }
+        log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, inbox_sender(entry),
+                  (long long)took_ms);
+        outcome_store_reply(dispatch, entry, &outcome->reply, "/reply", NULL, NULL);
+        return;
+    case SCRIPT_NO_REPLY:
+    case SCRIPT_SKIPPED:
+        log_info(id, "message %s from %s: %s%s%s", entry->row_id, inbox_sender(entry),
+                 script_outcome_text(outcome->kind), outcome->reason ? ": " : "",
+                 outcome->reason ? outcome->reason : "");
+        inbox_record(dispatch->inbox, entry);
+        outcome_record_finish(dispatch, entry, script_outcome_text(outcome->kind), outcome->reason);
+        return;
+    case SCRIPT_CANCELED:
+        log_info(id, "message %s from %s: canceled%s%s", entry->row_id, inbox_sender(entry),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        outcome_drop_changes(dispatch, entry);
+        inbox_record(dispatch->inbox, entry);
+        outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED), NULL);
+        return;
+    case SCRIPT_RETRY: handler_retries(dispatch, entry, outcome); return;
+    case SCRIPT_DEAD:
+        log_warn(id, "message %s from %s: dead letter%s%s", entry->row_id, inbox_sender(entry),
+                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
+        inbox_record(dispatch->inbox, entry);
+        outcome_record_dead(dispatch, entry,
+                            outcome->reason ? outcome->reason : "dead-lettered by the script",
+                            NULL);
+        return;
+    case SCRIPT_FAILED: handler_failed(dispatch, entry, outcome); return;
+    case SCRIPT_AGAIN: handler_excused(dispatch, entry, outcome); return;
+    }
+}

@@ -1,0 +1,311 @@
+/* The ends of attempts, each recorded before anything follows from it. */
+#include "messages/outcome_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/shell.h"
+#include "journal/journal.h"
+#include "journal/transcript.h"
+#include "link/link.h"
+#include "script/script.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* who must wait longer is deferred to the ledger, and the cursor passes */
+#define DEFER_AFTER_MS 30000
+
+/* The entry as it is now, for the journal; with what its handler stored. */
+static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry *entry,
+                                   journal_callback *then)
+{
+    const struct message *message = entry->message;
+    struct changes *changes = entry->changes;
+    entry->changes = NULL;
+    return (struct journal_step){
+        .entry = entry,
+        .row_id = entry->row_id,
+        .created_at = entry->stamp,
+        .source = message && message->source_id ? message->source_id : "canvas",
+        .row = entry->row,
+        .row_length = entry->row_length,
+        .attempts = entry->attempts,
+        .failures = entry->failures,
+        .first_seen_ms = entry->first_seen_ms,
+        .age_ms = clock_awake_ms() - entry->awake_from_ms,
+        .changes = changes,
+        .then = then,
+        .context = dispatch,
+    };
+}
+
+/* The handler's outcome turned out to be a failure. */
+void outcome_drop_changes(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    struct changes *changes = entry->changes;
+    entry->changes = NULL;
+    if (changes)
+        script_unlock(dispatch->script, changes->locks);
+    changes_free(changes);
+}
+
+void outcome_settle_suspect(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    if (!entry->suspect)
+        return;
+    entry->suspect = false;
+    dispatch->suspects--;
+}
+
+static void settled(struct dispatch *dispatch)
+{
+    dispatch->events.settled(dispatch->context);
+}
+
+static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, const char *outcome,
+                         const char *reason)
+{
+    const struct molecule_workspace_options *options = dispatch->link->options;
+    observer_finished(&dispatch->observer, entry, outcome, reason);
+    if (!options->record_file || !entry->message)
+        return;
+    struct transcript_line line = {.path = options->record_file,
+                                   .workspace_id = options->id,
+                                   .row_id = entry->row_id,
+                                   .message = inbox_content(entry, options->id),
+                                   .outcome = outcome,
+                                   .reason = reason,
+                                   .reply = entry->reply};
+    transcript_write(dispatch->link->shared->disk, &line);
+}
+
+/* --- finished --- */
+
+static void on_finished(struct inbox_entry *entry, void *context)
+{
+    struct dispatch *dispatch = context;
+    outcome_settle_suspect(dispatch, entry);
+    struct inbox_entry *parked = inbox_parked_after(entry);
+    inbox_finish(dispatch->inbox, entry);
+    if (dispatch->link->over)
+        return;
+    if (parked)
+        outbox_release(&dispatch->outbox, parked);
+    host_calls_go_on(&dispatch->calls);
+    settled(dispatch);
+    dispatch->events.ended(dispatch->context);
+}
+
+void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
+                           const char *outcome, const char *reason)
+{
+    note_outcome(dispatch, entry, outcome, reason);
+    struct journal_step step = step_of(dispatch, entry, on_finished);
+    journal_finish(dispatch->journal, &step, outcome, entry->reply);
+}
+
+void outcome_finish(struct dispatch *dispatch, struct inbox_entry *entry, const char *outcome)
+{
+    inbox_start(dispatch->inbox, entry);
+    inbox_record(dispatch->inbox, entry);
+    outcome_record_finish(dispatch, entry, outcome, NULL);
+}
+
+void outcome_answered(void *context, struct inbox_entry *entry)
+{
+    struct dispatch *dispatch = context;
+    log_info(dispatch->link->options->id, "message %s from %s: the answer to what a handler asked",
+             entry->row_id, inbox_sender(entry));
+    outcome_finish(dispatch, entry, "answer");
+}
+
+/* --- dead --- */
+
+/* Commands that work as they stand. */
+static void say_what_next(const struct dispatch *dispatch, const struct inbox_entry *entry)
+{
+    if (!dispatch->state_path)
+        return;
+    const char *id = dispatch->link->options->id;
+    char *directory = shell_word(dispatch->state_path), *row_id = shell_word(entry->row_id);
+    log_info(id,
+             "to see the dead letter: molecule dead show %s %s --state-dir %s\n"
+             "to hand it to the script again: molecule dead retry %s %s --state-dir %s",
+             id, row_id, directory, id, row_id, directory);
+    free(row_id);
+    free(directory);
+}
+
+void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,
+                         const char *traceback)
+{
+    dispatch->dead++;
+    say_what_next(dispatch, entry);
+    note_outcome(dispatch, entry, "dead", reason);
+    struct journal_step step = step_of(dispatch, entry, on_finished);
+    journal_dead(dispatch->journal, &step, reason, traceback);
+}
+
+void outcome_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason)
+{
+    inbox_start(dispatch->inbox, entry);
+    inbox_record(dispatch->inbox, entry);
+    outcome_record_dead(dispatch, entry, reason, NULL);
+}
+
+/* --- a reply --- */
+
+static void on_reply_recorded(struct inbox_entry *entry, void *context)
+{
+    struct dispatch *dispatch = context;
+    if (dispatch->link->over) /* the next start posts it */
+        return;
+    outbox_post(&dispatch->outbox, entry);
+    dispatch_step(dispatch); /* the next of its conversation */
+}
+
+/* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was
+ * given up. */
+void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, struct reply *reply,
+                         const char *purpose, const char *dead_reason, const char *traceback)
+{
+    struct reply_request request = {0};
+    char problem[512];
+    link_fit_reply(dispatch->link, reply);
+    inbox_record(dispatch->inbox, entry);
+    if (!reply_build(entry->message, reply, purpose, &request, problem, sizeof problem)) {
+        outcome_drop_changes(dispatch, entry);
+        log_error(dispatch->link->options->id,
+                  "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",
+                  entry->row_id, inbox_sender(entry), problem);
+        outcome_record_dead(dispatch, entry, dead_reason ? dead_reason : problem, traceback);
+        return;
+    }
+    entry->reply = reply_request_share(&request);
+    if (dead_reason) {
+        dispatch->dead++;
+        say_what_next(dispatch, entry);
+    }
+    struct journal_step step = step_of(dispatch, entry, on_reply_recorded);
+    step.soon = inbox_has_sent(entry);
+    journal_reply(dispatch->journal, &step, entry->reply, dead_reason, traceback);
+}
+
+static void on_replied(void *context, struct inbox_entry *entry)
+{
+    struct dispatch *dispatch = context;
+    dispatch->answered++;
+    note_outcome(dispatch, entry, "replied", NULL);
+    inbox_settle(dispatch->inbox, entry);
+    struct journal_step step = step_of(dispatch, entry, on_finished);
+    step.soon = !inbox_is_followed(entry);
+    journal_finish(dispatch->journal, &step, "replied", entry->reply);
+}
+
+static void on_reply_failed(void *context, struct inbox_entry *entry, const char *reason)
+{
+    outcome_record_dead(context, entry, reason, NULL);
+}
+
+static void on_reply_deferred(struct inbox_entry *entry, void *context)
+{
+    struct dispatch *dispatch = context;
+    if (!entry->post) /* the host ends */
+        return;
+    inbox_defer(dispatch->inbox, entry);
+    outbox_go_on(&dispatch->outbox, entry);
+    settled(dispatch);
+}
+
+static void on_reply_waits(void *context, struct inbox_entry *entry, int64_t delay_ms,
+                           const char *reason)
+{
+    struct dispatch *dispatch = context;
+    struct journal_step step = step_of(dispatch, entry, on_reply_deferred);
+    journal_defer(dispatch->journal, &step, clock_steady_ms() + delay_ms, true, reason);
+}
+
+const struct outbox_events outcome_outbox_events = {
+    .replied = on_replied, .failed = on_reply_failed, .defer = on_reply_waits};
+
+/* --- another attempt --- */
+
+static void on_wait_recorded(struct inbox_entry *entry, void *context)
+{
+    struct dispatch *dispatch = context;
+    inbox_retry(dispatch->inbox, entry, entry->wait.until_ms, entry->wait.hold, true);
+    if (entry->wait.defer) {
+        outcome_settle_suspect(dispatch, entry);
+        inbox_defer(dispatch->inbox, entry);
+    }
+    if (dispatch->link->over)
+        return;
+    settled(dispatch);
+    dispatch->events.ended(dispatch->context);
+}
+
+static void wait(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
+                 const char *reason)
+{
+    entry->wait.until_ms = clock_monotonic_ms() + delay_ms;
+    inbox_record(dispatch->inbox, entry);
+    struct journal_step step = step_of(dispatch, entry, on_wait_recorded);
+    if (entry->wait.defer)
+        journal_defer(dispatch->journal, &step, clock_steady_ms() + delay_ms, entry->wait.hold,
+                      reason);
+    else
+        journal_wait(dispatch->journal, &step);
+}
+
+/* A long wait is the ledger's: the cursor passes the message. */
+void outcome_try_later(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
+                       bool hold, const char *reason)
+{
+    observer_later(&dispatch->observer, entry, delay_ms, reason);
+    entry->wait.hold = hold;
+    entry->wait.defer = delay_ms >= DEFER_AFTER_MS || entry->deferred;
+    wait(dispatch, entry, delay_ms, reason);
+}
+
+void outcome_defer(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
+                   const char *reason)
+{
+    entry->wait.hold = entry->state != INBOX_ASIDE || delay_ms == 0;
+    entry->wait.defer = true;
+    wait(dispatch, entry, delay_ms, reason);
+}
+
+static void on_blocked_deferred(struct inbox_entry *entry, void *context)
+{
+    struct dispatch *dispatch = context;
+    inbox_defer(dispatch->inbox, entry);
+    if (!dispatch->link->over)
+        settled(dispatch);
+}
+
+/* Its counts are those from before this attempt, and nothing of what the handler stores is touched.
+ */
+static void defer_running(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason)
+{
+    struct journal_step step = step_of(dispatch, entry, on_blocked_deferred);
+    step.attempts--;
+    journal_defer(dispatch->journal, &step, 0, true, reason);
+}
+
+bool outcome_defer_blocked(struct dispatch *dispatch, struct inbox_entry *entry, int64_t now_ms,
+                           const char *reason)
+{
+    if (entry->state == INBOX_RECORDING || entry->state == INBOX_SETTLED)
+        return false;
+    if (entry->state == INBOX_RUNNING) {
+        defer_running(dispatch, entry, reason);
+    } else if (inbox_is_waiting(entry)) {
+        int64_t wait_ms = entry->not_before_ms - now_ms;
+        outcome_defer(dispatch, entry, wait_ms > 0 ? wait_ms : 0, reason);
+    } else { /* its reply is stored */
+        struct journal_step step = step_of(dispatch, entry, on_blocked_deferred);
+        journal_defer(dispatch->journal, &step, clock_steady_ms(), true, reason);
+    }
+    return true;
+}
