@@ -202,8 +202,7 @@ enum molecule_result molecule_add(struct molecule *molecule,
 static struct workspace *find_workspace(struct molecule *molecule, const char *id)
 {
     struct workspace *workspace = molecule->host->workspaces;
-    while (workspace &&
-           (workspace_over(workspace) || strcmp(workspace_id(workspace), id) != 0))
+    while (workspace && (workspace_over(workspace) || strcmp(workspace_id(workspace), id) != 0))
         workspace = workspace_next(workspace);
     return workspace;
 }

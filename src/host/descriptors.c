@@ -4,7 +4,6 @@
  * polls, a ledger is closed for another one, a request waits for a connection. */
 #include "host/descriptors.h"
 
-#include "host/host.h"
 #include "state/runs.h"
 
 #include <dirent.h>

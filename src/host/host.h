@@ -84,7 +84,7 @@ _Noreturn void host_exit_now(const struct host *host, int code);
 
 /* Drains all workspaces; the second time the process ends at once. On the network thread. */
 void host_stop(struct host *host);
-/* Loads every workspace's script anew. On the network thread. */
+/* Reloads every workspace's script. On the network thread. */
 void host_reload(struct host *host);
 /* From any thread. host_call runs the function on the network thread; false: that has ended. */
 bool host_call(struct host *host, void (*function)(void *context), void *context);

@@ -17,7 +17,7 @@ bool workspace_open(struct host *host, const struct molecule_workspace_options *
                     enum host_exit *code, char *problem, size_t problem_size);
 /* Drains: stops fetching, finishes what runs, saves. */
 void workspace_stop(struct workspace *workspace);
-/* Loads its script again (script_reload). */
+/* Reloads its script (script_reload). */
 void workspace_reload(struct workspace *workspace);
 /* Once it has ended: takes its timers off the loop, then calls `gone`, which may close and free it.
  */

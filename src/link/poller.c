@@ -125,7 +125,7 @@ static void recovered(struct poller *poller)
         poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
 }
 
-/* What was announced stands behind the position, where rows that were committed late do: the inbox
+/* What was announced is behind the position, as rows that were committed late are: the inbox
  * is read again at once. */
 static void recall_missing(struct poller *poller)
 {
@@ -154,6 +154,7 @@ static void note_covered(struct poller *poller)
 
 void poller_taken(struct poller *poller, bool found)
 {
+    check(poller->taking);
     collect_drop(poller);
     poller->taking = false;
     if (poller->batch.window)

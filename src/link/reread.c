@@ -21,8 +21,8 @@
 struct place {
     char *row_id;
     int64_t stamp_us;
-    int64_t seen_ms;   /* all rows up to this one had been seen by then */
-    int64_t behind_ms; /* when the first one behind it was seen */
+    int64_t seen_ms; /* all rows up to this one had been seen by then */
+    int64_t next_ms; /* when the first one after it was seen */
 };
 
 struct reread {
@@ -31,7 +31,7 @@ struct reread {
     struct place head; /* the fetch position */
     /* up to here everything was read again; NULL: there is nothing yet */
     char *from;
-    int64_t waiting_since_ms; /* the first row behind `from` */
+    int64_t waiting_since_ms; /* when the first row after `from` was seen */
     /* where all began, until a window was read again; else without a row */
     struct place first;
     char *first_stamp;      /* its created_at; NULL: unknown */
@@ -40,7 +40,7 @@ struct reread {
     bool recall;            /* the reading under way is an additional one */
     char *position;         /* of a reading under way */
     struct place end;       /* its last row */
-    bool passed, cut;       /* `end` was met; a row behind it, too */
+    bool passed, cut;       /* `end` was met; a row after it, too */
     int pages;
     bool unfinished;
     int64_t last_run_ms;
@@ -118,7 +118,7 @@ void reread_close(struct reread *reread)
 static void drop_anchors(struct reread *reread, int64_t until_ms)
 {
     for (size_t i = 0; i < ANCHORS; i++)
-        if (reread->anchors[i].row_id && reread->anchors[i].behind_ms <= until_ms)
+        if (reread->anchors[i].row_id && reread->anchors[i].next_ms <= until_ms)
             clear_place(&reread->anchors[i]);
 }
 
@@ -126,10 +126,10 @@ static void add_anchor(struct reread *reread, const char *row_id, int64_t stamp_
                        int64_t now_ms)
 {
     const struct place *latest = &reread->anchors[(reread->next + ANCHORS - 1) % ANCHORS];
-    if (latest->row_id && now_ms - latest->behind_ms < ANCHOR_EVERY_MS)
+    if (latest->row_id && now_ms - latest->next_ms < ANCHOR_EVERY_MS)
         return;
     set_place(&reread->anchors[reread->next], row_id, stamp_us, seen_ms);
-    reread->anchors[reread->next].behind_ms = now_ms;
+    reread->anchors[reread->next].next_ms = now_ms;
     reread->next = (reread->next + 1) % ANCHORS;
 }
 
@@ -155,7 +155,7 @@ void reread_note(struct reread *reread, const struct reread_page *page, int64_t 
     set_place(&reread->head, page->position, parse(page->stamp), now_ms);
 }
 
-/* The youngest row that is old enough; NULL: none behind `from` is. */
+/* The youngest row that is old enough; NULL: none after `from` is. */
 static const struct place *find_end(const struct reread *reread, int64_t now_ms)
 {
     const struct place *found = NULL;
@@ -164,7 +164,7 @@ static const struct place *find_end(const struct reread *reread, int64_t now_ms)
     for (size_t i = 0; i < ANCHORS && found != &reread->head; i++) {
         const struct place *each = &reread->anchors[i];
         if (each->row_id && each->seen_ms <= now_ms - AGE_MS &&
-            (!found || each->behind_ms > found->behind_ms))
+            (!found || each->next_ms > found->next_ms))
             found = each;
     }
     return found && !is_same(found->row_id, reread->from) ? found : NULL;
@@ -176,14 +176,14 @@ static void catch_up(struct reread *reread, int64_t now_ms)
     const struct place *oldest = NULL;
     for (size_t i = 0; i < ANCHORS; i++) {
         const struct place *each = &reread->anchors[i];
-        if (each->row_id && (!oldest || each->behind_ms < oldest->behind_ms))
+        if (each->row_id && (!oldest || each->next_ms < oldest->next_ms))
             oldest = each;
     }
     if (now_ms - reread->waiting_since_ms < BEHIND_MAXIMUM_MS || !oldest ||
-        oldest->behind_ms <= reread->waiting_since_ms)
+        oldest->next_ms <= reread->waiting_since_ms)
         return;
     set_text(&reread->from, oldest->row_id);
-    reread->waiting_since_ms = oldest->behind_ms;
+    reread->waiting_since_ms = oldest->next_ms;
     reread->skips++;
 }
 
@@ -207,20 +207,20 @@ void reread_begin(struct reread *reread, bool idle, int64_t now_ms)
     if (!end)
         return;
     set_place(&reread->end, end->row_id, end->stamp_us, end->seen_ms);
-    reread->end.behind_ms = end == &reread->head ? now_ms : end->behind_ms;
+    reread->end.next_ms = end == &reread->head ? now_ms : end->next_ms;
     set_text(&reread->position, reread->from);
     reread->passed = reread->cut = false;
     reread->pages = 0;
 }
 
-/* The anchor behind which the rows of the last seconds stand; NULL: there is none. */
+/* The anchor that precedes the rows of the last seconds; NULL: there is none. */
 static const struct place *find_recent(const struct reread *reread, int64_t now_ms)
 {
     const struct place *found = NULL;
     for (size_t i = 0; i < ANCHORS; i++) {
         const struct place *each = &reread->anchors[i];
-        if (each->row_id && each->behind_ms <= now_ms - RECALL_MS &&
-            (!found || each->behind_ms > found->behind_ms))
+        if (each->row_id && each->next_ms <= now_ms - RECALL_MS &&
+            (!found || each->next_ms > found->next_ms))
             found = each;
     }
     return found;
@@ -321,8 +321,8 @@ bool reread_page_end(struct reread *reread, const char *last, bool more, int64_t
     }
     if (reread->cut || !more || !last) {
         set_text(&reread->from, reread->end.row_id);
-        reread->waiting_since_ms = reread->end.behind_ms;
-        drop_anchors(reread, reread->end.behind_ms);
+        reread->waiting_since_ms = reread->end.next_ms;
+        drop_anchors(reread, reread->end.next_ms);
         reread->unfinished = false;
         end_run(reread, now_ms);
         return reread->cut;

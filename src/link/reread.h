@@ -53,7 +53,7 @@ bool reread_take_before(struct reread *reread, const char *row_id, const char *s
 void reread_window_end(struct reread *reread);
 /* Otherwise since_id of the reading's next page; NULL: none. */
 const char *reread_position(const struct reread *reread);
-/* The rows of that page in order. false: this one and those behind it are not part of the reading.
+/* The rows of that page in order. false: this one and those after it are not part of the reading.
  */
 bool reread_take(struct reread *reread, const char *row_id, const char *stamp);
 /* The page's end; `last`: the last row taken, NULL: none; `more`: a page may follow. true: the

@@ -1,5 +1,6 @@
 #include "link/start_queue.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/random.h"
 #include "base/timer.h"
@@ -44,6 +45,7 @@ void start_queue_open(struct start_queue *queue, uv_loop_t *loop)
 
 void start_queue_take(struct start_queue *queue, struct start_turn *turn)
 {
+    check(!turn->waiting && !turn->under_way);
     turn->waiting = true;
     turn->next = NULL;
     *queue->end = turn;

@@ -1,5 +1,6 @@
 #include "messages/dispatch.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -129,6 +130,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
         outcome_defer(dispatch, entry, held_ms, "its peer is held (--breaker)");
         return;
     }
+    check(!entry->job && !entry->changes);
     inbox_start(dispatch->inbox, entry);
     unsigned before = entry->attempts - 1;
     struct attempt *attempt = memory_allocate(sizeof *attempt);

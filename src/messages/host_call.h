@@ -25,7 +25,7 @@ struct host_call {
     bool recording;                  /* the disk thread has it */
     bool tried;                      /* it may have reached the platform */
     /* it waits for a reply to the same receiver; it did so, and does not again */
-    bool behind, was_behind;
+    bool blocked, was_blocked;
     /* NOTIFY: whether it was shown by an earlier attempt is being looked for */
     struct receipt *receipt;
     bool looked;                         /* it was */

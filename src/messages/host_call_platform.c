@@ -16,7 +16,7 @@
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 /* a peer's platform needs some time even where nobody waits for the peer */
 #define LEAST_TIMEOUT_MS 10000
-#define BEHIND_MAXIMUM_MS 5000 /* how long a handler's message waits for an earlier reply */
+#define BLOCKED_MAXIMUM_MS 5000 /* how long a handler's message waits for an earlier reply */
 
 static void on_try_again(uv_timer_t *timer)
 {
@@ -190,9 +190,9 @@ static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
 }
 
 /* The handler began while the reply to the message before was on its way. What it says to the same
- * receiver should not arrive in front of that; but the receiver may be away for hours, or work on
+ * receiver should not arrive before it; but the receiver may be away for hours, or work on
  * the reply for minutes. */
-static bool is_behind(const struct host_call *call)
+static bool is_blocked(const struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
     if (!ask || !ask->row_id || (ask->kind != SCRIPT_ASK_SEND && ask->kind != SCRIPT_ASK_NOTIFY))
@@ -205,15 +205,15 @@ static bool is_behind(const struct host_call *call)
 static void go_on(struct host_call *call)
 {
     int64_t waited_ms = clock_monotonic_ms() - call->started_ms; /* it was not its own time */
-    call->behind = false;
-    call->was_behind = true;
+    call->blocked = false;
+    call->was_blocked = true;
     call->started_ms += waited_ms;
     call->deadline_ms += waited_ms;
     uv_timer_stop(&call->timer);
     host_call_transmit(call);
 }
 
-static void on_behind_long_enough(uv_timer_t *timer)
+static void on_blocked_long_enough(uv_timer_t *timer)
 {
     go_on((struct host_call *)timer);
 }
@@ -223,7 +223,7 @@ void host_calls_go_on(struct host_calls *calls)
     struct host_call *next;
     for (struct host_call *call = calls->first; call; call = next) {
         next = call->next;
-        if (call->behind && !is_behind(call))
+        if (call->blocked && !is_blocked(call))
             go_on(call);
     }
 }
@@ -232,9 +232,9 @@ void host_call_transmit(struct host_call *call)
 {
     struct host_calls *calls = call->calls;
     int64_t now = clock_monotonic_ms(), left = call->deadline_ms - now;
-    call->behind = !call->tried && !call->was_behind && is_behind(call);
-    if (call->behind) {
-        timer_arm(&call->timer, on_behind_long_enough, BEHIND_MAXIMUM_MS);
+    call->blocked = !call->tried && !call->was_blocked && is_blocked(call);
+    if (call->blocked) {
+        timer_arm(&call->timer, on_blocked_long_enough, BLOCKED_MAXIMUM_MS);
         return;
     }
     int64_t quiet_until_ms = calls->link->budget.quiet_until_ms;

@@ -340,7 +340,7 @@ static void pass_reached(struct inbox *inbox)
 }
 
 /* Finished and deferred ones at the front let the watermark move, but not between two rows of one
- * microsecond: on T1 a cursor hides what stands behind it in its own. */
+ * microsecond: on T1 a cursor hides the later rows of its own. */
 static void move_watermark(struct inbox *inbox)
 {
     while (inbox->first && (inbox->first->state == INBOX_FINISHED || inbox->first->deferred)) {
@@ -418,45 +418,4 @@ const char *inbox_watermark(const struct inbox *inbox)
 const char *inbox_watermark_stamp(const struct inbox *inbox)
 {
     return inbox->watermark_stamp;
-}
-
-size_t inbox_deferred(const struct inbox *inbox)
-{
-    return inbox->deferred;
-}
-
-unsigned long inbox_deferred_changes(const struct inbox *inbox)
-{
-    return inbox->deferred_changes;
-}
-
-size_t inbox_deferred_bytes(const struct inbox *inbox)
-{
-    return inbox->deferred_bytes;
-}
-
-size_t inbox_pending(const struct inbox *inbox)
-{
-    return inbox->pending;
-}
-
-size_t inbox_bytes(const struct inbox *inbox)
-{
-    return inbox->bytes;
-}
-
-size_t inbox_total_bytes(const struct inbox *inbox)
-{
-    return *inbox->total;
-}
-
-size_t inbox_running(const struct inbox *inbox)
-{
-    return inbox->by_state[INBOX_RUNNING];
-}
-
-size_t inbox_answering(const struct inbox *inbox)
-{
-    const size_t *count = inbox->by_state;
-    return count[INBOX_RECORDING] + count[INBOX_PARKED] + count[INBOX_SENT] + count[INBOX_SETTLED];
 }

@@ -38,7 +38,7 @@ enum inbox_state {
 };
 #define INBOX_STATES (INBOX_FINISHED + 1)
 
-/* One admitted row. Owned by the inbox; the members behind `bytes` are whoever's they say. */
+/* One admitted row. Owned by the inbox; the members after `bytes` belong to whom they name. */
 struct inbox_entry {
     struct inbox_entry *next;              /* in order of admission */
     struct inbox_entry *conversation_next; /* in order within the conversation */

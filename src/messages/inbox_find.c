@@ -1,4 +1,4 @@
-/* Looking through the inbox. */
+/* Looking through the inbox, and how much is in it. */
 #include "messages/inbox_private.h"
 
 #include <string.h>
@@ -106,4 +106,45 @@ bool inbox_any_reply_ahead(const struct inbox_entry *entry,
             return true;
     }
     return false;
+}
+
+size_t inbox_deferred(const struct inbox *inbox)
+{
+    return inbox->deferred;
+}
+
+unsigned long inbox_deferred_changes(const struct inbox *inbox)
+{
+    return inbox->deferred_changes;
+}
+
+size_t inbox_deferred_bytes(const struct inbox *inbox)
+{
+    return inbox->deferred_bytes;
+}
+
+size_t inbox_pending(const struct inbox *inbox)
+{
+    return inbox->pending;
+}
+
+size_t inbox_bytes(const struct inbox *inbox)
+{
+    return inbox->bytes;
+}
+
+size_t inbox_total_bytes(const struct inbox *inbox)
+{
+    return *inbox->total;
+}
+
+size_t inbox_running(const struct inbox *inbox)
+{
+    return inbox->by_state[INBOX_RUNNING];
+}
+
+size_t inbox_answering(const struct inbox *inbox)
+{
+    const size_t *count = inbox->by_state;
+    return count[INBOX_RECORDING] + count[INBOX_PARKED] + count[INBOX_SENT] + count[INBOX_SETTLED];
 }

@@ -1,5 +1,6 @@
 #include "messages/intake.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -195,6 +196,7 @@ void intake_take(struct intake *intake, struct batch *batch)
 {
     struct journal *journal = intake->dispatch->journal;
     size_t count = 0;
+    check(!intake->batch);
     const char **ids = memory_allocate((batch->count + 1) * sizeof *ids);
     intake->batch = batch;
     intake->asked = memory_allocate((batch->count + 1) * sizeof *intake->asked);

@@ -1,6 +1,7 @@
 /* The ends of attempts, each recorded before anything follows from it. */
 #include "messages/outcome_private.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -100,6 +101,7 @@ static void on_finished(struct inbox_entry *entry, void *context)
 void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
                            const char *outcome, const char *reason)
 {
+    check(entry->state == INBOX_RECORDING);
     note_outcome(dispatch, entry, outcome, reason);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     journal_finish(dispatch->journal, &step, outcome, entry->reply);
@@ -140,6 +142,7 @@ static void say_what_next(const struct dispatch *dispatch, const struct inbox_en
 void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,
                          const char *traceback)
 {
+    check(entry->state == INBOX_RECORDING || entry->state == INBOX_SENT);
     dispatch->dead++;
     say_what_next(dispatch, entry);
     note_outcome(dispatch, entry, "dead", reason);
@@ -182,6 +185,7 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
         outcome_record_dead(dispatch, entry, dead_reason ? dead_reason : problem, traceback);
         return;
     }
+    check(!entry->reply); /* it would be answered twice */
     entry->reply = reply_request_share(&request);
     if (dead_reason) {
         dispatch->dead++;

@@ -8,7 +8,7 @@
 
 enum peer_mode { PEER_UNKNOWN, PEER_POLLS, PEER_PUSHED };
 
-#define PEER_MODE_MS 60000 /* a workspace may register anew any time, the other way */
+#define PEER_MODE_MS 60000 /* a workspace may register again at any time, the other way */
 #define PEER_MODES 64      /* two peers may share a place: the one that was heard of last has it */
 
 struct peer_modes {

@@ -13,7 +13,7 @@ struct journal;
 struct link;
 struct receipt; /* one search under way */
 
-/* Looks for the echo among the rows behind the message's own. Equal replies that are known to have
+/* Looks for the echo among the rows after the message's own. Equal replies that are known to have
  * been posted since then account for one echo each. Goes on until the platform has answered; when
  * the rows are gone (410) the answer is "not found". The callback comes later, once. */
 struct receipt *receipt_look(struct link *link, struct journal *journal,

@@ -215,7 +215,7 @@ describe("the documentation", function()
 
   it("has every state that an inbox entry has, and no other", function()
     local states, page = {}, host.read "docs/internals/states.md"
-    local enum = host.read("src/host/inbox.h"):match "enum inbox_state {(.-)};"
+    local enum = host.read("src/messages/inbox.h"):match "enum inbox_state {(.-)};"
     for name in enum:gmatch "INBOX_%u+" do
       states[name] = true
       assert(page:find("| `" .. name .. "` |", 1, true), name .. " is not in docs/internals/states.md")

@@ -90,12 +90,12 @@ static void defer(struct inbox *inbox, struct inbox_entry *entry)
 static const struct {
     const char *name;
     void (*happen)(struct inbox *inbox, struct inbox_entry *entry);
-    int leads_to[INBOX_STATES]; /* from WAITING, ASIDE, RUNNING, RECORDING, PARKED, SENT, SETTLED, FINISHED */
+    int leads_to[INBOX_STATES]; /* from each state, in their order */
 } events[] = {
     /*                                    W  A  R  C  P  S  T  F */
     {"start",          start,            {R, R, X, X, X, X, X, X}},
     {"record",         record,           {C, C, C, X, X, X, X, X}},
-    {"send",           send_it,          {X, X, X, S, P, X, X, X}}, /* PARKED: the other is still on its way */
+    {"send",           send_it,          {X, X, X, S, P, X, X, X}}, /* P: it stays parked */
     {"settle",         settle,           {X, X, X, X, X, T, X, X}},
     {"retry, held",    retry_held,       {W, X, W, W, X, X, X, X}},
     {"retry, aside",   retry_aside,      {A, X, A, A, X, X, X, X}},

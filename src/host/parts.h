@@ -1,0 +1,91 @@
+/* All parts of a workspace. Only workspace.c, which leads them through its life, and wiring.c,
+ * which connects them, include this. */
+#ifndef MOLECULE_HOST_PARTS_H
+#define MOLECULE_HOST_PARTS_H
+
+#include "host/control.h"
+#include "host/watchdog.h"
+#include "host/workspace.h"
+#include "journal/attempts.h"
+#include "journal/cursor_writer.h"
+#include "link/heartbeat.h"
+#include "link/poller.h"
+#include "link/registration.h"
+#include "messages/intake.h"
+#include "script/script.h"
+
+#define WORKSPACE_TIMERS 11
+
+enum workspace_state {
+    WORKSPACE_LOADING, /* the script */
+    WORKSPACE_REGISTERING,
+    WORKSPACE_RUNNING,
+    WORKSPACE_DRAINING, /* no new rows; what runs is finished */
+    WORKSPACE_CLOSING,  /* saving, closing the script */
+    WORKSPACE_CLOSED
+};
+
+struct workspace {
+    struct workspace *next;
+    struct host *host;
+    struct molecule_workspace_options options;
+    enum workspace_state state;
+    enum host_exit exit_code;
+    int lock;
+    char *state_path;   /* the state directory, absolute; NULL: not opened */
+    int64_t started_ms; /* wall clock */
+    /* link */
+    struct link link;
+    struct registration registration;
+    struct heartbeat heartbeat;
+    struct event_stream stream;
+    struct poller poller;
+    struct platform_card card; /* its texts are owned */
+    /* journal */
+    struct journal *journal;
+    struct attempts *attempts;
+    struct cursor_writer cursor_writer;
+    /* messages */
+    struct inbox *inbox;
+    struct dispatch dispatch;
+    struct intake intake;
+    /* script */
+    struct script_settings script_settings;
+    struct script *script;
+    struct worker *worker;
+    struct watchdog watchdog;
+    bool stuck;   /* its script is what the process ends for with HOST_EXIT_STUCK */
+    bool overdue; /* its script did not let go when it should have been closed */
+    /* host */
+    struct control *control;
+    uv_timer_t drain_timer;
+    size_t timers_left; /* on the loop, while it leaves it */
+    void (*gone)(void *context, struct workspace *workspace);
+    void *gone_context;
+};
+
+/* --- workspace.c --- */
+
+/* Ends it with an error: as workspace_stop, but with this exit code and without waiting for
+ * handlers. */
+void workspace_fail(struct workspace *workspace, enum host_exit code);
+/* Its last message has ended: a drain is over. */
+void workspace_close_down(struct workspace *workspace);
+void workspace_registered(struct workspace *workspace);
+/* The last save is done. */
+void workspace_saved(struct workspace *workspace);
+/* Whose script its worker is in: itself, or one that holds it up. */
+struct workspace *workspace_culprit(struct workspace *workspace);
+
+/* --- wiring.c --- */
+
+/* Before anything else: who calls whom. */
+void wiring_connect(struct workspace *workspace);
+/* When the state on disk is found. */
+void wiring_open_journal(struct workspace *workspace);
+void wiring_open_cursor_writer(struct workspace *workspace, bool lost);
+void wiring_open_control(struct workspace *workspace);
+/* All its timers. */
+void wiring_list_timers(struct workspace *workspace, uv_timer_t *timers[WORKSPACE_TIMERS]);
+
+#endif
