@@ -80,7 +80,7 @@ describe("the rules of the house", function()
     make("lua/a.lua", ("\n"):rep(450))
     make("src/base/b.c", "static int fine(int a,\n                int b)\n{\n" .. ("    a;\n"):rep(60) .. "}\n\n"
       .. "int too_long(int a,\n             int b)\n{\n" .. ("    a;\n"):rep(61) .. "}\n")
-    make("src/base/c.h", "/* " .. ("é"):rep(127) .. "\n/* " .. ("x"):rep(128) .. "\n")
+    make("src/base/c.h", "/* " .. ("é"):rep(97) .. "\n/* " .. ("x"):rep(98) .. "\n")
     local code, said = rules()
     assert.equal(1, code)
     assert(said:find "lines src/base/a.c 451 ", said)
