@@ -4,11 +4,14 @@
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "script/beside.h"
-#include "script/embedded.h"
+#include "script/handler.h"
 #include "script/json.h"
+#include "script/outcome.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
+#include "script/vm_errors.h"
+#include "script/vm_memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -425,21 +428,4 @@ int agent_conversation_body(lua_State *L)
     message_push(L, call->message);
     int status = lua_pcallk(L, 1, 1, 2, 0, after_conversation);
     return after_conversation(L, status, 0);
-}
-
-const char *script_backend_names(void)
-{
-    static _Thread_local char names[512];
-    static const char prefix[] = "molecule/backends/";
-    size_t length = 0;
-    /* the build sorts them */
-    for (const struct embedded_file *file = embedded_files; file->name; file++) {
-        size_t size = strlen(file->name);
-        if (strncmp(file->name, prefix, sizeof prefix - 1) != 0 || length + size > sizeof names)
-            continue;
-        length += (size_t)snprintf(names + length, sizeof names - length, "%s%.*s",
-                                   length ? ", " : "", (int)(size - sizeof prefix + 1 - 4),
-                                   file->name + sizeof prefix - 1);
-    }
-    return names;
 }

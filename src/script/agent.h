@@ -3,7 +3,12 @@
 #ifndef MOLECULE_SCRIPT_AGENT_H
 #define MOLECULE_SCRIPT_AGENT_H
 
-#include "script/vm.h"
+#include "script/script_types.h"
+
+#include <lua.h>
+
+struct handler;
+struct vm;
 
 struct agent_info {
     char *name, *description;

@@ -2,42 +2,15 @@
 #include "script/api_ask.h"
 
 #include "base/memory.h"
+#include "script/handler.h"
 #include "script/json.h"
+#include "script/script_ask.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-struct ask_operation {
-    struct operation operation; /* first */
-    struct script_ask *ask;
-    int (*push)(lua_State *L, const struct script_ask *ask);
-    bool answered;
-};
-
-const char *script_ask_text(enum script_ask_kind kind)
-{
-    static const char *const texts[] = {
-#define X(name, text) text,
-        SCRIPT_ASKS(X)
-#undef X
-    };
-    return texts[kind];
-}
-
-void ask_free(struct script_ask *ask)
-{
-    if (ask->script) /* it was sent */
-        *script_asked_bytes(ask->script) -= ask->charged;
-    free(ask->key);
-    free(ask->text);
-    free(ask->context_id);
-    free(ask->row_id);
-    free(ask->value);
-    free(ask->problem);
-    reply_free(&ask->reply);
-    changes_free(ask->changes);
-    free(ask);
-}
 
 struct script_ask *ask_make(lua_State *L, enum script_ask_kind kind, size_t bytes)
 {
@@ -102,16 +75,6 @@ int ask_await(lua_State *L, struct script_ask *ask,
     lua_pushfstring(L, "%s: there is no platform to ask here", what);
     lua_pushliteral(L, "OFFLINE");
     return 3;
-}
-
-void ask_answered(struct script_ask *ask)
-{
-    if (!ask->operation) {
-        ask_free(ask);
-        return;
-    }
-    ask->operation->answered = true;
-    handler_wake(ask->operation->operation.handler);
 }
 
 int ask_push_json(lua_State *L, const struct script_ask *ask)

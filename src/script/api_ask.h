@@ -2,7 +2,9 @@
 #ifndef MOLECULE_SCRIPT_API_ASK_H
 #define MOLECULE_SCRIPT_API_ASK_H
 
-#include "script/vm.h"
+#include "script/script_ask.h"
+
+#include <lua.h>
 
 /* A question of the handler that runs now, with what every question tells of it; the state is
  * charged with it and so many bytes that it is going to hold. Raises where they do not fit. */

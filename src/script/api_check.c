@@ -1,9 +1,12 @@
-/* What the API's functions share when they look at their arguments: lengths of time, the fields of
- * a table of options, and whose line a mistake is on. */
+/* Lengths of time, the fields of a table of options, and whose line a mistake is on. */
+#include "script/api_check.h"
+
 #include "base/clock.h"
 #include "base/nearest.h"
 #include "script/api.h"
+#include "script/api_errors.h"
 
+#include <lauxlib.h>
 #include <string.h>
 
 bool api_to_seconds(lua_State *L, int index, lua_Number *seconds)

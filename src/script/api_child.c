@@ -8,6 +8,8 @@
 #include "script/json.h"
 #include "script/process.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
 
 /* of a userdata that holds a struct child *; NULL: it never ran */
 #define CHILD_METATABLE "molecule.child"

@@ -2,9 +2,14 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "script/api.h"
+#include "script/api_check.h"
+#include "script/api_errors.h"
 #include "script/command.h"
 #include "script/process.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <lualib.h>
 #include <math.h>

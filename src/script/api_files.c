@@ -2,7 +2,13 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/api_ask.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
+#include "script/quota.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -6,7 +6,13 @@
 #include "base/memory.h"
 #include "net/http_client.h"
 #include "script/api.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
 #include "script/sandbox.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -42,12 +48,10 @@ struct http_call {
     bool streaming, waiting, paused, held; /* held: the userdata is alive */
     /* garbage, which may be its userdata: it is freed behind it */
     bool collecting;
-    /* who opened it and has not read it to its end; NULL: it may be forgotten */
-    struct handler *owner;
-    struct http_call *next, *previous; /* of the owner's */
-    bool outlived;                     /* its handler ended first */
-    uv_timer_t *patience;              /* of a read that waits only so long; NULL: none did */
-    bool impatient;                    /* it is over */
+    struct resource resource; /* owner: who opened it and has not read it to its end */
+    bool outlived;            /* its handler ended first */
+    uv_timer_t *patience;     /* of a read that waits only so long; NULL: none did */
+    bool impatient;           /* it is over */
     /* of the answer's body: what has not been read, or all of it */
     struct buffer pieces;
     /* the answer's headers once it is over: name NUL value NUL … */
@@ -59,15 +63,9 @@ struct http_call {
 
 static void leave_owner(struct http_call *call)
 {
-    if (!call->owner)
+    if (!call->resource.owner)
         return;
-    if (call->previous)
-        call->previous->next = call->next;
-    else
-        call->owner->streams = call->next;
-    if (call->next)
-        call->next->previous = call->previous;
-    call->owner = NULL;
+    handler_detach(&call->resource);
     call->vm->streams--;
 }
 
@@ -411,12 +409,12 @@ static void end_stream(struct http_call *call)
     settle(call);
 }
 
-void http_end_streams(struct handler *handler)
+static void end_resource(struct resource *resource)
 {
-    while (handler->streams) {
-        handler->streams->outlived = true;
-        end_stream(handler->streams);
-    }
+    struct http_call *call = (struct http_call *)((char *)resource -
+                                                  offsetof(struct http_call, resource));
+    call->outlived = true;
+    end_stream(call);
 }
 
 static void check_may_open(lua_State *L)
@@ -436,12 +434,9 @@ static void check_may_open(lua_State *L)
 
 static void give_to_handler(struct http_call *call, struct handler *handler)
 {
-    call->owner = handler;
+    call->resource.end = end_resource;
+    handler_attach(handler, &call->resource);
     call->vm->streams++;
-    call->next = handler->streams;
-    if (call->next)
-        call->next->previous = call;
-    handler->streams = call;
 }
 
 /* By so much the pieces grow with so many bytes: buffers double, and are copied meanwhile. */
@@ -578,7 +573,7 @@ static int stream_read(lua_State *L)
         return luaL_error(
             L, "http: the handler that opened this stream has ended, and the stream with it (%s)",
             call->url);
-    if (call->owner && call->owner != vm_of(L)->running)
+    if (call->resource.owner && call->resource.owner != vm_of(L)->running)
         return luaL_error(
             L, "http: this stream belongs to another handler (%s): each opens its own", call->url);
     if (call->pieces.length > 0 || !call->exchange)

@@ -1,6 +1,7 @@
 /* molecule.log: core.log(level, text). */
 #include "base/log.h"
 #include "script/api.h"
+#include "script/vm.h"
 
 static int api_log(lua_State *L)
 {

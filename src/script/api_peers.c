@@ -3,7 +3,14 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/api_ask.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
 #include "script/json.h"
+#include "script/quota.h"
+#include "script/script_ask.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,11 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/pipe.h"
+#include "script/pipe_read.h"
 #include "script/process.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <lualib.h>
 #include <stdlib.h>
@@ -95,9 +99,9 @@ static int pipe_close_variable(lua_State *L)
 {
     struct pipe *pipe = pipe_of(L);
     struct vm *vm = vm_of(L);
-    if (pipe->closed || !pipe->owner || pipe->waiting)
+    if (pipe->closed || !pipe->resource.owner || pipe->waiting)
         return 0;
-    if (pipe->owner == vm->running && vm_can_wait(L))
+    if (pipe->resource.owner == vm->running && vm_can_wait(L))
         return pipe_close(L);
     pipe_end(pipe);
     pipe->closed = true;
@@ -127,7 +131,7 @@ static int pipe_seek(lua_State *L)
 static int pipe_text(lua_State *L)
 {
     struct pipe *pipe = pipe_of(L);
-    if (pipe->closed || !pipe->owner)
+    if (pipe->closed || !pipe->resource.owner)
         lua_pushliteral(L, "file (closed)");
     else
         lua_pushfstring(L, "file (%p)", (void *)pipe);
@@ -174,12 +178,7 @@ static int io_popen(lua_State *L)
     pipe->held = true;
     pipe->vm = vm;
     pipe_settle(pipe);
-    pipe->owner = vm->running;
-    pipe->next = vm->running->pipes;
-    if (pipe->next)
-        pipe->next->previous = pipe;
-    vm->running->pipes = pipe;
-    vm->programs++;
+    pipe_give_to(pipe, vm->running);
     *slot = pipe;
     return 1;
 }
@@ -197,7 +196,8 @@ static int io_type(lua_State *L)
     struct pipe **slot = luaL_testudata(L, 1, PIPE_METATABLE);
     if (!slot)
         return call_original(L);
-    lua_pushstring(L, *slot && !(*slot)->closed && (*slot)->owner ? "file" : "closed file");
+    lua_pushstring(L,
+                   *slot && !(*slot)->closed && (*slot)->resource.owner ? "file" : "closed file");
     return 1;
 }
 

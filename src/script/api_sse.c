@@ -1,6 +1,8 @@
 /* core.sse(): a reader of server-sent events; reader:feed(bytes) -> list of {event, data, id}. */
 #include "base/memory.h"
 #include "script/api.h"
+#include "script/vm.h"
+#include "script/vm_memory.h"
 #include "wire/sse.h"
 
 #include <stdlib.h>

@@ -4,7 +4,14 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/api_ask.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
 #include "script/locks.h"
+#include "script/quota.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <stdlib.h>
 #include <string.h>

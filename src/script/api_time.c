@@ -3,6 +3,10 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "script/api.h"
+#include "script/api_check.h"
+#include "script/handler_run.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,11 +1,16 @@
-#include "script/timers.h"
+#include "script/api_timer.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/agent.h"
 #include "script/api.h"
+#include "script/api_check.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
 #include "script/script_private.h"
+#include "script/vm.h"
 
 #include <stddef.h>
 #include <stdlib.h>

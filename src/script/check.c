@@ -26,7 +26,7 @@ static int find_backend(lua_State *L)
     if (lua_isnil(L, -1))
         return luaL_error(L,
                           "there is no backend %s: it is none of %s, and no %s.lua is on LUA_PATH",
-                          backend, script_backend_names(), backend);
+                          backend, embedded_backends(), backend);
     return 0;
 }
 
@@ -57,4 +57,9 @@ bool script_check(const struct script_settings *settings, char *problem, size_t 
     bool fine = run_check(L, settings, problem, problem_size);
     lua_close(L);
     return fine;
+}
+
+const char *script_backend_names(void)
+{
+    return embedded_backends();
 }

@@ -1,10 +1,12 @@
 #include "script/child.h"
-#include "script/child_line.h"
 
 #include "base/buffer.h"
-#include "base/log.h"
 #include "base/inherit.h"
+#include "base/log.h"
 #include "base/memory.h"
+#include "script/child_line.h"
+#include "script/handler_run.h"
+#include "script/vm_memory.h"
 #include "wire/jsonmemory.h"
 
 #include <signal.h>
@@ -449,8 +451,6 @@ void child_free(struct child *child)
         finish(child);
     free_when_done(child);
 }
-
-/* --- start --- */
 
 static void open_pipe(struct child *child, uv_loop_t *loop, uv_pipe_t *pipe)
 {

@@ -5,7 +5,7 @@
 #ifndef MOLECULE_SCRIPT_CHILD_H
 #define MOLECULE_SCRIPT_CHILD_H
 
-#include "script/vm.h"
+#include "script/vm_await.h"
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* JSON text into Lua values, without anything in between. */
 #include "script/cjson.h"
-
 #include "script/vm.h"
+#include "script/vm_limits.h"
 
 #include <lauxlib.h>
 #include <math.h>

@@ -1,9 +1,9 @@
 /* A value as JSON text. The text grows in a userdata at a fixed place of the stack, so that Lua
  * counts it and nothing is left over where an error is raised. */
 #include "script/cjson.h"
-
 #include "script/json.h"
 #include "script/vm.h"
+#include "script/vm_limits.h"
 
 #include <lauxlib.h>
 #include <math.h>

@@ -1,7 +1,7 @@
 #include "script/command.h"
 
 #include "base/memory.h"
-#include "script/api.h"
+#include "script/api_errors.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>

@@ -4,9 +4,12 @@
  * a script's own coroutines, and end at once when the handler's limit was reached. xpcall runs its
  * message handler after unwinding: Lua's own runs it where no hook can yield. The traceback of the
  * error is kept for it: debug.traceback called there shows where the error was raised. */
-#include "script/vm.h"
+#include "script/coroutines.h"
 
 #include "base/memory.h"
+#include "script/handler.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
 
 #include <lualib.h>
 #include <stdlib.h>

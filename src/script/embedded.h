@@ -16,4 +16,7 @@ extern const struct embedded_file embedded_files[];
 /* The file of that name, or NULL. */
 const struct embedded_file *embedded_find(const char *name);
 
+/* The names of the backends among them, comma-separated. */
+const char *embedded_backends(void);
+
 #endif

@@ -1,6 +1,8 @@
 /* The standard libraries as scripts get them, in every mode: nothing that ends or freezes the
  * process behind the host's back, no bytecode, no finalizer of a script's (no hook runs inside
  * __gc). */
+#include "script/environment.h"
+
 #include "script/vm.h"
 
 #include <lualib.h>

@@ -4,12 +4,12 @@
 #include "base/buffer.h"
 #include "base/decimal.h"
 #include "script/vm.h"
+#include "script/vm_limits.h"
+#include "script/vm_memory.h"
 #include "wire/jsonmemory.h"
 #include "wire/jsontext.h"
 
-#include <lauxlib.h>
 #include <math.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -42,7 +42,9 @@ bool loader_is_embedded(const char *source)
 int loader_load_file(lua_State *L)
 {
     const char *name = lua_tostring(L, -1);
-    script_note_file(vm_of(L)->script, name); /* also one with a mistake in it: it will change */
+    const struct vm *vm = vm_of(L);
+    if (vm->on_file) /* also for one with a mistake in it: it will change */
+        vm->on_file(vm->script, name);
     if (luaL_loadfilex(L, name, "t") != LUA_OK)
         return luaL_error(L, "cannot load module '%s': %s", lua_tostring(L, 1),
                           lua_tostring(L, -1));

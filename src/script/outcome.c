@@ -1,10 +1,10 @@
-/* Between the host's structures and Lua values: a message becomes `msg`, what the handler returned
- * becomes an outcome. */
+#include "script/outcome.h"
+
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "script/json.h"
-#include "script/vm.h"
 
+#include <lauxlib.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,24 +14,7 @@
     "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
 #define RETRY_AFTER_MAXIMUM_S (366.0 * 86400)
 
-const char *script_outcome_text(enum script_outcome_kind kind)
-{
-    static const char *const texts[] = {
-#define X(name, text) text,
-        SCRIPT_OUTCOMES(X)
-#undef X
-    };
-    return texts[kind];
-}
-
-void script_outcome_free(struct script_outcome *outcome)
-{
-    reply_free(&outcome->reply);
-    free(outcome->reason);
-    free(outcome->traceback);
-    changes_free(outcome->changes);
-    *outcome = (struct script_outcome){.retry_after_ms = -1};
-}
+const char outcome_verdict_key;
 
 void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason,
                   char *traceback)
@@ -248,7 +231,7 @@ static bool is_verdict(lua_State *L, int index)
 {
     if (!lua_getmetatable(L, index))
         return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &vm_verdict_metatable);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &outcome_verdict_key);
     bool same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;

@@ -2,9 +2,15 @@
 
 #include "base/inherit.h"
 #include "base/memory.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -42,16 +48,10 @@ void pipe_close_handle(uv_handle_t *handle)
 
 void pipe_leave_owner(struct pipe *pipe)
 {
-    if (!pipe->owner)
+    if (!pipe->resource.owner)
         return;
-    if (pipe->previous)
-        pipe->previous->next = pipe->next;
-    else
-        pipe->owner->pipes = pipe->next;
-    if (pipe->next)
-        pipe->next->previous = pipe->previous;
-    pipe->owner->vm->programs--;
-    pipe->owner = NULL;
+    pipe->resource.owner->vm->programs--;
+    handler_detach(&pipe->resource);
 }
 
 /* The shell has ended, but something that it left behind may still write. */
@@ -72,10 +72,16 @@ void pipe_end(struct pipe *pipe)
     pipe_leave_owner(pipe);
 }
 
-void pipe_end_all(struct handler *handler)
+static void end_resource(struct resource *resource)
 {
-    while (handler->pipes)
-        pipe_end(handler->pipes);
+    pipe_end((struct pipe *)((char *)resource - offsetof(struct pipe, resource)));
+}
+
+void pipe_give_to(struct pipe *pipe, struct handler *handler)
+{
+    pipe->resource.end = end_resource;
+    handler_attach(handler, &pipe->resource);
+    handler->vm->programs++;
 }
 
 /* --- waiting --- */
@@ -182,13 +188,13 @@ struct pipe *pipe_check(lua_State *L)
     struct pipe *pipe = pipe_of(L);
     if (pipe->closed)
         luaL_error(L, "attempt to use a closed file");
-    if (!pipe->owner)
+    if (!pipe->resource.owner)
         luaL_error(L,
                    "the handler that opened this pipe has ended, and its command with it (%s): a "
                    "pipe serves only "
                    "the handler that calls io.popen",
                    pipe->command);
-    if (pipe->owner != vm_of(L)->running)
+    if (pipe->resource.owner != vm_of(L)->running)
         luaL_error(L, "this pipe belongs to another handler (%s): each calls io.popen itself",
                    pipe->command);
     if (pipe->waiting)

@@ -6,7 +6,8 @@
 #define MOLECULE_SCRIPT_PIPE_H
 
 #include "base/buffer.h"
-#include "script/vm.h"
+#include "script/handler.h"
+#include "script/vm_await.h"
 
 /* of a userdata that holds a struct pipe *; NULL: never opened */
 #define PIPE_METATABLE "molecule.pipe"
@@ -14,9 +15,8 @@
 
 struct pipe {
     struct operation operation; /* first: what its handler waits for */
-    struct pipe *next, *previous;
-    struct handler *owner; /* NULL: it has ended */
-    struct vm *vm;         /* charged as long as the userdata is alive; then NULL */
+    struct resource resource;   /* owner: who called io.popen */
+    struct vm *vm;              /* charged as long as the userdata is alive; then NULL */
     size_t charged, output_length;
     char *command;
     uv_process_t process;
@@ -39,12 +39,12 @@ struct pipe {
 
 /* Starts pipe->command; `reads` says which way. 0 or libuv's error. */
 int pipe_start(struct pipe *pipe, uv_loop_t *loop);
+/* It ends with the handler, the only one that may use it. */
+void pipe_give_to(struct pipe *pipe, struct handler *handler);
 /* Nobody is interested any more: the process group ends, and the pipe is nobody's. */
 void pipe_end(struct pipe *pipe);
 /* The state is charged with what the pipe holds now. */
 void pipe_settle(struct pipe *pipe);
-/* The handler has ended: so do its commands. */
-void pipe_end_all(struct handler *handler);
 void pipe_leave_owner(struct pipe *pipe);
 void pipe_close_handle(uv_handle_t *handle);
 void pipe_free_when_done(struct pipe *pipe);
@@ -63,9 +63,5 @@ int pipe_await(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext
 int pipe_await_input(lua_State *L, struct pipe *pipe, lua_KFunction next, lua_KContext context);
 int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t length,
                       lua_KFunction next);
-
-/* script/pipe_read.c: the methods read(formats…) and lines(formats…) */
-int pipe_read(lua_State *L);
-int pipe_lines(lua_State *L);
 
 #endif

@@ -1,7 +1,10 @@
-/* What a script reads from a pipe: lines, counts, numerals and all of it, as from a file of Lua's.
- */
+#include "script/pipe_read.h"
+
 #include "script/numeral.h"
 #include "script/pipe.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
 
 #include <string.h>
 

@@ -5,6 +5,9 @@
 #include "base/buffer.h"
 #include "base/inherit.h"
 #include "base/memory.h"
+#include "script/handler_run.h"
+#include "script/vm.h"
+#include "script/vm_memory.h"
 
 #include <signal.h>
 #include <stdlib.h>

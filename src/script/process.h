@@ -3,7 +3,7 @@
 #ifndef MOLECULE_SCRIPT_PROCESS_H
 #define MOLECULE_SCRIPT_PROCESS_H
 
-#include "script/vm.h"
+#include "script/vm_await.h"
 
 #include <stddef.h>
 

@@ -1,9 +1,8 @@
-/* In the sandbox: how much of the canvas and of the disk a script may have. All its states and
- * handlers share it. */
-#include "script/sandbox.h"
-#include "script/script_private.h"
+#include "script/quota.h"
 
 #include "base/clock.h"
+#include "script/sandbox.h"
+#include "script/vm.h"
 
 #include <stdio.h>
 
@@ -19,9 +18,9 @@ static const struct {
 
 bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *problem, size_t size)
 {
-    if (!vm->script || !sandbox_is_on(vm))
+    if (!vm->quotas || !sandbox_is_on(vm))
         return true;
-    struct quota_use *use = &vm->script->quotas[quota];
+    struct quota_use *use = &vm->quotas[quota];
     int64_t now = clock_monotonic_ms();
     if (!use->since_ms || now - use->since_ms >= (int64_t)quotas[quota].minutes * 60000)
         *use = (struct quota_use){.since_ms = now};

@@ -7,6 +7,7 @@
 #include "net/allowed_hosts.h"
 #include "script/embedded.h"
 #include "script/loader.h"
+#include "script/vm.h"
 
 #include <lualib.h>
 #include <string.h>

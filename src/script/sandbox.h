@@ -2,7 +2,10 @@
 #ifndef MOLECULE_SCRIPT_SANDBOX_H
 #define MOLECULE_SCRIPT_SANDBOX_H
 
-#include "script/vm.h"
+#include <lua.h>
+#include <stdbool.h>
+
+struct vm;
 
 /* Whether the state is for a sandboxed script. */
 bool sandbox_is_on(const struct vm *vm);

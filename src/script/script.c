@@ -1,13 +1,18 @@
 /* The worker's side of an agent: its handlers, their deadlines, and what the host asks for. Loading
  * and reloading are in script_load.c. Functions named on_… and run_… run on the worker thread, the
  * ones of script.h on the host thread. */
-#include "script/script_private.h"
+#include "script/script.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "script/api_timer.h"
+#include "script/handler_run.h"
 #include "script/locks.h"
-#include "script/timers.h"
+#include "script/outcome.h"
+#include "script/script_private.h"
+#include "script/vm_limits.h"
+#include "script/vm_open.h"
 
 #include <stddef.h>
 #include <stdlib.h>
@@ -128,6 +133,12 @@ static void give_back(struct script *script, struct script_job *job)
     thread_post(script->host, &job->task);
 }
 
+static void fail_for_memory(struct handler *handler)
+{
+    handler->limit = SCRIPT_LIMIT_MEMORY;
+    outcome_fail(&handler->outcome, handler->limit, vm_limit_text(handler), NULL);
+}
+
 static void on_handled(struct handler *handler)
 {
     struct script *script = handler->context;
@@ -139,7 +150,7 @@ static void on_handled(struct handler *handler)
     if (let_go && handler->outcome.kind == SCRIPT_FAILED &&
         handler->outcome.limit == SCRIPT_LIMIT_NONE) {
         if (handler->over_memory && !script->closing)
-            outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY, vm_memory_text(handler), NULL);
+            fail_for_memory(handler);
         else
             handler->outcome.kind = SCRIPT_AGAIN;
     }
@@ -412,8 +423,6 @@ void script_reload(struct script *script)
 {
     script_post(script->worker, script_task(script), run_reload);
 }
-
-const struct script_job script_no_message;
 
 bool script_has_timers(const struct script *script)
 {

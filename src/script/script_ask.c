@@ -1,12 +1,32 @@
 /* A script's questions on their way to the host and back, and what its handlers stored. */
-#include "script/locks.h"
-#include "script/script_private.h"
+#include "script/script_ask.h"
 
 #include "base/memory.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
+#include "script/locks.h"
+#include "script/script.h"
+#include "script/script_private.h"
+#include "script/vm_memory.h"
 
 #include <stdlib.h>
 
 #define FETCHES_MAXIMUM 2 /* at once: each may bring as much as half of the memory there is */
+
+void ask_free(struct script_ask *ask)
+{
+    if (ask->script) /* it was sent */
+        ask->script->asked_bytes -= ask->charged;
+    free(ask->key);
+    free(ask->text);
+    free(ask->context_id);
+    free(ask->row_id);
+    free(ask->value);
+    free(ask->problem);
+    reply_free(&ask->reply);
+    changes_free(ask->changes);
+    free(ask);
+}
 
 static void run_ask(struct task *task)
 {
@@ -60,6 +80,17 @@ bool script_ask(struct script *script, struct script_ask *ask)
     return true;
 }
 
+/* Its handler goes on, unless it was ended meanwhile. */
+static void ask_answered(struct script_ask *ask)
+{
+    if (!ask->operation) {
+        ask_free(ask);
+        return;
+    }
+    ask->operation->answered = true;
+    handler_wake(ask->operation->operation.handler);
+}
+
 static void run_answered(struct task *task)
 {
     struct script_ask *ask = (struct script_ask *)task;
@@ -74,11 +105,6 @@ static void run_answered(struct task *task)
     ask_answered(ask);
     if (script->ending && script->asked == 0)
         script_finish_close(script, script->ending);
-}
-
-size_t *script_asked_bytes(struct script *script)
-{
-    return &script->asked_bytes;
 }
 
 void script_answer(struct script_ask *ask)

@@ -5,14 +5,19 @@
  * do they change places: messages go to the new one, the old one's handlers finish in it, then its
  * stop runs and it is closed. At most one old state and one candidate live; a further reload waits.
  */
-#include "script/script_private.h"
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
 #include "net/allowed_hosts.h"
-#include "script/timers.h"
+#include "script/agent.h"
+#include "script/api_timer.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
+#include "script/outcome.h"
+#include "script/script_private.h"
+#include "script/vm.h"
+#include "script/vm_open.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,9 +81,10 @@ static void announce(struct script *script, struct agent_info *info, const char 
 
 /* --- the current state --- */
 
-void script_note_file(struct script *script, const char *path)
+/* The file will be watched, if files are. */
+static void note_file(struct script *script, const char *path)
 {
-    if (script && script->watch)
+    if (script->watch)
         watch_add(script->watch, path);
 }
 
@@ -98,6 +104,8 @@ static struct vm *open_state(struct script *script)
     vm->lane = &script->lane;
     vm->memory_asked = &script->asked_bytes;
     vm->script = script;
+    vm->quotas = script->quotas;
+    vm->on_file = note_file;
     vm->locks = script->locks;
     return vm;
 }

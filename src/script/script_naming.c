@@ -1,9 +1,10 @@
 /* conversation(msg): a batch of messages gets its keys, one message a turn, before any of them is
  * handled. */
-#include "script/script_private.h"
-
 #include "base/log.h"
 #include "base/plural.h"
+#include "script/handler.h"
+#include "script/script.h"
+#include "script/script_private.h"
 
 #include <stddef.h>
 #include <stdlib.h>

@@ -4,9 +4,11 @@
 #define MOLECULE_SCRIPT_SCRIPT_PRIVATE_H
 
 #include "script/agent.h"
+#include "script/handler.h"
+#include "script/quota.h"
+#include "script/vm.h"
 
 #include <stdatomic.h>
-#include "script/vm.h"
 
 struct watch;
 
@@ -34,10 +36,7 @@ struct script {
     struct locks *locks; /* of the store's keys */
     size_t asked;        /* questions that the host has not answered yet */
     size_t asked_bytes;  /* what they and their answers hold, against --memory-limit */
-    struct quota_use {
-        int64_t since_ms;
-        size_t times, bytes;
-    } quotas[SCRIPT_QUOTA_COUNT];
+    struct quota_use quotas[SCRIPT_QUOTA_COUNT];
     unsigned fetching;           /* of them, files that are fetched; */
     struct script_ask *to_fetch; /* … and those that wait for that, linked by task.item */
     struct script_task *ending;  /* the close goes on when they are */

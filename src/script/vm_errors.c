@@ -1,13 +1,15 @@
-/* What an error says: its text, made within limits where the error object makes it itself, and
- * where it happened. */
-#include "script/locks.h"
-#include "script/pipe.h"
-#include "script/vm.h"
+#include "script/vm_errors.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "script/handler.h"
+#include "script/locks.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_limits.h"
+#include "script/vm_memory.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -94,16 +96,13 @@ static char *custom_text(struct vm *vm, lua_State *co)
     luaL_getmetafield(co, -1, "__tostring");
     lua_pushvalue(co, -2);
     lua_xmove(co, thread, 2);
-    vm->running = &guard;
-    vm->slice_started_cpu_ms = clock_thread_cpu_ms();
-    vm->check_at_us = 0;
+    vm_begin_slice(vm, &guard);
     vm_watch(thread);
     int status = vm_resume(vm, thread, NULL, 1, &results);
     vm->running = outer;
     vm_end_await(&guard);
     vm_hold(thread);
-    pipe_end_all(&guard);
-    http_end_streams(&guard);
+    handler_end_resources(&guard);
     if (guard.changes)
         vm_uncharge(vm, guard.changes->bytes);
     changes_free(guard.changes); /* nothing of it stands */

@@ -1,6 +1,10 @@
-/* The memory of a Lua state: what Lua allocates, and what we keep outside of it for its scripts
- * (buffers, JSON, questions under way). Both count against --memory-limit. */
-#include "script/api.h"
+/* The allocator refuses what would be over the limit, and the state is replaced afterwards if it
+ * still refuses once all garbage is collected. */
+#include "script/vm_memory.h"
+
+#include "script/api_errors.h"
+#include "script/vm.h"
+#include "script/vm_limits.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,8 @@
 
 #include "base/memory.h"
 #include "script/agent.h"
-#include "script/vm.h"
+#include "script/handler_run.h"
+#include "script/vm_open.h"
 #include "wire/envelope.h"
 #include "wire/reply.h"
 

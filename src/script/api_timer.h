@@ -1,9 +1,11 @@
 /* molecule.every and molecule.after: functions that run by the clock, each run in a handler of its
  * own. */
-#ifndef MOLECULE_SCRIPT_TIMERS_H
-#define MOLECULE_SCRIPT_TIMERS_H
+#ifndef MOLECULE_SCRIPT_API_TIMER_H
+#define MOLECULE_SCRIPT_API_TIMER_H
 
-#include "script/vm.h"
+#include <stddef.h>
+
+struct vm;
 
 /* The state is the one in charge: its timers, held until now, run. */
 void timers_go(struct vm *vm);

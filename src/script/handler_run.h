@@ -1,0 +1,21 @@
+/* Handlers run, wait and end. Everything that a script does happens in here, within its limits. */
+#ifndef MOLECULE_SCRIPT_HANDLER_RUN_H
+#define MOLECULE_SCRIPT_HANDLER_RUN_H
+
+#include "script/handler.h"
+#include "script/vm.h"
+
+/* Starts a coroutine whose body is `body(L)`; lua_touserdata(L, 1) is the handler. It runs when the
+ * lane's turn comes; `finished` may come from inside. */
+void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, int64_t cpu_limit_ms,
+                   int64_t timeout_ms);
+/* The same from inside a turn of its lane: it runs now, until its end or its first wait. */
+void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body,
+                       int64_t cpu_limit_ms, int64_t timeout_ms);
+/* Its operation is complete: it runs on when its turn comes. Once per operation; further calls do
+ * nothing. */
+void handler_wake(struct handler *handler);
+/* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
+void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
+
+#endif

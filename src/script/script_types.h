@@ -1,0 +1,195 @@
+/* What a script and its host hand each other: jobs and their outcomes, questions, what an agent
+ * says of itself. Nothing here knows Lua. */
+#ifndef MOLECULE_SCRIPT_SCRIPT_TYPES_H
+#define MOLECULE_SCRIPT_SCRIPT_TYPES_H
+
+#include "base/changes.h"
+#include "base/thread.h"
+#include "base/turns.h"
+#include "molecule/options.h"
+#include "wire/envelope.h"
+#include "wire/reply.h"
+
+#include <jansson.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct script;
+
+/* How a handler ended. X(enumerator, word in logs, docs and metrics) */
+#define SCRIPT_OUTCOMES(X)                                           \
+    X(SCRIPT_REPLIED, "replied")   /* there is a reply */            \
+    X(SCRIPT_NO_REPLY, "no_reply") /* nothing to say */              \
+    X(SCRIPT_SKIPPED, "skipped")   /* molecule.skip */               \
+    X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */ \
+    X(SCRIPT_DEAD, "dead")         /* molecule.dead */               \
+    X(SCRIPT_FAILED, "failed")     /* an error, or a limit */        \
+    X(SCRIPT_CANCELED, "canceled") /* script_cancel */               \
+    X(SCRIPT_AGAIN, "again")       /* not this message's fault: run it again, uncounted */
+enum script_outcome_kind {
+#define X(name, text) name,
+    SCRIPT_OUTCOMES(X)
+#undef X
+};
+const char *script_outcome_text(enum script_outcome_kind kind);
+
+/* Which limit ended a handler. X(enumerator, word) */
+#define SCRIPT_LIMITS(X)                                  \
+    X(SCRIPT_LIMIT_NONE, "none")                          \
+    X(SCRIPT_LIMIT_CPU, "cpu")       /* --cpu-limit */    \
+    X(SCRIPT_LIMIT_WALL, "timeout")  /* --timeout */      \
+    X(SCRIPT_LIMIT_MEMORY, "memory") /* --memory-limit */ \
+    X(SCRIPT_LIMIT_CANCEL, "cancel") /* script_cancel */
+enum script_limit {
+#define X(name, text) name,
+    SCRIPT_LIMITS(X)
+#undef X
+};
+
+struct script_outcome {
+    enum script_outcome_kind kind;
+    enum script_limit limit;
+    bool hopeless;          /* SCRIPT_FAILED: it cannot be any better the next time */
+    struct reply reply;     /* SCRIPT_REPLIED */
+    char *reason;           /* of skip, retry, dead, or what failed (one line); NULL: none given */
+    char *traceback;        /* SCRIPT_FAILED: where; NULL where there is none */
+    int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
+    bool hold;              /* SCRIPT_RETRY: the conversation waits too */
+    /* what the handler stored, to be applied with the outcome; NULL: nothing */
+    struct changes *changes;
+};
+void script_outcome_free(struct script_outcome *outcome); /* its members */
+
+/* Borrowed for the life of the script. */
+struct script_settings {
+    const struct molecule_workspace_options *options;
+    const char *ca_file; /* trusted beside the system's certificates; NULL: none */
+    bool load_only;      /* the agent's `start` is not called */
+};
+
+/* What a loaded agent says of itself. Borrowed during the callback. */
+struct script_agent {
+    /* NULL: it loaded and its `start` succeeded; else what failed, with file:line */
+    const char *problem;
+    const char *name, *description; /* NULL: not given */
+    const json_t *skills;           /* NULL: not given */
+    int concurrency;                /* 0: not given */
+    bool answers_replies;           /* it wants to see what other molecule hosts reply */
+    bool names_conversations;       /* it has conversation(msg): script_name */
+};
+
+/* What a script asks of its host, each through one function of its API. X(enumerator, name in Lua)
+ */
+#define SCRIPT_ASKS(X)                                                                            \
+    X(SCRIPT_ASK_GET, "molecule.store.get")   /* key -> value */                                  \
+    X(SCRIPT_ASK_KEYS, "molecule.store.keys") /* key: prefix; most -> JSON array */               \
+    X(SCRIPT_ASK_COMMIT, "the store")         /* changes, of start, stop or a timer */            \
+    X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */   \
+    X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                       \
+    X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                        \
+    X(SCRIPT_ASK_DELEGATE, "molecule.delegate") /* key: to whom; text: the task -> JSON object */ \
+    X(SCRIPT_ASK_FETCH, "file:read")            /* key: id of a staged upload -> its bytes */     \
+    X(SCRIPT_ASK_UPLOAD, "molecule.files") /* text: a multipart body -> JSON array of files */    \
+    X(SCRIPT_ASK_LIMITS, "the limits of files") /* -> JSON object, see host_calls_ask */
+enum script_ask_kind {
+#define X(name, text) name,
+    SCRIPT_ASKS(X)
+#undef X
+};
+const char *script_ask_text(enum script_ask_kind kind);
+
+struct ask_operation;
+
+/* One question. Made on the worker, the host's from events.ask until script_answer, which gives it
+ * back with the answer in it. Everything is owned by it. */
+struct script_ask {
+    struct task task; /* the script's own */
+    struct script *script;
+    struct ask_operation *operation; /* the worker's: who waits; NULL: nobody any more */
+    enum script_ask_kind kind;
+    char *key, *text;
+    size_t text_length;
+    size_t charged; /* the script's: bytes that count against its memory limit */
+    struct reply reply;
+    struct changes *changes;
+    char *context_id; /* SEND; NULL: none */
+    char *row_id;     /* of the message whose handler asks; NULL: a timer, start or stop */
+    /* sequence number within its handler: with row_id, the same when the handler runs again */
+    unsigned number;
+    /* of that message so far: what is asked after molecule.retry is asked anew */
+    unsigned retries;
+    /* that handler may have run before, counted or not, and the answer be in the ledger */
+    bool may_be_known;
+    int hops; /* replies in a row before the message whose handler asks */
+    int64_t timeout_ms;
+    /* KEYS: how many; FETCH: bytes; DELEGATE: milliseconds to wait for the result */
+    int64_t most;
+    /* the answer */
+    char *value; /* NULL: there is none, or `problem` */
+    size_t value_length;
+    char *problem;    /* what went wrong; NULL: nothing */
+    const char *code; /* of the problem; static */
+};
+
+struct script_events {
+    /* once after script_open */
+    void (*loaded)(void *context, const struct script_agent *agent);
+    /* after each reload, and after a state was replaced; never with a problem. NULL: nobody needs
+     * to know */
+    void (*reloaded)(void *context, const struct script_agent *agent);
+    /* takes the question; NULL: there is no host to ask */
+    void (*ask)(void *context, struct script_ask *ask);
+    void *context;
+};
+
+/* One message for the handler. Embed or allocate it; it must live until `done`. */
+struct script_job {
+    struct task task; /* the script's own */
+    struct turn turn; /* the script's own */
+    struct script *script;
+    /* the worker's until `done`; its content may be shed, then `row` has it */
+    struct message *message;
+    struct page_row row;
+    unsigned attempt; /* from 1 */
+    /* of the attempts before, how many asked for another one (molecule.retry) */
+    unsigned retries;
+    bool redelivered;     /* it may have been seen before a restart */
+    atomic_bool canceled; /* script_cancel */
+    /* on the worker thread, right in front of the handler. false: it is not run, and ends as
+     * SCRIPT_AGAIN */
+    bool (*starting)(struct script_job *job);
+    struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
+    void (*done)(struct script_job *job);
+    void *context;
+};
+
+/* Messages whose conversations the agent is asked for. What it points to must live until `done`. */
+struct script_naming {
+    struct task task; /* the script's own */
+    struct turn turn; /* the script's own */
+    struct script *script;
+    atomic_size_t named; /* the script's: so many are done */
+    atomic_bool in_hand; /* the script's: it is at the next one now */
+    /* on the worker thread, in front of each; NULL: nobody asks */
+    void (*starting)(struct script_naming *naming, size_t which);
+    struct message *const *messages; /* read by the worker until `done` */
+    /* filled in before `done`: yours to free; NULL: the message's own conversation */
+    char **keys;
+    size_t count;
+    void (*done)(struct script_naming *naming);
+};
+
+/* What script_current says of a timer, start, stop or conversation(msg). */
+extern const struct script_job script_no_message;
+
+/* The one call into Lua that the worker is in. */
+struct script_call {
+    int64_t ms; /* so long it has lasted; 0: none is under way */
+    /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
+    bool in_lua;
+    bool will_end; /* a limit is going to end it while it is in Lua code */
+};
+
+#endif
