@@ -6,8 +6,8 @@
 #include "script/child.h"
 #include "script/command.h"
 #include "script/json.h"
-#include "script/process.h"
 #include "script/sandbox.h"
+#include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 
@@ -140,7 +140,7 @@ static int api_child(lua_State *L)
     if (!vm->running)
         return luaL_error(L, "a program cannot be started here");
     lua_rawgeti(L, arguments, 1);
-    if (!process_allowed(L, lua_tostring(L, -1)))
+    if (!subprocess_allowed(L, lua_tostring(L, -1)))
         return 3;
     lua_pop(L, 1);
     struct child **slot = lua_newuserdatauv(L, sizeof *slot, 0);

@@ -7,6 +7,7 @@
 #include "script/command.h"
 #include "script/process.h"
 #include "script/sandbox.h"
+#include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
@@ -151,7 +152,7 @@ static int start(lua_State *L)
     command_push_environment(L, "exec");
     int environment = lua_gettop(L);
     lua_rawgeti(L, arguments, 1);
-    if (!process_allowed(L, lua_tostring(L, -1)))
+    if (!subprocess_allowed(L, lua_tostring(L, -1)))
         return 3;
     vm_charge(L, input_length);
     vm_uncharge(vm_of(L), input_length); /* it fits: the process is charged with it */
@@ -199,13 +200,7 @@ static int api_exec_until(lua_State *L)
 static int push_execute_result(lua_State *L, const struct process_result *result, void *context)
 {
     (void)context;
-    if (result->code == 0)
-        lua_pushboolean(L, true);
-    else
-        luaL_pushfail(L);
-    lua_pushstring(L, result->signal ? "signal" : "exit");
-    lua_pushinteger(L, result->signal ? result->signal : result->code);
-    return 3;
+    return subprocess_push_exit(L, result->code, result->signal);
 }
 
 /* os.execute([command]): as Lua's, but other conversations go on meanwhile. */
@@ -217,7 +212,7 @@ static int api_execute(lua_State *L)
     }
     luaL_checkstring(L, 1);
     vm_check_await(L, "os.execute");
-    if (!process_allowed(L, "/bin/sh"))
+    if (!subprocess_allowed(L, "/bin/sh"))
         return 3;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)lua_tostring(L, 1), NULL};
     struct process_request request = {.argv = argv, .inherit = true};

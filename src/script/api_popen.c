@@ -3,7 +3,7 @@
 #include "script/api.h"
 #include "script/pipe.h"
 #include "script/pipe_read.h"
-#include "script/process.h"
+#include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
@@ -59,13 +59,7 @@ static int pipe_write(lua_State *L)
 
 static int push_exit(lua_State *L, const struct pipe *pipe)
 {
-    if (pipe->code == 0 && pipe->signal == 0)
-        lua_pushboolean(L, true);
-    else
-        luaL_pushfail(L);
-    lua_pushstring(L, pipe->signal ? "signal" : "exit");
-    lua_pushinteger(L, pipe->signal ? pipe->signal : pipe->code);
-    return 3;
+    return subprocess_push_exit(L, pipe->subprocess.code, pipe->subprocess.signal);
 }
 
 static int after_close(lua_State *L, int status, lua_KContext context)
@@ -82,11 +76,11 @@ static int after_close(lua_State *L, int status, lua_KContext context)
 static int pipe_close(lua_State *L)
 {
     struct pipe *pipe = pipe_check(L);
-    if (pipe->running)
+    if (pipe->subprocess.running)
         vm_check_await(L, "a pipe's close");
     pipe->closed = true;
-    pipe_close_handle((uv_handle_t *)&pipe->stream);
-    if (!pipe->running) {
+    subprocess_close(&pipe->stream);
+    if (!pipe->subprocess.running) {
         pipe_leave_owner(pipe);
         return push_exit(L, pipe);
     }
@@ -161,7 +155,7 @@ static int io_popen(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return luaL_error(L, "io.popen cannot be used here");
-    if (!process_allowed(L, "/bin/sh"))
+    if (!subprocess_allowed(L, "/bin/sh"))
         return 3;
     struct pipe **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
@@ -170,9 +164,9 @@ static int io_popen(lua_State *L)
     buffer_init(&pipe->input, PIPE_READ_MAXIMUM);
     pipe->command = memory_copy_text(command);
     pipe->reads = *mode == 'r';
-    int error = pipe_start(pipe, vm->loop);
+    int error = pipe_start(pipe, vm);
     if (error < 0) {
-        pipe_close_handle((uv_handle_t *)&pipe->stream);
+        subprocess_close(&pipe->stream);
         return pipe_push_failure(L, error);
     }
     pipe->held = true;

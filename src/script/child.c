@@ -1,11 +1,11 @@
 #include "script/child.h"
 
 #include "base/buffer.h"
-#include "base/inherit.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/child_line.h"
 #include "script/handler_run.h"
+#include "script/subprocess.h"
 #include "script/vm_memory.h"
 #include "wire/jsonmemory.h"
 
@@ -14,8 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* what left the process group may hold our pipes open for so long after the program's end */
-#define LINGER_MS 1000
 #define SHOWN_MAXIMUM 200  /* bytes of a line that is no answer in the log */
 #define VALUES_PER_BYTE 40 /* what "[]," takes as a value, at most, for each of its bytes */
 /* bytes of a line of standard error; longer ones are cut into several */
@@ -25,7 +23,7 @@ struct child {
     struct vm *vm; /* charged until it is freed; then NULL */
     size_t charged;
     char *workspace_id, *name;
-    uv_process_t process;
+    struct subprocess subprocess;
     uv_pipe_t input, output, errors;
     uv_timer_t timer; /* the grace of a stop; then the linger after the end */
     uv_shutdown_t shutdown;
@@ -33,14 +31,11 @@ struct child {
     struct buffer line, complaint;
     bool skips; /* the rest of a line that is too long */
     struct child_waiter *waiters;
-    int open_handles;
     int open_pipes; /* output and errors not yet at their end */
     bool answers;   /* its standard output is open */
-    bool running;   /* not reaped yet */
     bool over;      /* reaped and read to the end */
     bool stopping;  /* its end is what we want */
     bool freed;
-    bool counted; /* among the state's programs */
     char end[64];
     char chunk[65536];
 };
@@ -62,9 +57,10 @@ static void settle(struct child *child)
 
 /* --- handles --- */
 
-static void free_when_done(struct child *child)
+static void free_when_done(void *owner)
 {
-    if (!child->freed || child->open_handles > 0)
+    struct child *child = owner;
+    if (!child->freed || child->subprocess.open_handles > 0)
         return;
     buffer_free(&child->line);
     buffer_free(&child->complaint);
@@ -73,23 +69,9 @@ static void free_when_done(struct child *child)
     free(child);
 }
 
-static void on_closed(uv_handle_t *handle)
+static void kill_all(const struct child *child)
 {
-    struct child *child = handle->data;
-    child->open_handles--;
-    free_when_done(child);
-}
-
-static void close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_closed);
-}
-
-static void end_group(const struct child *child)
-{
-    if (child->process.pid > 0)
-        kill(-child->process.pid, SIGKILL);
+    subprocess_kill(&child->subprocess, SIGKILL);
 }
 
 /* --- who waits --- */
@@ -166,11 +148,11 @@ static void finish(struct child *child)
     if (child->over)
         return;
     child->over = true;
-    close_handle((uv_handle_t *)&child->process);
-    close_handle((uv_handle_t *)&child->input);
-    close_handle((uv_handle_t *)&child->output);
-    close_handle((uv_handle_t *)&child->errors);
-    close_handle((uv_handle_t *)&child->timer);
+    subprocess_close(&child->subprocess.process);
+    subprocess_close(&child->input);
+    subprocess_close(&child->output);
+    subprocess_close(&child->errors);
+    subprocess_close(&child->timer);
     if (child->freed)
         return;
     if (child->complaint.length > 0)
@@ -185,25 +167,25 @@ static void finish(struct child *child)
 
 static void on_linger_end(uv_timer_t *timer)
 {
-    finish(timer->data);
+    finish(subprocess_owner(timer));
 }
 
-static void on_exit_status(uv_process_t *process, int64_t code, int signal)
+static void on_exit_status(void *owner)
 {
-    struct child *child = process->data;
-    child->running = false;
+    struct child *child = owner;
+    int code = child->subprocess.code, signal = child->subprocess.signal;
     snprintf(child->end, sizeof child->end, signal ? "signal %d" : "exit code %d",
-             signal ? signal : (int)code);
-    end_group(child); /* what it started goes with it, and our pipes come to their end */
+             signal ? signal : code);
+    kill_all(child); /* what it started goes with it, and our pipes come to their end */
     if (child->open_pipes == 0 || child->freed)
         finish(child);
     else
-        uv_timer_start(&child->timer, on_linger_end, LINGER_MS, 0);
+        uv_timer_start(&child->timer, on_linger_end, SUBPROCESS_LINGER_MS, 0);
 }
 
 bool child_is_running(const struct child *child)
 {
-    return child->running && child->answers && !child->stopping;
+    return child->subprocess.running && child->answers && !child->stopping;
 }
 
 bool child_is_over(const struct child *child)
@@ -213,9 +195,9 @@ bool child_is_over(const struct child *child)
 
 const char *child_describe(const struct child *child)
 {
-    return !child->running   ? child->end
-           : child->stopping ? "it is being stopped"
-                             : "it closed its standard output";
+    return !child->subprocess.running ? child->end
+           : child->stopping          ? "it is being stopped"
+                                      : "it closed its standard output";
 }
 
 /* --- what it says --- */
@@ -353,13 +335,13 @@ static void take_output(struct child *child, const char *bytes, size_t length)
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
-    struct child *child = handle->data;
+    struct child *child = subprocess_owner(handle);
     *buffer = uv_buf_init(child->chunk, sizeof child->chunk);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
-    struct child *child = stream->data;
+    struct child *child = subprocess_owner(stream);
     if (length > 0 && (uv_pipe_t *)stream == &child->output)
         take_output(child, buffer->base, (size_t)length);
     else if (length > 0)
@@ -372,10 +354,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     if ((uv_pipe_t *)stream == &child->output) {
         take_output(child, "\n", 1); /* the last line may have no end */
         child->answers = false;
-        if (child->running)
-            end_group(child); /* it is of no use any more */
+        if (child->subprocess.running)
+            kill_all(child); /* it is of no use any more */
     }
-    if (child->open_pipes == 0 && !child->running)
+    if (child->open_pipes == 0 && !child->subprocess.running)
         finish(child);
 }
 
@@ -412,14 +394,14 @@ bool child_write(struct child *child, const char *bytes, size_t length)
 
 static void on_grace_end(uv_timer_t *timer)
 {
-    end_group(timer->data);
+    kill_all(subprocess_owner(timer));
 }
 
 static void on_shutdown(uv_shutdown_t *shutdown, int status)
 {
     struct child *child = shutdown->data;
     if (status != UV_ECANCELED)
-        close_handle((uv_handle_t *)&child->input);
+        subprocess_close(&child->input);
 }
 
 struct child_waiter *child_stop(struct child *child, int64_t grace_ms)
@@ -428,9 +410,9 @@ struct child_waiter *child_stop(struct child *child, int64_t grace_ms)
         child->stopping = true;
         child->shutdown.data = child;
         if (uv_shutdown(&child->shutdown, (uv_stream_t *)&child->input, on_shutdown) < 0)
-            close_handle((uv_handle_t *)&child->input);
+            subprocess_close(&child->input);
         uv_update_time(child->timer.loop);
-        if (child->running)
+        if (child->subprocess.running)
             uv_timer_start(&child->timer, on_grace_end, (uint64_t)grace_ms, 0);
     }
     struct child_waiter *waiter = add_waiter(child, 0);
@@ -442,22 +424,16 @@ void child_free(struct child *child)
 {
     child->freed = child->stopping = true;
     vm_uncharge(child->vm, child->charged);
-    if (child->counted)
-        child->vm->programs--;
+    subprocess_uncount(&child->subprocess);
     child->vm = NULL;
-    if (child->running)
-        end_group(child); /* on_exit_status reaps it */
+    if (child->subprocess.running)
+        kill_all(child); /* on_exit_status follows */
     else
         finish(child);
     free_when_done(child);
 }
 
-static void open_pipe(struct child *child, uv_loop_t *loop, uv_pipe_t *pipe)
-{
-    uv_pipe_init(loop, pipe, 0);
-    pipe->data = child;
-    child->open_handles++;
-}
+/* --- start --- */
 
 static struct child *make(struct vm *vm, const char *name)
 {
@@ -467,13 +443,11 @@ static struct child *make(struct vm *vm, const char *name)
     child->name = memory_copy_text(name);
     buffer_init(&child->line, CHILD_LINE_MAXIMUM);
     buffer_init(&child->complaint, COMPLAINT_MAXIMUM);
-    open_pipe(child, vm->loop, &child->input);
-    open_pipe(child, vm->loop, &child->output);
-    open_pipe(child, vm->loop, &child->errors);
-    uv_timer_init(vm->loop, &child->timer);
-    child->timer.data = child;
-    child->process.data = child;
-    child->open_handles += 2;
+    subprocess_init(&child->subprocess, child, on_exit_status, free_when_done);
+    subprocess_add_pipe(&child->subprocess, vm->loop, &child->input);
+    subprocess_add_pipe(&child->subprocess, vm->loop, &child->output);
+    subprocess_add_pipe(&child->subprocess, vm->loop, &child->errors);
+    subprocess_add_timer(&child->subprocess, vm->loop, &child->timer);
     return child;
 }
 
@@ -481,27 +455,18 @@ struct child *child_start(struct vm *vm, const char *name, char *const *argv,
                           char *const *environment, const char *directory, int *error)
 {
     struct child *child = make(vm, name);
-    uv_stdio_container_t streams[3] = {
-        {.flags = UV_CREATE_PIPE | UV_READABLE_PIPE, .data.stream = (uv_stream_t *)&child->input},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->output},
-        {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&child->errors}};
-    uv_process_options_t options = {.file = argv[0],
-                                    .args = (char **)argv,
-                                    .env = (char **)environment,
-                                    .cwd = directory,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .exit_cb = on_exit_status,
-                                    .stdio_count = 3,
-                                    .stdio = streams};
-    inherit_nothing();
-    *error = uv_spawn(vm->loop, &child->process, &options);
+    struct subprocess_command command = {.argv = argv,
+                                         .environment = environment,
+                                         .directory = directory,
+                                         .input = &child->input,
+                                         .output = &child->output,
+                                         .errors = &child->errors};
+    *error = subprocess_start(&child->subprocess, vm, &command);
     if (*error < 0) {
-        child->process.pid = 0;
         child_free(child);
         return NULL;
     }
-    child->running = child->answers = child->counted = true;
-    vm->programs++;
+    child->answers = true;
     child->open_pipes = 2;
     uv_read_start((uv_stream_t *)&child->output, on_allocate, on_read);
     uv_read_start((uv_stream_t *)&child->errors, on_allocate, on_read);

@@ -1,9 +1,9 @@
 #include "script/pipe.h"
 
-#include "base/inherit.h"
 #include "base/memory.h"
 #include "script/handler.h"
 #include "script/handler_run.h"
+#include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
@@ -12,13 +12,12 @@
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* --- handles --- */
 
 void pipe_free_when_done(struct pipe *pipe)
 {
-    if (pipe->open_handles > 0 || pipe->held || pipe->waiting)
+    if (pipe->subprocess.open_handles > 0 || pipe->held || pipe->waiting)
         return;
     free(pipe->command);
     free(pipe->output);
@@ -33,24 +32,11 @@ void pipe_settle(struct pipe *pipe)
                     sizeof *pipe + pipe->input.capacity + pipe->output_length);
 }
 
-static void on_closed(uv_handle_t *handle)
-{
-    struct pipe *pipe = handle->data;
-    pipe->open_handles--;
-    pipe_free_when_done(pipe);
-}
-
-void pipe_close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_closed);
-}
-
 void pipe_leave_owner(struct pipe *pipe)
 {
     if (!pipe->resource.owner)
         return;
-    pipe->resource.owner->vm->programs--;
+    subprocess_uncount(&pipe->subprocess);
     handler_detach(&pipe->resource);
 }
 
@@ -66,9 +52,9 @@ static bool has_writer(const struct pipe *pipe)
 /* Nobody is interested any more. */
 void pipe_end(struct pipe *pipe)
 {
-    if (pipe->running || has_writer(pipe))
-        kill(-pipe->process.pid, SIGKILL); /* on_exit_status reaps it */
-    pipe_close_handle((uv_handle_t *)&pipe->stream);
+    if (pipe->subprocess.running || has_writer(pipe))
+        subprocess_kill(&pipe->subprocess, SIGKILL); /* on_exit_status follows */
+    subprocess_close(&pipe->stream);
     pipe_leave_owner(pipe);
 }
 
@@ -81,18 +67,14 @@ void pipe_give_to(struct pipe *pipe, struct handler *handler)
 {
     pipe->resource.end = end_resource;
     handler_attach(handler, &pipe->resource);
-    handler->vm->programs++;
 }
 
 /* --- waiting --- */
 
-static void on_exit_status(uv_process_t *process, int64_t code, int signal)
+static void on_exit_status(void *owner)
 {
-    struct pipe *pipe = process->data;
-    pipe->running = false;
-    pipe->code = (int)code;
-    pipe->signal = signal;
-    pipe_close_handle((uv_handle_t *)process);
+    struct pipe *pipe = owner;
+    subprocess_close(&pipe->subprocess.process);
     if (pipe->waits_for_exit)
         handler_wake(pipe->operation.handler);
 }
@@ -100,13 +82,13 @@ static void on_exit_status(uv_process_t *process, int64_t code, int signal)
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
-    struct pipe *pipe = handle->data;
+    struct pipe *pipe = subprocess_owner(handle);
     *buffer = uv_buf_init(pipe->chunk, sizeof pipe->chunk);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
-    struct pipe *pipe = stream->data;
+    struct pipe *pipe = subprocess_owner(stream);
     if (length == 0)
         return;
     uv_read_stop(stream);
@@ -212,52 +194,19 @@ int pipe_push_failure(lua_State *L, int error)
 
 /* --- start --- */
 
-/* Our end is `stream`, the child's is *`theirs`, which is closed when the child has it. */
-static int open_stream(struct pipe *pipe, uv_loop_t *loop, uv_file *theirs)
+static void on_closed(void *owner)
 {
-    uv_file ends[2];
-    int error = uv_pipe(ends, pipe->reads ? UV_NONBLOCK_PIPE : 0,
-                        pipe->reads ? 0 : UV_NONBLOCK_PIPE);
-    uv_pipe_init(loop, &pipe->stream, 0);
-    pipe->stream.data = pipe;
-    pipe->open_handles++;
-    if (error < 0)
-        return error;
-    *theirs = ends[pipe->reads ? 1 : 0];
-    error = uv_pipe_open(&pipe->stream, ends[pipe->reads ? 0 : 1]);
-    if (error < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        *theirs = -1;
-    }
-    return error;
+    pipe_free_when_done(owner);
 }
 
-int pipe_start(struct pipe *pipe, uv_loop_t *loop)
+int pipe_start(struct pipe *pipe, struct vm *vm)
 {
-    uv_file theirs = -1;
-    int error = open_stream(pipe, loop, &theirs);
-    if (error < 0)
-        return error;
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
-                                       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
-                                       {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
-    streams[pipe->reads ? 1 : 0] = (uv_stdio_container_t){.flags = UV_INHERIT_FD,
-                                                          .data.fd = theirs};
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", pipe->command, NULL};
-    uv_process_options_t options = {.file = argv[0],
-                                    .args = argv,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .exit_cb = on_exit_status,
-                                    .stdio_count = 3,
-                                    .stdio = streams};
-    pipe->process.data = pipe;
-    inherit_nothing();
-    error = uv_spawn(loop, &pipe->process, &options);
-    pipe->open_handles++;
-    pipe->running = error == 0;
-    if (error < 0)
-        pipe_close_handle((uv_handle_t *)&pipe->process);
-    close(theirs);
-    return error;
+    struct subprocess_command command = {.argv = argv,
+                                         .input = pipe->reads ? NULL : &pipe->stream,
+                                         .output = pipe->reads ? &pipe->stream : NULL,
+                                         .plain = true};
+    subprocess_init(&pipe->subprocess, pipe, on_exit_status, on_closed);
+    subprocess_add_pipe(&pipe->subprocess, vm->loop, &pipe->stream);
+    return subprocess_start(&pipe->subprocess, vm, &command);
 }

@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "script/handler.h"
+#include "script/subprocess.h"
 #include "script/vm_await.h"
 
 /* of a userdata that holds a struct pipe *; NULL: never opened */
@@ -19,26 +20,23 @@ struct pipe {
     struct vm *vm;              /* charged as long as the userdata is alive; then NULL */
     size_t charged, output_length;
     char *command;
-    uv_process_t process;
+    struct subprocess subprocess;
     uv_pipe_t stream; /* our end */
     uv_write_t write;
     char *output;        /* being written */
     struct buffer input; /* read and not yet taken */
     size_t searched;     /* of it, without a line's end */
-    int open_handles;
-    bool reads;   /* mode "r" */
-    bool held;    /* the userdata is alive */
-    bool running; /* not reaped yet */
-    bool ended;   /* the input is at its end */
-    bool closed;  /* by the script */
+    bool reads;          /* mode "r" */
+    bool held;           /* the userdata is alive */
+    bool ended;          /* the input is at its end */
+    bool closed;         /* by the script */
     bool waiting, waits_for_exit;
     int error; /* libuv's, of the last read or write; 0: none */
-    int code, signal;
     char chunk[16384];
 };
 
 /* Starts pipe->command; `reads` says which way. 0 or libuv's error. */
-int pipe_start(struct pipe *pipe, uv_loop_t *loop);
+int pipe_start(struct pipe *pipe, struct vm *vm);
 /* It ends with the handler, the only one that may use it. */
 void pipe_give_to(struct pipe *pipe, struct handler *handler);
 /* Nobody is interested any more: the process group ends, and the pipe is nobody's. */
@@ -46,7 +44,6 @@ void pipe_end(struct pipe *pipe);
 /* The state is charged with what the pipe holds now. */
 void pipe_settle(struct pipe *pipe);
 void pipe_leave_owner(struct pipe *pipe);
-void pipe_close_handle(uv_handle_t *handle);
 void pipe_free_when_done(struct pipe *pipe);
 
 /* The pipe at stack index 1, whatever its state. Raises if it is none. */

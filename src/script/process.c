@@ -3,20 +3,17 @@
 #include "script/process.h"
 
 #include "base/buffer.h"
-#include "base/inherit.h"
 #include "base/memory.h"
 #include "script/handler_run.h"
+#include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_memory.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL */
-/* a grandchild may hold our pipes open for so long after the child's end */
-#define LINGER_MS 1000
 /* a child may stay for so long after the last of what was expected of it */
 #define LAST_WORD_MS 5000
 
@@ -25,15 +22,14 @@ struct process {
     struct vm *vm;              /* charged until it is released */
     size_t charged, input_length;
     bool full; /* there is no memory for more of its output */
-    uv_process_t handle;
+    struct subprocess subprocess;
     uv_pipe_t input, output, errors;
     uv_timer_t timer;
     uv_write_t write;
     char *input_bytes, *last_word;
     int64_t timeout_ms;
-    int open_handles;
     int open_pipes; /* output and errors not yet at their end */
-    bool running, completed, released, cancelled, has_said_all;
+    bool completed, released, cancelled, has_said_all;
     struct buffer output_bytes, error_bytes;
     struct process_result result;
     process_results *results;
@@ -41,9 +37,10 @@ struct process {
     char chunk[16384];
 };
 
-static void free_when_done(struct process *process)
+static void free_when_done(void *owner)
 {
-    if (process->open_handles > 0 || !process->released)
+    struct process *process = owner;
+    if (process->subprocess.open_handles > 0 || !process->released)
         return;
     buffer_free(&process->output_bytes);
     buffer_free(&process->error_bytes);
@@ -51,25 +48,6 @@ static void free_when_done(struct process *process)
     free(process->last_word);
     free(process->context);
     free(process);
-}
-
-static void on_closed(uv_handle_t *handle)
-{
-    struct process *process = handle->data;
-    process->open_handles--;
-    free_when_done(process);
-}
-
-static void close_handle(uv_handle_t *handle)
-{
-    if (!uv_is_closing(handle))
-        uv_close(handle, on_closed);
-}
-
-static void end_group(struct process *process, int signal)
-{
-    if (process->handle.pid > 0)
-        kill(-process->handle.pid, signal);
 }
 
 static void settle(struct process *process)
@@ -94,60 +72,64 @@ static void complete(struct process *process)
     if (process->completed)
         return;
     process->completed = true;
-    close_handle((uv_handle_t *)&process->handle);
-    close_handle((uv_handle_t *)&process->timer);
-    close_handle((uv_handle_t *)&process->input);
-    close_handle((uv_handle_t *)&process->output);
-    close_handle((uv_handle_t *)&process->errors);
+    subprocess_close(&process->subprocess.process);
+    subprocess_close(&process->timer);
+    subprocess_close(&process->input);
+    subprocess_close(&process->output);
+    subprocess_close(&process->errors);
     if (!process->cancelled)
         handler_wake(process->operation.handler);
 }
 
 static void on_linger_end(uv_timer_t *timer)
 {
-    complete(timer->data);
+    complete(subprocess_owner(timer));
 }
 
 static void on_kill(uv_timer_t *timer)
 {
-    end_group(timer->data, SIGKILL);
+    struct process *process = subprocess_owner(timer);
+    subprocess_kill(&process->subprocess, SIGKILL);
+}
+
+static void terminate(struct process *process)
+{
+    subprocess_kill(&process->subprocess, SIGTERM);
+    uv_timer_start(&process->timer, on_kill, KILL_AFTER_MS, 0);
 }
 
 static void on_timeout(uv_timer_t *timer)
 {
-    struct process *process = timer->data;
+    struct process *process = subprocess_owner(timer);
     process->result.timed_out = true;
-    end_group(process, SIGTERM);
-    uv_timer_start(timer, on_kill, KILL_AFTER_MS, 0);
+    terminate(process);
 }
 
 static void on_staying(uv_timer_t *timer)
 {
-    struct process *process = timer->data;
+    struct process *process = subprocess_owner(timer);
     process->result.stayed = true;
-    end_group(process, SIGTERM);
-    uv_timer_start(timer, on_kill, KILL_AFTER_MS, 0);
+    terminate(process);
 }
 
-static void on_exit_status(uv_process_t *handle, int64_t code, int signal)
+static void on_exit_status(void *owner)
 {
-    struct process *process = handle->data;
-    process->running = false;
-    process->result.code = signal ? -1 : (int)code;
-    process->result.signal = signal;
+    struct process *process = owner;
+    process->result.code = process->subprocess.code;
+    process->result.signal = process->subprocess.signal;
     bool ended = process->result.timed_out || process->result.stayed || process->cancelled;
     if (ended)
-        end_group(process, SIGKILL); /* whoever ignored SIGTERM */
+        subprocess_kill(&process->subprocess, SIGKILL); /* whoever ignored SIGTERM */
     if (process->open_pipes == 0 || ended)
         complete(process);
     else
-        uv_timer_start(&process->timer, on_linger_end, LINGER_MS, 0);
+        uv_timer_start(&process->timer, on_linger_end, SUBPROCESS_LINGER_MS, 0);
 }
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
-    struct process *process = handle->data;
+    struct process *process = subprocess_owner(handle);
     *buffer = uv_buf_init(process->chunk, sizeof process->chunk);
 }
 
@@ -165,7 +147,7 @@ static void keep_output(struct process *process, const char *bytes, size_t lengt
 static void look_for_last_word(struct process *process, size_t before)
 {
     const struct buffer *kept = &process->output_bytes;
-    if (!process->last_word || !process->running || process->result.timed_out ||
+    if (!process->last_word || !process->subprocess.running || process->result.timed_out ||
         process->result.stayed || kept->length == 0)
         return;
     size_t length = strlen(process->last_word), from = before > length ? before - length : 0;
@@ -197,7 +179,7 @@ static void keep_errors(struct process *process, const char *bytes, size_t lengt
 
 static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 {
-    struct process *process = stream->data;
+    struct process *process = subprocess_owner(stream);
     if (process->released)
         length = length > 0 ? 0 : length;
     size_t before = process->output_bytes.length;
@@ -212,7 +194,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     if (length >= 0)
         return;
     uv_read_stop(stream);
-    if (--process->open_pipes == 0 && !process->running)
+    if (--process->open_pipes == 0 && !process->subprocess.running)
         complete(process);
 }
 
@@ -220,7 +202,7 @@ static void on_written(uv_write_t *write, int status)
 {
     (void)status; /* a child that does not read its input is its own business */
     struct process *process = write->data;
-    close_handle((uv_handle_t *)&process->input);
+    subprocess_close(&process->input);
 }
 
 static int take_results(lua_State *L, struct operation *operation)
@@ -237,8 +219,8 @@ static void cancel(struct operation *operation)
 {
     struct process *process = (struct process *)operation;
     process->cancelled = true;
-    if (process->running)
-        end_group(process, SIGKILL); /* on_exit_status reaps it */
+    if (process->subprocess.running)
+        subprocess_kill(&process->subprocess, SIGKILL); /* on_exit_status follows */
     else
         complete(process);
 }
@@ -247,19 +229,12 @@ static void release(struct operation *operation)
 {
     struct process *process = (struct process *)operation;
     vm_uncharge(process->vm, process->charged);
-    process->vm->programs--;
+    subprocess_uncount(&process->subprocess);
     process->vm = NULL;
     process->released = true;
     buffer_free(&process->output_bytes);
     buffer_free(&process->error_bytes);
     free_when_done(process);
-}
-
-static void open_pipe(struct process *process, uv_loop_t *loop, uv_pipe_t *pipe)
-{
-    uv_pipe_init(loop, pipe, 0);
-    pipe->data = process;
-    process->open_handles++;
 }
 
 static void start_streams(struct process *process, const struct process_request *request)
@@ -269,7 +244,7 @@ static void start_streams(struct process *process, const struct process_request 
         process->input_bytes = memory_copy(request->input, request->input_length);
         uv_buf_t bytes = uv_buf_init(process->input_bytes, (unsigned)request->input_length);
         if (uv_write(&process->write, (uv_stream_t *)&process->input, &bytes, 1, on_written) < 0)
-            close_handle((uv_handle_t *)&process->input);
+            subprocess_close(&process->input);
     }
     if (!request->inherit) {
         process->open_pipes = 2;
@@ -280,77 +255,46 @@ static void start_streams(struct process *process, const struct process_request 
         uv_timer_start(&process->timer, on_timeout, (uint64_t)process->timeout_ms, 0);
 }
 
-bool process_allowed(lua_State *L, const char *program)
+static struct process *make(struct vm *vm, const struct process_request *request)
 {
-    struct vm *vm = vm_of(L);
-    unsigned maximum = vm_share(PROGRAMS_MAXIMUM);
-    if (vm->programs >= maximum) /* some may be garbage */
-        lua_gc(L, LUA_GCCOLLECT);
-    if (vm->programs < maximum)
-        return true;
-    luaL_pushfail(L);
-    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program,
-                    (int)vm->programs);
-    lua_pushliteral(L, "BUSY");
-    return false;
-}
-
-struct operation *process_start(struct vm *vm, const struct process_request *request,
-                                process_results *results, void *context, int *error)
-{
-    uv_loop_t *loop = vm->loop;
     struct process *process = memory_allocate(sizeof *process);
     process->vm = vm;
     process->input_length = request->input_length;
     process->operation = (struct operation){
         .results = take_results, .cancel = cancel, .release = release};
-    process->results = results;
-    process->context = context;
     process->timeout_ms = request->timeout_ms;
     process->last_word = memory_copy_text(request->last_word);
     buffer_init(&process->output_bytes, request->output_maximum);
     buffer_init(&process->error_bytes, request->output_maximum);
-    open_pipe(process, loop, &process->input);
-    open_pipe(process, loop, &process->output);
-    open_pipe(process, loop, &process->errors);
-    uv_update_time(loop); /* Lua code may have run for a while: the timeout counts from now */
-    uv_timer_init(loop, &process->timer);
-    process->timer.data = process;
-    process->handle.data = process;
-    process->open_handles += 2;
+    subprocess_init(&process->subprocess, process, on_exit_status, free_when_done);
+    subprocess_add_pipe(&process->subprocess, vm->loop, &process->input);
+    subprocess_add_pipe(&process->subprocess, vm->loop, &process->output);
+    subprocess_add_pipe(&process->subprocess, vm->loop, &process->errors);
+    uv_update_time(vm->loop); /* Lua code may have run for a while: the timeout counts from now */
+    subprocess_add_timer(&process->subprocess, vm->loop, &process->timer);
+    return process;
+}
 
-    uv_stdio_container_t streams[3] = {{.flags = UV_IGNORE},
-                                       {.flags = UV_INHERIT_FD, .data.fd = STDOUT_FILENO},
-                                       {.flags = UV_INHERIT_FD, .data.fd = STDERR_FILENO}};
-    if (request->input)
-        streams[0] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_READABLE_PIPE,
-                                            .data.stream = (uv_stream_t *)&process->input};
-    if (!request->inherit) {
-        streams[1] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-                                            .data.stream = (uv_stream_t *)&process->output};
-        streams[2] = (uv_stdio_container_t){.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE,
-                                            .data.stream = (uv_stream_t *)&process->errors};
-    }
-    uv_process_options_t options = {
-        .file = request->argv[0],
-        .args = request->argv,
-        .env = request->environment,
-        .cwd = request->directory,
-        .flags = UV_PROCESS_DETACHED,
-        .exit_cb = on_exit_status,
-        .stdio_count = 3,
-        .stdio = streams,
+struct operation *process_start(struct vm *vm, const struct process_request *request,
+                                process_results *results, void *context, int *error)
+{
+    struct process *process = make(vm, request);
+    process->results = results;
+    process->context = context;
+    struct subprocess_command command = {
+        .argv = request->argv,
+        .environment = request->environment,
+        .directory = request->directory,
+        .input = request->input ? &process->input : NULL,
+        .output = request->inherit ? NULL : &process->output,
+        .errors = request->inherit ? NULL : &process->errors,
     };
-    inherit_nothing();
-    *error = uv_spawn(loop, &process->handle, &options);
+    *error = subprocess_start(&process->subprocess, vm, &command);
     if (*error < 0) {
         process->cancelled = process->released = true;
-        process->handle.pid = 0;
         complete(process);
         return NULL;
     }
-    process->running = true;
-    vm->programs++;
     settle(process);
     start_streams(process, request);
     return &process->operation;

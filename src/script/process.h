@@ -1,5 +1,4 @@
-/* A child process that a script waits for: its own session and process group, so that all of it can
- * be ended. */
+/* A program that a handler starts and waits for: its input is given, its output collected. */
 #ifndef MOLECULE_SCRIPT_PROCESS_H
 #define MOLECULE_SCRIPT_PROCESS_H
 
@@ -30,13 +29,6 @@ struct process_result {
     /* there was more; the start of the output and the end of the errors are kept */
     bool output_cut;
 };
-
-/* Of one state, of molecule.exec, os.execute, io.popen and backends together; fewer where
- * descriptors are short. */
-#define PROGRAMS_MAXIMUM 256
-
-/* May the state start one more? false: pushes nil, message, code, which the caller returns. */
-bool process_allowed(lua_State *L, const char *program);
 
 /* What the script gets for the result: pushes it, may raise. */
 typedef int process_results(lua_State *L, const struct process_result *result, void *context);
