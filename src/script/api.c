@@ -4,6 +4,7 @@
 #include "script/cjson.h"
 #include "script/embedded.h"
 #include "script/json.h"
+#include "script/json_state.h"
 #include "script/outcome.h"
 #include "script/sandbox.h"
 #include "script/vm.h"

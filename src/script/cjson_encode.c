@@ -1,7 +1,7 @@
 /* A value as JSON text. The text grows in a userdata at a fixed place of the stack, so that Lua
  * counts it and nothing is left over where an error is raised. */
 #include "script/cjson.h"
-#include "script/json.h"
+#include "script/json_state.h"
 #include "script/vm.h"
 #include "script/vm_limits.h"
 

@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define JSON_ARRAY_METATABLE "molecule.array"
 #define JSON_DEPTH_MAXIMUM 200 /* of what json_take accepts */
 
 /* Pushes the value. May raise a Lua error (memory); holds nothing of its own. */
@@ -25,11 +24,6 @@ json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *b
  * `mend`: also of a text that is only nearly JSON. May raise a Lua error (memory). */
 bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem,
                size_t size);
-
-struct vm;
-/* The state is a script's, whose limits hold here. Without it there is a fixed bound. May raise a
- * Lua error (memory). */
-void json_limit(lua_State *L, struct vm *vm);
 
 /* The module: decode, encode, null, array, is_array. May raise a Lua error (memory). */
 int luaopen_molecule_json(lua_State *L);

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "script/json.h"
+#include "script/json_state.h"
 
 #include <lauxlib.h>
 #include <math.h>
