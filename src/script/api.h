@@ -8,18 +8,19 @@
 #include <lua.h>
 
 /* X(installing function) */
-#define API_PARTS(X)      \
-    X(api_check_install)  \
-    X(api_log_install)    \
-    X(api_time_install)   \
-    X(api_exec_install)   \
-    X(api_child_install)  \
-    X(api_http_install)   \
-    X(api_sse_install)    \
-    X(api_store_install)  \
-    X(api_peers_install)  \
-    X(api_files_install)  \
-    X(api_base64_install) \
+#define API_PARTS(X)           \
+    X(api_check_install)       \
+    X(api_log_install)         \
+    X(api_time_install)        \
+    X(api_exec_install)        \
+    X(api_child_install)       \
+    X(api_http_install)        \
+    X(api_http_stream_install) \
+    X(api_sse_install)         \
+    X(api_store_install)       \
+    X(api_peers_install)       \
+    X(api_files_install)       \
+    X(api_base64_install)      \
     X(api_timer_install)
 
 #define X(install) void install(lua_State *L);

@@ -1,0 +1,61 @@
+/* A request of molecule.http under way, on the worker's own libcurl handle: its memory, and the
+ * answer as it arrives. api_http.c waits for the whole of it, api_http_stream.c reads it in pieces.
+ */
+#ifndef MOLECULE_SCRIPT_HTTP_CALL_H
+#define MOLECULE_SCRIPT_HTTP_CALL_H
+
+#include "base/buffer.h"
+#include "base/turns.h"
+#include "script/handler.h"
+#include "script/http_options.h"
+#include "script/vm_await.h"
+
+#include <lua.h>
+#include <uv.h>
+
+struct http_call {
+    struct operation operation; /* first; of the handler that waits, if one does */
+    struct vm *vm;
+    /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    struct turn turn;
+    size_t wanted;
+    size_t charged; /* to it */
+    size_t request_bytes;
+    struct http_exchange *exchange; /* NULL: over */
+    char *url, *method, *body;
+    char *headers[HTTP_HEADERS_MAXIMUM + 1];
+    /* streams only */
+    bool streaming, waiting, paused, held; /* held: the userdata is alive */
+    /* garbage, which may be its userdata: it is freed behind it */
+    bool collecting;
+    struct resource resource; /* owner: who opened it and has not read it to its end */
+    bool outlived;            /* its handler ended first */
+    uv_timer_t *patience;     /* of a read that waits only so long; NULL: none did */
+    bool impatient;           /* it is over */
+    /* of the answer's body: what has not been read, or all of it */
+    struct buffer pieces;
+    /* the answer's headers once it is over: name NUL value NUL … */
+    struct buffer head;
+    char *error;
+    const char *code;
+    int status;
+};
+
+/* The options are at stack index 1. The call, under way; raises for what is wrong with them, and
+ * where there is no room. */
+struct http_call *http_call_start(lua_State *L, bool streaming);
+/* The exchange ends if it has not ended yet. */
+void http_call_cancel(struct http_call *call);
+/* The same, and what has arrived is dropped; it no longer belongs to a handler. */
+void http_call_end(struct http_call *call);
+void http_call_free(struct http_call *call);
+/* A stream that its handler need not end any more. */
+void http_call_leave_owner(struct http_call *call);
+
+/* nil, "url: error", code. */
+int http_call_push_failure(lua_State *L, const struct http_call *call, const char *error,
+                           const char *code);
+/* {[lower-case name] = value}; empty before the end. */
+void http_call_push_headers(lua_State *L, const struct http_call *call);
+
+#endif
