@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "net/http_server.h"
 #include "script/emulator_host.h"
+#include "script/emulator_module.h"
+#include "script/emulator_request.h"
 #include "script/json.h"
 #include "script/loader.h"
 
@@ -40,7 +42,7 @@ static int start(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_molecule_json);
     lua_setfield(L, -2, "molecule.json");
-    emulator_host_install(L, &opening->emulator->host);
+    emulator_module_install(L, &opening->emulator->host);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "molecule.emulator");
     lua_call(L, 1, 1);
@@ -89,8 +91,8 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
                                          .port = options->port,
-                                         .on_request = emulator_host_request,
-                                         .on_gone = emulator_host_gone,
+                                         .on_request = emulator_request_arrived,
+                                         .on_gone = emulator_request_gone,
                                          .context = &emulator->host};
     if (!start_lua(emulator, options, problem, problem_size) ||
         !(emulator->host.server = http_server_open(loop, &server, problem, problem_size))) {
@@ -177,7 +179,7 @@ void emulator_close(struct emulator *emulator)
     if (!emulator)
         return;
     http_server_close(emulator->host.server);
-    emulator_host_close(&emulator->host);
+    emulator_module_close(&emulator->host);
     if (emulator->host.L)
         lua_close(emulator->host.L);
     free(emulator);

@@ -1,9 +1,8 @@
-/* What the emulator's Lua half is given by C: the module "molecule.emulator.host". */
+/* The C side of the emulator, as its parts know it: the Lua state, the server, the loop. */
 #ifndef MOLECULE_SCRIPT_EMULATOR_HOST_H
 #define MOLECULE_SCRIPT_EMULATOR_HOST_H
 
 #include "net/http_server.h"
-#include "script/emulator.h"
 
 #include <lua.h>
 #include <stdbool.h>
@@ -16,23 +15,17 @@ struct emulator_host {
     uv_loop_t *loop;
     struct http_server *server;
     struct emulator_timer *timers;
+    /* of emulator_options */
     void (*on_quit)(void *context);
-    bool (*reply_to)(void *context, const char *body, size_t length,
-                     char row_id[EMULATOR_ROW_ID_SIZE]);
+    bool (*reply_to)(void *context, const char *body, size_t length, char *row_id);
     void *context;
 };
 
-/* Preloads the module. May raise a Lua error (memory). */
-void emulator_host_install(lua_State *L, struct emulator_host *host);
-
-/* For http_server_options; `context` is the emulator_host. */
-void emulator_host_request(struct http_request *request, void *context);
-void emulator_host_gone(struct http_request *request, void *context);
+/* The state belongs to the host: emulator_host_of finds it. May raise a Lua error (memory). */
+void emulator_host_bind(lua_State *L, struct emulator_host *host);
+struct emulator_host *emulator_host_of(lua_State *L);
 
 /* Calls the function below its arguments, protected; false: logged and popped. */
 bool emulator_host_call(struct emulator_host *host, int arguments, const char *what);
-
-/* Stops the timers. The Lua state may go afterwards. */
-void emulator_host_close(struct emulator_host *host);
 
 #endif
