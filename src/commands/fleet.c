@@ -272,8 +272,8 @@ static void on_reread(void *context)
 static void *reread(void *context)
 {
     struct rereading *rereading = context;
-    rereading->read = fleet_file_read(&rereading->file, rereading->path, rereading->problem,
-                                      sizeof rereading->problem);
+    rereading->read = fleet_read(&rereading->file, rereading->path, rereading->problem,
+                                 sizeof rereading->problem);
     pthread_mutex_lock(&rereading->mutex);
     struct fleet *fleet = rereading->fleet;
     bool taken = fleet && molecule_call(fleet->molecule, on_reread, rereading);

@@ -514,7 +514,7 @@ bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *
                char *problem, size_t problem_size)
 {
     struct fleet_file file;
-    bool taken = fleet_file_read(&file, path, problem, problem_size) &&
+    bool taken = fleet_read(&file, path, problem, problem_size) &&
                  plan_take(plan, &file, path, defaults, problem, problem_size);
     fleet_file_free(&file);
     return taken;

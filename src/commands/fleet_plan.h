@@ -4,7 +4,7 @@
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
 #include "commands/connect.h"
-#include "script/fleet_file.h"
+#include "commands/fleet_read.h"
 
 #include <jansson.h>
 #include <stdbool.h>

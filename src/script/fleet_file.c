@@ -3,17 +3,14 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "script/json.h"
-#include "state/atomic_file.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SIZE_MAXIMUM ((size_t)16 << 20)
 #define MEMORY_MAXIMUM ((size_t)256 << 20)
 #define CPU_MAXIMUM_MS 5000
 #define HOOK_INSTRUCTIONS 10000
@@ -119,18 +116,11 @@ static void run_lua(struct reading *reading)
     lua_close(L);
 }
 
-bool fleet_file_read(struct fleet_file *file, const char *path, char *problem, size_t problem_size)
+bool fleet_file_run(struct fleet_file *file, const char *path, char *text, size_t length,
+                    char *problem, size_t problem_size)
 {
-    size_t length;
-    int error = 0;
-    *file = (struct fleet_file){0};
-    file->text = atomic_file_read(path, SIZE_MAXIMUM, &length, &error);
-    if (!file->text) {
-        snprintf(problem, problem_size, "the fleet file %s cannot be read: %s", path,
-                 strerror(error));
-        return false;
-    }
-    if (strlen(file->text) != length) {
+    *file = (struct fleet_file){.text = text};
+    if (strlen(text) != length) {
         snprintf(problem, problem_size, "the fleet file %s is not text", path);
         return false;
     }

@@ -12,9 +12,11 @@ struct fleet_file {
     char *text;   /* the file's own, for fleet_file_line */
 };
 
-/* false: `problem` says what is wrong, with file and line where Lua knows it. Free it in either
+/* Runs the file's text, NUL-terminated, which becomes the struct's; `path` is what errors call it.
+ * false: `problem` says what is wrong, with file and line where Lua knows it. Free it in either
  * case. */
-bool fleet_file_read(struct fleet_file *file, const char *path, char *problem, size_t problem_size);
+bool fleet_file_run(struct fleet_file *file, const char *path, char *text, size_t length,
+                    char *problem, size_t problem_size);
 void fleet_file_free(struct fleet_file *file);
 
 /* Where `word` stands in the file, behind `after` (NULL: anywhere): its line. A word that does not
