@@ -25,7 +25,7 @@ void agent_info_free(struct agent_info *info)
     *info = (struct agent_info){0};
 }
 
-/* Within the handler, and its limits: a metatable of the agent's may run code of the script. */
+/* Inside the handler, within its limits: the agent's metatable may run code of the script. */
 static void keep_info(lua_State *L)
 {
     struct vm *vm = vm_of(L);
@@ -89,7 +89,7 @@ static const struct agent_field *find_field(const char *name)
     return NULL;
 }
 
-/* The key on top is no field of an agent. */
+/* The key on top is not a field of an agent. */
 static void refuse_field(lua_State *L, const char *source)
 {
     if (lua_type(L, -1) != LUA_TSTRING)
@@ -102,16 +102,16 @@ static void refuse_field(lua_State *L, const char *source)
     for (size_t i = 0; i < AGENT_FIELD_COUNT; i++)
         nearest_offer(&nearest, agent_fields[i].name);
     if (nearest.best)
-        luaL_error(L, "the agent that %s returned has the unknown field '%s'; did you mean '%s'?",
+        luaL_error(L, "the agent returned by %s has an unknown field '%s'; did you mean '%s'?",
                    source, nearest.word, nearest.best);
-    luaL_error(L,
-               "the agent that %s returned has the unknown field '%s'; what is the script's own "
-               "belongs into a local variable, or "
-               "into a field that begins with '_'",
-               source, nearest.word);
+    luaL_error(
+        L,
+        "the agent returned by %s has an unknown field '%s'; keep the script's own data in a "
+        "local variable, or in a field whose name starts with '_'",
+        source, nearest.word);
 }
 
-/* The table on top: its own fields, and what it has them from. */
+/* The table on top: its own fields, and inherited ones. */
 static void check_fields(lua_State *L, const char *source)
 {
     int agent = lua_gettop(L);
@@ -135,7 +135,7 @@ static void check_fields(lua_State *L, const char *source)
     }
 }
 
-/* The list on top is what the card's skills can be. */
+/* The table on top can be the skills of an agent card. */
 static void check_skills(lua_State *L)
 {
     static const char *const texts[] = {"id", "name", "description"};
@@ -163,7 +163,7 @@ static void check_skills(lua_State *L)
     }
 }
 
-/* The value on top becomes the state's agent; raises where it is not one. */
+/* The value on top becomes the state's agent; raises if it is not one. */
 static void keep_agent(lua_State *L, const char *source)
 {
     struct vm *vm = vm_of(L);
@@ -199,7 +199,7 @@ static int after_script(lua_State *L, int status, lua_KContext context)
                settings->options->script ? settings->options->script : settings->options->backend);
     if (settings->load_only)
         keep_info(L);
-    lua_gc(L, LUA_GCCOLLECT); /* what loading left over would stay until there are messages */
+    lua_gc(L, LUA_GCCOLLECT); /* else what loading left over would stay until the first message */
     return 0;
 }
 
@@ -237,7 +237,7 @@ void agent_push_context(lua_State *L, const struct handler *handler)
     push_options(L, options->script_options, options->script_option_count);
     lua_setfield(L, -2, "options");
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "molecule") != LUA_TTABLE) { /* not required by the script so far */
+    if (lua_getfield(L, -1, "molecule") != LUA_TTABLE) { /* the script has not required it yet */
         lua_pop(L, 1);
         lua_getglobal(L, "require");
         lua_pushliteral(L, "molecule");
@@ -277,7 +277,7 @@ static int after_start(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
-    keep_info(L); /* it may have changed what it says of itself */
+    keep_info(L); /* it may have changed the agent's fields */
     return 0;
 }
 
@@ -349,8 +349,8 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     return after_attach(L, LUA_OK, 0);
 }
 
-/* A large message is parsed for as long as this takes. If it raises, the message stays so until the
- * host has it again. */
+/* A large message is parsed only while it is pushed. If that raises, it stays parsed until the host
+ * has it back. */
 static bool push_message(lua_State *L, struct handler *handler)
 {
     const struct vm *vm = handler->vm;
@@ -386,7 +386,7 @@ int agent_handle_body(lua_State *L)
     return after_handle(L, status, 0);
 }
 
-/* Raises at the place where the agent's conversation function begins. */
+/* Raises at the line where the agent's conversation function begins. */
 static int refuse_key(lua_State *L, const char *what)
 {
     lua_Debug function;

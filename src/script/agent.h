@@ -23,18 +23,17 @@ struct agent_conversation {
 };
 void agent_info_free(struct agent_info *info);
 
-/* What the agent said of itself when its start was over (or it was loaded, where nothing starts
- * it). Yours to free. */
+/* What the agent said about itself when its start was over (or it was loaded, if it is not
+ * started). Yours to free. */
 void agent_take_info(struct vm *vm, struct agent_info *info);
 
-/* Pushes `ctx`. Whatever takes a ctx begins with it: it requires "molecule". May raise a Lua error.
- */
+/* Pushes `ctx`, and loads "molecule" for it if need be. May raise a Lua error. */
 void agent_push_context(lua_State *L, const struct handler *handler);
 
 /* Bodies for handler_start. */
 /* loads vm->settings, checks what it returned, keeps it in vm->agent */
 int agent_load_body(lua_State *L);
-/* agent.start(ctx), if it has one; then reads what it says of itself */
+/* agent.start(ctx), if it has one; then reads what it says about itself */
 int agent_start_body(lua_State *L);
 int agent_stop_body(lua_State *L); /* agent.stop(ctx), if it has one */
 /* agent.conversation(msg); handler->context is a struct agent_conversation, whose `key` it sets. It

@@ -1,4 +1,4 @@
-/* Questions to the host: the handler waits, the worker goes on with other handlers. */
+/* Questions to the host: the handler waits while the worker runs other handlers. */
 #include "script/api_ask.h"
 
 #include "base/memory.h"
@@ -39,7 +39,7 @@ static int push_answer(lua_State *L, struct operation *operation)
     return 3;
 }
 
-/* The host answers all the same; nobody hears it. */
+/* The host still answers; the answer is dropped. */
 static void cancel(struct operation *operation)
 {
     ((struct ask_operation *)operation)->ask->operation = NULL;
@@ -72,7 +72,7 @@ int ask_await(lua_State *L, struct script_ask *ask,
     ask_free(ask);
     free(waiting);
     lua_pushnil(L);
-    lua_pushfstring(L, "%s: there is no platform to ask here", what);
+    lua_pushfstring(L, "%s: not connected to a platform", what);
     lua_pushliteral(L, "OFFLINE");
     return 3;
 }

@@ -38,7 +38,7 @@ lua_Number api_check_seconds(lua_State *L, int index, const char *what, lua_Numb
     return seconds;
 }
 
-/* core.seconds(value) -> a number, or nil where it is no length of time */
+/* core.seconds(value) -> a number, or nil if it is not a duration */
 static int core_seconds(lua_State *L)
 {
     lua_Number seconds;
@@ -49,7 +49,7 @@ static int core_seconds(lua_State *L)
     return 1;
 }
 
-/* Raises for the key at `key`, which is none of the known words. */
+/* Raises for the key at `key`, which is not a known word. */
 static int refuse_field(lua_State *L, int key, const char *what, const char *const *known,
                         size_t count)
 {
@@ -103,8 +103,8 @@ static int core_refuse_field(lua_State *L)
     return refuse_field(L, 2, what, known, count);
 }
 
-/* A function of ours behind a C function. In `return molecule.retry {…}` a Lua function would take
- * the place of the script's own on the stack, and with it the line that a mistake is on. */
+/* Wraps a function of ours in a C function. In `return molecule.retry {…}` a Lua function would
+ * take the place of the script's own on the stack, and with it the line that a mistake is on. */
 static int after_public(lua_State *L, int status, lua_KContext context)
 {
     (void)status;

@@ -23,7 +23,7 @@ static struct child *check_child(lua_State *L)
     return child;
 }
 
-/* child:write(bytes) -> true, or nil, message, CODE (ENDED, FULL); what the program does not take
+/* child:write(bytes) -> true, or nil, message, CODE (ENDED, FULL); what the program does not read
  * at once is queued */
 static int child_write_method(lua_State *L)
 {
@@ -36,7 +36,7 @@ static int child_write_method(lua_State *L)
     }
     luaL_pushfail(L);
     if (child_is_running(child))
-        lua_pushfstring(L, "it does not read: more than %d MiB wait for it",
+        lua_pushfstring(L, "it is not reading its input: more than %d MiB queued",
                         (int)(CHILD_QUEUE_MAXIMUM >> 20));
     else
         lua_pushfstring(L, "it has ended: %s", child_describe(child));
@@ -91,8 +91,8 @@ static int push_nothing(lua_State *L, struct operation *operation)
     return 0;
 }
 
-/* child:close(seconds): closes its standard input, waits so long for its end, then ends its process
- * group */
+/* child:close(seconds): closes its standard input, waits that long for its exit, then kills its
+ * process group */
 static int child_close(lua_State *L)
 {
     struct child *child = check_child(L);

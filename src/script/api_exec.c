@@ -29,7 +29,7 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
     const struct exec_context *exec = context;
     if (result->timed_out) {
         lua_pushnil(L);
-        lua_pushfstring(L, "timed out after %f s; the whole process group was ended",
+        lua_pushfstring(L, "timed out after %f s; the whole process group was killed",
                         (double)exec->timeout_ms / 1000);
         lua_pushliteral(L, "TIMEOUT");
     }
@@ -73,7 +73,7 @@ static void check_table(lua_State *L)
     api_check_fields(L, 1, "exec", known, sizeof known / sizeof *known);
 }
 
-/* Pushes the field; NULL where there is none. */
+/* Pushes the field; NULL if it is missing. */
 static const char *text_field(lua_State *L, const char *field, size_t *length)
 {
     int type = lua_getfield(L, 1, field);
@@ -103,7 +103,7 @@ static size_t output_field(lua_State *L)
     return (size_t)maximum;
 }
 
-/* Milliseconds, at least 1; 0 where there is no such field. */
+/* Milliseconds, at least 1; 0 if the field is missing. */
 static int64_t duration_field(lua_State *L, int table, const char *field)
 {
     int64_t milliseconds = 0;
@@ -120,7 +120,7 @@ static int64_t duration_field(lua_State *L, int table, const char *field)
     return milliseconds;
 }
 
-/* The kernel says the same of a program that is not there and of a place that is not. */
+/* The kernel reports a missing program and a missing directory alike. */
 static bool is_directory(const char *path)
 {
     struct stat found;
@@ -138,7 +138,7 @@ static int fail_to_start(lua_State *L, const char *program, const char *director
     return 3;
 }
 
-/* The options are at 1, what it says last, or nil, at 2. */
+/* The options are at index 1, the text it prints last (or nil) at 2. */
 static int start(lua_State *L)
 {
     check_table(L);
@@ -203,7 +203,7 @@ static int push_execute_result(lua_State *L, const struct process_result *result
     return subprocess_push_exit(L, result->code, result->signal);
 }
 
-/* os.execute([command]): as Lua's, but other conversations go on meanwhile. */
+/* os.execute([command]): as Lua's, but other conversations continue meanwhile. */
 static int api_execute(lua_State *L)
 {
     if (lua_isnoneornil(L, 1)) {

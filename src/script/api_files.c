@@ -23,7 +23,7 @@
 #define BOUNDARY_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 #define FETCH_MAXIMUM (100 * 1024 * 1024) /* the platform's own limit (contract §1.2) */
 
-/* A file that was read is acknowledged when the handler's outcome stands. */
+/* A file that was read is acknowledged once the handler's outcome is recorded. */
 static int push_fetched(lua_State *L, const struct script_ask *ask)
 {
     struct handler *handler = vm_of(L)->running;
@@ -38,7 +38,7 @@ static int file_fetch(lua_State *L)
     const char *id = luaL_checkstring(L, 1);
     vm_check_await(L, "file:read");
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_FETCH, strlen(id));
-    /* it is there twice for a moment: as it came, and as a string */
+    /* it exists twice for a moment: as received, and as a Lua string */
     size_t half = vm_room(vm_of(L)) / 2;
     ask->key = memory_copy_text(id);
     ask->most = half < FETCH_MAXIMUM ? (int64_t)half : FETCH_MAXIMUM;
@@ -54,7 +54,7 @@ static int file_upload(lua_State *L)
     const char *boundary = luaL_checkstring(L, 2);
     /* it becomes part of a header */
     luaL_argcheck(L, strspn(boundary, BOUNDARY_LETTERS) == strlen(boundary), 2,
-                  "a boundary is of letters, digits and \"-\"");
+                  "a boundary consists of letters, digits and \"-\"");
     vm_check_await(L, "molecule.files");
     char problem[256];
     if (!script_may(vm_of(L), SCRIPT_QUOTA_UPLOAD, length, problem, sizeof problem))

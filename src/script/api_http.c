@@ -32,8 +32,8 @@ static void release_call(struct operation *operation)
     http_call_free((struct http_call *)operation);
 }
 
-/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, where the answer broke
- * off, what came of it. */
+/* core.http(options) -> {status, headers, body}; or nil, message, CODE and, if the response broke
+ * off, what arrived of it. */
 static int api_http(lua_State *L)
 {
     lua_settop(L, 1);

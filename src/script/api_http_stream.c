@@ -38,8 +38,7 @@ static void check_may_open(lua_State *L)
         lua_gc(L, LUA_GCCOLLECT);
     if (vm->streams >= maximum)
         api_raise(
-            L,
-            "http: %d streams of this script are open: read them to their end or leave their loop",
+            L, "http: this script has %d streams open: read them to the end or leave their loops",
             (int)vm->streams);
 }
 
@@ -71,7 +70,7 @@ static int push_piece(lua_State *L, struct operation *operation)
     }
     if (call->impatient && call->exchange) {
         luaL_pushfail(L);
-        lua_pushliteral(L, "nothing came for a while");
+        lua_pushliteral(L, "no data for a while");
         lua_pushliteral(L, "IDLE");
         return 3;
     }
@@ -109,22 +108,23 @@ static struct http_call *check_stream(lua_State *L)
     return call;
 }
 
-/* stream:read([seconds]) -> the next piece; nil at the end; nil, message, CODE. IDLE: nothing came
- * for so long; it goes on. */
+/* stream:read([seconds]) -> the next piece; nil at the end; nil, message, CODE. IDLE: no data
+ * for that long; the stream stays open. */
 static int stream_read(lua_State *L)
 {
     struct http_call *call = check_stream(L);
     lua_Number seconds = luaL_optnumber(L, 2, 0);
     luaL_argcheck(L, seconds >= 0 && seconds <= 86400, 2, "seconds must be from 0 to 86400");
     if (call->waiting)
-        return luaL_error(L, "http: another coroutine reads this stream");
+        return luaL_error(L, "http: another coroutine is reading this stream");
     if (call->outlived)
         return luaL_error(
             L, "http: the handler that opened this stream has ended, and the stream with it (%s)",
             call->url);
     if (call->resource.owner && call->resource.owner != vm_of(L)->running)
         return luaL_error(
-            L, "http: this stream belongs to another handler (%s): each opens its own", call->url);
+            L, "http: this stream belongs to another handler (%s): each handler must open its own",
+            call->url);
     if (call->pieces.length > 0 || !call->exchange)
         return push_piece(L, &call->operation);
     vm_check_await(L, "a stream's read");

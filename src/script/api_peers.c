@@ -26,7 +26,7 @@ static void number_ask(struct script_ask *ask, struct handler *handler)
     ask->retries = handler->job ? handler->job->retries : 0;
 }
 
-/* The text at `index` (a string or nil) and the parts behind it (a list or nil), as a message. */
+/* The text at `index` (a string or nil) and the parts after it (a list or nil), as a message. */
 static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, int index)
 {
     char problem[512];
@@ -106,14 +106,14 @@ static int api_progress(lua_State *L)
     const struct handler *handler = vm_of(L)->running;
     if (length == 0) {
         luaL_pushfail(L);
-        lua_pushliteral(L, "ctx.progress: there is nothing to say");
+        lua_pushliteral(L, "ctx.progress: the text is empty");
         lua_pushliteral(L, "EMPTY");
         return 3;
     }
     if (handler && handler->job && handler->job->message->source_id) {
         luaL_pushfail(L);
-        lua_pushliteral(L, "ctx.progress: the message came from a peer, which takes a progress "
-                           "message for the answer");
+        lua_pushliteral(L, "ctx.progress: the message came from a peer, which would take a "
+                           "progress message for the answer");
         lua_pushliteral(L, "PEER");
         return 3;
     }

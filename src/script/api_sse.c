@@ -83,7 +83,7 @@ static int reader_feed(lua_State *L)
     struct reader *reader = luaL_checkudata(L, 1, READER_METATABLE);
     size_t length;
     const char *bytes = luaL_checklstring(L, 2, &length);
-    /* buffers double; a whole line becomes data, and that an event */
+    /* buffers double; a whole line is copied into the data, and the data into an event */
     size_t growth = (memchr(bytes, '\n', length) ? 5 : 2) * length;
     vm_charge(L, growth);
     reader->failed = reader->failed || !sse_feed(&reader->sse, bytes, length);

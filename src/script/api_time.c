@@ -67,7 +67,7 @@ static int api_now(lua_State *L)
     return 1;
 }
 
-/* core.elapsed(): seconds of a clock that nobody sets. */
+/* core.elapsed(): seconds of a clock that is never set. */
 static int api_elapsed(lua_State *L)
 {
     lua_pushnumber(L, (lua_Number)clock_boot_ms() / 1000);

@@ -57,7 +57,7 @@ static void cancel(struct timer *timer)
     timer->cancelled = true;
     uv_timer_stop(&timer->uv);
     turn_leave(&timer->turn);
-    if (!timer->running) /* else it goes when its function is done */
+    if (!timer->running) /* else it is freed when its function returns */
         drop(timer);
 }
 
@@ -116,13 +116,14 @@ static void on_timer_done(struct handler *handler)
     timer->running = false;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing && !script->replacing) {
         char *text = script_describe(&handler->outcome);
-        log_error(script->settings.options->id, "the function of a timer failed%s: %s",
-                  timer->every_ms ? " (it runs again when it is due)" : "", text);
+        log_error(script->settings.options->id, "a timer's function failed%s: %s",
+                  timer->every_ms ? " (it runs again when due)" : "", text);
         free(text);
     } else if (handler->over_memory && !script->closing) {
-        log_error(script->settings.options->id,
-                  "the function of a timer wanted more than --memory-limit; the Lua state is "
-                  "replaced, and what ran beside it runs again");
+        log_error(
+            script->settings.options->id,
+            "a timer's function exceeded --memory-limit; the Lua state is replaced, and messages "
+            "under way run again");
     }
     script_commit_changes(script, handler);
     handler_free(handler);
@@ -131,7 +132,7 @@ static void on_timer_done(struct handler *handler)
     } else {
         int64_t now = clock_monotonic_ms();
         timer->due_ms += timer->every_ms;
-        /* it took longer than its period: the runs in between are left out */
+        /* it took longer than its period: missed runs are skipped */
         if (timer->due_ms < now)
             timer->due_ms = now + timer->every_ms - (now - timer->due_ms) % timer->every_ms;
         arm(timer);
@@ -150,7 +151,7 @@ static void run_timer(struct turn *turn)
     script_start_now(script, timer->vm, handler, timer_body);
 }
 
-/* Its turn comes after those that wait already: timers do not keep the worker to themselves. */
+/* It queues behind other work: timers must not monopolize the worker. */
 static void on_timer(uv_timer_t *uv)
 {
     struct timer *timer = (struct timer *)uv;
@@ -180,7 +181,7 @@ static int make_timer(lua_State *L, const char *name, bool repeats)
                           luaL_typename(L, 2));
     struct vm *vm = vm_of(L);
     if (!vm->script)
-        return api_misuse(L, "molecule.%s: no timers here", name);
+        return api_misuse(L, "molecule.%s: timers cannot be made here", name);
     if (vm->timer_count >= TIMERS_MAXIMUM)
         return api_misuse(
             L, "molecule.%s: there are %d timers already; cancel() those that are not needed", name,

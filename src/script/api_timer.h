@@ -1,5 +1,5 @@
-/* molecule.every and molecule.after: functions that run by the clock, each run in a handler of its
- * own. */
+/* molecule.every and molecule.after: functions that run by the clock, each run in its own
+ * handler. */
 #ifndef MOLECULE_SCRIPT_API_TIMER_H
 #define MOLECULE_SCRIPT_API_TIMER_H
 
@@ -7,10 +7,10 @@
 
 struct vm;
 
-/* The state is the one in charge: its timers, held until now, run. */
+/* The state has taken over: its timers, held until now, start. */
 void timers_go(struct vm *vm);
-/* None of them runs any more, nor one that is made later; what runs at this moment ends by itself.
- * How many there were. */
+/* Stops them, and those made later. One that is running now finishes. Returns how many there were.
+ */
 size_t timers_stop(struct vm *vm);
 
 #endif

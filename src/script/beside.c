@@ -25,8 +25,8 @@ static bool is_same(const char *one, const char *other)
            first.st_ino == second.st_ino;
 }
 
-/* Pushes the script's directory and, where it is another one, that of the file behind the link; how
- * many. */
+/* Pushes the script's directory and, if it differs, that of the file the link points to. Returns
+ * how many. */
 static int push_directories(lua_State *L, const char *script_path)
 {
     char real[PATH_MAX];

@@ -1,12 +1,12 @@
-/* Modules beside the script: in its directory, and in that of the file which it is a symbolic link
- * to. */
+/* Modules beside the script: in its directory and, if it is a symbolic link, in that of the file it
+ * points to. */
 #ifndef MOLECULE_SCRIPT_BESIDE_H
 #define MOLECULE_SCRIPT_BESIDE_H
 
 #include <lauxlib.h>
 #include <stdbool.h>
 
-/* Puts the directories before the rest of package.path; but for those that it cannot name, with ";"
+/* Puts the directories before the rest of package.path, except those that it cannot name, with ";"
  * or "?" in them. May raise. */
 void beside_prepend_path(lua_State *L, const char *script_path);
 

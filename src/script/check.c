@@ -1,4 +1,4 @@
-/* What is wrong with a script, or a backend's name, as far as that shows without running it. */
+/* What is wrong with a script, or a backend's name, as far as can be told without running it. */
 #include "script/embedded.h"
 #include "script/script.h"
 
@@ -25,7 +25,7 @@ static int find_backend(lua_State *L)
     lua_call(L, 2, 1);
     if (lua_isnil(L, -1))
         return luaL_error(L,
-                          "there is no backend %s: it is none of %s, and no %s.lua is on LUA_PATH",
+                          "there is no backend %s: the binary has %s, and no %s.lua is on LUA_PATH",
                           backend, embedded_backends(), backend);
     return 0;
 }
@@ -51,7 +51,7 @@ bool script_check(const struct script_settings *settings, char *problem, size_t 
 {
     lua_State *L = luaL_newstate();
     if (!L) {
-        snprintf(problem, problem_size, "no memory for a Lua state");
+        snprintf(problem, problem_size, "not enough memory for a Lua state");
         return false;
     }
     bool fine = run_check(L, settings, problem, problem_size);

@@ -130,9 +130,9 @@ void child_finish(struct child *child)
     if (child->complaint.length > 0)
         log_info(child->workspace_id, "%s: %s", child->name, child->complaint.data);
     if (child->stopping)
-        log_debug(child->workspace_id, "%s ended: %s", child->name, child->end);
+        log_debug(child->workspace_id, "%s exited: %s", child->name, child->end);
     else
-        log_warn(child->workspace_id, "%s ended by itself: %s", child->name, child->end);
+        log_warn(child->workspace_id, "%s exited unexpectedly: %s", child->name, child->end);
     while (!child->freed && child->waiters)
         child_wake(child->waiters, CHILD_ENDED);
 }
@@ -176,7 +176,7 @@ const char *child_describe(const struct child *child)
 
 static void on_written(uv_write_t *write, int status)
 {
-    (void)status; /* a program that does not read any more is about to end */
+    (void)status; /* a program that has stopped reading is about to exit */
     struct piece *piece = (struct piece *)write;
     piece->child->queued -= piece->length;
     child_settle(piece->child);

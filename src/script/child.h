@@ -1,7 +1,6 @@
-/* A program that runs as long as it is needed and answers lines with lines: JSON objects, one a
- * line, whose integer "id" says which question they answer. What it says on standard error goes to
- * the log, line by line. It runs in a process group of its own, which ends with it. On the worker
- * thread only. */
+/* A long-running program that answers lines with lines: JSON objects, one a line, whose integer
+ * "id" says which question they answer. Its standard error goes to the log, line by line. Its
+ * process group ends with it. On the worker thread only. */
 #ifndef MOLECULE_SCRIPT_CHILD_H
 #define MOLECULE_SCRIPT_CHILD_H
 
@@ -9,7 +8,7 @@
 
 #include <jansson.h>
 
-/* bytes of an answer; a longer line is left out and logged */
+/* bytes of an answer; a longer line is skipped and logged */
 #define CHILD_LINE_MAXIMUM ((size_t)16 << 20)
 #define CHILD_QUEUE_MAXIMUM ((size_t)64 << 20) /* bytes written and not yet read by the program */
 
@@ -41,20 +40,20 @@ struct child *child_start(struct vm *vm, const char *name, char *const *argv,
 /* false: it would be more than CHILD_QUEUE_MAXIMUM or than the state has memory for, or the program
  * has ended. */
 bool child_write(struct child *child, const char *bytes, size_t length);
-/* It can answer: it runs, its standard output is open, and nobody stopped it. */
+/* It can answer: it runs, its standard output is open, and it was not stopped. */
 bool child_is_running(const struct child *child);
 /* It was reaped, and what it said was read. */
 bool child_is_over(const struct child *child);
-/* How it ended, as "exit code 1" or "signal 9", or why it is of no use; borrowed. */
+/* How it exited, as "exit code 1" or "signal 9", or why it cannot answer; borrowed. */
 const char *child_describe(const struct child *child);
-/* For vm_await; not for a child that has ended. It is woken when the answer with that id came, when
- * the program ended or when `timeout_ms` are over. Released with the operation; the child must not
- * be freed before. */
+/* For vm_await; not for a child that has ended. It is woken when the answer with that id arrives,
+ * when the program exits, or after `timeout_ms`. Released with the operation; the child must not be
+ * freed before. */
 struct child_waiter *child_wait_for(struct child *child, lua_Integer id, int64_t timeout_ms);
-/* Closes its standard input behind what was written; if it runs after `grace_ms`, its process group
- * is ended. The waiter is woken when it has ended. */
+/* Closes its standard input once everything is written; if it still runs after `grace_ms`, its
+ * process group is killed. The waiter is woken when it has exited. */
 struct child_waiter *child_stop(struct child *child, int64_t grace_ms);
-/* Ends the process group at once. Nobody may wait. The memory goes when the program is reaped. */
+/* Kills the process group at once. Nobody may wait. It is freed when the program is reaped. */
 void child_free(struct child *child);
 
 #endif

@@ -68,7 +68,7 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes,
     child_wake(waiter, CHILD_ANSWERED);
 }
 
-/* Without an answer the program would wait for ever. */
+/* Without an answer the program would wait forever. */
 static void refuse_request(struct child *child, const json_t *request, const struct shown *shown)
 {
     char *refusal = child_line_refuse(request);
@@ -98,7 +98,7 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
 static void take_line(struct child *child, const char *bytes, size_t length)
 {
     vm_make_room(child->vm, VALUES_PER_BYTE * length);
-    if (child->freed) /* nobody refers to it any more, and the collector has found out */
+    if (child->freed) /* it was garbage, and has just been collected */
         return;
     jsonmemory_begin(vm_room(child->vm));
     json_t *line = child_line_read(bytes, length);
@@ -165,7 +165,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
         take_output(child, "\n", 1); /* the last line may have no end */
         child->answers = false;
         if (child->subprocess.running)
-            child_kill(child); /* it is of no use any more */
+            child_kill(child); /* it can no longer answer */
     }
     if (child->open_pipes == 0 && !child->subprocess.running)
         child_finish(child);

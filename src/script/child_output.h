@@ -1,4 +1,4 @@
-/* What a child says. Standard output is lines: answers go to who waits for them, requests are
+/* What a child says. Standard output is lines: answers go to those who wait for them, requests are
  * refused, all else is logged. Standard error is logged. */
 #ifndef MOLECULE_SCRIPT_CHILD_OUTPUT_H
 #define MOLECULE_SCRIPT_CHILD_OUTPUT_H

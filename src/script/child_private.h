@@ -24,7 +24,7 @@ struct child {
     int open_pipes; /* output and errors not yet at their end */
     bool answers;   /* its standard output is open */
     bool over;      /* reaped and read to the end */
-    bool stopping;  /* its end is what we want */
+    bool stopping;  /* we asked it to exit */
     bool freed;
     char end[64];
     char chunk[65536];
@@ -32,11 +32,11 @@ struct child {
 
 /* The state is charged with what the child holds now. */
 void child_settle(struct child *child);
-/* Who waits goes on. */
+/* Wakes the waiter. */
 void child_wake(struct child_waiter *waiter, enum child_wait state);
-/* The whole process group. */
+/* Kills the whole process group. */
 void child_kill(const struct child *child);
-/* It was reaped, and all it said was read or is no longer waited for. */
+/* It was reaped, and its output was read or is no longer waited for. */
 void child_finish(struct child *child);
 
 #endif

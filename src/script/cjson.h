@@ -1,7 +1,7 @@
 /* What scripts get as "cjson" and "cjson.safe": the functions of lua-cjson, written for a host that
- * must go on. lua-cjson's own encoder ends the process at 2 GiB and keeps its buffers where no
- * memory limit sees them; here everything is Lua's. Integers stay integers, as in lua-cjson's later
- * releases. */
+ * must not crash. lua-cjson's own encoder ends the process at 2 GiB and keeps its buffers where no
+ * memory limit counts them; here everything is Lua's. Integers stay integers, as in lua-cjson's
+ * later releases. */
 #ifndef MOLECULE_SCRIPT_CJSON_H
 #define MOLECULE_SCRIPT_CJSON_H
 

@@ -55,7 +55,7 @@ static int hex_digit(char letter)
     return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
 }
 
-/* The four digits at `at`; -1: they are none. */
+/* The four hexadecimal digits at `at`; -1: they are not. */
 static long code_unit(const struct decoding *in, const char *at)
 {
     long value = 0;
@@ -90,7 +90,7 @@ static char *put_utf8(char *to, long code)
     return to;
 }
 
-/* Behind "\u". */
+/* After "\u". */
 static char *take_code(struct decoding *in, char *to)
 {
     long code = code_unit(in, in->at);
@@ -128,7 +128,7 @@ static char *take_escape(struct decoding *in, char *to)
     return to;
 }
 
-/* Behind the opening quote: pushes the string. The bytes are never more than their escapes. */
+/* After the opening quote: pushes the string. Unescaped, it is never longer. */
 static void push_string(struct decoding *in)
 {
     char *to = in->scratch;

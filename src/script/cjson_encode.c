@@ -118,7 +118,7 @@ static bool has_array_metatable(lua_State *L, int index)
     return is;
 }
 
-/* The length of the list on top; -1: it is none. */
+/* The length of the list on top; -1: it is not a list. */
 static lua_Integer list_length(struct encoding *out)
 {
     lua_State *L = out->L;

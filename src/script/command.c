@@ -18,8 +18,8 @@ void command_free_list(char **list)
     free(list);
 }
 
-/* Pushes a list of our own with the strings of the one at `table`, whose metamethods may answer
- * otherwise the next time. */
+/* Pushes a copy of the list of strings at `table`, whose metamethods may answer differently the
+ * next time. */
 static void push_checked_arguments(lua_State *L, const char *name, int table)
 {
     lua_Integer count = luaL_len(L, table);
@@ -86,7 +86,7 @@ char **command_make_environment(lua_State *L, int index)
     return list;
 }
 
-/* Pushes a table of our own with what the one at `index` holds. */
+/* Pushes a copy of the table at `index`. */
 static void push_checked_environment(lua_State *L, const char *name, int index)
 {
     lua_newtable(L);

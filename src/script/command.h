@@ -1,6 +1,6 @@
-/* What the table of options at stack index 1 says of a program to run: argv or cmd, and env. The
- * functions that push check, and may raise in the name of the API function `name`, so that nothing
- * is allocated yet when they do. */
+/* What the table of options at stack index 1 says about a program to run: argv or cmd, and env. The
+ * functions that push also check, and raise in the name of the API function `name` before anything
+ * is allocated. */
 #ifndef MOLECULE_SCRIPT_COMMAND_H
 #define MOLECULE_SCRIPT_COMMAND_H
 

@@ -1,4 +1,4 @@
-/* coroutine.resume, wrap and close, and xpcall, of our own.
+/* Our own coroutine.resume, wrap and close, and xpcall.
  *
  * resume and wrap pass a wait for the host outward, so that molecule.http and its like work inside
  * a script's own coroutines, and end at once when the handler's limit was reached. xpcall runs its
@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* closed one inside the other: each begins to count its C calls anew (up to 200) */
+/* nested closes: each starts its own count of C calls (up to 200) */
 #define CLOSING_MAXIMUM 10
 /* coroutine -> traceback its xpcall handler may show */
 #define TRACEBACKS_KEY "molecule.tracebacks"
@@ -107,7 +107,7 @@ static int settle(lua_State *L, lua_State *co, int status, int results, bool wra
             return pass_expiry(L);
     }
     lua_xmove(co, L, 1);
-    /* the position of the caller in front, as Lua's own does */
+    /* prefixed with the caller's position, as in Lua's own */
     if (lua_type(L, -1) == LUA_TSTRING) {
         luaL_where(L, 1);
         lua_insert(L, -2);

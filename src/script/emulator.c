@@ -77,7 +77,7 @@ static bool start_lua(struct emulator *emulator, const struct emulator_options *
     if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return true;
     const char *message = lua_tostring(L, -1);
-    snprintf(problem, size, "the emulator does not start: %s", message ? message : "unknown error");
+    snprintf(problem, size, "cannot start the emulator: %s", message ? message : "unknown error");
     return false;
 }
 

@@ -17,15 +17,15 @@ struct emulator_options {
     uint16_t port;           /* 0: any free one */
     const char *profile;     /* "t1", "latest"; NULL: "latest" */
     const char *org_id;      /* switches the tenant guard on; NULL: off */
-    const char *admin_token; /* may create, change and delete workspaces; NULL: nobody may */
-    const char *workspace;   /* a poll workspace that is there from the beginning; NULL: none */
+    const char *admin_token; /* may create, change and delete workspaces; NULL: nobody */
+    const char *workspace;   /* a poll workspace that exists from the start; NULL: none */
     int rate_limit;          /* requests per 60 s; 0: 600; negative: none */
     double stale_seconds;    /* without a heartbeat until awaiting_agent; 0: the profile's own */
     /* print what is said to `workspace` and what it says, and take emulator_type */
     bool console;
     /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
     void (*on_quit)(void *context);
-    /* Whether the host posts these bytes as a reply, and to which row. NULL: nobody knows */
+    /* whether the host posts these bytes as a reply, and to which row; NULL: unknown */
     bool (*reply_to)(void *context, const char *body, size_t length,
                      char row_id[EMULATOR_ROW_ID_SIZE]);
     void *context; /* of both */
@@ -42,8 +42,8 @@ size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
 /* Nothing more can be typed; `terminal`: because a person at a terminal wants so. Once what was
  * typed has its outcome, on_quit is called, unless nothing ever was. */
 void emulator_type_end(struct emulator *emulator, bool terminal);
-/* What became of a row of `workspace`: it is tried again in `again_ms`, or (outcome not NULL) has
- * its outcome. */
+/* What became of a row of `workspace`: it is retried in `again_ms`, or, if `outcome` is not NULL,
+ * is finished. */
 void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
                    const char *reason, int64_t again_ms);
 

@@ -1,6 +1,5 @@
-/* A request's object is a userdata that points to the request while it is held; every method of a
- * dead one does nothing and returns false, so Lua need not know whether the client is still there.
- */
+/* A request's object is a userdata that points to the request while it is held. Methods of a dead
+ * one do nothing and return false, so Lua need not know whether the client is still connected. */
 #include "script/emulator_request.h"
 
 #include "script/emulator_host.h"
@@ -130,7 +129,7 @@ static struct http_request *check_request(lua_State *L)
     return object->request;
 }
 
-/* The object at index 1 lets go of its request. */
+/* Detaches the object at index 1 from its request. */
 static void release(lua_State *L, struct http_request *request)
 {
     struct request_object *object = lua_touserdata(L, 1);
@@ -151,7 +150,7 @@ static size_t check_headers(lua_State *L, int index, struct http_header headers[
     lua_pushnil(L);
     while (lua_next(L, index)) {
         luaL_argcheck(L, lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING, index,
-                      "headers must be texts");
+                      "headers must be strings");
         luaL_argcheck(L, count < HEADERS_MAXIMUM, index, "too many headers");
         headers[count++] = (struct http_header){lua_tostring(L, -2), lua_tostring(L, -1)};
         lua_pop(L, 1);

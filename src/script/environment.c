@@ -46,7 +46,7 @@ static int safe_setmetatable(lua_State *L)
     return 1;
 }
 
-/* One of luaL_newmetatable's that the host made for what it hands to scripts. */
+/* Made by the host, with luaL_newmetatable, for what it hands to scripts. */
 static bool is_ours(lua_State *L, int index)
 {
     static const char prefix[] = "molecule.";
@@ -66,8 +66,7 @@ static bool is_ours(lua_State *L, int index)
 }
 
 /* Not handed out: the metatables of libraries' userdata (files, …), which have finalizers, and
- * ours, which a script could give one that then stands under everything the host makes with them.
- */
+ * ours: a finalizer that a script adds there would apply to everything the host makes with them. */
 static int safe_getmetatable(lua_State *L)
 {
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -153,8 +152,8 @@ static int text_dofile(lua_State *L)
     return continue_dofile(L, 0, 0);
 }
 
-/* debug.getupvalue and setupvalue, but for C functions: what our own are put around, and what they
- * rely on. */
+/* debug.getupvalue and setupvalue, but not for C functions: ours keep what they wrap, and what they
+ * rely on, in upvalues. */
 static int lua_upvalue(lua_State *L)
 {
     if (lua_iscfunction(L, 1))

@@ -52,8 +52,8 @@ static void on_count(lua_State *L, lua_Debug *where)
                where->currentline, CPU_MAXIMUM_MS / 1000);
 }
 
-/* What could read or change anything but the environment is taken away, as is what could outlive
- * the time limit. */
+/* Removes what could read or change anything but the environment, and what could escape the time
+ * limit. */
 static void open_libraries(lua_State *L)
 {
     static const luaL_Reg libraries[] = {{LUA_GNAME, luaopen_base},
@@ -101,7 +101,7 @@ static void run_lua(struct reading *reading)
 {
     lua_State *L = lua_newstate(allocate, reading);
     if (!L) {
-        snprintf(reading->problem, sizeof reading->problem, "no memory for a Lua state");
+        snprintf(reading->problem, sizeof reading->problem, "not enough memory for a Lua state");
         return;
     }
     reading->started_cpu_ms = clock_thread_cpu_ms();
@@ -110,7 +110,7 @@ static void run_lua(struct reading *reading)
     lua_pushlightuserdata(L, reading);
     if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
         const char *message = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1)
-                                                             : "an error that is no text";
+                                                             : "an error that is not a string";
         snprintf(reading->problem, sizeof reading->problem, "%s", message);
     }
     lua_close(L);

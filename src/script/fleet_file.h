@@ -1,5 +1,5 @@
-/* A fleet file: Lua text that returns a table. It runs in a state of its own with strings, tables,
- * mathematics and os.getenv, within limits of processor time and memory. */
+/* A fleet file: Lua text that returns a table. It runs in its own state, with strings, tables,
+ * mathematics and os.getenv, within limits of CPU time and memory. */
 #ifndef MOLECULE_SCRIPT_FLEET_FILE_H
 #define MOLECULE_SCRIPT_FLEET_FILE_H
 
@@ -19,8 +19,8 @@ bool fleet_file_run(struct fleet_file *file, const char *path, char *text, size_
                     char *problem, size_t problem_size);
 void fleet_file_free(struct fleet_file *file);
 
-/* Where `word` stands in the file, behind `after` (NULL: anywhere): its line. A word that does not
- * stand there as such, since it was put together, has the line of `after`, or 1. */
+/* The line of `word` in the file, after `after` (NULL: anywhere). A word that is not found, because
+ * it was put together at run time, has the line of `after`, or 1. */
 unsigned fleet_file_line(const struct fleet_file *file, const char *after, const char *word);
 
 #endif

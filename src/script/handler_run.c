@@ -19,7 +19,7 @@ static void finish(struct handler *handler)
     handler_end_resources(handler);
     if (handler->co)
         vm_hold(handler->co); /* a script may have a reference to it */
-    /* the coroutine becomes garbage as it is: not reset, not closed, nothing of the script's runs
+    /* the coroutine becomes garbage as it is, neither reset nor closed: no code of the script runs
      * again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
@@ -80,10 +80,10 @@ static void run_slice(struct handler *handler, int arguments)
             handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
     } else if (status == LUA_YIELD) {
-        outcome_fail(
-            &handler->outcome, SCRIPT_LIMIT_NONE,
-            memory_copy_text("the handler called coroutine.yield outside a coroutine of its own"),
-            vm_traceback(vm, handler->co));
+        outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
+                     memory_copy_text(
+                         "the handler called coroutine.yield outside a coroutine that it created"),
+                     vm_traceback(vm, handler->co));
     } else if (status != LUA_OK) {
         fail(handler, status);
     }
@@ -96,7 +96,7 @@ static void run(struct handler *handler)
     int arguments = handler->begun ? 0 : 1;
     handler->begun = true;
     run_slice(handler, arguments);
-    end_activity(activity); /* the handler, and its state, may be gone */
+    end_activity(activity); /* by now the handler and its state may be gone */
 }
 
 struct start_request {

@@ -1,4 +1,4 @@
-/* Handlers run, wait and end. Everything that a script does happens in here, within its limits. */
+/* Handlers run, wait and end. All code of a script runs through here, within its limits. */
 #ifndef MOLECULE_SCRIPT_HANDLER_RUN_H
 #define MOLECULE_SCRIPT_HANDLER_RUN_H
 
@@ -12,10 +12,10 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
 /* The same from inside a turn of its lane: it runs now, until its end or its first wait. */
 void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body,
                        int64_t cpu_limit_ms, int64_t timeout_ms);
-/* Its operation is complete: it runs on when its turn comes. Once per operation; further calls do
+/* Its operation is complete: it continues when its turn comes. Once per operation; further calls do
  * nothing. */
 void handler_wake(struct handler *handler);
-/* The wall clock ran out, or the host ends it: abandoned for good, `finished` is called. */
+/* Its time is up, or the host ends it: it is never resumed again, and `finished` is called. */
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
 
 #endif

@@ -106,7 +106,7 @@ static void on_done(const struct http_result *result, void *context)
         handler_wake(call->operation.handler);
 }
 
-/* By so much the pieces grow with so many bytes: buffers double, and are copied meanwhile. */
+/* How much the pieces grow with `length` more bytes: buffers double, and are copied meanwhile. */
 static size_t growth(const struct http_call *call, size_t length)
 {
     const struct buffer *pieces = &call->pieces;
@@ -117,7 +117,7 @@ static void starve(struct http_call *call)
 {
     http_cancel(call->exchange);
     call->exchange = NULL;
-    call->error = memory_copy_text("the answer takes more memory than is left (--memory-limit)");
+    call->error = memory_copy_text("the response needs more memory than is left (--memory-limit)");
     call->code = "TOO_LARGE";
     settle(call);
     if (call->waiting || !call->streaming)

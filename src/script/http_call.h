@@ -16,7 +16,7 @@
 struct http_call {
     struct operation operation; /* first; of the handler that waits, if one does */
     struct vm *vm;
-    /* its answer did not fit: what is garbage is collected in a turn of the state's */
+    /* its response did not fit: garbage is collected in a turn of the state */
     struct turn turn;
     size_t wanted;
     size_t charged; /* to it */
@@ -26,12 +26,12 @@ struct http_call {
     char *headers[HTTP_HEADERS_MAXIMUM + 1];
     /* streams only */
     bool streaming, waiting, paused, held; /* held: the userdata is alive */
-    /* garbage, which may be its userdata: it is freed behind it */
+    /* garbage is being collected, which may include its userdata: run_starved frees it then */
     bool collecting;
     struct resource resource; /* owner: who opened it and has not read it to its end */
     bool outlived;            /* its handler ended first */
-    uv_timer_t *patience;     /* of a read that waits only so long; NULL: none did */
-    bool impatient;           /* it is over */
+    uv_timer_t *patience;     /* of reads with a time limit; NULL: there was none yet */
+    bool impatient;           /* that limit has passed */
     /* of the answer's body: what has not been read, or all of it */
     struct buffer pieces;
     /* the answer's headers once it is over: name NUL value NUL … */
@@ -41,15 +41,15 @@ struct http_call {
     int status;
 };
 
-/* The options are at stack index 1. The call, under way; raises for what is wrong with them, and
- * where there is no room. */
+/* The options are at stack index 1. The call, under way; raises if they are wrong, or if there
+ * is no room. */
 struct http_call *http_call_start(lua_State *L, bool streaming);
 /* The exchange ends if it has not ended yet. */
 void http_call_cancel(struct http_call *call);
 /* The same, and what has arrived is dropped; it no longer belongs to a handler. */
 void http_call_end(struct http_call *call);
 void http_call_free(struct http_call *call);
-/* A stream that its handler need not end any more. */
+/* Its handler no longer needs to end it. */
 void http_call_leave_owner(struct http_call *call);
 
 /* nil, "url: error", code. */

@@ -10,7 +10,7 @@
 
 #define HTTP_HEADERS_MAXIMUM 100
 
-/* The texts belong to Lua and stay valid while the stack keeps them. */
+/* The texts are Lua's, valid while they are on the stack. */
 struct http_options {
     const char *url, *method, *body; /* body NULL: none */
     size_t body_length;

@@ -15,7 +15,7 @@
 
 #define BOX_METATABLE "molecule.json.box"
 
-/* Keeps what is not Lua's until a push that may raise is over. */
+/* Owns what is not Lua's across a push that may raise. */
 struct box {
     struct vm *vm; /* that is charged with it; NULL: none */
     json_t *value;
@@ -40,7 +40,7 @@ static int box_collect(lua_State *L)
     return 0;
 }
 
-/* It fits: the conversion took no more than there is room for. */
+/* It fits: the conversion was limited to the room there is. */
 static void charge(struct box *box, size_t bytes)
 {
     if (box->vm && vm_try_charge(box->vm, bytes))
@@ -80,7 +80,7 @@ struct source {
     size_t left;
 };
 
-/* jansson's reader: a piece at a time, so that a limit that is reached meanwhile ends it. */
+/* jansson's reader: one piece at a time, so that reaching a limit ends it. */
 static size_t next_piece(void *buffer, size_t size, void *context)
 {
     struct source *source = context;

@@ -14,14 +14,14 @@
 /* Pushes the value. May raise a Lua error (memory); holds nothing of its own. */
 void json_push(lua_State *L, const json_t *value);
 
-/* A new reference to the value at `index`, or NULL and what is wrong with it, with the way to it
+/* A new reference to the value at `index`, or NULL and what is wrong with it, with the path to it
  * ("parts[2].data: a function cannot be JSON"). Never raises and runs no Lua code. Bytes that are
- * not UTF-8 become U+FFFD. It takes no more memory than the state has left: tables that refer to
- * others several times may be small in Lua and enormous written out. `bytes`, unless NULL: what it
- * takes, for whoever charges the state with it. */
+ * not UTF-8 become U+FFFD. It takes no more memory than the state has left: tables that are
+ * referred to many times are small in Lua and may be enormous written out. `bytes`, unless NULL:
+ * the bytes it takes, for a caller that charges the state with them. */
 json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *bytes);
 /* Pushes the value of a JSON text within the same bounds; false, and nothing pushed: `problem`.
- * `mend`: also of a text that is only nearly JSON. May raise a Lua error (memory). */
+ * `mend`: also accepts a text that is only nearly JSON. May raise a Lua error (memory). */
 bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem,
                size_t size);
 

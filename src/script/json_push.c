@@ -1,4 +1,4 @@
-/* Values of jansson's become Lua's. */
+/* Converts jansson's values to Lua's. */
 #include "script/json.h"
 #include "script/json_state.h"
 

@@ -19,12 +19,12 @@ void json_limit(lua_State *L, struct vm *vm);
 struct vm *json_vm(lua_State *L);
 /* Bytes that one conversion may take. */
 size_t json_room(const struct vm *vm);
-/* There is more room than `room`, once the garbage is collected. */
+/* Collects garbage; true: there is more room than `room` now. */
 bool json_collect(struct vm *vm, size_t room);
 
-/* Makes it if need be; may raise. */
+/* Creates it if need be; may raise. */
 void json_push_array_metatable(lua_State *L);
-/* The value at `index` has it. Makes nothing and never raises. */
+/* The value at `index` has it. Never raises. */
 bool json_is_marked(lua_State *L, int index);
 
 #endif

@@ -1,5 +1,5 @@
-/* Values of Lua's become jansson's: tables are walked without running a line of Lua code, and what
- * is wrong with one is said with the way to it. */
+/* Converts Lua's values to jansson's. Tables are walked without running any Lua code; a problem is
+ * reported with the path to it. */
 #include "script/json.h"
 
 #include "base/buffer.h"
@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODE_LEAST 32   /* bytes of a value, whatever it is */
+#define NODE_LEAST 32   /* bytes that any value takes */
 #define LOOK_EVERY 1024 /* values between two looks at the limits */
 
 struct step {
@@ -56,7 +56,7 @@ static json_t *refuse(const struct taking *taking, const struct step *step, cons
     return NULL;
 }
 
-/* The length of the UTF-8 sequence at `text`, 0 if there is none. */
+/* The length of the UTF-8 sequence at `text`; 0 if it is not one. */
 static size_t sequence(const unsigned char *text, size_t left)
 {
     unsigned char first = text[0];
@@ -112,7 +112,7 @@ static void repair(const char **text, size_t *length, struct buffer *fixed)
     *length = fixed->length;
 }
 
-#define REPLACED_SIZE 3 /* of what stands for a byte that is not UTF-8 */
+#define REPLACED_SIZE 3 /* of U+FFFD, which replaces a byte that is not UTF-8 */
 
 static json_t *take_string(struct taking *taking, int index)
 {
@@ -242,7 +242,7 @@ static json_t *take_number(struct taking *taking, int index, const struct step *
     return json_real(number);
 }
 
-/* There is room for one more value, and time. */
+/* There is room and time for one more value. */
 static bool may_go_on(struct taking *taking, const struct step *up)
 {
     if (++taking->nodes > taking->room / NODE_LEAST) {

@@ -6,16 +6,15 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* Puts the searcher behind package.preload and before the Lua path: nobody replaces our modules by
+/* Puts the searcher after package.preload and before the Lua path: nobody replaces our modules by
  * accident. The searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
-/* Looks for the module at 1 in directories that package.path cannot name: pushes the file's name,
- * else (false) where it looked.
- */
+/* Looks for the module at index 1 in directories that package.path cannot name. Pushes the file's
+ * name; false: pushes where it looked. */
 bool loader_find_beside(lua_State *L);
-/* A searcher's results for the module at 1 and the file whose name is on top. May raise. */
+/* A searcher's results for the module at index 1 and the file whose name is on top. May raise. */
 int loader_load_file(lua_State *L);
-/* The source of a chunk, as lua_getinfo has it, is one of ours and no file's, whatever the file is
+/* A chunk's source, as lua_getinfo reports it, is one of ours and not a file, whatever the file is
  * called. */
 bool loader_is_embedded(const char *source);
 

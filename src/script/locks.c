@@ -22,7 +22,7 @@ struct waiter {
 };
 
 struct locks {
-    /* first: lets the next in from the loop, not from inside the handler that ended */
+    /* first: grants from the loop, not from inside the handler that released */
     uv_timer_t timer;
     uint64_t last_ticket;
     struct hold *holds;
@@ -74,7 +74,7 @@ uint64_t locks_ticket(struct locks *locks)
     return ++locks->last_ticket;
 }
 
-/* Someone other than `ticket` has the key. */
+/* Somebody other than `ticket` holds the key. */
 static bool in_the_way(const struct locks *locks, uint64_t ticket, const char *key, bool alone)
 {
     for (const struct hold *hold = locks->holds; hold; hold = hold->next)
@@ -84,7 +84,7 @@ static bool in_the_way(const struct locks *locks, uint64_t ticket, const char *k
 }
 
 /* `ticket` waits for someone who, step by step, waits for `goal`. A cycle is found when its last
- * edge is made, so there is none among those who wait already and the walk ends. */
+ * edge is made, so those who already wait have none and the walk ends. */
 static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key, bool alone,
                      uint64_t goal)
 {
@@ -159,8 +159,7 @@ void locks_forget(struct locks *locks, void *context)
         }
 }
 
-/* The first whose way is free. Nobody waits behind somebody who only waits: that would be a way to
- * deadlock. */
+/* The first that can proceed. Nobody queues behind somebody who only waits: that could deadlock. */
 static struct waiter **next_free(struct locks *locks)
 {
     for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next) {

@@ -11,19 +11,19 @@
 struct locks;
 
 struct locks *locks_open(uv_loop_t *loop);
-/* Nobody waits any more; its timer closes with the loop's next turn. */
+/* Nobody may still be waiting; its timer closes in the loop's next iteration. */
 void locks_close(struct locks *locks);
 
 uint64_t locks_ticket(struct locks *locks); /* for one handler */
 
 enum locks_result {
     LOCKS_TAKEN,
-    LOCKS_WAIT,    /* someone else has it; `granted` will be called, from the loop */
-    LOCKS_DEADLOCK /* who has it waits, in the end, for something that this ticket holds */
+    LOCKS_WAIT,    /* somebody else holds it; `granted` will be called from the loop */
+    LOCKS_DEADLOCK /* its holder waits, directly or not, for something that this ticket holds */
 };
 enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *key, bool alone,
                              void (*granted)(void *context), void *context);
-/* It waits no more (its handler was ended). */
+/* It no longer waits (its handler was ended). */
 void locks_forget(struct locks *locks, void *context);
 void locks_release(struct locks *locks, uint64_t ticket); /* all that it holds; 0 is fine */
 void locks_release_all(struct locks *locks);              /* of every ticket */

@@ -86,7 +86,7 @@ void message_push(lua_State *L, const struct message *message)
 
 static char *copy_string(lua_State *L, int index, size_t *length)
 {
-    /* a string already: no conversion, nothing raised */
+    /* already a string: no conversion, nothing raised */
     const char *text = lua_tolstring(L, index, length);
     return memory_copy(text, *length);
 }
@@ -95,8 +95,8 @@ static char *copy_string(lua_State *L, int index, size_t *length)
 static int raw_field(lua_State *L, int index, const char *key)
 {
     index = lua_absindex(L, index);
-    /* lua_pushstring could raise for want of memory, so look through the table instead: these are
-     * small */
+    /* lua_pushstring could run out of memory and raise, so look through the table instead: these
+     * are small */
     lua_pushnil(L);
     while (lua_next(L, index)) {
         if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), key) == 0) {
@@ -113,7 +113,7 @@ static void wrong_type(struct script_outcome *outcome, char *what)
 {
     outcome_fail(outcome, SCRIPT_LIMIT_NONE,
                  memory_format("the handler returned %s; allowed are " ALLOWED, what), NULL);
-    outcome->hopeless = true; /* what it did until then is not to be done again for that */
+    outcome->hopeless = true; /* another run would repeat what it has done, and fail the same way */
     free(what);
 }
 
@@ -155,8 +155,8 @@ static bool is_empty(const json_t *value)
                                 : json_is_object(value) && json_object_size(value) == 0;
 }
 
-/* The list on top of the stack; an empty one is as none. false: it cannot be sent, and the outcome
- * says so. */
+/* The list on top of the stack; an empty one counts as none. false: it cannot be sent, and the
+ * outcome says so. */
 static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
@@ -173,8 +173,7 @@ static bool take_parts(lua_State *L, struct script_outcome *outcome)
     return false;
 }
 
-/* true: a field of the table is one letter or so from one that a reply has, and the outcome says
- * so. */
+/* true: a field of the table is nearly one that a reply has, and the outcome says so. */
 static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome)
 {
     static const char *const known[] = {"text", "parts", "files"};
@@ -249,7 +248,7 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
     switch (lua_type(L, first)) {
     case LUA_TNONE:
     case LUA_TNIL:
-        /* `return nil, "why"`: Lua's way to report a failure, handed on from a call that failed */
+        /* `return nil, "why"`: Lua's way to report a failure, passed on from a call that failed */
         if (lua_type(L, first + 1) == LUA_TSTRING) {
             size_t length;
             outcome_fail(outcome, SCRIPT_LIMIT_NONE, copy_string(L, first + 1, &length), NULL);
@@ -258,7 +257,7 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
         outcome->kind = SCRIPT_NO_REPLY;
         return;
     case LUA_TBOOLEAN:
-        if (lua_toboolean(L, first)) { /* "done": what a call like os.execute hands on */
+        if (lua_toboolean(L, first)) { /* "done", as passed on from os.execute */
             outcome->kind = SCRIPT_NO_REPLY;
             return;
         }

@@ -40,7 +40,7 @@ void pipe_leave_owner(struct pipe *pipe)
     handler_detach(&pipe->resource);
 }
 
-/* The shell has ended, but something that it left behind may still write. */
+/* The shell has exited, but something that it left running may still write. */
 static bool has_writer(const struct pipe *pipe)
 {
     struct pollfd poll_of = {.events = POLLIN};
@@ -49,7 +49,6 @@ static bool has_writer(const struct pipe *pipe)
            poll(&poll_of, 1, 0) >= 0 && !(poll_of.revents & POLLHUP);
 }
 
-/* Nobody is interested any more. */
 void pipe_end(struct pipe *pipe)
 {
     if (pipe->subprocess.running || has_writer(pipe))
@@ -156,7 +155,7 @@ int pipe_await_output(lua_State *L, struct pipe *pipe, char *bytes, size_t lengt
     return pipe_push_failure(L, error);
 }
 
-/* --- what the methods begin with --- */
+/* --- checks --- */
 
 struct pipe *pipe_of(lua_State *L)
 {
@@ -177,10 +176,11 @@ struct pipe *pipe_check(lua_State *L)
                    "the handler that calls io.popen",
                    pipe->command);
     if (pipe->resource.owner != vm_of(L)->running)
-        luaL_error(L, "this pipe belongs to another handler (%s): each calls io.popen itself",
-                   pipe->command);
+        luaL_error(
+            L, "this pipe belongs to another handler (%s): each handler must call io.popen itself",
+            pipe->command);
     if (pipe->waiting)
-        luaL_error(L, "another coroutine waits for this pipe (%s)", pipe->command);
+        luaL_error(L, "another coroutine is waiting for this pipe (%s)", pipe->command);
     return pipe;
 }
 

@@ -1,7 +1,7 @@
-/* A command with a pipe to it: what io.popen opens (script/api_popen.c). It belongs to the handler
- * that opened it and is the only one that may use it. libuv reads only while the script waits for
- * bytes, so a command that writes much waits in its turn. The memory goes when the script, the
- * handler and libuv have all let go. */
+/* A command with a pipe to it: what io.popen opens (script/api_popen.c). Only the handler that
+ * opened it may use it. libuv reads only while the script waits for
+ * bytes, so a command that writes a lot has to wait. It is freed once the script, the
+ * handler and libuv have all released it. */
 #ifndef MOLECULE_SCRIPT_PIPE_H
 #define MOLECULE_SCRIPT_PIPE_H
 
@@ -39,14 +39,14 @@ struct pipe {
 int pipe_start(struct pipe *pipe, struct vm *vm);
 /* It ends with the handler, the only one that may use it. */
 void pipe_give_to(struct pipe *pipe, struct handler *handler);
-/* Nobody is interested any more: the process group ends, and the pipe is nobody's. */
+/* The process group is killed, and the pipe leaves its handler. */
 void pipe_end(struct pipe *pipe);
 /* The state is charged with what the pipe holds now. */
 void pipe_settle(struct pipe *pipe);
 void pipe_leave_owner(struct pipe *pipe);
 void pipe_free_when_done(struct pipe *pipe);
 
-/* The pipe at stack index 1, whatever its state. Raises if it is none. */
+/* The pipe at stack index 1, whatever its state. Raises if there is none. */
 struct pipe *pipe_of(lua_State *L);
 /* The same; raises unless it is open and the running handler's, and nobody waits for it. */
 struct pipe *pipe_check(lua_State *L);

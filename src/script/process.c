@@ -14,14 +14,14 @@
 #include <string.h>
 
 #define KILL_AFTER_MS 2000 /* between SIGTERM and SIGKILL */
-/* a child may stay for so long after the last of what was expected of it */
+/* how long a child may stay after it has printed its last word */
 #define LAST_WORD_MS 5000
 
 struct process {
     struct operation operation; /* first */
     struct vm *vm;              /* charged until it is released */
     size_t charged, input_length;
-    bool full; /* there is no memory for more of its output */
+    bool full; /* no memory is left for more of its output */
     struct subprocess subprocess;
     uv_pipe_t input, output, errors;
     uv_timer_t timer;
@@ -57,7 +57,7 @@ static void settle(struct process *process)
                     process->error_bytes.capacity);
 }
 
-/* How much of so many bytes may be kept: buffers double as they grow. */
+/* How many of `length` bytes may be kept: buffers double as they grow. */
 static size_t room_for(struct process *process, const struct buffer *kept, size_t length)
 {
     if (kept->length + length < kept->capacity)
@@ -66,7 +66,7 @@ static size_t room_for(struct process *process, const struct buffer *kept, size_
     return process->full ? 0 : length;
 }
 
-/* The child has ended and its output is complete, or not waited for any longer. */
+/* The child has exited, and its output is complete or no longer waited for. */
 static void complete(struct process *process)
 {
     if (process->completed)
@@ -119,7 +119,7 @@ static void on_exit_status(void *owner)
     process->result.signal = process->subprocess.signal;
     bool ended = process->result.timed_out || process->result.stayed || process->cancelled;
     if (ended)
-        subprocess_kill(&process->subprocess, SIGKILL); /* whoever ignored SIGTERM */
+        subprocess_kill(&process->subprocess, SIGKILL); /* those that ignored SIGTERM */
     if (process->open_pipes == 0 || ended)
         complete(process);
     else
@@ -142,8 +142,7 @@ static void keep_output(struct process *process, const char *bytes, size_t lengt
     buffer_append(&process->output_bytes, bytes, length < room ? length : room);
 }
 
-/* The last word may have come, with the output from `before` on: the child gets some time to end.
- */
+/* The last word may be in the output from `before` on: the child then gets some time to exit. */
 static void look_for_last_word(struct process *process, size_t before)
 {
     const struct buffer *kept = &process->output_bytes;
@@ -160,7 +159,7 @@ static void look_for_last_word(struct process *process, size_t before)
         uv_timer_start(&process->timer, on_staying, LAST_WORD_MS, 0);
 }
 
-/* The end of what a program complained about says most. */
+/* The end of what a program prints on standard error says the most. */
 static void keep_errors(struct process *process, const char *bytes, size_t length)
 {
     struct buffer *kept = &process->error_bytes;
@@ -200,7 +199,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
 
 static void on_written(uv_write_t *write, int status)
 {
-    (void)status; /* a child that does not read its input is its own business */
+    (void)status; /* a child need not read its input */
     struct process *process = write->data;
     subprocess_close(&process->input);
 }

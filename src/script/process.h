@@ -12,8 +12,8 @@ struct process_request {
     const char *directory; /* NULL: ours */
     const char *input;     /* standard input; NULL: /dev/null */
     size_t input_length;
-    int64_t timeout_ms; /* 0: none but the handler's own */
-    /* soon after it has printed this text, it is ended; NULL: it ends by itself */
+    int64_t timeout_ms; /* 0: only the handler's own limit */
+    /* it is ended soon after it has printed this text; NULL: it exits by itself */
     const char *last_word;
     size_t output_maximum; /* bytes kept of standard output and of standard error each */
     bool inherit;          /* output goes where ours goes (os.execute) */
@@ -23,7 +23,7 @@ struct process_result {
     int code;   /* exit code; -1 if a signal ended it */
     int signal; /* 0: none */
     bool timed_out;
-    bool stayed; /* it was ended after its last word */
+    bool stayed; /* it did not exit after its last word, and was ended */
     const char *output, *errors;
     size_t output_length, errors_length;
     /* there was more; the start of the output and the end of the errors are kept */

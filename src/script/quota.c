@@ -31,7 +31,8 @@ bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *prob
     }
     snprintf(
         problem, size,
-        "%s: in the sandbox (--sandbox) at most %zu times and %zu MiB every %d min; again in %lld "
+        "%s: in the sandbox (--sandbox) at most %zu times and %zu MiB every %d min; try again in "
+        "%lld "
         "s",
         quotas[quota].what, quotas[quota].times, quotas[quota].bytes >> 20, quotas[quota].minutes,
         (long long)(use->since_ms + (int64_t)quotas[quota].minutes * 60000 - now + 999) / 1000);

@@ -1,5 +1,5 @@
-/* In the sandbox: how much a script may have of what others pay for, in each stretch of time. All
- * its states and handlers share it. */
+/* In the sandbox: how much a script may use, per period, of what others pay for. All its states and
+ * handlers share it. */
 #ifndef MOLECULE_SCRIPT_QUOTA_H
 #define MOLECULE_SCRIPT_QUOTA_H
 
@@ -23,8 +23,8 @@ struct quota_use {
     size_t times, bytes;
 };
 
-/* One more, of so many bytes. false: it is over; `problem` says so. Always true outside the
- * sandbox. */
+/* Uses it once more, for `bytes`. false: it is exceeded; `problem` says so. Always true
+ * outside the sandbox. */
 bool script_may(struct vm *vm, enum script_quota quota, size_t bytes, char *problem, size_t size);
 
 #endif

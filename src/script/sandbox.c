@@ -1,5 +1,5 @@
 /* The libraries are cut down to lists of what stays, so that what a later Lua adds does not slip
- * in. What is taken away leaves a function that says so. C modules cannot load, and Lua modules
+ * in. A removed function is replaced by one that says so. C modules cannot load, and Lua modules
  * only from where package.path pointed when the script was loaded: the script can change the field,
  * but not what `require` uses. */
 #include "script/sandbox.h"
@@ -41,7 +41,7 @@ static bool is_listed(const char *const *names, const char *name)
     return false;
 }
 
-/* Of the library, only the fields of the list stay. */
+/* Only the listed fields of the library stay. */
 static void keep_only(lua_State *L, const char *library, const char *const *names)
 {
     lua_getglobal(L, library);
@@ -86,9 +86,8 @@ static int search_path(lua_State *L)
 {
     luaL_checkstring(L, 2);
     if (!lua_rawequal(L, 2, lua_upvalueindex(2)) || !is_module_name(L, 1))
-        return luaL_error(L, "package.searchpath takes the name of a module and the package.path "
-                             "that the script began "
-                             "with in the sandbox (--sandbox)");
+        return luaL_error(L, "package.searchpath takes only a module's name and the original "
+                             "package.path in the sandbox (--sandbox)");
     lua_settop(L, 2);
     lua_pushvalue(L, lua_upvalueindex(1));
     lua_insert(L, 1);

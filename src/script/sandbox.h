@@ -10,9 +10,9 @@ struct vm;
 /* Whether the state is for a sandboxed script. */
 bool sandbox_is_on(const struct vm *vm);
 
-/* Takes away what a sandboxed script must not have; package.path as it is now is where `require`
- * looks from then on. To be called before code of the script runs. Raises where --allow-host cannot
- * be read. */
+/* Removes what a sandboxed script must not have; from then on `require` looks where package.path
+ * points now. To be called before any code of the script runs. Raises if --allow-host cannot be
+ * read. */
 void sandbox_install(lua_State *L);
 
 /* Pushes a function that raises "<name> is not in the sandbox (--sandbox): <why>"; `why` NULL:

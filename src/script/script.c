@@ -299,7 +299,7 @@ static void on_stopped(struct handler *handler)
 
 static void return_job(struct script *script, struct script_job *job)
 {
-    outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_copy_text("the host stops"), NULL);
+    outcome_fail(&job->outcome, SCRIPT_LIMIT_NONE, memory_copy_text("the host is stopping"), NULL);
     job->outcome.kind = SCRIPT_AGAIN;
     give_back(script, job);
 }
@@ -330,8 +330,8 @@ static void run_close(struct task *task)
     if (script->vm)
         timers_stop(script->vm);
     while (script->vm && script->vm->handlers)
-        handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the host stops");
-    /* what is still to be recorded is in front of whatever `stop` reads or stores */
+        handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the host is stopping");
+    /* what is still to be recorded comes before anything that `stop` reads or stores */
     locks_release_all(script->locks);
     if (!close->graceful || script->state != SCRIPT_READY) {
         script_finish_close(script, close);
@@ -369,7 +369,7 @@ static void run_cancel(struct task *task)
 static void run_reload(struct task *task)
 {
     struct script_task *reload = (struct script_task *)task;
-    script_reload_now(reload->script, "asked to");
+    script_reload_now(reload->script, "on request");
     free(reload);
 }
 

@@ -17,11 +17,10 @@ struct script *script_open(struct thread *worker, struct thread *host,
                            const struct script_settings *settings,
                            const struct script_events *events);
 void script_submit(struct script *script, struct script_job *job);
-/* Ends its handler wherever it is, or does not begin it: SCRIPT_CANCELED, unless it ended by itself
- * before. On the host thread.
+/* Ends its handler wherever it is, or does not start it: SCRIPT_CANCELED, unless it ended before.
  */
 void script_cancel(struct script *script, struct script_job *job);
-/* Loads it anew beside the state in charge, which it follows if it loads and its `start` succeeds
+/* Loads it again beside the current state, which it replaces if it loads and its `start` succeeds
  * (events.reloaded); else nothing changes and the log says why. */
 void script_reload(struct script *script);
 /* One at a time, and only for an agent that names conversations. What fails is logged and leaves
@@ -36,11 +35,10 @@ void script_close(struct script *script, bool graceful, void (*closed)(void *con
 /* Answers; on the host thread, once. */
 void script_answer(struct script_ask *ask);
 
-/* The outcome of the handler whose changes had these locks is recorded: others may have the keys.
- */
+/* The outcome of the handler whose changes had these locks is recorded: the keys are free. */
 void script_unlock(struct script *script, uint64_t locks);
 
-/* Something of it may run though no message does. */
+/* Its code may run even while no message is handled. */
 bool script_has_timers(const struct script *script);
 /* Asks the worker for a sign of life: `alive` is called on the host thread between two calls into
  * Lua. A call that does not return keeps it waiting. */

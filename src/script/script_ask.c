@@ -49,7 +49,7 @@ static void wait_to_fetch(struct script *script, struct script_ask *ask)
     *end = ask;
 }
 
-/* One was answered: the next that somebody still waits for. */
+/* One was answered: starts the next that a handler still waits for. */
 static void fetch_next(struct script *script)
 {
     script->fetching--;
@@ -80,7 +80,7 @@ bool script_ask(struct script *script, struct script_ask *ask)
     return true;
 }
 
-/* Its handler goes on, unless it was ended meanwhile. */
+/* Wakes its handler, unless that was ended meanwhile. */
 static void ask_answered(struct script_ask *ask)
 {
     if (!ask->operation) {
@@ -95,7 +95,7 @@ static void run_answered(struct task *task)
 {
     struct script_ask *ask = (struct script_ask *)task;
     struct script *script = ask->script;
-    if (ask->changes) /* given back: they stand */
+    if (ask->changes) /* handed back: they are recorded */
         locks_release(script->locks, ask->changes->locks);
     script->asked--;
     ask->charged += ask->value_length;
@@ -135,8 +135,7 @@ void script_unlock(struct script *script, uint64_t locks)
     thread_post(script->worker, &unlock->task);
 }
 
-/* What the handler stored, if its outcome lets it stand; else nothing, and its keys are free again.
- */
+/* What the handler stored, if its outcome keeps it; else NULL, and its keys are unlocked. */
 struct changes *script_take_changes(struct script *script, struct handler *handler)
 {
     struct changes *changes = handler->changes;

@@ -3,7 +3,7 @@
  *
  * A reload loads into a candidate beside the current state. Only if it loads and its start succeeds
  * do they change places: messages go to the new one, the old one's handlers finish in it, then its
- * stop runs and it is closed. At most one old state and one candidate live; a further reload waits.
+ * stop runs and it is closed. At most one old state and one candidate live; another reload waits.
  */
 #include "base/clock.h"
 #include "base/log.h"
@@ -31,9 +31,9 @@
 #define STOP_WALL_MS 5000
 
 /* these limits are no flag's: what an error says instead of one */
-#define IN_LOAD "while it was loaded"
-#define IN_START "in its start"
-#define IN_STOP "in its stop"
+#define IN_LOAD "while loading"
+#define IN_START "while starting"
+#define IN_STOP "while stopping"
 
 /* --- telling the host --- */
 
@@ -160,7 +160,7 @@ static void become_ready(struct script *script, enum script_state state)
     }
 }
 
-/* It did load before: the disk is away for a moment, or somebody is editing the file. */
+/* It has loaded before: the disk may be away for a moment, or somebody is editing the file. */
 static void wait_to_load(struct script *script)
 {
     int64_t wait = LOAD_AGAIN_MS;
@@ -170,8 +170,8 @@ static void wait_to_load(struct script *script)
     script->load_again_ms = clock_monotonic_ms() +
                             (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
     log_error(script->settings.options->id,
-              "the script no longer loads; messages wait, the next one loads it again "
-              "in %.3g s or later: %s",
+              "the script no longer loads; messages wait, and the next one "
+              "retries in %.3g s or later: %s",
               (double)wait / 1000, script->problem);
 }
 
@@ -223,7 +223,7 @@ void script_load(struct script *script)
         return;
     }
     outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY,
-                 memory_copy_text("no memory for a Lua state"), NULL);
+                 memory_copy_text("not enough memory for a Lua state"), NULL);
     on_started(handler);
 }
 
@@ -236,7 +236,7 @@ static void run_replace(struct task *task)
         script->replacing = false;
         return;
     }
-    if (!script->replacing) /* a candidate took its place meanwhile */
+    if (!script->replacing) /* a candidate has taken its place */
         return;
     if (script->candidate) /* it may take the place of this one in a moment */
         return;
@@ -286,8 +286,7 @@ static void on_old_stopped(struct handler *handler)
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing) {
         char *text = script_describe(&handler->outcome);
-        log_warn(script->settings.options->id,
-                 "the stop of the script before the reload failed: %s", text);
+        log_warn(script->settings.options->id, "the stop of the previous version failed: %s", text);
         free(text);
     }
     script_commit_changes(script, handler);
@@ -296,7 +295,7 @@ static void on_old_stopped(struct handler *handler)
         close_state_soon(script, script->old);
         script->old = NULL;
     }
-    log_debug(script->settings.options->id, "the state before the reload is closed");
+    log_debug(script->settings.options->id, "the Lua state of the previous version is closed");
     end_reload(script);
 }
 
@@ -355,21 +354,20 @@ static void on_candidate_started(struct handler *handler)
     script->candidate = NULL;
     script->reloads++;
     size_t handlers = count_handlers(script->old), timers = timers_stop(script->old);
-    const char *stopped = timers ? ", as its timers are now" : "";
+    const char *stopped = timers ? "; its timers have stopped" : "";
     if (handlers > 0)
         log_info(script->settings.options->id,
                  "the script is reloaded (%s); %zu message%s under way finish%s with the "
-                 "previous version, whose variables are lost then%s",
+                 "previous version, then its globals are lost%s",
                  script->reload_reason, handlers, plural(handlers), handlers == 1 ? "es" : "",
                  stopped);
     else
-        log_info(
-            script->settings.options->id,
-            "the script is reloaded (%s); what the previous version kept in variables is lost%s",
-            script->reload_reason, stopped);
+        log_info(script->settings.options->id,
+                 "the script is reloaded (%s); the globals of the previous version are lost%s",
+                 script->reload_reason, stopped);
     announce(script, &info, NULL);
     timers_go(script->vm);
-    if (script->replacing) { /* the one before had run into its memory limit */
+    if (script->replacing) { /* the previous state had hit its memory limit */
         while (script->old->handlers)
             handler_abandon(script->old->handlers, SCRIPT_LIMIT_NONE, "the Lua state was replaced");
         script->replacing = false;
@@ -396,15 +394,15 @@ void script_reload_now(struct script *script, const char *reason)
     if (script->closing || !script->announced)
         return;
     if (script->state == SCRIPT_BROKEN) {
-        log_info(script->settings.options->id, "the script is loaded again (%s)", reason);
+        log_info(script->settings.options->id, "loading the script again (%s)", reason);
         script_load(script);
         return;
     }
     if (script->candidate || script->old || script->state == SCRIPT_LOADING || script->replacing) {
         if (script->old && !script->reload_again)
             log_info(script->settings.options->id,
-                     "a further reload (%s) waits for %zu message%s still handled by the version "
-                     "before the last one",
+                     "another reload (%s) waits for %zu message%s still handled by the previous "
+                     "version",
                      reason, count_handlers(script->old), plural(count_handlers(script->old)));
         free(script->reload_again);
         script->reload_again = memory_copy_text(reason);
@@ -419,14 +417,14 @@ void script_reload_now(struct script *script, const char *reason)
         return;
     }
     outcome_fail(&handler->outcome, SCRIPT_LIMIT_MEMORY,
-                 memory_copy_text("no memory for a Lua state"), NULL);
+                 memory_copy_text("not enough memory for a Lua state"), NULL);
     reload_failed(script, handler);
 }
 
 static void end_state(struct script *script, struct vm **vm)
 {
     while (*vm && (*vm)->handlers) /* their end may close the state */
-        handler_abandon((*vm)->handlers, SCRIPT_LIMIT_NONE, "the host stops");
+        handler_abandon((*vm)->handlers, SCRIPT_LIMIT_NONE, "the host is stopping");
     if (*vm)
         close_state_soon(script, *vm);
     *vm = NULL;

@@ -46,8 +46,8 @@ static void finish(struct script *script, struct script_naming *naming)
     script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
         log_warn(script->settings.options->id,
-                 "the script no longer loads, so %zu message%s stay%s in the conversation "
-                 "of the sender",
+                 "the script no longer loads, so %zu message%s stay%s in the "
+                 "sender's conversation",
                  naming->count - (size_t)naming->named,
                  plural(naming->count - (size_t)naming->named),
                  naming->count - (size_t)naming->named == 1 ? "s" : "");
@@ -79,7 +79,7 @@ void script_name_on(struct script *script)
     turn_leave(&naming->turn);
     if (script->closing || script->state == SCRIPT_BROKEN || naming->named >= naming->count)
         finish(script, naming);
-    else if (script->state == SCRIPT_READY && !script->replacing) /* else the fresh state goes on */
+    else if (script->state == SCRIPT_READY && !script->replacing) /* else the new state continues */
         turn_take(&script->lane, &naming->turn, run_turn);
 }
 

@@ -26,7 +26,7 @@ struct script {
     bool announced; /* events.loaded was sent */
     bool replacing, closing;
     struct script_task *closing_task;
-    struct vm *vm;        /* gets the messages; NULL: there is none */
+    struct vm *vm;        /* gets the messages; NULL: none */
     struct vm *candidate; /* a reload: loads, and takes its place if its start succeeds */
     struct vm *old;       /* after a reload: finishes what it has, then stops */
     char *reload_reason;  /* of the reload under way; NULL: none */
@@ -39,17 +39,18 @@ struct script {
     struct quota_use quotas[SCRIPT_QUOTA_COUNT];
     unsigned fetching;           /* of them, files that are fetched; */
     struct script_ask *to_fetch; /* … and those that wait for that, linked by task.item */
-    struct script_task *ending;  /* the close goes on when they are */
+    struct script_task *ending;  /* the close that continues once they are */
     /* its handlers and jobs, in order, take turns with those of other scripts on the worker */
     struct lane lane;
     uv_timer_t *deadline;                      /* the earliest of the handlers that wait */
-    struct queue_item *waiting, **waiting_end; /* jobs that came while loading */
-    struct script_naming *naming; /* under way; it stands still while the script loads */
-    char *problem;                /* why it is broken */
-    unsigned load_failures;       /* in a row */
-    int64_t load_again_ms;        /* monotonic: a broken one is not loaded before */
-    atomic_size_t timers;         /* of all states */
-    struct vm_activity activity;  /* what threads share, so that the watchdog can name a culprit */
+    struct queue_item *waiting, **waiting_end; /* jobs that arrived while loading */
+    struct script_naming *naming;              /* under way; paused while the script loads */
+    char *problem;                             /* why it is broken */
+    unsigned load_failures;                    /* in a row */
+    int64_t load_again_ms;                     /* monotonic: a broken one is not loaded before */
+    atomic_size_t timers;                      /* of all states */
+    struct vm_activity activity; /* shared between threads, so that the watchdog can name a culprit
+                                  */
 };
 
 struct script_task {
@@ -72,10 +73,10 @@ void script_start_now(struct script *script, struct vm *vm, struct handler *hand
                       lua_CFunction body);
 /* Puts a job in the lane. */
 void script_queue_job(struct script *script, struct script_job *job);
-/* One line and, behind it, the traceback. Yours to free. */
+/* One line, then the traceback. Yours to free. */
 char *script_describe(const struct script_outcome *outcome);
 
-/* script_naming.c: conversation(msg). Goes on with what is left, one message a turn; ends it where
+/* script_naming.c: conversation(msg). Continues with what is left, one message a turn; ends it if
  * the script is closing. */
 void script_name_on(struct script *script);
 

@@ -1,5 +1,5 @@
 /* What a script and its host hand each other: jobs and their outcomes, questions, what an agent
- * says of itself. Nothing here knows Lua. */
+ * says about itself. Nothing here knows Lua. */
 #ifndef MOLECULE_SCRIPT_SCRIPT_TYPES_H
 #define MOLECULE_SCRIPT_SCRIPT_TYPES_H
 
@@ -51,10 +51,10 @@ enum script_limit {
 struct script_outcome {
     enum script_outcome_kind kind;
     enum script_limit limit;
-    bool hopeless;          /* SCRIPT_FAILED: it cannot be any better the next time */
+    bool hopeless;          /* SCRIPT_FAILED: another attempt would fail the same way */
     struct reply reply;     /* SCRIPT_REPLIED */
     char *reason;           /* of skip, retry, dead, or what failed (one line); NULL: none given */
-    char *traceback;        /* SCRIPT_FAILED: where; NULL where there is none */
+    char *traceback;        /* SCRIPT_FAILED: where; NULL: none */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool hold;              /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
@@ -69,7 +69,7 @@ struct script_settings {
     bool load_only;      /* the agent's `start` is not called */
 };
 
-/* What a loaded agent says of itself. Borrowed during the callback. */
+/* What a loaded agent says about itself. Borrowed during the callback. */
 struct script_agent {
     /* NULL: it loaded and its `start` succeeded; else what failed, with file:line */
     const char *problem;
@@ -107,7 +107,7 @@ struct ask_operation;
 struct script_ask {
     struct task task; /* the script's own */
     struct script *script;
-    struct ask_operation *operation; /* the worker's: who waits; NULL: nobody any more */
+    struct ask_operation *operation; /* the worker's: who waits; NULL: nobody */
     enum script_ask_kind kind;
     char *key, *text;
     size_t text_length;
@@ -118,9 +118,9 @@ struct script_ask {
     char *row_id;     /* of the message whose handler asks; NULL: a timer, start or stop */
     /* sequence number within its handler: with row_id, the same when the handler runs again */
     unsigned number;
-    /* of that message so far: what is asked after molecule.retry is asked anew */
+    /* of that message so far: questions after molecule.retry are new ones */
     unsigned retries;
-    /* that handler may have run before, counted or not, and the answer be in the ledger */
+    /* that handler may have run before, counted or not, and the answer may be in the ledger */
     bool may_be_known;
     int hops; /* replies in a row before the message whose handler asks */
     int64_t timeout_ms;
@@ -153,11 +153,11 @@ struct script_job {
     struct message *message;
     struct page_row row;
     unsigned attempt; /* from 1 */
-    /* of the attempts before, how many asked for another one (molecule.retry) */
+    /* earlier attempts that asked for another one (molecule.retry) */
     unsigned retries;
     bool redelivered;     /* it may have been seen before a restart */
     atomic_bool canceled; /* script_cancel */
-    /* on the worker thread, right in front of the handler. false: it is not run, and ends as
+    /* on the worker thread, right before the handler. false: it is not run, and ends as
      * SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
     struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
@@ -170,9 +170,9 @@ struct script_naming {
     struct task task; /* the script's own */
     struct turn turn; /* the script's own */
     struct script *script;
-    atomic_size_t named; /* the script's: so many are done */
+    atomic_size_t named; /* the script's: how many are done */
     atomic_bool in_hand; /* the script's: it is at the next one now */
-    /* on the worker thread, in front of each; NULL: nobody asks */
+    /* on the worker thread, before each; NULL: not called */
     void (*starting)(struct script_naming *naming, size_t which);
     struct message *const *messages; /* read by the worker until `done` */
     /* filled in before `done`: yours to free; NULL: the message's own conversation */
@@ -186,7 +186,7 @@ extern const struct script_job script_no_message;
 
 /* The one call into Lua that the worker is in. */
 struct script_call {
-    int64_t ms; /* so long it has lasted; 0: none is under way */
+    int64_t ms; /* how long it has lasted; 0: none is under way */
     /* Lua code of it runs; else it is in C that Lua code called, which nothing can interrupt */
     bool in_lua;
     bool will_end; /* a limit is going to end it while it is in Lua code */

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* --- how many --- */
+/* --- accounting --- */
 
 bool subprocess_allowed(lua_State *L, const char *program)
 {
@@ -17,7 +17,7 @@ bool subprocess_allowed(lua_State *L, const char *program)
     if (vm->programs < maximum)
         return true;
     luaL_pushfail(L);
-    lua_pushfstring(L, "cannot run %s: %d programs of this script run already", program,
+    lua_pushfstring(L, "cannot run %s: this script already runs %d programs", program,
                     (int)vm->programs);
     lua_pushliteral(L, "BUSY");
     return false;

@@ -14,7 +14,7 @@
 /* Running at once in one state, whatever started them; fewer where descriptors are short. */
 #define PROGRAMS_MAXIMUM 256
 
-/* What has left the process group may hold our pipes open for so long after the program's end. */
+/* How long whatever has left the process group may hold our pipes open after the program's exit. */
 #define SUBPROCESS_LINGER_MS 1000
 
 /* Embed it. */

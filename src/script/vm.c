@@ -37,7 +37,7 @@ void vm_let_go(lua_State *co)
     *mark_of(co) &= ~HELD;
 }
 
-/* of the descriptors: the host's own requests, its ledgers and other states want some, too */
+/* of the descriptors: the host's own requests, its ledgers and other states need some, too */
 #define SHARE 16
 
 unsigned vm_share(unsigned maximum)

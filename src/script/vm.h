@@ -54,7 +54,7 @@ struct vm {
     struct handler *running;      /* whose code runs now; NULL outside vm_resume */
     lua_State *current;           /* the innermost coroutine that runs now */
     struct vm_frame *frame;       /* the same, with those that resumed it */
-    unsigned closing;             /* coroutines being closed, one inside the other */
+    unsigned closing;             /* nested closes of coroutines */
     int64_t check_at_us;          /* the hook looks closer from then on */
     int64_t slice_started_cpu_ms;
     int agent;                /* registry reference of the agent table; LUA_NOREF */
@@ -76,7 +76,7 @@ struct vm *vm_of(lua_State *L);
 /* Makes a new state the vm's, with all coroutines that it will have. */
 void vm_bind(lua_State *L, struct vm *vm);
 
-/* How many of what takes descriptors one state may have: `maximum`, or fewer where the process may
+/* How many things that take descriptors one state may have: `maximum`, or fewer if the process may
  * not open many (ulimit -n). */
 unsigned vm_share(unsigned maximum);
 

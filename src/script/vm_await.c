@@ -62,7 +62,7 @@ int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next,
                   lua_KContext context)
 {
     struct handler *handler = vm_of(L)->running;
-    vm_end_await(handler); /* of one whose results could not be pushed for want of memory */
+    vm_end_await(handler); /* one whose results could not be pushed: no memory */
     operation->handler = handler;
     operation->complete = false;
     handler->operation = operation;

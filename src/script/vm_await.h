@@ -29,7 +29,7 @@ void vm_check_await(lua_State *L, const char *what);
 /* From a Lua C function, after vm_check_await: suspends the handler until handler_wake; the
  * operation's results are what the function's caller gets. `return vm_await(L, …)`. */
 int vm_await(lua_State *L, struct operation *operation);
-/* The same for a C function that goes on afterwards: `next` finds the stack as it was left, and
+/* The same for a C function that continues afterwards: `next` finds the stack as it was left, and
  * first calls vm_end_await. The operation has no results. */
 int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next,
                   lua_KContext context);

@@ -38,7 +38,7 @@ int vm_keep_traceback(lua_State *L)
     return 1;
 }
 
-/* Without the frames at the end that are our own C code; NULL if nothing of the script's is left.
+/* Drops the outermost frames, which are our own C code; NULL if no frame of the script is left.
  * Takes the text. */
 static char *tidy_traceback(char *text)
 {
@@ -105,7 +105,7 @@ static char *custom_text(struct vm *vm, lua_State *co)
     handler_end_resources(&guard);
     if (guard.changes)
         vm_uncharge(vm, guard.changes->bytes);
-    changes_free(guard.changes); /* nothing of it stands */
+    changes_free(guard.changes); /* they are discarded */
     if (guard.ticket)
         locks_release(vm->locks, guard.ticket);
     luaL_unref(L, LUA_REGISTRYINDEX, guard.values);

@@ -16,7 +16,7 @@
  * kept */
 #define HOOK_INSTRUCTIONS 1000
 
-/* --- where --- */
+/* --- positions --- */
 
 /* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was
  * reached. */
@@ -51,7 +51,7 @@ void vm_note_refusal(struct vm *vm, bool for_good)
     vm->running->over_memory = vm->running->over_memory || for_good;
 }
 
-/* --- when --- */
+/* --- clocks --- */
 
 static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
 {
@@ -127,7 +127,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         int64_t now = clock_monotonic_us();
         if (vm->activity)
             vm->activity->lua_ms = now / 1000;
-        thread_wake_readers(); /* others' outcomes do not wait for this handler */
+        thread_wake_readers(); /* others' outcomes must not wait for this handler */
         if ((now < vm->check_at_us && !is_canceled(handler)) || !look_at_limits(vm, handler, now))
             return;
         handler->expired = true;
@@ -140,7 +140,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         vm_hold(L);
         lua_yield(L, 0);
     } else
-        luaL_error(L, handler->limit == SCRIPT_LIMIT_CANCEL ? "it was canceled"
+        luaL_error(L, handler->limit == SCRIPT_LIMIT_CANCEL ? "the message was canceled"
                       : handler->limit == SCRIPT_LIMIT_CPU  ? "the CPU limit was reached"
                                                             : "the time limit was reached");
 }
@@ -150,14 +150,14 @@ void vm_watch(lua_State *co)
     lua_sethook(co, on_hook, LUA_MASKCOUNT, HOOK_INSTRUCTIONS);
 }
 
-/* --- which --- */
+/* --- texts --- */
 
 char *vm_limit_text(const struct handler *handler)
 {
     const char *where = handler->where[0] ? handler->where : "?";
     const char *phase = handler->phase;
     if (handler->limit == SCRIPT_LIMIT_CANCEL)
-        return memory_format("it was canceled, at %s", where);
+        return memory_format("stopped at %s", where);
     if (handler->limit == SCRIPT_LIMIT_CPU)
         return memory_format("used more than %.3g s of CPU time %s, at %s",
                              (double)handler->cpu_limit_ms / 1000, phase ? phase : "(--cpu-limit)",

@@ -1,5 +1,5 @@
-/* The limits of a handler: CPU time, wall clock, the host's word that it is canceled. (vm_memory.h
- * has the one of the whole state.) */
+/* The limits of a handler: CPU time, wall clock, cancellation by the host. (vm_memory.h has the
+ * limit of the whole state.) */
 #ifndef MOLECULE_SCRIPT_VM_LIMITS_H
 #define MOLECULE_SCRIPT_VM_LIMITS_H
 
@@ -8,11 +8,11 @@
 
 /* The limits hold in this coroutine, and in those that it makes. */
 void vm_watch(lua_State *co);
-/* The handler is about to be resumed, and its CPU time runs. */
+/* The handler is about to be resumed: its CPU time starts to count. */
 void vm_begin_slice(struct vm *vm, struct handler *handler);
 void vm_end_slice(struct vm *vm);
-/* For C code that takes long: a limit of the running handler was reached, so it should return; the
- * hook does the rest. */
+/* For C code that takes long: a limit of the running handler was reached, so it should return, and
+ * the hook does the rest. */
 bool vm_expired(struct vm *vm);
 
 /* Notes where the handler is. Allocates nothing. */

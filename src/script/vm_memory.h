@@ -14,11 +14,11 @@ size_t vm_room(const struct vm *vm);
 void vm_charge(lua_State *L, size_t bytes);
 /* The same from outside Lua; false: they do not fit. */
 bool vm_try_charge(struct vm *vm, size_t bytes);
-/* Collects garbage if so many bytes do not fit as it is; false: they do not fit then either. Not
- * from inside libcurl, whose exchanges may be garbage. */
+/* Collects garbage if so many bytes do not fit; false: they still do not. Not from inside libcurl,
+ * whose exchanges may be garbage. */
 bool vm_make_room(struct vm *vm, size_t bytes);
 void vm_uncharge(struct vm *vm, size_t bytes);
-/* What is there already is charged: `*charged` so far, `bytes` from now on. */
+/* What exists already is charged: `*charged` so far, `bytes` from now on. */
 void vm_recharge(struct vm *vm, size_t *charged, size_t bytes);
 
 /* Lua's allocator. */

@@ -15,7 +15,7 @@
 
 #include <stdlib.h>
 
-/* Only a bug of ours comes here: every call into Lua is protected. */
+/* Reached only through a bug of ours: every call into Lua is protected. */
 static int panic(lua_State *L)
 {
     log_error(NULL, "internal error: unprotected Lua error: %s", lua_tostring(L, -1));

@@ -54,7 +54,7 @@ static void on_poll(uv_fs_poll_t *poll, int status, const uv_stat_t *before, con
     (void)now;
     struct watched *file = (struct watched *)poll;
     struct watch *watch = file->watch;
-    if (status < 0) /* it is gone; when it is back, that is a change */
+    if (status < 0) /* it is gone; its return will be a change */
         return;
     free(watch->changed);
     watch->changed = memory_copy_text(file->path);

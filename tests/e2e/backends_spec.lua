@@ -158,7 +158,7 @@ describe("a backend", function()
       local one = connect("exec", { cmd = "sleep 100 & echo $! > " .. pid_file .. "; echo waiting >&2; wait",
         timeout = "200ms" }, { "--max-attempts", "1", "--error-reply", "it failed" })
       local row = platform:message { to = workspace.id, text = "hello" }[1]
-      one:log_of(row, "the handler failed .*timed out after 0.2 s; the whole process group was ended %[TIMEOUT%]")
+      one:log_of(row, "the handler failed .*timed out after 0.2 s; the whole process group was killed %[TIMEOUT%]")
       local path = "/proc/" .. host.read(pid_file):match "%d+" .. "/stat"
       local timer = uv.new_timer()
       timer:start(10, 10, function() end)

@@ -79,7 +79,7 @@ describe("a script that takes what descriptors it can get", function()
       end) end
       molecule.sleep(600)]], { "--sandbox", "--allow-host", "127.0.0.1" })
     one:log "registered"
-    assert.truthy(answers(one):find "^8 .*8 streams of this script are open")
+    assert.truthy(answers(one):find "^8 .*this script has 8 streams open")
     one:kill()
   end)
 
@@ -94,7 +94,7 @@ describe("a script that takes what descriptors it can get", function()
     one:kill()
   end)
 
-  it("as programs is told that so many run already", function()
+  it("as programs is told how many already run", function()
     local one = connect([[
       for _ = 1, 20 do molecule.after(0, function()
         local pipes = {}
@@ -108,7 +108,7 @@ describe("a script that takes what descriptors it can get", function()
       end) end
       molecule.sleep(600)]], {})
     local told = answers(one)
-    assert.truthy(told:find "^8 cannot run .*: 8 programs of this script run already", told)
+    assert.truthy(told:find "^8 cannot run .*: this script already runs 8 programs", told)
     one:kill()
   end)
 end)

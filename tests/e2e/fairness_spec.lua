@@ -94,7 +94,7 @@ describe("a busy script", function()
         if reads > 10 then while true do end end
       end})]] }
     one:wait_exit(2)
-    one:log "more than %d+ s .*in its start, at .*agent.lua:4"
+    one:log "more than %d+ s .*while starting, at .*agent.lua:4"
     assert.equal(0, one:count_log "in C code")
   end)
 

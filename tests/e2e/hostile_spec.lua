@@ -125,9 +125,9 @@ local CASES = {
   { "os.exit", "os.exit(0)", "agent.lua:%d+: os.exit is not available: " },
   { "os.setlocale", "os.setlocale('C')", "os.setlocale is not available: " },
   { "coroutine.yield from the handler itself", "coroutine.yield(1)",
-    "the handler called coroutine.yield outside a coroutine of its own" },
+    "the handler called coroutine.yield outside a coroutine that it created" },
   { "coroutine.yield with what a wait yields", "coroutine.yield(require('molecule').null)",
-    "the handler called coroutine.yield outside a coroutine of its own" },
+    "the handler called coroutine.yield outside a coroutine that it created" },
   { "a metatable with __gc", [[
       setmetatable({}, {__gc = function() while true do end end})
       collectgarbage()]], "agent.lua:%d+: a metatable with __gc is not available to scripts" },
@@ -355,7 +355,7 @@ describe("a script that does not load", function()
     local one = host.start { platform = platform, workspace = workspace, script = "while true do end" }
     one:wait_exit(2, 600000)
     -- ten seconds of the processor; on a machine that takes longer than a minute to give them, that minute
-    one:log "the script does not load: .* %d+ s .*while it was loaded, at .*agent.lua:1"
+    one:log "the script does not load: .* %d+ s .*while loading, at .*agent.lua:1"
     assert.equal(0, #one:posts "/registry/register")
   end)
 

@@ -350,7 +350,7 @@ http: header X-One holds a line break or a zero byte]], ask(one))
           streams[i][1]()
         end]]
       local told = ask(one)
-      assert.truthy(told:find("^65 .*agent.lua:7: http: 64 streams of this script are open"), told)
+      assert.truthy(told:find("^65 .*agent.lua:7: http: this script has 64 streams open"), told)
       wait_closed(64)
       one:stop()
     end)

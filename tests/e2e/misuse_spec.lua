@@ -138,9 +138,9 @@ describe("an agent", function()
   end
 
   for script, words in pairs {
-    ["return {handle = print, concurency = 2}"] = "has the unknown field 'concurency'; did you mean 'concurrency'?",
-    ["return {hanlde = print}"] = "has the unknown field 'hanlde'; did you mean 'handle'?",
-    ["return {handle = print, helper = print}"] = "has the unknown field 'helper'; what is the script's own belongs into a local",
+    ["return {handle = print, concurency = 2}"] = "has an unknown field 'concurency'; did you mean 'concurrency'?",
+    ["return {hanlde = print}"] = "has an unknown field 'hanlde'; did you mean 'handle'?",
+    ["return {handle = print, helper = print}"] = "has an unknown field 'helper'; keep the script's own data in a local",
     ["return {print}"] = "returned a table with the field [1]",
     ["return {handle = print, skills = {'a'}}"] = "item 1 is a string: skills = {{id = ",
     ["return {handle = print, skills = {id = 'a'}}"] = "has the field 'id'",

@@ -49,7 +49,7 @@ describe("a running script", function()
     reload(one, [[return {handle = function() return "new" end, start = function() error "no start" end}]],
       "was not reloaded .*agent%.lua:1: no start")
     assert.equal("old", ask(one, "x"))
-    reload(one, [[while true do end]], "was not reloaded .* 2 s .*while it was loaded, at .*agent%.lua:1") -- of either clock
+    reload(one, [[while true do end]], "was not reloaded .* 2 s .*while loading, at .*agent%.lua:1") -- of either clock
     assert.equal("old", ask(one, "x"))
     reload(one, [[return function() return "new" end]])
     assert.equal("new", ask(one, "x"))
@@ -108,7 +108,7 @@ describe("a running script", function()
       }]]
     local one = connect((script:gsub("NAME", "first")))
     repeat until tonumber(ask(one, "x"):match "^(%d+)") > 0
-    reload(one, (script:gsub("NAME", "second")), "as its timers are now")
+    reload(one, (script:gsub("NAME", "second")), "its timers have stopped")
     local first
     repeat
       local told = ask(one, "x")

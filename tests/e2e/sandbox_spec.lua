@@ -160,7 +160,7 @@ describe("a script in the sandbox", function()
     local told = ask [[return select(2, pcall(require "molecule.core".store_change, "set", "key"))]]
     assert.truthy(told:find("bad argument #3", 1, true), told)
     told = ask [[return select(2, pcall(require "molecule.core".file_upload, "bytes", "edge\r\nX-Other: 1"))]]
-    assert.truthy(told:find("a boundary is of letters", 1, true), told)
+    assert.truthy(told:find("a boundary consists of letters", 1, true), told)
   end)
 
   it("is told at its own line how it misuses the API", function()

@@ -457,7 +457,7 @@ describe_cases("molecule.exec", {
       local result, problem, code, partial = molecule.exec {timeout = "200ms", cmd = "echo begun; sleep 60 & echo $!; wait"}
       local pid = partial.stdout:match("begun\n(%d+)")
       return ("%s %s %s, left: %s"):format(result, problem, code, state_of(pid))]],
-    "nil timed out after 0.2 s; the whole process group was ended TIMEOUT, left: nothing" },
+    "nil timed out after 0.2 s; the whole process group was killed TIMEOUT, left: nothing" },
   { "ends a group that ignores SIGTERM", [[
       local started = molecule.now()
       local result, problem, code, partial = molecule.exec {timeout = 0.2,

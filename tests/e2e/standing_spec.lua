@@ -146,7 +146,7 @@ describe("the platform", function()
     one:log "working on wait here"
     one:log "working on wait there"
     cancel()
-    one:log "from the canvas: canceled: it was canceled, at .*agent.lua:%d+"
+    one:log "from the canvas: canceled: stopped at .*agent.lua:%d+"
     one:log(peer.id:gsub("%-", "%%-") .. ": canceled")
     one:log "tasks/cancel, 2 handlers canceled"
     platform:message { to = workspace.id, text = "next" }

@@ -184,7 +184,7 @@ describe("the backend stdio", function()
     local one = connect()
     local held = say("hold", { context_id = "a" })
     local row = say("die once", { context_id = "b" })
-    one:log "lua5.4 ended by itself: exit code 3"
+    one:log "lua5.4 exited unexpectedly: exit code 3"
     one:log_of(row, "retry in 0.4 s: stdio: lua5.4: it ended before it answered: exit code 3")
     one:log_of(held, "retry in 0.4 s")
     assert.same({ "attempt 2" }, one:canvas(1))
@@ -211,7 +211,7 @@ describe("the backend stdio", function()
     local one = connect()
     local pid = ask(one, "pid")
     uv.kill(math.tointeger(tonumber(pid)), "sigkill")
-    one:log "lua5.4 ended by itself: signal 9"
+    one:log "lua5.4 exited unexpectedly: signal 9"
     assert.equal("hello", ask(one, "hello"))
     assert.not_equal(pid, ask(one, "pid"))
     one:stop()
@@ -266,7 +266,7 @@ describe("the backend stdio", function()
       local pid = math.tointeger(tonumber(ask(one, "pid")))
       if round <= 4 then before = math.max(before, descriptors()) end
       uv.kill(pid, "sigkill")
-      line = select(2, one:log("ended by itself: signal 9", { from = line + 1 }))
+      line = select(2, one:log("exited unexpectedly: signal 9", { from = line + 1 }))
     end
     ask(one, "hello")
     local now = descriptors() -- eight starts later; connections to the platform may have come meanwhile

@@ -74,7 +74,7 @@ describe("a timer", function()
         end,
         handle = function() end,
       }]]
-    one:log "the function of a timer failed %(it runs again when it is due%): .*agent%.lua:8: not yet"
+    one:log "a timer's function failed %(it runs again when due%): .*agent%.lua:8: not yet"
     one:log "stored 3"
     one:stop()
   end)
@@ -88,7 +88,7 @@ describe("a timer", function()
       }]], { "--timeout", "300ms" })
     platform:message { to = workspace.id, text = "x" }
     assert.same({ "answered" }, one:canvas(1))
-    one:log "the function of a timer failed: took longer than its time limit"
+    one:log "a timer's function failed: took longer than its time limit"
     one:stop()
   end)
 
