@@ -1,0 +1,116 @@
+/* A fleet reads its file again: on a thread of its own, since the file is Lua and may take as long
+ * as it likes. */
+#include "commands/fleet.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* The file, read again by a thread. The fleet's end takes `fleet` from it, then nobody waits for it
+ * any more. */
+struct rereading {
+    pthread_mutex_t mutex; /* around `fleet` */
+    struct fleet *fleet;
+    char *path;
+    struct fleet_file file;
+    bool read;
+    char problem[1024];
+};
+
+static void free_rereading(struct rereading *rereading)
+{
+    fleet_file_free(&rereading->file);
+    pthread_mutex_destroy(&rereading->mutex);
+    free(rereading->path);
+    free(rereading);
+}
+
+static void on_reread(void *context)
+{
+    struct rereading *rereading = context;
+    pthread_mutex_lock(&rereading->mutex); /* the thread has let go of it, or does now */
+    struct fleet *fleet = rereading->fleet;
+    pthread_mutex_unlock(&rereading->mutex);
+    if (!fleet) { /* the host has ended */
+        free_rereading(rereading);
+        return;
+    }
+    struct plan fresh;
+    fleet->rereading = NULL;
+    if (rereading->read)
+        rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults,
+                                    rereading->problem, sizeof rereading->problem);
+    if (!rereading->read)
+        log_error(NULL, "the fleet file was not read again, nothing has changed: %s",
+                  rereading->problem);
+    else if (molecule_stops(fleet->molecule))
+        plan_free(&fresh);
+    else
+        fleet_take_plan(fleet, fresh);
+    free_rereading(rereading);
+    if (fleet->again)
+        fleet_on_reload(fleet);
+}
+
+static void *reread(void *context)
+{
+    struct rereading *rereading = context;
+    rereading->read = fleet_read(&rereading->file, rereading->path, rereading->problem,
+                                 sizeof rereading->problem);
+    pthread_mutex_lock(&rereading->mutex);
+    struct fleet *fleet = rereading->fleet;
+    bool taken = fleet && molecule_call(fleet->molecule, on_reread, rereading);
+    pthread_mutex_unlock(&rereading->mutex);
+    if (!taken)
+        free_rereading(rereading);
+    return NULL;
+}
+
+static bool start_rereading(struct rereading *rereading)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
+    bool started = pthread_create(&thread, NULL, reread, rereading) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (started)
+        pthread_detach(thread);
+    return started;
+}
+
+void fleet_on_reload(void *context)
+{
+    struct fleet *fleet = context;
+    fleet->again = fleet->rereading != NULL;
+    if (fleet->again) {
+        log_warn(NULL, "the fleet file is still being read again; nothing has changed so far, and "
+                       "it is read once more after that");
+        return;
+    }
+    struct rereading *rereading = memory_allocate(sizeof *rereading);
+    pthread_mutex_init(&rereading->mutex, NULL);
+    rereading->fleet = fleet;
+    rereading->path = memory_copy_text(fleet->path);
+    fleet->rereading = rereading;
+    if (start_rereading(rereading))
+        return;
+    log_error(
+        NULL,
+        "the fleet file was not read again, nothing has changed: no thread can be started for it");
+    fleet->rereading = NULL;
+    free_rereading(rereading);
+}
+
+void fleet_abandon_reload(struct fleet *fleet)
+{
+    struct rereading *rereading = fleet->rereading;
+    if (!rereading)
+        return;
+    pthread_mutex_lock(&rereading->mutex);
+    rereading->fleet = NULL;
+    pthread_mutex_unlock(&rereading->mutex);
+}
