@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "commands/connect.h"
 #include "commands/connect_options.h"
+#include "commands/dev_emulator.h"
 #include "commands/dev_terminal.h"
 
 #include "base/limits.h"
@@ -9,13 +10,10 @@
 #include "base/memory.h"
 #include "base/output.h"
 #include "base/terminal.h"
-#include "base/thread.h"
 #include "base/uuid.h"
-#include "script/emulator.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,115 +87,11 @@ static const struct option_hint elsewhere[] = {
     {.name = NULL},
 };
 
-/* The emulator on a thread of its own. */
-struct platform_thread {
-    struct thread thread;
-    struct emulator *emulator;
-    struct emulator_options options;
-    char problem[512];
-    uv_sem_t ready;
-    struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
-    uv_loop_t *loop;           /* of the headless emulator */
-    struct dev_terminal *terminal;
+/* A script that is connected to the emulator. */
+struct session {
+    struct dev_emulator emulator;
     const char *temporary; /* the state's directory, when it is to go at the end; NULL: it stays */
 };
-
-static void on_quit(void *context)
-{
-    struct platform_thread *platform = context;
-    if (platform->molecule)
-        molecule_stop(platform->molecule);
-    else if (platform->loop)
-        uv_stop(platform->loop);
-}
-
-struct platform_task {
-    struct task task;
-    struct platform_thread *platform;
-};
-
-static void run_open(struct task *task)
-{
-    struct platform_thread *platform = ((struct platform_task *)task)->platform;
-    platform->emulator = emulator_open(&platform->thread.loop, &platform->options,
-                                       platform->problem, sizeof platform->problem);
-    uv_sem_post(&platform->ready);
-}
-
-static void run_forget(struct task *task)
-{
-    struct platform_thread *platform = ((struct platform_task *)task)->platform;
-    platform->molecule = NULL;
-    uv_sem_post(&platform->ready);
-}
-
-static void run_close(struct task *task)
-{
-    struct platform_thread *platform = ((struct platform_task *)task)->platform;
-    emulator_close(platform->emulator);
-    uv_sem_post(&platform->ready);
-}
-
-static void run_there(struct platform_thread *platform, void (*run)(struct task *task))
-{
-    struct platform_task task = {.task.run = run, .platform = platform};
-    thread_post(&platform->thread, &task.task);
-    uv_sem_wait(&platform->ready);
-}
-
-static void say_where(const struct dev_options *given, const struct emulator *emulator)
-{
-    printf("emulator listening on http://127.0.0.1:%u (profile %s)\n", emulator_port(emulator),
-           given->profile);
-    fflush(stdout);
-}
-
-/* Why the emulator does not start. */
-static void say_problem(const char *problem)
-{
-    terminal_print(stderr, "molecule dev: %s%s\n", problem,
-                   strstr(problem, " is in use")
-                       ? "; choose another with --port N, or any free one with --port 0"
-                       : "");
-}
-
-static void on_signal(uv_signal_t *handle, int number)
-{
-    (void)number;
-    uv_stop(handle->loop);
-}
-
-static int run_headless(const struct dev_options *given, struct emulator_options *settings)
-{
-    struct platform_thread platform = {0};
-    uv_loop_t loop;
-    uv_signal_t signals[2];
-    char problem[512];
-    uv_loop_init(&loop);
-    platform.loop = &loop;
-    settings->on_quit = on_quit;
-    settings->context = &platform;
-    struct emulator *emulator = emulator_open(&loop, settings, problem, sizeof problem);
-    if (emulator) {
-        say_where(given, emulator);
-        for (int i = 0; i < 2; i++) {
-            uv_signal_init(&loop, &signals[i]);
-            uv_signal_start(&signals[i], on_signal, i ? SIGTERM : SIGINT);
-        }
-        uv_run(&loop, UV_RUN_DEFAULT);
-        for (int i = 0; i < 2; i++)
-            uv_close((uv_handle_t *)&signals[i], NULL);
-        /* the answer to quit goes out */
-        for (int turns = 0; turns < 100 && uv_run(&loop, UV_RUN_NOWAIT); turns++)
-            ;
-        emulator_close(emulator);
-    } else {
-        say_problem(problem);
-    }
-    uv_run(&loop, UV_RUN_DEFAULT);
-    uv_loop_close(&loop);
-    return emulator ? 0 : 1;
-}
 
 /* Others of this process may still write into it. */
 static void remove_directory(const char *directory)
@@ -242,21 +136,14 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
 
 static void on_event(void *context, const struct molecule_event *event)
 {
-    dev_terminal_event(((struct platform_thread *)context)->terminal, event);
-}
-
-static bool on_reply_to(void *context, const char *body, size_t length,
-                        char row_id[EMULATOR_ROW_ID_SIZE])
-{
-    return dev_terminal_reply_to(((struct platform_thread *)context)->terminal, body, length,
-                                 row_id);
+    dev_terminal_event(((struct session *)context)->emulator.terminal, event);
 }
 
 static void on_exit_now(void *context)
 {
-    const struct platform_thread *platform = context;
-    if (platform->temporary)
-        remove_directory(platform->temporary);
+    const struct session *session = context;
+    if (session->temporary)
+        remove_directory(session->temporary);
 }
 
 static void say_how(const struct dev_options *given, const char *id, const char *url,
@@ -273,7 +160,7 @@ static void say_how(const struct dev_options *given, const char *id, const char 
                    directory);
 }
 
-static int serve(struct platform_thread *platform, const struct dev_options *given, const char *id,
+static int serve(struct session *session, const struct dev_options *given, const char *id,
                  const char *url, const char *directory)
 {
     char problem[1024];
@@ -285,78 +172,61 @@ static int serve(struct platform_thread *platform, const struct dev_options *giv
         .verbose = given->serving.verbose,
         .on_event = on_event,
         .on_exit = on_exit_now,
-        .context = platform,
+        .context = session,
     };
     struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
     if (!molecule) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    platform->molecule = molecule;
+    session->emulator.molecule = molecule;
     say_how(given, id, url, directory);
     code = molecule_add(molecule, &workspace, problem, sizeof problem);
     if (code == MOLECULE_STOPPED) {
-        dev_terminal_start(platform->terminal, &platform->thread, platform->emulator);
+        dev_terminal_start(session->emulator.terminal, &session->emulator.thread,
+                           session->emulator.emulator);
         code = molecule_run(molecule);
-        dev_terminal_stop(platform->terminal);
+        dev_terminal_stop(session->emulator.terminal);
     } else {
         log_error(id, "%s", problem);
     }
-    run_there(platform, run_forget);
+    dev_emulator_forget(&session->emulator);
     molecule_close(molecule);
     return (int)code;
 }
 
-static int connect_script(struct platform_thread *platform, const struct dev_options *given,
-                          const char *id)
+static int connect_script(struct session *session, const struct dev_options *given, const char *id)
 {
     char made[] = "/tmp/molecule-dev-XXXXXX";
     const char *directory = given->serving.state_directory;
     if (!directory)
-        directory = platform->temporary = mkdtemp(made);
+        directory = session->temporary = mkdtemp(made);
     if (!directory) {
         terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n",
                        strerror(errno));
         return 1;
     }
-    char *url = memory_format("http://127.0.0.1:%u", emulator_port(platform->emulator));
-    int code = serve(platform, given, id, url, directory);
+    char *url = memory_format("http://127.0.0.1:%u", emulator_port(session->emulator.emulator));
+    int code = serve(session, given, id, url, directory);
     free(url);
-    if (platform->temporary)
-        remove_directory(platform->temporary);
+    if (session->temporary)
+        remove_directory(session->temporary);
     return code;
 }
 
 static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
 {
-    struct platform_thread platform = {.options = *settings, .terminal = dev_terminal_open()};
+    struct session session = {.emulator.terminal = dev_terminal_open()};
     char random[UUID_TEXT_SIZE],
         *lasting = given->serving.state_directory ? lasting_id(&given->serving) : NULL;
     uuid_random(random);
-    platform.options.workspace = given->workspace ? given->workspace : lasting ? lasting : random;
-    platform.options.console = true;
-    platform.options.on_quit = on_quit;
-    platform.options.reply_to = on_reply_to;
-    platform.options.context = &platform;
-    uv_sem_init(&platform.ready, 0);
+    settings->workspace = given->workspace ? given->workspace : lasting ? lasting : random;
     int code = 1;
-    if (thread_start(&platform.thread, "emulator", NULL, NULL) < 0) {
-        terminal_print(stderr, "molecule dev: cannot start a thread\n");
-        goto cleanup;
+    if (dev_emulator_open(&session.emulator, settings)) {
+        code = connect_script(&session, given, settings->workspace);
+        dev_emulator_close(&session.emulator);
     }
-    run_there(&platform, run_open);
-    if (platform.emulator) {
-        say_where(given, platform.emulator);
-        code = connect_script(&platform, given, platform.options.workspace);
-        run_there(&platform, run_close);
-    } else {
-        say_problem(platform.problem);
-    }
-    thread_close(&platform.thread);
-
-cleanup:
-    uv_sem_destroy(&platform.ready);
-    dev_terminal_close(platform.terminal);
+    dev_terminal_close(session.emulator.terminal);
     free(lasting);
     return code;
 }
@@ -397,7 +267,7 @@ static int start(const struct dev_options *given)
         .stale_seconds = (double)given->stale_seconds,
     };
     log_set_level(given->serving.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return given->headless ? run_headless(given, &settings) : run_with_script(given, &settings);
+    return given->headless ? dev_emulator_run(&settings) : run_with_script(given, &settings);
 }
 
 static int run(const struct command *command, int argc, char **argv)

@@ -1,0 +1,34 @@
+/* The emulator of `molecule dev`: alone on the main thread, or on a thread beside the host that is
+ * connected to it. Both print where it listens, or why it does not. */
+#ifndef MOLECULE_COMMANDS_DEV_EMULATOR_H
+#define MOLECULE_COMMANDS_DEV_EMULATOR_H
+
+#include "base/thread.h"
+#include "commands/dev_terminal.h"
+#include "molecule/molecule.h"
+#include "script/emulator.h"
+
+#include <stdbool.h>
+#include <uv.h>
+
+struct dev_emulator {
+    struct dev_terminal *terminal; /* knows which replies the host posts; NULL: it runs alone */
+    struct thread thread;
+    struct emulator *emulator;
+    struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
+    uv_loop_t *loop;           /* of an emulator that runs alone */
+    struct emulator_options options;
+    char problem[512];
+    uv_sem_t ready;
+};
+
+/* Until a signal, or until it is told to quit. The exit code. */
+int dev_emulator_run(struct emulator_options *options);
+
+/* With `terminal` set, the rest zeroed. false: there is nothing to close. */
+bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_options *options);
+/* The host is about to be closed: being told to quit stops nothing any more. */
+void dev_emulator_forget(struct dev_emulator *emulator);
+void dev_emulator_close(struct dev_emulator *emulator);
+
+#endif
