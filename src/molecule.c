@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/option.h"
 #include "base/terminal.h"
 #include "host/checks.h"
 #include "host/host.h"
@@ -22,8 +23,6 @@ _Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED &&
                    (int)MOLECULE_STUCK == (int)HOST_EXIT_STUCK &&
                    (int)MOLECULE_REFUSED == (int)HOST_EXIT_REFUSED,
                "host_exit and molecule_result differ");
-
-#define DURATION_MAXIMUM_MS ((int64_t)3650 * 86400000)
 
 struct added {
     struct added *next;
@@ -119,50 +118,42 @@ void molecule_close(struct molecule *molecule)
     http_global_close();
 }
 
+static const struct option workspace_options[] = {
+#define MOLECULE_OPTION(...) OPTION_ROW(struct molecule_workspace_options, __VA_ARGS__),
+#include "molecule/options.def"
+};
+
+#define WORKSPACE_OPTION_COUNT (sizeof workspace_options / sizeof *workspace_options)
+
 void molecule_workspace_defaults(struct molecule_workspace_options *options)
 {
-    *options = (struct molecule_workspace_options){
-        .interval_ms = 1000,
-        .wake_by_stream = true,
-        .since_secs = 30,
-        .heartbeat_ms = 20000,
-        .drain_ms = 25000,
-        .stuck_after_ms = 300000,
-        .cpu_limit_ms = 10000,
-        .timeout_ms = 300000,
-        .memory_limit = (size_t)256 << 20,
-        .reply_ttl_ms = 24 * 3600000,
-        .max_pending = 500,
-        .max_pending_bytes = (size_t)64 << 20,
-        .register_attempts = 5,
-        .refusal_patience_ms = 75000,
-        .max_attempts = 5,
-        .max_hops = 8,
-        .breaker = 300,
-    };
+    *options = (struct molecule_workspace_options){0};
+    for (size_t i = 0; i < WORKSPACE_OPTION_COUNT; i++)
+        if (workspace_options[i].standard)
+            option_set(&workspace_options[i], workspace_options[i].standard, options);
+    options->api_url = NULL; /* required: a program does not meet a platform by accident */
 }
 
-/* What options_parse cannot have checked for a caller of the library. */
-static const char *find_problem(const struct molecule_workspace_options *options)
+/* What no parser of options has checked for a program. */
+static bool check_options(const struct molecule_workspace_options *options, char *problem,
+                          size_t problem_size)
 {
+    const char *wrong = NULL;
     if (!options->id || !platform_valid_id(options->id))
-        return "the workspace id is missing or not of the form [A-Za-z0-9][A-Za-z0-9._-]{0,127}";
-    if (!options->api_url || !options->state_directory)
-        return "api_url and state_directory are required";
-    if (!options->script == !options->backend)
-        return "exactly one of script and backend is required";
-    if (options->interval_ms < 1 || options->since_secs < 1 || options->heartbeat_ms < 10 ||
-        options->drain_ms < 0 || options->max_pending < 1 || options->max_pending_bytes < 1 ||
-        options->max_attempts < 1)
-        return "a number is below its minimum; begin with molecule_workspace_defaults";
-    const int64_t durations[] = {
-        options->interval_ms, options->since_secs,     options->heartbeat_ms,
-        options->drain_ms,    options->stuck_after_ms, options->cpu_limit_ms,
-        options->timeout_ms,  options->reply_ttl_ms,   options->refusal_patience_ms};
-    for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
-        if (durations[i] < 0 || durations[i] > DURATION_MAXIMUM_MS)
-            return "a duration is negative, or longer than ten years";
-    return NULL;
+        wrong = "the workspace id is missing or not of the form [A-Za-z0-9][A-Za-z0-9._-]{0,127}";
+    else if (!options->api_url || !options->state_directory)
+        wrong = "api_url and state_directory are required";
+    else if (!options->script == !options->backend)
+        wrong = "exactly one of script and backend is required";
+    if (wrong)
+        snprintf(problem, problem_size, "%s", wrong);
+    for (size_t i = 0; !wrong && i < WORKSPACE_OPTION_COUNT; i++) {
+        wrong = option_find_problem(&workspace_options[i], options);
+        if (wrong)
+            snprintf(problem, problem_size, "%s %s; begin with molecule_workspace_defaults",
+                     workspace_options[i].key, wrong);
+    }
+    return !wrong;
 }
 
 static const char *keep_id(struct molecule *molecule, const char *id)
@@ -179,11 +170,8 @@ enum molecule_result molecule_add(struct molecule *molecule,
                                   const struct molecule_workspace_options *options, char *problem,
                                   size_t problem_size)
 {
-    const char *wrong = find_problem(options);
-    if (wrong) {
-        snprintf(problem, problem_size, "%s", wrong);
+    if (!check_options(options, problem, problem_size))
         return MOLECULE_USAGE;
-    }
     if (molecule->host->stops) {
         snprintf(problem, problem_size, "the host is stopping");
         return MOLECULE_FAILED;
@@ -226,11 +214,8 @@ bool molecule_reload_one(struct molecule *molecule, const char *id)
 bool molecule_check(const struct molecule_workspace_options *options, char *problem,
                     size_t problem_size)
 {
-    const char *wrong = find_problem(options);
-    if (wrong) {
-        snprintf(problem, problem_size, "%s", wrong);
+    if (!check_options(options, problem, problem_size))
         return false;
-    }
     char *id = memory_copy_text(options->id);
     platform_normalise_id(id);
     struct molecule_workspace_options settings = *options;
@@ -243,9 +228,9 @@ bool molecule_check(const struct molecule_workspace_options *options, char *prob
 enum molecule_result molecule_rehearse(struct molecule *molecule,
                                        const struct molecule_workspace_options *options)
 {
-    const char *wrong = find_problem(options);
-    if (wrong) {
-        terminal_print(stderr, "molecule: %s\n", wrong);
+    char problem[512];
+    if (!check_options(options, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule: %s\n", problem);
         return MOLECULE_USAGE;
     }
     struct molecule_workspace_options settings = *options;

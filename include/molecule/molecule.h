@@ -46,14 +46,12 @@ enum molecule_result {
 struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
-    /* PEM file of certificates to trust: for the platform instead of the system's, for what scripts
-       fetch beside them. NULL: CURL_CA_BUNDLE, SSL_CERT_FILE, SSL_CERT_DIR, else the system's */
-    const char *ca_file;
+    /* ca_file, workers and verbose: options.def says what they mean */
+#define MOLECULE_HOST_OPTION MOLECULE_MEMBER
+#include "molecule/options.def"
     /* SIGTERM and SIGINT drain, a second one ends at once. SIGPIPE is ignored in any case, unless
        the program has a handler for it */
     bool handle_signals;
-    bool verbose;     /* log at debug level */
-    unsigned workers; /* threads that run scripts; a workspace lives on one of them; 0: one */
     /* many workspaces: starts are spread, and descriptors are used sparingly */
     bool fleet;
     /* These two may be NULL; they are called inside molecule_run, on its thread, and may call

@@ -18,19 +18,21 @@
 
 #define POSITIONALS_MAXIMUM 256
 
+/* Lines like those of include/molecule/options.def. */
+#define DEAD_OPTIONS(X)                                                        \
+    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR", \
+      .environment = "MOLECULE_STATE_DIR")                                     \
+    X(FLAG, all, "all", "all of them (show, retry, drop)")                     \
+    X(FLAG, json, "json", "print JSON")
+
 struct dead_options {
-    const char *state_directory;
-    bool json, all;
+    DEAD_OPTIONS(MOLECULE_MEMBER)
 };
 
 static const struct option options[] = {
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
-     offsetof(struct dead_options, state_directory), 0, 0},
-    {"all", 0, OPTION_FLAG, NULL, NULL, NULL, "all of them (show, retry, drop)",
-     offsetof(struct dead_options, all), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct dead_options, json), 0,
-     0},
-    {.name = NULL},
+#define X(...) OPTION_ROW(struct dead_options, __VA_ARGS__),
+    DEAD_OPTIONS(X)
+#undef X
 };
 
 struct dead_call {
@@ -382,6 +384,7 @@ const struct command command_dead = {
     .examples = "  molecule dead list 7f1d0c9e-…\n"
                 "  molecule dead retry 7f1d0c9e-… --all",
     .options = options,
+    .option_count = sizeof options / sizeof *options,
     .positional_maximum = POSITIONALS_MAXIMUM,
     .run = run,
 };

@@ -1,6 +1,5 @@
 /* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
 #include "commands/commands.h"
-#include "commands/connect.h"
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
 #include "commands/dev_terminal.h"
@@ -18,55 +17,56 @@
 #include <string.h>
 #include <unistd.h>
 
-struct dev_options {
-    struct connect_options serving; /* first: rows of CONNECT_… mean it */
-    const char *profile, *admin_token, *workspace;
-    int64_t port, rate_limit, stale_seconds;
-    bool headless;
-};
-
-_Static_assert(offsetof(struct dev_options, serving) == 0, "the shared rows' offsets");
-
-#define FIELD(member) offsetof(struct dev_options, member)
 #define REMOVE_TRIES 100
 #define SINCE_SECS_LEAST 3600 /* all that was ever said to this emulator */
 
+/* Lines like those of include/molecule/options.def. */
+#define DEV_OPTIONS(X)                                                                             \
+    X(NUMBER, port, "port", "port the emulator listens on, at 127.0.0.1; 0: any free port",        \
+      .letter = 'p', .standard = "8080", .maximum = 65535)                                         \
+    X(TEXT, profile, "profile", "platform version to emulate", .argument = "t1|latest",            \
+      .standard = "latest")                                                                        \
+    X(FLAG, headless, "headless", "run the emulator alone, without a script")                      \
+    X(TEXT, org_id, "org-id", "turn on the tenant guard for this organization", .argument = "ID")  \
+    X(TEXT, admin_token, "admin-token",                                                            \
+      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, "   \
+      "and speak as the human in the canvas [off]",                                                \
+      .argument = "TOKEN")                                                                         \
+    X(NUMBER, rate_limit, "rate-limit", "requests a minute; -1: unlimited", .standard = "600",     \
+      .minimum = -1, .maximum = 1000000000)                                                        \
+    X(SECONDS, stale_seconds, "stale-seconds",                                                     \
+      "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's "     \
+      "default; in seconds, or like 5m",                                                           \
+      .standard = "0", .maximum = 86400)                                                           \
+    X(TEXT, workspace_id, "workspace",                                                             \
+      "the workspace that the script serves [a new one; with --state-dir always the same for the " \
+      "same script]",                                                                              \
+      .letter = 'w', .argument = "ID")                                                             \
+    X(PATH, state_directory, "state-dir",                                                          \
+      "keep the stored values, dead letters and unfinished messages there for the next run "       \
+      "[deleted on exit]",                                                                         \
+      .argument = "DIR")
+
+struct dev_options {
+    struct molecule_workspace_options workspace;
+    struct molecule_options host;
+    DEV_OPTIONS(MOLECULE_MEMBER)
+};
+
 static const struct option options[] = {
-    {"port", 'p', OPTION_NUMBER, "N", "8080", NULL,
-     "port the emulator listens on, at 127.0.0.1; 0: any free port", FIELD(port), 0, 65535},
-    {"profile", 0, OPTION_TEXT, "t1|latest", "latest", NULL, "platform version to emulate",
-     FIELD(profile), 0, 0},
-    {"headless", 0, OPTION_FLAG, NULL, NULL, NULL, "run the emulator alone, without a script",
-     FIELD(headless), 0, 0},
-    {"org-id", 0, OPTION_TEXT, "ID", NULL, NULL, "turn on the tenant guard for this organization",
-     FIELD(serving.org_id), 0, 0},
-    {"admin-token", 0, OPTION_TEXT, "TOKEN", NULL, NULL,
-     "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, and "
-     "speak as the human in the "
-     "canvas [off]",
-     FIELD(admin_token), 0, 0},
-    {"rate-limit", 0, OPTION_NUMBER, "N", "600", NULL, "requests a minute; -1: unlimited",
-     FIELD(rate_limit), -1, 1000000000},
-    {"stale-seconds", 0, OPTION_SECONDS, "TIME", "0", NULL,
-     "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's "
-     "default; in seconds, or like 5m",
-     FIELD(stale_seconds), 0, 86400},
-    {"workspace", 'w', OPTION_TEXT, "ID", NULL, NULL,
-     "the workspace that the script serves [a new one; with --state-dir always the same for the "
-     "same script]",
-     FIELD(workspace), 0, 0},
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, NULL,
-     "keep the stored values, dead letters and unfinished messages there for the next run [deleted "
-     "on exit]",
-     FIELD(serving.state_directory), 0, 0},
-    CONNECT_ANSWERING_OPTIONS,
-    {"interval-ms", 0, OPTION_MILLISECONDS, "TIME", "200", NULL,
-     "time between polls of an empty inbox; in milliseconds, or like 10s",
-     FIELD(serving.interval_ms), 1, CONNECT_HOURS(1)},
-    CONNECT_SERVING_OPTIONS,
-    {"drain", 0, OPTION_DURATION, "TIME", "5s", NULL, "how long a stop waits for what is under way",
-     FIELD(serving.drain_ms), 0, CONNECT_HOURS(1)},
-    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(serving.verbose), 0, 0},
+#define X(...) OPTION_ROW(struct dev_options, __VA_ARGS__),
+    DEV_OPTIONS(X)
+#undef X
+#define MOLECULE_OPTION(type, member, ...) \
+    OPTION_ROW(struct dev_options, type, workspace.member, __VA_ARGS__),
+#define MOLECULE_HOST_OPTION(type, member, ...) \
+    OPTION_ROW(struct dev_options, type, host.member, __VA_ARGS__),
+#include "molecule/options.def"
+};
+
+static const struct option_note standards[] = {
+    {.name = "interval-ms", .text = "200"},
+    {.name = "drain", .text = "5s"},
     {.name = NULL},
 };
 
@@ -74,7 +74,7 @@ static const struct option options[] = {
     "dev runs a platform of its own; to connect to another one use molecule connect"
 #define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
 
-static const struct option_hint elsewhere[] = {
+static const struct option_note elsewhere[] = {
     {.name = "api-url", .text = OWN_PLATFORM},
     {.name = "insecure-http", .text = OWN_PLATFORM},
     {.name = "mode", .text = OWN_PLATFORM},
@@ -106,12 +106,12 @@ static void remove_directory(const char *directory)
 }
 
 /* The same one at every run with the same script. Yours to free. */
-static char *lasting_id(const struct connect_options *serving)
+static char *lasting_id(const struct molecule_workspace_options *workspace)
 {
-    char id[UUID_TEXT_SIZE], *path = serving->script ? realpath(serving->script, NULL) : NULL;
-    char *name = memory_format("molecule dev %s", path              ? path
-                                                  : serving->script ? serving->script
-                                                                    : serving->backend);
+    char id[UUID_TEXT_SIZE], *path = workspace->script ? realpath(workspace->script, NULL) : NULL;
+    char *name = memory_format("molecule dev %s", path                ? path
+                                                  : workspace->script ? workspace->script
+                                                                      : workspace->backend);
     uuid_of_name(name, id);
     free(name);
     free(path);
@@ -122,13 +122,15 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
                                                         const char *id, const char *url,
                                                         const char *directory)
 {
-    struct molecule_workspace_options workspace = connect_workspace(&given->serving, id, directory,
-                                                                    NULL, NULL);
+    struct molecule_workspace_options workspace = given->workspace;
+    workspace.id = id;
+    workspace.org_id = given->org_id;
+    workspace.state_directory = directory;
     workspace.api_url = url;
     workspace.platform_name = "molecule dev"; /* its port may be another one every time */
     workspace.bootstrap = true;
-    workspace.temporary_state = !given->serving.state_directory;
-    workspace.watch = given->serving.script != NULL;
+    workspace.temporary_state = !given->state_directory;
+    workspace.watch = workspace.script != NULL;
     if (workspace.since_secs < SINCE_SECS_LEAST)
         workspace.since_secs = SINCE_SECS_LEAST;
     return workspace;
@@ -149,15 +151,14 @@ static void on_exit_now(void *context)
 static void say_how(const struct dev_options *given, const char *id, const char *url,
                     const char *directory)
 {
-    const struct connect_options *serving = &given->serving;
     terminal_print(stdout,
                    "%s serves workspace %s; say something to it, and read its answers:\n"
                    "  type a line here (/help tells more), or\n"
                    "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
                    "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
                    "its state: molecule status %s --state-dir %s\n",
-                   serving->script ? serving->script : serving->backend, id, url, id, url, id,
-                   directory);
+                   given->workspace.script ? given->workspace.script : given->workspace.backend, id,
+                   url, id, url, id, directory);
 }
 
 static int serve(struct session *session, const struct dev_options *given, const char *id,
@@ -166,14 +167,11 @@ static int serve(struct session *session, const struct dev_options *given, const
     char problem[1024];
     enum molecule_result code = MOLECULE_FAILED;
     struct molecule_workspace_options workspace = make_workspace(given, id, url, directory);
-    struct molecule_options host = {
-        .ca_file = given->serving.ca_file,
-        .handle_signals = true,
-        .verbose = given->serving.verbose,
-        .on_event = on_event,
-        .on_exit = on_exit_now,
-        .context = session,
-    };
+    struct molecule_options host = given->host;
+    host.handle_signals = true;
+    host.on_event = on_event;
+    host.on_exit = on_exit_now;
+    host.context = session;
     struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
     if (!molecule) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
@@ -198,7 +196,7 @@ static int serve(struct session *session, const struct dev_options *given, const
 static int connect_script(struct session *session, const struct dev_options *given, const char *id)
 {
     char made[] = "/tmp/molecule-dev-XXXXXX";
-    const char *directory = given->serving.state_directory;
+    const char *directory = given->state_directory;
     if (!directory)
         directory = session->temporary = mkdtemp(made);
     if (!directory) {
@@ -218,9 +216,9 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
 {
     struct session session = {.emulator.terminal = dev_terminal_open()};
     char random[UUID_TEXT_SIZE],
-        *lasting = given->serving.state_directory ? lasting_id(&given->serving) : NULL;
+        *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
     uuid_random(random);
-    settings->workspace = given->workspace ? given->workspace : lasting ? lasting : random;
+    settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     int code = 1;
     if (dev_emulator_open(&session.emulator, settings)) {
         code = connect_script(&session, given, settings->workspace);
@@ -233,8 +231,10 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
 
 static int check(const struct command *command, const struct dev_options *given)
 {
-    const struct connect_options *serving = &given->serving;
-    const char *answers = serving->script ? serving->script : serving->backend ? "--backend" : NULL;
+    const struct molecule_workspace_options *workspace = &given->workspace;
+    const char *answers = workspace->script    ? workspace->script
+                          : workspace->backend ? "--backend"
+                                               : NULL;
     if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
         return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
     if (given->headless)
@@ -245,12 +245,13 @@ static int check(const struct command *command, const struct dev_options *given)
         return options_complain(
             command,
             "no script given; pass FILE, --backend NAME or --headless for the emulator alone");
-    if (given->workspace && !uuid_valid(given->workspace))
+    if (given->workspace_id && !uuid_valid(given->workspace_id))
         return options_complain(command,
                                 "--workspace takes a UUID, as the platform's ids are; got \"%s\"",
-                                given->workspace);
-    char *problem = connect_find_problem(
-        serving, given->workspace ? given->workspace : "00000000-0000-4000-8000-000000000000");
+                                given->workspace_id);
+    char *problem = connect_find_problem(workspace, given->workspace_id
+                                                        ? given->workspace_id
+                                                        : "00000000-0000-4000-8000-000000000000");
     int code = problem ? options_complain(command, "%s", problem) : 0;
     free(problem);
     return code;
@@ -261,12 +262,12 @@ static int start(const struct dev_options *given)
     struct emulator_options settings = {
         .port = (uint16_t)given->port,
         .profile = given->profile,
-        .org_id = given->serving.org_id,
+        .org_id = given->org_id,
         .admin_token = given->admin_token,
         .rate_limit = (int)given->rate_limit,
         .stale_seconds = (double)given->stale_seconds,
     };
-    log_set_level(given->serving.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    log_set_level(given->host.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
     return given->headless ? dev_emulator_run(&settings) : run_with_script(given, &settings);
 }
 
@@ -283,13 +284,12 @@ static int run(const struct command *command, int argc, char **argv)
         !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
         code = 1;
-    } else if (parsed == OPTIONS_PARSED && script && given.serving.script) {
+    } else if (parsed == OPTIONS_PARSED && script && given.workspace.script) {
         options_complain(command, "two scripts: %s and --script %s; one is enough", script,
-                         given.serving.script);
+                         given.workspace.script);
     } else if (parsed == OPTIONS_PARSED) {
         if (script)
-            given.serving.script = script;
-        given.serving.mode = "poll";
+            given.workspace.script = script;
         if (check(command, &given) == 0)
             code = start(&given);
     }
@@ -329,7 +329,9 @@ const struct command command_dev = {
                 "  molecule dev --backend mock --port 0\n"
                 "  molecule dev --headless --port 8080 --profile t1",
     .options = options,
+    .option_count = sizeof options / sizeof *options,
     .elsewhere = elsewhere,
+    .standards = standards,
     .positional_maximum = 1,
     .run = run,
 };

@@ -11,37 +11,37 @@
 #include <signal.h>
 #include <stdlib.h>
 
+/* Lines like those of include/molecule/options.def. */
+#define FLEET_OPTIONS(X)                                                                      \
+    X(NUMBER, workers, "workers",                                                             \
+      "threads that run scripts; a workspace lives on one of them [one per workspace, at "    \
+      "most one per processor]",                                                              \
+      .minimum = 1, .maximum = 256)                                                           \
+    X(PATH, state_directory, "state-dir", "default for workspaces without state_dir",         \
+      .argument = "DIR", .environment = "MOLECULE_STATE_DIR")                                 \
+    X(TEXT, api_url, "api-url", "default for workspaces without api_url", .argument = "URL",  \
+      .environment = "MOLECULE_API_URL")                                                      \
+    X(PATH, ca_file, "ca-file",                                                               \
+      "trust these certificates: for the platform instead of the system's, for what scripts " \
+      "fetch beside them",                                                                    \
+      .argument = "FILE")                                                                     \
+    X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")              \
+    X(FLAG, verbose, "verbose", "log more", .letter = 'v')
+
 struct fleet_options {
-    const char *state_directory, *api_url, *ca_file;
-    int64_t workers;
-    bool dry_run, verbose;
+    FLEET_OPTIONS(MOLECULE_MEMBER)
 };
 
-#define FIELD(member) offsetof(struct fleet_options, member)
-
 static const struct option options[] = {
-    {"workers", 0, OPTION_NUMBER, "N", NULL, NULL,
-     "threads that run scripts; a workspace lives on one of them [one per workspace, at most one "
-     "per processor]",
-     FIELD(workers), 1, 256},
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR",
-     "default for workspaces without state_dir", FIELD(state_directory), 0, 0},
-    {"api-url", 0, OPTION_TEXT, "URL", NULL, "MOLECULE_API_URL",
-     "default for workspaces without api_url", FIELD(api_url), 0, 0},
-    {"ca-file", 0, OPTION_TEXT, "FILE", NULL, NULL,
-     "trust these certificates: for the platform instead of the system's, for what scripts fetch "
-     "beside them",
-     FIELD(ca_file), 0, 0},
-    {"dry-run", 0, OPTION_FLAG, NULL, NULL, NULL, "read the file, print what would run, and exit",
-     FIELD(dry_run), 0, 0},
-    {"verbose", 'v', OPTION_FLAG, NULL, NULL, NULL, "log more", FIELD(verbose), 0, 0},
-    {.name = NULL},
+#define X(...) OPTION_ROW(struct fleet_options, __VA_ARGS__),
+    FLEET_OPTIONS(X)
+#undef X
 };
 
 static void print_plan(const struct fleet *fleet)
 {
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
-        const struct molecule_workspace_options *workspace = &member->workspace;
+        const struct molecule_workspace_options *workspace = &member->options.workspace;
         terminal_print(stdout, "%s  %s %s  api %s  state %s  token %s%s\n", member->id,
                        workspace->script ? "script" : "backend",
                        workspace->script ? workspace->script : workspace->backend,
@@ -63,7 +63,7 @@ static int rehearse(const struct fleet *fleet)
     int code = 0;
     print_plan(fleet);
     for (const struct member *member = fleet->plan.members; member; member = member->next) {
-        if (molecule_check(&member->workspace, problem, sizeof problem))
+        if (molecule_check(&member->options.workspace, problem, sizeof problem))
             continue;
         terminal_print(stderr, "molecule fleet: %s: %s\n", member->id, problem);
         code = MOLECULE_USAGE;
@@ -164,6 +164,7 @@ const struct command command_fleet = {
                 "    },\n"
                 "  }",
     .options = options,
+    .option_count = sizeof options / sizeof *options,
     .positional_maximum = 1,
     .run = run,
 };

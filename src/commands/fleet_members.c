@@ -23,7 +23,7 @@ static struct member *find(const struct fleet *fleet, const char *id)
 enum molecule_result fleet_attach(struct fleet *fleet, struct member *member)
 {
     char problem[1024];
-    enum molecule_result result = molecule_add(fleet->molecule, &member->workspace, problem,
+    enum molecule_result result = molecule_add(fleet->molecule, &member->options.workspace, problem,
                                                sizeof problem);
     member->attached = result == MOLECULE_STOPPED;
     if (!member->attached)
@@ -91,7 +91,7 @@ struct tally {
 static bool may_change(const struct member *member)
 {
     char problem[1024];
-    bool fine = molecule_check(&member->workspace, problem, sizeof problem);
+    bool fine = molecule_check(&member->options.workspace, problem, sizeof problem);
     if (!fine)
         log_error(member->id, "its new options are not taken, keeping the previous ones: %s",
                   problem);

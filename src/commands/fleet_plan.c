@@ -13,20 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAXIMUM 64
-
-/* Names in the file that are not just the option's with _ for -. X(name in the file, option) */
-#define ALIASES(X)                      \
-    X("backend_options", "backend-opt") \
-    X("script_options", "script-opt")   \
-    X("allow_hosts", "allow-host")      \
-    X("allow_file_hosts", "allow-file-host")
-
-/* Options of connect that are no workspace's own. */
-static const char *const not_here[] = {"backend-opt",     "script-opt", "allow-host",
-                                       "allow-file-host", "dry-run",    "verbose",
-                                       "ca-file",         "workers",    "mode"};
-
 struct reading {
     struct plan *plan;
     const struct plan_defaults *defaults;
@@ -43,7 +29,7 @@ void member_free(struct member *member)
     if (!member)
         return;
     member_free(member->successor);
-    connect_options_close(member->options);
+    options_free(&command_connect, &member->options);
     json_decref(member->values);
     free(member->id);
     free(member->state_directory);
@@ -79,60 +65,42 @@ __attribute__((format(printf, 4, 5))) static bool complain(struct reading *readi
 
 /* --- names --- */
 
-/* The option that a name in the file stands for; NULL: none. */
+/* The option that a key in the file stands for; NULL: none. */
 static const struct option *find_option(const char *key)
 {
-#define X(alias, option)         \
-    if (strcmp(key, alias) == 0) \
-        return options_find(&command_connect, option);
-    ALIASES(X)
-#undef X
-    char name[NAME_MAXIMUM];
-    if (snprintf(name, sizeof name, "%s", key) >= (int)sizeof name || strchr(name, '-'))
-        return NULL;
-    for (char *at = name; *at; at++)
-        *at = *at == '_' ? '-' : *at;
-    for (size_t i = 0; i < sizeof not_here / sizeof *not_here; i++)
-        if (strcmp(name, not_here[i]) == 0)
-            return NULL;
-    return options_find(&command_connect, name);
+    const struct option *option = NULL;
+    while ((option = options_next(&command_connect, option)))
+        if (option->key && strcmp(option->key, key) == 0)
+            break;
+    return option;
 }
 
-/* The key that the word in the file may stand for; "" where none is close. */
-static void find_nearest(const char *key, char found[NAME_MAXIMUM])
+static bool is_flag(const char *word, const char *flag)
 {
-    struct nearest nearest = {.word = key};
-    size_t best = SIZE_MAX;
-    *found = '\0';
-#define OFFER(name)                                    \
-    do {                                               \
-        nearest_offer(&nearest, name);                 \
-        if (nearest.best && nearest.distance < best) { \
-            best = nearest.distance;                   \
-            snprintf(found, NAME_MAXIMUM, "%s", name); \
-        }                                              \
-    } while (0);
-#define X(alias, option) OFFER(alias)
-    ALIASES(X)
-#undef X
-    OFFER("id")
-    OFFER("token_env")
-    for (const struct option *option = command_connect.options; option->name; option++) {
-        char name[NAME_MAXIMUM];
-        snprintf(name, sizeof name, "%s", option->name);
-        for (char *at = name; *at; at++)
-            *at = *at == '-' ? '_' : *at;
-        if (find_option(name))
-            OFFER(name)
+    while (*word && *word == (*flag == '-' ? '_' : *flag))
+        word++, flag++;
+    return !*word && !*flag;
+}
+
+/* The key that the word in the file may stand for; NULL where none is close. */
+static const char *find_nearest(const char *word)
+{
+    struct nearest nearest = {.word = word};
+    for (const struct option *option = NULL; (option = options_next(&command_connect, option));) {
+        if (option->key && is_flag(word, option->name)) /* backend_opt for backend_options */
+            return option->key;
+        if (option->key)
+            nearest_offer(&nearest, option->key);
     }
-#undef OFFER
+    nearest_offer(&nearest, "id");
+    nearest_offer(&nearest, "token_env");
+    return nearest.best;
 }
 
 static bool complain_of_key(struct reading *reading, const char *where, const char *key)
 {
-    char found[NAME_MAXIMUM];
-    find_nearest(key, found);
-    if (!*found)
+    const char *found = find_nearest(key);
+    if (!found)
         return complain(reading, where, key,
                         "%s: there is no key \"%s\"; the keys are the options of molecule connect, "
                         "with _ for -",
@@ -182,7 +150,7 @@ static bool set_pairs(struct reading *reading, struct member *member, const stru
                             "%s: \"%s.%s\" must be a text, a number or a boolean", member->id, key,
                             name);
         char *pair = memory_format("%s=%s", name, text);
-        const char *wrong = options_set(option, pair, member->options);
+        const char *wrong = option_set(option, pair, &member->options);
         free(text);
         free(pair);
         if (wrong)
@@ -197,7 +165,7 @@ static bool set_list(struct reading *reading, struct member *member, const struc
 {
     for (size_t i = 0; i < json_array_size(value); i++) {
         const char *text = json_string_value(json_array_get(value, i));
-        const char *wrong = text ? options_set(option, text, member->options) : "must be a text";
+        const char *wrong = text ? option_set(option, text, &member->options) : "must be a text";
         if (wrong)
             return complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id, key,
                             i + 1, wrong);
@@ -207,19 +175,15 @@ static bool set_list(struct reading *reading, struct member *member, const struc
                     member->id, key);
 }
 
-static bool is_path(const char *key)
-{
-    return strcmp(key, "script") == 0 || strcmp(key, "token_file") == 0 ||
-           strcmp(key, "state_dir") == 0 || strcmp(key, "record") == 0;
-}
-
 static bool set_scalar(struct reading *reading, struct member *member, const struct option *option,
                        const char *key, const json_t *value)
 {
     if (option->type == OPTION_FLAG && !json_is_boolean(value))
         return complain(reading, member->id, key, "%s: \"%s\" must be true or false", member->id,
                         key);
-    if (option->type == OPTION_TEXT && !json_is_string(value))
+    bool is_text = option->type == OPTION_TEXT || option->type == OPTION_PATH ||
+                   option->type == OPTION_EITHER;
+    if (is_text && !json_is_string(value))
         return complain(reading, member->id, key, "%s: \"%s\" must be a text", member->id, key);
     char *text = scalar_text(value);
     if (!text)
@@ -228,13 +192,13 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
         free(text);
         return complain(reading, member->id, key, "%s: \"%s\" holds a zero byte", member->id, key);
     }
-    if (is_path(key) && *text && *text != '/') {
+    if (option->type == OPTION_PATH && *text && *text != '/') {
         char *whole = memory_format("%s%s", reading->directory, text);
         free(text);
         text = whole;
     }
     const char *kept = keep_text(member, key, text),
-               *wrong = options_set(option, kept, member->options);
+               *wrong = option_set(option, kept, &member->options);
     if (wrong)
         return complain(reading, member->id, key, "%s: \"%s\" %s; got \"%s\"", member->id, key,
                         wrong, strcmp(key, "token") == 0 ? "a token" : kept);
@@ -375,7 +339,7 @@ static bool fill(struct reading *reading, struct member *member, const json_t *o
 
 static bool check_address(struct reading *reading, const struct member *member)
 {
-    const struct molecule_workspace_options *workspace = &member->workspace;
+    const struct molecule_workspace_options *workspace = &member->options.workspace;
     const char *wrong = NULL;
     struct platform platform = {0};
     if (platform_open(&platform, workspace->api_url, member->id, workspace->org_id, &wrong) &&
@@ -391,7 +355,8 @@ static bool check_address(struct reading *reading, const struct member *member)
 static bool finish(struct reading *reading, struct member *member)
 {
     const json_t *directory = json_object_get(member->values, "state_dir");
-    char *problem = connect_find_problem(member->options, member->id);
+    struct molecule_workspace_options *workspace = &member->options.workspace;
+    char *problem = connect_find_problem(workspace, member->id);
     if (problem)
         complain(reading, NULL, member->id, "%s: %s", member->id, problem);
     free(problem);
@@ -403,12 +368,14 @@ static bool finish(struct reading *reading, struct member *member)
         return complain(reading, NULL, member->id,
                         "%s: nothing says where its state is kept: state_dir", member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
-    member->workspace = connect_workspace(member->options, member->id, member->state_directory,
-                                          member->token, member->token_file);
+    workspace->id = member->id;
+    workspace->state_directory = member->state_directory;
+    workspace->token = member->token;
+    workspace->token_file = member->token_file;
     if (!json_object_get(member->values, "register_attempts"))
-        member->workspace.register_attempts = 0; /* nobody starts one of many again */
+        workspace->register_attempts = 0; /* nobody starts one of many again */
     if (reading->defaults->api_url && !json_object_get(member->values, "api_url"))
-        member->workspace.api_url = reading->defaults->api_url;
+        workspace->api_url = reading->defaults->api_url;
     return check_address(reading, member);
 }
 
@@ -440,9 +407,9 @@ static struct member *make_member(struct reading *reading, const json_t *default
                                   const json_t *entry, size_t number)
 {
     struct member *member = memory_allocate(sizeof *member);
-    member->options = connect_options_open();
+    options_set_defaults(&command_connect, &member->options);
     member->values = defaults ? json_copy((json_t *)defaults) : json_object();
-    if (!member->options) {
+    if (options_from_environment(&command_connect, &member->options) != 0) {
         complain(reading, NULL, NULL, "a variable of the environment is wrong");
     } else if (!json_is_string(entry) && !json_is_object(entry)) {
         complain(reading, NULL, "workspaces", "workspaces, number %zu is neither a table nor an id",

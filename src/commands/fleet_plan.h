@@ -3,7 +3,7 @@
 #ifndef MOLECULE_COMMANDS_FLEET_PLAN_H
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
-#include "commands/connect.h"
+#include "commands/connect_options.h"
 #include "commands/fleet_read.h"
 
 #include <jansson.h>
@@ -11,16 +11,15 @@
 #include <stddef.h>
 
 struct member {
-    struct member *next;      /* the plan's or the fleet's */
-    struct member *successor; /* takes its place when it has ended; NULL: nobody */
-    bool attached;            /* the host has it, or has it still */
-    bool leaving;             /* it was told to end */
-    bool planned;             /* the file that was read last names it */
-    struct connect_options *options;
+    struct member *next;            /* the plan's or the fleet's */
+    struct member *successor;       /* takes its place when it has ended; NULL: nobody */
+    bool attached;                  /* the host has it, or has it still */
+    bool leaving;                   /* it was told to end */
+    bool planned;                   /* the file that was read last names it */
+    struct connect_options options; /* options.workspace is what the host gets */
     /* what the texts of the options are borrowed from; equal values, equal workspace */
     json_t *values;
     char *id, *state_directory, *token, *token_file;
-    struct molecule_workspace_options workspace;
 };
 void member_free(struct member *member);
 

@@ -1,11 +1,9 @@
 #include "commands/options.h"
 
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/terminal.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,166 +25,62 @@ int options_complain(const struct command *command, const char *format, ...)
     return 2;
 }
 
-static bool parse_size(const char *text, int64_t *bytes)
+/* --- the table --- */
+
+static const char *find_note(const struct option_note *note, const char *name)
 {
-    static const struct {
-        const char *unit;
-        int64_t scale;
-    } units[] = {{"", 1},        {"B", 1},         {"K", 1024},    {"KiB", 1024},
-                 {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}};
-    char *end;
-    errno = 0;
-    long long number = strtoll(text, &end, 10);
-    if (end == text || errno || number < 0)
-        return false;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
-        if (strcmp(end, units[i].unit) == 0 && number <= INT64_MAX / units[i].scale) {
-            *bytes = number * units[i].scale;
-            return true;
-        }
-    return false;
+    while (note && note->name && strcmp(note->name, name) != 0)
+        note++;
+    return note && note->name ? note->text : NULL;
 }
 
-static bool parse_number(const char *text, int64_t *number)
+/* Neither another command's, nor replaced by one before it. */
+static bool is_here(const struct command *command, const struct option *option)
 {
-    char *end;
-    errno = 0;
-    long long value = strtoll(text, &end, 10);
-    *number = value;
-    return end != text && !*end && !errno;
+    const struct option *first = command->options;
+    while (strcmp(first->name, option->name) != 0)
+        first++;
+    return first == option && !find_note(command->elsewhere, option->name);
 }
 
-/* A plain number is one of `unit_ms`; a text has units of its own. In milliseconds. */
-static bool parse_time(const char *text, int64_t unit_ms, int64_t *milliseconds)
+const struct option *options_next(const struct command *command, const struct option *before)
 {
-    int64_t number;
-    if (!parse_number(text, &number))
-        return strpbrk(text, "dhms") && clock_parse_duration(text, milliseconds);
-    if (number > INT64_MAX / unit_ms || number < INT64_MIN / unit_ms)
-        return false;
-    *milliseconds = number * unit_ms;
-    return true;
-}
-
-static void *field_of(const struct option *option, void *values)
-{
-    return (char *)values + option->offset;
-}
-
-static bool add_pair(struct option_pairs *list, const char *text)
-{
-    const char *equals = strchr(text, '=');
-    if (!equals || equals == text)
-        return false;
-    list->pairs = memory_resize(list->pairs, (list->count + 1) * sizeof *list->pairs);
-    list->pairs[list->count].name = memory_copy(text, (size_t)(equals - text));
-    list->pairs[list->count].value = memory_copy_text(equals + 1);
-    list->count++;
-    return true;
-}
-
-static const char *add_item(struct option_list *list, const char *text)
-{
-    list->items = memory_resize(list->items, (list->count + 1) * sizeof *list->items);
-    list->items[list->count++] = text;
-    return *text ? NULL : "must not be empty";
-}
-
-static const char *wanted(enum option_type type)
-{
-    switch (type) {
-    case OPTION_DURATION:
-        return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
-    case OPTION_MILLISECONDS:
-        return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
-    case OPTION_SECONDS:
-        return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
-    case OPTION_SIZE: return "takes a size like 64MiB";
-    default: return "takes a whole number";
-    }
-}
-
-static const char *unit_of(enum option_type type)
-{
-    return type == OPTION_DURATION || type == OPTION_MILLISECONDS ? " ms"
-           : type == OPTION_SECONDS                               ? " s"
-           : type == OPTION_SIZE                                  ? " bytes"
-                                                                  : "";
-}
-
-/* Why the text is no value for the option, or NULL after storing it. */
-static const char *store(const struct option *option, const char *text, void *values)
-{
-    static char problem[160];
-    void *field = field_of(option, values);
-    int64_t number = 0;
-    bool parsed = true;
-    switch (option->type) {
-    case OPTION_FLAG:
-        parsed = strcmp(text, "true") == 0 || strcmp(text, "1") == 0 ||
-                 strcmp(text, "false") == 0 || strcmp(text, "0") == 0;
-        *(bool *)field = *text == 't' || *text == '1';
-        return parsed ? NULL : "is true or false";
-    case OPTION_TEXT: *(const char **)field = text; return *text ? NULL : "must not be empty";
-    case OPTION_PAIRS: return add_pair(field, text) ? NULL : "takes NAME=VALUE";
-    case OPTION_LIST: return add_item(field, text);
-    case OPTION_NUMBER: parsed = parse_number(text, &number); break;
-    case OPTION_DURATION: parsed = clock_parse_duration(text, &number); break;
-    case OPTION_MILLISECONDS: parsed = parse_time(text, 1, &number); break;
-    case OPTION_SECONDS:
-        parsed = parse_time(text, 1000, &number);
-        number = (number + 999) / 1000;
-        break;
-    case OPTION_SIZE: parsed = parse_size(text, &number); break;
-    }
-    if (!parsed)
-        return wanted(option->type);
-    if (number < option->minimum || (option->maximum && number > option->maximum)) {
-        const char *unit = unit_of(option->type);
-        if (option->maximum)
-            snprintf(problem, sizeof problem, "must be between %lld and %lld%s",
-                     (long long)option->minimum, (long long)option->maximum, unit);
-        else
-            snprintf(problem, sizeof problem, "must be at least %lld%s", (long long)option->minimum,
-                     unit);
-        return problem;
-    }
-    *(int64_t *)field = number;
-    return NULL;
-}
-
-static const struct option *find(const struct command *command, const char *name, size_t length,
-                                 char letter)
-{
-    for (const struct option *option = command->options; option->name; option++)
-        if (letter ? option->letter == letter
-                   : strlen(option->name) == length && strncmp(option->name, name, length) == 0)
-            return option;
-    return NULL;
+    size_t at = before ? (size_t)(before - command->options) + 1 : 0;
+    while (at < command->option_count && !is_here(command, &command->options[at]))
+        at++;
+    return at < command->option_count ? &command->options[at] : NULL;
 }
 
 const struct option *options_find(const struct command *command, const char *name)
 {
-    return find(command, name, strlen(name), 0);
+    const struct option *option = NULL;
+    while ((option = options_next(command, option)) && strcmp(option->name, name) != 0)
+        ;
+    return option;
 }
 
-const char *options_set(const struct option *option, const char *text, void *values)
+const char *options_standard(const struct command *command, const struct option *option)
 {
-    return store(option, text, values);
+    const char *other = find_note(command->standards, option->name);
+    return other ? other : option->standard;
 }
+
+/* --- values --- */
 
 void options_set_defaults(const struct command *command, void *values)
 {
-    for (const struct option *option = command->options; option->name; option++)
-        if (option->standard && option->type != OPTION_PAIRS && option->type != OPTION_LIST)
-            store(option, option->standard, values);
+    for (const struct option *option = NULL; (option = options_next(command, option));) {
+        const char *standard = options_standard(command, option);
+        if (standard)
+            option_set(option, standard, values);
+    }
 }
 
 int options_from_environment(const struct command *command, void *values)
 {
-    for (const struct option *option = command->options; option->name; option++) {
+    for (const struct option *option = NULL; (option = options_next(command, option));) {
         const char *text = option->environment ? getenv(option->environment) : NULL;
-        const char *problem = text && *text ? store(option, text, values) : NULL;
+        const char *problem = text && *text ? option_set(option, text, values) : NULL;
         if (problem)
             return options_complain(command, "%s=%s (for --%s) %s", option->environment, text,
                                     option->name, problem);
@@ -200,20 +94,28 @@ static void complain_unknown(const struct command *command, const char *text, co
 {
     char *word = name ? memory_copy(name, length) : memory_copy_text(text + 1);
     struct nearest nearest = {.word = word};
-    for (const struct option_hint *hint = name ? command->elsewhere : NULL; hint && hint->name;
-         hint++)
-        if (strcmp(hint->name, word) == 0) {
-            options_complain(command, "there is no option --%s here: %s", word, hint->text);
-            free(word);
-            return;
-        }
-    for (const struct option *option = command->options; option->name; option++)
+    const char *hint = name ? find_note(command->elsewhere, word) : NULL;
+    for (const struct option *option = NULL; (option = options_next(command, option));)
         nearest_offer(&nearest, option->name);
-    if (nearest.best && strlen(word) > 1)
+    if (hint)
+        options_complain(command, "there is no option --%s here: %s", word, hint);
+    else if (nearest.best && strlen(word) > 1)
         options_complain(command, "there is no option %s; did you mean --%s?", text, nearest.best);
     else
         options_complain(command, "there is no option %s", text);
     free(word);
+}
+
+/* By its letter, or by the first bytes of `name`. */
+static const struct option *find_typed(const struct command *command, const char *name,
+                                       size_t length, char letter)
+{
+    const struct option *option = NULL;
+    while ((option = options_next(command, option)))
+        if (letter ? option->letter == letter
+                   : strlen(option->name) == length && strncmp(option->name, name, length) == 0)
+            break;
+    return option;
 }
 
 /* One argument that begins with "-". Returns how many of argv it used, 0 after saying what is
@@ -224,7 +126,7 @@ static int take_option(const struct command *command, char **argv, int left, voi
     bool is_long = text[1] == '-';
     const char *name = text + (is_long ? 2 : 1);
     size_t length = is_long ? strcspn(name, "=") : 1;
-    const struct option *option = find(command, name, length, is_long ? 0 : *name);
+    const struct option *option = find_typed(command, name, length, is_long ? 0 : *name);
     if (!option || (!is_long && name[1])) {
         complain_unknown(command, text, is_long ? name : NULL, length);
         return 0;
@@ -241,7 +143,7 @@ static int take_option(const struct command *command, char **argv, int left, voi
         options_complain(command, "--%s needs a value (%s)", option->name, option->argument);
         return 0;
     }
-    const char *problem = store(option, value, values);
+    const char *problem = option_set(option, value, values);
     if (problem) {
         options_complain(command, "--%s %s; got \"%s\"", option->name, problem, value);
         return 0;
@@ -281,28 +183,13 @@ enum options_result options_parse(const struct command *command, int argc, char 
     return OPTIONS_PARSED;
 }
 
-static void free_pairs(struct option_pairs *list)
-{
-    for (size_t i = 0; i < list->count; i++) {
-        free((char *)list->pairs[i].name);
-        free((char *)list->pairs[i].value);
-    }
-    free(list->pairs);
-    *list = (struct option_pairs){0};
-}
-
 void options_free(const struct command *command, void *values)
 {
-    for (const struct option *option = command->options; option->name; option++) {
-        if (option->type == OPTION_PAIRS)
-            free_pairs(field_of(option, values));
-        if (option->type == OPTION_LIST) {
-            struct option_list *list = field_of(option, values);
-            free(list->items);
-            *list = (struct option_list){0};
-        }
-    }
+    for (const struct option *option = NULL; (option = options_next(command, option));)
+        option_free(option, values);
 }
+
+/* --- help --- */
 
 /* Words of `text` from the given column on; breaks lines at HELP_WIDTH. */
 static void print_wrapped(FILE *out, const char *text, int column, int at)
@@ -321,32 +208,35 @@ static void print_wrapped(FILE *out, const char *text, int column, int at)
     fputc('\n', out);
 }
 
+static void print_option(const struct command *command, const struct option *option, FILE *out)
+{
+    char left[128], letter[8] = "", help[1024];
+    const char *standard = options_standard(command, option);
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    int length = snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name,
+                          option->argument ? " " : "", option->argument ? option->argument : "");
+    int wrote = snprintf(help, sizeof help, "%s", option->help);
+    if (standard)
+        wrote += snprintf(help + wrote, sizeof help - (size_t)wrote, " [%s]", standard);
+    if (option->environment)
+        snprintf(help + wrote, sizeof help - (size_t)wrote, " ($%s)", option->environment);
+    fprintf(out, "%s", left);
+    if (length >= HELP_COLUMN - 1)
+        fprintf(out, "\n%*s", HELP_COLUMN, "");
+    else
+        fprintf(out, "%*s", HELP_COLUMN - length, "");
+    print_wrapped(out, help, HELP_COLUMN, HELP_COLUMN);
+}
+
 void options_print_help(const struct command *command, FILE *out)
 {
     fprintf(out, "Usage: molecule %s%s%s\n\n%s\n", command->name, *command->usage ? " " : "",
             command->usage, command->description);
-    if (command->options->name)
+    if (command->option_count > 0)
         fprintf(out, "\nOptions:\n");
-    for (const struct option *option = command->options; option->name; option++) {
-        char left[128], letter[8] = "";
-        if (option->letter)
-            snprintf(letter, sizeof letter, "-%c, ", option->letter);
-        int length = snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name,
-                              option->argument ? " " : "",
-                              option->argument ? option->argument : "");
-        char help[1024];
-        int wrote = snprintf(help, sizeof help, "%s", option->help);
-        if (option->standard)
-            wrote += snprintf(help + wrote, sizeof help - (size_t)wrote, " [%s]", option->standard);
-        if (option->environment)
-            snprintf(help + wrote, sizeof help - (size_t)wrote, " ($%s)", option->environment);
-        fprintf(out, "%s", left);
-        if (length >= HELP_COLUMN - 1)
-            fprintf(out, "\n%*s", HELP_COLUMN, "");
-        else
-            fprintf(out, "%*s", HELP_COLUMN - length, "");
-        print_wrapped(out, help, HELP_COLUMN, HELP_COLUMN);
-    }
+    for (const struct option *option = NULL; (option = options_next(command, option));)
+        print_option(command, option, out);
     if (command->examples)
         fprintf(out, "\nExamples:\n%s\n", command->examples);
 }

@@ -17,17 +17,20 @@
 #define NOT_RUNNING "not running"
 #define NOT_ANSWERING "running, not answering"
 
+/* Lines like those of include/molecule/options.def. */
+#define STATUS_OPTIONS(X)                                                      \
+    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR", \
+      .environment = "MOLECULE_STATE_DIR")                                     \
+    X(FLAG, json, "json", "print JSON")
+
 struct status_options {
-    const char *state_directory;
-    bool json;
+    STATUS_OPTIONS(MOLECULE_MEMBER)
 };
 
 static const struct option options[] = {
-    {"state-dir", 0, OPTION_TEXT, "DIR", NULL, "MOLECULE_STATE_DIR", "as for connect",
-     offsetof(struct status_options, state_directory), 0, 0},
-    {"json", 0, OPTION_FLAG, NULL, NULL, NULL, "print JSON", offsetof(struct status_options, json),
-     0, 0},
-    {.name = NULL},
+#define X(...) OPTION_ROW(struct status_options, __VA_ARGS__),
+    STATUS_OPTIONS(X)
+#undef X
 };
 
 static json_t *stamp(int64_t wall_ms)
@@ -233,6 +236,7 @@ const struct command command_status = {
         "     process does not answer\n"
         "  3  unknown: no state of that workspace there, it cannot be read, or wrong usage",
     .options = options,
+    .option_count = sizeof options / sizeof *options,
     .positional_maximum = 1,
     .run = run,
 };

@@ -15,13 +15,10 @@ static int run(const struct command *command, int argc, char **argv)
     return 0;
 }
 
-static const struct option options[] = {{.name = NULL}};
-
 const struct command command_version = {
     .name = "version",
     .usage = "",
     .summary = "print the version, and those of the libraries in use",
     .description = "Prints the version of molecule and of the libraries it runs with.",
-    .options = options,
     .run = run,
 };

@@ -150,7 +150,7 @@ static bool read_metadata(struct message *message, const json_t *envelope)
         message->history = json_incref(history);
     message->in_reply_to = text_of(mark, "in_reply_to");
     json_int_t hops = json_integer_value(json_object_get(mark, "hops"));
-    message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (int)hops;
+    message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (unsigned)hops;
 
     if (json_object_size(outer) + json_object_size(inner) == 0)
         return true;

@@ -61,7 +61,7 @@ struct message {
     /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
        what would be said to it reaches nobody */
     bool unanswerable;
-    int hops;      /* message.metadata.molecule.hops, else 0 */
+    unsigned hops; /* message.metadata.molecule.hops, else 0 */
     char *problem; /* why it is unreadable; else NULL */
     bool shed;     /* message_shed took its content */
 };

@@ -425,7 +425,7 @@ static bool write_text(const struct message *message, const struct reply *reply,
                buffer_append_text(&body, ",\"metadata\":{\"molecule\":{") &&
                (reply->question || (append_member(&body, "\"in_reply_to\":", answered) &&
                                     buffer_append_char(&body, ',')));
-        fits = fits && buffer_printf(&body, "\"hops\":%d}}}}",
+        fits = fits && buffer_printf(&body, "\"hops\":%u}}}}",
                                      message->hops < INT_MAX ? message->hops + 1 : INT_MAX);
     }
     fits = fits && buffer_append_char(&body, '}');

@@ -292,8 +292,10 @@ describe("molecule", function()
       assert.equal(help, (run({ name, "-h" }, 0)))
       assert(help:find("^Usage: molecule " .. name), help)
       local source = assert(host.read("src/commands/" .. name .. ".c"))
-      if name == "connect" or name == "dev" then source = source .. host.read "src/commands/connect_options.h" end
-      for option in source:gmatch '\n    {"([%w-]+)", ' do
+      if name == "connect" then
+        source = source .. host.read "src/commands/connect_options.h" .. host.read "include/molecule/options.def"
+      end
+      for option in source:gmatch '%u+, [%w_]+, "([%w-]+)",' do
         assert(help:find("--" .. option, 1, true), ("--%s is not in\n%s"):format(option, help))
       end
     end

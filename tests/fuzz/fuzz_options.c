@@ -19,30 +19,26 @@ static const struct command *const commands[] = {
 
 static void check_values(const struct command *command, const char *values)
 {
-    for (const struct option *option = command->options; option->name; option++) {
+    for (const struct option *option = NULL; (option = options_next(command, option));) {
         const char *field = values + option->offset;
-        int64_t number;
-        HOLDS(option->offset + sizeof(struct option_pairs) <= FIELDS_SIZE);
+        HOLDS(option->offset + sizeof(void *) <= FIELDS_SIZE &&
+              option->count_offset + sizeof(size_t) <= FIELDS_SIZE);
+        HOLDS(!option_find_problem(option, values));
+        size_t count = *(const size_t *)(const void *)(values + option->count_offset);
         switch (option->type) {
-        case OPTION_FLAG: HOLDS(*(const unsigned char *)field <= 1); break;
-        case OPTION_TEXT: HOLDS(!*(char *const *)field || **(char *const *)field); break;
-        case OPTION_NUMBER:
-        case OPTION_DURATION:
-        case OPTION_MILLISECONDS:
-        case OPTION_SECONDS:
-        case OPTION_SIZE:
-            number = *(const int64_t *)field;
-            HOLDS((number == 0 && !option->standard) || number >= option->minimum);
-            HOLDS(!option->maximum || number <= option->maximum);
-            break;
+        case OPTION_FLAG:
+        case OPTION_EITHER: HOLDS(*(const unsigned char *)field <= 1); break;
+        case OPTION_TEXT:
+        case OPTION_PATH: HOLDS(!*(char *const *)field || **(char *const *)field); break;
         case OPTION_PAIRS:
-            for (size_t i = 0; i < ((const struct option_pairs *)field)->count; i++)
-                HOLDS(*((const struct option_pairs *)field)->pairs[i].name);
+            for (size_t i = 0; i < count; i++)
+                HOLDS(*(*(const struct molecule_option *const *)field)[i].name);
             break;
         case OPTION_LIST:
-            for (size_t i = 0; i < ((const struct option_list *)field)->count; i++)
-                HOLDS(((const struct option_list *)field)->items[i]);
+            for (size_t i = 0; i < count; i++)
+                HOLDS((*(const char *const *const *)field)[i]);
             break;
+        default: break;
         }
     }
 }

@@ -64,6 +64,23 @@ static void what_is_wrong_with_a_workspace_is_told_without_a_host(void **context
     assert_non_null(strstr(problem, "there is no backend exek"));
 }
 
+static void a_number_out_of_bounds_is_refused_by_its_name(void **context)
+{
+    (void)context;
+    char problem[1024] = "";
+    struct molecule_workspace_options workspace = make_workspace();
+    workspace.heartbeat_ms = 9;
+    assert_false(molecule_check(&workspace, problem, sizeof problem));
+    assert_non_null(strstr(problem, "heartbeat_ms must be between 10 and 80000 ms"));
+    workspace = make_workspace();
+    workspace.max_attempts = 0;
+    assert_false(molecule_check(&workspace, problem, sizeof problem));
+    assert_non_null(strstr(problem, "max_attempts must be between 1 and 1000"));
+    workspace = make_workspace();
+    workspace.concurrency = 0; /* what the script says */
+    assert_true(molecule_check(&workspace, problem, sizeof problem));
+}
+
 static void a_rehearsal_without_an_id_is_refused(void **context)
 {
     (void)context;
@@ -120,6 +137,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_host_that_never_ran_frees_the_scripts_it_has_loaded),
         cmocka_unit_test(what_is_wrong_with_a_workspace_is_told_without_a_host),
+        cmocka_unit_test(a_number_out_of_bounds_is_refused_by_its_name),
         cmocka_unit_test(a_rehearsal_without_an_id_is_refused),
         cmocka_unit_test(a_function_is_called_within_the_run),
     };

@@ -1,0 +1,226 @@
+#include "base/option.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROBLEM_SIZE 160
+
+/* --- numbers --- */
+
+static bool parse_size(const char *text, int64_t *bytes)
+{
+    static const struct {
+        const char *unit;
+        int64_t scale;
+    } units[] = {{"", 1},        {"B", 1},         {"K", 1024},    {"KiB", 1024},
+                 {"M", 1 << 20}, {"MiB", 1 << 20}, {"G", 1 << 30}, {"GiB", 1 << 30}};
+    char *end;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || errno || number < 0)
+        return false;
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strcmp(end, units[i].unit) == 0 && number <= INT64_MAX / units[i].scale) {
+            *bytes = number * units[i].scale;
+            return true;
+        }
+    return false;
+}
+
+static bool parse_number(const char *text, int64_t *number)
+{
+    char *end;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    *number = value;
+    return end != text && !*end && !errno;
+}
+
+/* A plain number is one of `unit_ms`; a text has units of its own. In milliseconds. */
+static bool parse_time(const char *text, int64_t unit_ms, int64_t *milliseconds)
+{
+    int64_t number;
+    if (!parse_number(text, &number))
+        return strpbrk(text, "dhms") && clock_parse_duration(text, milliseconds);
+    if (number > INT64_MAX / unit_ms || number < INT64_MIN / unit_ms)
+        return false;
+    *milliseconds = number * unit_ms;
+    return true;
+}
+
+static bool parse(enum option_type type, const char *text, int64_t *number)
+{
+    bool parsed = false;
+    switch (type) {
+    case OPTION_NUMBER: return parse_number(text, number);
+    case OPTION_DURATION: return clock_parse_duration(text, number);
+    case OPTION_MILLISECONDS: return parse_time(text, 1, number);
+    case OPTION_SIZE: return parse_size(text, number);
+    case OPTION_SECONDS:
+        parsed = parse_time(text, 1000, number);
+        *number = (*number + 999) / 1000;
+        return parsed;
+    default: return false;
+    }
+}
+
+static const char *wanted(enum option_type type)
+{
+    switch (type) {
+    case OPTION_DURATION:
+        return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_MILLISECONDS:
+        return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
+    case OPTION_SECONDS:
+        return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
+    case OPTION_SIZE: return "takes a size like 64MiB";
+    default: return "takes a whole number";
+    }
+}
+
+static const char *unit_of(enum option_type type)
+{
+    return type == OPTION_DURATION || type == OPTION_MILLISECONDS ? " ms"
+           : type == OPTION_SECONDS                               ? " s"
+           : type == OPTION_SIZE                                  ? " bytes"
+                                                                  : "";
+}
+
+static const char *check_bounds(const struct option *option, int64_t number)
+{
+    static char problem[PROBLEM_SIZE];
+    const char *unit = unit_of(option->type);
+    if (number >= option->minimum && (!option->maximum || number <= option->maximum))
+        return NULL;
+    if (option->maximum)
+        snprintf(problem, sizeof problem, "must be between %lld and %lld%s",
+                 (long long)option->minimum, (long long)option->maximum, unit);
+    else
+        snprintf(problem, sizeof problem, "must be at least %lld%s", (long long)option->minimum,
+                 unit);
+    return problem;
+}
+
+/* --- members --- */
+
+static void *member_of(const struct option *option, void *values)
+{
+    return (char *)values + option->offset;
+}
+
+static size_t *count_of(const struct option *option, void *values)
+{
+    return (size_t *)(void *)((char *)values + option->count_offset);
+}
+
+/* As wide as the member is. */
+static void store_number(const struct option *option, int64_t number, void *values)
+{
+    void *member = member_of(option, values);
+    if (option->size == sizeof(int32_t))
+        *(int32_t *)member = (int32_t)number;
+    else
+        *(int64_t *)member = number;
+}
+
+static const char *set_flag(bool *member, const char *text)
+{
+    *member = *text == 't' || *text == '1';
+    return strcmp(text, "true") == 0 || strcmp(text, "1") == 0 || strcmp(text, "false") == 0 ||
+                   strcmp(text, "0") == 0
+               ? NULL
+               : "is true or false";
+}
+
+static const char *set_either(const struct option *option, bool *member, const char *text)
+{
+    static char problem[PROBLEM_SIZE];
+    const char *bar = strchr(option->argument, '|');
+    size_t first = (size_t)(bar - option->argument);
+    *member = strlen(text) == first && strncmp(text, option->argument, first) == 0;
+    if (*member || strcmp(text, bar + 1) == 0)
+        return NULL;
+    snprintf(problem, sizeof problem, "is %.*s or %s", (int)first, option->argument, bar + 1);
+    return problem;
+}
+
+static const char *add_pair(const struct option *option, const char *text, void *values)
+{
+    struct molecule_option **pairs = member_of(option, values);
+    size_t *count = count_of(option, values);
+    const char *equals = strchr(text, '=');
+    if (!equals || equals == text)
+        return "takes NAME=VALUE";
+    *pairs = memory_resize(*pairs, (*count + 1) * sizeof **pairs);
+    (*pairs)[*count].name = memory_copy(text, (size_t)(equals - text));
+    (*pairs)[*count].value = memory_copy_text(equals + 1);
+    ++*count;
+    return NULL;
+}
+
+static const char *add_item(const struct option *option, const char *text, void *values)
+{
+    const char ***items = member_of(option, values);
+    size_t *count = count_of(option, values);
+    *items = memory_resize(*items, (*count + 1) * sizeof **items);
+    (*items)[(*count)++] = text;
+    return *text ? NULL : "must not be empty";
+}
+
+const char *option_set(const struct option *option, const char *text, void *values)
+{
+    void *member = member_of(option, values);
+    int64_t number = 0;
+    switch (option->type) {
+    case OPTION_FLAG: return set_flag(member, text);
+    case OPTION_EITHER: return set_either(option, member, text);
+    case OPTION_PAIRS: return add_pair(option, text, values);
+    case OPTION_LIST: return add_item(option, text, values);
+    case OPTION_TEXT:
+    case OPTION_PATH: *(const char **)member = text; return *text ? NULL : "must not be empty";
+    default: break;
+    }
+    if (!parse(option->type, text, &number))
+        return wanted(option->type);
+    const char *problem = check_bounds(option, number);
+    if (!problem)
+        store_number(option, number, values);
+    return problem;
+}
+
+const char *option_find_problem(const struct option *option, const void *values)
+{
+    const void *member = (const char *)values + option->offset;
+    int64_t number;
+    switch (option->type) {
+    case OPTION_NUMBER:
+    case OPTION_DURATION:
+    case OPTION_MILLISECONDS:
+    case OPTION_SECONDS:
+    case OPTION_SIZE: break;
+    default: return NULL;
+    }
+    number = option->size == sizeof(int32_t) ? *(const int32_t *)member : *(const int64_t *)member;
+    return number == 0 && !option->standard ? NULL : check_bounds(option, number);
+}
+
+void option_free(const struct option *option, void *values)
+{
+    if (option->type != OPTION_PAIRS && option->type != OPTION_LIST)
+        return;
+    void **first = member_of(option, values);
+    size_t *count = count_of(option, values);
+    for (size_t i = 0; option->type == OPTION_PAIRS && i < *count; i++) {
+        struct molecule_option *pair = (struct molecule_option *)*first + i;
+        free((char *)pair->name);
+        free((char *)pair->value);
+    }
+    free(*first);
+    *first = NULL;
+    *count = 0;
+}
