@@ -1,28 +1,12 @@
-#include "commands/fleet_plan.h"
+#include "commands/fleet_reading.h"
 
-#include "base/log.h"
 #include "base/memory.h"
-#include "base/nearest.h"
 #include "commands/commands.h"
 #include "commands/local_state.h"
 #include "wire/platform.h"
 
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct reading {
-    struct plan *plan;
-    const struct plan_defaults *defaults;
-    const struct fleet_file *file;
-    const char *path;
-    char *directory; /* of the file, with a slash; "" for the current one */
-    char *problem;
-    size_t problem_size;
-    json_t *seen; /* ids */
-};
 
 void member_free(struct member *member)
 {
@@ -47,222 +31,6 @@ void plan_free(struct plan *plan)
     }
     plan->count = 0;
 }
-
-/* Always false. `after` and `word` are looked for in the file, for the line. */
-__attribute__((format(printf, 4, 5))) static bool complain(struct reading *reading,
-                                                           const char *after, const char *word,
-                                                           const char *format, ...)
-{
-    char text[768];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    snprintf(reading->problem, reading->problem_size, "%s:%u: %s", reading->path,
-             fleet_file_line(reading->file, after, word ? word : ""), text);
-    return false;
-}
-
-/* --- names --- */
-
-/* The option that a key in the file stands for; NULL: none. */
-static const struct option *find_option(const char *key)
-{
-    const struct option *option = NULL;
-    while ((option = options_next(&command_connect, option)))
-        if (option->key && strcmp(option->key, key) == 0)
-            break;
-    return option;
-}
-
-static bool is_flag(const char *word, const char *flag)
-{
-    while (*word && *word == (*flag == '-' ? '_' : *flag))
-        word++, flag++;
-    return !*word && !*flag;
-}
-
-/* The key that the word in the file may stand for; NULL where none is close. */
-static const char *find_nearest(const char *word)
-{
-    struct nearest nearest = {.word = word};
-    for (const struct option *option = NULL; (option = options_next(&command_connect, option));) {
-        if (option->key && is_flag(word, option->name)) /* backend_opt for backend_options */
-            return option->key;
-        if (option->key)
-            nearest_offer(&nearest, option->key);
-    }
-    nearest_offer(&nearest, "id");
-    nearest_offer(&nearest, "token_env");
-    return nearest.best;
-}
-
-static bool complain_of_key(struct reading *reading, const char *where, const char *key)
-{
-    const char *found = find_nearest(key);
-    if (!found)
-        return complain(reading, where, key,
-                        "%s: there is no key \"%s\"; the keys are the options of molecule connect, "
-                        "with _ for -",
-                        where, key);
-    return complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?", where,
-                    key, found);
-}
-
-/* --- values --- */
-
-/* The values keep it: texts of options are borrowed from them. */
-static const char *keep_text(struct member *member, const char *key, char *text)
-{
-    json_t *kept = json_string(text);
-    free(text);
-    json_object_set_new(member->values, key, kept);
-    return json_string_value(kept);
-}
-
-static char *number_text(const json_t *value)
-{
-    return json_is_integer(value) ? memory_format("%lld", (long long)json_integer_value(value))
-                                  : memory_format("%.17g", json_real_value(value));
-}
-
-static char *scalar_text(const json_t *value)
-{
-    return json_is_string(value)    ? memory_copy_text(json_string_value(value))
-           : json_is_number(value)  ? number_text(value)
-           : json_is_boolean(value) ? memory_copy_text(json_is_true(value) ? "true" : "false")
-                                    : NULL;
-}
-
-static bool set_pairs(struct reading *reading, struct member *member, const struct option *option,
-                      const char *key, const json_t *value)
-{
-    const char *name;
-    json_t *each;
-    if (!json_is_object(value) && json_array_size(value) > 0)
-        return complain(reading, member->id, key,
-                        "%s: \"%s\" is a table of names and values, {NAME = \"VALUE\"}", member->id,
-                        key);
-    json_object_foreach ((json_t *)value, name, each) {
-        char *text = scalar_text(each);
-        if (!text)
-            return complain(reading, member->id, name,
-                            "%s: \"%s.%s\" must be a text, a number or a boolean", member->id, key,
-                            name);
-        char *pair = memory_format("%s=%s", name, text);
-        const char *wrong = option_set(option, pair, &member->options);
-        free(text);
-        free(pair);
-        if (wrong)
-            return complain(reading, member->id, name, "%s: \"%s.%s\" %s", member->id, key, name,
-                            wrong);
-    }
-    return true;
-}
-
-static bool set_list(struct reading *reading, struct member *member, const struct option *option,
-                     const char *key, const json_t *value)
-{
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        const char *text = json_string_value(json_array_get(value, i));
-        const char *wrong = text ? option_set(option, text, &member->options) : "must be a text";
-        if (wrong)
-            return complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id, key,
-                            i + 1, wrong);
-    }
-    return json_is_array(value) ||
-           complain(reading, member->id, key, "%s: \"%s\" is a list of texts, {\"one\", \"two\"}",
-                    member->id, key);
-}
-
-static bool set_scalar(struct reading *reading, struct member *member, const struct option *option,
-                       const char *key, const json_t *value)
-{
-    if (option->type == OPTION_FLAG && !json_is_boolean(value))
-        return complain(reading, member->id, key, "%s: \"%s\" must be true or false", member->id,
-                        key);
-    bool is_text = option->type == OPTION_TEXT || option->type == OPTION_PATH ||
-                   option->type == OPTION_EITHER;
-    if (is_text && !json_is_string(value))
-        return complain(reading, member->id, key, "%s: \"%s\" must be a text", member->id, key);
-    char *text = scalar_text(value);
-    if (!text)
-        return complain(reading, member->id, key, "%s: \"%s\" cannot be a table", member->id, key);
-    if (json_is_string(value) && strlen(text) != json_string_length(value)) {
-        free(text);
-        return complain(reading, member->id, key, "%s: \"%s\" holds a zero byte", member->id, key);
-    }
-    if (option->type == OPTION_PATH && *text && *text != '/') {
-        char *whole = memory_format("%s%s", reading->directory, text);
-        free(text);
-        text = whole;
-    }
-    const char *kept = keep_text(member, key, text),
-               *wrong = option_set(option, kept, &member->options);
-    if (wrong)
-        return complain(reading, member->id, key, "%s: \"%s\" %s; got \"%s\"", member->id, key,
-                        wrong, strcmp(key, "token") == 0 ? "a token" : kept);
-    return true;
-}
-
-static bool set_value(struct reading *reading, struct member *member, const char *key,
-                      const json_t *value)
-{
-    const struct option *option = find_option(key);
-    switch (option->type) {
-    case OPTION_PAIRS: return set_pairs(reading, member, option, key, value);
-    case OPTION_LIST: return set_list(reading, member, option, key, value);
-    default: return set_scalar(reading, member, option, key, value);
-    }
-}
-
-/* --- tokens --- */
-
-/* A variable's value as it was at first: it is taken out of the environment, where scripts would
- * see it, and asked for again when the file is read again. */
-static const char *read_variable(const char *name)
-{
-    static json_t *known;
-    const char *value = getenv(name);
-    if (!known)
-        known = json_object();
-    if (value && *value) {
-        json_object_set_new(known, name, json_string(value));
-        memset((char *)value, 'x', strlen(value));
-        unsetenv(name);
-    }
-    return json_string_value(json_object_get(known, name));
-}
-
-static bool take_token(struct reading *reading, struct member *member)
-{
-    const char *token = json_string_value(json_object_get(member->values, "token"));
-    const char *pattern = json_string_value(json_object_get(member->values, "token_file"));
-    const json_t *variable = json_object_get(member->values, "token_env");
-    if (variable && !json_is_string(variable))
-        return complain(reading, member->id, "token_env",
-                        "%s: \"token_env\" must be the name of a variable", member->id);
-    if (!token && variable) {
-        token = read_variable(json_string_value(variable));
-        if (!token)
-            return complain(reading, member->id, "token_env", "%s: the variable %s is not set",
-                            member->id, json_string_value(variable));
-        /* another one is another workspace */
-        json_object_set_new(member->values, "token_env_value", json_string(token));
-    }
-    if (token) {
-        const char *wrong;
-        member->token = connect_take_token(token, &wrong);
-        log_hide(member->token);
-        if (wrong)
-            return complain(reading, member->id, variable ? "token_env" : "token",
-                            "%s: the token %s", member->id, wrong);
-    }
-    member->token_file = token ? NULL : connect_token_path(pattern, member->id);
-    return true;
-}
-
-/* --- workspaces --- */
 
 /* Which of the three ways to give a token counts is said once: the workspace's own before the
  * defaults'. */
@@ -301,19 +69,20 @@ static bool check_keys(struct reading *reading, const char *where, const json_t 
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)table, key, value) {
-        bool known = find_option(key) || strcmp(key, "token_env") == 0 ||
+        bool known = fleet_find_option(key) || strcmp(key, "token_env") == 0 ||
                      (workspace && strcmp(key, "id") == 0);
         if (!known)
-            return complain_of_key(reading, where, key);
+            return fleet_complain_of_key(reading, where, key);
         bool of_one = strcmp(key, "token") == 0 || strcmp(key, "token_env") == 0;
         if (!workspace && of_one)
-            return complain(reading, where, key,
-                            "a token is of one workspace and cannot be a default; token_file = "
-                            "\"tokens/{id}\" can");
+            return fleet_complain(
+                reading, where, key,
+                "a token is of one workspace and cannot be a default; token_file = "
+                "\"tokens/{id}\" can");
         const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value)
                                                                         : NULL;
         if (path && !strstr(path, "{id}") && !strstr(path, "%s"))
-            return complain(
+            return fleet_complain(
                 reading, where, key,
                 "\"token_file\" of all workspaces: write {id} where the id belongs, as in "
                 "\"tokens/{id}\"; a token is of one workspace");
@@ -331,10 +100,10 @@ static bool fill(struct reading *reading, struct member *member, const json_t *o
     bool filled = true;
     json_object_foreach (given, key, value) {
         if (filled && strcmp(key, "token_env") != 0)
-            filled = set_value(reading, member, key, value);
+            filled = fleet_set_value(reading, member, key, value);
     }
     json_decref(given);
-    return filled && take_token(reading, member);
+    return filled && fleet_take_token(reading, member);
 }
 
 static bool check_address(struct reading *reading, const struct member *member)
@@ -347,8 +116,8 @@ static bool check_address(struct reading *reading, const struct member *member)
         wrong = "it would send the token unencrypted to another machine; use https, or "
                 "insecure_http = true if you mean it";
     platform_close(&platform);
-    return !wrong || complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s", member->id,
-                              workspace->api_url, wrong);
+    return !wrong || fleet_complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s",
+                                    member->id, workspace->api_url, wrong);
 }
 
 /* What the options mean to the host. */
@@ -358,15 +127,15 @@ static bool finish(struct reading *reading, struct member *member)
     struct molecule_workspace_options *workspace = &member->options.workspace;
     char *problem = connect_find_problem(workspace, member->id);
     if (problem)
-        complain(reading, NULL, member->id, "%s: %s", member->id, problem);
+        fleet_complain(reading, NULL, member->id, "%s: %s", member->id, problem);
     free(problem);
     if (problem)
         return false;
     member->state_directory = local_state_directory(directory ? json_string_value(directory)
                                                               : reading->defaults->state_directory);
     if (!member->state_directory)
-        return complain(reading, NULL, member->id,
-                        "%s: nothing says where its state is kept: state_dir", member->id);
+        return fleet_complain(reading, NULL, member->id,
+                              "%s: nothing says where its state is kept: state_dir", member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
     workspace->id = member->id;
     workspace->state_directory = member->state_directory;
@@ -386,10 +155,10 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
                                            : json_string_value(json_object_get(entry, "id"));
     const json_t *value = json_is_string(entry) ? entry : json_object_get(entry, "id");
     if (!id)
-        return complain(reading, NULL, "workspaces",
-                        "workspaces, number %zu: its \"id\" is missing", number);
+        return fleet_complain(reading, NULL, "workspaces",
+                              "workspaces, number %zu: its \"id\" is missing", number);
     if (strlen(id) != json_string_length(value) || !platform_valid_id(id))
-        return complain(
+        return fleet_complain(
             reading, NULL, id,
             "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
             "most 128, beginning with a letter or digit",
@@ -397,7 +166,7 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
     member->id = memory_copy_text(id);
     platform_normalise_id(member->id);
     if (json_object_get(reading->seen, member->id))
-        return complain(reading, id, id, "%s is given twice", id);
+        return fleet_complain(reading, id, id, "%s is given twice", id);
     json_object_set_new(reading->seen, member->id, json_true());
     return true;
 }
@@ -410,10 +179,10 @@ static struct member *make_member(struct reading *reading, const json_t *default
     options_set_defaults(&command_connect, &member->options);
     member->values = defaults ? json_copy((json_t *)defaults) : json_object();
     if (options_from_environment(&command_connect, &member->options) != 0) {
-        complain(reading, NULL, NULL, "a variable of the environment is wrong");
+        fleet_complain(reading, NULL, NULL, "a variable of the environment is wrong");
     } else if (!json_is_string(entry) && !json_is_object(entry)) {
-        complain(reading, NULL, "workspaces", "workspaces, number %zu is neither a table nor an id",
-                 number);
+        fleet_complain(reading, NULL, "workspaces",
+                       "workspaces, number %zu is neither a table nor an id", number);
     } else if (take_id(reading, member, entry, number) &&
                (!json_is_object(entry) || check_keys(reading, member->id, entry, true)) &&
                fill(reading, member, json_is_object(entry) ? entry : NULL) &&
@@ -432,16 +201,17 @@ static bool read_root(struct reading *reading)
     json_t *value;
     json_object_foreach ((json_t *)root, key, value) {
         if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
-            return complain(reading, NULL, key,
-                            "there is no key \"%s\" beside \"defaults\" and \"workspaces\"", key);
+            return fleet_complain(reading, NULL, key,
+                                  "there is no key \"%s\" beside \"defaults\" and \"workspaces\"",
+                                  key);
     }
     if (json_is_array(defaults) && json_array_size(defaults) == 0)
         defaults = NULL;
     if (defaults && !json_is_object(defaults))
-        return complain(reading, NULL, "defaults", "\"defaults\" must be a table of options");
+        return fleet_complain(reading, NULL, "defaults", "\"defaults\" must be a table of options");
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return complain(reading, NULL, "workspaces",
-                        "\"workspaces\" must be a list with at least one workspace");
+        return fleet_complain(reading, NULL, "workspaces",
+                              "\"workspaces\" must be a list with at least one workspace");
     if (defaults && !check_keys(reading, "defaults", defaults, false))
         return false;
     struct member **end = &reading->plan->members;
