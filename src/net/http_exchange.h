@@ -72,8 +72,33 @@ struct http_exchange {
     char refusal[800]; /* of `forbidden` */
 };
 
-/* Calls back whoever waits for what libcurl has finished. */
+/* net/http_client.c: calls back whoever waits for what libcurl has finished */
 void http_read_messages(struct http_client *client);
+
+/* net/http_exchange.c: ends it without a callback */
+void http_exchange_release(struct http_exchange *exchange);
+void http_exchange_free(struct http_exchange *exchange); /* one of the client's pool */
+/* Nothing was sent, and the connection is closed: once more, on another one. */
+void http_exchange_start_again(struct http_exchange *exchange);
+
+/* net/http_setup.c: the easy handle's options for this request */
+void http_setup(struct http_exchange *exchange, const struct http_request *request);
+
+/* net/http_destination.c: whether it may go to where its URL or the last redirect leads, and to an
+ * address there. If not, `forbidden` and `refusal` are set. */
+bool http_destination_named(struct http_exchange *exchange);
+bool http_destination_reached(struct http_exchange *exchange, bool is_public);
+
+/* net/http_reuse.c: for CURLOPT_PREREQFUNCTION */
+int http_reuse_check(void *exchange, char *remote, char *local, int remote_port, int local_port);
+
+/* net/http_result.c: for CURLOPT_XFERINFOFUNCTION, _WRITEFUNCTION and _HEADERFUNCTION */
+int http_result_progress(void *exchange, curl_off_t down_total, curl_off_t down,
+                         curl_off_t up_total, curl_off_t up);
+size_t http_result_body(char *bytes, size_t size, size_t count, void *exchange);
+size_t http_result_header(char *bytes, size_t size, size_t count, void *exchange);
+/* libcurl has finished: the callback, unless it starts again. */
+void http_result_finish(struct http_exchange *exchange, CURLcode code);
 
 /* net/http_sockets.c: libcurl's sockets and its clock, on the loop */
 void http_sockets_open(struct http_client *client);
@@ -91,9 +116,9 @@ void http_sockets_sent(struct http_client *client, const struct http_exchange *e
 /* Several answers share it (HTTP/2): what waits on it says nothing about the next. */
 void http_sockets_note_multiplexed(struct http_client *client, curl_socket_t socket);
 bool http_sockets_multiplexed(const struct http_client *client, curl_socket_t socket);
-/* libcurl has opened it. One of the same number was closed without a word. */
-void http_sockets_opened(struct http_client *client, curl_socket_t socket);
-/* for CURLOPT_CLOSESOCKETFUNCTION */
+/* for CURLOPT_OPENSOCKETFUNCTION and CURLOPT_CLOSESOCKETFUNCTION */
+curl_socket_t http_sockets_open_one(void *exchange, curlsocktype purpose,
+                                    struct curl_sockaddr *address);
 int http_sockets_close_one(void *client, curl_socket_t socket);
 void http_sockets_close(struct http_client *client);
 

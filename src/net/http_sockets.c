@@ -3,6 +3,7 @@
 #include "net/http_exchange.h"
 
 #include "base/memory.h"
+#include "net/public_address.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -13,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define ACKNOWLEDGE_MS 60000 /* for bytes that the other side does not acknowledge */
 
 struct socket_slot {
     struct watched_socket *watched; /* NULL: not watched */
@@ -141,11 +144,30 @@ static void unwatch(struct socket_slot *slot)
     uv_close((uv_handle_t *)&watched->poll, free_handle);
 }
 
-void http_sockets_opened(struct http_client *client, curl_socket_t socket)
+/* One of the same number was closed without a word. */
+static void note_opened(struct http_client *client, curl_socket_t socket)
 {
     struct socket_slot *slot = get_slot(client, socket);
     unwatch(slot);
     *slot = (struct socket_slot){.opened = true};
+}
+
+curl_socket_t http_sockets_open_one(void *context, curlsocktype purpose,
+                                    struct curl_sockaddr *address)
+{
+    (void)purpose;
+    if (!http_destination_reached(context, public_address(&address->addr)))
+        return CURL_SOCKET_BAD;
+    curl_socket_t opened = socket(address->family, address->socktype | SOCK_CLOEXEC,
+                                  address->protocol);
+    struct http_client *client = ((struct http_exchange *)context)->client;
+    if (opened == CURL_SOCKET_BAD)
+        return opened;
+    /* where the system does not know it, it waits for longer */
+    unsigned int acknowledge_ms = ACKNOWLEDGE_MS;
+    (void)setsockopt(opened, IPPROTO_TCP, TCP_USER_TIMEOUT, &acknowledge_ms, sizeof acknowledge_ms);
+    note_opened(client, opened);
+    return opened;
 }
 
 curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange,
