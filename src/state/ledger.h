@@ -1,5 +1,5 @@
 /* The ledger: <state-dir>/<workspace-id>.db. What happened to each message, the exact reply it got,
- * and what could not be answered. SQLite, WAL; the only file that knows sqlite3.h.
+ * and what could not be answered. SQLite, WAL; its files are the only ones that know sqlite3.h.
  *
  * A message's states: replied (the exact reply is stored) -> finished; or kept (it runs again
  * later, from here, and the cursor may have passed it); or dead (set aside until someone retries or

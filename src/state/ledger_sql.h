@@ -126,6 +126,8 @@ sqlite3_stmt *ledger_prepare(struct ledger *ledger, enum statement which);
 /* Runs a statement that returns nothing, and resets it; NULL is false. `what` names it in the
  * problem. */
 bool ledger_run(struct ledger *ledger, sqlite3_stmt *statement, const char *what);
+/* Statements that return nothing, in a text. */
+bool ledger_execute(struct ledger *ledger, const char *sql);
 /* Keeps what went wrong; false. */
 bool ledger_fail(struct ledger *ledger, const char *what);
 void ledger_bind_text(sqlite3_stmt *statement, int index, const char *text); /* NULL: SQL's NULL */
