@@ -1,12 +1,11 @@
-/* A reply is cleaned (every string passes wire/repair.h, every part gets its kind), then put into
- * the one form its target takes. Both forms start from the same list of parts. */
-#include "wire/reply.h"
+/* A reply's body, in the one form its target takes: JSON-RPC for a peer, a notify for the canvas.
+ * Both start from the same list of parts (reply_parts.c); a text alone is written straight. */
+#include "wire/reply_parts.h"
 
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "wire/jsontext.h"
-#include "wire/page.h"
 #include "wire/parts.h"
 #include "wire/repair.h"
 
@@ -15,198 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* what peers' parsers commonly take, and a bound for the recursion here */
-#define DEPTH_MAXIMUM 100
-
-#define OUT_OF_MEMORY "out of memory"
-
 void reply_free(struct reply *reply)
 {
     free(reply->text);
     json_decref(reply->parts);
     *reply = (struct reply){0};
-}
-
-static bool deeper_than(const json_t *value, int levels)
-{
-    size_t index;
-    const char *key;
-    json_t *item;
-    if (levels == 0)
-        return json_is_array(value) || json_is_object(value);
-    json_array_foreach (value, index, item)
-        if (deeper_than(item, levels - 1))
-            return true;
-    json_object_foreach ((json_t *)value, key, item)
-        if (deeper_than(item, levels - 1))
-            return true;
-    return false;
-}
-
-static json_t *clean(const json_t *value);
-
-static json_t *clean_object(const json_t *value)
-{
-    const char *key;
-    json_t *item, *copy = json_object();
-    json_object_foreach ((json_t *)value, key, item) {
-        json_t *name = jsontext_string(key, strlen(key));
-        int failed = name ? json_object_set_new_nocheck(copy, json_string_value(name), clean(item))
-                          : -1;
-        json_decref(name);
-        if (failed) {
-            json_decref(copy);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
-/* A copy that the platform takes. NULL: out of memory. */
-static json_t *clean(const json_t *value)
-{
-    if (json_is_string(value))
-        return jsontext_string(json_string_value(value), json_string_length(value));
-    if (json_is_object(value))
-        return clean_object(value);
-    if (!json_is_array(value))
-        return json_incref((json_t *)value);
-    size_t index;
-    json_t *item, *copy = json_array();
-    json_array_foreach (value, index, item) {
-        if (json_array_append_new(copy, clean(item)) != 0) {
-            json_decref(copy);
-            return NULL;
-        }
-    }
-    return copy;
-}
-
-/* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false:
- * out of memory. */
-static bool nest_file(json_t *part)
-{
-    static const char *const names[][2] = {{"name", "name"},
-                                           {"mime_type", "mimeType"},
-                                           {"uri", "uri"},
-                                           {"size", "size"},
-                                           {"bytes", "bytes"}};
-    static const char *const flat[] = {"raw", "url", "filename", "mediaType"};
-    if (json_object_get(part, "file") ||
-        (!json_object_get(part, "raw") && !json_object_get(part, "url")))
-        return true;
-    json_t *read = parts_file(part), *file = json_object();
-    bool complete = read && file;
-    for (size_t i = 0; i < sizeof names / sizeof *names && complete; i++) {
-        json_t *value = json_object_get(read, names[i][0]);
-        complete = !value || json_object_set(file, names[i][1], value) == 0;
-    }
-    json_decref(read);
-    if (!complete || json_object_set_new(part, "file", file) != 0) {
-        if (!complete)
-            json_decref(file);
-        return false;
-    }
-    for (size_t i = 0; i < sizeof flat / sizeof *flat; i++)
-        json_object_del(part, flat[i]);
-    return true;
-}
-
-/* Only `kind` goes out (contract §3.2). NULL: the part is sound. */
-static const char *settle_kind(json_t *part)
-{
-    const char *kind = json_string_value(json_object_get(part, "kind"));
-    if (!kind)
-        kind = json_string_value(json_object_get(part, "type"));
-    if (!kind)
-        kind = json_object_get(part, "text") ? "text" : parts_kind(part);
-    if (!kind)
-        return "has no kind (text, file or data)";
-    if (strcmp(kind, "text") == 0 && !json_is_string(json_object_get(part, "text")))
-        return "is a text part without a text";
-    bool is_file = strcmp(kind, "file") == 0;
-    if (json_object_set_new_nocheck(part, "kind", json_string_nocheck(kind)) != 0 ||
-        (is_file && !nest_file(part)))
-        return OUT_OF_MEMORY;
-    json_object_del(part, "type");
-    return NULL;
-}
-
-/* NULL: it stands in `parts`; else what is wrong with it. */
-static const char *add_part(json_t *parts, const json_t *given)
-{
-    if (!json_is_object(given))
-        return "is no object";
-    if (deeper_than(given, DEPTH_MAXIMUM))
-        return "is nested deeper than 100 levels";
-    json_t *part = clean(given);
-    const char *problem = part ? settle_kind(part) : OUT_OF_MEMORY;
-    if (problem) {
-        json_decref(part);
-        return problem;
-    }
-    return json_array_append_new(parts, part) == 0 ? NULL : OUT_OF_MEMORY;
-}
-
-static bool has_kind(const json_t *parts, const char *kind)
-{
-    size_t index;
-    json_t *part;
-    json_array_foreach (parts, index, part)
-        if (parts_is(part, kind))
-            return true;
-    return false;
-}
-
-static bool insert_text(json_t *parts, const struct reply *reply)
-{
-    json_t *part = json_object();
-    if (json_object_set_new(part, "kind", json_string("text")) != 0 ||
-        json_object_set_new(part, "text", jsontext_string(reply->text, reply->text_length)) != 0) {
-        json_decref(part);
-        return false;
-    }
-    return json_array_insert_new(parts, 0, part) == 0;
-}
-
-static bool is_empty(const json_t *parts)
-{
-    size_t index;
-    json_t *part;
-    json_array_foreach (parts, index, part)
-        if (!parts_is(part, "text") || json_string_length(json_object_get(part, "text")) > 0)
-            return false;
-    return true;
-}
-
-/* The reply's parts as they go out. NULL: `problem` says why not. */
-static json_t *make_parts(const struct reply *reply, char *problem, size_t problem_size)
-{
-    size_t index;
-    json_t *given, *parts = json_array();
-    const char *trouble = parts ? NULL : OUT_OF_MEMORY;
-    if (trouble || (reply->parts && !json_is_array(reply->parts))) {
-        snprintf(problem, problem_size, "%s", trouble ? trouble : "the reply's parts are no array");
-        goto failed;
-    }
-    json_array_foreach (reply->parts, index, given) {
-        if ((trouble = add_part(parts, given))) {
-            snprintf(problem, problem_size, "part %zu of the reply %s", index + 1, trouble);
-            goto failed;
-        }
-    }
-    if (reply->text_length > 0 && !has_kind(parts, "text") && !insert_text(parts, reply)) {
-        snprintf(problem, problem_size, OUT_OF_MEMORY);
-        goto failed;
-    }
-    if (is_empty(parts)) {
-        snprintf(problem, problem_size, "the reply is empty");
-        goto failed;
-    }
-    return parts;
-failed:
-    json_decref(parts);
-    return NULL;
 }
 
 /* {in_reply_to, hops}: how another molecule host knows a reply from a question, and an endless
@@ -328,7 +140,7 @@ static json_t *canvas_body(const struct reply *reply, const json_t *parts, char 
     buffer_init(&names, REPLY_BODY_MAXIMUM);
     char *plain = parts_text(parts, &length),
          *text = shape_for_canvas(reply, plain ? plain : "", length, &length);
-    const char *trouble = OUT_OF_MEMORY;
+    const char *trouble = REPLY_OUT_OF_MEMORY;
     if (!make_attachments(parts, attachments, &names))
         goto cleanup;
     /* the platform refuses a notify without a message (contract §1.9) */
@@ -384,7 +196,7 @@ static bool write_body(const json_t *body, size_t maximum, struct reply_request 
         snprintf(problem, problem_size,
                  "the reply is %zu bytes as JSON, the platform takes at most %zu", needed, maximum);
     } else {
-        snprintf(problem, problem_size, OUT_OF_MEMORY);
+        snprintf(problem, problem_size, REPLY_OUT_OF_MEMORY);
     }
     buffer_free(&text);
     return written;
@@ -466,7 +278,7 @@ bool reply_build(const struct message *message, const struct reply *reply, const
     request->id = make_id(message, purpose);
     if (is_text_alone(reply) && write_text(message, reply, request))
         return true;
-    json_t *body = NULL, *parts = make_parts(reply, problem, problem_size);
+    json_t *body = NULL, *parts = reply_make_parts(reply, problem, problem_size);
     if (!parts) {
         reply_request_free(request);
         return false;
@@ -474,56 +286,11 @@ bool reply_build(const struct message *message, const struct reply *reply, const
     if (request->to_canvas)
         body = canvas_body(reply, parts, problem, problem_size);
     else if (!(body = peer_body(message, request->id, parts, reply->question)))
-        snprintf(problem, problem_size, OUT_OF_MEMORY);
+        snprintf(problem, problem_size, REPLY_OUT_OF_MEMORY);
     bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
     if (!built)
         reply_request_free(request);
     json_decref(body);
     json_decref(parts);
     return built;
-}
-
-static enum reply_answer read_peer(const json_t *answer)
-{
-    const char *status = json_string_value(json_object_get(answer, "status"));
-    const json_t *result = json_object_get(answer, "result"),
-                 *error = json_object_get(answer, "error");
-    if (json_is_true(json_object_get(answer, "queued")) ||
-        (status && strcmp(status, "queued") == 0))
-        return REPLY_ANSWER_QUEUED;
-    if (json_is_string(error) &&
-        strcmp(json_string_value(error), "agent returned empty response body") == 0)
-        return REPLY_ANSWER_NOTHING;
-    if (error && !json_is_null(error))
-        return REPLY_ANSWER_ERROR;
-    return result ? REPLY_ANSWER_RESULT : REPLY_ANSWER_STRANGE;
-}
-
-static bool value_is(struct page_row value, const char *expected)
-{
-    return value.length == strlen(expected) && memcmp(value.bytes, expected, value.length) == 0;
-}
-
-/* What a peer that polls is answered with, thousands of times, is told by one member. */
-static bool says_queued(const char *body, size_t length)
-{
-    static const char *const keys[] = {"status", "queued"};
-    struct page_row values[2], answer = {.bytes = body, .length = length};
-    return page_members(answer, keys, 2, values) &&
-           (value_is(values[0], "\"queued\"") || value_is(values[1], "true"));
-}
-
-enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length)
-{
-    if (!to_canvas && says_queued(body, length))
-        return REPLY_ANSWER_QUEUED;
-    json_t *answer = jsontext_read(body, length, NULL, NULL);
-    const char *status = json_string_value(json_object_get(answer, "status"));
-    enum reply_answer read = REPLY_ANSWER_STRANGE;
-    if (to_canvas)
-        read = status && strcmp(status, "sent") == 0 ? REPLY_ANSWER_SENT : REPLY_ANSWER_STRANGE;
-    else if (answer)
-        read = read_peer(answer);
-    json_decref(answer);
-    return read;
 }
