@@ -1,6 +1,7 @@
 #include "commands/dev_terminal.h"
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "base/thread.h"
 
@@ -47,18 +48,10 @@ struct dev_terminal {
 
 /* --- the host's events --- */
 
-static uint64_t digest_of(const char *bytes, size_t length) /* FNV-1a */
-{
-    uint64_t digest = 14695981039346656037u;
-    for (size_t i = 0; i < length; i++)
-        digest = (digest ^ (unsigned char)bytes[i]) * 1099511628211u;
-    return digest;
-}
-
 static void remember(struct dev_terminal *terminal, const struct molecule_event *event)
 {
     struct known_reply *reply = memory_allocate(sizeof *reply), **end = &terminal->replies;
-    reply->digest = digest_of(event->reply, event->reply_length);
+    reply->digest = hash_bytes(event->reply, event->reply_length);
     reply->length = event->reply_length;
     snprintf(reply->row_id, sizeof reply->row_id, "%s", event->row_id);
     pthread_mutex_lock(&terminal->mutex);
@@ -86,7 +79,7 @@ static void forget(struct dev_terminal *terminal, const char *row_id)
 bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length,
                            char row_id[EMULATOR_ROW_ID_SIZE])
 {
-    uint64_t digest = digest_of(body, length);
+    uint64_t digest = hash_bytes(body, length);
     pthread_mutex_lock(&terminal->mutex);
     const struct known_reply *reply = terminal->replies;
     while (reply && (reply->length != length || reply->digest != digest))

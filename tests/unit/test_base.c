@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/shared.h"
@@ -352,6 +353,15 @@ static void shared_bytes_live_as_long_as_one_owner(void **state)
     shared_release(NULL);
 }
 
+static void a_hash_is_that_of_fnv_1a(void **state)
+{
+    (void)state;
+    assert_true(hash_text("") == 0xcbf29ce484222325u);
+    assert_true(hash_text("foobar") == 0x85944171f73967e8u);
+    assert_true(hash_bytes("foobar", 6) == hash_text("foobar"));
+    assert_true(hash_bytes("a\0b", 3) != hash_text("a"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +380,7 @@ int main(void)
         cmocka_unit_test(what_steers_a_terminal_is_shown_as_an_escape),
         cmocka_unit_test(times_of_a_damaged_file_can_be_reckoned_with),
         cmocka_unit_test(shared_bytes_live_as_long_as_one_owner),
+        cmocka_unit_test(a_hash_is_that_of_fnv_1a),
         cmocka_unit_test(a_copy_is_terminated_and_a_format_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
