@@ -1,9 +1,10 @@
-/* Threads wake each other late, but not too late. */
+/* Threads wake each other late, but not too late; an errand comes back. */
 #include "unit.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/thread.h"
+#include "state/disk.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -113,6 +114,35 @@ static void a_task_can_have_its_readers_woken_while_it_runs(void **state)
     assert_true(in_time);
 }
 
+static uv_thread_t worked_on, done_on;
+
+static void note_work(void *context)
+{
+    worked_on = uv_thread_self();
+    *(int *)context += 1;
+}
+
+static void note_done(void *context)
+{
+    done_on = uv_thread_self();
+    *(int *)context *= 10;
+    uv_sem_post(&done);
+}
+
+static void an_errand_runs_on_the_disk_thread_and_ends_on_its_own(void **state)
+{
+    (void)state;
+    struct disk disk = {0};
+    int steps = 1;
+    assert_int_equal(disk_open(&disk), 0);
+    disk_run(&disk, &reader, note_work, note_done, &steps);
+    uv_sem_wait(&done);
+    assert_int_equal(steps, 20);
+    assert_true(uv_thread_equal(&worked_on, &disk.thread.id));
+    assert_true(uv_thread_equal(&done_on, &reader.id));
+    disk_close(&disk);
+}
+
 static int open_threads(void **state)
 {
     (void)state;
@@ -142,6 +172,7 @@ int main(void)
         cmocka_unit_test(what_a_long_task_posts_arrives_before_the_next_task_is_done),
         cmocka_unit_test(nobody_waits_for_a_reader_that_a_blocked_thread_was_going_to_wake),
         cmocka_unit_test(a_task_can_have_its_readers_woken_while_it_runs),
+        cmocka_unit_test(an_errand_runs_on_the_disk_thread_and_ends_on_its_own),
     };
     return cmocka_run_group_tests(tests, open_threads, close_threads);
 }
