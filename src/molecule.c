@@ -182,7 +182,7 @@ enum molecule_result molecule_add(struct molecule *molecule,
     struct host *host = molecule->host;
     if (workspace_open(host, &settings, &code, problem, problem_size))
         return MOLECULE_STOPPED;
-    if (host->running && host->exit_code == HOST_EXIT_STOPPED) /* as of one that ends later */
+    if (host->running && host->exit_code == HOST_EXIT_STOPPED) /* as for one that ends later */
         host->exit_code = code;
     return (enum molecule_result)code;
 }

@@ -8,8 +8,8 @@
 
 /* What becomes of a message. */
 enum molecule_event_kind {
-    MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or once more */
-    MOLECULE_EVENT_LATER,   /* this attempt brought no outcome; it is tried again */
+    MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or again */
+    MOLECULE_EVENT_LATER,   /* this attempt had no outcome; it will be retried */
     MOLECULE_EVENT_FINISHED /* it has its outcome */
 };
 

@@ -39,7 +39,7 @@ enum molecule_result {
     MOLECULE_STOPPED = 0, /* as asked; of molecule_add: added */
     MOLECULE_FAILED = 1,  /* the reason was logged */
     MOLECULE_USAGE = 2,   /* wrong options, or a script that does not load */
-    MOLECULE_STUCK = 75,  /* a script is stuck in C code: this process should be started again */
+    MOLECULE_STUCK = 75,  /* a script is stuck in C code: this process should be restarted */
     MOLECULE_REFUSED = 77 /* the platform refuses the workspace's credentials, or it was removed */
 };
 
@@ -56,14 +56,14 @@ struct molecule_options {
     bool fleet;
     /* These two may be NULL; they are called inside molecule_run, on its thread, and may call
      * molecule_add and molecule_remove. */
-    void (*on_reload)(void *context); /* SIGHUP; NULL: every script is loaded anew */
+    void (*on_reload)(void *context); /* SIGHUP; NULL: every script is reloaded */
     /* of a fleet: the workspace has ended for good, its texts may be freed; it may be added again
      */
     void (*on_ended)(void *context, const char *id, enum molecule_result result);
-    /* NULL: nobody watches. Called inside molecule_run, on its thread, and must not wait */
+    /* NULL: no observer. Called inside molecule_run, on its thread, and must not wait */
     void (*on_event)(void *context, const struct molecule_event *event);
-    /* NULL: nothing is left to do. The process ends at once, without molecule_run returning (a
-       second stop, a script that is stuck); on the thread of molecule_run, while others still run
+    /* NULL: no cleanup. Called when the process ends at once, without molecule_run returning (a
+     * second stop, a script that is stuck); on the thread of molecule_run, while others still run
      */
     void (*on_exit)(void *context);
     void *context;
@@ -83,12 +83,12 @@ enum molecule_result molecule_add(struct molecule *molecule,
                                   size_t problem_size);
 
 /* Whether molecule_add could take these: the address of the platform, a token, a script that
- * compiles or a backend that there is. Needs no host, reads files, changes nothing. false:
- * `problem` says what is wrong. */
+ * compiles or a backend that exists. Needs no host, reads files, changes nothing. false: `problem`
+ * says what is wrong. */
 bool molecule_check(const struct molecule_workspace_options *options, char *problem,
                     size_t problem_size);
 
-/* Loads the script, calls nothing of it, and prints on standard output what molecule_add and
+/* Loads the script without calling it, and prints on standard output what molecule_add and
  * molecule_run would do. Sends and writes nothing. */
 enum molecule_result molecule_rehearse(struct molecule *molecule,
                                        const struct molecule_workspace_options *options);
@@ -98,20 +98,20 @@ enum molecule_result molecule_rehearse(struct molecule *molecule,
  * --stuck-after). */
 enum molecule_result molecule_run(struct molecule *molecule);
 
-/* One workspace, in callbacks of molecule_run: drains it (on_ended follows), or loads its script
- * anew. false: there is none of this id that has not ended. */
+/* One workspace, in callbacks of molecule_run: drains it (on_ended follows), or reloads its script.
+ * false: no running workspace has this id. */
 bool molecule_remove(struct molecule *molecule, const char *id);
 bool molecule_reload_one(struct molecule *molecule, const char *id);
 
-/* It was told to end, and takes no more workspaces. In callbacks of molecule_run. */
+/* Whether it is stopping and takes no more workspaces. In callbacks of molecule_run. */
 bool molecule_stops(const struct molecule *molecule);
 
 /* From any thread, until molecule_close: the function is called on the thread of molecule_run,
- * within it. false: that is over. */
+ * inside it. false: molecule_run has returned. */
 bool molecule_call(struct molecule *molecule, void (*function)(void *context), void *context);
 
-/* From any thread: loads every script anew; one that does not load changes nothing, and the log
- * says why. */
+/* From any thread: reloads every script; one that does not load changes nothing, and the log says
+ * why. */
 void molecule_reload(struct molecule *molecule);
 
 /* From any thread: drains. The second call ends the process. */

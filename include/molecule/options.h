@@ -1,5 +1,5 @@
-/* The options of a workspace. The program that embeds the host fills them in; every floor of the
- * host reads these same ones. */
+/* The options of a workspace. The program that embeds the host fills them in; every part of the
+ * host reads these. */
 #ifndef MOLECULE_OPTIONS_H
 #define MOLECULE_OPTIONS_H
 
@@ -33,7 +33,7 @@ struct molecule_option {
 struct molecule_workspace_options {
     /* required: [A-Za-z0-9][A-Za-z0-9._-]{0,127}; a UUID is lower-cased */
     const char *id;
-    /* whose the state on disk is, wherever it listens; NULL: that of api_url */
+    /* whose state it is, whatever its address; NULL: that of api_url */
     const char *platform_name;
     /* state_directory is gone when the host ends: the log names no commands that look into it */
     bool temporary_state;

@@ -49,8 +49,8 @@ size_t base64_decoded_maximum(size_t length)
     return length / 4 * 3 + 3;
 }
 
-/* From the first "=" on: as many as the last group of `digits` lacks, and blanks. Where that is not
- * so; `length`: it is. */
+/* From the first "=" on there may be as many as the last group of `digits` lacks, and blanks. The
+ * position of the first byte that is wrong, or `length`. */
 static size_t check_padding(const char *text, size_t at, size_t length, size_t digits)
 {
     size_t wanted = digits % 4 == 3 ? 1 : digits % 4 == 2 ? 2 : 0;
@@ -61,7 +61,7 @@ static size_t check_padding(const char *text, size_t at, size_t length, size_t d
         else if (value != BLANK)
             return at;
     }
-    return wanted > 0 ? length - 1 : length; /* "=" where it takes "==" */
+    return wanted > 0 ? length - 1 : length; /* "=" instead of "==" */
 }
 
 bool base64_decode(const char *text, size_t length, char *bytes, size_t *count, size_t *bad)

@@ -10,11 +10,11 @@ size_t base64_encoded_length(size_t length);
 /* `text` has room for base64_encoded_length(length). */
 void base64_encode(const char *bytes, size_t length, char *text);
 
-/* No fewer bytes than a text of that length can stand for. */
+/* An upper bound for the bytes that a text of that length decodes to. */
 size_t base64_decoded_maximum(size_t length);
 /* `bytes` has room for base64_decoded_maximum(length) and *count of them are written. Blanks and
  * line ends are skipped, "-" and "_" are taken for "+" and "/", the "=" at the end may be missing.
- * false: *bad is the position of what is wrong, or `length` where the end comes too early. */
+ * false: *bad is the position of the error, or `length` if the text ends too early. */
 bool base64_decode(const char *text, size_t length, char *bytes, size_t *count, size_t *bad);
 
 #endif

@@ -1,6 +1,6 @@
 /* What a handler changes in the workspace's store, and whatever else is to happen only if its
  * outcome stands: collected on the worker, carried with the outcome, applied in the outcome's
- * transaction. Plain data; no thread of its own. */
+ * transaction. Plain data, tied to no thread. */
 #ifndef MOLECULE_BASE_CHANGES_H
 #define MOLECULE_BASE_CHANGES_H
 
@@ -22,7 +22,7 @@ struct change {
     enum change_verb verb;
     char *key;
     char *value;        /* JSON text; NULL for CHANGE_DELETE */
-    int64_t made_ms;    /* wall clock: what counts as expired for it */
+    int64_t made_ms;    /* wall clock: decides what has expired */
     int64_t expires_ms; /* wall clock; 0: never; -1: as it was (CHANGE_INCR, CHANGE_APPEND) */
     int64_t most;       /* CHANGE_APPEND; 0: no bound */
 };

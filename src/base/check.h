@@ -1,5 +1,5 @@
-/* States that cannot be. check(condition) ends the process, in release builds too, and says where:
- * what is on disk is safe, and going on would not be. Never for input. */
+/* For states that cannot occur. check(condition) ends the process, in release builds too, and says
+ * where: the state on disk is safe, continuing would not be. Never for input. */
 #ifndef MOLECULE_BASE_CHECK_H
 #define MOLECULE_BASE_CHECK_H
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-/* somebody asks every second; what is longer was no time in which the process ran */
+/* somebody asks every second; the process did not run during a longer gap */
 #define AWAKE_GAP_MS 2000
 
 static int64_t read_us(clockid_t id)

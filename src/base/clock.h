@@ -14,16 +14,16 @@ int64_t clock_monotonic_ms(void);
 int64_t clock_monotonic_us(void);
 int64_t clock_wall_ms(void); /* since the epoch */
 /* The wall clock as it was when the process first asked, and what has passed since, also while the
- * machine slept: somebody who sets the clock moves none of the process's own times. */
+ * machine slept: setting the clock does not move the process's own times. */
 int64_t clock_steady_ms(void);
 int64_t clock_boot_ms(void); /* monotonic, and it counts while the machine sleeps */
-/* Monotonic: time in which the process ran, as far as somebody asks every second. Sleep of the
- * machine, SIGSTOP and the like do not count. */
+/* Monotonic: the time during which the process ran, provided that somebody asks every second.
+ * Suspend, SIGSTOP and the like do not count. */
 int64_t clock_awake_ms(void);
 int64_t clock_thread_cpu_ms(void); /* CPU time of the calling thread */
 
-/* A time that was read from a file or from others, as one that can be reckoned with: between the
- * epoch and CLOCK_MAXIMUM_MS. */
+/* Clamps a time from a file or from others to one that is safe to calculate with: between the epoch
+ * and CLOCK_MAXIMUM_MS. */
 int64_t clock_bound_ms(int64_t wall_ms);
 
 /* "2026-05-01T20:14:07.123Z" */

@@ -1,5 +1,5 @@
 /* A number of up to 15 digits reads back from its double by 15 digits; only a denormal may need
- * fewer. So three attempts at most find the shortest form of all others. */
+ * fewer. So at most three attempts find the shortest form. */
 #include "base/decimal.h"
 
 #include <float.h>
@@ -13,8 +13,7 @@
 #define ALL_DIGITS 17
 #define NUMBER_SIZE 40 /* bytes of a number as it is written here */
 
-/* Significant digits, of 0.00120 three: what is in front of them, and zeros at the end of a whole
- * number, count too. */
+/* Significant digits: 0.00120 has three. Zeros at the end of a whole number count. */
 static size_t count_digits(const char *number, size_t length)
 {
     size_t count = 0;

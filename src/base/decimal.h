@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* Gives every number with a fraction or an exponent the fewest digits that read back the same. In
- * place: it gets shorter or stays as it is. `text` is well-formed JSON with a NUL behind it, which
+ * place: it gets shorter or stays as it is. `text` is well-formed JSON with a NUL after it, which
  * moves along. The new length. */
 size_t decimal_shorten(char *text, size_t length);
 

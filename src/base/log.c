@@ -41,8 +41,7 @@ enum log_level log_get_level(void)
     return (enum log_level)current_level;
 }
 
-/* Its first bytes decide where a secret is listed, so that a line is searched once for all of them.
- */
+/* Secrets are listed by their first bytes, so that a line is searched once for all of them. */
 static struct secret **place_of(const char *text)
 {
     uint32_t first;
@@ -67,7 +66,7 @@ static bool is_listed(const char *text)
     return secret != NULL;
 }
 
-/* A full table forgets the oldest: a token rotated so many times ago is no secret any more. */
+/* A full table forgets the oldest: a token rotated that many times is no longer secret. */
 static void forget_oldest(void)
 {
     struct secret *oldest = secrets[next_secret], **link = oldest ? place_of(oldest->text) : NULL;
@@ -132,7 +131,7 @@ void log_flush(void)
     output_flush();
 }
 
-/* What may not reach the operator's terminal is escaped; a newline stays, indented. Returns the
+/* Whatever must not reach the operator's terminal is escaped; newlines stay, indented. Returns the
  * line's length. */
 static size_t tidy(const char *text, char *line, size_t size)
 {

@@ -37,8 +37,8 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
             log_write(LOG_LEVEL_DEBUG, subject, __VA_ARGS__); \
     } while (0)
 
-/* Hide this text (a token) from now on, in the log and in what log_redact is given. Shorter than 4
- * bytes: ignored. */
+/* Hides this text (a token) from now on, in the log and from log_redact. Texts shorter than 4 bytes
+ * are ignored. */
 void log_hide(const char *secret);
 /* Replaces hidden texts in place; the text never grows. */
 void log_redact(char *text);

@@ -1,6 +1,6 @@
 /* Allocation that does not fail: out of memory ends the process with a message. The state on disk
- * is safe at every instant, so ending is the honest thing to do; sizes that a peer chooses are
- * bounded by their buffers instead. */
+ * is safe at every instant, so ending the process is safe; sizes that a peer chooses are bounded by
+ * their buffers instead. */
 #ifndef MOLECULE_BASE_MEMORY_H
 #define MOLECULE_BASE_MEMORY_H
 
@@ -9,7 +9,7 @@
 
 void *memory_allocate(size_t size);                  /* zeroed; free() it */
 void *memory_resize(void *block, size_t size);       /* like realloc */
-char *memory_copy(const void *bytes, size_t length); /* a copy with a NUL behind it */
+char *memory_copy(const void *bytes, size_t length); /* a copy with a NUL after it */
 char *memory_copy_text(const char *text);            /* NULL stays NULL */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

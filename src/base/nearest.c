@@ -48,7 +48,7 @@ void nearest_offer(struct nearest *nearest, const char *candidate)
     bool begins = length >= PREFIX_MINIMUM && other > length &&
                   distance(nearest->word, length, candidate, length) == 0;
     if (found > most && begins)
-        found = most; /* the beginning of a long word */
+        found = most; /* a prefix of a long word */
     if (found > most || found >= least(length, other) ||
         (nearest->best && found >= nearest->distance))
         return;

@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 struct nearest {
-    const char *word; /* as it was given; set it, and nothing else, before the first offer */
+    const char *word; /* the word as given; set this, and nothing else, before the first offer */
     const char *best; /* one of those offered; NULL: none is close */
     size_t distance;
 };

@@ -41,7 +41,7 @@ static bool parse_number(const char *text, int64_t *number)
     return end != text && !*end && !errno;
 }
 
-/* A plain number is one of `unit_ms`; a text has units of its own. In milliseconds. */
+/* A plain number counts in `unit_ms`, a duration has units. In milliseconds. */
 static bool parse_time(const char *text, int64_t unit_ms, int64_t *milliseconds)
 {
     int64_t number;

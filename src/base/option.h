@@ -60,10 +60,10 @@ struct option {
 #define OPTION_PLACE_PAIRS(structure, member) OPTION_SEVERAL(structure, member), .argument = "K=V"
 #define OPTION_PLACE_LIST OPTION_SEVERAL
 
-/* Why the text is no value for the option, or NULL after storing it. */
+/* Why the option does not take this text, or NULL after storing it. */
 const char *option_set(const struct option *option, const char *text, void *values);
-/* Why the number that the structure holds is out of bounds, or NULL; always NULL for what is no
- * number. */
+/* Why the number that the structure holds is out of bounds, or NULL; always NULL for options that
+ * are not numbers. */
 const char *option_find_problem(const struct option *option, const void *values);
 /* Frees pairs and lists; other members are left alone. */
 void option_free(const struct option *option, void *values);

@@ -15,12 +15,12 @@
 #include <string.h>
 #include <unistd.h>
 
-/* a write takes at most so much, so that a slow reader can be told from none */
+/* the most that one write takes, to tell a slow reader from none */
 #define CHUNK (16 * 1024)
 #define PAUSE_US 5000 /* a line alone is written at once; those that follow so soon, together */
 #define FLUSH_STALL_MS 200
 #define FLUSH_MS 2000
-#define NOT_READ "molecule: standard output is not read fast enough: lines of it are dropped\n"
+#define NOT_READ "molecule: standard output is not being read fast enough; dropping lines\n"
 #define STACK_SIZE (256 * 1024)
 
 struct channel {
@@ -54,8 +54,8 @@ static unsigned long count_lines(const char *bytes, size_t length)
     return lines;
 }
 
-/* How many bytes it took; fewer than all: it will not take the others. `patient`: waits for as long
- * as it must. */
+/* How many bytes were written; fewer than all if the descriptor takes no more. `patient`: waits as
+ * long as it must. */
 static size_t write_some(struct channel *channel, const char *bytes, size_t length, bool patient)
 {
     size_t done = 0;
@@ -68,7 +68,7 @@ static size_t write_some(struct channel *channel, const char *bytes, size_t leng
                                 length - done < most ? length - done : most);
         if (written < 0 && errno == EINTR)
             continue;
-        /* O_NONBLOCK is the file's: somebody who shares it has set it */
+        /* O_NONBLOCK belongs to the file: another process that shares it has set it */
         if (written < 0 && errno == EAGAIN && patient) {
             poll(&ready, 1, 1000);
             continue;
@@ -127,7 +127,7 @@ static void drain(struct channel *channel)
 
     pthread_mutex_lock(&channel->mutex);
     channel->dropped += lost;
-    /* it takes nothing now: said when it does */
+    /* the descriptor takes nothing now: report this when it does */
     unsigned long dropped = lost > 0 ? 0 : channel->dropped;
     channel->dropped -= dropped;
     pthread_mutex_unlock(&channel->mutex);
@@ -159,7 +159,7 @@ static bool start_thread(struct channel *channel)
     sigfillset(&all);
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
-    /* it may never come back from a write */
+    /* it may never return from a write */
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     bool started = pthread_create(&thread, &attributes, run, channel) == 0;

@@ -13,11 +13,11 @@
 
 /* To STDOUT_FILENO or STDERR_FILENO: whole lines, from any thread. */
 void output_write(int fd, const char *bytes, size_t length);
-/* Waits until what was written before is out, but only while bytes leave: at most 200 ms without
- * one, 2 s in all. */
+/* Waits until everything written so far is out, but only while there is progress: at most 200 ms
+ * without any, 2 s in all. */
 void output_flush(void);
-/* From now on stdout and stderr, printf and Lua's print alike, go the same way. For a process that
- * serves, once. */
+/* Routes stdout and stderr (printf, Lua's print) the same way from now on. Once, for a process that
+ * serves. */
 void output_divert(void);
 
 #endif

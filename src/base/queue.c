@@ -1,6 +1,6 @@
 /* The wake-up is an eventfd of our own and not a uv_async_t: libuv's sender writes first and then
- * says that it is done, and the receiver spins until it has. With both on one core the receiver
- * comes first each time: that cost a third of the processor time of a host on one core. */
+ * reports that it is done, and the receiver spins until it has. With both on one core the receiver
+ * always runs first, which cost a third of the CPU time of a host on one core. */
 #include "base/queue.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* The one way threads talk: a queue with many writers, read on one libuv loop. Items are handed
- * over whole; what is in an item belongs to whoever holds it, so nothing is shared. */
+ * over whole; whoever holds an item owns its contents, so nothing is shared. */
 #ifndef MOLECULE_BASE_QUEUE_H
 #define MOLECULE_BASE_QUEUE_H
 
@@ -31,7 +31,7 @@ int queue_open(struct queue *queue, uv_loop_t *loop, queue_handler *handler, voi
 /* From any thread. false: the queue is closed and the item stays the caller's. `*wake`: nobody has
  * told the reader yet, so queue_wake has to, now or in a moment. */
 bool queue_push(struct queue *queue, struct queue_item *item, bool *wake);
-/* Tells the reader of what is queued, unless somebody has. */
+/* Wakes the reader, unless that has been done. */
 void queue_wake(struct queue *queue);
 
 /* On the reading thread: no further item is taken; those still queued are returned to the caller.

@@ -1,4 +1,4 @@
-/* Words for a shell, so that a command that is printed works as it stands. */
+/* Words quoted for a shell, so that a printed command can be pasted. */
 #ifndef MOLECULE_BASE_SHELL_H
 #define MOLECULE_BASE_SHELL_H
 

@@ -10,7 +10,7 @@
 
 #define LONGEST 16 /* bytes of an escape, or of a character */
 
-/* The code point at `text` and its length; -1: the byte there begins no UTF-8 character. */
+/* The code point at `text` and its length; -1: no UTF-8 character begins there. */
 static int32_t decode(const unsigned char *text, size_t left, size_t *length)
 {
     static const int32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

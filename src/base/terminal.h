@@ -1,8 +1,8 @@
-/* Text of others on its way to somebody's terminal. A sender's words, a row's id or a file's name
- * may hold what moves the cursor, renames the window or turns the writing direction around: such
- * characters are shown as escapes. That is C0 and DEL (\x1b), C1 and line separators (\u{85}), the
- * marks and overrides of writing direction (\u{202e}), and bytes that are no UTF-8 (\x9b).
- * Everything else stays as it is. */
+/* Foreign text on its way to a terminal. A sender's words, a row's id or a file's name
+ * may contain characters that move the cursor, rename the window or reverse the writing direction;
+ * they are shown as escapes. That is C0 and DEL (\x1b), C1 and line separators (\u{85}), the marks
+ * and overrides of writing direction (\u{202e}), and bytes that are not UTF-8 (\x9b). Everything
+ * else stays as it is. */
 #ifndef MOLECULE_BASE_TERMINAL_H
 #define MOLECULE_BASE_TERMINAL_H
 
@@ -20,9 +20,9 @@ enum terminal_style {
 /* Writes at most `size` bytes, no NUL; cut between two characters. Returns how many. */
 size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out,
                        size_t size);
-/* The same as a text of its own; the caller frees it. NULL for NULL. */
+/* The same as a new text; the caller frees it. NULL for NULL. */
 char *terminal_copy(const char *text, enum terminal_style style);
-/* As fprintf, with what comes of it escaped as TERMINAL_TEXT. */
+/* Like fprintf, with the output escaped as TERMINAL_TEXT. */
 void terminal_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

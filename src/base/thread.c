@@ -12,7 +12,7 @@
 #define STACK_SIZE (8u * 1024 * 1024)
 #define REAP_MS 1000
 #define REAP_STEP_MS 5
-/* a task that took longer has its readers woken at once: the next may take as long */
+/* after a task that took longer, readers are woken at once: the next may take as long */
 #define LONG_US 1000
 
 static _Thread_local struct thread *running; /* this thread, while it is in its loop */
@@ -59,7 +59,8 @@ static void run_tasks(struct queue_item *first, void *context)
         thread->after_batch(thread->context);
 }
 
-/* Of each piece of work: who waits for what the one before it posted is woken if it took long. */
+/* Before each piece of work: if the one before took long, the readers of what it posted are woken.
+ */
 static void before_turn(void *context)
 {
     struct thread *thread = context;
@@ -100,8 +101,7 @@ static void count_program(uv_handle_t *handle, void *count)
     *(int *)count += handle->type == UV_PROCESS && !uv_is_closing(handle);
 }
 
-/* Programs that were killed a moment ago: whoever started them frees what belongs to them when they
- * are reaped. */
+/* Programs that were killed a moment ago: what belongs to them is freed when they are reaped. */
 static void reap(struct thread *thread)
 {
     for (int waited_ms = 0; waited_ms < REAP_MS; waited_ms += REAP_STEP_MS) {
@@ -153,7 +153,7 @@ int thread_start(struct thread *thread, const char *name, void (*after_batch)(vo
     return 0;
 }
 
-/* false: there is no room for another one. */
+/* false: no room for another one. */
 static bool wake_later(struct thread *thread, struct queue *reader)
 {
     for (size_t i = 0; i < thread->to_wake_count; i++)

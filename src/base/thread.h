@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <uv.h>
 
-/* A unit of work that travels. Embed it as the first member; `run` gets the task back on the thread
- * it was posted to and owns it from then on. */
+/* A unit of work that is sent to a thread. Embed it as the first member; `run` gets the task back
+ * on the thread it was posted to and owns it from then on. */
 struct task {
     struct queue_item item;
     void (*run)(struct task *task);
@@ -23,7 +23,7 @@ struct thread {
     const char *name;
     bool started;
     uv_prepare_t before_waiting;
-    struct turns turns;       /* what is to run on it piece by piece */
+    struct turns turns;       /* work that runs on it piece by piece */
     struct queue *to_wake[8]; /* readers of what this thread posted in this turn of its loop */
     size_t to_wake_count;
     int64_t began_us;                   /* the task that runs */
@@ -33,21 +33,21 @@ struct thread {
 
 /* For the calling thread's own loop. 0, or a negative libuv error. */
 int thread_adopt(struct thread *thread, const char *name);
-/* Starts a thread of its own. 0, or a negative libuv error. */
+/* Starts a new thread. 0, or a negative libuv error. */
 int thread_start(struct thread *thread, const char *name, void (*after_batch)(void *context),
                  void *context);
 
 /* Runs the loop of an adopted thread until it is stopped or has nothing left to do. */
 void thread_run(struct thread *thread);
-/* From any thread. From a thread of ours its reader is woken when this turn of the loop is over, or
- * a task took long: what belongs together arrives together, and the reader does not run in between
- * on the same core. false: the thread is closing and the task stays the caller's. */
+/* From any thread. From one of our threads, the reader is woken at the end of this turn of the
+ * loop, or when a task took long: what belongs together arrives together, and the reader does not
+ * run in between on the same core. false: the thread is closing and the task stays the caller's. */
 bool thread_post(struct thread *thread, struct task *task);
-/* From a task that may take long, now and then: if it has, who is to be woken at the end of this
- * turn is woken now. */
+/* To be called now and then from a task that may take long: if it has, readers that would be woken
+ * at the end of this turn are woken now. */
 void thread_wake_readers(void);
-/* Has the thread take what was posted to it, even if a sender that is stuck in its task did not
- * come to wake it. */
+/* Makes the thread take what was posted to it, even if the sender is stuck in its task and did not
+ * wake it. */
 void thread_look(struct thread *thread);
 
 /* Runs what was posted before, closes whatever handles are left on the loop, and waits for the

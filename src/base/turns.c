@@ -4,8 +4,8 @@
 
 #include <stddef.h>
 
-/* Short pieces share one turn of the loop, which costs a system call or two; a long one has it for
- * itself. */
+/* Short pieces share one turn of the loop, which costs a system call or two; a long one gets a turn
+ * to itself. */
 #define BATCH_US 200
 
 static void append(struct turns *turns, struct lane *lane)

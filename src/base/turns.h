@@ -1,6 +1,5 @@
-/* Work of several parties on one loop, taken in turns: each party's in its order, one piece of each
- * party after the other, and the loop's own events in between. Whoever has a lot to do delays the
- * others by one piece of it. */
+/* Work of several parties on one loop, round robin: one piece of each party at a time, each party's
+ * in order, with the loop's own events in between. A busy party delays the others by one piece. */
 #ifndef MOLECULE_BASE_TURNS_H
 #define MOLECULE_BASE_TURNS_H
 
@@ -34,9 +33,9 @@ struct turns {
 void turns_open(struct turns *turns, uv_loop_t *loop);
 /* On the loop's thread. The turn must not wait already. */
 void turn_take(struct lane *lane, struct turn *turn, void (*run)(struct turn *turn));
-/* It will not run; nothing where it does not wait. */
+/* Takes it out of the queue; does nothing if it is not waiting. */
 void turn_leave(struct turn *turn);
-/* Takes the first turn that would call `run` out of the lane; NULL: there is none. */
+/* Takes the first turn that would call `run` out of the lane; NULL: none. */
 struct turn *lane_withdraw(struct lane *lane, void (*run)(struct turn *turn));
 
 #endif

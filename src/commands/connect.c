@@ -118,18 +118,17 @@ static int check(const struct command *command, const struct connect_options *gi
                 return options_complain(command, "%s is given twice", ids[i]);
     }
     if (count > 1 && token)
-        return options_complain(
-            command,
-            "a token is of one workspace, but there are %zu ids: give --token-file tokens/{id}, "
-            "where {id} stands for the id",
-            count);
+        return options_complain(command,
+                                "a token belongs to one workspace, but there are %zu ids: give "
+                                "--token-file tokens/{id}, "
+                                "where {id} stands for the id",
+                                count);
     if (count > 1 && given->workspace.token_file && !strstr(given->workspace.token_file, "{id}") &&
         !strstr(given->workspace.token_file, "%s"))
-        return options_complain(
-            command,
-            "--token-file %s is of one workspace, but there are %zu ids: write {id} where the id "
-            "belongs, as in tokens/{id}",
-            given->workspace.token_file, count);
+        return options_complain(command,
+                                "--token-file %s belongs to one workspace, but there are %zu ids: "
+                                "write {id} where the id belongs, as in tokens/{id}",
+                                given->workspace.token_file, count);
     return 0;
 }
 
@@ -159,8 +158,7 @@ static void free_attached(struct attached *attached, size_t count)
     free(attached);
 }
 
-/* A line end of the file it came from is not part of it. NULL after saying what is wrong with it.
- */
+/* Without the line end of the file it came from. NULL after saying what is wrong with it. */
 static char *take_token(const struct command *command, const char *given, bool typed)
 {
     const char *wrong;
@@ -197,9 +195,9 @@ static int run(const struct command *command, int argc, char **argv)
         if (!token)
             goto cleanup;
     }
-    if (token_typed && typed) /* not for the process list any longer than it must be */
+    if (token_typed && typed) /* out of the process list as soon as possible */
         explicit_bzero((char *)typed, strlen(typed));
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* nor for the script and its commands */
+    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* hidden from the script, too */
     if (check(command, &given, ids, count, token) != 0)
         goto cleanup;
     state_directory = local_state_directory(given.workspace.state_directory);

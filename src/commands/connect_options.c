@@ -41,11 +41,10 @@ char *connect_find_problem(const struct molecule_workspace_options *workspace,
         return memory_format("\"%s\" cannot be a workspace id; a script is given as --script %s",
                              workspace_id, workspace_id);
     if (!uuid_valid(workspace_id))
-        return memory_format("\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
-                             "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11, and it shows each workspace's; "
-                             "a name for the agent card goes to "
-                             "--name",
-                             workspace_id);
+        return memory_format(
+            "\"%s\" cannot be a workspace id: the platform's ids are UUIDs like "
+            "7f1d0c9e-3a52-4a0e-9d0b-6f2b1f3f8a11; for the name on the agent card use --name",
+            workspace_id);
     if (!workspace->script && !workspace->backend)
         return memory_format("nothing to answer with: give --script FILE or --backend NAME (%s)",
                              script_backend_names());
@@ -59,9 +58,8 @@ char *connect_find_problem(const struct molecule_workspace_options *workspace,
     for (size_t i = 0; i < workspace->allowed_sender_count; i++)
         if (strcasecmp(workspace->allowed_senders[i], "canvas") != 0 &&
             !uuid_valid(workspace->allowed_senders[i]))
-            return memory_format("--allow-from is canvas or a peer's workspace id; got \"%s\". "
-                                 "Such an id is a UUID, as in msg.from, and "
-                                 "canvas is the human",
+            return memory_format("--allow-from takes canvas (the human) or a peer's workspace id, "
+                                 "a UUID as in msg.from; got \"%s\"",
                                  workspace->allowed_senders[i]);
     return find_host_problem(workspace);
 }
@@ -76,10 +74,10 @@ char *connect_take_token(const char *text, const char **problem)
     size_t word = strcspn(start, blanks);
     *problem = length == 0 ? "is empty"
                : strncasecmp(start, "Bearer ", 7) == 0
-                   ? "begins with \"Bearer\"; give the token alone, that word is added"
-               : word < length ? "holds a blank; a token is one word"
+                   ? "begins with \"Bearer\"; give the token alone, the word is added for you"
+               : word < length ? "contains a space; a token is one word"
                : *start == '"' || *start == '\''
-                   ? "begins with a quotation mark; give the token without"
+                   ? "begins with a quotation mark; give the token without it"
                    : NULL;
     return *problem ? NULL : memory_copy(start, length);
 }

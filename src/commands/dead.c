@@ -90,7 +90,7 @@ static json_t *read_dead(const struct dead_call *call, char *problem, size_t pro
     json_t *list = NULL;
     enum ledger_status status = ledger_open(&ledger, path, NULL, LEDGER_READ, problem,
                                             problem_size);
-    if (status == LEDGER_ABSENT) { /* nothing was ever set aside */
+    if (status == LEDGER_ABSENT) { /* nothing was ever dead-lettered */
         list = json_array();
         for (size_t i = 0; i < call->id_count; i++)
             say_unknown(call, call->ids[i]);
@@ -128,7 +128,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "-";
 }
 
-/* Somebody else's word, for a column. The caller frees it. */
+/* A foreign word, for a column. The caller frees it. */
 static char *word_of(const json_t *object, const char *key)
 {
     return terminal_copy(text_of(object, key), TERMINAL_WORD);
@@ -157,7 +157,7 @@ static void print_list(const json_t *list)
         print_line(letter);
 }
 
-/* Somebody else's lines: all but the first stand apart from ours. */
+/* Foreign lines: all but the first are indented. */
 static void print_lines(const char *text, int column)
 {
     char *shown = terminal_copy(text, TERMINAL_TEXT);
@@ -201,7 +201,7 @@ static int read_letters(const struct dead_call *call, bool whole)
         terminal_print(stderr, "molecule dead: %s\n", problem);
         return 1;
     }
-    int code = json_array_size(list) < call->id_count ? 1 : 0; /* it was said which */
+    int code = json_array_size(list) < call->id_count ? 1 : 0; /* the missing ones were reported */
     bool empty = json_array_size(list) == 0;
     if (call->given->json)
         print_json(list);
@@ -218,7 +218,7 @@ static int read_letters(const struct dead_call *call, bool whole)
 
 /* --- changing --- */
 
-/* Nobody serves the workspace: under its lock, in its ledger. */
+/* No host serves the workspace: changes its ledger, under its lock. */
 static bool change_in_ledger(const struct dead_call *call, const char *row_id, bool retry,
                              bool *found, char *problem, size_t problem_size)
 {
@@ -328,7 +328,8 @@ static int dispatch(struct dead_call *call)
                                 call->verb, nearest.best ? "; did you mean " : "",
                                 nearest.best ? nearest.best : "", nearest.best ? "?" : "");
     if (changes && call->id_count == 0 && !call->given->all)
-        return options_complain(call->command, "which ones? Name their ids, or --all");
+        return options_complain(call->command,
+                                "no dead letters given: name their ids, or use --all");
     if (call->given->all && call->id_count > 0)
         return options_complain(call->command, "either --all or ids, not both");
     if (!local_state_exists(call->directory, call->workspace_id, problem, sizeof problem)) {
@@ -353,7 +354,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (count < 2)
         return options_complain(
             command, count == 1 ? "missing workspace id"
-                                : "it takes list, show, retry or drop, and a workspace id");
+                                : "expected list, show, retry or drop, and a workspace id");
     if (!platform_valid_id(positionals[1]))
         return options_complain(command, "\"%s\" cannot be a workspace id", positionals[1]);
     struct dead_call call = {

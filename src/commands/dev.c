@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define REMOVE_TRIES 100
-#define SINCE_SECS_LEAST 3600 /* all that was ever said to this emulator */
+#define SINCE_SECS_LEAST 3600 /* everything ever said to this emulator */
 
 /* Lines like those of include/molecule/options.def. */
 #define DEV_OPTIONS(X)                                                                             \
@@ -70,8 +70,7 @@ static const struct option_note standards[] = {
     {.name = NULL},
 };
 
-#define OWN_PLATFORM \
-    "dev runs a platform of its own; to connect to another one use molecule connect"
+#define OWN_PLATFORM "dev runs its own platform; to connect to another one use molecule connect"
 #define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
 
 static const struct option_note elsewhere[] = {
@@ -81,7 +80,7 @@ static const struct option_note elsewhere[] = {
     {.name = "token", .text = OWN_TOKEN},
     {.name = "token-file", .text = OWN_TOKEN},
     {.name = "bootstrap", .text = OWN_TOKEN},
-    {.name = "watch", .text = "dev always loads a script again when it changes; leave it out"},
+    {.name = "watch", .text = "dev always reloads a script that changes; leave it out"},
     {.name = "workers", .text = "dev serves one workspace; leave it out"},
     {.name = "dry-run", .text = "molecule connect --dry-run checks a script without running it"},
     {.name = NULL},
@@ -90,10 +89,10 @@ static const struct option_note elsewhere[] = {
 /* A script that is connected to the emulator. */
 struct session {
     struct dev_emulator emulator;
-    const char *temporary; /* the state's directory, when it is to go at the end; NULL: it stays */
+    const char *temporary; /* the state's directory, if it is removed at the end; NULL: it stays */
 };
 
-/* Others of this process may still write into it. */
+/* Other threads of this process may still write into it. */
 static void remove_directory(const char *directory)
 {
     for (int tries = 0; tries < REMOVE_TRIES && rmdir(directory) != 0 && errno != ENOENT; tries++) {
@@ -105,7 +104,7 @@ static void remove_directory(const char *directory)
     }
 }
 
-/* The same one at every run with the same script. Yours to free. */
+/* The same at every run with the same script. Yours to free. */
 static char *lasting_id(const struct molecule_workspace_options *workspace)
 {
     char id[UUID_TEXT_SIZE], *path = workspace->script ? realpath(workspace->script, NULL) : NULL;
@@ -127,7 +126,7 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.org_id = given->org_id;
     workspace.state_directory = directory;
     workspace.api_url = url;
-    workspace.platform_name = "molecule dev"; /* its port may be another one every time */
+    workspace.platform_name = "molecule dev"; /* its port may differ every time */
     workspace.bootstrap = true;
     workspace.temporary_state = !given->state_directory;
     workspace.watch = workspace.script != NULL;
@@ -153,7 +152,7 @@ static void say_how(const struct dev_options *given, const char *id, const char 
 {
     terminal_print(stdout,
                    "%s serves workspace %s; say something to it, and read its answers:\n"
-                   "  type a line here (/help tells more), or\n"
+                   "  type a line here (/help for details), or\n"
                    "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
                    "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
                    "its state: molecule status %s --state-dir %s\n",
@@ -200,7 +199,7 @@ static int connect_script(struct session *session, const struct dev_options *giv
     if (!directory)
         directory = session->temporary = mkdtemp(made);
     if (!directory) {
-        terminal_print(stderr, "molecule dev: cannot make a directory for the state: %s\n",
+        terminal_print(stderr, "molecule dev: cannot create a directory for the state: %s\n",
                        strerror(errno));
         return 1;
     }

@@ -27,7 +27,7 @@ int dev_emulator_run(struct emulator_options *options);
 
 /* With `terminal` set, the rest zeroed. false: there is nothing to close. */
 bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_options *options);
-/* The host is about to be closed: being told to quit stops nothing any more. */
+/* The host is about to be closed: quitting no longer stops it. */
 void dev_emulator_forget(struct dev_emulator *emulator);
 void dev_emulator_close(struct dev_emulator *emulator);
 

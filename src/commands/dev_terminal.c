@@ -18,13 +18,13 @@
 
 #define LINE_MAXIMUM ((size_t)1 << 20)
 #define CHUNK_SIZE 65536
-/* beyond, nothing more is read for now: a pipe may hold any number of lines */
+/* then reading pauses: a pipe may hold any number of lines */
 #define UNANSWERED_MAXIMUM 500
 #define BUSY_WAIT_MS 20
-/* a job in the background may not read its terminal: it would be stopped */
+/* a background job must not read its terminal: it would be stopped */
 #define BACKGROUND_WAIT_MS 500
 
-/* A reply under way, told by its bytes. */
+/* A reply under way, recognized by its bytes. */
 struct known_reply {
     struct known_reply *next;
     uint64_t digest;
@@ -37,7 +37,7 @@ struct dev_terminal {
     struct known_reply *replies;
     struct thread *thread; /* the emulator's */
     struct emulator *emulator;
-    bool reading; /* there is a reader, which posts `ended` */
+    bool reading; /* the reader runs, and will post `ended` */
     uv_sem_t ended;
     int stop[2];        /* a pipe; its end stops the reader */
     struct buffer line; /* the reader's, as what follows */
@@ -182,7 +182,7 @@ static void take(struct dev_terminal *terminal, const char *bytes, size_t length
     }
 }
 
-/* A terminal whose foreground is somebody else's. */
+/* A terminal with another process group in the foreground. */
 static bool in_background(void)
 {
     return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp();
@@ -206,7 +206,7 @@ static bool wait_for_input(struct dev_terminal *terminal)
     }
 }
 
-/* Whether the end of this input says anything: that of /dev/null does not. */
+/* Whether the end of this input means anything: that of /dev/null does not. */
 static bool has_end(bool *person)
 {
     struct stat status;
@@ -258,7 +258,7 @@ void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
     terminal->thread = thread;
     terminal->emulator = emulator;
     if (pipe2(terminal->stop, O_CLOEXEC) != 0)
-        return; /* then it only shows */
+        return; /* then it only prints */
     sigfillset(&all);
     pthread_attr_init(&attributes);
     /* a process that ends at once does not wait for it */

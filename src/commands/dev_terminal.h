@@ -1,6 +1,6 @@
-/* The terminal of `molecule dev`: reads what is typed on a thread of its own, and brings together
- * what the host says of messages with what the emulator sees of them. Lines are understood, and
- * everything is printed, by lua/molecule/emulator/console.lua. */
+/* The terminal of `molecule dev`: reads typed lines on its own thread, and combines what the host
+ * reports of messages with what the emulator sees. lua/molecule/emulator/console.lua interprets the
+ * lines and prints everything. */
 #ifndef MOLECULE_COMMANDS_DEV_TERMINAL_H
 #define MOLECULE_COMMANDS_DEV_TERMINAL_H
 
@@ -11,7 +11,7 @@ struct dev_terminal;
 struct thread;
 
 struct dev_terminal *dev_terminal_open(void);
-/* Reads standard input from now on. The emulator lives on `thread` and has a console; both outlive
+/* Reads standard input from now on. The emulator runs on `thread` and has a console; both outlive
  * dev_terminal_stop. */
 void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
                         struct emulator *emulator);

@@ -12,20 +12,20 @@
 #include <stdlib.h>
 
 /* Lines like those of include/molecule/options.def. */
-#define FLEET_OPTIONS(X)                                                                      \
-    X(NUMBER, workers, "workers",                                                             \
-      "threads that run scripts; a workspace lives on one of them [one per workspace, at "    \
-      "most one per processor]",                                                              \
-      .minimum = 1, .maximum = 256)                                                           \
-    X(PATH, state_directory, "state-dir", "default for workspaces without state_dir",         \
-      .argument = "DIR", .environment = "MOLECULE_STATE_DIR")                                 \
-    X(TEXT, api_url, "api-url", "default for workspaces without api_url", .argument = "URL",  \
-      .environment = "MOLECULE_API_URL")                                                      \
-    X(PATH, ca_file, "ca-file",                                                               \
-      "trust these certificates: for the platform instead of the system's, for what scripts " \
-      "fetch beside them",                                                                    \
-      .argument = "FILE")                                                                     \
-    X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")              \
+#define FLEET_OPTIONS(X)                                                                     \
+    X(NUMBER, workers, "workers",                                                            \
+      "threads that run scripts; a workspace lives on one of them [one per workspace, at "   \
+      "most one per processor]",                                                             \
+      .minimum = 1, .maximum = 256)                                                          \
+    X(PATH, state_directory, "state-dir", "default for workspaces without state_dir",        \
+      .argument = "DIR", .environment = "MOLECULE_STATE_DIR")                                \
+    X(TEXT, api_url, "api-url", "default for workspaces without api_url", .argument = "URL", \
+      .environment = "MOLECULE_API_URL")                                                     \
+    X(PATH, ca_file, "ca-file",                                                              \
+      "trust these certificates: instead of the system's for the platform, in addition "     \
+      "to them for scripts",                                                                 \
+      .argument = "FILE")                                                                    \
+    X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")             \
     X(FLAG, verbose, "verbose", "log more", .letter = 'v')
 
 struct fleet_options {
@@ -121,17 +121,16 @@ static int run(const struct command *command, int argc, char **argv)
     if (!given.dry_run)
         output_divert();
     if (getenv("MOLECULE_WORKSPACE_TOKEN"))
-        log_warn(
-            NULL,
-            "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet: token_env = "
-            "\"MOLECULE_WORKSPACE_TOKEN\" in the file gives it to the one that it is of");
-    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* of a workspace alone, as is the token */
+        log_warn(NULL,
+                 "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet; to "
+                 "use it, write token_env = \"MOLECULE_WORKSPACE_TOKEN\" for that workspace");
+    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* it belongs to one workspace, as the token does */
     struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
     }
-    /* behind the file, which may have taken it */
+    /* after reading the file, which may have taken it */
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     fleet_open(&fleet);
     int code = given.dry_run ? rehearse(&fleet) : (int)serve(&fleet, &given);

@@ -37,7 +37,7 @@ void fleet_raise_limit(size_t workspaces)
         return;
     }
     if (limit.rlim_cur > before)
-        log_info(NULL, "open files: the limit is raised from %llu to %llu for %zu workspace%s",
+        log_info(NULL, "open files: raised the limit from %llu to %llu for %zu workspace%s",
                  (unsigned long long)before, (unsigned long long)limit.rlim_cur, workspaces,
                  plural(workspaces));
     if (limit.rlim_cur < needed)

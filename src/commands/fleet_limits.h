@@ -1,4 +1,4 @@
-/* What many workspaces in one process need of the machine. */
+/* What many workspaces in one process need from the system. */
 #ifndef MOLECULE_COMMANDS_FLEET_LIMITS_H
 #define MOLECULE_COMMANDS_FLEET_LIMITS_H
 

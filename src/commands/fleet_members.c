@@ -31,7 +31,7 @@ enum molecule_result fleet_attach(struct fleet *fleet, struct member *member)
     return result;
 }
 
-/* The fleet's from now on. */
+/* Adds the member to the fleet. */
 static void enter(struct fleet *fleet, struct member *member)
 {
     member->next = fleet->plan.members;
@@ -87,18 +87,17 @@ struct tally {
     size_t added, removed, changed, kept, again;
 };
 
-/* What could not begin must not end what runs. */
+/* What cannot start must not end what runs. */
 static bool may_change(const struct member *member)
 {
     char problem[1024];
     bool fine = molecule_check(&member->options.workspace, problem, sizeof problem);
     if (!fine)
-        log_error(member->id, "its new options are not taken, keeping the previous ones: %s",
-                  problem);
+        log_error(member->id, "new options rejected, keeping the previous ones: %s", problem);
     return fine;
 }
 
-/* Those that are to end; what takes their place waits for it. */
+/* Ends members that changed; their successors wait for that. */
 static void take_changes(struct fleet *fleet, struct plan *fresh, struct tally *tally)
 {
     struct member **link = &fresh->members;
@@ -137,8 +136,7 @@ static void remove_others(struct fleet *fleet, struct tally *tally)
     }
 }
 
-/* Those that stay load their scripts again; what is attached here and below loads its own anyway.
- */
+/* Members that stay reload their scripts; newly attached ones load theirs anyway. */
 static void attach_missing(struct fleet *fleet, struct tally *tally)
 {
     for (struct member *member = fleet->plan.members; member; member = member->next) {
@@ -170,9 +168,8 @@ void fleet_take_plan(struct fleet *fleet, struct plan fresh)
         tally.added++;
     }
     log_info(NULL,
-             "the fleet file is read again: %zu new, %zu removed, %zu restarted with new options, "
-             "%zu tried again, "
-             "%zu unchanged, whose scripts are loaded again",
+             "fleet file reloaded: %zu new, %zu removed, %zu restarted with new options, %zu tried "
+             "again, %zu unchanged (scripts reloaded)",
              tally.added, tally.removed, tally.changed, tally.again, tally.kept);
 }
 

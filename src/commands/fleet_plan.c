@@ -32,8 +32,7 @@ void plan_free(struct plan *plan)
     plan->count = 0;
 }
 
-/* Which of the three ways to give a token counts is said once: the workspace's own before the
- * defaults'. */
+/* Only one of the three ways to give a token counts: the workspace's own before the defaults'. */
 static void merge(json_t *values, const json_t *own)
 {
     static const char *const sources[] = {"token", "token_env", "token_file"};
@@ -49,7 +48,7 @@ static void merge(json_t *values, const json_t *own)
     const json_t *script = json_object_get(own, "script"),
                  *backend = json_object_get(own, "backend");
     if (script || (backend && !json_equal(backend, json_object_get(values, "backend"))))
-        /* they are of the backend that the defaults name */
+        /* they belong to the backend of the defaults */
         json_object_del(values, "backend_options");
     json_object_foreach ((json_t *)own, key, value) {
         json_t *before = json_object_get(values, key);
@@ -77,15 +76,14 @@ static bool check_keys(struct reading *reading, const char *where, const json_t 
         if (!workspace && of_one)
             return fleet_complain(
                 reading, where, key,
-                "a token is of one workspace and cannot be a default; token_file = "
+                "a token belongs to one workspace and cannot be a default; token_file = "
                 "\"tokens/{id}\" can");
         const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value)
                                                                         : NULL;
         if (path && !strstr(path, "{id}") && !strstr(path, "%s"))
-            return fleet_complain(
-                reading, where, key,
-                "\"token_file\" of all workspaces: write {id} where the id belongs, as in "
-                "\"tokens/{id}\"; a token is of one workspace");
+            return fleet_complain(reading, where, key,
+                                  "a default \"token_file\" needs {id} in its path, as in "
+                                  "\"tokens/{id}\"; a token belongs to one workspace");
     }
     return true;
 }
@@ -134,15 +132,15 @@ static bool finish(struct reading *reading, struct member *member)
     member->state_directory = local_state_directory(directory ? json_string_value(directory)
                                                               : reading->defaults->state_directory);
     if (!member->state_directory)
-        return fleet_complain(reading, NULL, member->id,
-                              "%s: nothing says where its state is kept: state_dir", member->id);
+        return fleet_complain(reading, NULL, member->id, "%s: no state directory: set state_dir",
+                              member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
     workspace->id = member->id;
     workspace->state_directory = member->state_directory;
     workspace->token = member->token;
     workspace->token_file = member->token_file;
     if (!json_object_get(member->values, "register_attempts"))
-        workspace->register_attempts = 0; /* nobody starts one of many again */
+        workspace->register_attempts = 0; /* nobody restarts one workspace of many */
     if (reading->defaults->api_url && !json_object_get(member->values, "api_url"))
         workspace->api_url = reading->defaults->api_url;
     return check_address(reading, member);
@@ -171,7 +169,7 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
     return true;
 }
 
-/* NULL: the problem is said. */
+/* NULL after saying what is wrong. */
 static struct member *make_member(struct reading *reading, const json_t *defaults,
                                   const json_t *entry, size_t number)
 {
@@ -179,7 +177,7 @@ static struct member *make_member(struct reading *reading, const json_t *default
     options_set_defaults(&command_connect, &member->options);
     member->values = defaults ? json_copy((json_t *)defaults) : json_object();
     if (options_from_environment(&command_connect, &member->options) != 0) {
-        fleet_complain(reading, NULL, NULL, "a variable of the environment is wrong");
+        fleet_complain(reading, NULL, NULL, "an environment variable is invalid");
     } else if (!json_is_string(entry) && !json_is_object(entry)) {
         fleet_complain(reading, NULL, "workspaces",
                        "workspaces, number %zu is neither a table nor an id", number);
@@ -201,9 +199,9 @@ static bool read_root(struct reading *reading)
     json_t *value;
     json_object_foreach ((json_t *)root, key, value) {
         if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
-            return fleet_complain(reading, NULL, key,
-                                  "there is no key \"%s\" beside \"defaults\" and \"workspaces\"",
-                                  key);
+            return fleet_complain(
+                reading, NULL, key,
+                "there is no key \"%s\"; the keys are \"defaults\" and \"workspaces\"", key);
     }
     if (json_is_array(defaults) && json_array_size(defaults) == 0)
         defaults = NULL;

@@ -1,5 +1,5 @@
-/* A fleet file as workspaces: its defaults filled in, every value checked as the option of
- * `molecule connect` that it is. */
+/* A fleet file as workspaces: defaults filled in, every value checked like the option of `molecule
+ * connect`. */
 #ifndef MOLECULE_COMMANDS_FLEET_PLAN_H
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
@@ -12,8 +12,8 @@
 
 struct member {
     struct member *next;            /* the plan's or the fleet's */
-    struct member *successor;       /* takes its place when it has ended; NULL: nobody */
-    bool attached;                  /* the host has it, or has it still */
+    struct member *successor;       /* takes its place once it has ended; NULL: none */
+    bool attached;                  /* the host has it */
     bool leaving;                   /* it was told to end */
     bool planned;                   /* the file that was read last names it */
     struct connect_options options; /* options.workspace is what the host gets */
@@ -33,11 +33,11 @@ struct plan_defaults {
     const char *state_directory, *api_url;
 };
 
-/* false: `problem` says what is wrong, with file and line; the plan is empty. Variables of
- * `token_env` are kept and taken out of the environment. */
+/* false: `problem` says what is wrong, with file and line; the plan is empty. Variables named by
+ * `token_env` are read and removed from the environment. */
 bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults,
                char *problem, size_t problem_size);
-/* The same of a file that was read already, which stays the caller's. */
+/* The same for a file that has been read, which stays the caller's. */
 bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path,
                const struct plan_defaults *defaults, char *problem, size_t problem_size);
 void plan_free(struct plan *plan);

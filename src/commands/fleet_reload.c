@@ -1,5 +1,4 @@
-/* A fleet reads its file again: on a thread of its own, since the file is Lua and may take as long
- * as it likes. */
+/* A fleet reloads its file, on a separate thread: the file is Lua and may take any time. */
 #include "commands/fleet.h"
 
 #include "base/log.h"
@@ -9,8 +8,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* The file, read again by a thread. The fleet's end takes `fleet` from it, then nobody waits for it
- * any more. */
+/* The file, read again by a thread. When the fleet ends it clears `fleet`: then nobody is waiting.
+ */
 struct rereading {
     pthread_mutex_t mutex; /* around `fleet` */
     struct fleet *fleet;
@@ -31,7 +30,7 @@ static void free_rereading(struct rereading *rereading)
 static void on_reread(void *context)
 {
     struct rereading *rereading = context;
-    pthread_mutex_lock(&rereading->mutex); /* the thread has let go of it, or does now */
+    pthread_mutex_lock(&rereading->mutex); /* the thread is done with it, or about to be */
     struct fleet *fleet = rereading->fleet;
     pthread_mutex_unlock(&rereading->mutex);
     if (!fleet) { /* the host has ended */
@@ -44,7 +43,7 @@ static void on_reread(void *context)
         rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults,
                                     rereading->problem, sizeof rereading->problem);
     if (!rereading->read)
-        log_error(NULL, "the fleet file was not read again, nothing has changed: %s",
+        log_error(NULL, "cannot reload the fleet file, nothing has changed: %s",
                   rereading->problem);
     else if (molecule_stops(fleet->molecule))
         plan_free(&fresh);
@@ -87,8 +86,9 @@ void fleet_on_reload(void *context)
     struct fleet *fleet = context;
     fleet->again = fleet->rereading != NULL;
     if (fleet->again) {
-        log_warn(NULL, "the fleet file is still being read again; nothing has changed so far, and "
-                       "it is read once more after that");
+        log_warn(
+            NULL,
+            "the fleet file is still being reloaded; it will be reloaded once more after that");
         return;
     }
     struct rereading *rereading = memory_allocate(sizeof *rereading);
@@ -98,9 +98,7 @@ void fleet_on_reload(void *context)
     fleet->rereading = rereading;
     if (start_rereading(rereading))
         return;
-    log_error(
-        NULL,
-        "the fleet file was not read again, nothing has changed: no thread can be started for it");
+    log_error(NULL, "cannot reload the fleet file, nothing has changed: no thread can be started");
     fleet->rereading = NULL;
     free_rereading(rereading);
 }

@@ -107,8 +107,8 @@ static bool set_pairs(struct reading *reading, struct member *member, const stru
         char *text = scalar_text(each);
         if (!text)
             return fleet_complain(reading, member->id, name,
-                                  "%s: \"%s.%s\" must be a text, a number or a boolean", member->id,
-                                  key, name);
+                                  "%s: \"%s.%s\" must be a string, a number or a boolean",
+                                  member->id, key, name);
         char *pair = memory_format("%s=%s", name, text);
         const char *wrong = option_set(option, pair, &member->options);
         free(text);
@@ -125,14 +125,14 @@ static bool set_list(struct reading *reading, struct member *member, const struc
 {
     for (size_t i = 0; i < json_array_size(value); i++) {
         const char *text = json_string_value(json_array_get(value, i));
-        const char *wrong = text ? option_set(option, text, &member->options) : "must be a text";
+        const char *wrong = text ? option_set(option, text, &member->options) : "must be a string";
         if (wrong)
             return fleet_complain(reading, member->id, key, "%s: \"%s\", number %zu %s", member->id,
                                   key, i + 1, wrong);
     }
     return json_is_array(value) ||
            fleet_complain(reading, member->id, key,
-                          "%s: \"%s\" is a list of texts, {\"one\", \"two\"}", member->id, key);
+                          "%s: \"%s\" is a list of strings, {\"one\", \"two\"}", member->id, key);
 }
 
 static bool set_scalar(struct reading *reading, struct member *member, const struct option *option,
@@ -144,7 +144,7 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
     bool is_text = option->type == OPTION_TEXT || option->type == OPTION_PATH ||
                    option->type == OPTION_EITHER;
     if (is_text && !json_is_string(value))
-        return fleet_complain(reading, member->id, key, "%s: \"%s\" must be a text", member->id,
+        return fleet_complain(reading, member->id, key, "%s: \"%s\" must be a string", member->id,
                               key);
     char *text = scalar_text(value);
     if (!text)
@@ -152,8 +152,8 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
                               key);
     if (json_is_string(value) && strlen(text) != json_string_length(value)) {
         free(text);
-        return fleet_complain(reading, member->id, key, "%s: \"%s\" holds a zero byte", member->id,
-                              key);
+        return fleet_complain(reading, member->id, key, "%s: \"%s\" contains a NUL byte",
+                              member->id, key);
     }
     if (option->type == OPTION_PATH && *text && *text != '/') {
         char *whole = memory_format("%s%s", reading->directory, text);
@@ -181,8 +181,8 @@ bool fleet_set_value(struct reading *reading, struct member *member, const char 
 
 /* --- tokens --- */
 
-/* A variable's value as it was at first: it is taken out of the environment, where scripts would
- * see it, and asked for again when the file is read again. */
+/* A variable's original value: it is removed from the environment, where scripts would see it, but
+ * needed again when the file is reloaded. */
 static const char *read_variable(const char *name)
 {
     static json_t *known;
@@ -211,7 +211,7 @@ bool fleet_take_token(struct reading *reading, struct member *member)
             return fleet_complain(reading, member->id, "token_env",
                                   "%s: the variable %s is not set", member->id,
                                   json_string_value(variable));
-        /* another one is another workspace */
+        /* with another token it is another workspace */
         json_object_set_new(member->values, "token_env_value", json_string(token));
     }
     if (token) {

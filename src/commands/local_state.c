@@ -18,10 +18,10 @@
 
 #define ANSWER_MAXIMUM (1024 * 1024)
 #define TIMEOUT_S 10
-#define OTHERS_MAXIMUM 5 /* workspaces named to who asked for another */
+#define OTHERS_MAXIMUM 5 /* how many other workspaces a complaint lists */
 #define OTHERS_SIZE 2048
 
-/* $HOME, or where that says nothing of use, what the user database has. NULL: neither. */
+/* $HOME, or if that is unusable, the home directory in the user database. NULL: neither. */
 static char *find_home(void)
 {
     const char *home = getenv("HOME");
@@ -46,9 +46,8 @@ char *local_state_directory(const char *given)
          *directory = home ? memory_format("%s/.config/molecule/state", home) : NULL;
     if (!home)
         fprintf(stderr,
-                "molecule: HOME names no absolute path and user %ld has no home directory, so "
-                "there is no place for the "
-                "state: say where with --state-dir DIR (MOLECULE_STATE_DIR)\n",
+                "molecule: HOME is not an absolute path and user %ld has no home directory: choose "
+                "a state directory with --state-dir DIR (MOLECULE_STATE_DIR)\n",
                 (long)geteuid());
     free(home);
     return directory;
@@ -121,13 +120,12 @@ bool local_state_exists(const char *directory, const char *workspace_id, char *p
         closedir(stream);
         snprintf(problem, problem_size,
                  "there is no state of workspace %s in %s%s: give the id and the --state-dir "
-                 "(MOLECULE_STATE_DIR) that its host runs with",
+                 "(MOLECULE_STATE_DIR) that its host uses",
                  workspace_id, directory, others.length ? others.data : "");
     } else if (errno == ENOENT) {
         snprintf(problem, problem_size,
                  "there is no state directory %s: give the --state-dir (MOLECULE_STATE_DIR) that "
-                 "the host "
-                 "of workspace %s runs with",
+                 "the host of workspace %s uses",
                  directory, workspace_id);
     } else {
         snprintf(problem, problem_size, "the state directory %s cannot be opened: %s", directory,
@@ -200,7 +198,8 @@ json_t *local_state_ask(const char *directory, const char *workspace_id, json_t 
     }
     if (answer && !json_is_true(json_object_get(answer, "ok"))) {
         const char *error = json_string_value(json_object_get(answer, "error"));
-        snprintf(problem, problem_size, "%s", error ? error : "the host's answer makes no sense");
+        snprintf(problem, problem_size, "%s",
+                 error ? error : "the host's answer is not understood");
         json_decref(answer);
         answer = NULL;
     }

@@ -7,18 +7,18 @@
 #include <stddef.h>
 
 /* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. NULL: there is no
- * home, which it has said on standard error. */
+ * home directory, as reported on standard error. */
 char *local_state_directory(const char *given);
 /* <directory>/<id>.<ending>, the id normalised. Yours to free. */
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending);
 
 /* Whether there is any state of the workspace. false: `problem` says what is missing, and what
- * there is instead. */
+ * exists instead. */
 bool local_state_exists(const char *directory, const char *workspace_id, char *problem,
                         size_t problem_size);
 
-/* Sends one request to the live host's control socket. NULL: nobody answers there (`*live` false),
- * or it answered with an error (`*live` true); `problem` says what. The answer is the caller's. */
+/* Sends one request to the live host's control socket. NULL: no host answers (`*live` false), or it
+ * answered with an error (`*live` true); `problem` says what. The answer is the caller's. */
 json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request,
                         bool *live, char *problem, size_t problem_size);
 

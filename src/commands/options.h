@@ -49,7 +49,7 @@ void options_print_help(const struct command *command, FILE *out);
 /* The command's options in the order of --help: the one after `before`, the first one for NULL.
  * NULL: that was the last one. */
 const struct option *options_next(const struct command *command, const struct option *before);
-/* NULL: it has none of this name. */
+/* NULL: none of this name. */
 const struct option *options_find(const struct command *command, const char *name);
 /* The option's default for this command, as one would type it; NULL: none. */
 const char *options_standard(const struct command *command, const struct option *option);

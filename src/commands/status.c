@@ -42,7 +42,7 @@ static json_t *stamp(int64_t wall_ms)
     return json_string(text);
 }
 
-/* Nobody serves the workspace: what its files say. NULL: there are none, or they cannot be read. */
+/* No host serves the workspace: reads its files. NULL: there are none, or they cannot be read. */
 static json_t *read_files(const char *directory, const char *workspace_id, char *problem,
                           size_t problem_size)
 {
@@ -175,7 +175,7 @@ static int show(const struct command *command, const struct status_options *give
         char *lock = local_state_path(directory, workspace_id, "lock");
         long pid = lock_holder(lock);
         status = read_files(directory, workspace_id, problem, sizeof problem);
-        /* no socket, but somebody holds the lock: starting, stuck, or an older version */
+        /* no socket, but the lock is held: starting, stuck, or an older version */
         if (status && pid > 0) {
             json_object_set_new(status, "pid", json_integer(pid));
             json_object_set_new(status, "state", json_string(NOT_ANSWERING));

@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define SIGNALLED 128 /* a shell's exit code for a command that signal N ended is 128 + N */
+#define SIGNALLED 128 /* a shell's exit code for a command killed by signal N is 128 + N */
 
 static void open_standard_descriptors(void)
 {
@@ -20,7 +20,7 @@ static void open_standard_descriptors(void)
             continue;
         /* the lowest that is free: this one */
         if (open("/dev/null", O_RDWR) < 0 && open("/", O_PATH | O_DIRECTORY) < 0)
-            _exit(1); /* and there is nowhere to say so */
+            _exit(1); /* with nowhere to report it */
     }
 }
 
@@ -30,7 +30,7 @@ static void ignore_signals(void)
     signal(SIGXFSZ, SIG_IGN);
 }
 
-/* Returns the command's status, once it has ended. Others that end belong to nobody. */
+/* Reaps whatever has ended, orphans too. The command's status if it was among them, else -1. */
 static int reap(pid_t command)
 {
     int status, ended = -1;
@@ -40,8 +40,8 @@ static int reap(pid_t command)
     return ended;
 }
 
-/* A process group of its own: what a terminal sends to the foreground would reach the command twice
- * otherwise. */
+/* Its own process group: otherwise what a terminal sends to the foreground would reach the command
+ * twice. */
 static void lead_group(const sigset_t *before)
 {
     setpgid(0, 0);
@@ -61,7 +61,8 @@ static void be_init(void)
     pid_t command = fork();
     if (command < 0) {
         fprintf(stderr,
-                "molecule: as PID 1 it runs its command in a child, which cannot be started: %s\n",
+                "molecule: as PID 1 it runs the command in a child process, which cannot be "
+                "started: %s\n",
                 strerror(errno));
         exit(1);
     }

@@ -31,7 +31,7 @@ struct lookup {
 struct mailbox {
     pthread_mutex_t mutex;
     unsigned users;
-    uv_async_t *answered; /* NULL: nobody waits any more */
+    uv_async_t *answered; /* NULL: nobody is waiting */
     struct lookup lookup;
     bool done;
 };

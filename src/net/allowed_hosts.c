@@ -68,7 +68,7 @@ static bool read_url(const char *url, struct place *place, bool *http)
     return read;
 }
 
-/* HOST[:PORT] behind an optional "*.". */
+/* HOST[:PORT] after an optional "*.". */
 static bool read_pattern(const char *pattern, struct place *place)
 {
     place->below = strncmp(pattern, "*.", 2) == 0;
@@ -82,7 +82,7 @@ static bool read_pattern(const char *pattern, struct place *place)
         return false;
     char *host = memory_copy(rest, length);
     char *url = memory_format("http://%s/", rest);
-    /* a name below an address is none */
+    /* an address has no subdomains */
     bool read = is_plain(host) && read_url(url, place, &http) && http &&
                 !(place->below &&
                   (*host == '[' || strspn(place->host, "0123456789.") == strlen(place->host)));

@@ -1,5 +1,5 @@
-/* Which hosts a sandboxed script may reach. A URL is judged as libcurl will read it, so that no way
- * of writing an address (userinfo, "127.1", upper case, a dot at the end) means one host here and
+/* Which hosts a sandboxed script may reach. A URL is judged the way libcurl parses it, so that no
+ * spelling of an address (userinfo, "127.1", upper case, a trailing dot) means one host here and
  * another on the wire. */
 #ifndef MOLECULE_NET_ALLOWED_HOSTS_H
 #define MOLECULE_NET_ALLOWED_HOSTS_H

@@ -8,8 +8,8 @@
 
 #include <stdlib.h>
 
-/* before, an answer whose first header is folded reads what the easy handle's last transfer has
-   freed (curl PR 11103) */
+/* earlier versions, on an answer whose first header is folded, read what the easy handle's last
+ * transfer has freed (curl PR 11103) */
 #define EASY_REUSE_SINCE 0x080101
 
 void http_global_open(void)

@@ -2,8 +2,8 @@
  * libcurl.
  *
  * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request
- * (libcurl would repeat a POST by itself when a kept connection turns out closed after the server
- * read it; the retry table decides that). */
+ * (libcurl would repeat a POST by itself when a kept connection turns out to be closed after the
+ * server read it; that is for the retry table to decide). */
 #ifndef MOLECULE_NET_HTTP_CLIENT_H
 #define MOLECULE_NET_HTTP_CLIENT_H
 
@@ -19,19 +19,19 @@ struct http_exchange; /* one request under way */
 
 struct http_client_options {
     const char *ca_file; /* NULL: the environment's, else the system's (net/http_trust.h) */
-    /* it is trusted beside the system's certificates: for what scripts fetch anywhere */
+    /* trusted in addition to the system's certificates: for what scripts fetch */
     bool ca_file_beside;
     const char *user_agent;
-    /* remember a resolved address until a connection to it fails: a resolver that hangs then delays
-       nothing that worked before */
+    /* remember a resolved address until a connection to it fails: then a hanging resolver does not
+     * delay what worked before */
     bool keep_addresses;
     /* use the addresses and TLS sessions of this client on the same loop; closed later */
     struct http_client *share;
     int connections_maximum; /* kept open when idle; 0: libcurl's own default */
-    /* to all hosts together; what is beyond waits for one; 0: any number */
+    /* to all hosts together; further requests wait for one; 0: unlimited */
     int connections_total;
-    int connections_at_once; /* to one host; what is beyond waits for one; 0: any number */
-    /* bytes; libcurl reads up to 100 times so much of one answer in a turn of the loop; 0: 16 KiB
+    int connections_at_once; /* to one host; further requests wait for one; 0: unlimited */
+    /* bytes; libcurl reads up to 100 times as much of one answer in a turn of the loop; 0: 16 KiB
      */
     int read_size;
 };
@@ -39,7 +39,7 @@ struct http_client_options {
 enum http_progress {
     HTTP_ANSWERED, /* a whole answer */
     HTTP_NOT_SENT, /* failed before our last byte was out */
-    HTTP_NO_ANSWER /* our bytes were out; the answer did not come, or not whole */
+    HTTP_NO_ANSWER /* our bytes were out; the answer did not come, or was cut short */
 };
 
 /* Strings and body are borrowed until the callback or the cancel. */
@@ -51,12 +51,12 @@ struct http_request {
     size_t body_length;
     int64_t timeout_ms;         /* the whole exchange; 0: none */
     int64_t connect_timeout_ms; /* 0: 10 s */
-    int64_t stall_timeout_ms;   /* below 100 bytes/s for so long; 0: none */
+    int64_t stall_timeout_ms;   /* below 100 bytes/s for this long; 0: none */
     size_t response_maximum;    /* bytes of body */
     bool fresh_connection;
     /* a kept connection that was idle for longer is not used; 0: 25 s */
     int64_t idle_maximum_ms;
-    /* say whether the other side has the bytes (http_result.unacknowledged) */
+    /* report whether the other side has the bytes (http_result.unacknowledged) */
     bool delivery_counts;
     /* for what scripts fetch, not for the platform: HTTP/2 where offered, compressed answers,
      * several sends where a redirect asks for them, or a closed connection and the method is one of
@@ -64,8 +64,8 @@ struct http_request {
     bool general;
     int redirects_maximum; /* general only; 0: none are followed */
     /* every host that the exchange leads to, also by a redirect, is looked up here before its name
-     * is resolved, before it is connected to and before the request is sent; no proxy is used.
-     * NULL: any host. Borrowed as the strings. */
+     * is resolved, before connecting and before sending; no proxy is used. NULL: any host. Borrowed
+     * as the strings. */
     const struct allowed_hosts *only_hosts;
     /* https, and to addresses of the public internet (net/public_address.h), as they are resolved
      * and connected to, also after redirects; no proxy is used. `public_except`: hosts that may be
@@ -87,7 +87,7 @@ struct http_result {
        (not among only_hosts), NETWORK */
     const char *code;
     bool too_large;        /* the body went over response_maximum */
-    bool cannot_connect;   /* no connection came about (resolver, TCP, TLS) */
+    bool cannot_connect;   /* no connection was made (resolver, TCP, TLS) */
     int64_t since_sent_ms; /* from our last byte to the end */
     /* delivery_counts, no answer: the other side's TCP has not acknowledged all bytes of the
        request */
@@ -122,8 +122,8 @@ int http_status(const struct http_exchange *exchange);
 const char *http_content_type(const struct http_exchange *exchange);
 /* After on_data said "not now". Not from a callback of this client. */
 void http_resume(struct http_exchange *exchange);
-/* When the name of a host was last found to lead elsewhere (clock_monotonic_ms), 0: never. From
- * then on connections of before are not used again; one that is in use its owner ends. */
+/* When a host was last found to have moved (clock_monotonic_ms); 0: never. Older connections are
+ * not used again; one that is in use is for its owner to end. */
 int64_t http_client_moved_ms(const struct http_client *client);
 /* How many exchanges are under way. */
 size_t http_client_active(const struct http_client *client);

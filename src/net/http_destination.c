@@ -25,7 +25,8 @@ static bool may_go_on(struct http_exchange *exchange)
     return false;
 }
 
-/* Where libcurl is about to go is none of the hosts that may be anywhere. */
+/* Whether the host that libcurl is about to contact must be public: it is not among the exceptions.
+ */
 static bool must_be_public(struct http_exchange *exchange, const char **url, char *where,
                            size_t where_size)
 {

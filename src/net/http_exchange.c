@@ -15,8 +15,8 @@ void http_exchange_free(struct http_exchange *exchange)
     free(exchange);
 }
 
-/* A plain exchange with the platform keeps its easy handle's options, which but for a few are the
- * same each time. */
+/* A plain exchange with the platform keeps its easy handle's options, most of which are the same
+ * each time. */
 static void keep(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;

@@ -27,10 +27,10 @@ struct http_client {
     struct address_watch *watch;
     CURLSH *share;
     bool owns_share;
-    /* this libcurl can: an easy handle serves one request after the other */
+    /* this libcurl can use an easy handle for several requests in turn */
     bool reuses_handles;
     struct parsed_urls urls;    /* of plain exchanges: scripts' go everywhere */
-    struct http_exchange *pool; /* done, their easy handles as they are; linked by `next` */
+    struct http_exchange *pool; /* finished, with their easy handles; linked by `next` */
     size_t pooled;
     struct socket_slot *sockets; /* by descriptor */
     size_t socket_count;
@@ -50,9 +50,9 @@ struct http_exchange {
     size_t request_length;
     bool prepared; /* what set_common sets is set */
     bool too_large, header_flood, general, forbidden;
-    bool stale; /* its connection is not to be used; `again`: it was started anew for that */
+    bool stale; /* its connection must not be used; `again`: it was restarted for that reason */
     bool again;
-    curl_socket_t socket; /* that its last send went over, where it is known */
+    curl_socket_t socket; /* of its last send, where known */
     /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
     bool watched_delivery;
     /* when that was closed: some were not; the other side had not ended it */
@@ -103,13 +103,13 @@ void http_result_finish(struct http_exchange *exchange, CURLcode code);
 /* net/http_sockets.c: libcurl's sockets and its clock, on the loop */
 void http_sockets_open(struct http_client *client);
 void http_sockets_attach(struct http_client *client, CURLM *multi);
-/* The kept connection with this local port; CURL_SOCKET_BAD: there is none. */
+/* The kept connection with this local port; CURL_SOCKET_BAD: none. */
 curl_socket_t http_sockets_kept(const struct http_client *client, int local_port);
-/* The connection with these ports, also where libcurl's kept ones are not watched; CURL_SOCKET_BAD:
- * there is none. */
+/* The connection with these ports, even if libcurl's kept ones are not watched; CURL_SOCKET_BAD:
+ * none. */
 curl_socket_t http_sockets_find(struct http_client *client, int local_port, int remote_port);
 /* The exchange goes over the connection with these ports: when that is closed before
- * http_sockets_sent, its `held` and `not_ended` are set. CURL_SOCKET_BAD: there is none. */
+ * http_sockets_sent, its `held` and `not_ended` are set. CURL_SOCKET_BAD: none. */
 curl_socket_t http_sockets_send(struct http_client *client, struct http_exchange *exchange,
                                 int local_port, int remote_port);
 void http_sockets_sent(struct http_client *client, const struct http_exchange *exchange);

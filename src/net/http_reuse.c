@@ -1,5 +1,5 @@
-/* Before libcurl sends a request: not over a kept connection on which something waits already, and
- * not a second time what must have its effect once. */
+/* Before libcurl sends a request: not over a kept connection with unread input, and never twice
+ * what must take effect once. */
 #include "net/http_exchange.h"
 
 #include "base/clock.h"
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* What the server may be asked twice without a second effect. */
+/* Idempotent methods: the server may be asked twice. */
 static bool may_repeat(struct http_exchange *exchange)
 {
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"};
@@ -20,7 +20,7 @@ static bool may_repeat(struct http_exchange *exchange)
     return false;
 }
 
-/* More sends in one transfer than redirects ask for: libcurl repeats the request on a new
+/* More sends in one transfer than redirects account for: libcurl repeats the request on a new
  * connection. */
 static bool may_send_again(struct http_exchange *exchange)
 {
@@ -29,8 +29,7 @@ static bool may_send_again(struct http_exchange *exchange)
     return exchange->general && (exchange->sends <= redirects + 1 || may_repeat(exchange));
 }
 
-/* The connection that this send goes over, if it served others before and is not one that answers
- * share. */
+/* The connection this send uses, if it served other requests before and is not multiplexed. */
 static curl_socket_t find_reused(struct http_exchange *exchange, int local_port, int remote_port)
 {
     if (!exchange->general)
@@ -42,16 +41,16 @@ static curl_socket_t find_reused(struct http_exchange *exchange, int local_port,
     return exchange->connects > before || shared ? CURL_SOCKET_BAD : exchange->socket;
 }
 
-/* A kept connection on which something waits to be read before we have asked: a second answer, an
- * answer to a request that was given up, a farewell (408, close_notify). It would be taken for the
- * answer to what is sent now; libcurl 7.88 does not look, later ones do. */
+/* A kept connection with input before we have asked anything: a second answer, an answer to an
+ * abandoned request, a goodbye (408, close_notify). It would be taken for the answer to this
+ * request; libcurl 7.88 does not check, later versions do. */
 static bool is_stale(curl_socket_t kept)
 {
     char byte;
     return kept != CURL_SOCKET_BAD && recv(kept, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0;
 }
 
-/* What waits on it is nobody's. libcurl finds that it cannot send, and asks on a new connection. */
+/* Discards its input. libcurl finds that it cannot send, and uses a new connection. */
 static void end_connection(curl_socket_t socket)
 {
     char nobodys[4096];

@@ -30,12 +30,12 @@ enum phase {
 struct http_request {
     struct http_server *server;
     struct http_request *previous, *next;
-    struct MHD_Connection *connection; /* NULL once libmicrohttpd has let go of it */
+    struct MHD_Connection *connection; /* NULL once libmicrohttpd has released it */
     const char *method, *path;
     struct buffer body;
     bool too_large;
     enum phase phase;
-    bool held; /* somebody outside has the pointer */
+    bool held; /* the server's user has the pointer */
     bool suspended;
     bool aborted; /* no further byte is sent */
     bool waiting; /* the answer's delay is not over */

@@ -5,11 +5,11 @@
 
 #include <string.h>
 
-/* so long a connection is kept without use: longer than between two heartbeats */
+/* how long an idle connection is kept: longer than the time between two heartbeats */
 #define IDLE_MAXIMUM_S 25L
-/* also one that is in use all the time: load balancers move, certificates change */
+/* also of a busy one: load balancers move, certificates change */
 #define LIFETIME_MAXIMUM_S 600
-/* silence on a connection until the other side is asked whether it is still there */
+/* silence on a connection before the first keepalive probe */
 #define KEEPALIVE_S 30
 #define KEEPALIVE_EVERY_S 10
 
@@ -40,7 +40,7 @@ static void set_common(struct http_exchange *exchange)
     if (exchange->only_hosts || exchange->public_only) {
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_FUNCTION, before_resolve);
         curl_easy_setopt(easy, CURLOPT_RESOLVER_START_DATA, exchange);
-        /* also none of the environment's: it would go anywhere */
+        /* not even one from the environment: it could go anywhere */
         curl_easy_setopt(easy, CURLOPT_PROXY, "");
     }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->error);
@@ -67,7 +67,7 @@ static void set_ages(CURL *easy, const struct http_client *client,
     int64_t moved_ms = http_client_moved_ms(client),
             since_s = (clock_monotonic_ms() - moved_ms) / 1000;
     long lifetime_s = LIFETIME_MAXIMUM_S, addresses_s = client->keep_addresses ? -1L : 60L;
-    /* none of before; of a second afterwards neither, as libcurl counts those */
+    /* none from before the move, nor from the second after it, as libcurl counts in seconds */
     if (moved_ms > 0 && since_s < LIFETIME_MAXIMUM_S) {
         lifetime_s = since_s > 2 ? (long)since_s - 1 : 1L;
         addresses_s = (long)since_s;
@@ -101,9 +101,9 @@ static void set_limits(CURL *easy, const struct http_client *client,
     curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request->fresh_connection ? 1L : 0L);
 }
 
-/* libcurl's own redirects are right for GET, HEAD and POST. A method that it does not know it sends
- * as a POST of another name, which http_result_header takes back after 303; the others keep the
- * body with the name. */
+/* libcurl handles redirects correctly for GET, HEAD and POST. A method it does not know is sent as
+ * a POST of another name, which http_result_header undoes after 303; other redirects keep name and
+ * body. */
 static void set_method(struct http_exchange *exchange, const struct http_request *request)
 {
     CURL *easy = exchange->easy;

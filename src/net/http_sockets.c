@@ -19,13 +19,13 @@
 
 struct socket_slot {
     struct watched_socket *watched; /* NULL: not watched */
-    /* a request went over it: libcurl says when it closes it, which it does not of one that is
-       still being connected */
+    /* a request went over it: libcurl reports when it closes it, unlike one that is still being
+     * connected */
     bool established;
-    /* libcurl has it, unless it closed it without a word while it was being connected */
+    /* libcurl has it open, unless it closed it silently while connecting */
     bool opened;
     bool multiplexed; /* HTTP/2 is spoken on it */
-    /* that wants to know whether the other side has its bytes; NULL: none */
+    /* waits to know whether the other side has its bytes; NULL: none */
     struct http_exchange *sending;
     int local_port; /* 0: not looked up */
 };
@@ -39,7 +39,7 @@ struct watched_socket {
     struct http_client *client;
     int events;
     int local_port;
-    bool idle; /* libcurl does not want to hear of it: it is among the client's `kept` */
+    bool idle; /* libcurl does not want events: it is among the client's `kept` */
     struct watched_socket *next, *previous;
 };
 
@@ -144,7 +144,7 @@ static void unwatch(struct socket_slot *slot)
     uv_close((uv_handle_t *)&watched->poll, free_handle);
 }
 
-/* One of the same number was closed without a word. */
+/* A socket of the same number was closed silently. */
 static void note_opened(struct http_client *client, curl_socket_t socket)
 {
     struct socket_slot *slot = get_slot(client, socket);
@@ -163,7 +163,7 @@ curl_socket_t http_sockets_open_one(void *context, curlsocktype purpose,
     struct http_client *client = ((struct http_exchange *)context)->client;
     if (opened == CURL_SOCKET_BAD)
         return opened;
-    /* where the system does not know it, it waits for longer */
+    /* systems without this option wait longer */
     unsigned int acknowledge_ms = ACKNOWLEDGE_MS;
     (void)setsockopt(opened, IPPROTO_TCP, TCP_USER_TIMEOUT, &acknowledge_ms, sizeof acknowledge_ms);
     note_opened(client, opened);
@@ -188,8 +188,8 @@ void http_sockets_sent(struct http_client *client, const struct http_exchange *e
         client->sockets[socket].sending = NULL;
 }
 
-/* What the kernel still holds for the other side: written into the socket, and not acknowledged. A
- * connection that was reset says nothing: who resets it is there, and may have the bytes. */
+/* What the kernel still holds for the other side: written to the socket, not acknowledged. A reset
+ * connection proves nothing: whoever reset it is there, and may have the bytes. */
 static void note_unacknowledged(struct http_exchange *exchange, curl_socket_t socket)
 {
     int held = 0, error = 0;
@@ -217,7 +217,7 @@ static void on_socket_ready(uv_poll_t *poll, int status, int events)
 {
     struct watched_socket *watched = poll->data;
     struct http_client *client = watched->client;
-    /* the server closes it, or says what nobody asked for: looked at when it is next to be used */
+    /* the server closed it, or sent something unasked: examined before its next use */
     if (watched->idle) {
         uv_poll_stop(poll);
         watched->events = 0;
@@ -300,9 +300,9 @@ static void on_soon(uv_idle_t *soon)
     call_libcurl(soon->data);
 }
 
-/* "At once" is what libcurl says again and again while a server floods it: after 100 reads of
- * BUFFERSIZE each. A timer of 0 that is started by a timer runs in the same turn of libuv's loop,
- * which would then never come to anything else. */
+/* While a server floods it, libcurl keeps asking to be called at once, after 100 reads of
+ * BUFFERSIZE each. A timer of 0 started by a timer runs in the same turn of libuv's loop, which
+ * would then do nothing else. */
 static int on_timer(CURLM *multi, long timeout_ms, void *context)
 {
     (void)multi;

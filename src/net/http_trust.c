@@ -13,7 +13,7 @@ static const char *variable(const char *name)
     return value && *value ? value : NULL;
 }
 
-/* One that names the system's own says nothing: images set all variables of this kind to it. */
+/* A variable that names the system's own file means nothing: images set all of them to it. */
 static const char *chosen_file(const char *name)
 {
     const char *file = variable(name), *systems = curl_version_info(CURLVERSION_NOW)->cainfo;
@@ -66,6 +66,6 @@ void http_trust_apply(const struct http_trust *trust, CURL *easy)
         curl_easy_setopt(easy, CURLOPT_CAPATH, trust->directory);
     if (trust->no_proxy)
         curl_easy_setopt(easy, CURLOPT_NOPROXY, trust->no_proxy);
-    /* a proxy that tunnels hears of no token */
+    /* a tunneling proxy does not see the token */
     curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE);
 }

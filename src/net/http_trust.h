@@ -14,9 +14,9 @@ struct http_trust {
 };
 
 /* By precedence: `ca_file` (--ca-file), else CURL_CA_BUNDLE, else SSL_CERT_FILE and SSL_CERT_DIR,
- * else the system's. A file's variable that names the system's own does not count. `beside`:
- * `ca_file` is trusted beside the system's directory of certificates, not instead of it. Loopback,
- * by any name and address, is asked through no proxy. */
+ * else the system's. A variable that names the system's own file does not count. `beside`:
+ * `ca_file` is trusted in addition to the system's directory of certificates, not instead of it.
+ * Loopback, by any name or address, is never reached through a proxy. */
 void http_trust_open(struct http_trust *trust, const char *ca_file, bool beside);
 void http_trust_close(struct http_trust *trust);
 void http_trust_apply(const struct http_trust *trust, CURL *easy);

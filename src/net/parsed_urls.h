@@ -1,5 +1,5 @@
-/* URLs that were parsed before. A workspace asks for the same few all the time, and libcurl spends
- * a fifth of a request on parsing its URL and writing it anew. Only net/ includes this. */
+/* A cache of parsed URLs. A workspace requests the same few all the time, and libcurl spends a
+ * fifth of a request parsing its URL and printing it again. Only net/ includes this. */
 #ifndef MOLECULE_NET_PARSED_URLS_H
 #define MOLECULE_NET_PARSED_URLS_H
 
@@ -19,7 +19,7 @@ struct parsed_urls {
     struct parsed_url *places[PARSED_URLS];
 };
 
-/* NULL: it is no URL that libcurl takes; the request with it will say so. Let go of it with
+/* NULL: libcurl does not take this URL; the request will say so. Release it with
  * parsed_url_release. */
 struct parsed_url *parsed_urls_take(struct parsed_urls *urls, const char *text);
 void parsed_url_release(struct parsed_url *url); /* NULL is fine */

@@ -39,7 +39,7 @@ static char *directory_of(const char *path)
     return directory;
 }
 
-/* Some file systems have no fsync, or none of a directory: then there is nothing to wait for. */
+/* Some file systems have no fsync, or none for directories: then there is nothing to wait for. */
 static bool sync_if_possible(int fd)
 {
     return fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;

@@ -40,7 +40,7 @@ enum cursor_status cursor_load(struct cursor *cursor, const char *path, const ch
     free(bytes);
     if (!json_is_object(members)) {
         snprintf(what, sizeof what, "is damaged: %s",
-                 members ? "it holds no JSON object" : place.text);
+                 members ? "it is not a JSON object" : place.text);
         json_decref(members);
         return damaged(cursor, problem, problem_size, what);
     }

@@ -1,4 +1,5 @@
-/* The disk thread: it alone waits for disks. It owns the cursor files and the ledgers. */
+/* The disk thread: the only one that waits for the disk. It owns the cursor files and the ledgers.
+ */
 #ifndef MOLECULE_STATE_DISK_H
 #define MOLECULE_STATE_DISK_H
 
@@ -18,7 +19,7 @@ struct disk {
 
 /* Starts the thread. 0, or a negative libuv error. */
 int disk_open(struct disk *disk);
-/* On the disk thread: `commit` is called when the tasks that have queued are done, once however
+/* On the disk thread: `commit` is called once the queued tasks are done, and only once however
  * often this was called. */
 void disk_defer(struct disk *disk, struct disk_batch *batch);
 /* From any thread: runs `work` on the disk thread, then `done` on the thread `back`. Neither runs

@@ -120,7 +120,7 @@ bool ledger_commit(struct ledger *ledger)
 }
 
 /* synchronous cannot change inside a transaction, so the commit that must reach the platter is an
- * empty one behind it: with FULL, every WAL commit syncs the whole log so far. */
+ * empty one after it: with FULL, every WAL commit syncs the whole log so far. */
 bool ledger_commit_durably(struct ledger *ledger)
 {
     if (!ledger_commit(ledger))

@@ -39,7 +39,7 @@ const char *ledger_state_text(enum ledger_state state);
 enum ledger_mode {
     LEDGER_WRITE, /* made if it is missing */
     LEDGER_WRITE_EXISTING,
-    /* as LEDGER_WRITE, of one that this process had open before: not checked once more */
+    /* as LEDGER_WRITE, for one that this process had open before: not checked again */
     LEDGER_WRITE_AGAIN,
     LEDGER_READ
 };
@@ -72,12 +72,12 @@ bool ledger_begin(struct ledger *ledger);
 bool ledger_commit(struct ledger *ledger);
 bool ledger_commit_durably(struct ledger *ledger); /* fsync before it returns */
 void ledger_rollback(struct ledger *ledger);
-/* Moves the write-ahead log into the database through a connection of its own, beside writers. Any
+/* Moves the write-ahead log into the database through a separate connection, beside writers. Any
  * thread. */
 void ledger_checkpoint(const char *path);
-/* Moves what a ledger_checkpoint beside commits has left, so that the log begins anew with the next
- * commit; outside a transaction. It would grow for ever under a steady load, which always leaves
- * something. */
+/* Moves what a ledger_checkpoint that ran beside commits has left, so that the next commit restarts
+ * the log; outside a transaction. Under a steady load, which always leaves something, the log would
+ * grow forever. */
 void ledger_restart_log(struct ledger *ledger);
 /* Pages in the write-ahead log after the last commit. */
 int ledger_log_pages(const struct ledger *ledger);
@@ -90,11 +90,11 @@ struct ledger_message {
     size_t row_length;
     unsigned attempts, failures;
     int64_t first_seen_ms; /* wall clock */
-    int64_t age_ms;        /* for so long processes have had it; only of open ones */
+    int64_t age_ms;        /* how long processes have had it; open ones only */
     int64_t updated_ms;    /* of the last change */
     int64_t due_ms;        /* wall clock; of a kept one */
     bool hold;             /* its conversation waits with it */
-    /* the cursor is, or may be, behind it: only the ledger can bring it back */
+    /* the cursor is, or may be, past it: only the ledger can bring it back */
     bool passed;
     /* the stored reply tells the sender that the message was given up */
     bool dead_after_reply;
@@ -132,11 +132,11 @@ bool ledger_each_open(struct ledger *ledger,
 bool ledger_each_dead(struct ledger *ledger,
                       bool (*each)(const struct ledger_message *message, void *context),
                       void *context);
-/* One message whole. false: there is none. */
+/* One whole message. false: none. */
 bool ledger_find(struct ledger *ledger, const char *row_id,
                  bool (*each)(const struct ledger_message *message, void *context), void *context);
 
-/* From now on only the ledger brings the open messages back: a start has loaded them. */
+/* A start has loaded the open messages: from now on only the ledger brings them back. */
 bool ledger_pass_open(struct ledger *ledger);
 /* How many replies to the canvas with this digest were finished since then (wall clock), but for
  * one row's, and how often handlers told it the same (their marks among the answers hold the
@@ -144,7 +144,7 @@ bool ledger_pass_open(struct ledger *ledger);
 int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms,
                           const char *but_row_id);
 
-/* Dead letters: runs again (true: it was dead), or forgotten but for its id. */
+/* Dead letters: to be run again, or forgotten except for the id. `*found`: it was dead. */
 bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found);
 bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 
@@ -157,20 +157,20 @@ char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at,
                        int64_t last_poll_ms, const char *origin);
 bool ledger_forget_anchor(struct ledger *ledger);
-/* A cursor of at least ten seconds before, or the origin, to read again from. "": there is none
- * before the cursor; NULL: unknown. */
+/* A cursor of at least ten seconds before, or the origin, to read again from. "": none before the
+ * cursor; NULL: unknown. */
 char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
 
 /* --- the script's store (ledger_store.c): JSON values by key --- */
 
-/* `*value` is the JSON text, NULL: no such key (or its time is over). Yours to free. */
+/* `*value` is the JSON text; NULL: no such key, or it has expired. Yours to free. */
 bool ledger_store_get(struct ledger *ledger, const char *key, char **value);
 /* Up to `most` keys that begin with `prefix`, in order. */
 bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most,
                        void (*each)(const char *key, void *context), void *context);
 /* All of them, inside the caller's transaction. CHANGE_INCR and CHANGE_APPEND are replayed on what
- * is stored now; on a value of another type they begin afresh, on one that is no JSON they fail. */
+ * is stored now; on a value of another type they start over, on one that is not JSON they fail. */
 bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
 
 /* What a peer answered to a message that a handler sent under this id: a handler that runs again
@@ -178,7 +178,7 @@ bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
 bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **answer);
 bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer,
                        int64_t keep_ms);
-/* Removes at most `most` values, and all answers, whose time is over; of answers the newest 2,000
+/* Removes at most `most` expired values, and all expired answers; only the newest 2,000 answers
  * stay. */
 bool ledger_store_expire(struct ledger *ledger, int most);
 

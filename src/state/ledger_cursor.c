@@ -30,8 +30,8 @@ bool ledger_forget_anchor(struct ledger *ledger)
         ledger, "DELETE FROM meta WHERE key IN ('anchor', 'anchor_next', 'anchor_next_ms')");
 }
 
-/* Two cursors behind each other, ANCHOR_AGE_MS apart: the older one is the anchor; until there are
- * two, what was before. */
+/* Of two cursors, ANCHOR_AGE_MS apart, the older one is the anchor; until there are two, the
+ * origin. */
 static bool set_anchor(struct ledger *ledger, const char *row_id, const char *origin)
 {
     char now[32];

@@ -64,7 +64,7 @@ static bool attempt(struct ledger *ledger, enum statement which,
     return done;
 }
 
-/* A message seldom is there before its second attempt. */
+/* A message is seldom recorded before its second attempt. */
 static bool put(struct ledger *ledger, enum statement insert, enum statement update,
                 const struct ledger_message *message, const char *what)
 {
@@ -123,7 +123,7 @@ bool ledger_finish(struct ledger *ledger, const struct ledger_message *message)
 {
     if (!run_for(ledger, STATEMENT_FINISH, message->row_id, "record an outcome"))
         return false;
-    /* it was not there; or its reply told that it was given up */
+    /* it was not recorded, or its reply told the sender that it was given up */
     if (sqlite3_changes(ledger->database) == 0) {
         sqlite3_stmt *dead = ledger_prepare(ledger, STATEMENT_FINISH_DEAD);
         if (dead) {
@@ -156,7 +156,7 @@ static const char *column_text(sqlite3_stmt *statement, int column)
     return (const char *)sqlite3_column_text(statement, column);
 }
 
-/* As far as one can count: the file may be damaged, or somebody else's work. */
+/* Clamped: the file may be damaged, or written by someone else. */
 static unsigned column_count(sqlite3_stmt *statement, int column)
 {
     int64_t count = sqlite3_column_int64(statement, column);

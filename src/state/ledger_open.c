@@ -105,9 +105,9 @@ static bool is_corrupt(const struct ledger *ledger)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
 }
 
-/* The disk, the memory or another process was in the way of the check: what is in the ledger may be
- * sound. It says so by its result or, where a page could not be read, among its words ("… error
- * code 266"). */
+/* The check failed because of the disk, memory or another process; the ledger may be sound. SQLite
+ * tells by its result code or, where a page could not be read, in its message ("… error code 266").
+ */
 static bool is_out_of_reach(const struct ledger *ledger)
 {
     if (strstr(ledger->problem, "failed to get page")) /* of the list of free ones */
@@ -120,8 +120,7 @@ static bool is_out_of_reach(const struct ledger *ledger)
            code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
 }
 
-/* A whole check reads everything; the header, the schema and the open messages are what a start
- * depends on. */
+/* A full check reads everything; of a large ledger only what a start depends on is read. */
 static bool passes_check(struct ledger *ledger, int64_t size)
 {
     sqlite3_stmt *statement = NULL;
@@ -156,8 +155,7 @@ static enum ledger_status check_platform(struct ledger *ledger, const char *url,
     return status;
 }
 
-/* Runs `PRAGMA journal_mode = …`, and looks whether the database can be read and written that way.
- */
+/* Runs `PRAGMA journal_mode = …`, and checks that the database can be read and written that way. */
 static bool set_journal(struct ledger *ledger, const char *pragma, const char *expected)
 {
     sqlite3_stmt *statement = NULL;
@@ -187,7 +185,7 @@ static bool lacks_shared_memory(const struct ledger *ledger)
     }
 }
 
-/* Without an index a log can be read by one process alone, which then takes it away. */
+/* Without shared memory a log can be read by one process alone, which then removes it. */
 static bool leave_log(struct ledger *ledger, const char *path)
 {
     sqlite3_close(ledger->database);
@@ -260,7 +258,7 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
                SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         result = prepare_database(opened, path, platform_url, mode, exists ? status.st_size : 0);
-        /* behind PRAGMA wal_autocheckpoint, which takes it away */
+        /* after PRAGMA wal_autocheckpoint, which removes the hook */
         sqlite3_wal_hook(opened->database, log_hook, opened);
     } else {
         snprintf(opened->problem, sizeof opened->problem, "cannot open the ledger %s: %s", path,

@@ -7,8 +7,8 @@
 
 #include <sqlite3.h>
 
-/* The columns of struct ledger_message, in the order that read_message expects; behind them the
- * age, which a ledger that no host of this version has opened does not have. */
+/* The columns of struct ledger_message, in the order that read_message expects; after them the age,
+ * which a ledger from an older version does not have. */
 #define COLUMNS                                                                                    \
     "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, " \
     "to_canvas, target,"                                                                           \

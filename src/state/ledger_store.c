@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWERS_MAXIMUM 2000 /* a peer that makes up questions of ours fills no disk */
+#define ANSWERS_MAXIMUM 2000 /* so that a peer that invents questions cannot fill the disk */
 
-/* The value as it stands at a time, and until when. `*value` NULL: there is none. */
+/* The value at that time, and its expiry. `*value` NULL: none. */
 static bool look_up(struct ledger *ledger, const char *key, int64_t at_ms, char **value,
                     int64_t *expires_ms)
 {
@@ -105,7 +105,7 @@ static json_t *parse(struct ledger *ledger, const char *key, const char *text)
     json_t *value = json_loads(text, JSON_ALLOW_NUL | JSON_DECODE_ANY, &error);
     if (!value)
         snprintf(ledger->problem, sizeof ledger->problem,
-                 "the ledger %s: a value of the key \"%s\" is no JSON: %s",
+                 "the ledger %s: the value of the key \"%s\" is not JSON: %s",
                  sqlite3_db_filename(ledger->database, "main"), key, error.text);
     return value;
 }

@@ -15,8 +15,7 @@ static long read_pid(int fd)
     return length > 0 ? strtol(text, NULL, 10) : 0;
 }
 
-/* Not every file system has flock; then the locks of fcntl, which belong to the open file as well.
- */
+/* flock, or on file systems without it fcntl's open file description locks. */
 static bool try_lock(int fd, int operation)
 {
     struct flock range = {.l_type = operation == LOCK_EX ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
@@ -31,7 +30,7 @@ static bool try_lock(int fd, int operation)
     return false;
 }
 
-/* SQLite locks parts of its file so. */
+/* The way SQLite locks parts of its file. */
 static bool has_record_locks(int fd)
 {
     struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 1};
@@ -54,8 +53,7 @@ int lock_take(const char *path, char *problem, size_t problem_size)
         else
             snprintf(problem, problem_size,
                      "cannot lock %s: %s; without locks two processes could answer the same "
-                     "message, so choose "
-                     "a directory of another file system (--state-dir)",
+                     "message, so choose a directory on another file system (--state-dir)",
                      path, strerror(errno));
         close(fd);
         return -1;
@@ -63,8 +61,7 @@ int lock_take(const char *path, char *problem, size_t problem_size)
     if (!has_record_locks(fd)) {
         snprintf(problem, problem_size,
                  "the file system of %s has no record locks, which the ledger needs: %s; choose a "
-                 "directory of "
-                 "another one (--state-dir)",
+                 "directory on another one (--state-dir)",
                  path, strerror(errno));
         close(fd);
         return -1;

@@ -10,7 +10,7 @@
 
 #define OTHERS (S_IRWXG | S_IRWXO)
 
-/* What the files beside this one, and SQLite, make. */
+/* What the files of this folder, and SQLite, create. */
 static bool is_ours(const char *name)
 {
     static const char *const endings[] = {".json", ".db",   ".db-wal", ".db-shm", ".db-journal",
@@ -43,7 +43,7 @@ static bool holds_only_ours(int fd)
     return ours;
 }
 
-/* A file system without modes shows every file as it was mounted. */
+/* A file system without modes shows every file with the mount's mode. */
 static enum private_directory tighten(int fd, const char *path, struct stat *status, char *problem,
                                       size_t problem_size)
 {
@@ -51,10 +51,9 @@ static enum private_directory tighten(int fd, const char *path, struct stat *sta
                    !(status->st_mode & OTHERS);
     if (!changed)
         snprintf(problem, problem_size,
-                 "others may enter the directory %s (mode %03o), which would hold a token, and its "
-                 "mode cannot be changed: "
-                 "mount its "
-                 "file system with umask=077, or choose another with --state-dir",
+                 "the directory %s is accessible to others (mode %03o) and would hold a token, and "
+                 "its mode cannot be changed: mount its file system with umask=077, or choose "
+                 "another with --state-dir",
                  path, (unsigned)status->st_mode & 07777u);
     return changed ? PRIVATE_DIRECTORY_TIGHTENED : PRIVATE_DIRECTORY_REFUSED;
 }
@@ -72,9 +71,8 @@ enum private_directory private_directory_check(const char *path, char *problem, 
         result = tighten(fd, path, &status, problem, problem_size);
     } else {
         snprintf(problem, problem_size,
-                 "others may enter the directory %s (mode %03o), which would hold a token: choose "
-                 "one for molecule alone, or say "
-                 "that this one is: chmod 700 %s",
+                 "the directory %s is accessible to others (mode %03o) and would hold a token: "
+                 "choose one for molecule alone, or make it private: chmod 700 %s",
                  path, (unsigned)status.st_mode & 07777u, path);
     }
     if (fd >= 0)

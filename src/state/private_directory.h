@@ -13,7 +13,7 @@ enum private_directory {
 };
 
 /* Tightens a directory that belongs to this user and holds nothing but what molecule keeps in one.
- * Anything else that others may enter is refused: its mode is somebody's decision. */
+ * Any other directory that others may enter is refused: its mode was someone's decision. */
 enum private_directory private_directory_check(const char *path, char *problem,
                                                size_t problem_size);
 

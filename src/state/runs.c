@@ -52,7 +52,8 @@ void runs_close(struct runs *runs)
     free(runs);
 }
 
-/* A process with many workspaces keeps some of the files open; the others are opened for each line.
+/* A process with many workspaces keeps only some of the files open; the others are opened for each
+ * line.
  */
 static int get_file(struct runs *runs)
 {

@@ -1,7 +1,7 @@
 /* Which messages' handlers were running: <state-dir>/<workspace-id>.runs, one line of fixed size
- * for each that may run at once. A line is written before a handler starts and simply taken over by
- * a later one, so counting an attempt costs one write into the page cache, which outlives a crash
- * of the process; whether a line still means something the ledger tells.
+ * for each that may run at once. A line is written before a handler starts and reused by a later
+ * one, so counting an attempt costs one write to the page cache, which survives a crash of the
+ * process. The ledger tells whether a line still counts.
  *
  * All functions may block on the disk; each may be called from any thread, and for one place from
  * one at a time. */
@@ -32,7 +32,7 @@ struct run {
     int64_t started_ms; /* wall clock */
 };
 
-/* What an earlier process left, of the last RUNS_KEEP_MS. true: it could be read, or there is no
+/* What an earlier process left in the last RUNS_KEEP_MS. true: it could be read, or there is no
  * file. */
 bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *context),
                void *context);
@@ -40,7 +40,7 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
  */
 bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts,
                unsigned failures, char *problem, size_t problem_size);
-/* It did not end by the message's fault. */
+/* It ended through no fault of the message. */
 void runs_clear(struct runs *runs, size_t place);
 
 #endif

@@ -1,5 +1,5 @@
 /* One row in, one message out. The row is parsed once; what the message keeps of it are references
- * into that tree and copies of its short strings. What the row is to us (§2.6) is decided in one
+ * into that tree and copies of its short strings. What kind of row it is (§2.6) is decided in one
  * place, kind_of. */
 #include "wire/envelope.h"
 
@@ -13,7 +13,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define SMALL_ROW 1024 /* bytes; whatever is in it, such a row is not worth being parsed twice */
+#define SMALL_ROW 1024 /* bytes; whatever it contains, such a row is not worth parsing twice */
 #define SMALL_COST ((size_t)32 << 10)
 
 const char *envelope_kind_text(enum envelope_kind kind)
@@ -26,7 +26,7 @@ const char *envelope_kind_text(enum envelope_kind kind)
     return (size_t)kind < sizeof texts / sizeof *texts ? texts[kind] : "unknown";
 }
 
-/* A member's text without U+0000; NULL where it is absent, empty or no string. */
+/* A member's text without U+0000; NULL where it is absent, empty or not a string. */
 static char *text_of(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -47,7 +47,7 @@ static char *text_of_either(const json_t *object, const char *key, const char *o
     return text ? text : text_of(object, other);
 }
 
-/* A cursor must go back exactly as it came: an id with U+0000 in it is none. */
+/* A cursor must go back exactly as it came: an id with U+0000 in it is invalid. */
 static char *id_of(const json_t *value)
 {
     const char *id = json_string_value(value);
@@ -59,8 +59,8 @@ static bool text_is(const char *text, const char *expected)
     return text && strcmp(text, expected) == 0;
 }
 
-/* The rows that the platform itself writes have no source or our own; a peer may name its method as
- * it likes. */
+/* The rows that the platform itself writes have no source or our own; a peer may call its method
+ * anything. */
 static enum envelope_kind kind_of(const json_t *row, const struct message *message,
                                   const char *self)
 {
@@ -82,15 +82,14 @@ static enum envelope_kind kind_of(const json_t *row, const struct message *messa
         return ENVELOPE_ANSWERED;
     if (summary && strstr(summary, "(queued: target busy)"))
         return ENVELOPE_QUEUED_BUSY;
-    /* what the platform has told its sender is queued is a message, whatever its method */
+    /* the platform told the sender that it is queued: a message, whatever the method */
     const json_t *request = json_object_get(row, "request_body");
     bool asked = (request && !json_is_null(request)) || text_is(method, "message/send") ||
                  text_is(method, "message/stream");
     return asked ? ENVELOPE_MESSAGE : ENVELOPE_EMPTY;
 }
 
-/* The A2A message in a JSON-RPC request, or in the body that A2A's REST binding has. NULL: there is
- * none. */
+/* The A2A message in a JSON-RPC request, or in the body of A2A's REST binding. NULL: none. */
 static json_t *find_message(const json_t *envelope)
 {
     json_t *said = json_object_get(json_object_get(envelope, "params"), "message");
@@ -154,7 +153,7 @@ static bool read_metadata(struct message *message, const json_t *envelope)
 
     if (json_object_size(outer) + json_object_size(inner) == 0)
         return true;
-    json_t *merged = json_object(); /* json_copy does not say when memory ran out half-way */
+    json_t *merged = json_object(); /* json_copy does not report running out of memory halfway */
     if (!merged)
         return false;
     bool complete = !json_is_object(outer) || json_object_update(merged, outer) == 0;
@@ -192,8 +191,8 @@ static void read_names(struct message *message, const json_t *row, const json_t 
                                 : memory_copy_text(source);
 }
 
-/* The result of a delegation, in the platform's words (contract §1.15); the peer's name is nowhere
- * in it. */
+/* The result of a delegation, in the platform's words (contract §1.15), which do not contain the
+ * peer's name. */
 static void read_delegation(struct message *message, const json_t *row)
 {
     const json_t *response = json_object_get(row, "response_body"),
@@ -205,7 +204,7 @@ static void read_delegation(struct message *message, const json_t *row)
                                ? delegation
                                : text_of(json_object_get(row, "request_body"), "delegation_id");
     if (json_string_length(text) == 0)
-        return; /* a failure's words are in the summary */
+        return; /* the summary has the failure's text */
     free(message->text);
     message->text_length = json_string_length(text);
     message->text = memory_copy(json_string_value(text), message->text_length);
@@ -215,12 +214,12 @@ static void read_delegation(struct message *message, const json_t *row)
 static const char *read_row(struct message *message, json_t *row, const char *self)
 {
     if (!json_is_object(row))
-        return "the row is no JSON object";
+        return "the row is not a JSON object";
     message->row_id = id_of(json_object_get(row, "id"));
     if (!message->row_id)
         return "the row has no id";
     const json_t *source = json_object_get(row, "source_id");
-    /* as absent it would pass for the human in the canvas */
+    /* if treated as absent it would pass for the human in the canvas */
     if (source && !json_is_null(source) && !json_is_string(source))
         return "source_id is neither text nor null";
 
@@ -256,13 +255,13 @@ static void make_unreadable(struct message *message, struct page_row row, const 
     }
 }
 
-/* The columns that a message is made of; the rest of a row is not even parsed. */
+/* The columns that make a message; the rest of a row is not parsed. */
 static const char *const columns[] = {"request_body", "id",        "source_id",    "created_at",
                                       "method",       "status",    "summary",      "seq",
                                       "peer_name",    "peer_role", "response_body"};
 #define COLUMNS (sizeof columns / sizeof *columns)
 
-/* A string that stands for itself: printable ASCII without escapes. */
+/* A plain string: printable ASCII without escapes. */
 static bool is_plain(struct page_row value)
 {
     if (value.length < 2 || value.bytes[0] != '"' || value.bytes[value.length - 1] != '"')
@@ -297,8 +296,8 @@ static json_t *read_columns(const struct page_row *values)
     return row;
 }
 
-/* By bytes of jansson 2.14 on a 64-bit machine with malloc's own: an object or an array has a table
- * of eight places before it holds anything. Text is there twice, in the tree and in `raw`. */
+/* In bytes of jansson 2.14 on a 64-bit machine, with malloc's overhead: even an empty object or
+ * array has a table of eight slots. Text counts twice, in the tree and in `raw`. */
 size_t envelope_cost(struct page_row row)
 {
     static const unsigned short costs[256] = {['{'] = 240, ['['] = 136, [','] = 56, [':'] = 64};
@@ -314,7 +313,7 @@ size_t envelope_cost(struct page_row row)
     return cost;
 }
 
-/* Those that a message needs while it waits stay. */
+/* What a message needs while it waits stays. */
 static void take_content(struct message *message, struct message *from)
 {
     message->text = from->text;
@@ -362,7 +361,7 @@ void message_restore(struct message *message, struct page_row row, const char *s
     message_free(read);
 }
 
-/* Without parsing what would not fit: its id is found all the same. */
+/* Without parsing what would not fit; its id is still found. */
 static struct message *too_costly(struct message *message, struct page_row row)
 {
     make_unreadable(message, row, "it holds too many JSON values (more than 128 MiB in memory)");

@@ -58,17 +58,17 @@ struct message {
     bool repaired; /* the row did not parse as it stood (wire/repair.h) */
     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
     char *in_reply_to;
-    /* the platform's own news, the result of a delegation: `text` is that, in_reply_to its id, and
-       what would be said to it reaches nobody */
+    /* a notice of the platform itself, the result of a delegation: `text` is the result,
+     * in_reply_to its id; a reply to it reaches nobody */
     bool unanswerable;
     unsigned hops; /* message.metadata.molecule.hops, else 0 */
     char *problem; /* why it is unreadable; else NULL */
     bool shed;     /* message_shed took its content */
 };
 
-/* What the parsed form of a row takes in memory, in bytes: an estimate from above, by counting
- * brackets and commas. A sender chooses how much that is: "{}," is three bytes in a row and some
- * three hundred parsed. */
+/* An upper bound for the memory that a parsed row takes, in bytes, from counting brackets and
+ * commas. A sender chooses how much that is: "{}," is three bytes in a row and some three hundred
+ * parsed. */
 size_t envelope_cost(struct page_row row);
 /* A row that would take more is unreadable: about 450,000 empty objects, or 64 MiB of text. */
 #define ENVELOPE_COST_MAXIMUM ((size_t)128 << 20)
@@ -79,7 +79,7 @@ size_t envelope_cost(struct page_row row);
 struct message *envelope_read(struct page_row row, const char *self);
 void message_free(struct message *message); /* NULL is fine */
 
-/* While a message waits its row's bytes are enough: drops text, parts, files, metadata, history,
+/* While a message waits, its row's bytes are enough: drops text, parts, files, metadata, history,
  * response_body and raw. */
 void message_shed(struct message *message);
 /* The same, if the row takes little where its message takes much. */

@@ -1,6 +1,5 @@
 /* How much memory jansson takes for one conversion, counted on this thread, and refused beyond a
- * maximum: what a script hands over may be a few tables that are billions of values when written
- * out. */
+ * maximum: a few tables of a script may be billions of values when written out. */
 #ifndef MOLECULE_WIRE_JSONMEMORY_H
 #define MOLECULE_WIRE_JSONMEMORY_H
 
@@ -9,9 +8,9 @@
 
 /* Once per process, before any other use of jansson. */
 void jsonmemory_install(void);
-/* From here on this thread's conversions may take so many bytes together. Not nested. */
+/* From now on this thread's conversions may take this many bytes together. Not nested. */
 void jsonmemory_begin(size_t most);
-/* Counts no more. What was taken and not freed again; `refused`: something did not fit. */
+/* Stops counting. Returns what was taken and not freed; `refused`: something did not fit. */
 size_t jsonmemory_end(bool *refused);
 
 #endif

@@ -1,6 +1,5 @@
-/* JSON text to jansson values and back, the way this room wants both: what arrives is repaired
- * where the parser alone would refuse it, what leaves is compact, valid UTF-8 and no larger than
- * its buffer. */
+/* JSON text to jansson values and back: what arrives is repaired where the parser alone would
+ * reject it, what leaves is compact, valid UTF-8 and no larger than its buffer. */
 #ifndef MOLECULE_WIRE_JSONTEXT_H
 #define MOLECULE_WIRE_JSONTEXT_H
 
@@ -13,7 +12,7 @@
 #define JSONTEXT_PROBLEM_SIZE 256
 
 /* Any JSON value; U+0000 in strings is kept. `*repaired`: it parsed only after wire/repair.h. NULL:
- * it is no JSON, nested too deeply (2048 levels) or there is no memory; `problem` says which.
+ * it is not JSON, nested too deeply (2048 levels) or there is no memory; `problem` says which.
  * `repaired` and `problem` may be NULL. */
 json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
                       char problem[JSONTEXT_PROBLEM_SIZE]);

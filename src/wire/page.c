@@ -1,6 +1,6 @@
-/* Finds where rows and members begin and end, and nothing more: brackets are counted, strings are
- * skipped, no value is looked into. Nothing recurses and every byte is looked at a bounded number
- * of times, whatever the input. */
+/* Finds where rows and members begin and end, nothing more: brackets are counted, strings skipped,
+ * values not examined. No recursion, and every byte is read a bounded number of times, whatever the
+ * input. */
 #include "wire/page.h"
 
 #include "base/memory.h"
@@ -15,7 +15,7 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* From behind the opening quote to behind the closing one; NULL: there is none. Counting the
+/* From after the opening quote to after the closing one; NULL: there is none. Counting the
  * backslashes backwards stops at the quote before, so it stays linear. */
 static const char *skip_string(const char *start, const char *end)
 {
@@ -29,8 +29,7 @@ static const char *skip_string(const char *start, const char *end)
     return NULL;
 }
 
-/* From a value's first byte to the comma or the closing bracket behind it; NULL: the text ends
- * first. */
+/* From a value's first byte to the comma or closing bracket after it; NULL: the text ends first. */
 static const char *skip_value(const char *at, const char *end)
 {
     size_t depth = 0;
@@ -88,26 +87,26 @@ static const char *why_no_array(const char *at, const char *end)
     return "the body is not a JSON array";
 }
 
-/* `at` is behind the opening bracket. NULL: all is well; else what is wrong. */
+/* `at` is after the opening bracket. NULL: fine; else what is wrong. */
 static const char *cut_rows(const char *at, const char *end, struct page *page)
 {
     at = skip_space(at, end);
     if (at < end && *at == ']')
-        return skip_space(at + 1, end) == end ? NULL : "bytes stand behind the body's array";
+        return skip_space(at + 1, end) == end ? NULL : "bytes follow the body's array";
     for (;;) {
         const char *stop = skip_value(at, end);
         if (!stop)
             return "the body ends before its array does";
         if (*stop == '}')
-            return "a brace closes in the body's array that none opened";
+            return "an unmatched closing brace in the body's array";
         struct page_row row = trimmed(at, stop);
         if (row.length == 0)
-            return "a row is missing beside a comma of the body's array";
+            return "a comma without a row in the body's array";
         if (page->count == PAGE_ROWS_MAXIMUM)
-            return "the body's array has more rows than any page";
+            return "too many rows in the body's array";
         add_row(page, row);
         if (*stop == ']')
-            return skip_space(stop + 1, end) == end ? NULL : "bytes stand behind the body's array";
+            return skip_space(stop + 1, end) == end ? NULL : "bytes follow the body's array";
         at = skip_space(stop + 1, end);
     }
 }
@@ -139,8 +138,8 @@ static int hex_digit(char digit)
     return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* The ASCII character that the escape behind a backslash stands for; -1: another, which no key of
- * ours holds. */
+/* The ASCII character of the escape after a backslash; -1: any other, which none of our keys
+ * contains. */
 static int read_escape(const char **at, const char *end)
 {
     if (*at == end)

@@ -1,5 +1,5 @@
 /* Cuts the body of GET /workspaces/:id/activity (a bare JSON array, contract §1.6) into its rows
- * without parsing them, so that one unreadable row spoils nothing but itself. No I/O, no allocation
+ * without parsing them, so that one unreadable row spoils only itself. No I/O, no allocation
  * but the list; linear in the input. */
 #ifndef MOLECULE_WIRE_PAGE_H
 #define MOLECULE_WIRE_PAGE_H
@@ -27,8 +27,8 @@ struct page {
 bool page_cut(const char *body, size_t length, struct page *page, const char **problem);
 void page_free(struct page *page);
 
-/* The exact bytes of a top-level member of the JSON object `object`, or false where there is none.
- * The last one wins when a key stands twice, as everywhere in JSON practice; escapes in keys are
+/* The exact bytes of a top-level member of the JSON object `object`, or false if there is none.
+ * Of duplicate keys the last one wins, as is common in JSON; escapes in keys are
  * resolved (`key` is printable ASCII). Of an object that is not JSON it finds what stands before
  * the first thing it cannot cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);

@@ -8,7 +8,7 @@
 static const char *const kinds[] = {"text", "file", "data"};
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-/* "text", also as "Text" or "input_text". NULL: a name that we do not know, or none. */
+/* "text", also as "Text" or "input_text". NULL: an unknown name, or none. */
 static const char *known_kind(const json_t *name)
 {
     const char *text = json_string_value(name);
@@ -30,7 +30,7 @@ static bool has_one(const json_t *object, const char *const *keys, size_t count)
     return false;
 }
 
-/* A2A 1.0 has no `kind`: the member that is there says it. */
+/* A2A 1.0 has no `kind`: the member that is present tells. */
 static const char *kind_by_content(const json_t *part)
 {
     static const char *const places[] = {

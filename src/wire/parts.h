@@ -1,4 +1,4 @@
-/* What the parts of an A2A message hold, whichever of the spellings in use they came in (contract
+/* What the parts of an A2A message hold, whichever of the common spellings they use (contract
  * §2.4, §2.5). */
 #ifndef MOLECULE_WIRE_PARTS_H
 #define MOLECULE_WIRE_PARTS_H
@@ -8,11 +8,12 @@
 #include <stddef.h>
 
 /* "text", "file" or "data": what `kind` or `type` of the part says, else what its members show
- * (A2A 1.0 names no kind: `text`, `raw` or `url`, `data`). NULL: none of these, or no object. */
+ * (A2A 1.0 names no kind: `text`, `raw` or `url`, `data`). NULL: none of these, or not an object.
+ */
 const char *parts_kind(const json_t *part);
 bool parts_is(const json_t *part, const char *kind);
 
-/* The text parts, one behind the other. NULL: `parts` is no array, or none of it is text. Yours to
+/* The text parts, concatenated. NULL: `parts` is not an array, or has no text. Yours to
  * free. */
 char *parts_text(const json_t *parts, size_t *length);
 

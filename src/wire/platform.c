@@ -32,7 +32,7 @@ void platform_request_free(struct platform_request *request)
     *request = (struct platform_request){0};
 }
 
-/* `name` is as it goes out, with what stands in front of the value. */
+/* `name` includes the separator before the value. */
 static void add_header(struct platform_request *request, const char *name, const char *value)
 {
     size_t slot = 0, name_length = strlen(name);
@@ -59,7 +59,7 @@ static void append_encoded(struct buffer *url, const char *text)
     }
 }
 
-/* `path` is as it goes out, from its slash on. */
+/* `path` is sent as it is, from its slash on. */
 static struct platform_request start(const struct platform *platform, const char *token,
                                      enum platform_call call, const char *method, char *path)
 {
@@ -76,7 +76,7 @@ static struct platform_request start(const struct platform *platform, const char
     return request;
 }
 
-/* Takes the reference. Without memory for the JSON there is no request at all. */
+/* Takes the reference. Out of memory for the JSON: the request is emptied. */
 static void give_body(struct platform_request *request, json_t *body, bool complete)
 {
     struct buffer text;
@@ -116,7 +116,7 @@ struct platform_request platform_register(const struct platform *platform, const
     struct platform_request request = start(platform, token, PLATFORM_REGISTER, "POST",
                                             memory_copy_text("/registry/register"));
     json_t *body = json_object();
-    /* without the mode a row made for push stays push (contract §1.3) */
+    /* without the mode a row created for push stays push (contract §1.3) */
     bool complete = set_text(body, "id", platform->workspace_id) &&
                     set_text(body, "delivery_mode", "poll") &&
                     json_object_set_new(body, "agent_card", make_card(card)) == 0;

@@ -45,15 +45,15 @@ struct platform {
 /* false: `url` is not an http or https URL with a host, it carries a query, a fragment or
  * credentials, or an id is not valid; `*problem` is a static text. Scheme and host are lower-cased
  * and a port that is the scheme's own is left out, so that the origin equals the Host header that
- * an HTTP client makes of the URL. `workspace_id` may be NULL where no request is made as one. */
+ * an HTTP client makes of the URL. `workspace_id` may be NULL if no request is made as one. */
 bool platform_open(struct platform *platform, const char *url, const char *workspace_id,
                    const char *org_id, const char **problem);
 void platform_close(struct platform *platform);
 /* The host is localhost, in 127.0.0.0/8 or ::1, or the scheme is https: a token may go there. */
 bool platform_is_private(const struct platform *platform);
 
-/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, and neither "." nor ".." inside a path can come of it. A UUID
- * is to be lower-cased by the caller (platform_normalise_id). */
+/* `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`, so that it can never be "." or ".." in a path. The caller
+ * lower-cases UUIDs (platform_normalise_id). */
 bool platform_valid_id(const char *id);
 void platform_normalise_id(char *id); /* lower-cases it in place if it is a UUID */
 
@@ -79,7 +79,7 @@ struct platform_card {
     const json_t *skills; /* array of {id, name, description}; NULL: left out */
 };
 
-/* Every snapshot field is sent each time: what is not sent would overwrite the stored one with zero
+/* Every snapshot field is sent each time: a missing one would overwrite the stored one with zero
  * (contract §1.4). */
 struct platform_beat {
     double error_rate;        /* 0..1 */
@@ -139,7 +139,7 @@ struct platform_request platform_peers(const struct platform *, const char *toke
 struct platform_request platform_delegate(const struct platform *, const char *token,
                                           const char *target, const char *task, size_t length,
                                           const char *idempotency_key);
-/* A staged upload of our own inbox, and that we have it (contract §1.16). */
+/* Fetches a staged upload of our inbox, and acknowledges it (contract §1.16). */
 struct platform_request platform_fetch(const struct platform *, const char *token,
                                        const char *file_id);
 struct platform_request platform_ack(const struct platform *, const char *token,
@@ -159,7 +159,7 @@ bool platform_read_registered(const char *body, size_t length,
                               struct platform_registered *registered);
 
 /* The platform's own words for an error: the "error" member (a string, or {message}), with "hint"
- * behind it; else the start of the body as one line of printable text (HTML without its tags); ""
+ * after it; else the start of the body as one line of printable text (HTML without its tags); ""
  * for an empty body. At most `size` bytes with the NUL, cut on a character's boundary. */
 void platform_error_text(const char *body, size_t length, char *text, size_t size);
 

@@ -49,13 +49,13 @@ static const char *check_characters(const char *url)
 {
     for (const char *at = url; *at; at++) {
         if (*at == '?')
-            return "the URL carries a query";
+            return "the URL has a query";
         if (*at == '#')
-            return "the URL carries a fragment";
+            return "the URL has a fragment";
         if ((unsigned char)*at >= 0x80)
             return "the URL is not ASCII (a host outside ASCII is written as xn--...)";
         if (*at <= ' ' || *at == 0x7f || strchr("\\\"<>^`{|}", *at))
-            return "the URL holds a character that no URL has";
+            return "the URL contains an invalid character";
     }
     return strlen(url) > URL_MAXIMUM ? "the URL is too long" : NULL;
 }
@@ -87,7 +87,7 @@ static const char *split_url(const char *url, struct pieces *pieces)
     pieces->host = url + (pieces->secure ? 8 : 7);
     size_t authority = strcspn(pieces->host, "/");
     if (memchr(pieces->host, '@', authority))
-        return "the URL carries credentials";
+        return "the URL has credentials in it";
     const char *end = pieces->host + authority, *from = pieces->host;
     if (*from == '[' && !(from = memchr(from, ']', authority)))
         return "the URL's host is not valid";
@@ -138,10 +138,10 @@ bool platform_open(struct platform *platform, const char *url, const char *works
     if (!*problem && port < 0)
         *problem = "the URL's port is not a number from 1 to 65535";
     if (!*problem && workspace_id && !platform_valid_id(workspace_id))
-        *problem = "the workspace id is not one: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter "
+        *problem = "the workspace id is invalid: 1 to 128 of A-Z a-z 0-9 . _ -, the first a letter "
                    "or digit";
     if (!*problem && org_id && !printable(org_id))
-        *problem = "the organisation id holds a space or a character that is not ASCII";
+        *problem = "the organization id contains a space or a character that is not ASCII";
     if (*problem)
         return false;
     char digits[16] = "";

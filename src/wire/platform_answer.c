@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define ERROR_BODY_MAXIMUM (1024 * 1024) /* an error larger than this is not the platform's */
+#define ERROR_BODY_MAXIMUM (1024 * 1024) /* a larger error is not the platform's */
 
 static char *copy_member(const json_t *object, const char *key)
 {
@@ -83,7 +83,7 @@ static bool begins(const char *at, const char *end, const char *word)
     return (size_t)(end - at) >= length && strncasecmp(at, word, length) == 0;
 }
 
-/* Behind the tag at `at`, and for a script or a style behind what it encloses. */
+/* The position after the tag at `at`; for a script or a style, after what it encloses. */
 static const char *skip_tag(const char *at, const char *end)
 {
     const char *closing = begins(at, end, "<script")  ? "</script"

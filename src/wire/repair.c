@@ -1,5 +1,5 @@
-/* Mends text on a copy, in one pass. What is sound is copied in runs; only the broken bytes cost
- * anything. */
+/* Repairs text on a copy, in one pass. Valid bytes are copied in runs; only broken ones cost extra.
+ */
 #include "wire/repair.h"
 
 #include "base/buffer.h"
@@ -51,7 +51,7 @@ static int read_unit(const char *at, const char *end)
     return unit;
 }
 
-/* `at` is on a backslash. Returns what is behind the escape. */
+/* `at` is on a backslash. Returns the position after the escape. */
 static const char *repair_escape(struct buffer *out, const char *at, const char *end)
 {
     int unit = read_unit(at, end);
@@ -64,8 +64,8 @@ static const char *repair_escape(struct buffer *out, const char *at, const char 
         }
         size = 12;
     } else if (unit < 0) {
-        /* no escape that JSON knows stays none: both bytes as they are, so that the second is not
-         * mended into one */
+        /* not a JSON escape: both bytes stay as they are, so that the second is not repaired into
+         * one */
         size = end - at >= 2 && (unsigned char)at[1] < 0x80 ? 2 : 1;
     }
     buffer_append(out, at, size);
@@ -103,7 +103,7 @@ static const char *repair_string(struct buffer *out, const char *at, const char 
     return at;
 }
 
-/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? and nothing behind it */
+/* -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)? and nothing after it */
 static bool well_formed(const char *number, bool *is_real)
 {
     const char *at = number + (*number == '-');
@@ -154,7 +154,7 @@ static const char *repair_number(struct buffer *out, const char *at, const char 
         stop++;
     size_t length = (size_t)(stop - at), start = out->length;
     buffer_append(out, at, length);
-    /* a number where a key should be is no JSON, and must not become any */
+    /* a number in place of a key is not JSON, and must not become JSON */
     if (too_large(out->data + start) && !is_key(stop, end)) {
         buffer_append_text(out, "\"\"");
         memmove(out->data + start + 1, out->data + start, length);

@@ -1,8 +1,8 @@
 /* JSON that our parser refuses but a script can still use: a copy in which a lone surrogate escape
  * or a byte that is not UTF-8 became U+FFFD, an integer outside 64 bits became a string of its
  * digits, a real number that overflows a double became a string, and an unescaped control character
- * inside a string became its \u escape. Everything else is copied as it is; text that is no JSON at
- * all stays no JSON. Also what outgoing text must pass. */
+ * inside a string became its \u escape. Everything else is copied as it is; text that is not JSON
+ * at all stays that way. Also what outgoing text must pass. */
 #ifndef MOLECULE_WIRE_REPAIR_H
 #define MOLECULE_WIRE_REPAIR_H
 

@@ -1,5 +1,5 @@
 /* A reply's body, in the one form its target takes: JSON-RPC for a peer, a notify for the canvas.
- * Both start from the same list of parts (reply_parts.c); a text alone is written straight. */
+ * Both start from the same list of parts (reply_parts.c); a text alone is written directly. */
 #include "wire/reply_parts.h"
 
 #include "base/buffer.h"
@@ -112,7 +112,7 @@ static bool make_attachments(const json_t *parts, json_t *attachments, struct bu
 static char *shape_for_canvas(const struct reply *reply, const char *text, size_t length,
                               size_t *shaped_length)
 {
-    /* a character has at most three bytes behind its first */
+    /* a character has at most three bytes after its first */
     static const char newlines[] = "\n\n\n";
     char *repaired = repair_text(text, length, shaped_length);
     size_t shift = 0;
@@ -207,8 +207,8 @@ static bool append_member(struct buffer *body, const char *before, const char *t
     return buffer_append_text(body, before) && jsontext_append_string(body, text, strlen(text));
 }
 
-/* A text alone, which most replies are, is written straight: the same members in the same order as
- * peer_body and canvas_body make them. false: it is too large. */
+/* A reply that is only a text, as most are, is written directly: the same members in the same order
+ * as peer_body and canvas_body make them. false: it is too large. */
 static bool write_text(const struct message *message, const struct reply *reply,
                        struct reply_request *request)
 {
@@ -249,7 +249,7 @@ static bool write_text(const struct message *message, const struct reply *reply,
     return fits;
 }
 
-/* One that is left empty when what cannot be sent is taken out goes the long way, which says so. */
+/* A text that repair leaves empty takes the general path, which reports it. */
 static bool is_text_alone(const struct reply *reply)
 {
     if (reply->parts || !reply->text)

@@ -23,11 +23,11 @@ struct reply {
        NULL: one text part made of `text` */
     json_t *parts;
     size_t maximum; /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
-    /* for the canvas: the platform cuts what it notes of the text at byte REPLY_SUMMARY_BYTES, and
-       loses the note where that is inside a character (T1, contract §12): the text is moved by
-       newlines in front */
+    /* for the canvas: the platform cuts its summary of the text at byte REPLY_SUMMARY_BYTES, and
+     * loses the summary if that is inside a character (T1, contract §12): leading newlines shift
+     * the text */
     bool cut_summary;
-    /* no reply to `message` but a message of its own: it carries `hops` and no `in_reply_to` */
+    /* not a reply to `message` but a new message: it carries `hops` and no `in_reply_to` */
     bool question;
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
@@ -37,8 +37,8 @@ void reply_free(struct reply *reply); /* its members; NULL members are fine */
  * contextId where the message had one, metadata.molecule = {in_reply_to: row's messageId, hops:
  * message->hops + 1}. The canvas gets
  * {"message": text} plus attachments for file parts that have a uri and a name; a reply of files
- * alone is given their names as text. Every string is repaired (wire/repair.h); part keys `type`
- * become `kind`, and a part without either is given the kind that its members show. false: the
+ * alone gets their names as its text. Every string is repaired (wire/repair.h); part keys `type`
+ * become `kind`, and a part without either gets the kind that its members show. false: the
  * reply cannot be sent (nothing in it, larger than its maximum, a part that is not an object or of
  * no kind, parts for the canvas without any text or file); `problem` says so with sizes. */
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,

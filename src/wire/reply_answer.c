@@ -27,7 +27,7 @@ static bool value_is(struct page_row value, const char *expected)
     return value.length == strlen(expected) && memcmp(value.bytes, expected, value.length) == 0;
 }
 
-/* What a peer that polls is answered with, thousands of times, is told by one member. */
+/* The answer for a peer that polls, seen thousands of times, is recognized by one member. */
 static bool says_queued(const char *body, size_t length)
 {
     static const char *const keys[] = {"status", "queued"};

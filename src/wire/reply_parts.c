@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* what peers' parsers commonly take, and a bound for the recursion here */
+/* what peers' parsers commonly accept, and a bound for the recursion here */
 #define DEPTH_MAXIMUM 100
 
 static bool deeper_than(const json_t *value, int levels)
@@ -44,7 +44,7 @@ static json_t *clean_object(const json_t *value)
     return copy;
 }
 
-/* A copy that the platform takes. NULL: out of memory. */
+/* A copy that the platform accepts. NULL: out of memory. */
 static json_t *clean(const json_t *value)
 {
     if (json_is_string(value))
@@ -114,11 +114,11 @@ static const char *settle_kind(json_t *part)
     return NULL;
 }
 
-/* NULL: it stands in `parts`; else what is wrong with it. */
+/* NULL: it was added to `parts`; else what is wrong with it. */
 static const char *add_part(json_t *parts, const json_t *given)
 {
     if (!json_is_object(given))
-        return "is no object";
+        return "is not an object";
     if (deeper_than(given, DEPTH_MAXIMUM))
         return "is nested deeper than 100 levels";
     json_t *part = clean(given);
@@ -167,7 +167,8 @@ json_t *reply_make_parts(const struct reply *reply, char *problem, size_t proble
     json_t *given, *parts = json_array();
     const char *trouble = parts ? NULL : REPLY_OUT_OF_MEMORY;
     if (trouble || (reply->parts && !json_is_array(reply->parts))) {
-        snprintf(problem, problem_size, "%s", trouble ? trouble : "the reply's parts are no array");
+        snprintf(problem, problem_size, "%s",
+                 trouble ? trouble : "the reply's parts are not an array");
         goto failed;
     }
     json_array_foreach (reply->parts, index, given) {

@@ -51,7 +51,7 @@ static void read_state(const json_t *status, struct result *result)
     }
 }
 
-/* 1.0 wraps what it answers in its name. */
+/* 1.0 wraps the answer in a member named after its type. */
 static const json_t *unwrap(const json_t *value)
 {
     static const char *const names[] = {"task", "message", "msg", "statusUpdate", "artifactUpdate"};
@@ -93,7 +93,7 @@ static bool add_artifacts(json_t **all, const json_t *value)
     return add_parts(all, parts_of(json_object_get(value, "artifact")));
 }
 
-/* What the agent said last, of a task that says nothing else. */
+/* The agent's last message, for a task with nothing else. */
 static json_t *last_said(const json_t *value)
 {
     const json_t *history = json_object_get(value, "history");
@@ -106,7 +106,7 @@ static json_t *last_said(const json_t *value)
     return NULL;
 }
 
-/* An answer is in the artifacts, everything else in what the status says. */
+/* The answer is in the artifacts, everything else in the status message. */
 static bool read_parts(const json_t *value, struct result *result)
 {
     json_t *said = parts_of(json_object_get(json_object_get(value, "status"), "message"));

@@ -1,4 +1,4 @@
-/* What a peer that answers at once has answered: a JSON-RPC result (contract §3.2) -> text, parts,
+/* The immediate answer of a peer: a JSON-RPC result (contract §3.2) -> text, parts,
  * a task's state. No I/O. */
 #ifndef MOLECULE_WIRE_RESULT_H
 #define MOLECULE_WIRE_RESULT_H

@@ -51,21 +51,19 @@ enum fact {
     FACT_ACCESS = 1 << 8,
     /* HTML: an edge's or a captive portal's, the platform relays as application/json */
     FACT_PAGE = 1 << 9,
-    /* an error that is none of the platform's own: a push peer's agent failed */
+    /* not one of the platform's own errors: a push peer's agent failed */
     FACT_AGENT = 1 << 10,
     FACT_NOTHING = 1 << 11 /* LATEST's words for an agent that answered with nothing */
 };
 
 #define TENANT_ADVICE \
     "the tenant guard refused it; check the platform's URL, or set MOLECULE_ORG_ID"
-#define NOT_FOLLOWED "a redirect, and where it pointed is not followed; check the platform's URL"
-#define ELSEWHERE                                                                               \
-    "not in the platform's own words: something in front of it answers, or the URL is not the " \
-    "platform's"
+#define NOT_FOLLOWED "a redirect, which is not followed; check the platform's URL"
+#define ELSEWHERE "not the platform's own answer: a proxy answers in its place, or the URL is wrong"
 #define MAYBE_DELIVERED "it may have been delivered"
 #define PEER_FAILED "delivered, but the peer answered with an error"
 #define PEER_REFUSED "the peer answered with an error"
-#define PEER_ODD "the answer is none of A2A's"
+#define PEER_ODD "the answer is not an A2A response"
 #define TOLD_REPLIES (CALL(A2A) | CALL(NOTIFY))
 
 struct rule {

@@ -15,7 +15,7 @@
     X(RETRY_UNCONFIRMED, "unconfirmed") /* a reply fully sent and then no answer for 30 s or more  \
                                          */                                                        \
     X(RETRY_UNAUTHORIZED, "unauthorized") /* read the token again */                               \
-    X(RETRY_GONE, "gone")                 /* the cursor is not known any more */                   \
+    X(RETRY_GONE, "gone")                 /* the cursor is no longer known */                      \
     X(RETRY_REFUSED, "refused") /* again; final if it stays so: T1 says 403 to everybody while its \
                                    database is down */                                             \
     X(RETRY_PERMANENT, "permanent") /* the same request will never succeed */                      \

@@ -123,7 +123,7 @@ describe("a terminal that is dead", function()
         stop(one)
         pipe:close()
       else
-        one:log("standard output is not read fast enough")
+        one:log("standard output is not being read fast enough")
         local _, text, pipe = read_until(fd, ("x"):rep(1000))
         assert(text:find("x", 1, true))
         say "more" -- the count is said when a line has found room again

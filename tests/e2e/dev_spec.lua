@@ -189,7 +189,7 @@ describe("molecule dev", function()
       directory .. "/record", "--name", "tester", "--heartbeat-ms", "100", "--wake", "poll", "--interval-ms", "20" })
     shows(child, "^%[1%] replied")
     assert(host.read(directory .. "/record"):find('"replied"', 1, true))
-    for option, reason in pairs { ["--api-url"] = "platform of its own", ["--token"] = "from its own platform" } do
+    for option, reason in pairs { ["--api-url"] = "its own platform", ["--token"] = "from its own platform" } do
       child = start("", { option, "x" })
       assert.equal(2, (child:wait_exit()))
       assert(child.stderr:find(reason, 1, true), child:report())

@@ -301,7 +301,7 @@ describe("a platform in trouble", function()
       answer.agent = true
       one.peer = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/", push_answer = answer })
       one.say("hello", true)
-      one.host:log("warn.*reply to a peer: HTTP 200.*answer is none of A2A's")
+      one.host:log("warn.*reply to a peer: HTTP 200.*answer is not an A2A response")
       one.host:stop()
       assert.equal(1, #one.host:posts "/a2a")
     end)

@@ -71,7 +71,7 @@ describe("a state directory whose file system", function()
 
   it("lacks every kind of locks is refused, with what to do", function()
     local one = host.run(options("flock,locks"), 1)
-    one:log "cannot lock .*%.lock: .*choose a directory of another file system %(%-%-state%-dir%)"
+    one:log "cannot lock .*%.lock: .*choose a directory on another file system %(%-%-state%-dir%)"
   end)
 
   it("lacks record locks is refused at the start, with what to do", function()
@@ -82,7 +82,7 @@ describe("a state directory whose file system", function()
   it("keeps no modes is refused where others may enter it, with what to do", function()
     os.execute(("mkdir -m 755 '%s/state'"):format(directory))
     local one = host.run(options("modes"), 1)
-    one:log "others may enter the directory .* its mode cannot be changed: mount its file system with umask=077"
+    one:log "directory .* is accessible to others .* its mode cannot be changed: mount its file system with umask=077"
   end)
 
   it("lacks shared memory maps can be looked at while the host runs and afterwards", function()

@@ -105,7 +105,8 @@ describe("a first connect", function()
     it("with --allow-from " .. who .. " is told whom it takes", function()
       local code, said = run { "connect", workspace.id, "--script", script(), "--allow-from", who }
       assert.equal(2, code)
-      local words = ([[--allow-from is canvas or a peer's workspace id; got "%s". Such an id is a UUID]]):format(who)
+      local words = ('--allow-from takes canvas (the human) or a peer\'s workspace id, a UUID as in msg.from; got "%s"')
+        :format(who)
       assert(said:find(words, 1, true), said)
     end)
   end

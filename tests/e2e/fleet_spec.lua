@@ -168,8 +168,8 @@ describe("a fleet", function()
     wrong("fleet%.lua:4: .*\"bootstrap\" must be true or false", { entry(one, "bootstrap = 'yes'") })
     wrong("fleet%.lua:4: .*the variable NO_SUCH_TOKEN is not set",
       { ("{ id = %q, token_env = 'NO_SUCH_TOKEN' }"):format(one.id) })
-    wrong("fleet%.lua:2: a token is of one workspace", { entry(one) }, "token = 'x'")
-    wrong("fleet%.lua:2: a token is of one workspace", { entry(one) }, "token_env = 'TOKEN'")
+    wrong("fleet%.lua:2: a token belongs to one workspace", { entry(one) }, "token = 'x'")
+    wrong("fleet%.lua:2: a token belongs to one workspace", { entry(one) }, "token_env = 'TOKEN'")
     wrong("fleet%.lua:2: \"token_file\" of all workspaces: write {id} where", { entry(one) }, "token_file = 'token'")
     wrong("fleet%.lua:4: .* api_url http://example%.com: it would send the token unencrypted",
       { entry(one, "api_url = 'http://example.com'") })
@@ -210,8 +210,8 @@ describe("a fleet", function()
     host.write(directory .. "/broken.lua", "return function(")
     write { entry(one, "script = 'broken.lua'"), entry(two, "backend_options = {}, backend = 'exek'") }
     fleet.process:signal "sighup"
-    fleet:log(one.id:gsub("%-", "%%-") .. ": its new options are not taken, keeping the previous ones: .*broken%.lua:1:")
-    fleet:log(two.id:gsub("%-", "%%-") .. ": its new options are not taken, keeping the previous ones: there is no backend exek")
+    fleet:log(one.id:gsub("%-", "%%-") .. ": new options rejected, keeping the previous ones: .*broken%.lua:1:")
+    fleet:log(two.id:gsub("%-", "%%-") .. ": new options rejected, keeping the previous ones: there is no backend exek")
     write({ entry(one), entry(two) }, "api_url = 'htp://127.0.0.1'")
     fleet.process:signal "sighup"
     fleet:log "nothing has changed: .*fleet%.lua:2: .* api_url htp://127.0.0.1: the URL does not begin with"
@@ -228,7 +228,7 @@ describe("a fleet", function()
     fleet.process:signal "sighup"
     assert.equal("heard 1: a", ask(one, "a"))
     fleet.process:signal "sighup"
-    fleet:log "the fleet file is still being read again; nothing has changed so far"
+    fleet:log "the fleet file is still being reloaded"
     assert.equal("heard 1: b", ask(two, "b"))
     fleet:stop()
   end)
@@ -258,7 +258,7 @@ describe("a fleet", function()
       end]])
     write { entry(one) }
     local fleet = registered(start({}, { MOLECULE_WORKSPACE_TOKEN = "secret-nobodys" }), one)
-    fleet:log "MOLECULE_WORKSPACE_TOKEN is of one workspace and is not used by a fleet"
+    fleet:log "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet"
     assert.equal("nothing", ask(one, "x"))
     fleet:stop()
   end)
@@ -322,7 +322,7 @@ describe("a fleet", function()
     write { entry(one), entry(two) }
     local child = process.spawn { command = { "sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"', emulator.binary(), "fleet",
       directory .. "/fleet.lua", "--api-url", platform.url, "--state-dir", directory .. "/state" }, env = { HOME = directory } }
-    child:wait_line("the limit is raised from 256 to %d+ for 2 workspaces", { stream = "stderr" })
+    child:wait_line("raised the limit from 256 to %d+ for 2 workspaces", { stream = "stderr" })
     child:wait_line("registered as", { stream = "stderr" })
     child:signal "sigterm"
     assert.equal(0, (child:wait_exit()))
@@ -373,7 +373,7 @@ describe("connect with several ids", function()
   it("wants a token for each", function()
     local both = start({}, one.token)
     both:wait_exit(2)
-    assert.truthy(both.process.stderr:find("a token is of one workspace, but there are 2 ids: give --token-file tokens/{id}", 1,
-      true), both.process.stderr)
+    local words = "a token belongs to one workspace, but there are 2 ids: give --token-file tokens/{id}"
+    assert.truthy(both.process.stderr:find(words, 1, true), both.process.stderr)
   end)
 end)

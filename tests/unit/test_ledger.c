@@ -413,7 +413,7 @@ static void a_stored_value_that_is_no_json_is_told_and_stays(void **state)
     struct ledger *ledger = open_ledger(LEDGER_WRITE);
     assert_true(apply(ledger, CHANGE_SET, "[\"half"));
     assert_false(apply(ledger, CHANGE_APPEND, "1"));
-    assert_non_null(strstr(ledger_problem(ledger), "a value of the key \"key\" is no JSON: "));
+    assert_non_null(strstr(ledger_problem(ledger), "the value of the key \"key\" is not JSON: "));
     assert_false(apply(ledger, CHANGE_INCR, "1"));
     assert_stored(ledger, "[\"half");
     ledger_close(ledger);

@@ -90,21 +90,21 @@ static void a_body_that_is_not_a_whole_array_is_refused(void **state)
                  {"[{\"a\":\"1", "ends before"},
                  {"[\"\\\"]", "ends before"},
                  {"[\"a\\\\\\\"]", "ends before"},
-                 {"[]x", "behind"},
-                 {"[1]]", "behind"},
-                 {"[1],", "behind"},
-                 {"[1] [2]", "behind"},
-                 {"[1,]", "missing"},
-                 {"[,1]", "missing"},
-                 {"[,]", "missing"},
-                 {"[1,,2]", "missing"},
-                 {"[1 , ]", "missing"},
+                 {"[]x", "follow"},
+                 {"[1]]", "follow"},
+                 {"[1],", "follow"},
+                 {"[1] [2]", "follow"},
+                 {"[1,]", "without a row"},
+                 {"[,1]", "without a row"},
+                 {"[,]", "without a row"},
+                 {"[1,,2]", "without a row"},
+                 {"[1 , ]", "without a row"},
                  {"[}", "brace"},
                  {"[1}", "brace"},
                  {"[{}}]", "brace"}};
     for (size_t i = 0; i < COUNT(cases); i++)
         refuses(cases[i].body, strlen(cases[i].body), cases[i].words);
-    refuses("[1]\0", 4, "behind");
+    refuses("[1]\0", 4, "follow");
     refuses("\0[1]", 4, "not a JSON array");
     refuses(NULL, 0, "empty");
 }
@@ -133,7 +133,7 @@ static void as_many_rows_as_the_maximum_are_cut_and_one_more_is_refused(void **s
     page_free(&page);
     body.data[body.length - 1] = ',';
     buffer_append_text(&body, "0]");
-    refuses(body.data, body.length, "more rows");
+    refuses(body.data, body.length, "too many rows");
     buffer_free(&body);
 }
 

@@ -240,8 +240,8 @@ static void a_reply_that_cannot_be_sent_says_why(void **state)
     refuses(from_canvas(), NULL, "[{\"kind\":\"data\",\"data\":1}]", "neither");
     refuses(from_canvas(), NULL,
             "[{\"kind\":\"file\",\"file\":{\"bytes\":\"QQ==\",\"name\":\"n\"}}]", "neither");
-    refuses(from_peer(), NULL, "{\"kind\":\"text\"}", "no array");
-    refuses(from_peer(), NULL, "[{\"text\":\"a\"},\"b\"]", "part 2 of the reply is no object");
+    refuses(from_peer(), NULL, "{\"kind\":\"text\"}", "not an array");
+    refuses(from_peer(), NULL, "[{\"text\":\"a\"},\"b\"]", "part 2 of the reply is not an object");
     refuses(from_peer(), NULL, "[{\"kind\":\"text\"}]",
             "part 1 of the reply is a text part without a text");
     refuses(from_peer(), NULL, "[{\"name\":\"x\"}]", "has no kind");

@@ -272,8 +272,7 @@ static void the_reason_is_one_line_an_operator_understands(void **state)
               "poll: HTTP 400: missing tenant routing header; the tenant guard "
               "refused it; check the platform's URL, or set MOLECULE_ORG_ID");
     reason_is(answered(PLATFORM_ACTIVITY, 302, ""),
-              "poll: HTTP 302: a redirect, and where it pointed is not followed; check the "
-              "platform's URL");
+              "poll: HTTP 302: a redirect, which is not followed; check the platform's URL");
     reason_is(answered(PLATFORM_WORKSPACE, 410, ERR("workspace removed")),
               "workspace query: HTTP 410: workspace removed");
     reason_is(answered(PLATFORM_A2A, 200, "{\"error\":{\"message\":\"I\\nfailed\"}}"),
