@@ -123,6 +123,11 @@ static const struct option workspace_options[] = {
 #include "molecule/options.def"
 };
 
+static const char *const workspace_members[] = {
+#define MOLECULE_OPTION(type, member, ...) #member,
+#include "molecule/options.def"
+};
+
 #define WORKSPACE_OPTION_COUNT (sizeof workspace_options / sizeof *workspace_options)
 
 void molecule_workspace_defaults(struct molecule_workspace_options *options)
@@ -131,10 +136,10 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
     for (size_t i = 0; i < WORKSPACE_OPTION_COUNT; i++)
         if (workspace_options[i].standard)
             option_set(&workspace_options[i], workspace_options[i].standard, options);
-    options->api_url = NULL; /* required: a program does not meet a platform by accident */
+    options->api_url = NULL; /* required of programs */
 }
 
-/* What no parser of options has checked for a program. */
+/* What the command line's parser has not checked for a program. */
 static bool check_options(const struct molecule_workspace_options *options, char *problem,
                           size_t problem_size)
 {
@@ -151,7 +156,7 @@ static bool check_options(const struct molecule_workspace_options *options, char
         wrong = option_find_problem(&workspace_options[i], options);
         if (wrong)
             snprintf(problem, problem_size, "%s %s; begin with molecule_workspace_defaults",
-                     workspace_options[i].key, wrong);
+                     workspace_members[i], wrong);
     }
     return !wrong;
 }

@@ -77,6 +77,10 @@ static void a_number_out_of_bounds_is_refused_by_its_name(void **context)
     assert_false(molecule_check(&workspace, problem, sizeof problem));
     assert_non_null(strstr(problem, "max_attempts must be between 1 and 1000"));
     workspace = make_workspace();
+    workspace.reply_ttl_ms = -1;
+    assert_false(molecule_check(&workspace, problem, sizeof problem));
+    assert_non_null(strstr(problem, "reply_ttl_ms must be between 0 and 31536000000 ms"));
+    workspace = make_workspace();
     workspace.concurrency = 0; /* what the script says */
     assert_true(molecule_check(&workspace, problem, sizeof problem));
 }
