@@ -3,6 +3,7 @@
  * host_workspace_ended. */
 #include "host/parts.h"
 
+#include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -75,6 +76,7 @@ void workspace_fail(struct workspace *workspace, enum host_exit code)
 
 void workspace_registered(struct workspace *workspace)
 {
+    check(workspace->state == WORKSPACE_REGISTERING);
     set_state(workspace, WORKSPACE_RUNNING);
     heartbeat_start(&workspace->heartbeat);
     poller_start(&workspace->poller);

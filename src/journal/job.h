@@ -9,10 +9,12 @@ struct job;
 /* One kind of job. */
 struct job_type {
     bool (*perform)(struct job *job); /* on the disk thread, in a transaction */
-    void (*deliver)(struct job *job); /* on the network thread, once committed; may be NULL */
+    void (*deliver)(struct job *job); /* on the network thread, once committed */
+    /* on the network thread: it never will be; NULL: who waits for it is closed by then */
+    void (*give_up)(struct job *job);
     void (*release)(struct job *job); /* frees what it holds, on the network thread */
     bool durable;                     /* on the platter before it is delivered */
-    bool reads;                       /* it changes nothing, and overtakes what cannot be written */
+    bool reads;                       /* a question: it overtakes what cannot be written */
 };
 
 /* A step of a message as it was when the job was made. `message`: its row has one more owner, its
@@ -119,7 +121,6 @@ struct job_queue {
     struct job *first, **end;
 };
 
-void job_queue_init(struct job_queue *queue);
 void job_queue_add(struct job_queue *queue, struct job *job);
 struct job *job_queue_take_all(struct job_queue *queue); /* linked by `next`; NULL: it was empty */
 

@@ -12,7 +12,7 @@
 
 #define PATIENCE_MS 2 /* for company in a commit */
 
-void job_queue_init(struct job_queue *queue)
+static void job_queue_init(struct job_queue *queue)
 {
     queue->first = NULL;
     queue->end = &queue->first;
@@ -49,14 +49,20 @@ struct job *journal_job(struct journal *journal, const struct job_type *type)
 void journal_deliver(struct task *task)
 {
     struct job *job = (struct job *)task;
-    if (job->type->deliver)
-        job->type->deliver(job);
+    job->type->deliver(job);
+    free_job(job);
+}
+
+static void give_up(struct job *job)
+{
+    if (job->type->give_up)
+        job->type->give_up(job);
     free_job(job);
 }
 
 void journal_give_up(struct task *task)
 {
-    free_job((struct job *)task);
+    give_up((struct job *)task);
 }
 
 static void hand_over(struct job *job)
@@ -160,12 +166,12 @@ static void free_closed(uv_handle_t *timer)
     free(journal);
 }
 
-static void free_all(struct job_queue *queue)
+static void give_up_all(struct job_queue *queue)
 {
     struct job *job = job_queue_take_all(queue);
     while (job) {
         struct job *next = job->next;
-        free_job(job);
+        give_up(job);
         job = next;
     }
 }
@@ -174,8 +180,8 @@ void journal_free(struct journal *journal)
 {
     if (!journal)
         return;
-    free_all(&journal->late);
-    free_all(&journal->patient);
+    give_up_all(&journal->late);
+    give_up_all(&journal->patient);
     ledger_close(journal->ledger); /* only if nothing ever ran */
     uv_close((uv_handle_t *)&journal->patience, free_closed);
 }

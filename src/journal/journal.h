@@ -2,9 +2,10 @@
  * ledger.
  *
  * A step that must not happen before it is recorded waits for its callback. What cannot be written
- * is tried again, in order, until it succeeds; meanwhile nothing is called back, and
- * journal_problem says why. All functions belong to the network thread unless they say otherwise.
- */
+ * is tried again, in order, until it succeeds; meanwhile only questions are answered, and
+ * journal_problem says why. What is not written when the journal closes never is, and is not called
+ * back; questions of the control socket and of receipts are, with nothing. All functions belong to
+ * the network thread unless they say otherwise. */
 #ifndef MOLECULE_JOURNAL_JOURNAL_H
 #define MOLECULE_JOURNAL_JOURNAL_H
 

@@ -88,8 +88,8 @@ static void release_known(struct job *job)
     free(wanted->known.loaded);
 }
 
-static const struct job_type known_type = {perform_known, deliver_known, release_known, false,
-                                           true};
+static const struct job_type known_type = {perform_known, deliver_known, NULL,
+                                           release_known, false,         true};
 
 void journal_known(struct journal *journal, const char *const *row_ids, size_t count,
                    bool take_back, void (*known)(void *context, struct journal_known *known),
@@ -130,8 +130,8 @@ static void release_count_same(struct job *job)
     free(job->count_same.but_row_id);
 }
 
-static const struct job_type count_same_type = {perform_count_same, deliver_count_same,
-                                                release_count_same, false, true};
+static const struct job_type count_same_type = {
+    perform_count_same, deliver_count_same, deliver_count_same, release_count_same, false, true};
 
 void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id,
                         int64_t since_ms, void (*counted)(void *context, int64_t count),
@@ -156,8 +156,10 @@ static bool perform_dead_letter(struct job *job)
     letter->loaded = NULL;
     if (letter->verb == JOURNAL_DEAD_DROP)
         return ledger_drop_dead(ledger, letter->row_id, &letter->found);
-    if (!ledger_retry_dead(ledger, letter->row_id, clock_steady_ms(), &letter->found))
+    bool found = false;
+    if (!ledger_retry_dead(ledger, letter->row_id, clock_steady_ms(), &found))
         return false;
+    letter->found = letter->found || found; /* a try before may have been committed after all */
     return !letter->found || ledger_find(ledger, letter->row_id, load_one, &letter->loaded);
 }
 
@@ -168,14 +170,23 @@ static void deliver_dead_letter(struct job *job)
     job->dead_letter.then(job->dead_letter.context, loaded, job->dead_letter.found);
 }
 
+static void give_up_dead_letter(struct job *job)
+{
+    job->dead_letter.then(job->dead_letter.context, NULL, false);
+}
+
 static void release_dead_letter(struct job *job)
 {
     free(job->dead_letter.row_id);
     journal_loaded_free(job->dead_letter.loaded);
 }
 
-static const struct job_type dead_letter_type = {perform_dead_letter, deliver_dead_letter,
-                                                 release_dead_letter, true, false};
+static const struct job_type dead_letter_type = {perform_dead_letter,
+                                                 deliver_dead_letter,
+                                                 give_up_dead_letter,
+                                                 release_dead_letter,
+                                                 true,
+                                                 false};
 
 void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
                          void (*done)(void *context, struct journal_loaded *loaded, bool found),
@@ -197,13 +208,18 @@ static void deliver_counts(struct job *job)
     job->counts.then(job->counts.context, &job->counts.counts);
 }
 
+static void give_up_counts(struct job *job)
+{
+    job->counts.then(job->counts.context, NULL);
+}
+
 static void release_counts(struct job *job)
 {
     (void)job;
 }
 
-static const struct job_type counts_type = {perform_counts, deliver_counts, release_counts, false,
-                                            true};
+static const struct job_type counts_type = {perform_counts, deliver_counts, give_up_counts,
+                                            release_counts, false,          true};
 
 void journal_counts(struct journal *journal,
                     void (*counted)(void *context, const struct ledger_counts *counts),

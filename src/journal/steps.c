@@ -110,8 +110,8 @@ static void release_reply(struct job *job)
     release_step(job);
 }
 
-static const struct job_type reply_type = {perform_reply, deliver_step, release_reply, false,
-                                           false};
+static const struct job_type reply_type = {perform_reply, deliver_step, NULL,
+                                           release_reply, false,        false};
 
 void journal_reply(struct journal *journal, const struct journal_step *step,
                    struct reply_request *request, const char *dead_reason, const char *traceback)
@@ -146,8 +146,8 @@ static void release_finish(struct job *job)
     release_step(job);
 }
 
-static const struct job_type finish_type = {perform_finish, deliver_step, release_finish, false,
-                                            false};
+static const struct job_type finish_type = {perform_finish, deliver_step, NULL,
+                                            release_finish, false,        false};
 
 void journal_finish(struct journal *journal, const struct journal_step *step, const char *outcome,
                     struct reply_request *request)
@@ -176,7 +176,8 @@ static void release_defer(struct job *job)
 }
 
 /* durable: the cursor will pass it */
-static const struct job_type defer_type = {perform_defer, deliver_step, release_defer, true, false};
+static const struct job_type defer_type = {perform_defer, deliver_step, NULL,
+                                           release_defer, true,         false};
 
 void journal_defer(struct journal *journal, const struct journal_step *step, int64_t due_ms,
                    bool hold, const char *reason)
@@ -195,7 +196,8 @@ static bool perform_wait(struct job *job)
     return ledger_wait(job->journal->ledger, &job->step.message) && apply_changes(job);
 }
 
-static const struct job_type wait_type = {perform_wait, deliver_step, release_step, false, false};
+static const struct job_type wait_type = {perform_wait, deliver_step, NULL,
+                                          release_step, false,        false};
 
 void journal_wait(struct journal *journal, const struct journal_step *step)
 {
@@ -219,7 +221,8 @@ static void release_dead(struct job *job)
     release_step(job);
 }
 
-static const struct job_type dead_type = {perform_dead, deliver_step, release_dead, false, false};
+static const struct job_type dead_type = {perform_dead, deliver_step, NULL,
+                                          release_dead, false,        false};
 
 void journal_dead(struct journal *journal, const struct journal_step *step, const char *reason,
                   const char *traceback)

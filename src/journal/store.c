@@ -42,7 +42,8 @@ static bool perform_get(struct job *job)
     return ledger_store_get(job->journal->ledger, job->value.key, &job->value.value);
 }
 
-static const struct job_type get_type = {perform_get, deliver_value, release_value, false, true};
+static const struct job_type get_type = {perform_get,   deliver_value, NULL,
+                                         release_value, false,         true};
 
 void journal_store_get(struct journal *journal, const char *key, journal_value_callback *then,
                        void *context)
@@ -66,7 +67,8 @@ static bool perform_keys(struct job *job)
     return read;
 }
 
-static const struct job_type keys_type = {perform_keys, deliver_value, release_value, false, true};
+static const struct job_type keys_type = {perform_keys,  deliver_value, NULL,
+                                          release_value, false,         true};
 
 void journal_store_keys(struct journal *journal, const char *prefix, int64_t most,
                         journal_value_callback *then, void *context)
@@ -93,8 +95,8 @@ static void release_commit(struct job *job)
     changes_free(job->commit.changes);
 }
 
-static const struct job_type commit_type = {perform_commit, deliver_commit, release_commit, false,
-                                            false};
+static const struct job_type commit_type = {perform_commit, deliver_commit, NULL,
+                                            release_commit, false,          false};
 
 void journal_store_commit(struct journal *journal, struct changes *changes,
                           void (*then)(void *context, struct changes *changes), void *context)
@@ -110,8 +112,8 @@ static bool perform_answer_get(struct job *job)
     return ledger_answer_get(job->journal->ledger, job->value.key, &job->value.value);
 }
 
-static const struct job_type answer_get_type = {perform_answer_get, deliver_value, release_value,
-                                                false, true};
+static const struct job_type answer_get_type = {perform_answer_get, deliver_value, NULL,
+                                                release_value,      false,         true};
 
 void journal_answer_get(struct journal *journal, const char *message_id,
                         journal_value_callback *then, void *context)
@@ -131,8 +133,8 @@ static void deliver_answer_set(struct job *job)
         job->value.then(job->value.context, NULL);
 }
 
-static const struct job_type answer_set_type = {perform_answer_set, deliver_answer_set,
-                                                release_value, false, false};
+static const struct job_type answer_set_type = {
+    perform_answer_set, deliver_answer_set, NULL, release_value, false, false};
 
 void journal_answer_set(struct journal *journal, const char *message_id, const char *answer,
                         journal_value_callback *then, void *context)

@@ -195,6 +195,7 @@ static void on_retry(uv_timer_t *timer)
         writer_run(&job->task);
         job = next;
     }
+    disk_undefer(journal->env.disk, &journal->batch);
     writer_commit_batch(&journal->batch);
 }
 
@@ -229,6 +230,7 @@ bool writer_close(struct journal *journal)
 {
     if (journal->checkpointing)
         return false;
+    disk_undefer(journal->env.disk, &journal->batch); /* it may be freed before this batch ends */
     if (journal->ledger)
         commit(journal, false);
     open_ledgers_close(journal->env.open, journal);

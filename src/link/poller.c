@@ -11,7 +11,7 @@
 #include "wire/page.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <stdio.h>
 
 #define LIMIT_MAXIMUM 500                    /* rows a page: the platform's own (contract §1.6) */
 #define PAGE_MAXIMUM ((size_t)64 << 20)      /* bytes; beyond it the limit is halved */

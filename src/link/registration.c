@@ -24,8 +24,11 @@ static void on_timer(uv_timer_t *timer)
     attempt(timer->data);
 }
 
+/* The token may have been minted for a workspace that was stopped meanwhile. */
 static void proceed(struct registration *registration)
 {
+    if (registration->link->over)
+        return;
     if (!registration->done) {
         registration->done = true;
         registration->registered(registration->context);

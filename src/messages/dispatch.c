@@ -24,7 +24,6 @@ struct attempt {
     struct inbox_entry *entry;
     int64_t started_ms;
     bool large; /* its message is parsed for the attempt alone */
-    size_t place;
     struct attempt_counts counts;
     char problem[512]; /* why the attempt could not be counted */
 };
@@ -103,7 +102,7 @@ static void on_handled(struct script_job *job)
     entry->job = NULL;
     if (attempt->large)
         message_shed(entry->message); /* it has not, if it did not fit */
-    attempts_leave(dispatch->attempts, attempt->place, !over && job->outcome.kind != SCRIPT_AGAIN);
+    attempts_leave(dispatch->attempts, entry->place, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(dispatch->inbox, entry, 0, true, false);
     else if (attempt->problem[0])
@@ -119,7 +118,7 @@ static void on_handled(struct script_job *job)
 static bool on_starting(struct script_job *job)
 {
     struct attempt *attempt = (struct attempt *)job;
-    return attempts_mark(attempt->dispatch->attempts, attempt->place, job->message->row_id,
+    return attempts_mark(attempt->dispatch->attempts, attempt->entry->place, job->message->row_id,
                          attempt->counts, attempt->problem, sizeof attempt->problem);
 }
 
@@ -137,7 +136,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->dispatch = dispatch;
     attempt->entry = entry;
     attempt->large = entry->message->shed;
-    attempt->place = attempts_take(dispatch->attempts, entry->row_id);
+    entry->place = attempts_take(dispatch->attempts, entry->row_id);
     attempt->counts = (struct attempt_counts){entry->attempts, entry->failures};
     attempt->job.message = entry->message;
     attempt->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
@@ -147,7 +146,6 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
     entry->job = &attempt->job;
-    entry->place = attempt->place;
     attempt->started_ms = clock_monotonic_ms();
     script_submit(dispatch->script, &attempt->job);
 }

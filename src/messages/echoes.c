@@ -8,7 +8,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-void echoes_told(struct echoes *echoes, const char *text)
+static void note_told(struct echoes *echoes, const char *text)
 {
     if (echoes->count == ECHOES_MAXIMUM)
         echoes->overflowed = true;
@@ -28,7 +28,7 @@ void echoes_told_body(struct echoes *echoes, const char *body, size_t length)
         return;
     json_t *text = jsontext_read(value.bytes, value.length, NULL, NULL);
     if (json_is_string(text))
-        echoes_told(echoes, json_string_value(text));
+        note_told(echoes, json_string_value(text));
     json_decref(text);
 }
 

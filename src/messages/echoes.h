@@ -19,9 +19,7 @@ struct echoes {
     int64_t said_ms; /* 0: never */
 };
 
-/* The canvas is about to be told so, once more. */
-void echoes_told(struct echoes *echoes, const char *text);
-/* The same, by the body of the request: {"message": text, …}. */
+/* The canvas is about to be told so, once more; the body of the request: {"message": text, …}. */
 void echoes_told_body(struct echoes *echoes, const char *body, size_t length);
 /* A row of our inbox says that it was. true: from here, as far as can be known. */
 bool echoes_take(struct echoes *echoes, const char *text);

@@ -13,6 +13,9 @@
 
 #include <jansson.h>
 
+/* a peer's platform needs some time even where nobody waits for the peer */
+#define HOST_CALL_LEAST_MS 10000
+
 struct host_call {
     uv_timer_t timer; /* first: the next try, or the end of waiting */
     struct host_call *next;
@@ -28,7 +31,6 @@ struct host_call {
     bool blocked, was_blocked;
     /* NOTIFY: whether it was shown by an earlier attempt is being looked for */
     struct receipt *receipt;
-    bool looked;                         /* it was */
     struct delegated *delegated;         /* DELEGATE: its result is awaited */
     json_t *delegation;                  /* what the platform answered to it; NULL: nothing yet */
     char delegation_key[UUID_TEXT_SIZE]; /* DELEGATE: the same in each try */

@@ -77,7 +77,6 @@ static void on_show_receipt(bool found, void *context)
 {
     struct host_call *call = context;
     call->receipt = NULL;
-    call->looked = true;
     if (found)
         host_call_shown(call);
     else

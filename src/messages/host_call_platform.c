@@ -14,8 +14,6 @@
 #include <string.h>
 
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
-/* a peer's platform needs some time even where nobody waits for the peer */
-#define LEAST_TIMEOUT_MS 10000
 #define BLOCKED_MAXIMUM_MS 5000 /* how long a handler's message waits for an earlier reply */
 
 static void on_try_again(uv_timer_t *timer)
@@ -248,12 +246,12 @@ void host_call_transmit(struct host_call *call)
                        "BAD_ID");
         return;
     }
-    struct call_limits limits = {.timeout_ms = left > LEAST_TIMEOUT_MS ? left : LEAST_TIMEOUT_MS,
-                                 .response_maximum = call->ask &&
-                                                             call->ask->kind == SCRIPT_ASK_FETCH
-                                                         ? (size_t)call->ask->most
-                                                         : ANSWER_MAXIMUM,
-                                 .fresh_connection = call->tried,
-                                 .delivery_counts = true};
+    struct call_limits limits = {
+        .timeout_ms = left > HOST_CALL_LEAST_MS ? left : HOST_CALL_LEAST_MS,
+        .response_maximum = call->ask && call->ask->kind == SCRIPT_ASK_FETCH
+                                ? (size_t)call->ask->most
+                                : ANSWER_MAXIMUM,
+        .fresh_connection = call->tried,
+        .delivery_counts = true};
     link_call(calls->link, &call->request_call, request, &limits, on_answer, call);
 }

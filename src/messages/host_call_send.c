@@ -10,7 +10,6 @@
 #include "wire/jsontext.h"
 #include "wire/result.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

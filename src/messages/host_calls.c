@@ -9,13 +9,10 @@
 #include "base/uuid.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define BACKOFF_CAP_MS 10000
-/* a peer's platform needs some time even where nobody waits for the peer */
-#define SEND_LEAST_MS 10000
 #define ACK_TIMEOUT_MS 30000
 #define LIMITS_EVERY_MS 600000
 
@@ -162,8 +159,8 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
             host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids",
                            "BAD_ID");
         } else if (host_call_build_message(call)) {
-            if (ask->timeout_ms < SEND_LEAST_MS)
-                call->deadline_ms += SEND_LEAST_MS - ask->timeout_ms;
+            if (ask->timeout_ms < HOST_CALL_LEAST_MS)
+                call->deadline_ms += HOST_CALL_LEAST_MS - ask->timeout_ms;
             call->recording = ask->may_be_known;
             if (ask->may_be_known)
                 host_call_know_answer(call);

@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What must wait for longer is deferred to the ledger, and the cursor passes it. */
+#define DEFER_AFTER_MS 30000
+
 struct inbox;
 struct inbox_conversation;
 struct script_job;
@@ -70,7 +73,8 @@ struct inbox_entry {
     struct {
         int64_t until_ms; /* monotonic */
         bool hold, defer;
-    } wait; /* the next attempt, while that is being recorded */
+    } wait;         /* the next attempt, while that is being recorded */
+    bool deferring; /* that it is deferred is being recorded, whatever else it does */
     /* outbox */
     struct reply_request *reply; /* to be posted without running the script; NULL: none */
     struct post *post;           /* that is under way with it; NULL: none */
@@ -164,7 +168,8 @@ size_t inbox_running(const struct inbox *inbox); /* the script has them */
 /* handled and not finished: RECORDING to SETTLED */
 size_t inbox_answering(const struct inbox *inbox);
 
-/* --- looking through it (inbox_find.c); callbacks change no entry's state --- */
+/* --- looking through it (inbox_find.c). Callbacks change no entry's state, but for
+ * inbox_each_blocked. --- */
 
 /* All that are not finished. */
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context),

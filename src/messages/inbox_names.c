@@ -39,7 +39,7 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
 }
 
 /* Else it has its outcome, or is about to. What came late is deferred before its first
- * attempt: POSTING for that long, and then it waits. */
+ * attempt: RECORDING for that long, and then it waits. */
 static bool is_ahead(const struct inbox_entry *entry)
 {
     return entry->state == INBOX_WAITING || entry->state == INBOX_ASIDE ||

@@ -155,6 +155,8 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     sort_out(intake, entry, state, in_order);
 }
 
+/* Nothing that follows from a row at once closes the poller: what ends a workspace comes later, by
+ * itself. */
 static void take_rows(struct intake *intake, const struct journal_known *known)
 {
     struct dispatch *dispatch = intake->dispatch;

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
-#include "base/timer.h"
 #include "link/link.h"
 #include "messages/receipt.h"
 #include "wire/page.h"
@@ -19,8 +18,6 @@
 #define PEER_TIMEOUT_MS 120000
 #define CANVAS_TIMEOUT_MS 30000
 #define ANSWER_MAXIMUM ((size_t)64 << 20) /* a push peer's whole result (contract §1.10) */
-/* a reply that waits for longer is deferred to the ledger, and the cursor passes */
-#define DEFER_AFTER_MS 30000
 #define LOOKUP_TIMEOUT_MS 30000
 #define LOOKUP_MAXIMUM (1 << 20)
 
@@ -48,9 +45,8 @@ static void give_up(struct post *post, const char *reason)
     outbox->events.failed(outbox->context, entry, reason);
 }
 
-void outbox_go_on(struct outbox *outbox, struct inbox_entry *entry)
+void outbox_go_on(struct inbox_entry *entry)
 {
-    (void)outbox;
     outbox_enqueue(entry->post, true);
     outbox_pump(entry->post->peer);
 }

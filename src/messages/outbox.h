@@ -44,7 +44,7 @@ void outbox_post(struct outbox *outbox, struct inbox_entry *entry);
 /* The entry was parked, and the reply before it is finished. */
 void outbox_release(struct outbox *outbox, struct inbox_entry *parked);
 /* The entry was deferred: it goes on waiting for its next try. */
-void outbox_go_on(struct outbox *outbox, struct inbox_entry *entry);
+void outbox_go_on(struct inbox_entry *entry);
 /* It was created so long ago that it is not tried any more (--reply-ttl). */
 bool outbox_expired(const struct link *link, const struct inbox_entry *entry);
 /* Drain is over: what is still on its way is unconfirmed or comes again. `say`: in the log, too. */

@@ -8,7 +8,7 @@
 void outcome_drop_changes(struct dispatch *dispatch, struct inbox_entry *entry);
 /* It is through, however: others may run beside it again. */
 void outcome_settle_suspect(struct dispatch *dispatch, struct inbox_entry *entry);
-/* Of an entry that is RECORDING, or SENT. */
+/* Of an entry that is RECORDING; the second one also of one whose reply is SETTLED. */
 void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
                            const char *outcome, const char *reason);
 void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,

@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/shell.h"
 #include "journal/journal.h"
 #include "journal/transcript.h"
@@ -13,9 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-/* who must wait longer is deferred to the ledger, and the cursor passes */
-#define DEFER_AFTER_MS 30000
 
 /* The entry as it is now, for the journal; with what its handler stored. */
 static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry *entry,
@@ -142,7 +138,7 @@ static void say_what_next(const struct dispatch *dispatch, const struct inbox_en
 void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,
                          const char *traceback)
 {
-    check(entry->state == INBOX_RECORDING || entry->state == INBOX_SENT);
+    check(entry->state == INBOX_RECORDING || entry->state == INBOX_SETTLED);
     dispatch->dead++;
     say_what_next(dispatch, entry);
     note_outcome(dispatch, entry, "dead", reason);
@@ -207,9 +203,13 @@ static void on_replied(void *context, struct inbox_entry *entry)
     journal_finish(dispatch->journal, &step, "replied", entry->reply);
 }
 
+/* It is not on its way any more: nothing else is to be recorded of it meanwhile. */
 static void on_reply_failed(void *context, struct inbox_entry *entry, const char *reason)
 {
-    outcome_record_dead(context, entry, reason, NULL);
+    struct dispatch *dispatch = context;
+    if (entry->state == INBOX_SENT)
+        inbox_settle(dispatch->inbox, entry);
+    outcome_record_dead(dispatch, entry, reason, NULL);
 }
 
 static void on_reply_deferred(struct inbox_entry *entry, void *context)
@@ -218,7 +218,7 @@ static void on_reply_deferred(struct inbox_entry *entry, void *context)
     if (!entry->post) /* the host ends */
         return;
     inbox_defer(dispatch->inbox, entry);
-    outbox_go_on(&dispatch->outbox, entry);
+    outbox_go_on(entry);
     settled(dispatch);
 }
 
@@ -283,6 +283,7 @@ void outcome_defer(struct dispatch *dispatch, struct inbox_entry *entry, int64_t
 static void on_blocked_deferred(struct inbox_entry *entry, void *context)
 {
     struct dispatch *dispatch = context;
+    entry->deferring = false;
     inbox_defer(dispatch->inbox, entry);
     if (!dispatch->link->over)
         settled(dispatch);
@@ -302,6 +303,9 @@ bool outcome_defer_blocked(struct dispatch *dispatch, struct inbox_entry *entry,
 {
     if (entry->state == INBOX_RECORDING || entry->state == INBOX_SETTLED)
         return false;
+    if (entry->deferring)
+        return true;
+    entry->deferring = !inbox_is_waiting(entry);
     if (entry->state == INBOX_RUNNING) {
         defer_running(dispatch, entry, reason);
     } else if (inbox_is_waiting(entry)) {

@@ -24,6 +24,16 @@ void disk_defer(struct disk *disk, struct disk_batch *batch)
     disk->batches = batch;
 }
 
+void disk_undefer(struct disk *disk, struct disk_batch *batch)
+{
+    struct disk_batch **place = &disk->batches;
+    while (batch->listed && *place != batch)
+        place = &(*place)->next;
+    if (batch->listed)
+        *place = batch->next;
+    batch->listed = false;
+}
+
 struct errand {
     struct task task;
     struct thread *back;

@@ -26,6 +26,8 @@ void disk_defer(struct disk *disk, struct disk_batch *batch);
  * once the thread it is meant for is closing. */
 void disk_run(struct disk *disk, struct thread *back, void (*work)(void *context),
               void (*done)(void *context), void *context);
+/* On the disk thread: `commit` will not be called, and `batch` may be freed. Fine at any time. */
+void disk_undefer(struct disk *disk, struct disk_batch *batch);
 /* Runs what was posted, ends the thread. */
 void disk_close(struct disk *disk);
 

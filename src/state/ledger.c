@@ -3,6 +3,7 @@
  * for. */
 #include "state/ledger_sql.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 
 #include <stdio.h>
@@ -120,13 +121,18 @@ bool ledger_commit(struct ledger *ledger)
 }
 
 /* synchronous cannot change inside a transaction, so the commit that must reach the platter is an
- * empty one after it: with FULL, every WAL commit syncs the whole log so far. */
+ * one after it: with FULL, every WAL commit syncs the whole log so far. It writes a value that was
+ * not there: a transaction that changes nothing commits nothing, and syncs nothing. */
 bool ledger_commit_durably(struct ledger *ledger)
 {
     if (!ledger_commit(ledger))
         return false;
+    char stamp[32];
+    int64_t now_ms = clock_wall_ms();
+    ledger->synced_ms = now_ms > ledger->synced_ms ? now_ms : ledger->synced_ms + 1;
+    snprintf(stamp, sizeof stamp, "%lld", (long long)ledger->synced_ms);
     bool synced = ledger_execute(ledger, "PRAGMA synchronous = FULL") && ledger_begin(ledger) &&
-                  ledger_set_meta(ledger, "synced", sqlite3_libversion()) && ledger_commit(ledger);
+                  ledger_set_meta(ledger, "synced", stamp) && ledger_commit(ledger);
     if (!synced)
         ledger_rollback(ledger);
     return ledger_execute(ledger, "PRAGMA synchronous = NORMAL") && synced;

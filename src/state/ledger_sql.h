@@ -117,7 +117,9 @@ struct ledger {
     sqlite3 *database;
     sqlite3_stmt *statements[STATEMENT_COUNT_OF_ALL];
     int log_pages;
-    bool plain; /* no write-ahead log: its file system has no shared memory maps */
+    int64_t synced_ms; /* wall clock of the last durable commit: a value that was not there before
+                        */
+    bool plain;        /* no write-ahead log: its file system has no shared memory maps */
     char problem[512];
 };
 

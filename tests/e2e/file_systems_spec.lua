@@ -76,7 +76,7 @@ describe("a state directory whose file system", function()
 
   it("lacks record locks is refused at the start, with what to do", function()
     local one = host.run(options("locks"), 1)
-    one:log "has no record locks, which the ledger needs: .*choose a directory of another one %(%-%-state%-dir%)"
+    one:log "has no record locks, which the ledger needs: .*choose a directory on another one %(%-%-state%-dir%)"
   end)
 
   it("keeps no modes is refused where others may enter it, with what to do", function()

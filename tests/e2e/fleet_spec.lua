@@ -170,7 +170,7 @@ describe("a fleet", function()
       { ("{ id = %q, token_env = 'NO_SUCH_TOKEN' }"):format(one.id) })
     wrong("fleet%.lua:2: a token belongs to one workspace", { entry(one) }, "token = 'x'")
     wrong("fleet%.lua:2: a token belongs to one workspace", { entry(one) }, "token_env = 'TOKEN'")
-    wrong("fleet%.lua:2: \"token_file\" of all workspaces: write {id} where", { entry(one) }, "token_file = 'token'")
+    wrong("fleet%.lua:2: a default \"token_file\" needs {id} in its path", { entry(one) }, "token_file = 'token'")
     wrong("fleet%.lua:4: .* api_url http://example%.com: it would send the token unencrypted",
       { entry(one, "api_url = 'http://example.com'") })
     wrong("fleet%.lua:4: .*nothing to answer with", { entry(one) }, "script = nil")

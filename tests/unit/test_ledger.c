@@ -15,6 +15,15 @@
 
 #define URL "https://one.example.com"
 
+static unsigned syncs; /* of any file, while the ledger works */
+
+/* In place of libc's: SQLite's own calls come here. */
+int fdatasync(int fd)
+{
+    syncs++;
+    return fsync(fd);
+}
+
 static char directory[64];
 static char path[128];
 
@@ -451,12 +460,29 @@ static void only_the_newest_answers_are_kept(void **state)
     ledger_close(ledger);
 }
 
+static void every_durable_commit_is_on_the_platter_and_the_others_are_not(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message one = message("row-1");
+    for (int i = 0; i < 3; i++) {
+        unsigned before = syncs;
+        assert_true(ledger_begin(ledger) && ledger_wait(ledger, &one) && ledger_commit(ledger));
+        assert_int_equal(syncs, before);
+        assert_true(ledger_begin(ledger) && ledger_keep(ledger, &one) &&
+                    ledger_commit_durably(ledger));
+        assert_true(syncs > before);
+    }
+    ledger_close(ledger);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_directory, remove_directory)
     const struct CMUnitTest tests[] = {
         TEST(a_reply_stands_byte_for_byte_after_a_restart),
         TEST(what_was_not_committed_is_gone),
+        TEST(every_durable_commit_is_on_the_platter_and_the_others_are_not),
         TEST(only_the_newest_answers_are_kept),
         TEST(a_finished_message_keeps_its_id_and_gives_its_space_back),
         TEST(a_message_that_was_finished_is_not_kept_again_by_a_late_word),
