@@ -175,8 +175,12 @@ static void a_journal_that_closes_while_it_cannot_write_gives_up_and_says_so_to_
 
 static void take_time(void *context)
 {
+    usleep(*(useconds_t *)context);
+}
+
+static void nothing(void *context)
+{
     (void)context;
-    usleep(100000);
 }
 
 static void on_taken(void *context)
@@ -189,10 +193,12 @@ static void on_taken(void *context)
  * to a journal that was freed meanwhile. */
 static void close_when_written(void *context, char *value)
 {
+    static useconds_t so_that_this_thread_is_woken = 5000, so_that_it_frees_the_journal = 100000;
     struct one *one = context;
     free(value);
     journal_close(one->journal, on_closed);
-    disk_run(&disk, &network, take_time, on_taken, NULL);
+    disk_run(&disk, &network, take_time, nothing, &so_that_this_thread_is_woken);
+    disk_run(&disk, &network, take_time, on_taken, &so_that_it_frees_the_journal);
     open_journals++; /* `on_taken` ends the test */
 }
 
