@@ -77,16 +77,85 @@ int64_t clock_bound_ms(int64_t wall_ms)
 
 void clock_format(int64_t wall_ms, char text[CLOCK_TEXT_SIZE])
 {
+    /* a log line seldom comes alone in its second */
+    static _Thread_local time_t known = -1;
+    static _Thread_local char second[CLOCK_TEXT_SIZE];
+    static _Thread_local size_t length;
     wall_ms = clock_bound_ms(wall_ms);
     time_t seconds = (time_t)(wall_ms / 1000);
-    struct tm parts;
-    gmtime_r(&seconds, &parts);
-    size_t length = strftime(text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text + length, CLOCK_TEXT_SIZE - length, ".%03dZ", (int)(wall_ms % 1000));
+    int millis = (int)(wall_ms % 1000);
+    if (seconds != known) {
+        struct tm parts;
+        gmtime_r(&seconds, &parts);
+        length = strftime(second, sizeof second, "%Y-%m-%dT%H:%M:%S", &parts);
+        known = seconds;
+    }
+    memcpy(text, second, length);
+    const char rest[] = {'.',
+                         (char)('0' + millis / 100),
+                         (char)('0' + millis / 10 % 10),
+                         (char)('0' + millis % 10),
+                         'Z',
+                         '\0'};
+    memcpy(text + length, rest, sizeof rest);
+}
+
+/* So many digits at `text`; -1: something else is there. */
+static int read_digits(const char *text, int count)
+{
+    int number = 0;
+    for (int i = 0; i < count; i++) {
+        if (!isdigit((unsigned char)text[i]))
+            return -1;
+        number = number * 10 + (text[i] - '0');
+    }
+    return number;
+}
+
+/* Days since 1970-01-01 in the proleptic Gregorian calendar. */
+static int64_t days_since_epoch(int year, int month, int day)
+{
+    int64_t shifted = month > 2 ? year : year - 1; /* years begin in March: the leap day ends them
+                                                    */
+    int64_t era = shifted / 400, of_era = shifted % 400;
+    int64_t of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+/* What every platform writes: 2026-05-01T00:00:00.123456Z, with one to nine digits or none. false:
+ * it may be another form. */
+static bool parse_common(const char *text, int64_t *wall_us)
+{
+    if (strnlen(text, 20) < 20 || text[4] != '-' || text[7] != '-' || text[10] != 'T' ||
+        text[13] != ':' || text[16] != ':')
+        return false;
+    int year = read_digits(text, 4), month = read_digits(text + 5, 2);
+    int day = read_digits(text + 8, 2), hour = read_digits(text + 11, 2);
+    int minute = read_digits(text + 14, 2), second = read_digits(text + 17, 2);
+    if (year < 1970 || month < 1 || month > 12 || day < 1 || day > 31 || hour < 0 || hour > 23 ||
+        minute < 0 || minute > 59 || second < 0 || second > 59)
+        return false;
+    const char *rest = text + 19;
+    int64_t micros = 0, scale = 100000;
+    if (*rest == '.') {
+        const char *digits = ++rest;
+        for (; isdigit((unsigned char)*rest); rest++, scale /= 10)
+            micros += (*rest - '0') * scale;
+        if (rest == digits || rest - digits > 9)
+            return false;
+    }
+    if (*rest != 'Z' || rest[1])
+        return false;
+    int64_t seconds = days_since_epoch(year, month, day) * 86400 + hour * 3600 + minute * 60 +
+                      second;
+    *wall_us = seconds * 1000000 + micros;
+    return true;
 }
 
 bool clock_parse(const char *text, int64_t *wall_us)
 {
+    if (parse_common(text, wall_us))
+        return true;
     struct tm parts = {0};
     const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
     if (!rest)

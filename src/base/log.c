@@ -28,6 +28,7 @@ struct secret {
 
 static struct secret *secrets[SECRETS_MAXIMUM]; /* a ring */
 static struct secret *places[1 << PLACES_BITS];
+static bool begins_one[256]; /* there is, or was, a secret that begins with this byte */
 static size_t next_secret;
 static atomic_int current_level = LOG_LEVEL_INFO;
 
@@ -52,6 +53,7 @@ static struct secret **place_of(const char *text)
 static void list_secret(struct secret *secret)
 {
     struct secret **place = place_of(secret->text);
+    begins_one[(unsigned char)*secret->text] = true;
     while (*place && (*place)->length >= secret->length) /* the longest that fits hides */
         place = &(*place)->next;
     secret->next = *place;
@@ -103,7 +105,7 @@ static void redact(char *text)
 {
     size_t left = strlen(text);
     for (char *at = text; left >= SECRET_MINIMUM;) {
-        const struct secret *secret = *place_of(at);
+        const struct secret *secret = begins_one[(unsigned char)*at] ? *place_of(at) : NULL;
         while (secret && (secret->length > left || memcmp(at, secret->text, secret->length) != 0))
             secret = secret->next;
         if (!secret) {

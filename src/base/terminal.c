@@ -55,6 +55,15 @@ static int write_escape(int32_t point, unsigned char byte, enum terminal_style s
     return snprintf(out, LONGEST, "\\x%02x", byte);
 }
 
+/* How many bytes are letters, digits, marks and blanks of ASCII. */
+static size_t count_plain(const unsigned char *text, size_t length)
+{
+    size_t count = 0;
+    while (count < length && text[count] >= 0x20 && text[count] < 0x7f)
+        count++;
+    return count;
+}
+
 size_t terminal_escape(const char *text, size_t length, enum terminal_style style, char *out,
                        size_t size)
 {
@@ -62,6 +71,12 @@ size_t terminal_escape(const char *text, size_t length, enum terminal_style styl
     size_t used = 0, step;
     for (size_t left = length; left > 0; at += step, left -= step) {
         char piece[LONGEST];
+        step = count_plain(at, left < size - used ? left : size - used);
+        if (step > 0) {
+            memcpy(out + used, at, step);
+            used += step;
+            continue;
+        }
         size_t wanted;
         int32_t point = decode(at, left, &step);
         if (style != TERMINAL_WORD && point == '\r' && left > 1 && at[1] == '\n')

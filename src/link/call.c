@@ -36,6 +36,18 @@ static void read_rate_budget(struct rate_budget *budget, const struct http_resul
                                                             : 0;
 }
 
+/* The platform's clock, since the epoch; -1: it does not tell. */
+static int64_t read_date(struct rate_budget *budget, const char *date)
+{
+    if (!date || strlen(date) >= CALL_DATE_SIZE)
+        return date ? retry_parse_after(date, 0) : -1;
+    if (strcmp(date, budget->date) != 0) {
+        strcpy(budget->date, date);
+        budget->date_ms = retry_parse_after(date, 0);
+    }
+    return budget->date_ms;
+}
+
 static void on_result(const struct http_result *result, void *context)
 {
     struct call *call = context;
@@ -55,8 +67,7 @@ static void on_result(const struct http_result *result, void *context)
         .transport_error = result->error,
         .since_sent_ms = result->since_sent_ms,
     };
-    const char *date = answered ? http_header(result, "Date") : NULL;
-    int64_t date_ms = date ? retry_parse_after(date, 0) : -1;
+    int64_t date_ms = answered ? read_date(call->budget, http_header(result, "Date")) : -1;
     /* a date to wait for is the platform's, so its clock counts */
     facts.now_wall_ms = date_ms > 0 ? date_ms : clock_wall_ms();
     struct call_answer answer = {

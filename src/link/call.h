@@ -37,10 +37,13 @@ typedef void call_callback(const struct call_answer *answer, void *context);
 /* What the platform's answers tell of the requests that are left (contract §1.1). Newer platforms
  * count for each token, older ones for each address: so each workspace keeps what its own answers
  * say. */
+#define CALL_DATE_SIZE 32
 struct rate_budget {
     int64_t quiet_until_ms; /* nearly spent: no replies until then, only heartbeats and polls */
     /* less than half is left: so far apart may polls be that hints lead to; 0: any */
     int64_t hint_gap_ms;
+    char date[CALL_DATE_SIZE]; /* the last Date header, and what it says: many are the same */
+    int64_t date_ms;
 };
 
 /* Embed one per loop; zeroed it is idle. */

@@ -109,14 +109,32 @@ static bool write_line(int file, size_t place, const char *line)
     return wrote == LINE_SIZE;
 }
 
+/* Returns how many digits. */
+static size_t write_number(char *text, uint64_t number)
+{
+    char digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    for (size_t i = 0; i < count; i++)
+        text[i] = digits[count - 1 - i];
+    return count;
+}
+
 bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts,
                unsigned failures, char *problem, size_t problem_size)
 {
-    char line[LINE_SIZE + 1];
-    int length = snprintf(line, sizeof line, "%.*s %u %u %" PRId64, ID_MAXIMUM, row_id, attempts,
-                          failures, clock_steady_ms());
-    memset(line + length, ' ', (size_t)(LINE_SIZE - length));
+    char line[LINE_SIZE];
+    size_t id_length = strnlen(row_id, ID_MAXIMUM);
+    memset(line, ' ', LINE_SIZE - 1);
     line[LINE_SIZE - 1] = '\n';
+    memcpy(line, row_id, id_length);
+    char *at = line + id_length + 1; /* blanks between them */
+    at += write_number(at, attempts) + 1;
+    at += write_number(at, failures) + 1;
+    write_number(at, (uint64_t)clock_steady_ms());
     int file = get_file(runs);
     bool written = file >= 0 && write_line(file, place, line);
     if (!written)

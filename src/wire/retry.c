@@ -297,7 +297,12 @@ static void write_status(const struct retry_answer *answer, const struct rule *r
     if (!may_hold_secrets && (!success || rule->says))
         platform_error_text(answer->body, answer->body_length, words, sizeof words);
     const char *says = rule->says ? rule->says : "";
-    if (success) /* there our words explain the platform's */
+    if (success && !*says && !*words) { /* of every answer; no need to print */
+        const char digits[] = {(char)('0' + answer->status / 100),
+                               (char)('0' + answer->status / 10 % 10),
+                               (char)('0' + answer->status % 10), '\0'};
+        stpcpy(stpcpy(stpcpy(reason, call), ": HTTP "), digits);
+    } else if (success) /* there our words explain the platform's */
         snprintf(reason, RETRY_REASON_SIZE, "%s: HTTP %d%s%s%s%s", call, answer->status,
                  *says ? ": " : "", says, *words ? ": " : "", words);
     else

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void a_buffer_takes_its_maximum_and_not_a_byte_more(void **state)
@@ -116,6 +117,26 @@ static void times_are_shown_in_utc_with_milliseconds(void **state)
     assert_string_equal(text, "2026-05-01T20:14:07.123Z");
     clock_format(0, text);
     assert_string_equal(text, "1970-01-01T00:00:00.000Z");
+}
+
+/* The common form is read by hand; "+00:00" goes the way of every other form. */
+static void any_time_is_shown_and_read_back_alike_in_every_form(void **state)
+{
+    (void)state;
+    srand(11);
+    for (int i = 0; i < 20000; i++) {
+        int64_t ms = (int64_t)rand() * 1900 + rand() % 1000, us = -1, other_us = -2;
+        char text[CLOCK_TEXT_SIZE], expected[32], other[64];
+        time_t seconds = (time_t)(ms / 1000);
+        struct tm parts;
+        gmtime_r(&seconds, &parts);
+        strftime(expected, sizeof expected, "%Y-%m-%dT%H:%M:%S", &parts);
+        snprintf(other, sizeof other, "%s.%03d+00:00", expected, (int)(ms % 1000));
+        clock_format(ms, text);
+        assert_memory_equal(text, expected, strlen(expected));
+        assert_true(clock_parse(text, &us) && clock_parse(other, &other_us));
+        assert_true(us == ms * 1000 && other_us == us);
+    }
 }
 
 static void clocks_do_not_run_backwards(void **state)
@@ -370,6 +391,7 @@ int main(void)
         cmocka_unit_test(a_buffer_grows_and_keeps_every_byte),
         cmocka_unit_test(times_of_the_platform_are_read_to_the_microsecond),
         cmocka_unit_test(times_are_shown_in_utc_with_milliseconds),
+        cmocka_unit_test(any_time_is_shown_and_read_back_alike_in_every_form),
         cmocka_unit_test(clocks_do_not_run_backwards),
         cmocka_unit_test(durations_are_read_as_operators_write_them),
         cmocka_unit_test(ids_of_a_name_are_the_same_everywhere),
