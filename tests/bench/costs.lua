@@ -10,7 +10,12 @@ local stage = require "tests.bench.stage"
 local DRAIN_MS = 1800000
 local SAMPLE_MS = 25
 
-local costs = {}
+local costs = {
+  CASES = {
+    { name = "one", title = "one conversation", peers = 1 },
+    { name = "many", title = "64 conversations, --concurrency 16", peers = 64, args = { "--concurrency", "16" } },
+  },
+}
 
 local function total(profile)
   local text = support.read(profile)
@@ -88,6 +93,55 @@ local function per_message(options, case)
   return median
 end
 
+-- What a run of so many messages took of something that `count` tells of a host that is still there.
+local function counted(case, messages, count, under)
+  local platform = stage.platform { rows = messages, peers = case.peers }
+  local args = { "--interval-ms", "3600000", table.unpack(case.args or {}) }
+  local host = stage.host { platform = platform, place = "memory", args = args, under = under }
+  platform:ask("wait?replies=" .. messages, DRAIN_MS)
+  local before = count(host)
+  host:stop()
+  local value = before or count(host)
+  platform:stop()
+  return value
+end
+
+-- Of 2N messages less of N: what the start and the stop take cancels out.
+local function each(case, messages, count, under)
+  return (counted(case, messages * 2, count, under) - counted(case, messages, count, under)) / messages
+end
+
+local function system_calls(case, messages)
+  local path = stage.directory "memory" .. "/calls"
+  local function count(host)
+    if not host.ended then return nil end
+    local function sum() return (support.read(path) or ""):match "(%d+)%s+%d*%s*total" end
+    local deadline = loop.now() + DRAIN_MS
+    while not sum() and loop.now() < deadline do loop.wait(function() return false end, SAMPLE_MS) end
+    local calls = tonumber(sum())
+    uv.fs_unlink(path)
+    return calls
+  end
+  return each(case, messages, count, { "strace", "-D", "-f", "-c", "-o", path }) -- it writes the sum after the end
+end
+
+---@param options {switches: integer}
+---@return table<string, number> for the baseline
+function costs.switches(options)
+  sheet.section(("waits and system calls a message: %d messages less %d"):format(options.switches * 2, options.switches))
+  local found = {}
+  for _, case in ipairs(costs.CASES) do
+    found[case.name] = sheet.row { name = case.title .. ", voluntary context switches", unit = "",
+      values = { each(case, options.switches, function(host) return (host:switches()) end) } }
+    for _, thread in ipairs { "molecule", "worker", "disk" } do
+      sheet.row { name = "    of these in " .. (thread == "molecule" and "the network thread" or "the thread " .. thread), unit = "",
+        values = { each(case, options.switches, function(host) return select(2, host:switches())[thread] or 0 end) } }
+    end
+    sheet.row { name = case.title .. ", system calls", unit = "", values = { system_calls(case, options.switches // 4) } }
+  end
+  return {}
+end
+
 ---@param options {counts: integer, instructions: integer}
 ---@return table<string, number> for the baseline
 function costs.instructions(options)
@@ -95,9 +149,8 @@ function costs.instructions(options)
     options.instructions))
   sheet.row { name = "beside it: such a post through libcurl alone, 16 in flight", unit = "", values = { alone(options) } }
   return {
-    ["instructions-one"] = per_message(options, { name = "one", title = "one conversation", peers = 1 }),
-    ["instructions-many"] = per_message(options, { name = "many", title = "64 conversations, --concurrency 16", peers = 64,
-      args = { "--concurrency", "16" } }),
+    ["instructions-one"] = per_message(options, costs.CASES[1]),
+    ["instructions-many"] = per_message(options, costs.CASES[2]),
   }
 end
 

@@ -13,13 +13,13 @@ local BASELINE = "tests/bench/baseline"
 
 local MODES = {
   normal = { runs = 3, messages = 10000, requests = 30000, seconds = 2, waits = 200, added = 1000, starts = 30, counts = 1,
-    instructions = 500, idle_seconds = 20, growth = 100000 },
+    instructions = 500, switches = 2000, idle_seconds = 20, growth = 100000 },
   quick = { runs = 1, messages = 5000, requests = 15000, seconds = 1, waits = 60, added = 300, starts = 10, counts = 1,
-    instructions = 500, idle_seconds = 6, growth = 100000 },
+    instructions = 500, switches = 1000, idle_seconds = 6, growth = 100000 },
   full = { runs = 5, messages = 20000, requests = 50000, seconds = 3, waits = 600, added = 3000, starts = 30, counts = 3,
-    instructions = 500, idle_seconds = 60, growth = 1000000 },
+    instructions = 500, switches = 1000, idle_seconds = 60, growth = 1000000 },
 }
-MODES.check = { runs = 1, counts = 1, instructions = 500, idle_seconds = 5, growth = 100000 }
+MODES.check = { runs = 1, counts = 1, instructions = 500, switches = 1000, idle_seconds = 5, growth = 100000 }
 
 local FIGURES = {
   { name = "drain-one", run = drain.one },
@@ -29,6 +29,7 @@ local FIGURES = {
   { name = "added", run = times.added },
   { name = "start", run = times.start },
   { name = "instructions", run = costs.instructions, checked = true },
+  { name = "switches", run = costs.switches },
   { name = "idle", run = function(options) return { ["idle-kib"] = times.idle(options) } end, checked = true },
   { name = "fleet", run = times.fleet },
   { name = "growth", run = costs.growth, checked = true },
@@ -103,6 +104,7 @@ end
 
 local function measure(options)
   local found, broken = {}, 0
+  print(stage.machine())
   sheet.head()
   for _, figure in ipairs(FIGURES) do
     if (not options.only or options.only == figure.name) and (options.mode ~= "check" or figure.checked) then

@@ -104,6 +104,21 @@ function Child:cpu_ns()
   return sum
 end
 
+---How often its threads waited for something so far, and which of them, by name.
+---@return integer switches, table<string, integer>
+function Child:switches()
+  local sum, by_thread = 0, {}
+  for _, thread in ipairs(support.list(("/proc/%d/task"):format(self.pid))) do
+    local folder = ("/proc/%d/task/%s/"):format(self.pid, thread)
+    local status, name = support.read(folder .. "status"), support.read(folder .. "comm")
+    local count = status and math.tointeger(tonumber(status:match "\nvoluntary_ctxt_switches:%s+(%d+)")) or 0
+    name = name and name:match "%S+" or "gone"
+    by_thread[name] = (by_thread[name] or 0) + count
+    sum = sum + count
+  end
+  return sum, by_thread
+end
+
 ---@return integer KiB that are its alone
 function Child:private_kib()
   local text = support.read(("/proc/%d/smaps_rollup"):format(self.pid)) or error("it is gone: " .. self:report(), 2)
@@ -167,6 +182,14 @@ function stage.host(options)
   local self = stage.spawn(command, directory .. "/host.log", not options.free and stage.core or nil)
   self.state = state
   return self
+end
+
+---Which machine this is, and what it charges.
+---@return string
+function stage.machine()
+  local model = (support.read "/proc/cpuinfo" or ""):match "model name%s*:%s*([^\n]+)" or "an unknown processor"
+  return ("%s, %d processors; %s"):format(model, uv.available_parallelism(), stage.run({ stage.program "bench_machine" }, 60000)
+    :gsub("%s+$", ""))
 end
 
 ---Runs a program to its end on the core of what is measured.
