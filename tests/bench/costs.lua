@@ -129,12 +129,11 @@ end
 ---@return table<string, number> for the baseline
 function costs.switches(options)
   sheet.section(("waits and system calls a message: %d messages less %d"):format(options.switches * 2, options.switches))
-  local found = {}
   for _, case in ipairs(costs.CASES) do
-    found[case.name] = sheet.row { name = case.title .. ", voluntary context switches", unit = "",
+    sheet.row { name = case.title .. ", voluntary context switches", unit = "",
       values = { each(case, options.switches, function(host) return (host:switches()) end) } }
-    for _, thread in ipairs { "molecule", "worker", "disk" } do
-      sheet.row { name = "    of these in " .. (thread == "molecule" and "the network thread" or "the thread " .. thread), unit = "",
+    for thread, name in pairs { molecule = "network", worker = "worker", disk = "disk" } do
+      sheet.row { name = "    of these in the thread " .. name, unit = "",
         values = { each(case, options.switches, function(host) return select(2, host:switches())[thread] or 0 end) } }
     end
     sheet.row { name = case.title .. ", system calls", unit = "", values = { system_calls(case, options.switches // 4) } }
