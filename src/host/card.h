@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-/* Fills in a card whose texts it owns; zeroed it is empty. true: it is another one than before. */
+/* Fills in a card, which owns its texts; a zeroed one is empty. true: it has changed. */
 bool card_take(struct platform_card *card, const struct molecule_workspace_options *options,
                const struct script_agent *agent);
 void card_free(struct platform_card *card);

@@ -31,10 +31,9 @@ bool checks_say_no_token(const struct molecule_workspace_options *options, bool 
         snprintf(problem, problem_size, "there is no token in %s", options->token_file);
     else
         snprintf(problem, problem_size,
-                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or give --bootstrap if "
-                 "this workspace has never had "
-                 "one (the platform then mints it, and it is kept)%s",
-                 fleet ? "; a fleet's file has token_env and token_file" : "");
+                 "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or use --bootstrap if "
+                 "this workspace has never had one (the platform then mints one, which is kept)%s",
+                 fleet ? "; in a fleet file, set token_env or token_file" : "");
     return false;
 }
 

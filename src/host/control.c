@@ -30,10 +30,10 @@ struct control_client {
     bool closing, waiting; /* for the disk thread */
 };
 
-/* A workspace's own socket; or a fleet's, which finds the workspace by its id in the request. */
+/* A workspace's own socket, or a fleet's, which finds the workspace by its id in the request. */
 struct control {
-    uv_pipe_t pipe;       /* first; not there where a fleet's is used */
-    struct control *next; /* of the workspaces', or of the shared ones */
+    uv_pipe_t pipe;       /* first; unused where a fleet's socket is shared */
+    struct control *next; /* in the list of workspaces, or of shared sockets */
     struct controls *controls;
     struct control_env env; /* options NULL: a fleet's */
     struct control_client *clients;
@@ -168,7 +168,7 @@ static void on_dead_letter(void *context, struct journal_loaded *loaded, bool fo
         answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
 }
 
-/* From the fleet's socket to the workspace that is meant; false: there is none. */
+/* From the fleet's socket to the workspace the request names; false: no such workspace. */
 static bool hand_on(struct control_client *client, const char *id)
 {
     struct control *control = client->control->controls->workspaces;
@@ -262,16 +262,16 @@ static void on_closed(uv_handle_t *handle)
     free_control((struct control *)handle);
 }
 
-/* Closes it where that fails. */
+/* If this fails, the caller closes the pipe. */
 static int listen_at(struct control *control)
 {
     uv_pipe_init(&control->controls->network->loop, &control->pipe, 0);
-    unlink(control->path); /* of a process that was killed: we hold the lock, or it has our pid */
+    unlink(control->path); /* left by a killed process: we hold the lock, or have its pid */
     int result = strlen(control->path) < sizeof((struct sockaddr_un *)NULL)->sun_path
                      ? 0
                      : UV_ENAMETOOLONG;
     if (result == 0)
-        /* its directory is 0700 until the chmod */
+        /* until the chmod, the directory's 0700 protects it */
         result = uv_pipe_bind(&control->pipe, control->path);
     if (result == 0)
         chmod(control->path, 0600);
@@ -280,7 +280,7 @@ static int listen_at(struct control *control)
     return result;
 }
 
-/* Sockets of fleets that were killed. */
+/* Removes the sockets of fleets that were killed. */
 static void sweep(const char *directory)
 {
     DIR *stream = opendir(directory);
@@ -294,7 +294,7 @@ static void sweep(const char *directory)
         closedir(stream);
 }
 
-/* The fleet's socket in this directory; NULL: there is none, and the log says why. */
+/* The fleet's socket in this directory; NULL: none, and the log says why. */
 static struct control *get_shared(struct controls *controls, const char *directory)
 {
     struct control *control = controls->shared;

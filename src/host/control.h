@@ -21,7 +21,7 @@
 
 struct control;
 
-/* What the sockets of one process share. The host's. */
+/* What the sockets of one process share. Owned by the host. */
 struct controls {
     struct thread *network;
     bool fleet;
@@ -35,9 +35,9 @@ struct control_status {
     const char *wake;  /* "stream" or "poll" */
     const char *cursor;
     int64_t started_ms, last_poll_ms, last_heartbeat_ms;
-    size_t waiting; /* messages that are neither handled nor answered at the moment */
+    size_t waiting; /* messages neither being handled nor answered now */
     unsigned long answered;
-    int64_t away_ms; /* since when the platform cannot be reached */
+    int64_t away_ms; /* since when the platform has been unreachable */
     const char *away_reason;
 };
 
@@ -46,12 +46,12 @@ struct control_env {
     const struct molecule_workspace_options *options;
     struct journal *journal;
     void (*look)(void *context, struct control_status *status);
-    /* A dead letter is to run again. Takes it. */
+    /* Retries a dead letter. Takes it. */
     void (*retry)(void *context, struct journal_loaded *loaded);
     void *context;
 };
 
-/* NULL: the socket cannot be made; that is logged, and the workspace goes on without. */
+/* NULL: the socket cannot be created; that is logged, and the workspace runs without it. */
 struct control *control_open(struct controls *controls, const struct control_env *env);
 void control_close(struct control *control); /* NULL is fine */
 /* What the workspaces of a fleet shared. */

@@ -1,7 +1,7 @@
-/* The process has some from the start, and each workspace holds one, its lock. A third of the
- * others is for connections, a quarter for ledgers and the files beside them, an eighth for event
- * streams; the rest is left to scripts. Who gets none does without: a workspace without a stream
- * polls, a ledger is closed for another one, a request waits for a connection. */
+/* Some are open from the start, and each workspace holds one, its lock. Of the rest, a third is for
+ * connections, a quarter for ledgers and the files beside them, an eighth for event streams;
+ * scripts get what is left. Whoever gets none does without: a workspace without a stream polls, a
+ * ledger is closed for another one, a request waits for a connection. */
 #include "host/descriptors.h"
 
 #include "state/runs.h"

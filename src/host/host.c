@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #define USER_AGENT "molecule/" MOLECULE_VERSION
-/* idle ones of each client. By itself libcurl keeps four for each request under way at the moment,
-   and closes the rest: while a backlog was answered, every fifth post had to connect */
+/* idle ones per client. By default libcurl keeps four per request under way and closes the rest:
+ * while a backlog was answered, every fifth post had to reconnect */
 #define CONNECTIONS_KEPT 64
-#define FLEET_AT_ONCE 256 /* connections of each client to one platform; what is beyond waits */
+#define FLEET_AT_ONCE 256 /* connections per client to one platform; further requests wait */
 
 static struct http_client *open_client(struct host *host, struct http_client *share)
 {
@@ -54,12 +54,12 @@ static void on_signal(uv_signal_t *handle, int number)
         return;
     }
     if (number == SIGXCPU && host->stops > 0)
-        return; /* it comes every second */
+        return; /* sent every second */
     log_info(NULL, "%s: %s",
              number == SIGTERM  ? "SIGTERM"
              : number == SIGINT ? "SIGINT"
-                                : "SIGXCPU (a limit on processor time)",
-             host->stops ? "ending now"
+                                : "SIGXCPU (CPU time limit)",
+             host->stops ? "exiting now"
                          : "stopping; finishing messages in progress (signal again to exit now)");
     host_stop(host);
 }
@@ -145,7 +145,7 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     ignore_unless_handled(SIGXFSZ);
     int result = thread_adopt(&host->network, "network");
     if (result < 0) {
-        snprintf(problem, problem_size, "cannot make an event loop: %s", uv_strerror(result));
+        snprintf(problem, problem_size, "cannot create an event loop: %s", uv_strerror(result));
         free(host);
         return NULL;
     }
@@ -205,7 +205,7 @@ enum host_exit host_run(struct host *host)
     return host->exit_code;
 }
 
-/* What was opened and never ran: its scripts are loaded, or being loaded. */
+/* Closes what was opened but never ran; its scripts are loaded, or being loaded. */
 static void end_unserved(struct host *host)
 {
     for (struct workspace *workspace = host->workspaces; workspace;
@@ -251,7 +251,7 @@ void host_stop(struct host *host)
     if (++host->stops > 1)
         host_exit_now(host, HOST_EXIT_STOPPED); /* messages in progress are redelivered */
     if (host->options.fleet)
-        host->exit_code = HOST_EXIT_STOPPED; /* what ended before was said; this end is as asked */
+        host->exit_code = HOST_EXIT_STOPPED; /* as requested; earlier failures were logged */
     for (struct workspace *workspace = host->workspaces; workspace;
          workspace = workspace_next(workspace))
         workspace_stop(workspace);
@@ -326,7 +326,7 @@ static void unlink_workspace(struct host *host, struct workspace *workspace)
         host->workspaces = workspace_next(workspace);
 }
 
-/* Nothing of it is on the loop any more. */
+/* It has nothing left on the loop. */
 static void on_gone(void *context, struct workspace *workspace)
 {
     struct host *host = context;

@@ -43,7 +43,7 @@ struct host_options {
     void (*reload)(void *context); /* instead of host_reload */
     /* the workspace is gone, its lock free */
     void (*ended)(void *context, const char *workspace_id, enum host_exit code);
-    /* what becomes of messages; NULL: nobody watches */
+    /* what becomes of messages; NULL: no observer */
     void (*event)(void *context, const struct molecule_event *event);
     void (*leaving)(void *context); /* before host_exit_now ends the process; NULL: nothing */
     void *context;
@@ -79,14 +79,15 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
 /* Runs until every workspace has ended. The exit code. */
 enum host_exit host_run(struct host *host);
 void host_close(struct host *host);
-/* Ends the process at once: what is saved is saved. */
+/* Exits at once, without saving anything more. */
 _Noreturn void host_exit_now(const struct host *host, int code);
 
 /* Drains all workspaces; the second time the process ends at once. On the network thread. */
 void host_stop(struct host *host);
 /* Reloads every workspace's script. On the network thread. */
 void host_reload(struct host *host);
-/* From any thread. host_call runs the function on the network thread; false: that has ended. */
+/* From any thread. host_call runs the function on the network thread; false: that thread has
+ * ended. */
 bool host_call(struct host *host, void (*function)(void *context), void *context);
 void host_request_stop(struct host *host);
 void host_request_reload(struct host *host);
@@ -101,7 +102,7 @@ void host_workspace_ended(struct host *host, struct workspace *workspace);
 void host_workspace_refused(struct host *host, struct workspace *workspace);
 
 /* Whether writers that were killed may have left temporary files in this state directory: of many
- * workspaces that open at the start, not each need look through the same large directory. */
+ * workspaces that open at the start, not every one needs to search the same large directory. */
 bool host_has_leftovers(struct host *host, const char *directory);
 
 #endif

@@ -20,19 +20,18 @@ char *opening_path(const struct molecule_workspace_options *options, const char 
     return memory_format("%s/%s.%s", options->state_directory, options->id, ending);
 }
 
-/* A damaged cursor file is replaced by the ledger's copy; without one nothing is guessed. */
+/* A damaged cursor file is replaced by the ledger's copy; without one, opening fails. */
 static bool recover_cursor(struct opening *opening, char *problem, size_t problem_size)
 {
     const struct molecule_workspace_options *options = opening->options;
     struct cursor *cursor = opening->cursor;
     const char *what = opening->cursor_problem, *copy = opening->start.cursor;
     if (!copy) {
-        snprintf(
-            problem, problem_size,
-            "%s; it says how far the inbox was answered, so nothing is guessed: repair it, or "
-            "start afresh with "
-            "--reset-state (it is kept beside as .reset; messages of the last %lld s are answered)",
-            what, (long long)options->since_secs);
+        snprintf(problem, problem_size,
+                 "%s; it records how far the inbox was answered, which cannot be guessed: repair "
+                 "it, or start over with --reset-state (the file is kept as .reset; messages of "
+                 "the last %lld s are answered)",
+                 what, (long long)options->since_secs);
         return false;
     }
     char *aside = memory_format("%s.damaged", cursor->path);
@@ -49,8 +48,8 @@ static bool recover_cursor(struct opening *opening, char *problem, size_t proble
     return moved;
 }
 
-/* Up to when the inbox was read. Another client's file does not say; what that one wrote last, it
- * had read then. */
+/* Up to when the inbox was read. Another client's file does not say; then it is when that client
+ * last wrote the file. */
 static int64_t read_until_ms(const struct cursor *cursor, int64_t ledger_ms)
 {
     int64_t file_ms = clock_bound_ms(
@@ -73,16 +72,15 @@ bool opening_read(struct opening *opening, struct journal *journal, char *proble
     if (start->failed)
         snprintf(problem, problem_size, "%s", start->problem);
     if (start->set_aside)
-        log_error(
-            id,
-            "%s; it was moved to %s/%s.db.damaged-…, and a fresh ledger begins: which messages "
-            "were answered is known from the cursor alone, one under way at the end may be "
-            "answered again",
-            start->set_aside, opening->options->state_directory, id);
+        log_error(id,
+                  "%s; moved it to %s/%s.db.damaged-… and started a new ledger: only the cursor "
+                  "now tells which messages were answered, and one that was in progress may be "
+                  "answered again",
+                  start->set_aside, opening->options->state_directory, id);
     bool opened = !start->failed && (!damaged || recover_cursor(opening, problem, problem_size));
     if (start->taken_over)
-        log_info(id, "another client moved the cursor since this one ran last; what it passed "
-                     "counts as answered elsewhere");
+        log_info(id, "another client moved the cursor since the last run; messages it passed count "
+                     "as answered elsewhere");
     if (!opened)
         return false;
     opening->read_until_ms = read_until_ms(cursor, start->last_poll_ms);
@@ -113,7 +111,7 @@ static bool reset(const struct molecule_workspace_options *options, const char *
     char *aside = memory_format("%s.reset", path);
     int error = rename(path, aside) == 0 ? 0 : errno;
     if (error == 0)
-        log_info(options->id, "state: starting afresh; the old file is %s", aside);
+        log_info(options->id, "state: starting over; the old file is now %s", aside);
     else if (error != ENOENT)
         snprintf(problem, problem_size, "--reset-state: cannot move %s to %s: %s", path, aside,
                  strerror(error));

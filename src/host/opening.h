@@ -20,7 +20,7 @@ struct opening {
     enum cursor_status cursor_status;
     char cursor_problem[512];
     struct journal_start start; /* opening_free */
-    int64_t read_until_ms;      /* wall clock: up to then the inbox was read; 0: unknown */
+    int64_t read_until_ms;      /* wall clock: the inbox was read up to here; 0: unknown */
 };
 
 /* <state-dir>/<id>.<ending>; yours */
@@ -29,9 +29,10 @@ char *opening_path(const struct molecule_workspace_options *options, const char 
  * why.
  */
 bool opening_lock(struct opening *opening, char *problem, size_t problem_size);
-/* What the ledger knows: fills in `start`, and mends the cursor from it if its file is damaged. */
+/* What the ledger knows: fills in `start`, and restores the cursor from it if its file is
+ * damaged. */
 bool opening_read(struct opening *opening, struct journal *journal, char *problem,
                   size_t problem_size);
-void opening_free(struct opening *opening); /* but for the lock, the path and the cursor */
+void opening_free(struct opening *opening); /* except the lock, the path and the cursor */
 
 #endif

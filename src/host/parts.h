@@ -1,4 +1,4 @@
-/* All parts of a workspace. Only workspace.c, which leads them through its life, and wiring.c,
+/* All parts of a workspace. Only workspace.c, which takes them through its life, and wiring.c,
  * which connects them, include this. */
 #ifndef MOLECULE_HOST_PARTS_H
 #define MOLECULE_HOST_PARTS_H
@@ -54,8 +54,8 @@ struct workspace {
     struct script *script;
     struct worker *worker;
     struct watchdog watchdog;
-    bool stuck;   /* its script is what the process ends for with HOST_EXIT_STUCK */
-    bool overdue; /* its script did not let go when it should have been closed */
+    bool stuck;   /* its script is why the process exits with HOST_EXIT_STUCK */
+    bool overdue; /* its script did not return when it was to be closed */
     /* host */
     struct control *control;
     uv_timer_t drain_timer;
@@ -66,7 +66,7 @@ struct workspace {
 
 /* --- workspace.c --- */
 
-/* Ends it with an error: as workspace_stop, but with this exit code and without waiting for
+/* Ends it with an error: like workspace_stop, but with this exit code and without waiting for
  * handlers. */
 void workspace_fail(struct workspace *workspace, enum host_exit code);
 /* Its last message has ended: a drain is over. */
@@ -74,14 +74,14 @@ void workspace_close_down(struct workspace *workspace);
 void workspace_registered(struct workspace *workspace);
 /* The last save is done. */
 void workspace_saved(struct workspace *workspace);
-/* Whose script its worker is in: itself, or one that holds it up. */
+/* Whose script its worker is in: itself, or one that blocks it. */
 struct workspace *workspace_culprit(struct workspace *workspace);
 
 /* --- wiring.c --- */
 
 /* Before anything else: who calls whom. */
 void wiring_connect(struct workspace *workspace);
-/* When the state on disk is found. */
+/* After the state on disk was read. */
 void wiring_open_journal(struct workspace *workspace);
 void wiring_open_cursor_writer(struct workspace *workspace, bool lost);
 void wiring_open_control(struct workspace *workspace);

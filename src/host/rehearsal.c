@@ -73,7 +73,7 @@ static char *parent_of(const char *path)
                            : memory_copy(path, (size_t)(slash - path));
 }
 
-/* It is there and can be used, or could be made. */
+/* It exists and can be used, or could be created. */
 static void check_state_directory(struct rehearsal *rehearsal)
 {
     struct stat status;
@@ -86,7 +86,7 @@ static void check_state_directory(struct rehearsal *rehearsal)
         path = parent;
     }
     if (stat(path, &status) != 0)
-        complain(rehearsal, "the state directory %s cannot be looked at: %s", directory,
+        complain(rehearsal, "the state directory %s cannot be inspected: %s", directory,
                  strerror(errno));
     else if (!S_ISDIR(status.st_mode))
         complain(rehearsal, "the state directory %s: %s is not a directory", directory, path);
@@ -110,7 +110,7 @@ static void check_record_file(struct rehearsal *rehearsal)
         return;
     if (lstat(path, &status) == 0) {
         if (S_ISLNK(status.st_mode))
-            complain(rehearsal, "--record %s: a symbolic link is not followed", path);
+            complain(rehearsal, "--record %s: symbolic links are not followed", path);
         else if (!S_ISREG(status.st_mode))
             complain(rehearsal, "--record %s: not a regular file", path);
         else if (access(path, W_OK) != 0)

@@ -1,6 +1,5 @@
 /* --dry-run: everything that can be checked without the platform and without touching the state,
- * and what would be done, on standard output. All that is wrong is said. Sends and writes nothing.
- */
+ * and what would be done, on standard output. Reports every problem. Sends and writes nothing. */
 #ifndef MOLECULE_HOST_REHEARSAL_H
 #define MOLECULE_HOST_REHEARSAL_H
 

@@ -13,7 +13,7 @@ static void on_alive(void *context)
     struct watchdog *watchdog = context;
     watchdog->ping_sent_ms = 0;
     if (watchdog->wedged) {
-        log_info(watchdog->options->id, "the script answers again");
+        log_info(watchdog->options->id, "the script is responding again");
         watchdog->wedged = false;
         watchdog->changed(watchdog->context);
     }
@@ -21,7 +21,7 @@ static void on_alive(void *context)
 
 static void ping(struct watchdog *watchdog)
 {
-    /* 0 is none; a process that was stopped is not stuck */
+    /* 0 means no ping; a suspended process is not stuck */
     watchdog->ping_sent_ms = clock_awake_ms() + 1;
     script_ping(watchdog->script, on_alive, watchdog);
 }
@@ -34,7 +34,7 @@ static void name_place(const struct watchdog_culprit *culprit, char *text, size_
                  message->source_id ? message->source_id : "the canvas",
                  culprit->naming ? " (in conversation(msg))" : "");
     else
-        snprintf(text, size, "outside of any message: in a timer, at its start or its stop");
+        snprintf(text, size, "outside any message: in a timer, in its start or its stop");
 }
 
 static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit *culprit,
@@ -61,7 +61,8 @@ static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit 
                   "its messages have been waiting for %lld s: the script of workspace %s, on the "
                   "same worker, %s; heartbeats continue",
                   (long long)silent_ms / 1000, culprit->options->id,
-                  in_lua ? "runs Lua code without waiting or returning" : "is stuck in C code");
+                  in_lua ? "is running Lua code without waiting or returning"
+                         : "is stuck in C code");
     watchdog->wedged = true;
     watchdog->changed(watchdog->context);
 }
@@ -69,10 +70,10 @@ static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit 
 static void end_stuck(struct watchdog *watchdog, const struct watchdog_culprit *culprit)
 {
     log_error(watchdog->options->id,
-              "still stuck after %lld s (--stuck-after): ending with exit code 75, so that the "
-              "supervisor restarts it; %s%s comes again then",
+              "still stuck after %lld s (--stuck-after): exiting with code 75, so that the "
+              "supervisor restarts it; %s%s will be redelivered",
               (long long)watchdog->options->stuck_after_ms / 1000,
-              culprit->message ? "message " : "what was under way",
+              culprit->message ? "message " : "unfinished work",
               culprit->message ? culprit->message->row_id : "");
     watchdog->stuck(watchdog->context);
 }
@@ -113,7 +114,7 @@ static void on_timer(uv_timer_t *timer)
     int64_t silent = silence(watchdog, &culprit);
     int64_t patience = culprit.options->cpu_limit_ms + SLACK_MS;
     if (stuck_after_ms && patience >= stuck_after_ms)
-        patience = stuck_after_ms / 2; /* the platform hears of it before the end */
+        patience = stuck_after_ms / 2; /* the platform is told before the exit */
     if (!watchdog->wedged && silent >= patience)
         say_wedged(watchdog, &culprit, silent);
     if (stuck_after_ms && silent >= stuck_after_ms)

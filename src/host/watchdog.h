@@ -1,9 +1,8 @@
-/* A call into a script that does not return: Lua code is ended by its limits where it has any, but
- * C code that it calls (a pathological pattern) cannot be interrupted. Many calls that each return
- * are none, however long they take together. The worker is asked for a sign of life while anything
- * of the script may run; the heartbeat says "wedged" when it gives none, and the process ends with
- * code 75 after
- * --stuck-after. */
+/* Detects a call into a script that does not return. Limits, if set, end Lua code, but C code that
+ * it calls (a pathological pattern) cannot be interrupted. Many calls that each return do not
+ * count, however long they take together. The worker is pinged while anything of the script may
+ * run; if it does not answer, the heartbeat says "wedged", and after --stuck-after the process
+ * exits with code 75. */
 #ifndef MOLECULE_HOST_WATCHDOG_H
 #define MOLECULE_HOST_WATCHDOG_H
 
@@ -14,25 +13,25 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Whose script its worker is in: the watched one, or another of the same worker that holds it up.
- */
+/* Whose script its worker is in: the watched one, or another one on the same worker that blocks
+ * it. */
 struct watchdog_culprit {
     struct script *script;
     const struct molecule_workspace_options *options;
     const struct message *message; /* NULL: it is in none */
-    bool naming;                   /* in conversation(msg) of that */
+    bool naming;                   /* in conversation(msg) for it */
 };
 
 struct watchdog {
     const struct molecule_workspace_options *options;
     struct thread *network;
-    struct script *script; /* NULL: there is none, or none any more */
+    struct script *script; /* NULL: not loaded, or closed */
     /* Nothing of the script can be under way. */
     bool (*may_rest)(void *context);
     void (*find_culprit)(void *context, struct watchdog_culprit *culprit);
     /* `wedged` has changed. */
     void (*changed)(void *context);
-    /* It has been stuck for --stuck-after: the process is to end. */
+    /* It has been stuck for --stuck-after: the process must exit. */
     void (*stuck)(void *context);
     void *context;
     uv_timer_t timer;     /* the owner takes it off the loop */

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define CLOSE_MS 8000 /* for the script's stop and the last save, after the drain, */
-/* and so much more for each workspace of a fleet, which all want the disk */
+/* plus this for each workspace of a fleet: they all want the disk */
 #define CLOSE_EACH_MS 3
 
 const char *workspace_id(const struct workspace *workspace)
@@ -64,8 +64,6 @@ static void set_script(struct workspace *workspace, struct script *script)
     dispatch_set_script(&workspace->dispatch, script);
 }
 
-/* Ends it with an error: as workspace_stop, but with this exit code and without waiting for
- * handlers. */
 void workspace_fail(struct workspace *workspace, enum host_exit code)
 {
     if (workspace_over(workspace))
@@ -84,7 +82,7 @@ void workspace_registered(struct workspace *workspace)
         event_stream_start(&workspace->stream);
 }
 
-/* --- what the script tells --- */
+/* --- what the script reports --- */
 
 static void take_agent(struct workspace *workspace, const struct script_agent *agent)
 {
@@ -125,7 +123,7 @@ static void on_reloaded(void *context, const struct script_agent *agent)
         return;
     bool changed = card_take(&workspace->card, &workspace->options, agent);
     take_agent(workspace, agent);
-    if (changed) /* the platform has the card of the script before */
+    if (changed) /* the platform has the previous script's card */
         registration_changed(&workspace->registration);
     dispatch_step(&workspace->dispatch);
 }
@@ -153,7 +151,7 @@ static void on_drained(uv_timer_t *timer)
     workspace_close_down(workspace);
 }
 
-/* A script stuck in C, or a disk that hangs, must not keep the process from ending. */
+/* A script stuck in C, or a disk that hangs, must not keep the process from exiting. */
 static void on_close_overdue(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
@@ -169,7 +167,7 @@ static void on_close_overdue(uv_timer_t *timer)
             return;
         log_error(id,
                   "the script did not release the workspace; the others continue for %lld s "
-                  "(--stuck-after), then this process ends with exit code %d",
+                  "(--stuck-after), then this process exits with code %d",
                   (long long)stuck_after_ms / 1000, HOST_EXIT_STUCK);
         workspace->overdue = true;
         timer_arm(timer, on_close_overdue, stuck_after_ms);
@@ -196,7 +194,7 @@ static void on_script_closed(void *context)
 {
     struct workspace *workspace = context;
     set_script(workspace, NULL);
-    control_close(workspace->control); /* nothing more is asked of the ledger */
+    control_close(workspace->control); /* no more queries to the ledger */
     workspace->control = NULL;
     journal_close(workspace->journal, on_journal_closed);
 }
@@ -265,7 +263,7 @@ void workspace_close_down(struct workspace *workspace)
     registration_close(&workspace->registration);
     call_cancel(&workspace->link.query);
     uv_timer_stop(&workspace->dispatch.timer);
-    watchdog_stop(&workspace->watchdog); /* the script is not there for long */
+    watchdog_stop(&workspace->watchdog); /* the script is about to close */
     timer_arm(&workspace->drain_timer, on_close_overdue,
               CLOSE_MS + CLOSE_EACH_MS * (int64_t)workspace->host->open_workspaces);
     cursor_writer_finish(&workspace->cursor_writer);
@@ -287,7 +285,7 @@ void workspace_stop(struct workspace *workspace)
 
 /* --- opening --- */
 
-/* Not in a ledger that was lost, or is not yet complete again. */
+/* false in a ledger that was lost, or is not yet complete again. */
 static bool is_in_ledger(const char *row_id, void *journal)
 {
     return journal_knows(journal, row_id);
@@ -308,7 +306,7 @@ static void open_attempts(struct workspace *workspace, bool taken_over)
     dispatch_set_journal(&workspace->dispatch, workspace->journal, workspace->attempts);
 }
 
-/* What an earlier process left goes on. */
+/* Resumes what an earlier process left. */
 static void take_up(struct workspace *workspace, struct opening *opening)
 {
     struct journal_start *start = &opening->start;

@@ -11,8 +11,8 @@
 
 struct workspace;
 
-/* Takes the lock, reads the cursor file and starts loading the script; the options are copied, what
- * they point to is borrowed. false: `problem` and `*code` say why not. */
+/* Takes the lock, reads the cursor file and starts loading the script; the options are copied, and
+ * what they point to is borrowed. false: `problem` and `*code` say why not. */
 bool workspace_open(struct host *host, const struct molecule_workspace_options *options,
                     enum host_exit *code, char *problem, size_t problem_size);
 /* Drains: stops fetching, finishes what runs, saves. */

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct place {
-    char *interrupted; /* the message of an earlier process that stands there; NULL: none */
+    char *interrupted; /* an earlier process's message in this place; NULL: none */
     struct attempt_counts counts;
     bool busy;
 };
@@ -53,7 +53,7 @@ static void load_one(const struct run *run, void *context)
     struct attempts *attempts = context;
     if (!journal_lacks_outcome(attempts->env.journal, run->row_id, run->attempts, run->started_ms))
         return;
-    /* while it was named, say, and then once more */
+    /* during naming, say, and then again */
     struct place *before = find_interrupted(attempts, run->row_id);
     if (before && before->counts.attempts >= run->attempts)
         return;
@@ -72,8 +72,8 @@ struct attempts *attempts_open(const struct attempts_env *env, const char *path)
     attempts->runs = runs_open(path);
     if (!runs_load(attempts->runs, load_one, attempts))
         log_warn(env->workspace_id,
-                 "%s cannot be read: what was under way when an earlier process ended runs again "
-                 "as if for the first time",
+                 "%s cannot be read: messages that were in progress when an earlier process ended "
+                 "are redelivered as if for the first time",
                  path);
     return attempts;
 }
@@ -112,7 +112,7 @@ size_t attempts_take(struct attempts *attempts, const char *row_id)
 {
     struct place *place = row_id ? find_interrupted(attempts, row_id) : NULL;
     size_t index = 0;
-    if (place) { /* its line is the one to be written over */
+    if (place) { /* its line is the one to overwrite */
         free_place(attempts, place);
         place->busy = true;
         return (size_t)(place - attempts->places);
@@ -131,7 +131,7 @@ bool attempts_mark(struct attempts *attempts, size_t place, const char *row_id,
     if (runs_mark(attempts->runs, place, row_id, counts.attempts, counts.failures, problem,
                   problem_size))
         return true;
-    reserve_lend(reserve); /* it may be for want of a descriptor */
+    reserve_lend(reserve); /* a descriptor may be lacking */
     bool marked = runs_mark(attempts->runs, place, row_id, counts.attempts, counts.failures,
                             problem, problem_size);
     reserve_fill(reserve);
@@ -154,7 +154,7 @@ static void run_clear(void *context)
 static void on_cleared(void *context)
 {
     struct clearing *clearing = context;
-    /* not before: it would clear what its next one wrote */
+    /* not before: this would clear what the next one wrote */
     clearing->attempts->places[clearing->place].busy = false;
     free(clearing);
 }

@@ -27,7 +27,7 @@ struct attempt_counts {
     unsigned attempts, failures;
 };
 
-/* Reads what an earlier process left; blocks on the disk, so before anything runs, and after
+/* Reads what an earlier process left; blocks on the disk: call it before anything runs, and after
  * journal_load. */
 struct attempts *attempts_open(const struct attempts_env *env, const char *path);
 void attempts_close(struct attempts *attempts); /* NULL is fine */
@@ -40,13 +40,12 @@ bool attempts_interrupted(const struct attempts *attempts, const char *row_id,
 void attempts_forget(struct attempts *attempts, const char *row_id);
 /* A place for the handler of this message; NULL: for one that is being named. */
 size_t attempts_take(struct attempts *attempts, const char *row_id);
-/* On the worker thread: the attempt is counted from here on. false: it cannot be; `problem` says
- * why.
- */
+/* On the worker thread: the attempt is counted from here on. false: it cannot be counted; `problem`
+ * says why. */
 bool attempts_mark(struct attempts *attempts, size_t place, const char *row_id,
                    struct attempt_counts counts, char *problem, size_t problem_size);
-/* The handler has ended: another may have the place. `counted` false: it did not end by the
- * message's fault. */
+/* The handler has ended: another may have the place. `counted` false: its end was not the message's
+ * fault. */
 void attempts_leave(struct attempts *attempts, size_t place, bool counted);
 
 #endif

@@ -1,5 +1,5 @@
-/* Moves the write-ahead log into the database beside the commits, on libuv's pool: a checkpoint
- * inside a commit would hold it up for milliseconds. On the disk thread. */
+/* Moves the write-ahead log into the database in parallel with commits, on libuv's pool: a
+ * checkpoint inside a commit would hold it up for milliseconds. On the disk thread. */
 #include "journal/job.h"
 
 #include "base/memory.h"
@@ -37,7 +37,7 @@ static void after_checkpoint(uv_work_t *work, int status)
 void checkpoint_if_due(struct journal *journal)
 {
     int pages = ledger_log_pages(journal->ledger);
-    if (pages < journal->checkpointed_pages) /* the log has begun again */
+    if (pages < journal->checkpointed_pages) /* the log was restarted */
         journal->checkpointed_pages = 0;
     if (journal->checkpointing || pages - journal->checkpointed_pages < CHECKPOINT_PAGES)
         return;

@@ -13,7 +13,7 @@
 #define RETRY_MAXIMUM_MS 30000
 /* without a cursor the time of the last poll is what a restart needs; */
 #define POLL_EVERY_MS 30000
-#define POLL_EACH_MS 30 /* so much later for each workspace: the disk has other things to do */
+#define POLL_EACH_MS 30 /* plus this for each workspace: the disk has other work */
 
 static void save(struct cursor_writer *writer);
 
@@ -43,7 +43,7 @@ static bool needs_save(const struct cursor_writer *writer, const struct cursor_n
 static void work(void *context)
 {
     struct cursor_writer *writer = context;
-    /* first the ledger, durably: the file must not say more than it can prove */
+    /* the ledger first, durably: the file must not say more than it can prove */
     writer->result = journal_sync(writer->env.journal, writer->writing, writer->writing_stamp,
                                   writer->writing_covered_ms, writer->writing_problem,
                                   sizeof writer->writing_problem);
@@ -63,7 +63,7 @@ static void work(void *context)
                                      sizeof writer->writing_problem);
         if (writer->result)
             break;
-        reserve_lend(writer->env.reserve); /* it may be for want of a descriptor */
+        reserve_lend(writer->env.reserve); /* a descriptor may be lacking */
     }
     reserve_fill(writer->env.reserve);
 }
@@ -111,9 +111,8 @@ static void done(void *context)
         return;
     }
     if (!writer->result)
-        log_error(writer->env.workspace_id,
-                  "state: the last save failed; messages answered since the last one that "
-                  "succeeded may be answered again");
+        log_error(writer->env.workspace_id, "state: the last save failed; messages answered since "
+                                            "the last successful one may be answered again");
     writer->env.saved(writer->env.context);
 }
 
@@ -163,10 +162,10 @@ void cursor_writer_finish(struct cursor_writer *writer)
     writer->failures = 0;
     uv_timer_stop(&writer->timer);
     if (writer->busy)
-        return; /* `done` goes on */
+        return; /* `done` continues */
     struct cursor_now now = look(writer);
-    /* an older time of the last poll makes the next start look back further, no more: not worth the
-       wait of thousands */
+    /* an older last-poll time only makes the next start look back further: not worth making
+       thousands wait */
     bool noted = writer->env.fleet && (writer->saved || writer->last_save_ms > 0);
     if (needs_save(writer, &now) || (!noted && covered_ms(writer) > 0))
         save(writer);

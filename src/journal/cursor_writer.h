@@ -27,13 +27,13 @@ struct cursor_writer_env {
     struct disk *disk;
     struct thread *network;
     struct reserve *reserve;
-    const size_t *workspaces; /* of the process: the more, the less often one saves */
+    const size_t *workspaces; /* of the process: the more there are, the less often one saves */
     bool fleet;
     void (*look)(void *context, struct cursor_now *now);
     /* wall clock: every row created before is finished, or in the ledger; 0: unknown */
     int64_t (*covered_ms)(void *context);
     json_t *(*list_deferred)(void *context); /* the file's member; NULL: there are none; taken */
-    void (*saved)(void *context);            /* cursor_writer_finish is through */
+    void (*saved)(void *context);            /* cursor_writer_finish is done */
     void *context;
 };
 
@@ -44,7 +44,7 @@ struct cursor_writer {
     char *saved;          /* what the file holds, as far as we know */
     char *writing, *writing_stamp;
     bool busy, failing, final;
-    bool lost; /* the file is gone, though `saved` is known: it is to be written in any case */
+    bool lost; /* the file is gone, though `saved` is known: it must be written in any case */
     unsigned failures;
     int64_t last_save_ms;
     int64_t writing_covered_ms;

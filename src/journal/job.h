@@ -10,11 +10,11 @@ struct job;
 struct job_type {
     bool (*perform)(struct job *job); /* on the disk thread, in a transaction */
     void (*deliver)(struct job *job); /* on the network thread, once committed */
-    /* on the network thread: it never will be; NULL: who waits for it is closed by then */
+    /* on the network thread: it never will be; NULL: whoever waits for it is closed by then */
     void (*give_up)(struct job *job);
     void (*release)(struct job *job); /* frees what it holds, on the network thread */
-    bool durable;                     /* on the platter before it is delivered */
-    bool reads;                       /* a question: it overtakes what cannot be written */
+    bool durable;                     /* synced to disk before it is delivered */
+    bool reads;                       /* a read: it overtakes what cannot be written */
 };
 
 /* A step of a message as it was when the job was made. `message`: its row has one more owner, its
@@ -96,7 +96,7 @@ struct job_commit {
 };
 
 /* One thing to write or to read, on its way to the disk thread and back. It holds nothing that
- * anybody else changes. */
+ * anyone else changes. */
 struct job {
     struct task task;
     struct job *next;
@@ -142,19 +142,19 @@ struct journal {
     unsigned finished; /* messages since the last pruning */
     bool checkpointing;
     int checkpointed_pages;  /* of the log, at the last one's start */
-    struct job_queue failed; /* in order; after them, what was to be written since */
-    struct retry *retry;     /* its timer; NULL: none was needed so far */
+    struct job_queue failed; /* in order; then what was to be written since */
+    struct retry *retry;     /* its timer; NULL: not needed yet */
     /* the network thread's */
     bool exists, failing, closing;
     char problem[256];
-    struct job_queue patient; /* may wait for company */
+    struct job_queue patient; /* may wait to share a commit */
     struct job_queue late;    /* came when the journal was closing; never done */
     uv_timer_t patience;
 };
 
 struct job *journal_job(struct journal *journal, const struct job_type *type);
 void journal_submit(struct job *job);
-void journal_submit_soon(struct job *job); /* with the next one, or in some milliseconds */
+void journal_submit_soon(struct job *job); /* with the next one, or within milliseconds */
 /* A message as the ledger has it. journal_loaded_free. */
 struct journal_loaded *journal_copy_message(const struct ledger_message *message);
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE_MS 2 /* for company in a commit */
+#define PATIENCE_MS 2 /* to share a commit with others */
 
 static void job_queue_init(struct job_queue *queue)
 {
@@ -203,6 +203,6 @@ void journal_say_mode(struct journal *journal)
     journal->said_mode = true;
     log_warn(journal->env.workspace_id,
              "state: the file system of %s has no shared memory maps; the ledger keeps a rollback "
-             "journal instead of a write-ahead log, which is slower and no less safe",
+             "journal instead of a write-ahead log, which is slower but just as safe",
              journal->path);
 }

@@ -1,11 +1,11 @@
 /* What is written of a message before and after each step, on the disk thread: one workspace's
  * ledger.
  *
- * A step that must not happen before it is recorded waits for its callback. What cannot be written
- * is tried again, in order, until it succeeds; meanwhile only questions are answered, and
- * journal_problem says why. What is not written when the journal closes never is, and is not called
- * back; questions of the control socket and of receipts are, with nothing. All functions belong to
- * the network thread unless they say otherwise. */
+ * A step that must not happen before it is recorded waits for its callback. Failed writes are
+ * retried, in order, until they succeed; meanwhile only reads are answered, and journal_problem
+ * says why. What is still unwritten when the journal closes is dropped without a callback; reads
+ * for the control socket and for receipts are called back with nothing. All functions belong to the
+ * network thread unless they say otherwise. */
 #ifndef MOLECULE_JOURNAL_JOURNAL_H
 #define MOLECULE_JOURNAL_JOURNAL_H
 
@@ -19,7 +19,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct inbox_entry; /* the caller's: handed back to it, and never looked at */
+struct inbox_entry; /* the caller's: handed back, never looked at */
 struct journal;
 
 /* Borrowed for the life of the journal. */
@@ -29,7 +29,7 @@ struct journal_env {
     struct disk *disk;
     struct thread *network;
     struct open_ledgers *open;
-    /* on the network thread: the ledger could not be written, and can be again */
+    /* on the network thread: the ledger can be written again after it could not */
     void (*recovered)(void *context);
     /* what a handler stored is recorded with its outcome; takes the changes */
     void (*changes_stand)(void *context, struct changes *changes);
@@ -59,26 +59,26 @@ void journal_loaded_free(struct journal_loaded *loaded);
 struct journal_start {
     bool failed; /* the ledger cannot be used: `problem` says what to do */
     char problem[2048];
-    char *set_aside;             /* a damaged ledger was moved; what it says; NULL: none */
+    char *set_aside;             /* a damaged ledger was moved aside: what to log; NULL: none */
     bool taken_over;             /* another client moved the cursor since we last wrote it */
     char *cursor;                /* the ledger's copy; NULL: none */
-    char *anchor;                /* a row before the cursor to read again from; NULL: none */
+    char *anchor;                /* a row before the cursor to re-read from; NULL: none */
     int64_t last_poll_ms;        /* wall clock; 0: unknown */
     struct journal_loaded *open; /* in order; the caller takes the list */
     size_t open_count;
 };
 
-/* Reads what an earlier process left; makes no file. Blocks: call it before anything runs.
+/* Reads what an earlier process left; creates no file. Blocks: call it before anything runs.
  * `file_cursor` is the cursor file's (NULL: none); `file_readable` false: the file is damaged, so
  * nobody is taken to have moved the cursor. */
 void journal_load(struct journal *journal, const char *file_cursor, bool file_readable,
                   struct journal_start *start);
-/* Closes the ledger that journal_load opened; it is opened again when it is needed. Before anything
+/* Closes the ledger that journal_load opened; it is reopened when needed. Call it before anything
  * runs. */
 void journal_rest(struct journal *journal);
-/* Blocks: before anything runs. Whether the ledger knows nothing that came of this attempt, the
- * `attempts`th, begun at `started_ms` (wall clock): neither an outcome nor a wait for the next one.
- */
+/* Blocks: call it before anything runs. Whether the ledger has no result of this attempt (number
+ * `attempts`, begun at `started_ms`, wall clock): neither an outcome nor a wait for the next
+ * one. */
 bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned attempts,
                            int64_t started_ms);
 /* Blocks: before anything runs. */
@@ -92,7 +92,7 @@ const char *journal_problem(const struct journal *journal); /* NULL: writing wor
 struct journal_known {
     size_t count;
     enum ledger_state *states; /* one per id */
-    /* one per id; what was taken back and is to go on; NULL: nothing */
+    /* one per id; what was taken back and must continue; NULL: nothing */
     struct journal_loaded **loaded;
 };
 void journal_known(struct journal *journal, const char *const *row_ids, size_t count,
@@ -113,17 +113,17 @@ struct journal_step {
     size_t row_length;
     unsigned attempts, failures;
     int64_t first_seen_ms;   /* clock_steady_ms */
-    int64_t age_ms;          /* for so long processes have had it */
+    int64_t age_ms;          /* how long processes have had it */
     struct changes *changes; /* what its handler stored; they are applied with this step */
     journal_callback *then;
     void *context; /* of `then`; borrowed */
-    /* it may wait some milliseconds for something to share its commit with. What is recorded later
-       is never committed before it */
+    /* it may wait some milliseconds to share a commit. What is recorded later is never committed
+       before it */
     bool soon;
 };
 
-/* Its reply, which gets one more owner. `dead_reason`: it tells that the message was given up;
- * NULL: it does not. */
+/* Its reply, which gets one more owner. `dead_reason`: it reports a dead letter; NULL: it does
+ * not. */
 void journal_reply(struct journal *journal, const struct journal_step *step,
                    struct reply_request *request, const char *dead_reason, const char *traceback);
 /* `request`: the reply it was finished with; NULL: none. */
@@ -133,25 +133,25 @@ void journal_finish(struct journal *journal, const struct journal_step *step, co
  * pass it. */
 void journal_defer(struct journal *journal, const struct journal_step *step, int64_t due_ms,
                    bool hold, const char *reason);
-/* Waits for its next attempt: an end of the process now is not this message's doing. */
+/* Waits for its next attempt: if the process ends now, that is not this message's doing. */
 void journal_wait(struct journal *journal, const struct journal_step *step);
 void journal_dead(struct journal *journal, const struct journal_step *step, const char *reason,
                   const char *traceback);
 
-/* How many equal replies to the canvas were finished lately; `context` is handed through. */
+/* How many equal replies to the canvas were finished recently; `context` is handed through. */
 void journal_count_same(struct journal *journal, const char *digest, const char *but_row_id,
                         int64_t since_ms, void (*counted)(void *context, int64_t count),
                         void *context);
 
 /* On the disk thread, from the cursor writer: the cursor's copy, and everything before it, is on
- * the platter when this returns. false: `problem` says why. Nothing to do, and true, where there is
- * no ledger. */
+ * disk when this returns. false: `problem` says why. Nothing to do, and true, where there is no
+ * ledger. */
 bool journal_sync(struct journal *journal, const char *cursor, const char *created_at,
                   int64_t last_poll_ms, char *problem, size_t problem_size);
 
 /* --- the script's store (store.c) --- */
 
-/* `value` is the callback's to free; NULL: there is none. */
+/* `value` is the callback's to free; NULL: none. */
 typedef void journal_value_callback(void *context, char *value);
 
 void journal_store_get(struct journal *journal, const char *key, journal_value_callback *then,
@@ -171,7 +171,7 @@ void journal_answer_set(struct journal *journal, const char *message_id, const c
 
 /* --- for the control socket --- */
 
-/* Dead letters of a live host. `loaded`: it is to run again; the callback's. */
+/* Dead letters of a live host. `loaded`: it will be retried; the callback's. */
 enum journal_dead_verb { JOURNAL_DEAD_RETRY, JOURNAL_DEAD_DROP };
 void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
                          void (*done)(void *context, struct journal_loaded *loaded, bool found),

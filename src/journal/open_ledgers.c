@@ -40,8 +40,8 @@ void open_ledgers_close(struct open_ledgers *open, struct journal *journal)
     journal->ledger = NULL;
 }
 
-/* The one that was not used for the longest time. If all are in use, what is under way in one is
- * committed now. false: none can be closed. */
+/* The least recently used one. If all are in use, what is under way in one is committed now. false:
+ * none can be closed. */
 static bool close_one(struct open_ledgers *open)
 {
     struct journal *journal = open->last;

@@ -12,14 +12,14 @@
 struct journal;
 
 struct open_ledgers {
-    struct journal *first, *last; /* the last used first */
+    struct journal *first, *last; /* most recently used first */
     size_t count;
     atomic_size_t maximum; /* of them; set on the network thread */
     struct reserve *reserve;
 };
 
-/* The journal's ledger is open when this returns, and was used last. If it cannot be opened, that
- * may be for want of descriptors: then it gets those kept back, and those of another ledger. false:
+/* The journal's ledger is open when this returns, and was used last. If it cannot be opened,
+ * descriptors may be lacking: then it gets the reserved ones, and those of another ledger. false:
  * `problem` says why. */
 bool open_ledgers_use(struct open_ledgers *open, struct journal *journal, char *problem,
                       size_t size);

@@ -106,7 +106,7 @@ bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned
                                               : LEDGER_UNKNOWN;
     if (state != LEDGER_KEPT || !ledger_find(journal->ledger, row_id, copy_attempt, &known))
         return state == LEDGER_KEPT || state == LEDGER_UNKNOWN;
-    if (known.attempts == 0) /* a dead letter that is retried: its attempts count from zero */
+    if (known.attempts == 0) /* a retried dead letter: its attempts count from zero */
         return started_ms > known.updated_ms;
     return attempts > known.attempts;
 }

@@ -7,7 +7,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-/* as long as --reply-ttl lets a message be tried, by default */
+/* the default of --reply-ttl */
 #define ANSWER_KEEP_MS (24 * 3600 * 1000)
 
 static void deliver_value(struct job *job)

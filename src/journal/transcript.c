@@ -30,14 +30,14 @@ static void run_write(struct task *task)
     int fd = open(append->path,
                   O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
                   0600);
-    /* a pipe would hold the disk thread up */
+    /* a pipe would block the disk thread */
     bool regular = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     bool written = regular && write(fd, append->text, length) == (ssize_t)length;
     if (!written && !complained)
         log_error(append->workspace_id, "--record %s: %s; messages are still answered",
                   append->path,
                   fd >= 0 && !regular ? "not a regular file"
-                  : errno == ELOOP    ? "a symbolic link is not followed"
+                  : errno == ELOOP    ? "symbolic links are not followed"
                                       : strerror(errno));
     complained = !written;
     if (fd >= 0)

@@ -16,7 +16,7 @@ struct transcript_line {
 };
 
 /* Appends {at, workspace, row_id, from, envelope, outcome, reason, reply} on the disk thread;
- * secrets are hidden. A file that cannot be written is said once and changes nothing else. */
+ * secrets are hidden. A file that cannot be written is logged once and changes nothing else. */
 void transcript_write(struct disk *disk, const struct transcript_line *line);
 
 #endif

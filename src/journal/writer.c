@@ -1,5 +1,5 @@
-/* The disk thread's half of the journal, and the only one that orders: jobs share one transaction
- * per batch, come back when it is committed, and are tried again in their order when it fails. */
+/* The disk thread's half of the journal, and the only place where jobs are ordered: they share one
+ * transaction per batch, come back when it is committed, and are retried in order when it fails. */
 #include "journal/job.h"
 
 #include "base/log.h"
@@ -22,7 +22,7 @@ struct retry {
     uv_timer_t timer; /* first */
     struct journal *journal;
     int64_t next_ms;
-    bool failing; /* the network thread was told so */
+    bool failing; /* the network thread was told */
 };
 
 struct news {
@@ -91,7 +91,7 @@ static void retry_later(struct journal *journal, const char *problem)
     retry->next_ms = retry->next_ms * 2 < RETRY_MAXIMUM_MS ? retry->next_ms * 2 : RETRY_MAXIMUM_MS;
 }
 
-/* The transaction is over. Of one that failed all jobs are tried again. */
+/* The transaction is over. If it failed, all its jobs are retried. */
 static void end_batch(struct journal *journal, bool committed, const char *problem)
 {
     struct job *job = job_queue_take_all(&journal->performed);
@@ -113,7 +113,7 @@ static void end_batch(struct journal *journal, bool committed, const char *probl
         retry_later(journal, problem);
 }
 
-/* Whatever failed since stands after what was performed before it. */
+/* Whatever failed since follows what was performed before it. */
 static void fail_batch(struct journal *journal)
 {
     char problem[256];
@@ -145,7 +145,7 @@ void writer_commit_batch(struct disk_batch *batch)
         journal->finished = 0;
         if (!ledger_prune(journal->ledger, KEEP_SECONDS, PRUNE_MOST) ||
             !ledger_store_expire(journal->ledger, PRUNE_MOST) || !ledger_commit(journal->ledger))
-            ledger_rollback(journal->ledger); /* only space is lost; the next time tries again */
+            ledger_rollback(journal->ledger); /* only space is lost; the next pruning retries */
     }
 }
 

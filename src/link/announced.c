@@ -9,7 +9,7 @@ static const int64_t gaps_ms[LOOKS] = {400, 1600, 0}; /* after each look */
 static uint64_t key_of(const char *message_id)
 {
     uint64_t hash = hash_text(message_id);
-    return hash ? hash : 1; /* 0: an empty place */
+    return hash ? hash : 1; /* 0 marks an empty place */
 }
 
 static bool was_seen(const struct announced *announced, uint64_t key)

@@ -7,15 +7,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* more at once are not looked for: the regular reading again finds them */
+/* any beyond this are left to the regular re-read */
 #define ANNOUNCED_MAXIMUM 64
-/* messages that came of late: they may come before they are announced */
+/* messages that arrived recently: they may arrive before they are announced */
 #define ANNOUNCED_SEEN 512
 
 struct announced_message {
     uint64_t key; /* of the messageId */
     int64_t at_ms;
-    int64_t next_ms; /* no look before */
+    int64_t next_ms; /* no look before this time */
     unsigned looks;
 };
 
@@ -32,10 +32,10 @@ void announced_add(struct announced *announced, const char *message_id, int64_t 
 /* A poll brought it. */
 void announced_came(struct announced *announced, const char *message_id);
 /* After a poll that began at `asked_ms` and reached the inbox's end: whether one announced before
- * then is missing, and the inbox is to be read again. `*all`: not only its last seconds, where the
- * first look did not find it. Each is looked for three times within seconds. */
+ * then is missing, so that the inbox must be re-read. `*all`: not only its last seconds, where the
+ * first look did not find it. Each message is looked for three times within seconds. */
 bool announced_look(struct announced *announced, int64_t asked_ms, int64_t now_ms, bool *all);
-bool announced_any(const struct announced *announced); /* another look is to come */
+bool announced_any(const struct announced *announced); /* another look is due */
 void announced_forget(struct announced *announced);
 
 #endif

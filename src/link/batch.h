@@ -1,5 +1,5 @@
 /* The rows of a poll, or of several that page through a window, on their way to whoever takes them
- * in. A row waits as bytes: parsed it may be a hundred times as large. */
+ * in. A row waits as bytes: parsed, it may be a hundred times as large. */
 #ifndef MOLECULE_LINK_BATCH_H
 #define MOLECULE_LINK_BATCH_H
 
@@ -19,8 +19,8 @@ struct batch {
     struct batch_row *rows; /* oldest first, once it is complete */
     size_t count, capacity;
     bool window; /* the rows are those of a window: of the start, or after the cursor was lost */
-    bool again;  /* they were looked for behind the fetch position, out of their order */
-    bool newer;  /* they follow the inbox's end as this process has seen it: no earlier one has */
+    bool again;  /* found behind the fetch position, out of order */
+    bool newer;  /* they follow the inbox's end as this process saw it: new to any process */
 };
 
 /* Takes the message; copies the row. */

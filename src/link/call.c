@@ -10,7 +10,7 @@
 #define MESSAGE_IDLE_MS 2000
 #define WINDOW_MAXIMUM_S 120 /* the platform's is 60 */
 
-/* A header's whole number, at most `maximum`; -1: there is none. */
+/* A header's whole number, at most `maximum`; -1: none. */
 static int64_t read_count(const char *text, int64_t maximum)
 {
     size_t digits = text ? strspn(text, "0123456789") : 0;
@@ -22,8 +22,8 @@ static int64_t read_count(const char *text, int64_t maximum)
     return number < maximum ? number : maximum;
 }
 
-/* Under a tenth of the platform's rate budget: replies wait for the next window, heartbeats and
- * polls go on. Under a half of it: polls that hints lead to share half of what is left. */
+/* Below a tenth of the platform's rate budget, replies wait for the next window, while heartbeats
+ * and polls continue. Below half, polls prompted by hints share half of what is left. */
 static void read_rate_budget(struct rate_budget *budget, const struct http_result *result)
 {
     int64_t all = read_count(http_header(result, "X-RateLimit-Limit"), COUNT_MAXIMUM);

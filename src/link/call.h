@@ -19,7 +19,7 @@ struct call_answer {
        back */
     bool sent;
     int64_t date_ms; /* the platform's clock, since the epoch; -1: it does not tell */
-    bool too_large;  /* the answer went over its maximum */
+    bool too_large;  /* the answer exceeded its maximum */
 };
 
 struct call_limits {
@@ -28,25 +28,25 @@ struct call_limits {
     size_t response_maximum;
     bool fresh_connection;
     /* a message: sent over a connection that was used a moment ago, or a new one; and what never
-       reached the other side's kernel is not sent (RETRY_NOT_SENT) */
+       reached the other side's kernel counts as not sent (RETRY_NOT_SENT) */
     bool delivery_counts;
 };
 
 typedef void call_callback(const struct call_answer *answer, void *context);
 
-/* What the platform's answers tell of the requests that are left (contract §1.1). Newer platforms
+/* What the platform's answers say about the requests that are left (contract §1.1). Newer platforms
  * count for each token, older ones for each address: so each workspace keeps what its own answers
  * say. */
 #define CALL_DATE_SIZE 32
 struct rate_budget {
     int64_t quiet_until_ms; /* nearly spent: no replies until then, only heartbeats and polls */
-    /* less than half is left: so far apart may polls be that hints lead to; 0: any */
+    /* less than half is left: minimum time between polls prompted by hints; 0: none */
     int64_t hint_gap_ms;
     char date[CALL_DATE_SIZE]; /* the last Date header, and what it says: many are the same */
     int64_t date_ms;
 };
 
-/* Embed one per loop; zeroed it is idle. */
+/* Embed one per loop; a zeroed one is idle. */
 struct call {
     struct rate_budget *budget;
     struct platform_request request;

@@ -53,8 +53,8 @@ static void collect_new(struct poller *poller, const struct page *page)
     }
 }
 
-/* A window comes newest first. true: an older page may exist and is to be fetched before anything
- * is taken in. */
+/* A window comes newest first. true: an older page may exist and must be fetched before anything is
+ * taken in. */
 static bool window_goes_on(struct poller *poller, const struct page *page, size_t before)
 {
     const struct batch *batch = &poller->batch;
@@ -63,7 +63,7 @@ static bool window_goes_on(struct poller *poller, const struct page *page, size_
     if (batch->count == before || batch->count >= WINDOW_ROWS_MAXIMUM) {
         log_warn(poller->link->options->id,
                  "poll: the first window holds more than %zu rows; older ones may be missing (this "
-                 "platform gives no way to page back)",
+                 "platform cannot page back)",
                  batch->count);
         return false;
     }
@@ -92,7 +92,7 @@ static int64_t stamp_ms(const char *created_at)
     return created_at && clock_parse(created_at, &us) ? us / 1000 : 0;
 }
 
-/* true: so long ago that no row can be committed any more beside it. */
+/* true: so old that no row can still be committed next to it. */
 static bool is_old(const struct batch_row *row, int64_t platform_ms)
 {
     int64_t created = stamp_ms(row->message->created_at);
@@ -129,7 +129,7 @@ static void move_position(struct poller *poller, int64_t platform_ms)
 }
 
 /* Up to when every row has been fetched once these are taken in: to now if the page reached the
- * end, else to the row from which the next one follows. */
+ * end, else to the row that the next page starts after. */
 static void note_covering(struct poller *poller, int64_t platform_ms)
 {
     /* the stamps are by the platform's clock */
@@ -147,7 +147,7 @@ static void note_covering(struct poller *poller, int64_t platform_ms)
     }
 }
 
-/* --- what a reading again brings --- */
+/* --- what a re-read brings --- */
 
 static void collect_before_first(struct poller *poller, const struct page *page)
 {
@@ -163,7 +163,7 @@ static void collect_before_first(struct poller *poller, const struct page *page)
     reread_window_end(poller->reread);
 }
 
-/* Those that nobody knows, up to where the reading ends. true: the page held more. */
+/* Unknown rows, up to where the re-read ends. true: the page held more. */
 static bool collect_again(struct poller *poller, const struct page *page)
 {
     if (reread_wants_window(poller->reread)) {
@@ -206,22 +206,22 @@ static void collect_deferred(struct poller *poller, const struct page *page)
     }
 }
 
-/* Goes back page by page, where the platform can (LATEST), until all are found or none can come any
- * more. */
+/* Goes back page by page, where the platform can (LATEST), until all are found or no more can
+ * come. */
 static bool recover_page(struct poller *poller, const struct page *page)
 {
     char *before = memory_copy_text(poller->recovered_to);
     collect_deferred(poller, page);
     bool back = !before || !poller->recovered_to || strcmp(before, poller->recovered_to) != 0;
     free(before);
-    poller->more = true; /* the inbox itself was not looked at */
+    poller->more = true; /* the inbox itself was not polled */
     size_t left = deferred_left(poller->deferred);
     if (left > 0 && (int)page->count >= poller->asked && back)
         return false;
     if (left > 0)
         log_error(poller->link->options->id,
-                  "poll: %zu message%s that waited in the lost ledger cannot be found on the "
-                  "platform any more and %s lost",
+                  "poll: %zu message%s that waited in the lost ledger can no longer be found on "
+                  "the platform and %s lost",
                   left, plural(left), left == 1 ? "is" : "are");
     deferred_free(poller->deferred);
     poller->deferred = NULL;

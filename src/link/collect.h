@@ -8,7 +8,7 @@
  * clock, since the epoch; -1: unknown. true: the batch is complete; false: another page comes
  * first. */
 bool collect_page(struct poller *poller, const struct page *page, int64_t platform_ms);
-/* Forgets the batch. What was to be found again is still to be found. */
+/* Forgets the batch. What it was to recover must still be found. */
 void collect_drop(struct poller *poller);
 
 #endif

@@ -1,10 +1,10 @@
-/* Messages that the cursor has passed while they are deferred stand in the ledger alone. The cursor
- * file lists their rows, so that they are found again where the ledger was lost:
+/* Deferred messages that the cursor has passed are in the ledger alone. The cursor file lists their
+ * rows, so that they can be found again if the ledger is lost:
  *
  *     "deferred": {"rows": ["<row id>", …], "since_ms": <since the epoch, when the first of them
  * was created>, "more": true}
  *
- * `more`: there are others, for which there was no room. */
+ * `more`: there are others that did not fit. */
 #ifndef MOLECULE_LINK_DEFERRED_H
 #define MOLECULE_LINK_DEFERRED_H
 
@@ -15,9 +15,9 @@
 
 #define DEFERRED_MAXIMUM 1000
 
-/* What is left to be found; NULL is nothing. */
+/* What is still to be found; NULL: nothing. */
 struct deferred;
-/* Of a cursor file's members; NULL: there is no list. */
+/* From a cursor file's members; NULL: no list. */
 struct deferred *deferred_read(const json_t *members);
 void deferred_free(struct deferred *deferred);
 int64_t deferred_since_ms(const struct deferred *deferred);
@@ -26,10 +26,10 @@ void deferred_leave_out(struct deferred *deferred, bool (*knows)(const char *row
                         void *context);
 /* true: it is one of them, and is crossed off. */
 bool deferred_take(struct deferred *deferred, const char *row_id);
-void deferred_put(struct deferred *deferred, const char *row_id); /* it is to be found once more */
+void deferred_put(struct deferred *deferred, const char *row_id); /* it must be found again */
 size_t deferred_left(const struct deferred *deferred);
 
-/* A list that is being made. Zeroed it is empty. */
+/* A list being built. A zeroed one is empty. */
 struct deferred_list {
     json_t *rows;
     int64_t since_ms;

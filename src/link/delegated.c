@@ -60,8 +60,8 @@ static bool has(const json_t *row, const char *column, const char *value)
     return text && strcmp(text, value) == 0;
 }
 
-/* The platform keeps the text of an answer, and the whole answer where it finds none in it: a
- * task's, or the acknowledgement that it gives itself for a peer that polls. */
+/* The platform keeps the text of an answer, or the whole answer if it finds no text: a task, or its
+ * own acknowledgment for a peer that polls. */
 static void tell(struct delegated *delegated, const char *text)
 {
     json_t *answer = jsontext_read(text, strlen(text), NULL, NULL);
@@ -88,8 +88,8 @@ static void tell(struct delegated *delegated, const char *text)
     json_decref(answer);
 }
 
-/* true: it is over, and `done` was told. Of a failure T1 writes no id into the row of the result,
- * but into the first one. */
+/* true: it is over, and `done` was called. For a failure T1 writes the id into the first row, not
+ * into the result's. */
 static bool read_row(struct delegated *delegated, const json_t *row)
 {
     bool result = has(row, "method", "delegate_result") && is_ours(delegated, row, "response_body");

@@ -1,5 +1,5 @@
-/* What became of a task that was handed over (contract §1.15): the platform notes it among our
- * activities, whether or not it also puts it into the inbox. */
+/* What became of a delegated task (contract §1.15): the platform records it among our activities,
+ * whether or not it also puts it into the inbox. */
 #ifndef MOLECULE_LINK_DELEGATED_H
 #define MOLECULE_LINK_DELEGATED_H
 
@@ -16,7 +16,7 @@ enum delegated_state {
     DELEGATED_FAILED /* `text` says why */
 };
 
-/* Asks until it is known; `done` comes later, once, unless cancelled. `text` is borrowed. */
+/* Asks until it is known; `done` comes later, once, unless canceled. `text` is borrowed. */
 typedef void delegated_callback(enum delegated_state state, const char *text, void *context);
 struct delegated *delegated_look(struct link *link, const char *delegation_id,
                                  delegated_callback *done, void *context);

@@ -16,13 +16,13 @@
 #define PREAMBLE_MAXIMUM 4096 /* bytes without a line of an event stream */
 #define BACKOFF_CAP_MS 60000
 #define REFUSED_FLOOR_MS 30000
-#define LASTED_MS 30000   /* a stream that was open so long may be reopened without delay */
-#define MISSING_MS 600000 /* at least, until a platform that has no stream is asked again */
-/* an announcement may come so long before or after its message is found */
+#define LASTED_MS 30000   /* a stream that was open this long may be reopened at once */
+#define MISSING_MS 600000 /* at least, before a platform without a stream is asked again */
+/* an announcement may come this long before or after its message is found */
 #define DOUBT_MS 1000
 #define DISTRUST_MS 120000 /* the first time, then twice as long each time */
 #define DISTRUST_MAXIMUM_MS 3600000
-/* bytes of a stream that are no news, per millisecond: what comes beside that is noise */
+/* bytes of a stream without news, per millisecond: what exceeds that is noise */
 #define QUIET_BYTES_MS 256
 /* of a message that a poll found: as large as its announcement can be */
 #define NEWS_BYTES (2 << 20)
@@ -72,7 +72,8 @@ void event_stream_let_go(struct event_stream *stream)
 {
     if (!stream->open)
         return;
-    log_debug(stream->link->options->id, "event stream: closed, as the platform takes no requests");
+    log_debug(stream->link->options->id,
+              "event stream: closed while the platform takes no requests");
     cancel(stream);
     stream->away = true;
 }
@@ -89,12 +90,12 @@ void event_stream_follow(struct event_stream *stream)
 {
     if (!stream->open || stream->opened_ms > http_client_moved_ms(stream->link->shared->watchers))
         return;
-    log_debug(stream->link->options->id, "event stream: the platform moved; opening it again");
+    log_debug(stream->link->options->id, "event stream: the platform moved; reopening");
     cancel(stream);
     open_later(stream, 0);
 }
 
-/* Answers that do not change soon: there is no such path, or something else is behind it. */
+/* Answers that will not change soon: there is no such path, or it serves something else. */
 static void missing(struct event_stream *stream, int status)
 {
     if (!stream->said_missing)
@@ -128,7 +129,7 @@ static void ended(struct event_stream *stream, int status, const char *error,
         floor = asked < MISSING_MS ? asked : MISSING_MS;
     int64_t delay = retry_next_delay(&stream->backoff, floor, random_number());
     log_debug(stream->link->options->id,
-              "event stream: %s (HTTP %d); polling every %lld ms, opening it again in %lld ms",
+              "event stream: %s (HTTP %d); polling every %lld ms, reopening in %lld ms",
               error ? error : "it ended", status, (long long)stream->link->options->interval_ms,
               (long long)delay);
     open_later(stream, delay);
@@ -158,17 +159,17 @@ static void distrust(struct event_stream *stream, const char *reason)
         least = DISTRUST_MAXIMUM_MS;
     stream->doubts++;
     int64_t delay = least + (int64_t)(random_number() % (uint64_t)(least / 2));
-    log_warn(stream->link->options->id,
-             "the platform's event stream %s; polling every %lld ms, the stream is tried again in "
-             "%lld min",
-             reason, (long long)stream->link->options->interval_ms, (long long)delay / 60000);
+    log_warn(
+        stream->link->options->id,
+        "the platform's event stream %s; polling every %lld ms, retrying the stream in %lld min",
+        reason, (long long)stream->link->options->interval_ms, (long long)delay / 60000);
     cancel(stream);
     stream->hint(stream->context);
     open_later(stream, delay);
 }
 
-/* Comments, or events that are no messages or that no poll finds, faster than anybody needs them.
- */
+/* Comments, or events that are not messages or that no poll finds, faster than anyone needs
+ * them. */
 static bool is_flood(struct event_stream *stream, size_t length)
 {
     int64_t now = clock_monotonic_ms(), quiet = (now - stream->noise_ms) * QUIET_BYTES_MS;
@@ -182,14 +183,14 @@ static bool is_flood(struct event_stream *stream, size_t length)
 void event_stream_found(struct event_stream *stream)
 {
     if (stream->noise > -NOISE_MAXIMUM)
-        stream->noise -= NEWS_BYTES; /* its announcement may be still to come */
+        stream->noise -= NEWS_BYTES; /* its announcement may still come */
 }
 
 static void on_news(uv_timer_t *timer)
 {
     struct event_stream *stream = timer->data;
     if (stream->flooded) {
-        distrust(stream, "floods us: many MiB of what is no message");
+        distrust(stream, "floods us: many MiB that are not messages");
         return;
     }
     if (stream->refused) {
@@ -226,7 +227,7 @@ static bool may_be_message(struct event_stream *stream, const struct sse_event *
     const char *method = json_string_value(json_object_get(data, "method"));
     bool may_be = type && strcmp(type, "ACTIVITY_LOGGED") == 0 &&
                   (!activity || strcmp(activity, "a2a_receive") == 0) &&
-                  (!method || strcmp(method, "notify") != 0); /* our own words to the canvas */
+                  (!method || strcmp(method, "notify") != 0); /* our own messages to the canvas */
     if (may_be)
         note_announced(stream, data);
     json_decref(value);
@@ -244,7 +245,7 @@ static void on_event(const struct sse_event *event, void *context)
     timer_arm(&stream->news_timer, on_news, 0);
 }
 
-/* A page for people has lines that look like an event's, too. */
+/* An HTML page may also have lines that look like an event's. */
 static bool is_event_stream(const struct http_exchange *http)
 {
     static const char expected[] = "text/event-stream";
@@ -252,7 +253,7 @@ static bool is_event_stream(const struct http_exchange *http)
     return !type || strncasecmp(type, expected, sizeof expected - 1) == 0;
 }
 
-/* libcurl's state is not to be changed from here. */
+/* libcurl's state must not be changed from here. */
 static bool on_data(void *context, const char *bytes, size_t length)
 {
     struct event_stream *stream = context;

@@ -1,7 +1,7 @@
 /* The platform's event stream (contract §1.18), where it has one: a hint to poll now, never more.
- * It replays nothing, says nothing while nothing happens, and a proxy may hold it back; so polls go
- * on, and a message that they find and the stream did not announce ends the trust in it for
- * minutes. Whatever becomes of the stream, the inbox never notices but by its latency. */
+ * It replays nothing, says nothing while nothing happens, and a proxy may hold it back; so polling
+ * continues, and once a poll finds a message that the stream did not announce, the stream is
+ * distrusted for minutes. Whatever becomes of it, the inbox notices only by its latency. */
 #ifndef MOLECULE_LINK_EVENT_STREAM_H
 #define MOLECULE_LINK_EVENT_STREAM_H
 
@@ -21,30 +21,30 @@ struct event_stream {
        off the loop */
     uv_timer_t timer;
     uv_timer_t news_timer;  /* what the stream said is acted upon outside of its callback */
-    uv_timer_t doubt_timer; /* a message was not announced so far */
+    uv_timer_t doubt_timer; /* a message has not been announced yet */
     struct retry_backoff backoff;
     bool running;
-    bool open;    /* it is there and is trusted */
-    bool refused; /* what came is no event stream */
+    bool open;    /* it is up and trusted */
+    bool refused; /* what came is not an event stream */
     bool away;    /* closed by us, until the platform takes requests again */
     bool news;    /* a message was announced since the last poll was asked for */
     bool said_missing;
-    unsigned doubts; /* how often it was not to be trusted */
+    unsigned doubts; /* how often it was distrusted */
     int64_t opened_ms, announced_ms;
-    bool flooded;            /* what comes is to be read no more */
+    bool flooded;            /* nothing more is read */
     size_t received;         /* bytes, until it is open */
-    int64_t noise, noise_ms; /* bytes of late that led to no message, and as of when */
+    int64_t noise, noise_ms; /* recent bytes that led to no message, and as of when */
 };
 
-/* Asks the platform to tell what arrives. Polls go on, less often while it does. */
+/* Asks the platform to announce what arrives. Polling continues, less often while it does. */
 void event_stream_start(struct event_stream *stream);
-/* The platform does not take a request: a server that stops waits for the streams that are open, up
- * to 30 s (contract §12). */
+/* The platform takes no requests: a server that is stopping waits for open streams, up to 30 s
+ * (contract §12). */
 void event_stream_let_go(struct event_stream *stream);
 void event_stream_come_back(struct event_stream *stream); /* it does again */
 void event_stream_follow(struct event_stream *stream);    /* where the platform moved, if it did */
 bool event_stream_trusted(const struct event_stream *stream);
-/* A poll that no hint led to brought a message. */
+/* A poll that no hint prompted brought a message. */
 void event_stream_doubt(struct event_stream *stream);
 void event_stream_found(struct event_stream *stream); /* a poll found a message */
 void event_stream_close(struct event_stream *stream);

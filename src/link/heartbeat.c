@@ -70,14 +70,14 @@ static void recovered(struct heartbeat *heartbeat)
     retry_succeeded(&heartbeat->backoff);
 }
 
-/* Says it once; the rest is for -v. */
+/* Logs it once; the rest only with -v. */
 static void failed(struct heartbeat *heartbeat, const struct call_answer *answer)
 {
     const struct retry_verdict *verdict = &answer->verdict;
     if (verdict->class == RETRY_PERMANENT || verdict->class == RETRY_GONE) {
         if (!heartbeat->stopped)
             log_error(heartbeat->link->options->id,
-                      "%s; heartbeat stopped, the inbox continues; asking again every %d s",
+                      "%s; heartbeat stopped, inbox continues; retrying every %d s",
                       verdict->reason, BACKOFF_CAP_MS / 1000);
         heartbeat->stopped = true;
         schedule(heartbeat, BACKOFF_CAP_MS);
@@ -96,8 +96,8 @@ static void failed(struct heartbeat *heartbeat, const struct call_answer *answer
     schedule(heartbeat, retry_next_delay(&heartbeat->backoff, floor, random_number()));
 }
 
-/* T1 leaves a workspace that was paused and resumed `failed`, whatever beats, until it registers
- * (contract §1.4). */
+/* T1 leaves a workspace that was paused and resumed `failed`, despite heartbeats, until it
+ * registers (contract §1.4). */
 static void on_standing(const struct call_answer *answer, void *context)
 {
     struct heartbeat *heartbeat = context;
@@ -115,7 +115,7 @@ static void on_standing(const struct call_answer *answer, void *context)
 
 static void look_at_standing(struct heartbeat *heartbeat)
 {
-    /* later versions show it online again with a heartbeat */
+    /* later versions show it online again after a heartbeat */
     bool is_t1 = !heartbeat->link->numbered;
     if (!is_t1 || ++heartbeat->beats < STANDING_EVERY || call_busy(&heartbeat->standing))
         return;

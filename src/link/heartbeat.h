@@ -1,14 +1,14 @@
-/* The heartbeat: at once after registration, then every --heartbeat-ms, on connections of its own.
- * Nothing that the inbox, the script or the disk does can delay it, and nothing it meets stops the
- * inbox. */
+/* The heartbeat: at once after registration, then every --heartbeat-ms, on separate connections.
+ * Nothing that the inbox, the script or the disk does can delay it, and none of its failures stops
+ * the inbox. */
 #ifndef MOLECULE_LINK_HEARTBEAT_H
 #define MOLECULE_LINK_HEARTBEAT_H
 
 #include "link/link.h"
 
-/* What a heartbeat tells. Texts are borrowed for the call. */
+/* What a heartbeat reports. Texts are borrowed for the call. */
 struct heartbeat_snapshot {
-    size_t active;         /* messages that are handled or answered */
+    size_t active;         /* messages being handled or answered */
     bool handles;          /* at least one of them is handled: */
     const char *answering; /* its sender; NULL: the canvas */
     const char *problem;   /* of the state on disk; NULL: none */
@@ -22,7 +22,7 @@ struct heartbeat {
     void *context;
     struct call call;
     uv_timer_t timer;        /* the owner takes these two off the loop */
-    uv_timer_t change_timer; /* until a change is told */
+    uv_timer_t change_timer; /* until a change is reported */
     struct retry_backoff backoff;
     int64_t due_ms;
     int64_t told_ms;      /* when the last one was sent */
@@ -43,8 +43,8 @@ void heartbeat_close(struct heartbeat *heartbeat);
 /* A handler has ended. NULL: it succeeded. */
 void heartbeat_record(struct heartbeat *heartbeat, const char *failure);
 void heartbeat_now(struct heartbeat *heartbeat);
-/* So many messages are handled or answered now: the platform is told soon, if it shows something
- * else. */
+/* This many messages are being handled or answered now: if the platform shows otherwise, it is told
+ * soon. */
 void heartbeat_changed(struct heartbeat *heartbeat, size_t active);
 
 #endif

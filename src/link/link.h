@@ -1,5 +1,5 @@
-/* One workspace's talk with the platform: what its loops share. Everything in this folder runs on
- * the network thread. */
+/* One workspace's connection to the platform: what its loops share. Everything in this folder runs
+ * on the network thread. */
 #ifndef MOLECULE_LINK_LINK_H
 #define MOLECULE_LINK_LINK_H
 
@@ -16,17 +16,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What the links of one process share. The host's. */
+/* What the links of one process share. Owned by the host. */
 struct link_shared {
     struct thread *network;
     struct disk *disk;
     struct http_client *client;     /* registrations, polls, replies */
-    struct http_client *heartbeats; /* connections of their own */
+    struct http_client *heartbeats; /* separate connections */
     /* event streams: connections that are never free for anything else */
     struct http_client *watchers;
     struct start_queue starts;
     bool fleet;
-    /* monotonic; when the next poll may be that a hint leads to, where the rate budget is low */
+    /* monotonic; earliest next poll prompted by a hint, while the rate budget is low */
     int64_t hint_free_ms;
     size_t streams; /* event streams open or being opened */
     /* whether one more event stream may be opened */
@@ -46,29 +46,29 @@ struct link {
     struct platform platform;
     struct token token;
     struct rate_budget budget;
-    struct call query; /* GET /workspaces/:id, when something is odd */
+    struct call query; /* GET /workspaces/:id, when something looks wrong */
     bool running;      /* registered, and not asked to stop */
-    bool over;         /* it closes: nothing is started any more */
-    /* rows have a `seq`: the platform is one of those that drop what comes twice under one
-       messageId, and take longer messages */
+    bool over;         /* closing: nothing new is started */
+    /* rows have a `seq`: such a platform drops what comes twice under one messageId, and takes
+       longer messages */
     bool numbered;
     uint64_t polls;     /* that succeeded */
     size_t delegations; /* whose results are awaited */
-    int64_t away_ms;    /* wall clock: since when polls, or the first registration, fail; 0: they do
-                           not */
+    int64_t away_ms; /* wall clock: since when polls, or the first registration, have been failing;
+                        0: they are not */
     char away_reason[RETRY_REASON_SIZE]; /* the last failure's */
-    /* upwards; both say why in the log first */
+    /* upwards; both log why first */
     void (*failed)(void *context, enum link_failure failure);
     void (*register_again)(void *context);
     void *context;
 };
 
-/* As call_start, with the connections and the rate budget of the link. */
+/* Like call_start, with the connections and the rate budget of the link. */
 void link_call(struct link *link, struct call *call, struct platform_request request,
                const struct call_limits *limits, call_callback *callback, void *context);
 /* For `status`: a poll or the first registration failed, or (NULL) succeeded. */
 void link_away(struct link *link, const char *reason);
-/* A share of `span_ms` that is this workspace's own, so that many do not all act at once. */
+/* This workspace's own share of `span_ms`, so that many do not act at once. */
 int64_t link_phase(const struct link *link, int64_t span_ms);
 
 /* Bytes of a message's body that this version of the platform takes. */

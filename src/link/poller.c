@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <stdio.h>
 
-#define LIMIT_MAXIMUM 500                    /* rows a page: the platform's own (contract §1.6) */
+#define LIMIT_MAXIMUM 500 /* rows per page: the platform's own limit (contract §1.6) */
 #define PAGE_MAXIMUM ((size_t)64 << 20)      /* bytes; beyond it the limit is halved */
 #define PAGE_MAXIMUM_ONE ((size_t)256 << 20) /* of a page of one row, which cannot be halved */
 #define TIMEOUT_MS 120000
@@ -24,11 +24,11 @@
 /* the platform keeps rows no longer (contract §4.10) */
 #define AWAY_MAXIMUM_MS ((int64_t)7 * 86400 * 1000)
 #define WINDOW_SLACK_S 60 /* clocks differ, and rows are committed late */
-/* so many intervals between polls while the event stream tells */
+/* intervals between polls while the event stream is trusted */
 #define WATCHED_TIMES 5
 #define WATCHED_MAXIMUM_MS 5000
-#define HINT_GAP_MS 20 /* between two polls that hints led to */
-/* while a message is announced that no poll has brought */
+#define HINT_GAP_MS 20 /* between two polls prompted by hints */
+/* while an announced message is missing */
 #define MISSING_PAUSE_MS 500
 
 static void fetch(struct poller *poller);
@@ -44,7 +44,7 @@ static void schedule(struct poller *poller, int64_t after_ms)
         timer_arm(&poller->timer, on_timer, after_ms);
 }
 
-/* Until the next poll when nothing says that there is something new. */
+/* Until the next poll when nothing hints at something new. */
 static int64_t pause_ms(const struct poller *poller)
 {
     int64_t interval = poller->link->options->interval_ms;
@@ -56,9 +56,8 @@ static int64_t pause_ms(const struct poller *poller)
     return stretched < WATCHED_MAXIMUM_MS ? stretched : WATCHED_MAXIMUM_MS;
 }
 
-/* When a hint may lead to a poll. Hints in a burst lead to few, and those that the platform's rate
- * budget has no room for to none of their own: where it is low, the workspaces take turns, and the
- * turn is taken by asking. */
+/* When a hint may prompt a poll. A burst of hints prompts few, and hints beyond the platform's rate
+ * budget none: where it is low, the workspaces take turns, and asking takes the turn. */
 static int64_t take_hint_turn(struct poller *poller)
 {
     struct link_shared *shared = poller->link->shared;
@@ -75,7 +74,7 @@ static int64_t take_hint_turn(struct poller *poller)
     return wait > pause ? pause : wait > 0 ? wait : 0;
 }
 
-/* Hints that lead to nothing come less and less often to a poll of their own. */
+/* Hints that keep leading to nothing prompt fewer and fewer polls. */
 static void note_hint_led(struct poller *poller, bool somewhere)
 {
     int64_t wait = somewhere || poller->hint_wait_ms == 0 ? HINT_GAP_MS : poller->hint_wait_ms * 2;
@@ -85,8 +84,8 @@ static void note_hint_led(struct poller *poller, bool somewhere)
     poller->hint_free_ms = clock_monotonic_ms() + poller->hint_wait_ms;
 }
 
-/* Since every row of before was fetched. Where only an earlier process's wall clock tells, and that
- * was ahead of ours, as long as can be. */
+/* How long ago every earlier row had been fetched. Where only an earlier process's wall clock
+ * tells, and it was ahead of ours: the maximum. */
 static int64_t away_ms(const struct poller *poller)
 {
     int64_t wall = clock_wall_ms() - poller->covered_ms;
@@ -125,8 +124,8 @@ static void recovered(struct poller *poller)
         poller->limit = poller->limit * 2 < LIMIT_MAXIMUM ? poller->limit * 2 : LIMIT_MAXIMUM;
 }
 
-/* What was announced is behind the position, as rows that were committed late are: the inbox
- * is read again at once. */
+/* What was announced is behind the position, like a row that was committed late: re-reads the inbox
+ * at once. */
 static void recall_missing(struct poller *poller)
 {
     int64_t now = clock_monotonic_ms();
@@ -135,7 +134,7 @@ static void recall_missing(struct poller *poller)
         !announced_look(poller->stream->announced, poller->asked_ms, now, &all))
         return;
     log_debug(poller->link->options->id,
-              "poll: a message was announced and did not come; reading the inbox again");
+              "poll: an announced message did not arrive; re-reading the inbox");
     reread_recall(poller->reread, all, now);
     poller->more = reread_is_reading(poller->reread);
 }
@@ -206,8 +205,7 @@ static void forget_cursor(struct poller *poller)
     }
     log_warn(poller->link->options->id,
              "poll: the platform no longer knows our cursor (pruned, or its database was reset); "
-             "fetching the "
-             "last %lld s instead, what was answered is not answered again",
+             "fetching the last %lld s instead; answered messages are not answered again",
              (long long)window_seconds(poller));
     free(poller->position);
     poller->position = NULL;
@@ -240,7 +238,7 @@ static void failed(struct poller *poller, const struct call_answer *answer)
         floor = token_floor_ms(poller->link);
     } else if (verdict->class == RETRY_PERMANENT) {
         if (!poller->failing)
-            log_error(poller->link->options->id, "%s; asking again every %d s", verdict->reason,
+            log_error(poller->link->options->id, "%s; retrying every %d s", verdict->reason,
                       BACKOFF_CAP_MS / 1000);
         floor = BACKOFF_CAP_MS;
     } else if (!poller->failing) {
@@ -301,7 +299,7 @@ static void on_answer(const struct call_answer *answer, void *context)
         schedule(poller, 0);
 }
 
-/* Says what it leaves out: a row that was committed late there is missed. */
+/* Logs what it leaves out: a row that was committed late there is missed. */
 static void begin_reread(struct poller *poller)
 {
     unsigned long skips = reread_skips(poller->reread);
@@ -378,7 +376,7 @@ void poller_open(struct poller *poller, const char *cursor, const char *anchor, 
     poller->limit = LIMIT_MAXIMUM;
     poller->backoff = (struct retry_backoff){.base_ms = 500, .cap_ms = BACKOFF_CAP_MS};
     poller->reread = reread_open(cursor, anchor, clock_monotonic_ms());
-    /* should one be asked for in place of rows that are gone */
+    /* in case a window must replace rows that are gone */
     poller->window_s = window_seconds(poller);
     poller->window_asked_ms = clock_monotonic_ms();
 }

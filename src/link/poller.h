@@ -1,5 +1,5 @@
 /* Fetches the inbox: a window at first and after a pruned cursor, else what follows the last row
- * seen. No outcome ends this loop: it waits and asks again. */
+ * seen. No outcome ends this loop: it waits and retries. */
 #ifndef MOLECULE_LINK_POLLER_H
 #define MOLECULE_LINK_POLLER_H
 
@@ -12,8 +12,8 @@
 /* Upwards: who takes the rows in. */
 struct poller_events {
     bool (*has_room)(void *context);
-    /* There is none: makes some if it can. poller_resume follows when there is, or the poller looks
-       again by itself. */
+    /* There is no room: makes some if it can. poller_resume follows when there is some; the poller
+       also checks by itself. */
     void (*make_room)(void *context);
     /* The row was taken in already. */
     bool (*knows)(void *context, const char *row_id);
@@ -36,7 +36,7 @@ struct poller {
     /* wall clock: every row created before was fetched, also by an earlier run; 0: unknown */
     int64_t covered_ms;
     int64_t covered_boot_ms; /* the same on a clock that nobody sets; 0: of an earlier run */
-    /* what the batch makes of it once it is taken in; 0: nothing */
+    /* its value once the batch is taken in; 0: unchanged */
     int64_t covering_ms;
     /* wall clock: when the poll under way began; of a window that is paged: its first */
     int64_t asked_wall_ms;
@@ -47,34 +47,34 @@ struct poller {
     int asked; /* the limit of the poll under way */
     unsigned lookup_failures;
     bool running, failing, paused;
-    bool spread; /* among a fleet's the polls have their place in the interval */
+    bool spread; /* in a fleet, polls have their place in the interval */
     struct batch batch;
     bool taking;  /* the batch is the taker's */
     bool more;    /* the last poll's page was full */
-    bool hinted;  /* something is new that no poll under way or done has looked for */
-    bool by_hint; /* a hint led to the poll under way, not a full page before it */
-    /* of the poll under way: a hint led to it; the event stream was open when it began */
+    bool hinted;  /* there may be something new that no poll has looked for */
+    bool by_hint; /* a hint prompted the poll under way, not a full page before it */
+    /* of the poll under way: a hint prompted it; the event stream was open when it began */
     bool expected, watched;
     int64_t hint_free_ms; /* when a hint may lead to the next poll */
-    int64_t hint_wait_ms; /* between two such polls: more after each that found nothing */
+    int64_t hint_wait_ms; /* between two such polls: longer after each that found nothing */
     bool seen_end; /* of the inbox, since the start or the last window: what follows is new */
     struct reread *reread;
-    struct deferred *deferred; /* what a lost ledger held and is looked for; NULL: nothing */
-    char *recovered_to;        /* how far back that has come: a created_at; NULL: it begins */
+    struct deferred *deferred; /* what a lost ledger held and is still missing; NULL: nothing */
+    char *recovered_to; /* how far back that search has come: a created_at; NULL: not begun */
 };
 
-/* The owner sets the first members. `anchor`: an older row to read again from once, for what was
+/* The owner sets the first members. `anchor`: an older row to re-read from once, for what was
  * committed late; NULL: none. */
 void poller_open(struct poller *poller, const char *cursor, const char *anchor, int64_t covered_ms);
-/* Messages that stood in a ledger which is lost: they are fetched again before anything else. Takes
- * them; NULL is fine. */
+/* Messages from a lost ledger: they are fetched again before anything else. Takes them; NULL is
+ * fine. */
 void poller_recover(struct poller *poller, struct deferred *deferred);
 void poller_start(struct poller *poller);
 void poller_resume(struct poller *poller); /* there may be room again */
 void poller_hint(struct poller *poller);   /* there may be something new: poll soon */
-/* The batch was taken in. `found`: there was a message in it that nobody knew. */
+/* The batch was taken in. `found`: it had an unknown message. */
 void poller_taken(struct poller *poller, bool found);
-void poller_close(struct poller *poller); /* fetches no more */
+void poller_close(struct poller *poller); /* stops fetching */
 void poller_free(struct poller *poller);  /* after poller_close */
 
 #endif

@@ -11,11 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define REMEDY                                                                                    \
-    "issue a token on the platform and put it into --token-file, which is read again by itself, " \
-    "or give it with "                                                                            \
-    "MOLECULE_WORKSPACE_TOKEN; to take one that the platform mints, start with --bootstrap and "  \
-    "without a token"
+#define REMEDY                                                                                     \
+    "issue a token on the platform and put it into --token-file, which is re-read automatically, " \
+    "or set MOLECULE_WORKSPACE_TOKEN; to accept one that the platform mints, start with "          \
+    "--bootstrap and without a token"
 
 static void attempt(struct registration *registration);
 
@@ -58,15 +57,14 @@ static void again_after(struct registration *registration, int64_t floor_ms, int
  * on, and says so. */
 static void leave_minted(struct registration *registration)
 {
-    log_error(
-        registration->link->options->id,
-        "the platform minted a token, since every token of this workspace was revoked; without "
-        "--bootstrap it is not used; " REMEDY);
+    log_error(registration->link->options->id,
+              "the platform minted a token, because every token of this workspace was revoked; it "
+              "is not used without --bootstrap; " REMEDY);
     if (!registration->done)
         again_after(registration, 0, INT64_MAX);
 }
 
-/* A platform that did not know the id has made a workspace of it, of its own kind (contract §12):
+/* A platform that did not know the id created a workspace with its default runtime (contract §12):
  * one that hosts agents itself will try to start a container for it. */
 static void on_runtime(const struct call_answer *answer, void *context)
 {
@@ -79,9 +77,8 @@ static void on_runtime(const struct call_answer *answer, void *context)
         log_warn(registration->link->options->id,
                  "the platform did not know this id, and created it with the runtime %s instead of "
                  "external: a self-hosted platform may try to start a container for it and show it "
-                 "as failed; better create it "
-                 "with POST /workspaces {\"name\": …, \"runtime\": \"external\"} and connect with "
-                 "its id and token",
+                 "as failed; instead, create it with POST /workspaces {\"name\": …, \"runtime\": "
+                 "\"external\"} and connect with its id and token",
                  runtime);
     json_decref(about);
 }
@@ -133,7 +130,8 @@ static void refused(struct registration *registration, const struct call_answer 
         registration->link->token.current
             ? "check that the token belongs to this workspace and was not revoked (--token-file, "
               "MOLECULE_WORKSPACE_TOKEN); " REMEDY
-            : "the platform wants a token: give one with --token-file or MOLECULE_WORKSPACE_TOKEN";
+            : "the platform requires a token: give one with --token-file or "
+              "MOLECULE_WORKSPACE_TOKEN";
     if (retry_refused(&registration->refusals, now, patience)) {
         log_error(registration->link->options->id,
                   "%s (%u times within %lld s, --refusal-patience); %s", answer->verdict.reason,
@@ -153,21 +151,21 @@ static void refused(struct registration *registration, const struct call_answer 
                                                                     : 1);
 }
 
-/* A path is for a proxy in front of the platform; most who give one have taken the address from
- * their browser. */
+/* A path is for a proxy in front of the platform; most who give one copied the address from their
+ * browser. */
 static const char *path_hint(const struct registration *registration)
 {
     const struct platform *platform = &registration->link->platform;
     bool has_path = strcmp(platform->base_url, platform->origin) != 0;
     return has_path ? "; --api-url has a path: leave it out unless a proxy in front of the "
-                      "platform wants it"
+                      "platform needs it"
                     : "";
 }
 
 static void failed_for_now(struct registration *registration, const struct call_answer *answer)
 {
     unsigned maximum = registration->link->options->register_attempts;
-    /* what comes between two refusals may be why */
+    /* what comes between two refusals may be their cause */
     registration->refusals = (struct retry_refusals){0};
     if (maximum && ++registration->failures >= maximum) {
         log_error(registration->link->options->id,
@@ -183,7 +181,7 @@ static void failed_for_now(struct registration *registration, const struct call_
     again_after(registration, answer->verdict.floor_ms, INT64_MAX);
 }
 
-/* The workspace is running: nothing of this ends it, and the loops report their own trouble. */
+/* The workspace is running: no failure here ends it, and the loops report their own. */
 static void not_again(struct registration *registration, const struct call_answer *answer)
 {
     if (answer->verdict.class == RETRY_TRANSIENT) {
@@ -241,7 +239,7 @@ static void send_registration(struct registration *registration)
               &limits, on_answer, registration);
 }
 
-/* Whatever it says but a refusal: the registration itself tells what is wrong. */
+/* Any answer but a refusal will do: the registration itself tells what is wrong. */
 static void on_tried(const struct call_answer *answer, void *context)
 {
     struct registration *registration = context;
@@ -267,7 +265,7 @@ static void try_token(struct registration *registration)
 
 static void attempt(struct registration *registration)
 {
-    uv_timer_stop(&registration->timer); /* of an attempt before that failed */
+    uv_timer_stop(&registration->timer); /* of an earlier attempt that failed */
     if (call_busy(&registration->call))
         return;
     if (registration->link->token.busy) /* a new token is being read */
@@ -283,7 +281,7 @@ void registration_changed(struct registration *registration)
     if (registration->link->running)
         registration_start(registration, true);
     else if (call_busy(&registration->call))
-        /* an attempt that waits for its turn or its time will say what is new */
+        /* an attempt that waits for its turn or its time will send the new card */
         registration->outdated = true;
 }
 
@@ -294,7 +292,7 @@ static void on_turn(struct start_turn *turn)
 
 void registration_start(struct registration *registration, bool again)
 {
-    /* what it says may be of before: once more when it has its answer */
+    /* it may send the old card: registers again after its answer */
     if (call_busy(&registration->call)) {
         registration->outdated = true;
         return;

@@ -2,8 +2,8 @@
  * quietly.
  *
  * A platform that finds no live token of a workspace mints one for whoever registers it. Without
- * --bootstrap that is not ours to have: the token is tried first (GET …/state), and with one that
- * the platform does not accept nothing is registered. */
+ * --bootstrap we must not take it: the token is tried first (GET …/state), and nothing is
+ * registered with one that the platform does not accept. */
 #ifndef MOLECULE_LINK_REGISTRATION_H
 #define MOLECULE_LINK_REGISTRATION_H
 
@@ -16,7 +16,7 @@ struct registration {
     struct start_turn turn; /* of the first one */
     uv_timer_t timer;       /* the owner takes it off the loop */
     struct retry_backoff backoff;
-    unsigned failures; /* in a row, of the platform's or of what stands before it */
+    unsigned failures; /* in a row, of the platform or of a proxy */
     struct retry_refusals refusals;
     bool done;                         /* the first one has succeeded */
     bool again;                        /* the workspace is running and registers once more */
@@ -26,10 +26,10 @@ struct registration {
     void *context;
 };
 
-/* The owner sets `link`, `card`, `registered`, `context` and the timer's data first. The first one
- * waits for its turn where there are many. */
+/* The owner sets `link`, `card`, `registered`, `context` and the timer's data first. The first
+ * registration waits for its turn where there are many. */
 void registration_start(struct registration *registration, bool again);
-/* The card: the platform is told, once it knows the workspace. */
+/* The card has changed: tells the platform, once it knows the workspace. */
 void registration_changed(struct registration *registration);
 void registration_close(struct registration *registration);
 

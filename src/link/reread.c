@@ -6,16 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define AGE_MS 10000 /* so long a transaction may take */
+#define AGE_MS 10000 /* how long a transaction may take */
 #define EVERY_MS 15000
 #define OVERDUE_MS 20000
-#define GO_ON_MS 1000   /* when there is more to read again, and nothing new to fetch */
+#define GO_ON_MS 1000   /* when there is more to re-read, and nothing new to fetch */
 #define PAGES_MAXIMUM 4 /* at a time */
 #define BEHIND_MAXIMUM_MS 120000
 #define ANCHOR_EVERY_MS 2000
 #define ANCHORS 16
-#define RECALL_MS 3000     /* a late row is seldom later */
-#define LATEST_US 30000000 /* and none stands further before the first one */
+#define RECALL_MS 3000     /* rows are rarely later than this */
+#define LATEST_US 30000000 /* and none is further before the first one */
 #define UNKNOWN INT64_MIN
 
 struct place {
@@ -29,14 +29,14 @@ struct reread {
     struct place anchors[ANCHORS]; /* ring: where a page began */
     size_t next;
     struct place head; /* the fetch position */
-    /* up to here everything was read again; NULL: there is nothing yet */
+    /* everything up to here was re-read; NULL: nothing yet */
     char *from;
     int64_t waiting_since_ms; /* when the first row after `from` was seen */
-    /* where all began, until a window was read again; else without a row */
+    /* where all began, until a window was re-read; then without a row */
     struct place first;
     char *first_stamp;      /* its created_at; NULL: unknown */
     bool window, first_met; /* that is under way; it has come to that row */
-    bool window_whole;      /* and goes on to its end, however old */
+    bool window_whole;      /* and continues to its end, however old */
     bool recall;            /* the reading under way is an additional one */
     char *position;         /* of a reading under way */
     struct place end;       /* its last row */
@@ -170,7 +170,7 @@ static const struct place *find_end(const struct reread *reread, int64_t now_ms)
     return found && !is_same(found->row_id, reread->from) ? found : NULL;
 }
 
-/* More comes than can be read twice: the oldest of it is left out. */
+/* More arrives than can be re-read: the oldest is left out. */
 static void catch_up(struct reread *reread, int64_t now_ms)
 {
     const struct place *oldest = NULL;
@@ -213,7 +213,7 @@ void reread_begin(struct reread *reread, bool idle, int64_t now_ms)
     reread->pages = 0;
 }
 
-/* The anchor that precedes the rows of the last seconds; NULL: there is none. */
+/* The anchor that precedes the rows of the last seconds; NULL: none. */
 static const struct place *find_recent(const struct reread *reread, int64_t now_ms)
 {
     const struct place *found = NULL;

@@ -23,8 +23,8 @@ static const char *describe_error(int error)
                                   : "is empty";
 }
 
-/* One line, blanks around it removed; NULL if that leaves nothing. `own`: a file of the state
- * directory; others may be links. */
+/* One line, trimmed; NULL if that leaves nothing. `own`: a file of the state directory; others may
+ * be links. */
 static char *read_token(const char *path, bool own, int *error)
 {
     size_t length;
@@ -154,9 +154,9 @@ static void work_read_done(void *context)
         if (!candidates[i] || (token->current && strcmp(candidates[i], token->current) == 0))
             continue;
         log_info(link->options->id, "trying the token %s instead",
-                 i == 0   ? "that now stands in the token file"
+                 i == 0   ? "now in the token file"
                  : i == 1 ? "that was configured"
-                          : "that the platform minted for us earlier");
+                          : "that the platform minted earlier");
         use(token, memory_copy_text(candidates[i]), i == 2);
         break;
     }
@@ -187,9 +187,8 @@ static void work_write_done(void *context)
                  work->kept_path);
     else
         log_error(link->options->id,
-                  "the platform minted a token, but it could not be kept: %s; it works until this "
-                  "process ends, then a new "
-                  "one must be issued on the platform",
+                  "the platform minted a token, but it could not be saved: %s; it works until this "
+                  "process exits, then issue a new one on the platform",
                   work->problem);
     link->token.busy = false;
     work->then(work->context);
@@ -244,8 +243,7 @@ void token_refused(struct link *link, const struct call_answer *answer)
     else if (count == 3 || count % 20 == 0)
         log_error(link->options->id,
                   "%s (%u times in a row); check the token on the platform, put a new one into the "
-                  "token file, or stop and "
-                  "start with --token-file%s",
+                  "token file, or restart with --token-file%s",
                   answer->verdict.reason, count,
                   link->options->bootstrap
                       ? ""

@@ -26,23 +26,23 @@ struct token {
     bool mentioned_guard;  /* the tenant guard's hint was logged */
 };
 
-/* Blocks on the disk: before anything runs. */
+/* Blocks on the disk: call it before anything runs. */
 void token_open(struct link *link);
 void token_close(struct link *link);
 bool token_available(const struct link *link);
-/* token_open would find one. false: `problem` says what is wrong with the file, or is empty where
- * there is none. */
+/* Whether token_open would find one. false: `problem` says what is wrong with the file, or is empty
+ * if there is no file. */
 bool token_exists(const struct molecule_workspace_options *options, char *problem,
                   size_t problem_size);
-/* A 401 or 403: counts it, says it loudly now and then, reads the token's source again, registers
- * again after three. */
+/* A 401 or 403: counts it, logs it now and then, re-reads the token's source, registers again after
+ * three. */
 void token_refused(struct link *link, const struct call_answer *answer);
-/* of what the platform answers with a valid token alone: not heartbeats */
+/* for calls that the platform answers only with a valid token: not heartbeats */
 void token_accepted(struct link *link);
 /* Uses the minted token and keeps it; `then` is called when it is on disk. */
 void token_mint(struct link *link, const char *minted, void (*then)(void *context), void *context);
 /* Reads the source again. */
 void token_reload(struct link *link);
-int64_t token_floor_ms(const struct link *link); /* how long to wait at least after a 401 */
+int64_t token_floor_ms(const struct link *link); /* minimum wait after a 401 */
 
 #endif

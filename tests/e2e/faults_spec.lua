@@ -383,7 +383,7 @@ describe("a platform in trouble", function()
 
     it("a heartbeat that the platform does not accept stops alone, says so, and resumes when it is accepted", function()
       local one = slow.heartbeat
-      one.host:log "error.*heartbeat: HTTP 400: invalid request body; heartbeat stopped, the inbox continues"
+      one.host:log "error.*heartbeat: HTTP 400: invalid request body; heartbeat stopped, inbox continues"
       one.say "hello"
       assert.same({ "echo: hello" }, one.host:canvas(1))
       one.host:log("heartbeat: resumed")

@@ -379,7 +379,7 @@ describe("rows that appear in the past", function()
       if not asked[from] then pages = pages + 1 end
       asked[from] = true
     end
-    local rereads = (polls[#polls].at - polls[1].at) // 10000 + backlog.host:count_log "was announced and did not come"
+    local rereads = (polls[#polls].at - polls[1].at) // 10000 + backlog.host:count_log "an announced message did not arrive"
     rereads = 2 * rereads -- each from a row of its own, and on from where it paused
     assert.is_true(pages <= BACKLOG // 500 + 5 + rereads, pages .. " pages")
   end)

@@ -149,7 +149,7 @@ describe("a first connect", function()
       local directory = host.directory()
       uv.fs_symlink(directory .. "/elsewhere", directory .. "/link")
       for path, words in pairs { ["/nowhere/record"] = "No such file", [directory] = "not a regular file",
-        [directory .. "/link"] = "a symbolic link is not followed" } do
+        [directory .. "/link"] = "symbolic links are not followed" } do
         local code, said = dry_run { "--record", path }
         assert.equal(2, code)
         assert(said:find("--record " .. path, 1, true) and said:find(words, 1, true), said)

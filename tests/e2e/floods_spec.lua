@@ -75,7 +75,7 @@ describe("a flood", function()
       local one = start {}
       assert.same({ "echo: hello" }, ask(one, "hello", 1))
       wait_beats(one, 3)
-      one:log "event stream floods us: .*polling every 50 ms, the stream is tried again in %d+ min"
+      one:log "event stream floods us: .*polling every 50 ms, retrying the stream in %d+ min"
       assert.same({ "echo: hello", "echo: again" }, ask(one, "again", 2))
       one:stop()
       assert.equal(1, between.intercepted[STREAM])

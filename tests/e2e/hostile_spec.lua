@@ -481,10 +481,10 @@ describe("a script that is stuck in C code", function()
     local one, row = stuck("('').rep('', 1e10)", { "--stuck-after", "2s" })
     one:wait_exit(75)
     one:log("the script has been stuck in C code for %d s with message " .. row:gsub("%-", "%%-"))
-    one:log("ending with exit code 75, .* message " .. row:gsub("%-", "%%-") .. " comes again then")
+    one:log("exiting with code 75, .* message " .. row:gsub("%-", "%%-") .. " will be redelivered")
   end)
 
-  it("outside of any message is noticed, and no message is blamed", function()
+  it("outside any message is noticed, and no message is blamed", function()
     local one = host.connect { platform = platform, workspace = workspace,
       args = { "--stuck-after", "2s", "--cpu-limit", "500ms" }, script = [[
         local molecule = require "molecule"
@@ -499,8 +499,8 @@ describe("a script that is stuck in C code", function()
     one:log "script: begins"
     platform:message { to = workspace.id, text = "innocent" }
     one:wait_exit(75)
-    one:log "stuck in C code for %d s outside of any message: in a timer"
-    one:log "what was under way comes again then"
+    one:log "stuck in C code for %d s outside any message: in a timer"
+    one:log "unfinished work will be redelivered"
   end)
 
   it("while it loads ends the program, too", function()

@@ -38,7 +38,7 @@ for _, profile in ipairs { "t1", "latest" } do
       say("messages", "second")
       one:peer(peer.id, 2)
       say("late", "late")
-      one:log "a message was announced and did not come"
+      one:log "an announced message did not arrive"
       assert.same({ "echo: first", "echo: late", "echo: second" }, answered(3))
       one:stop()
       assert.equal(3, #one:posts "/a2a")

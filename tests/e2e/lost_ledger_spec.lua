@@ -108,7 +108,7 @@ for _, profile in ipairs { "t1", "latest" } do
       assert(os.remove(("%s/%s.db"):format(one.state_dir, workspace.id)))
       platform:order("prune", { workspace = workspace.id, before = host.ago(-60) })
       local two = come_back(one)
-      two:log "1 message that waited in the lost ledger cannot be found on the platform any more"
+      two:log "1 message that waited in the lost ledger can no longer be found on the platform"
       platform:message { to = workspace.id, from = peer.id, text = "after" }
       two:peer(peer.id, 2)
       two:stop()

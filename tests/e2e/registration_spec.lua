@@ -168,7 +168,7 @@ describe("registration", function()
       local state_dir = host.directory() .. "/state"
       host.connect(options { token = false, state_dir = state_dir, args = { "--bootstrap" } }):stop()
       local two = host.connect(options { token = "wrong-token-of-nobody", state_dir = state_dir })
-      two:log "trying the token that the platform minted for us earlier instead"
+      two:log "trying the token that the platform minted earlier instead"
       answers(two)
       two:stop()
     end)
@@ -217,7 +217,7 @@ describe("registration", function()
       platform:order("revoke", { workspace = workspace.id })
       platform:fault({ kind = "status", status = 404 }, { path = "/workspaces/" .. workspace.id .. "/state" }, { times = 1 })
       local one = host.start(options { args = { "--refusal-patience", "500ms" } })
-      one:log "error.*the platform minted a token, since every token.*without %-%-bootstrap it is not used"
+      one:log "error.*the platform minted a token, because every token.*it is not used without %-%-bootstrap"
       one:wait_exit(77)
       assert.is_nil(kept(one))
     end)
@@ -241,7 +241,7 @@ describe("registration", function()
       one.secrets[2] = "fresh-" .. workspace.token:reverse()
       host.write(file, one.secrets[2] .. "\n")
       platform:workspace { id = workspace.id, token = one.secrets[2] }
-      one:log "trying the token that now stands in the token file"
+      one:log "trying the token now in the token file"
       answers(one)
       one:stop()
     end)
@@ -337,7 +337,7 @@ describe("registration", function()
     end)
 
     it("no token: says where it may come from", function()
-      refuses({ token = false }, "no token: set MOLECULE_WORKSPACE_TOKEN or %-%-token%-file, or give %-%-bootstrap")
+      refuses({ token = false }, "no token: set MOLECULE_WORKSPACE_TOKEN or %-%-token%-file, or use %-%-bootstrap")
     end)
 
     it("an empty token file: says which file", function()

@@ -151,7 +151,7 @@ both(describe, "the end", function(profile)
     one:log "SIGTERM: stopping"
     one.process:signal "sigint"
     one:wait_exit(0)
-    one:log "SIGINT: ending now"
+    one:log "SIGINT: exiting now"
     assert.equal(done, one:state().last_since_id)
   end)
 

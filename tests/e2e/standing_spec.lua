@@ -218,7 +218,7 @@ describe("the platform", function()
     local one = begin("latest", { script = host.ECHO, args = { "-v" } })
     local _, line = one:log "event stream: open"
     platform:order("restart", { drain_ms = 600000, down_ms = 50 })
-    one:log "event stream: closed, as the platform takes no requests"
+    one:log "event stream: closed while the platform takes no requests"
     one:log("event stream: open", { from = line + 1 })
     platform:message { to = workspace.id, text = "hello" }
     assert.same({ "echo: hello" }, one:canvas(1))

@@ -142,7 +142,7 @@ both(describe, "what is remembered", function(profile)
     write_state '{"workspace_id": "'
     send "waiting"
     local one = host.connect(options { args = { "--reset-state" } })
-    one:log("starting afresh; the old file is " .. state_path:gsub("%p", "%%%0") .. "%.reset")
+    one:log("starting over; the old file is now " .. state_path:gsub("%p", "%%%0") .. "%.reset")
     assert.same({ "echo: waiting", "echo: new" }, answered(one, "new"))
     one:stop_at(platform:rows(workspace.id)[2].id)
     assert.equal('{"workspace_id": "', host.read(state_path .. ".reset"))
