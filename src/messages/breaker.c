@@ -79,7 +79,7 @@ int64_t breaker_wait(struct breaker *breaker, const struct inbox_entry *entry)
         return peer->held_until_ms - now;
     if (entry->deferred || entry->attempts > 0 || entry->first_seen_ms < peer->replied_ms ||
         entry->first_seen_ms > peer->replied_ms + SOON_MS)
-        return 0; /* it was counted, or it is no answer to our reply */
+        return 0; /* it was counted, or it is not an answer to our reply */
     if (now - peer->window_ms >= WINDOW_MS) {
         if (now - peer->window_ms >= 2 * peer->hold_ms)
             peer->hold_ms = HOLD_FIRST_MS;
@@ -95,8 +95,7 @@ int64_t breaker_wait(struct breaker *breaker, const struct inbox_entry *entry)
     peer->turns = 0;
     log_error(breaker->options->id,
               "peer %s has answered our replies %u time%s within a minute: two agents that answer "
-              "everything? Its messages "
-              "wait for %lld s, none is lost (--breaker)",
+              "everything? Its messages wait for %lld s; none is lost (--breaker)",
               peer->id, most, plural(most), (long long)hold / 1000);
     return hold;
 }

@@ -16,8 +16,8 @@
 struct canceling {
     struct dispatch *dispatch;
     const char *source; /* NULL: the canvas */
-    int64_t asked_us;   /* when the row was created: what came later is not meant */
-    /* of a task, a message or a row; NULL: all of that source, or of everybody for the canvas */
+    int64_t asked_us;   /* when the row was created: later messages are not meant */
+    /* of a task, a message or a row; NULL: all from that source, or everything for the canvas */
     const char *id;
     struct inbox_entry *waiting; /* for its next attempt */
     size_t count;

@@ -30,8 +30,9 @@ struct attempt {
 
 /* --- what no handler sees --- */
 
-/* Another molecule host's reply is marked (wire/reply.c). Answered by default, two hosts would talk
- * for ever; so would two scripts that ask each other. false: it is a message for the script. */
+/* Another molecule host's reply is marked (wire/reply.c). If these were answered by default, two
+ * hosts would talk forever; so would two scripts that ask each other. false: it is a message for
+ * the script. */
 static bool passes_over(struct dispatch *dispatch, struct inbox_entry *entry)
 {
     const struct message *message = entry->message;
@@ -42,12 +43,12 @@ static bool passes_over(struct dispatch *dispatch, struct inbox_entry *entry)
         return false;
     if (unwanted)
         log_info(options->id,
-                 "message %s from %s: skipped, it is a reply to ours (an agent with "
+                 "message %s from %s: skipped: it is a reply to ours (an agent with "
                  "answers_replies = true sees these)",
                  entry->row_id, inbox_sender(entry));
     else
         log_warn(options->id,
-                 "message %s from %s: skipped, it is the %dth message in a row between agents "
+                 "message %s from %s: skipped: it is the %dth message in a row between agents "
                  "(--max-hops)",
                  entry->row_id, inbox_sender(entry), message->hops);
     if (message->in_reply_to)
@@ -72,7 +73,7 @@ static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
     const struct molecule_workspace_options *options = dispatch->link->options;
     if (is_allowed(options, entry->message))
         return false;
-    log_info(options->id, "message %s from %s: skipped, sender not in --allow-from", entry->row_id,
+    log_info(options->id, "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
              inbox_sender(entry));
     outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_SKIPPED));
     return true;
@@ -98,10 +99,10 @@ static void on_handled(struct script_job *job)
     struct attempt *attempt = (struct attempt *)job;
     struct dispatch *dispatch = attempt->dispatch;
     struct inbox_entry *entry = attempt->entry;
-    bool over = dispatch->link->over; /* the drain ran out: it runs again at the next start */
+    bool over = dispatch->link->over; /* the drain timed out: it is redelivered at the next start */
     entry->job = NULL;
     if (attempt->large)
-        message_shed(entry->message); /* it has not, if it did not fit */
+        message_shed(entry->message); /* if it did not fit, it was not parsed */
     attempts_leave(dispatch->attempts, entry->place, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(dispatch->inbox, entry, 0, true, false);

@@ -1,5 +1,5 @@
-/* Gives the script the messages that are ready, one attempt at a time, and has what came of each
- * applied (outcome.h). */
+/* Gives the script the messages that are ready, one attempt at a time, and has each result applied
+ * (outcome.h). */
 #ifndef MOLECULE_MESSAGES_DISPATCH_H
 #define MOLECULE_MESSAGES_DISPATCH_H
 
@@ -23,7 +23,7 @@ struct script;
 struct dispatch_events {
     /* The ledger knows more than before: the cursor may move, the inbox may have room. */
     void (*settled)(void *context);
-    /* Something ended: dispatch_step, unless the workspace only waited for that. */
+    /* Something ended: call dispatch_step, unless the workspace was only waiting for that. */
     void (*ended)(void *context);
     /* The script has something to do. */
     void (*handling)(void *context);
@@ -35,22 +35,23 @@ struct dispatch {
     struct journal *journal;
     struct attempts *attempts;
     struct heartbeat *heartbeat;
-    struct script *script; /* NULL: there is none any more */
+    struct script *script; /* NULL: closed */
     struct outbox outbox;
     struct host_calls calls;
     struct breaker breaker;
     struct echoes echoes;
     struct observer observer;
     struct naming naming;
-    const char *state_path; /* for commands that the log names; NULL: the state is gone at the end
+    const char *state_path; /* for commands that the log names; NULL: temporary state
                              */
     unsigned concurrency;   /* handlers at once */
     bool answers_replies;   /* the agent sees what other molecule hosts reply */
     uv_timer_t timer; /* the next attempt of a message that failed; the owner takes it off the loop
                        */
-    /* messages during which an earlier process ended: until they are through, one at a time */
+    /* messages during which an earlier process ended: until they have outcomes, one at a time */
     size_t suspects;
-    char uncounted[512]; /* why no attempt can be counted, and so nothing is handled; "": it can */
+    char uncounted[512]; /* why attempts cannot be counted, so that nothing is handled; "": they can
+                          */
     unsigned long answered, dead;
     struct dispatch_events events;
     void *context; /* of the events */
@@ -64,7 +65,7 @@ void dispatch_set_journal(struct dispatch *dispatch, struct journal *journal,
 void dispatch_set_script(struct dispatch *dispatch, struct script *script);
 /* Gives the script what is ready. */
 void dispatch_step(struct dispatch *dispatch);
-/* Handled or answered at the moment. */
+/* Being handled or answered now. */
 size_t dispatch_active(const struct dispatch *dispatch);
 /* An earlier process ended while it was handled: it runs alone. */
 void dispatch_suspect(struct dispatch *dispatch, struct inbox_entry *entry);

@@ -1,6 +1,6 @@
-/* What the canvas was told from here, and what its inbox says that it was told: a second host of
- * the same workspace answers everything, too, and gives itself away by echoes of words that were
- * never ours. Pure: no I/O; times are monotonic milliseconds. */
+/* What this host told the canvas, and what the inbox says the canvas was told: a second host of the
+ * same workspace also answers everything, and gives itself away by echoes of messages we never
+ * sent. Pure: no I/O; times are monotonic milliseconds. */
 #ifndef MOLECULE_MESSAGES_ECHOES_H
 #define MOLECULE_MESSAGES_ECHOES_H
 
@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* told, and not seen in the inbox yet; with more nothing is concluded any more */
+/* told, and not seen in the inbox yet; beyond this nothing is concluded */
 #define ECHOES_MAXIMUM 4096
 #define ECHOES_SAY_EVERY_MS 600000
 
@@ -19,11 +19,11 @@ struct echoes {
     int64_t said_ms; /* 0: never */
 };
 
-/* The canvas is about to be told so, once more; the body of the request: {"message": text, …}. */
+/* The canvas is about to be told this; the request's body: {"message": text, …}. */
 void echoes_told_body(struct echoes *echoes, const char *body, size_t length);
-/* A row of our inbox says that it was. true: from here, as far as can be known. */
+/* A row of our inbox says that it was told this. true: by this host, as far as can be known. */
 bool echoes_take(struct echoes *echoes, const char *text);
-/* One was not: true: it is time to say so. */
+/* It was told by someone else. true: it is time to log that. */
 bool echoes_say(struct echoes *echoes, int64_t now_ms);
 void echoes_free(struct echoes *echoes);
 

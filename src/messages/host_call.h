@@ -13,11 +13,11 @@
 
 #include <jansson.h>
 
-/* a peer's platform needs some time even where nobody waits for the peer */
+/* the platform needs some time even when nobody waits for the peer */
 #define HOST_CALL_LEAST_MS 10000
 
 struct host_call {
-    uv_timer_t timer; /* first: the next try, or the end of waiting */
+    uv_timer_t timer; /* first: the next attempt, or the end of waiting */
     struct host_call *next;
     struct host_calls *calls;
     struct script_ask *ask; /* NULL: answered */
@@ -27,14 +27,14 @@ struct host_call {
     int64_t started_ms, deadline_ms; /* monotonic */
     bool recording;                  /* the disk thread has it */
     bool tried;                      /* it may have reached the platform */
-    /* it waits for a reply to the same receiver; it did so, and does not again */
+    /* it waits for a reply to the same receiver; it has, and does not again */
     bool blocked, was_blocked;
-    /* NOTIFY: whether it was shown by an earlier attempt is being looked for */
+    /* NOTIFY: looks for whether an earlier attempt showed it */
     struct receipt *receipt;
     struct delegated *delegated;         /* DELEGATE: its result is awaited */
     json_t *delegation;                  /* what the platform answered to it; NULL: nothing yet */
-    char delegation_key[UUID_TEXT_SIZE]; /* DELEGATE: the same in each try */
-    char *file_id;                       /* of an acknowledgement, which nobody waits for */
+    char delegation_key[UUID_TEXT_SIZE]; /* DELEGATE: the same in each attempt */
+    char *file_id;                       /* of an acknowledgment, which nobody waits for */
     char problem[RETRY_REASON_SIZE];
 };
 
@@ -42,7 +42,7 @@ struct host_call {
 void host_call_transmit(struct host_call *call);
 /* What /uploads/limits said, where the platform has it, and how long a message may be. */
 void host_call_answer_limits(struct host_call *call);
-/* Answers the question, if it is still asked, and ends the call once the disk thread has let go of
+/* Answers the question, if it is still open, and ends the call once the disk thread is done with
  * it. Takes `value`. */
 void host_call_answer(struct host_call *call, char *value, size_t length);
 void host_call_fail(struct host_call *call, const char *problem, const char *code);
@@ -51,14 +51,14 @@ void host_call_end(struct host_call *call);
 /* host_call_send.c. The question as the wire has it; false: it cannot be sent, and was
  * answered so. */
 bool host_call_build_message(struct host_call *call);
-/* The peer's answer to a message or a task is there, may have come before, or is to come. */
+/* The peer's answer to a message or a task is here, may have come earlier, or is yet to come. */
 void host_call_take_result(struct host_call *call, const struct call_answer *given);
 void host_call_know_answer(struct host_call *call);
 void host_call_await_reply(struct host_call *call);
 void host_call_await_delegation(struct host_call *call, const struct call_answer *given);
 
-/* host_call_notify.c: tells the canvas, unless an earlier attempt of the handler did; it was
- * told; it may have been. */
+/* host_call_notify.c: tells the canvas, unless an earlier attempt of the handler did; it was told;
+ * it may have been told. */
 void host_call_show(struct host_call *call);
 void host_call_shown(struct host_call *call);
 void host_call_show_unsure(struct host_call *call, const struct call_answer *given);

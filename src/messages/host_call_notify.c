@@ -1,4 +1,4 @@
-/* Words to the canvas, told once however often their handler runs. */
+/* Messages to the canvas, shown once however often their handler runs. */
 #include "messages/host_call.h"
 
 #include "base/log.h"
@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a handler shows is marked by its place in the handler: an attempt that comes after shows it
- * no more. The mark is a digest of what was shown, which is how receipts are told apart
+/* What a handler shows is marked by its place in the handler: a later attempt does not show it
+ * again. The mark is a digest of what was shown, which is how receipts are told apart
  * (ledger_count_same). */
 #define UNSURE "?" /* it may have been shown */
 
@@ -47,7 +47,7 @@ static void forget_mark(void *context, char *value)
     free(value);
 }
 
-/* Its answer will not be heard. */
+/* Its answer will never be seen. */
 void host_call_mark_unsure(struct host_call *call)
 {
     char *key = memory_format("notify/%s", call->request.id);
@@ -63,7 +63,7 @@ static void on_unsure_marked(void *context, char *value)
     host_call_fail(call, call->problem, "UNCONFIRMED");
 }
 
-/* It may have been shown, and there is nobody to ask now: the next attempt looks for it. */
+/* It may have been shown, and nothing can tell now: the next attempt looks for it. */
 void host_call_show_unsure(struct host_call *call, const struct call_answer *given)
 {
     snprintf(call->problem, sizeof call->problem, "%s", given->verdict.reason);

@@ -1,5 +1,5 @@
-/* What handlers ask of the platform: the request, when it may go, and what its answer means. One
- * that failed for now is repeated until the question's time is over. */
+/* What handlers ask of the platform: the request, when it may go, and what its answer means. After
+ * a transient failure it is repeated until the question's time is up. */
 #include "messages/host_call.h"
 
 #include "base/clock.h"
@@ -43,8 +43,8 @@ static void again(struct host_call *call, const struct call_answer *given, int64
         timer_arm(&call->timer, on_try_again, wait);
 }
 
-/* Not for a canvas message that may have been shown: it has no id that would make a second one the
- * same. */
+/* Not for a canvas message that may have been shown: it has no id by which a second one could be
+ * deduplicated. */
 static bool may_repeat(const struct host_call *call, const struct call_answer *given)
 {
     return !call->ask || call->ask->kind != SCRIPT_ASK_NOTIFY || !given->sent;
@@ -60,7 +60,7 @@ static bool has_no_uploads(const struct host_call *call, const struct call_answe
 
 static void succeed(struct host_call *call, const struct call_answer *given)
 {
-    if (!call->ask) { /* an acknowledgement */
+    if (!call->ask) { /* an acknowledgment */
         host_call_end(call);
         return;
     }
@@ -104,7 +104,7 @@ void host_call_answer_limits(struct host_call *call)
     host_call_answer(call, text, strlen(text));
 }
 
-/* One that does not say is not asked again and again. */
+/* A platform that does not say is not asked again and again. */
 static void on_limits(struct host_call *call, const struct call_answer *given)
 {
     struct host_calls *calls = call->calls;
@@ -187,9 +187,9 @@ static bool goes_to(const struct inbox_entry *ahead, const void *receiver)
     return reply->to_canvas ? !receiver : receiver && strcmp(reply->target, receiver) == 0;
 }
 
-/* The handler began while the reply to the message before was on its way. What it says to the same
- * receiver should not arrive before it; but the receiver may be away for hours, or work on
- * the reply for minutes. */
+/* The handler began while the reply to the previous message was on its way. What it says to the
+ * same receiver should not arrive before it; but the receiver may be away for hours, or work on the
+ * reply for minutes. */
 static bool is_blocked(const struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
@@ -202,7 +202,7 @@ static bool is_blocked(const struct host_call *call)
 
 static void go_on(struct host_call *call)
 {
-    int64_t waited_ms = clock_monotonic_ms() - call->started_ms; /* it was not its own time */
+    int64_t waited_ms = clock_monotonic_ms() - call->started_ms; /* its own time had not begun */
     call->blocked = false;
     call->was_blocked = true;
     call->started_ms += waited_ms;

@@ -1,5 +1,5 @@
-/* What peers answer to what handlers send them and hand over to them: at once, or by a message of
- * their own, which may come before the handler asks again after a crash. */
+/* What peers answer to messages and tasks from handlers: at once, or by a later message, which may
+ * come before the handler asks again after a crash. */
 #include "messages/host_call.h"
 
 #include "base/clock.h"
@@ -167,7 +167,7 @@ static void answer_delegation(struct host_call *call)
     host_call_answer(call, text, strlen(text));
 }
 
-/* A peer that polls has not answered within the time. */
+/* A peer that polls has not answered in time. */
 static void on_delegation_waited(uv_timer_t *timer)
 {
     struct host_call *call = (struct host_call *)timer;
@@ -195,7 +195,7 @@ static void on_delegated(enum delegated_state state, const char *text, void *con
     }
 }
 
-/* The platform has taken it. */
+/* The platform has accepted it. */
 void host_call_await_delegation(struct host_call *call, const struct call_answer *given)
 {
     call->delegation = jsontext_read(given->body, given->body_length, NULL, NULL);
@@ -273,7 +273,7 @@ static void send_or_take(struct host_call *call)
                                                  call->ask->key);
     if (entry)
         take(call, entry);
-    else if (!call->delegation) /* of a delegation the peer has it already */
+    else if (!call->delegation) /* the peer already has the delegation */
         host_call_transmit(call);
 }
 

@@ -1,6 +1,6 @@
 /* One question at a time is a struct host_call, from host_calls_ask to script_answer. Those to the
- * platform are repeated after transient errors until their time is over; a message to a peer that
- * only queues it waits on for the reply that names it. */
+ * platform are repeated after transient errors until their time is up; a message to a peer that
+ * only queues it keeps waiting for the reply that names it. */
 #include "messages/host_call.h"
 
 #include "base/clock.h"
@@ -98,7 +98,7 @@ static void on_stored(void *context, char *value)
     host_call_answer(call, value, value ? strlen(value) : 0);
 }
 
-/* The changes come back: they are the question's, if that is still asked. */
+/* The changes come back: they are the question's, if that is still open. */
 static void on_committed(void *context, struct changes *changes)
 {
     struct host_call *call = context;
@@ -125,8 +125,8 @@ static void ask_record(struct host_call *call)
     }
 }
 
-/* By its place in the handler, so that one that runs again hands over the same; outside of handlers
- * any. */
+/* From its place in the handler, so that a handler that runs again delegates under the same key;
+ * outside handlers, any. */
 static void make_delegation_key(struct host_call *call)
 {
     const struct script_ask *ask = call->ask;

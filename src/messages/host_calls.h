@@ -18,33 +18,34 @@ struct message;
 struct host_calls {
     struct link *link;
     struct inbox *inbox;
-    struct journal *journal; /* NULL: none was opened, nothing can be asked */
+    struct journal *journal; /* NULL: not opened, so nothing can be asked */
     struct echoes *echoes;
     /* upwards: a peer's reply has gone to the handler that waited for it; the entry is finished */
     void (*answered)(void *context, struct inbox_entry *entry);
     void *context;
     struct host_call *first;  /* under way */
     bool closed;              /* the workspace is: every question is answered with a problem */
-    char *upload_limits;      /* the platform's answer; NULL: it was not asked, or says nothing */
+    char *upload_limits;      /* the platform's answer; NULL: not asked, or it says nothing */
     int64_t upload_limits_ms; /* when it was asked; 0: never */
 };
 
 /* Takes the question; script_answer follows, also when the workspace closes. */
 void host_calls_ask(struct host_calls *calls, struct script_ask *ask);
-/* A peer's reply to what a handler sent and waits for: it goes there, and `answered` follows.
- * false: nobody waits for it. */
+/* A peer's reply that a handler is waiting for: it goes there, and `answered` follows. false:
+ * nobody waits for it. */
 bool host_calls_take_answer(struct host_calls *calls, struct inbox_entry *entry);
-/* One that nobody waits for any more, or yet: a handler that runs again and asks the same gets it.
- */
+/* One that nobody waits for yet, or any longer: a handler that runs again and asks the same gets
+ * it. */
 void host_calls_remember_answer(struct host_calls *calls, const struct message *message);
-/* Staged uploads that were read and may be forgotten by the platform. No answer is waited for. */
+/* Staged uploads that were read and may be forgotten by the platform. Does not wait for an
+ * answer. */
 void host_calls_acknowledge(struct host_calls *calls, const char *file_id);
 /* A message is finished: what its conversation's next one says to the same receiver no longer has
  * to wait for its reply. */
 void host_calls_go_on(struct host_calls *calls);
 /* Everything under way is answered with a problem. Later questions are still taken. */
 void host_calls_interrupt(struct host_calls *calls);
-/* As host_calls_interrupt, and frees what is left. */
+/* Like host_calls_interrupt, and frees what is left. */
 void host_calls_close(struct host_calls *calls);
 
 #endif

@@ -209,7 +209,7 @@ struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wai
 {
     struct inbox_entry *oldest = NULL;
     *wait_ms = -1;
-    /* most often the very first one is it */
+    /* most often it is the very first one */
     if (inbox->first && inbox->deferred == 0 && inbox_is_waiting(inbox->first) &&
         inbox->first->sequence < inbox->named &&
         ready_in(inbox->first->conversation, now_ms, wait_ms) == inbox->first)
@@ -356,7 +356,7 @@ static void move_watermark(struct inbox *inbox)
             free(inbox->reached);
             free(inbox->reached_stamp);
             inbox->reached = memory_copy_text(done->row_id);
-            /* a deferred one's own may be on its way to the ledger */
+            /* a deferred entry's own stamp may be on its way to the ledger */
             inbox->reached_stamp = memory_copy_text(done->stamp);
         }
         if (done->state == INBOX_FINISHED)

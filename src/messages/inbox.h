@@ -1,4 +1,4 @@
-/* Which message is next, and how far the cursor may move. Pure: no I/O, no clock of its own.
+/* Which message is next, and how far the cursor may move. Pure: no I/O, no clock.
  *
  * Rows are admitted in the platform's order. Within a conversation they are handled strictly in
  * that order; different conversations may run at once. The watermark is the last row such that it
@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What must wait for longer is deferred to the ledger, and the cursor passes it. */
+/* What must wait longer is deferred to the ledger, and the cursor passes it. */
 #define DEFER_AFTER_MS 30000
 
 struct inbox;
@@ -28,9 +28,9 @@ struct post;
  */
 enum inbox_state {
     INBOX_WAITING, /* for its turn, or for its next attempt, and its conversation with it */
-    INBOX_ASIDE,   /* for its next attempt; its conversation goes on without it */
+    INBOX_ASIDE,   /* for its next attempt; its conversation continues without it */
     INBOX_RUNNING, /* the script has it */
-    /* handled: its outcome is being recorded, or what it waits for. Before its first attempt: it
+    /* handled: its outcome, or what it waits for, is being recorded. Before its first attempt: it
        came late, and is deferred first */
     INBOX_RECORDING,
     INBOX_PARKED, /* its reply is stored, and waits until it may be sent */
@@ -41,7 +41,7 @@ enum inbox_state {
 };
 #define INBOX_STATES (INBOX_FINISHED + 1)
 
-/* One admitted row. Owned by the inbox; the members after `bytes` belong to whom they name. */
+/* One admitted row. Owned by the inbox; the members after `bytes` belong to the parts they name. */
 struct inbox_entry {
     struct inbox_entry *next;              /* in order of admission */
     struct inbox_entry *conversation_next; /* in order within the conversation */
@@ -61,7 +61,7 @@ struct inbox_entry {
     size_t bytes;          /* what it takes while it waits */
     /* intake */
     int64_t first_seen_ms; /* clock_steady_ms, or an earlier process's */
-    int64_t awake_from_ms; /* clock_awake_ms: when it was seen, reckoned back over earlier processes
+    int64_t awake_from_ms; /* clock_awake_ms: when it was first seen, counting earlier processes
                             */
     bool suspect;          /* an earlier process ended while it was handled */
     /* dispatch */
@@ -77,7 +77,7 @@ struct inbox_entry {
     bool deferring; /* that it is deferred is being recorded, whatever else it does */
     /* outbox */
     struct reply_request *reply; /* to be posted without running the script; NULL: none */
-    struct post *post;           /* that is under way with it; NULL: none */
+    struct post *post;           /* the one under way with it; NULL: none */
     bool reply_restarted;        /* an earlier process may have posted it */
 };
 
@@ -93,10 +93,10 @@ const char *inbox_sender(const struct inbox_entry *entry); /* for the log: "the 
                                                               id */
 /* Pending, or finished not long ago (the last 20,000 are remembered). */
 bool inbox_known(const struct inbox *inbox, const char *row_id);
-/* A finished row is to be handled again: someone asked for it. */
+/* A finished row will be handled again, as someone asked for it. */
 void inbox_forget(struct inbox *inbox, const char *row_id);
 /* Takes the message and copies its row. NULL: known already, and the message was freed. A row that
- * is nothing to answer may be given to inbox_finish at once. */
+ * needs no answer may be given to inbox_finish at once. */
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row,
                                 size_t row_length, bool moves_cursor);
 
@@ -130,7 +130,7 @@ void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);
 void inbox_defer(struct inbox *inbox, struct inbox_entry *entry);
 
 /* The entry that is parked after this one's reply and may be sent when this one is finished; NULL:
- * there is none. */
+ * none. */
 struct inbox_entry *inbox_parked_after(const struct inbox_entry *entry);
 /* Another reply of its conversation is on its way, and nobody knows yet whether it arrived. */
 bool inbox_has_sent(const struct inbox_entry *entry);
@@ -139,16 +139,15 @@ bool inbox_has_unfinished_reply(const struct inbox_entry *entry);
 /* Another message of its conversation was handled, and its outcome is being recorded or parked. */
 bool inbox_is_followed(const struct inbox_entry *entry);
 
-/* For an agent that says itself to which conversation a message belongs: from now on no message is
- * handed out before it and all before it are named; until then they stand in the conversations of
- * their senders. */
+/* For an agent that names conversations itself: from now on a message is handed out only after it
+ * and all before it are named; until then they are in the conversations of their senders. */
 void inbox_await_names(struct inbox *inbox);
-/* Nothing waits for a name any more. */
+/* Nothing waits for a name any longer. */
 void inbox_forgo_names(struct inbox *inbox);
 /* Messages without a name, oldest first, up to `maximum`. */
 size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t maximum);
 /* Names what inbox_unnamed gave, by `sequence`, in the same order; a key of NULL leaves a message
- * where it is. Entries finished meanwhile are passed over. */
+ * where it is. Entries finished meanwhile are skipped. */
 void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count);
 
 /* The watermark's row id, or NULL if nothing was finished yet. Changes with inbox_finish and
@@ -168,7 +167,7 @@ size_t inbox_running(const struct inbox *inbox); /* the script has them */
 /* handled and not finished: RECORDING to SETTLED */
 size_t inbox_answering(const struct inbox *inbox);
 
-/* --- looking through it (inbox_find.c). Callbacks change no entry's state, but for
+/* --- looking through it (inbox_find.c). Callbacks change no entry's state, except in
  * inbox_each_blocked. --- */
 
 /* All that are not finished. */
@@ -186,7 +185,7 @@ void inbox_each_blocked(struct inbox *inbox, int64_t before_ms,
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);
 /* NULL: the script does not have it. */
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
-/* A peer's reply to this message of ours that waits for its turn; NULL: there is none. */
+/* A peer's reply to this message of ours that waits for its turn; NULL: none. */
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to,
                                      const char *source_id);
 /* The first one in the platform's order that is pending, NULL if none: what is before it is

@@ -1,5 +1,5 @@
-/* Conversations that the agent names itself: messages wait until they have their name, and then
- * stand in that conversation at their place in order. */
+/* Conversations that the agent names itself: messages wait until they are named, and then take
+ * their place in order in that conversation. */
 #include "messages/inbox_private.h"
 
 #include "base/memory.h"
@@ -38,8 +38,8 @@ static struct inbox_entry **list_from(const struct inbox *inbox, uint64_t sequen
     return entries;
 }
 
-/* Else it has its outcome, or is about to. What came late is deferred before its first
- * attempt: RECORDING for that long, and then it waits. */
+/* Otherwise it has its outcome, or soon will. What came late is deferred before its first attempt:
+ * RECORDING for that long, and then it waits. */
 static bool is_ahead(const struct inbox_entry *entry)
 {
     return entry->state == INBOX_WAITING || entry->state == INBOX_ASIDE ||
@@ -56,7 +56,7 @@ size_t inbox_unnamed(struct inbox *inbox, struct inbox_entry **entries, size_t m
         if (is_ahead(all[i]))
             entries[count++] = all[i];
     if (count == 0)
-        inbox->named = inbox->admitted; /* nothing of it is to be named */
+        inbox->named = inbox->admitted; /* nothing left to name */
     free(all);
     return count;
 }
@@ -89,7 +89,7 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
 void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count)
 {
     size_t listed;
-    if (inbox->named == UINT64_MAX) /* nobody asks for names any more */
+    if (inbox->named == UINT64_MAX) /* names are no longer wanted */
         return;
     struct inbox_entry **entries = list_from(inbox, inbox->named, &listed);
     for (size_t i = 0, at = 0; i < count; i++) {

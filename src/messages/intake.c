@@ -36,7 +36,7 @@ static void say_nameless(struct intake *intake, const struct message *message)
               message->problem ? message->problem : "?");
 }
 
-/* What an earlier process of ours told is in the inbox before its end was seen. */
+/* Echoes of what an earlier process told come before the inbox's end was first reached. */
 static void look_at_echo(struct intake *intake, const struct message *message, bool newer)
 {
     const char *text = json_string_value(json_object_get(message->response_body, "result"));
@@ -49,8 +49,8 @@ static void look_at_echo(struct intake *intake, const struct message *message, b
                  text, message->row_id);
 }
 
-/* An earlier process ended while it handled this message: it counts, and it runs alone. true: that
- * happened too often, and it was given up. */
+/* An earlier process ended while handling this message: that attempt counts, and the message runs
+ * alone. true: that happened too often, and it was dead-lettered. */
 static bool was_interrupted_too_often(struct intake *intake, struct inbox_entry *entry)
 {
     struct dispatch *dispatch = intake->dispatch;
@@ -69,7 +69,7 @@ static bool was_interrupted_too_often(struct intake *intake, struct inbox_entry 
         return false;
     }
     char reason[160];
-    snprintf(reason, sizeof reason, "the process ended %u time%s while it handled this message",
+    snprintf(reason, sizeof reason, "the process ended %u time%s while handling this message",
              entry->failures, plural(entry->failures));
     log_error(id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
     attempts_forget(dispatch->attempts, entry->row_id);
@@ -91,7 +91,7 @@ static struct inbox_entry *admit(struct intake *intake, struct message *message,
     return entry;
 }
 
-/* What is to become of a row that was just admitted, and of which the ledger knows `state`. */
+/* Decides about a row that was just admitted, and of which the ledger knows `state`. */
 static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledger_state state,
                      bool in_order)
 {
@@ -102,10 +102,10 @@ static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledg
     bool may_cancel = state == LEDGER_UNKNOWN &&
                       (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY);
     if (may_cancel && cancel_carry_out(dispatch, message, in_order)) {
-        /* recorded: it is not to be carried out again after a restart */
+        /* recorded, so that it is not carried out again after a restart */
         outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
     } else if (state != LEDGER_UNKNOWN) {
-        log_debug(id, "row %s is known already: %s", entry->row_id, ledger_state_text(state));
+        log_debug(id, "row %s is already known: %s", entry->row_id, ledger_state_text(state));
         inbox_finish(dispatch->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
         const char *problem = message->problem ? message->problem : "it cannot be read";
@@ -129,7 +129,7 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     row->message = NULL;
     if (message->kind == ENVELOPE_ECHO)
         look_at_echo(intake, message, batch->newer);
-    /* the inbox has forgotten it; it is nothing new */
+    /* the inbox has forgotten it, but it is not new */
     if (!in_order && state != LEDGER_UNKNOWN) {
         message_free(message);
         return;
@@ -155,8 +155,7 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     sort_out(intake, entry, state, in_order);
 }
 
-/* Nothing that follows from a row at once closes the poller: what ends a workspace comes later, by
- * itself. */
+/* Nothing that follows at once from a row closes the poller: what ends a workspace comes later. */
 static void take_rows(struct intake *intake, const struct journal_known *known)
 {
     struct dispatch *dispatch = intake->dispatch;
@@ -175,7 +174,7 @@ static void take_rows(struct intake *intake, const struct journal_known *known)
             intake_resume(intake, loaded, !batch->again);
         else
             take_row(intake, row, state);
-        free(row->row); /* the inbox has a copy: a page is not to be there twice */
+        free(row->row); /* the inbox has a copy: do not hold a page twice */
         row->row = NULL;
     }
     intake_cancel(intake);
@@ -215,8 +214,8 @@ void intake_take(struct intake *intake, struct batch *batch)
     if (count == 0 || !journal_exists(journal) || batch->newer)
         take_rows(intake, NULL);
     else
-        /* only what stands after our cursor can be ours again: a window, or a reading again,
-           reaches before it */
+        /* only what comes after our cursor can be ours again: a window or a re-read reaches before
+           it */
         journal_known(journal, ids, count, !batch->window && !batch->again, on_known, intake);
     free(ids);
 }
@@ -230,12 +229,12 @@ void intake_cancel(struct intake *intake)
 
 /* --- what an earlier process left --- */
 
-/* A dead letter that somebody retried, though it is none to answer. */
+/* A dead letter that someone retried, though it cannot be handled. */
 static void resume_unreadable(struct intake *intake, struct inbox_entry *entry)
 {
     const char *reason = entry->message->problem ? entry->message->problem
                                                  : envelope_kind_text(entry->message->kind);
-    log_error(id_of(intake), "message %s stays a dead letter, it cannot be handled: %s",
+    log_error(id_of(intake), "message %s stays a dead letter: it cannot be handled: %s",
               entry->row_id, reason);
     outcome_dead(intake->dispatch, entry, reason);
 }
@@ -248,8 +247,8 @@ static int64_t left_ms(const struct journal_loaded *loaded)
     return loaded->due_ms <= 0 || left <= 0 ? 0 : left < whole ? left : whole;
 }
 
-/* An earlier process's time that lies ahead of ours says nothing: then it was seen before
- * everything. */
+/* An earlier process's time that is ahead of ours says nothing: the message counts as seen first of
+ * all. */
 static int64_t seen_ms(const struct journal_loaded *loaded)
 {
     return loaded->first_seen_ms <= clock_steady_ms() ? loaded->first_seen_ms : 0;
@@ -313,7 +312,7 @@ int64_t intake_covered_ms(const struct intake *intake, int64_t covered_ms)
     return since > 0 && since < covered_ms ? since : covered_ms;
 }
 
-/* Also those that came out of order, and are on their way into the ledger. */
+/* Also those that came out of order and are on their way into the ledger. */
 static void list_one(struct inbox_entry *entry, void *context)
 {
     int64_t us;

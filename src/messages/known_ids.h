@@ -9,7 +9,7 @@
 
 struct known_id;
 
-/* Zeroed it knows none. */
+/* A zeroed one knows none. */
 struct known_ids {
     void *tree;                 /* of tsearch(3) */
     struct known_id **finished; /* ring, which grows to KNOWN_IDS_MAXIMUM */
@@ -20,7 +20,7 @@ bool known_ids_has(const struct known_ids *ids, const char *row_id);
 void known_ids_add(struct known_ids *ids, const char *row_id); /* pending; it was not known */
 /* A pending one is finished: it takes the place of the oldest finished one. */
 void known_ids_finish(struct known_ids *ids, const char *row_id);
-/* A finished one is not known any more. */
+/* A finished one is no longer known. */
 void known_ids_forget(struct known_ids *ids, const char *row_id);
 void known_ids_free(struct known_ids *ids);
 

@@ -20,8 +20,8 @@ struct naming_job {
     char *keys[BATCH_MAXIMUM];
 };
 
-/* On the worker thread. If it cannot be marked, it is not: a full disk is no reason not to name it.
- */
+/* On the worker thread. A failure to mark it is ignored: a full disk is no reason not to name
+ * it. */
 static void on_starting(struct script_naming *script_job, size_t which)
 {
     struct naming_job *job = (struct naming_job *)script_job;

@@ -1,7 +1,7 @@
-/* conversation(msg) of the agent: which conversation a message belongs to. It is Lua and so runs on
+/* conversation(msg) of the agent: which conversation a message belongs to. It is Lua, so it runs on
  * the worker; messages wait in the inbox, in order, until they are named. The worker gets copies:
- * an entry may end meanwhile. Each is marked as an attempt meanwhile (journal/attempts.h), so that
- * one which ends the process is known at the next start. */
+ * an entry may end meanwhile. Each is marked as an attempt (journal/attempts.h), so that one that
+ * ends the process is known at the next start. */
 #ifndef MOLECULE_MESSAGES_NAMING_H
 #define MOLECULE_MESSAGES_NAMING_H
 
@@ -24,7 +24,7 @@ struct naming {
     void *context;
 };
 
-/* Asks the agent for the conversations of messages that came since, unless it is being asked. */
+/* Asks the agent for the conversations of new messages, unless it is already being asked. */
 void naming_step(struct naming *naming);
 /* The message that the worker is naming; NULL: none. */
 const struct message *naming_current(const struct naming *naming);

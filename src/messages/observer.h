@@ -1,5 +1,5 @@
-/* Tells whoever watches the host what becomes of messages (molecule_options.on_event). Without a
- * watcher nothing happens. */
+/* Tells the embedding program what becomes of messages (molecule_options.on_event). Without an
+ * observer nothing happens. */
 #ifndef MOLECULE_MESSAGES_OBSERVER_H
 #define MOLECULE_MESSAGES_OBSERVER_H
 
@@ -10,7 +10,7 @@
 struct inbox_entry;
 
 struct observer {
-    void (*event)(void *context, const struct molecule_event *event); /* NULL: nobody watches */
+    void (*event)(void *context, const struct molecule_event *event); /* NULL: no observer */
     void *context;
     const char *workspace_id;
 };

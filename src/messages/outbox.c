@@ -51,8 +51,8 @@ void outbox_go_on(struct inbox_entry *entry)
     outbox_pump(entry->post->peer);
 }
 
-/* Posted again after its peer's backoff. One that has waited for long is deferred to the ledger
- * first, so that it does not hold the cursor. */
+/* Posted again after its peer's backoff. One that has waited long is first deferred to the ledger,
+ * so that it does not hold the cursor. */
 static void again(struct post *post, const struct call_answer *answer, int64_t floor_ms)
 {
     struct outbox *outbox = post->outbox;
@@ -68,7 +68,7 @@ static void again(struct post *post, const struct call_answer *answer, int64_t f
         give_up(post, answer->verdict.reason);
         return;
     }
-    /* else another post has failed at the same time: one step of the backoff */
+    /* otherwise another post failed at the same time: one backoff step for both */
     if (peer->not_before_ms <= now)
         peer->not_before_ms = now + retry_next_delay(&peer->backoff, floor_ms, random_number());
     int64_t wait = peer->not_before_ms - now;
@@ -76,7 +76,7 @@ static void again(struct post *post, const struct call_answer *answer, int64_t f
         log_warn(outbox->link->options->id, "%s (message %s); posting the same reply again",
                  answer->verdict.reason, post->entry->row_id);
     else
-        log_debug(outbox->link->options->id, "%s (message %s); again in %lld ms",
+        log_debug(outbox->link->options->id, "%s (message %s); retrying in %lld ms",
                   answer->verdict.reason, post->entry->row_id, (long long)wait);
     post->repeated = true;
     if (post->entry->deferred ||
@@ -88,8 +88,8 @@ static void again(struct post *post, const struct call_answer *answer, int64_t f
     outbox->events.defer(outbox->context, post->entry, wait, answer->verdict.reason);
 }
 
-/* While a platform's database is down, it may refuse everybody everything. So a refusal is believed
- * when it lasts, and the platform has answered a poll meanwhile. */
+/* While a platform's database is down, it may refuse everything. So a refusal is believed only if
+ * it lasts and the platform has answered a poll meanwhile. */
 static bool is_refused_for_good(struct post *post)
 {
     const struct outbox *outbox = post->outbox;
@@ -111,8 +111,8 @@ static void count_as_answered(struct post *post, const char *why)
 }
 
 /* A push peer's agent has the reply: it may work for minutes before it answers, it answers what it
- * likes, or it failed. For a peer that polls the platform answers itself, at once and always the
- * same: so the reply did not arrive, or that was lost. */
+ * likes, or fails. For a peer that polls the platform answers itself, at once and always the same:
+ * so the reply did not arrive, or that answer was lost. */
 static void conclude_doubt(struct post *post, enum peer_mode mode)
 {
     struct outbox *outbox = post->outbox;
@@ -136,13 +136,14 @@ static void conclude_doubt(struct post *post, enum peer_mode mode)
     } else if (post->doubted > 0) {
         count_as_answered(post, "the peer's agent has the reply");
     } else {
-        count_as_answered(post, "the reply was sent whole, sending it again could answer twice");
+        count_as_answered(post,
+                          "the reply was sent whole, and sending it again could answer twice");
     }
 }
 
 /* One that polls has no URL, but for one that the platform keeps (http://127.0.0.1, contract §1.3).
- * Silence from such a peer is taken for a loss where the platform drops what comes twice; an answer
- * is always a push peer's. */
+ * Silence from such a peer counts as a loss if the platform drops duplicates; an answer is always a
+ * push peer's. */
 static enum peer_mode mode_of(const struct post *post, const char *url)
 {
     static const char kept[] = "http://127.0.0.1";
@@ -239,7 +240,7 @@ static void on_answer(const struct call_answer *answer, void *context)
     case RETRY_TRANSIENT:
         if (answer->too_large) {
             post->doubt = memory_copy_text(answer->verdict.reason);
-            count_as_answered(post, "the peer has answered, at length");
+            count_as_answered(post, "the peer has answered, too long to read");
             return;
         }
         post->uncertain = post->uncertain || answer->sent;
@@ -306,7 +307,7 @@ void outbox_transmit(struct post *post)
     link_call(outbox->link, &post->call, call, &limits, on_answer, post);
 }
 
-/* The platform's ids are UUIDs; whatever else a row claims must not become a path. */
+/* The platform's ids are UUIDs; whatever else a row contains must not become a path. */
 static bool has_address(const struct reply_request *request)
 {
     return request->to_canvas || (request->target && platform_valid_id(request->target));
@@ -331,7 +332,7 @@ void outbox_post(struct outbox *outbox, struct inbox_entry *entry)
         outbox->events.failed(outbox->context, entry, "the sender's id cannot be an address");
         return;
     }
-    check(!entry->post); /* it would be on its way twice */
+    check(!entry->post); /* it would be posted twice */
     struct post *post = memory_allocate(sizeof *post);
     post->outbox = outbox;
     post->entry = entry;
@@ -360,13 +361,13 @@ bool outbox_expired(const struct link *link, const struct inbox_entry *entry)
 void outbox_close(struct outbox *outbox, bool say)
 {
     for (struct outbox_peer *peer = outbox->peers; peer; peer = peer->next)
-        peer->first = peer->last = NULL; /* nothing is posted any more */
+        peer->first = peer->last = NULL; /* nothing more is posted */
     while (outbox->posts) {
         /* NOLINTBEGIN(clang-analyzer-unix.Malloc): outbox_end() unlinks what it frees */
         struct post *post = outbox->posts;
         if (say)
             log_warn(outbox->link->options->id,
-                     "the reply to message %s was not confirmed before the end; the next start "
+                     "the reply to message %s was not confirmed before shutdown; the next start "
                      "posts the same reply again",
                      post->entry->row_id);
         outbox_end(post); /* NOLINTEND(clang-analyzer-unix.Malloc) */

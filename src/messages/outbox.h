@@ -1,5 +1,5 @@
-/* Replies on their way. Each peer, and the canvas, has a queue of its own: first in, first out, a
- * few at once, one backoff; of one conversation the next reply goes when the last one is recorded
+/* Replies on their way. Each peer, and the canvas, has its own queue: first in, first out, a few at
+ * once, one backoff. Within a conversation the next reply is posted once the last one is recorded
  * as finished. A post is repeated, the same bytes under the same id, until the platform's answer
  * settles it. */
 #ifndef MOLECULE_MESSAGES_OUTBOX_H
@@ -19,9 +19,9 @@ struct outbox_peer;
 struct outbox_events {
     /* It was posted, and is believed to have arrived. */
     void (*replied)(void *context, struct inbox_entry *entry);
-    /* It never will: the message is a dead letter. */
+    /* It never will arrive: the message is a dead letter. */
     void (*failed)(void *context, struct inbox_entry *entry, const char *reason);
-    /* It is to be deferred for so long; outbox_go_on when that is recorded. */
+    /* It must be deferred for this long; call outbox_go_on when that is recorded. */
     void (*defer)(void *context, struct inbox_entry *entry, int64_t delay_ms, const char *reason);
 };
 
@@ -39,15 +39,15 @@ struct outbox {
     struct peer_modes modes;
 };
 
-/* Posts the entry's reply, which is stored: now, or when those before it let it. */
+/* Posts the entry's reply, which is stored: now, or when those before it allow. */
 void outbox_post(struct outbox *outbox, struct inbox_entry *entry);
 /* The entry was parked, and the reply before it is finished. */
 void outbox_release(struct outbox *outbox, struct inbox_entry *parked);
-/* The entry was deferred: it goes on waiting for its next try. */
+/* The entry was deferred: it continues to wait for its next attempt. */
 void outbox_go_on(struct inbox_entry *entry);
-/* It was created so long ago that it is not tried any more (--reply-ttl). */
+/* It is too old to be retried (--reply-ttl). */
 bool outbox_expired(const struct link *link, const struct inbox_entry *entry);
-/* Drain is over: what is still on its way is unconfirmed or comes again. `say`: in the log, too. */
+/* Drain is over: what is still on its way is unconfirmed or will be redelivered. `say`: log it. */
 void outbox_close(struct outbox *outbox, bool say);
 
 #endif

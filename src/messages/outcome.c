@@ -12,7 +12,7 @@
 #define RETRY_LEAST_MS 100
 #define FAILURE_BASE_MS 500 /* between the attempts of a message whose handler fails */
 #define FAILURE_CAP_MS 60000
-#define EXCUSED_SAY 3 /* every so many times */
+#define EXCUSED_SAY 3 /* every this many times */
 
 static int64_t failure_delay(unsigned failures)
 {
@@ -22,7 +22,7 @@ static int64_t failure_delay(unsigned failures)
     return retry_next_delay(&backoff, 0, random_number());
 }
 
-/* Given up: a dead letter, and a word to its sender if the operator wants one. */
+/* Given up: a dead letter, and a reply to its sender if the operator wants one. */
 static void give_up(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason,
                     const char *traceback)
 {
@@ -57,10 +57,10 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
         return;
     }
     int64_t delay = failure_delay(entry->failures);
-    log_warn(id,
-             "message %s from %s: the handler failed (attempt %u of %u, again in %.1f s): %s%s%s",
-             entry->row_id, inbox_sender(entry), entry->failures, maximum, (double)delay / 1000,
-             reason, outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
+    log_warn(
+        id, "message %s from %s: the handler failed (attempt %u of %u, retrying in %.1f s): %s%s%s",
+        entry->row_id, inbox_sender(entry), entry->failures, maximum, (double)delay / 1000, reason,
+        outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
     outcome_try_later(dispatch, entry, delay, true, reason);
 }
 
@@ -86,8 +86,8 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
 }
 
-/* It was ended for no fault of its own: by the Lua state being replaced, or the script not loading.
- * Not counted, but what it did until then is done again, so it does not come at once each time. */
+/* It was ended through no fault of its own: the Lua state was replaced, or the script did not load.
+ * Not counted, but what it did until then is done again, so it is delayed each time. */
 static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry,
                             const struct script_outcome *outcome)
 {
@@ -109,8 +109,8 @@ static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry
     else if (++entry->excused % EXCUSED_SAY == 0)
         log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s",
                  entry->row_id, inbox_sender(entry), entry->excused, reason);
-    log_debug(id, "message %s from %s: runs again in %lld ms: %s", entry->row_id,
-              inbox_sender(entry), (long long)wait, reason);
+    log_debug(id, "message %s from %s: retrying in %lld ms: %s", entry->row_id, inbox_sender(entry),
+              (long long)wait, reason);
     inbox_retry(dispatch->inbox, entry, clock_monotonic_ms() + wait, true, false);
 }
 
@@ -132,8 +132,8 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
     case SCRIPT_REPLIED:
         if (entry->message->unanswerable) {
             log_info(id,
-                     "message %s: no_reply: what its handler returned would reach nobody, as this "
-                     "is the result of a delegation",
+                     "message %s: no_reply: what its handler returned would reach nobody, because "
+                     "this is the result of a delegation",
                      entry->row_id);
             inbox_record(dispatch->inbox, entry);
             outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_NO_REPLY), NULL);

@@ -9,19 +9,18 @@
 
 struct script_outcome;
 
-/* An attempt has ended so; it took so long. Takes the outcome's changes. */
+/* An attempt has ended with this outcome, after this long. Takes the outcome's changes. */
 void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
                    struct script_outcome *outcome, int64_t took_ms);
-/* It has its outcome without a handler: it is recorded, then the next of the conversation may go
- * on. */
+/* It has its outcome without a handler: it is recorded, then the conversation continues. */
 void outcome_finish(struct dispatch *dispatch, struct inbox_entry *entry, const char *outcome);
 /* A dead letter, without a handler. */
 void outcome_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason);
-/* Waits for so long, in the ledger: the cursor, which would not bring it back, may pass it. */
+/* Waits in the ledger for this long; the cursor may pass it. */
 void outcome_defer(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
                    const char *reason);
-/* What blocks its conversation, or is blocked by it, is deferred whatever it is doing. false: its
- * own outcome is being recorded, so not now. */
+/* Defers what blocks its conversation, or is blocked by it, whatever it is doing. false: its own
+ * outcome is being recorded, so not now. */
 bool outcome_defer_blocked(struct dispatch *dispatch, struct inbox_entry *entry, int64_t now_ms,
                            const char *reason);
 /* For the outbox and the host calls; `context` is the dispatch. */

@@ -37,7 +37,6 @@ static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry
     };
 }
 
-/* The handler's outcome turned out to be a failure. */
 void outcome_drop_changes(struct dispatch *dispatch, struct inbox_entry *entry)
 {
     struct changes *changes = entry->changes;
@@ -161,11 +160,9 @@ static void on_reply_recorded(struct inbox_entry *entry, void *context)
     if (dispatch->link->over) /* the next start posts it */
         return;
     outbox_post(&dispatch->outbox, entry);
-    dispatch_step(dispatch); /* the next of its conversation */
+    dispatch_step(dispatch); /* the next one of its conversation */
 }
 
-/* The reply is stored before it is posted. `dead_reason`: it tells the sender that the message was
- * given up. */
 void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, struct reply *reply,
                          const char *purpose, const char *dead_reason, const char *traceback)
 {
@@ -203,7 +200,7 @@ static void on_replied(void *context, struct inbox_entry *entry)
     journal_finish(dispatch->journal, &step, "replied", entry->reply);
 }
 
-/* It is not on its way any more: nothing else is to be recorded of it meanwhile. */
+/* It is no longer on its way: nothing else may be recorded of it meanwhile. */
 static void on_reply_failed(void *context, struct inbox_entry *entry, const char *reason)
 {
     struct dispatch *dispatch = context;
@@ -215,7 +212,7 @@ static void on_reply_failed(void *context, struct inbox_entry *entry, const char
 static void on_reply_deferred(struct inbox_entry *entry, void *context)
 {
     struct dispatch *dispatch = context;
-    if (!entry->post) /* the host ends */
+    if (!entry->post) /* the host is stopping */
         return;
     inbox_defer(dispatch->inbox, entry);
     outbox_go_on(entry);
@@ -289,8 +286,7 @@ static void on_blocked_deferred(struct inbox_entry *entry, void *context)
         settled(dispatch);
 }
 
-/* Its counts are those from before this attempt, and nothing of what the handler stores is touched.
- */
+/* Its counts are those from before this attempt, and what the handler stores is left alone. */
 static void defer_running(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason)
 {
     struct journal_step step = step_of(dispatch, entry, on_blocked_deferred);

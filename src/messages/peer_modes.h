@@ -1,6 +1,6 @@
-/* How the peers of a workspace get their messages, as far as it is known. One that polls answers
- * nothing itself: the platform does, at once. A push peer's agent may work for minutes before it
- * answers. Pure: no I/O. */
+/* How the peers of a workspace get their messages, as far as known. One that polls answers nothing
+ * itself: the platform does, at once. A push peer's agent may work for minutes before it answers.
+ * Pure: no I/O. */
 #ifndef MOLECULE_MESSAGES_PEER_MODES_H
 #define MOLECULE_MESSAGES_PEER_MODES_H
 
@@ -9,7 +9,7 @@
 enum peer_mode { PEER_UNKNOWN, PEER_POLLS, PEER_PUSHED };
 
 #define PEER_MODE_MS 60000 /* a workspace may register again at any time, the other way */
-#define PEER_MODES 64      /* two peers may share a place: the one that was heard of last has it */
+#define PEER_MODES 64      /* two peers may share a place: it holds the one heard from last */
 
 struct peer_modes {
     struct {

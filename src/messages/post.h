@@ -16,15 +16,14 @@ struct post {
     struct inbox_entry *entry;
     struct call call;
     int64_t started_ms;
-    int64_t refused_ms;     /* since when the platform says that we may not; 0: it does not */
+    int64_t refused_ms;     /* since when the platform has refused it; 0: it has not */
     uint64_t refused_polls; /* polls that had succeeded by then */
     bool in_flight, repeated;
     bool uncertain; /* an earlier post of this reply may have arrived */
-    /* what happened, when it depends on how the peer gets its messages what that means; else NULL
-     */
+    /* what happened, if its meaning depends on how the peer gets its messages; else NULL */
     char *doubt;
     int64_t doubt_floor_ms;  /* as call_answer.verdict.floor_ms */
-    int doubted;             /* the answer's status then; 0: there was none */
+    int doubted;             /* the answer's status then; 0: no answer */
     struct receipt *receipt; /* it is being looked for */
 };
 
@@ -44,7 +43,7 @@ struct outbox_peer *outbox_peer(struct outbox *outbox, const char *id); /* NULL:
 /* Posts what may go now, else waits for the backoff's end, or for the platform's rate budget. */
 void outbox_pump(struct outbox_peer *peer);
 void outbox_enqueue(struct post *post, bool in_front);
-void outbox_land(struct post *post); /* it is not in flight any more */
+void outbox_land(struct post *post); /* it is no longer in flight */
 void outbox_end(struct post *post);  /* frees it, and its peer if that was its last */
 
 /* outbox.c */

@@ -17,7 +17,8 @@
 #define LIMIT 500
 #define PAGE_MAXIMUM ((size_t)64 << 20)
 #define TIMEOUT_MS 60000
-/* equal replies posted so long before the message was seen still count: rather twice than never */
+/* equal replies posted this long before the message was seen still count: better twice than
+ * never */
 #define SLACK_MS 600000
 
 struct receipt {
@@ -111,7 +112,7 @@ static void on_answer(const struct call_answer *answer, void *context)
         !page_cut(answer->body, answer->body_length, &page, &problem)) {
         int64_t wait = retry_next_delay(&receipt->backoff, answer->verdict.floor_ms,
                                         random_number());
-        log_debug(receipt->link->options->id, "looking for a receipt: %s; again in %lld ms",
+        log_debug(receipt->link->options->id, "looking for a receipt: %s; retrying in %lld ms",
                   answer->verdict.reason, (long long)wait);
         timer_arm(&receipt->timer, on_timer, wait);
         return;

@@ -14,7 +14,7 @@ struct link;
 struct receipt; /* one search under way */
 
 /* Looks for the echo among the rows after the message's own. Equal replies that are known to have
- * been posted since then account for one echo each. Goes on until the platform has answered; when
+ * been posted since then account for one echo each. Continues until the platform has answered; when
  * the rows are gone (410) the answer is "not found". The callback comes later, once. */
 struct receipt *receipt_look(struct link *link, struct journal *journal,
                              const struct inbox_entry *entry, const struct reply_request *request,

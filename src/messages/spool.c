@@ -8,7 +8,7 @@
 #include "messages/outcome.h"
 
 #define PROCESS_BYTES_MAXIMUM ((size_t)512 << 20) /* of the messages of all workspaces */
-/* a conversation whose first message is older than this is not about to go on */
+/* a conversation whose first message is older than this counts as blocked */
 #define BLOCKED_MS 5000
 #define DEFERRED_MAXIMUM 20000 /* they stay in memory, too */
 #define DEFERRED_BYTES_MAXIMUM ((size_t)256 << 20)

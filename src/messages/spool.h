@@ -1,8 +1,8 @@
 /* A conversation can be blocked for long: by a peer that is down, a handler that takes minutes, a
- * retry that holds it. What stands in it would hold the cursor, and once the inbox is full of it
- * nobody else's messages would be fetched. So it is deferred to the ledger, and cursor and fetch
- * pass it; it runs in its order all the same. Always from the front: what the ledger has of a
- * conversation comes first at the next start. */
+ * retry that holds it. Its messages would hold the cursor, and once the inbox is full of them
+ * nobody else's would be fetched. So they are deferred to the ledger, and cursor and fetch pass
+ * them; they still run in order. Always from the front: what the ledger has of a conversation comes
+ * first at the next start. */
 #ifndef MOLECULE_MESSAGES_SPOOL_H
 #define MOLECULE_MESSAGES_SPOOL_H
 

@@ -243,7 +243,7 @@ return {
     one:log_of(row, "was being handled when an earlier process ended")
     one:wait_exit(75)
     start(script, args, { state_dir = state })
-    one:log_of(row, "set aside as a dead letter: the process ended 2 times while it handled this message")
+    one:log_of(row, "set aside as a dead letter: the process ended 2 times while handling this message")
     one:log_of(behind, "replied")
     one:stop()
   end)

@@ -161,7 +161,7 @@ describe("the result of a delegation that the platform puts into the inbox", fun
 
   it("is not handed to any other", function()
     local one = delegate ""
-    one:log "skipped, it is a reply to ours"
+    one:log "skipped: it is a reply to ours"
     one:stop()
     assert.equal(0, one:count_log "result: ")
     assert.equal(1, #one:told_canvas())

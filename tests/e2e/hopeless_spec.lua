@@ -29,7 +29,7 @@ describe("a handler that", function()
       local one = run(body)
       one:log "attempt 1 of 1"
       one:stop()
-      assert.equal(0, one:count_log "again in")
+      assert.equal(0, one:count_log "retrying in")
     end)
   end
 
@@ -39,7 +39,7 @@ describe("a handler that", function()
   } do
     it(what .. " is run again", function()
       local one = run("if ctx.attempt == 2 then return 'fine' end " .. body)
-      one:log "attempt 1 of %d+, again in"
+      one:log "attempt 1 of %d+, retrying in"
       assert.same({ "fine" }, one:canvas(1))
       one:stop()
     end)

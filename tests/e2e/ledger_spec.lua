@@ -159,7 +159,7 @@ both(describe, "the ledger", function(profile)
       one:kill()
     end
     local last = connect(script, { "--max-attempts", "3" })
-    last:log "the process ended 3 times while it handled this message"
+    last:log "the process ended 3 times while handling this message"
     last:log_of(good, "replied")
     last:stop()
     local _, output = molecule("dead", "list", workspace.id)
@@ -534,7 +534,7 @@ both(describe, "the ledger", function(profile)
       local two = connect(FAILING, { "--max-attempts", "2" })
       assert.same({ "well: fixed meanwhile" }, two:canvas(1))
       two:stop()
-      assert.equal(0, two:count_log "while it handled this message")
+      assert.equal(0, two:count_log "while handling this message")
       assert.equal(0, two:count_log "was being handled when an earlier process ended")
     end)
 
@@ -558,7 +558,7 @@ both(describe, "the ledger", function(profile)
       one:kill()
       host.write(runs, "")
       local two = connect(SLEEPING, { "--max-attempts", "1" })
-      for _, id in ipairs(ids) do two:log_of(id, "while it handled this message") end
+      for _, id in ipairs(ids) do two:log_of(id, "while handling this message") end
       two:wait_cursor(ids[2])
       assert.equal(0, (molecule("dead", "retry", workspace.id, ids[1])))
       assert.same({ "well: first" }, two:canvas(1))

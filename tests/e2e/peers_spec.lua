@@ -263,7 +263,7 @@ describe("a handler", function()
     local turned_away = platform:message { to = workspace.id, from = other.id, text = "hello" }[1]
     platform:message { to = workspace.id, from = peer.id, text = "hello" }
     assert.equal("echo: human", ask(one, "human"))
-    one:log_of(turned_away, "skipped, sender not in %-%-allow%-from")
+    one:log_of(turned_away, "skipped: sender not in %-%-allow%-from")
     assert.same({ "echo: hello" }, (one:peer(peer.id, 1)))
     assert.equal(0, #posts_to(other))
     one:stop()

@@ -27,7 +27,7 @@ both(describe, "two agents", function(profile)
   it("answer a question once: the reply is not answered again", function()
     local one, two = connect(left, host.ECHO), connect(right, host.ECHO)
     platform:message { to = left.id, from = right.id, text = "a question" }
-    two:log "skipped, it is a reply to ours"
+    two:log "skipped: it is a reply to ours"
     one:stop()
     two:stop()
     assert.equal(1, posts_to(right))

@@ -197,7 +197,7 @@ for _, profile in ipairs { "t1", "latest" } do
 
       it("an error is tried again, and a later success is posted", function()
         local row = send "once"
-        one:log_of(row, "the handler failed %(attempt 1 of 2, again in [%d.]+ s%): .*first time fails")
+        one:log_of(row, "the handler failed %(attempt 1 of 2, retrying in [%d.]+ s%): .*first time fails")
         assert.same({ "second time works" }, (one:peer(peer.id, 1)))
         one:stop_at(row)
       end)

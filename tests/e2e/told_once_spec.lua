@@ -52,7 +52,7 @@ for _, profile in ipairs { "t1", "latest" } do
         return "done"]]
       platform:fault({ kind = "reset_after" }, { method = "POST", path = "/notify" }, { times = 1 })
       say()
-      one:log "attempt 1 of %d+, again in"
+      one:log "attempt 1 of %d+, retrying in"
       one:wait { path = ("/workspaces/%s/notify"):format(workspace.id), status = 200, body = "done" }
       local shown = 0
       for _, row in ipairs(platform:rows(workspace.id)) do shown = shown + (row.method == "notify" and 1 or 0) end
