@@ -40,7 +40,7 @@ static int run(int argc, char **argv)
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         nearest_offer(&nearest, commands[i]->name);
     if (*name)
-        terminal_print(stderr, "molecule: there is no command \"%s\"%s%s%s\n\n", name,
+        terminal_print(stderr, "molecule: unknown command \"%s\"%s%s%s\n\n", name,
                        nearest.best ? "; did you mean " : "", nearest.best ? nearest.best : "",
                        nearest.best ? "?" : "");
     print_usage(stderr);

@@ -26,7 +26,7 @@ _Static_assert((int)MOLECULE_FAILED == (int)HOST_EXIT_FAILED &&
 
 struct added {
     struct added *next;
-    char *id; /* normalised */
+    char *id; /* normalized */
 };
 
 struct molecule {

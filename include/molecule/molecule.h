@@ -18,7 +18,7 @@
  *
  * One host per process at a time: it owns the log (standard error) and its thread. All functions
  * but molecule_stop and molecule_reload belong to the thread that called molecule_open. Texts are
- * UTF-8, NUL-terminated, and borrowed until molecule_close unless it is said otherwise; times are
+ * UTF-8, NUL-terminated, and borrowed until molecule_close unless stated otherwise; times are
  * milliseconds. Out of memory ends the process (the state on disk is safe). */
 #ifndef MOLECULE_MOLECULE_H
 #define MOLECULE_MOLECULE_H
@@ -49,8 +49,8 @@ struct molecule_options {
     /* ca_file, workers and verbose: options.def says what they mean */
 #define MOLECULE_HOST_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
-    /* SIGTERM and SIGINT drain, a second one ends at once. SIGPIPE is ignored in any case, unless
-       the program has a handler for it */
+    /* SIGTERM and SIGINT drain, a second one exits at once. SIGPIPE is ignored in any case, unless
+       the program handles it */
     bool handle_signals;
     /* many workspaces: starts are spread, and descriptors are used sparingly */
     bool fleet;
@@ -103,7 +103,7 @@ enum molecule_result molecule_run(struct molecule *molecule);
 bool molecule_remove(struct molecule *molecule, const char *id);
 bool molecule_reload_one(struct molecule *molecule, const char *id);
 
-/* Whether it is stopping and takes no more workspaces. In callbacks of molecule_run. */
+/* Whether it is stopping, and so takes no more workspaces. In callbacks of molecule_run. */
 bool molecule_stops(const struct molecule *molecule);
 
 /* From any thread, until molecule_close: the function is called on the thread of molecule_run,

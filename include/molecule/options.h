@@ -33,9 +33,9 @@ struct molecule_option {
 struct molecule_workspace_options {
     /* required: [A-Za-z0-9][A-Za-z0-9._-]{0,127}; a UUID is lower-cased */
     const char *id;
-    /* whose state it is, whatever its address; NULL: that of api_url */
+    /* the platform whose state this is, whatever its address; NULL: api_url */
     const char *platform_name;
-    /* state_directory is gone when the host ends: the log names no commands that look into it */
+    /* state_directory is gone when the host ends: the log suggests no commands that use it */
     bool temporary_state;
 
     /* One member, or two, for each MOLECULE_OPTION of options.def, which says what they mean. */

@@ -49,8 +49,8 @@ size_t base64_decoded_maximum(size_t length)
     return length / 4 * 3 + 3;
 }
 
-/* From the first "=" on there may be as many as the last group of `digits` lacks, and blanks. The
- * position of the first byte that is wrong, or `length`. */
+/* From the first "=" on: as many as the last group of `digits` lacks, and blanks. Returns the
+ * position of the first wrong byte, or `length`. */
 static size_t check_padding(const char *text, size_t at, size_t length, size_t digits)
 {
     size_t wanted = digits % 4 == 3 ? 1 : digits % 4 == 2 ? 2 : 0;

@@ -1,6 +1,6 @@
-/* What a handler changes in the workspace's store, and whatever else is to happen only if its
- * outcome stands: collected on the worker, carried with the outcome, applied in the outcome's
- * transaction. Plain data, tied to no thread. */
+/* What a handler changes in the workspace's store, and whatever else happens only if its outcome
+ * stands: collected on the worker, carried with the outcome, applied in the outcome's transaction.
+ * Plain data, tied to no thread. */
 #ifndef MOLECULE_BASE_CHANGES_H
 #define MOLECULE_BASE_CHANGES_H
 

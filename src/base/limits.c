@@ -19,10 +19,9 @@ bool limits_allow_files(int wanted, char *problem, size_t problem_size)
         return true;
     struct rlimit limit = {0};
     getrlimit(RLIMIT_NOFILE, &limit);
-    snprintf(
-        problem, problem_size,
-        "only %d more files may be opened, at least %d are needed: raise the limit, which is %llu "
-        "(ulimit -n, LimitNOFILE=)",
-        opened, wanted, (unsigned long long)limit.rlim_cur);
+    snprintf(problem, problem_size,
+             "only %d more files may be opened, but at least %d are needed: raise the limit, which "
+             "is %llu (ulimit -n, LimitNOFILE=)",
+             opened, wanted, (unsigned long long)limit.rlim_cur);
     return false;
 }

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define WORD_MAXIMUM 64  /* bytes; a longer word is near to none */
+#define WORD_MAXIMUM 64  /* bytes; a longer word is close to none */
 #define PREFIX_MINIMUM 3 /* bytes that must be typed of a longer word */
 
 static bool same(char a, char b)

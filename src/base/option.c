@@ -73,11 +73,10 @@ static const char *wanted(enum option_type type)
 {
     switch (type) {
     case OPTION_DURATION:
-        return "takes a duration like 250ms, 30s, 5m or 2h; a plain number is one of seconds";
+        return "takes a duration like 250ms, 30s, 5m or 2h; a plain number means seconds";
     case OPTION_MILLISECONDS:
-        return "takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds";
-    case OPTION_SECONDS:
-        return "takes a duration like 30s, 5m or 2h; a plain number is one of seconds";
+        return "takes a duration like 250ms, 30s or 5m; a plain number means milliseconds";
+    case OPTION_SECONDS: return "takes a duration like 30s, 5m or 2h; a plain number means seconds";
     case OPTION_SIZE: return "takes a size like 64MiB";
     default: return "takes a whole number";
     }
@@ -118,7 +117,7 @@ static size_t *count_of(const struct option *option, void *values)
     return (size_t *)(void *)((char *)values + option->count_offset);
 }
 
-/* As wide as the member is. */
+/* As wide as the member. */
 static void store_number(const struct option *option, int64_t number, void *values)
 {
     void *member = member_of(option, values);

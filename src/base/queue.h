@@ -29,7 +29,7 @@ struct queue {
 int queue_open(struct queue *queue, uv_loop_t *loop, queue_handler *handler, void *context);
 
 /* From any thread. false: the queue is closed and the item stays the caller's. `*wake`: nobody has
- * told the reader yet, so queue_wake has to, now or in a moment. */
+ * told the reader yet, so queue_wake has to, now or soon. */
 bool queue_push(struct queue *queue, struct queue_item *item, bool *wake);
 /* Wakes the reader, unless that has been done. */
 void queue_wake(struct queue *queue);

@@ -1,4 +1,4 @@
-/* Random numbers to spread retries and to pick ids with; not for secrets. */
+/* Random numbers for spreading retries and picking ids; not for secrets. */
 #ifndef MOLECULE_BASE_RANDOM_H
 #define MOLECULE_BASE_RANDOM_H
 

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define SHARE 20 /* the reserve is at most one in so many */
+#define SHARE 20 /* the reserve is at most one in this many */
 
 void reserve_open(struct reserve *reserve)
 {

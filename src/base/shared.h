@@ -1,5 +1,5 @@
-/* Bytes that several owners read and nobody changes: a row on its way to the disk thread, for
- * instance. Freed by whoever releases them last, on any thread. */
+/* Bytes that several owners read and nobody changes, such as a row on its way to the disk thread.
+ * Freed by whoever releases them last, on any thread. */
 #ifndef MOLECULE_BASE_SHARED_H
 #define MOLECULE_BASE_SHARED_H
 

@@ -59,8 +59,7 @@ static void run_tasks(struct queue_item *first, void *context)
         thread->after_batch(thread->context);
 }
 
-/* Before each piece of work: if the one before took long, the readers of what it posted are woken.
- */
+/* Before each piece of work: if the previous one took long, wakes the readers of what it posted. */
 static void before_turn(void *context)
 {
     struct thread *thread = context;

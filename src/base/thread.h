@@ -43,8 +43,8 @@ void thread_run(struct thread *thread);
  * loop, or when a task took long: what belongs together arrives together, and the reader does not
  * run in between on the same core. false: the thread is closing and the task stays the caller's. */
 bool thread_post(struct thread *thread, struct task *task);
-/* To be called now and then from a task that may take long: if it has, readers that would be woken
- * at the end of this turn are woken now. */
+/* Call this now and then from a task that may take long: if it has, readers that would be woken at
+ * the end of this turn are woken now. */
 void thread_wake_readers(void);
 /* Makes the thread take what was posted to it, even if the sender is stuck in its task and did not
  * wake it. */

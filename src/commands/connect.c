@@ -1,4 +1,4 @@
-/* molecule connect: options -> a host with one workspace, or several that are alike. */
+/* molecule connect: options -> a host with one workspace, or several with the same options. */
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
@@ -138,7 +138,7 @@ static struct attached *attach(const struct connect_options *given, const char *
     struct attached *attached = memory_allocate(count * sizeof *attached);
     for (size_t i = 0; i < count; i++) {
         attached[i].id = memory_copy_text(ids[i]);
-        platform_normalise_id(attached[i].id); /* as it will stand in the log */
+        platform_normalise_id(attached[i].id); /* as the log will show it */
         attached[i].token_file = connect_token_path(given->workspace.token_file, attached[i].id);
         attached[i].workspace = given->workspace;
         attached[i].workspace.id = attached[i].id;

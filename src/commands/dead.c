@@ -128,7 +128,7 @@ static const char *text_of(const json_t *object, const char *key)
     return text ? text : "-";
 }
 
-/* A foreign word, for a column. The caller frees it. */
+/* Foreign text, for a column. The caller frees it. */
 static char *word_of(const json_t *object, const char *key)
 {
     return terminal_copy(text_of(object, key), TERMINAL_WORD);

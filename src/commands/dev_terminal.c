@@ -18,7 +18,7 @@
 
 #define LINE_MAXIMUM ((size_t)1 << 20)
 #define CHUNK_SIZE 65536
-/* then reading pauses: a pipe may hold any number of lines */
+/* beyond this, reading pauses: a pipe may hold any number of lines */
 #define UNANSWERED_MAXIMUM 500
 #define BUSY_WAIT_MS 20
 /* a background job must not read its terminal: it would be stopped */
@@ -188,7 +188,7 @@ static bool in_background(void)
     return isatty(STDIN_FILENO) && tcgetpgrp(STDIN_FILENO) != getpgrp();
 }
 
-/* false: it is time to stop. */
+/* false: stop now. */
 static bool wait_for_input(struct dev_terminal *terminal)
 {
     for (;;) {
@@ -261,7 +261,7 @@ void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
         return; /* then it only prints */
     sigfillset(&all);
     pthread_attr_init(&attributes);
-    /* a process that ends at once does not wait for it */
+    /* a process that exits at once does not wait for it */
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     /* SIGTTIN, too: a read in the background fails instead */
     pthread_sigmask(SIG_SETMASK, &all, &before);

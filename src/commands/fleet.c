@@ -116,7 +116,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
     if (count < 1)
-        return options_complain(command, "which file? molecule fleet fleet.lua");
+        return options_complain(command, "missing fleet file: molecule fleet fleet.lua");
     signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
     if (!given.dry_run)
         output_divert();

@@ -1,6 +1,6 @@
-/* The workspaces of a fleet while it runs: which there are (fleet_members.c), and what becomes of
- * them when the file is read again (fleet_reload.c). Everything but the reading itself is on the
- * thread of molecule_run. */
+/* The workspaces of a fleet while it runs: the list (fleet_members.c), and what becomes of it when
+ * the file is reloaded (fleet_reload.c). Everything but the reading itself is on the thread of
+ * molecule_run. */
 #ifndef MOLECULE_COMMANDS_FLEET_H
 #define MOLECULE_COMMANDS_FLEET_H
 
@@ -14,7 +14,7 @@ struct fleet {
     struct plan plan;
     void *tree;                  /* of tsearch(3): the members by id */
     struct rereading *rereading; /* under way; NULL: none */
-    bool again;                  /* the file is to be read once more after that */
+    bool again;                  /* the file must be reloaded once more after that */
 };
 
 /* Its plan has been read. */
@@ -29,7 +29,7 @@ void fleet_take_plan(struct fleet *fleet, struct plan fresh);
 /* For struct molecule_options; the context is the fleet. */
 void fleet_on_ended(void *context, const char *id, enum molecule_result result);
 void fleet_on_reload(void *context);
-/* molecule_run has returned: whatever is still being read is for nobody. */
+/* molecule_run has returned: whatever is still being read is dropped. */
 void fleet_abandon_reload(struct fleet *fleet);
 
 #endif

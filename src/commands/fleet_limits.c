@@ -31,7 +31,7 @@ void fleet_raise_limit(size_t workspaces)
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         log_warn(
             NULL,
-            "open files: the limit is %llu and cannot be raised (%s); %zu workspace%s want %llu",
+            "open files: the limit is %llu and cannot be raised (%s); %zu workspace%s need %llu",
             (unsigned long long)before, strerror(errno), workspaces, plural(workspaces),
             (unsigned long long)needed);
         return;
@@ -42,9 +42,8 @@ void fleet_raise_limit(size_t workspaces)
                  plural(workspaces));
     if (limit.rlim_cur < needed)
         log_warn(NULL,
-                 "open files: %llu are allowed (ulimit -Hn), %zu workspace%s want %llu: one each "
-                 "and %d shared, and one "
-                 "each for event streams; those without a stream poll",
+                 "open files: %llu are allowed (ulimit -Hn), %zu workspace%s need %llu: one each "
+                 "and %d shared, and one each for event streams; those without a stream poll",
                  (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces),
                  (unsigned long long)needed, SHARED);
 }

@@ -9,7 +9,7 @@
  * least 1. */
 unsigned fleet_workers(int64_t wanted, size_t workspaces);
 
-/* Raises the limit of open files as far as it must and can be, and says so. */
+/* Raises the limit of open files as far as necessary and possible, and logs it. */
 void fleet_raise_limit(size_t workspaces);
 
 #endif

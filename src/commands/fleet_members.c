@@ -27,7 +27,7 @@ enum molecule_result fleet_attach(struct fleet *fleet, struct member *member)
                                                sizeof problem);
     member->attached = result == MOLECULE_STOPPED;
     if (!member->attached)
-        log_error(member->id, "%s; the others continue, SIGHUP tries this one again", problem);
+        log_error(member->id, "%s; the others continue; SIGHUP retries this one", problem);
     return result;
 }
 
@@ -87,7 +87,7 @@ struct tally {
     size_t added, removed, changed, kept, again;
 };
 
-/* What cannot start must not end what runs. */
+/* What cannot start must not end what is running. */
 static bool may_change(const struct member *member)
 {
     char problem[1024];
@@ -168,8 +168,8 @@ void fleet_take_plan(struct fleet *fleet, struct plan fresh)
         tally.added++;
     }
     log_info(NULL,
-             "fleet file reloaded: %zu new, %zu removed, %zu restarted with new options, %zu tried "
-             "again, %zu unchanged (scripts reloaded)",
+             "fleet file reloaded: %zu new, %zu removed, %zu restarted with new options, %zu "
+             "retried, %zu unchanged (scripts reloaded)",
              tally.added, tally.removed, tally.changed, tally.again, tally.kept);
 }
 

@@ -14,8 +14,8 @@ struct member {
     struct member *next;            /* the plan's or the fleet's */
     struct member *successor;       /* takes its place once it has ended; NULL: none */
     bool attached;                  /* the host has it */
-    bool leaving;                   /* it was told to end */
-    bool planned;                   /* the file that was read last names it */
+    bool leaving;                   /* it was told to stop */
+    bool planned;                   /* the last version of the file names it */
     struct connect_options options; /* options.workspace is what the host gets */
     /* what the texts of the options are borrowed from; equal values, equal workspace */
     json_t *values;

@@ -1,5 +1,5 @@
-/* Inside the reading of a fleet file: fleet_plan.c makes workspaces of it, fleet_values.c one
- * workspace's options of its keys and values. */
+/* Inside the reading of a fleet file: fleet_plan.c turns it into workspaces, fleet_values.c keys
+ * and values into one workspace's options. */
 #ifndef MOLECULE_COMMANDS_FLEET_READING_H
 #define MOLECULE_COMMANDS_FLEET_READING_H
 

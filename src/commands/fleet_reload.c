@@ -98,7 +98,7 @@ void fleet_on_reload(void *context)
     fleet->rereading = rereading;
     if (start_rereading(rereading))
         return;
-    log_error(NULL, "cannot reload the fleet file, nothing has changed: no thread can be started");
+    log_error(NULL, "cannot reload the fleet file, nothing has changed: cannot start a thread");
     fleet->rereading = NULL;
     free_rereading(rereading);
 }

@@ -199,7 +199,7 @@ json_t *local_state_ask(const char *directory, const char *workspace_id, json_t 
     if (answer && !json_is_true(json_object_get(answer, "ok"))) {
         const char *error = json_string_value(json_object_get(answer, "error"));
         snprintf(problem, problem_size, "%s",
-                 error ? error : "the host's answer is not understood");
+                 error ? error : "the host's answer cannot be understood");
         json_decref(answer);
         answer = NULL;
     }

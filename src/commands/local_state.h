@@ -9,7 +9,7 @@
 /* `given`, else $STATE_DIRECTORY, else ~/.config/molecule/state. Yours to free. NULL: there is no
  * home directory, as reported on standard error. */
 char *local_state_directory(const char *given);
-/* <directory>/<id>.<ending>, the id normalised. Yours to free. */
+/* <directory>/<id>.<ending>, the id normalized. Yours to free. */
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending);
 
 /* Whether there is any state of the workspace. false: `problem` says what is missing, and what

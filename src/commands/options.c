@@ -34,7 +34,7 @@ static const char *find_note(const struct option_note *note, const char *name)
     return note && note->name ? note->text : NULL;
 }
 
-/* Neither another command's, nor replaced by one before it. */
+/* Neither another command's, nor replaced by an earlier one. */
 static bool is_here(const struct command *command, const struct option *option)
 {
     const struct option *first = command->options;
@@ -98,11 +98,11 @@ static void complain_unknown(const struct command *command, const char *text, co
     for (const struct option *option = NULL; (option = options_next(command, option));)
         nearest_offer(&nearest, option->name);
     if (hint)
-        options_complain(command, "there is no option --%s here: %s", word, hint);
+        options_complain(command, "no option --%s here: %s", word, hint);
     else if (nearest.best && strlen(word) > 1)
-        options_complain(command, "there is no option %s; did you mean --%s?", text, nearest.best);
+        options_complain(command, "unknown option %s; did you mean --%s?", text, nearest.best);
     else
-        options_complain(command, "there is no option %s", text);
+        options_complain(command, "unknown option %s", text);
     free(word);
 }
 
@@ -176,7 +176,7 @@ enum options_result options_parse(const struct command *command, int argc, char 
         } else if (*positional_count < command->positional_maximum) {
             positionals[(*positional_count)++] = argv[i++];
         } else {
-            options_complain(command, "\"%s\" is an unexpected argument", argv[i]);
+            options_complain(command, "unexpected argument \"%s\"", argv[i]);
             return OPTIONS_WRONG;
         }
     }

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* About an option of this name: a text. */
+/* A text about the option of this name. */
 struct option_note {
     const char *name, *text;
 };

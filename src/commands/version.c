@@ -18,7 +18,7 @@ static int run(const struct command *command, int argc, char **argv)
 const struct command command_version = {
     .name = "version",
     .usage = "",
-    .summary = "print the version, and those of the libraries in use",
+    .summary = "print the versions of molecule and of the libraries in use",
     .description = "Prints the version of molecule and of the libraries it runs with.",
     .run = run,
 };

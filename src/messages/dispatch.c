@@ -102,7 +102,7 @@ static void on_handled(struct script_job *job)
     bool over = dispatch->link->over; /* the drain timed out: it is redelivered at the next start */
     entry->job = NULL;
     if (attempt->large)
-        message_shed(entry->message); /* if it did not fit, it was not parsed */
+        message_shed(entry->message); /* it is still parsed if it did not fit */
     attempts_leave(dispatch->attempts, entry->place, !over && job->outcome.kind != SCRIPT_AGAIN);
     if (over)
         inbox_retry(dispatch->inbox, entry, 0, true, false);

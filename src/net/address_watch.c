@@ -13,7 +13,7 @@
 
 #define EVERY_MS 30000
 #define HOSTS 16     /* more are not watched */
-#define ADDRESSES 64 /* of a host that are looked at */
+#define ADDRESSES 64 /* per host that are examined */
 
 struct watched_host {
     char *name;

@@ -1,5 +1,5 @@
 /* A client: what its exchanges share. One exchange is in http_exchange.c, what libcurl is told of
- * it in http_setup.c, what comes back in http_result.c, when a connection is used again in
+ * it in http_setup.c, what comes back in http_result.c, when a connection is reused in
  * http_reuse.c, where a request may go in http_destination.c, and sockets and timers in
  * http_sockets.c. */
 #include "net/http_exchange.h"

@@ -2,8 +2,8 @@
  * libcurl.
  *
  * Every handle: no signals, sockets close-on-exec, redirects not followed, one send per request
- * (libcurl would repeat a POST by itself when a kept connection turns out to be closed after the
- * server read it; that is for the retry table to decide). */
+ * (libcurl would repeat a POST by itself if a kept connection turns out to be closed after the
+ * server read it; the retry table must decide that). */
 #ifndef MOLECULE_NET_HTTP_CLIENT_H
 #define MOLECULE_NET_HTTP_CLIENT_H
 
@@ -63,7 +63,7 @@ struct http_request {
      * those that may be repeated */
     bool general;
     int redirects_maximum; /* general only; 0: none are followed */
-    /* every host that the exchange leads to, also by a redirect, is looked up here before its name
+    /* every host that the exchange contacts, also by a redirect, is looked up here before its name
      * is resolved, before connecting and before sending; no proxy is used. NULL: any host. Borrowed
      * as the strings. */
     const struct allowed_hosts *only_hosts;
@@ -72,7 +72,7 @@ struct http_request {
      * anywhere, with http; NULL: none. Borrowed. */
     bool public_only;
     const struct allowed_hosts *public_except;
-    /* called with each piece of body as it comes, instead of collecting it; NULL: collect. false:
+    /* called with each piece of body as it arrives, instead of collecting it; NULL: collect. false:
      * not now, the same piece again after http_resume. It must not call into this client. */
     bool (*on_data)(void *context, const char *bytes, size_t length);
 };
@@ -86,7 +86,7 @@ struct http_result {
     /* NULL if answered; else TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, FORBIDDEN
        (not among only_hosts), NETWORK */
     const char *code;
-    bool too_large;        /* the body went over response_maximum */
+    bool too_large;        /* the body exceeded response_maximum */
     bool cannot_connect;   /* no connection was made (resolver, TCP, TLS) */
     int64_t since_sent_ms; /* from our last byte to the end */
     /* delivery_counts, no answer: the other side's TCP has not acknowledged all bytes of the
@@ -105,7 +105,7 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
 /* Cancels what is under way without callbacks; its handles close with the loop's next turns. */
 void http_client_close(struct http_client *client);
 
-/* The callback comes later, exactly once, unless cancelled. */
+/* The callback comes later, exactly once, unless canceled. */
 struct http_exchange *http_send(struct http_client *client, const struct http_request *request,
                                 http_callback *callback, void *context);
 void http_cancel(struct http_exchange *exchange);
@@ -118,12 +118,12 @@ void http_each_header(const struct http_result *result,
                       void *context);
 /* The status line so far, 0 before it came; for on_data. */
 int http_status(const struct http_exchange *exchange);
-/* Its Content-Type, NULL: none so far; for on_data. */
+/* Its Content-Type, NULL: none yet; for on_data. */
 const char *http_content_type(const struct http_exchange *exchange);
 /* After on_data said "not now". Not from a callback of this client. */
 void http_resume(struct http_exchange *exchange);
 /* When a host was last found to have moved (clock_monotonic_ms); 0: never. Older connections are
- * not used again; one that is in use is for its owner to end. */
+ * not reused; ending one that is in use is up to its owner. */
 int64_t http_client_moved_ms(const struct http_client *client);
 /* How many exchanges are under way. */
 size_t http_client_active(const struct http_client *client);

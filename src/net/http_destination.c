@@ -1,5 +1,5 @@
-/* Where an exchange may go: hosts of the sandbox's list, addresses of the public internet. Asked
- * before a name is resolved, before a connection is made, and before a request is sent, since
+/* Where an exchange may go: hosts of the sandbox's list, addresses of the public internet. Checked
+ * before a name is resolved, before a connection is made, and before a request is sent, because
  * redirects and kept connections lead elsewhere. */
 #include "net/http_exchange.h"
 

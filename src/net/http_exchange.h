@@ -53,7 +53,7 @@ struct http_exchange {
     bool stale; /* its connection must not be used; `again`: it was restarted for that reason */
     bool again;
     curl_socket_t socket; /* of its last send, where known */
-    /* the request asks whether its bytes were acknowledged: `sent_over` is the socket */
+    /* the request wants to know whether its bytes were acknowledged: `sent_over` is the socket */
     bool watched_delivery;
     /* when that was closed: some were not; the other side had not ended it */
     bool held, not_ended;

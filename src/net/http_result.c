@@ -40,7 +40,7 @@ size_t http_result_body(char *bytes, size_t size, size_t count, void *context)
 }
 
 /* "303 See Other" is followed by a GET, whatever the method was; libcurl would keep a method name
- * that it was given. */
+ * it was given. */
 static void forget_method_after_303(struct http_exchange *exchange, const char *line, size_t length)
 {
     bool is_status_line = length > 5 && memcmp(line, "HTTP/", 5) == 0;
@@ -103,7 +103,7 @@ void http_result_finish(struct http_exchange *exchange, CURLcode code)
     }
     long status = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
-    /* time in which the process was stopped does not count */
+    /* time while the process was stopped does not count */
     int64_t now = clock_awake_ms() + 1;
     struct http_result result = {
         .progress = progress_of(exchange, code),
@@ -120,7 +120,7 @@ void http_result_finish(struct http_exchange *exchange, CURLcode code)
     if (code != CURLE_OK)
         result.error = exchange->forbidden      ? exchange->refusal
                        : exchange->header_flood ? "response headers too large"
-                       : exchange->too_large    ? "the answer is larger than allowed"
+                       : exchange->too_large    ? "response too large"
                        : exchange->repeated     ? "the connection closed before the answer came"
                        : exchange->error[0]     ? http_trouble_explain(exchange->error)
                                                 : curl_easy_strerror(code);

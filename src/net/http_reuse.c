@@ -41,7 +41,7 @@ static curl_socket_t find_reused(struct http_exchange *exchange, int local_port,
     return exchange->connects > before || shared ? CURL_SOCKET_BAD : exchange->socket;
 }
 
-/* A kept connection with input before we have asked anything: a second answer, an answer to an
+/* A kept connection with input before we have sent anything: a second answer, an answer to an
  * abandoned request, a goodbye (408, close_notify). It would be taken for the answer to this
  * request; libcurl 7.88 does not check, later versions do. */
 static bool is_stale(curl_socket_t kept)
@@ -73,7 +73,7 @@ int http_reuse_check(void *context, char *remote, char *local, int remote_port, 
         exchange->stale = first;
         if (first)
             return CURL_PREREQFUNC_ABORT;
-        end_connection(reused); /* where a redirect led: the sends before are not to be repeated */
+        end_connection(reused); /* where a redirect led: earlier sends must not be repeated */
         return CURL_PREREQFUNC_OK;
     }
     exchange->repeated = ++exchange->sends > 1 && !may_send_again(exchange);

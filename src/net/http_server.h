@@ -4,7 +4,7 @@
  * A request is handed over once it is whole. Whoever gets it holds it until exactly one of these
  * happens: http_request_answer, http_request_reset, http_stream_end, or on_gone (the client went
  * away, or the server closes and on_gone is not even called). After that the pointer is dead. The
- * accessors work while it is held. A client that closes its sending side while it waits counts as
+ * accessors work while it is held. A client that closes its sending side while waiting counts as
  * gone. */
 #ifndef MOLECULE_NET_HTTP_SERVER_H
 #define MOLECULE_NET_HTTP_SERVER_H

@@ -1,4 +1,4 @@
-/* What libcurl and its TLS library say of a failed request, turned into advice. */
+/* What libcurl and its TLS library say about a failed request, turned into advice. */
 #ifndef MOLECULE_NET_HTTP_TROUBLE_H
 #define MOLECULE_NET_HTTP_TROUBLE_H
 

@@ -15,7 +15,7 @@ bool atomic_file_write(const char *path, const char *bytes, size_t length, char 
 /* The whole file, NUL-terminated, yours to free. NULL: `*error` is the errno (EFBIG: larger than
  * `maximum`). */
 char *atomic_file_read(const char *path, size_t maximum, size_t *length, int *error);
-/* The same of a file in the state directory, where no symbolic link belongs (ELOOP). */
+/* The same for a file in the state directory, where symbolic links are refused (ELOOP). */
 char *atomic_file_read_own(const char *path, size_t maximum, size_t *length, int *error);
 
 /* Removes temporaries that a crash left beside `path`. Call it under the workspace's lock. */

@@ -32,7 +32,7 @@ enum cursor_status cursor_load(struct cursor *cursor, const char *path, const ch
         return CURSOR_ABSENT;
     if (!bytes) {
         snprintf(what, sizeof what, "cannot be read: %s",
-                 error == ELOOP ? "it is a symbolic link, which is not followed" : strerror(error));
+                 error == ELOOP ? "symbolic links are not followed" : strerror(error));
         return damaged(cursor, problem, problem_size, what);
     }
     json_error_t place;

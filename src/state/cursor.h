@@ -12,7 +12,7 @@ struct cursor {
     char *path;
     char *workspace_id;
     char *last_since_id; /* NULL: none yet */
-    json_t *members;     /* the object as it was read, with what we do not know */
+    json_t *members;     /* the object as read, including unknown keys */
 };
 
 enum cursor_status {

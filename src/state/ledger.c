@@ -1,6 +1,6 @@
 /* An open ledger: its statements, its transactions, its write-ahead log, and single values. It is
- * opened by ledger_open.c; ledger_messages.c, ledger_store.c and ledger_cursor.c keep what it is
- * for. */
+ * opened by ledger_open.c; ledger_messages.c, ledger_store.c and ledger_cursor.c keep its
+ * contents. */
 #include "state/ledger_sql.h"
 
 #include "base/clock.h"
@@ -121,8 +121,8 @@ bool ledger_commit(struct ledger *ledger)
 }
 
 /* synchronous cannot change inside a transaction, so the commit that must reach the platter is an
- * one after it: with FULL, every WAL commit syncs the whole log so far. It writes a value that was
- * not there: a transaction that changes nothing commits nothing, and syncs nothing. */
+ * one after it: with FULL, every WAL commit syncs the whole log so far. It writes a new value: a
+ * transaction that changes nothing commits nothing, and syncs nothing. */
 bool ledger_commit_durably(struct ledger *ledger)
 {
     if (!ledger_commit(ledger))

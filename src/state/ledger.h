@@ -20,7 +20,7 @@
 #include <stdint.h>
 
 /* X(enumerator, number in the file, word). "elsewhere": answered by another client, unless the
- * platform brings it again. */
+ * platform delivers it again. */
 #define LEDGER_STATES(X)              \
     X(LEDGER_REPLIED, 2, "replied")   \
     X(LEDGER_FINISHED, 3, "finished") \
@@ -37,16 +37,16 @@ enum ledger_state {
 const char *ledger_state_text(enum ledger_state state);
 
 enum ledger_mode {
-    LEDGER_WRITE, /* made if it is missing */
+    LEDGER_WRITE, /* created if missing */
     LEDGER_WRITE_EXISTING,
-    /* as LEDGER_WRITE, for one that this process had open before: not checked again */
+    /* like LEDGER_WRITE, for one that this process had open before: not checked again */
     LEDGER_WRITE_AGAIN,
     LEDGER_READ
 };
 
 enum ledger_status {
     LEDGER_OPENED,
-    LEDGER_ABSENT,         /* no file, and the mode does not make one */
+    LEDGER_ABSENT,         /* no file, and the mode does not create one */
     LEDGER_DAMAGED,        /* not a database, or it fails its check */
     LEDGER_OTHER_PLATFORM, /* it belongs to another platform URL */
     LEDGER_NEWER,          /* made by a newer version of molecule */
@@ -72,8 +72,8 @@ bool ledger_begin(struct ledger *ledger);
 bool ledger_commit(struct ledger *ledger);
 bool ledger_commit_durably(struct ledger *ledger); /* fsync before it returns */
 void ledger_rollback(struct ledger *ledger);
-/* Moves the write-ahead log into the database through a separate connection, beside writers. Any
- * thread. */
+/* Moves the write-ahead log into the database through a separate connection, in parallel with
+ * writers. Any thread. */
 void ledger_checkpoint(const char *path);
 /* Moves what a ledger_checkpoint that ran beside commits has left, so that the next commit restarts
  * the log; outside a transaction. Under a steady load, which always leaves something, the log would
@@ -96,7 +96,7 @@ struct ledger_message {
     bool hold;             /* its conversation waits with it */
     /* the cursor is, or may be, past it: only the ledger can bring it back */
     bool passed;
-    /* the stored reply tells the sender that the message was given up */
+    /* the stored reply tells the sender about a dead letter */
     bool dead_after_reply;
     bool to_canvas; /* the stored reply; NULL body: none */
     const char *target, *reply_id, *body;
@@ -111,8 +111,8 @@ enum ledger_state ledger_state_of(struct ledger *ledger, const char *row_id);
 
 /* The exact reply, before its first post. */
 bool ledger_reply(struct ledger *ledger, const struct ledger_message *message);
-/* Finished with its outcome ("replied", "no_reply", …), or dead if the stored reply was its last
- * word. Of the message only row_id, outcome, source, created_at and digest are read. */
+/* Finished with its outcome ("replied", "no_reply", …), or dead if the stored reply said so. Of the
+ * message only row_id, outcome, source, created_at and digest are read. */
 bool ledger_finish(struct ledger *ledger, const struct ledger_message *message);
 /* Runs again at due_ms, or its stored reply is posted again then. */
 bool ledger_keep(struct ledger *ledger, const struct ledger_message *message);
@@ -144,7 +144,7 @@ bool ledger_pass_open(struct ledger *ledger);
 int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms,
                           const char *but_row_id);
 
-/* Dead letters: to be run again, or forgotten except for the id. `*found`: it was dead. */
+/* Dead letters: retried, or forgotten except for the id. `*found`: it was dead. */
 bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found);
 bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found);
 
@@ -157,7 +157,7 @@ char *ledger_cursor_before(struct ledger *ledger); /* the one before that */
 bool ledger_set_cursor(struct ledger *ledger, const char *row_id, const char *created_at,
                        int64_t last_poll_ms, const char *origin);
 bool ledger_forget_anchor(struct ledger *ledger);
-/* A cursor of at least ten seconds before, or the origin, to read again from. "": none before the
+/* A cursor of at least ten seconds before, or the origin, to re-read from. "": none before the
  * cursor; NULL: unknown. */
 char *ledger_anchor(struct ledger *ledger);
 int64_t ledger_last_poll(struct ledger *ledger); /* 0: unknown */
@@ -174,7 +174,7 @@ bool ledger_store_keys(struct ledger *ledger, const char *prefix, int64_t most,
 bool ledger_store_apply(struct ledger *ledger, const struct changes *changes);
 
 /* What a peer answered to a message that a handler sent under this id: a handler that runs again
- * after a crash gets it instead of asking twice. Forgotten after `keep_ms`. */
+ * after a crash gets this instead of asking twice. Forgotten after `keep_ms`. */
 bool ledger_answer_get(struct ledger *ledger, const char *message_id, char **answer);
 bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char *answer,
                        int64_t keep_ms);
@@ -188,8 +188,8 @@ struct ledger_counts {
 };
 bool ledger_count(struct ledger *ledger, struct ledger_counts *counts);
 
-/* Forgets finished messages whose stamp lies `keep_seconds` before the cursor row's, oldest first,
- * at most `most`. */
+/* Forgets finished messages whose stamp is `keep_seconds` before the cursor row's, oldest first, at
+ * most `most`. */
 bool ledger_prune(struct ledger *ledger, int64_t keep_seconds, int most);
 
 #endif

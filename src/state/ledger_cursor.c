@@ -1,4 +1,4 @@
-/* The ledger's copy of the cursor, and an older one to read again from. */
+/* The ledger's copy of the cursor, and an older one to re-read from. */
 #include "state/ledger_sql.h"
 
 #include "base/clock.h"

@@ -52,7 +52,7 @@ static void bind_message(sqlite3_stmt *statement, const struct ledger_message *m
     sqlite3_bind_int64(statement, 19, message->first_seen_ms ? message->first_seen_ms : now);
 }
 
-/* Runs the statement that fits; true in `*changed` if it found something to do. */
+/* Runs the statement that fits; `*changed`: it found something to do. */
 static bool attempt(struct ledger *ledger, enum statement which,
                     const struct ledger_message *message, const char *what, bool *changed)
 {
@@ -64,7 +64,7 @@ static bool attempt(struct ledger *ledger, enum statement which,
     return done;
 }
 
-/* A message is seldom recorded before its second attempt. */
+/* A message is rarely recorded before its second attempt. */
 static bool put(struct ledger *ledger, enum statement insert, enum statement update,
                 const struct ledger_message *message, const char *what)
 {
@@ -123,7 +123,7 @@ bool ledger_finish(struct ledger *ledger, const struct ledger_message *message)
 {
     if (!run_for(ledger, STATEMENT_FINISH, message->row_id, "record an outcome"))
         return false;
-    /* it was not recorded, or its reply told the sender that it was given up */
+    /* it was not recorded, or its reply told the sender about a dead letter */
     if (sqlite3_changes(ledger->database) == 0) {
         sqlite3_stmt *dead = ledger_prepare(ledger, STATEMENT_FINISH_DEAD);
         if (dead) {

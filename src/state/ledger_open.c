@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define SCHEMA_VERSION 4
-#define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it for moments only */
+#define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it only briefly */
 
 /* migrations[n] takes a database from version n to n + 1. */
 static const char *const migrations[SCHEMA_VERSION] = {
@@ -61,7 +61,7 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "DROP INDEX messages_open;"
     "DROP INDEX messages_digest;"
     "CREATE INDEX finished_digest ON finished (digest, updated) WHERE digest IS NOT NULL;",
-    /* ms; whatever the clock says */
+    /* ms; independent of the clock */
     "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;",
 };
 
@@ -120,7 +120,7 @@ static bool is_out_of_reach(const struct ledger *ledger)
            code != SQLITE_CORRUPT && code != SQLITE_NOTADB;
 }
 
-/* A full check reads everything; of a large ledger only what a start depends on is read. */
+/* A full check reads everything; for a large ledger only what a start depends on is read. */
 static bool passes_check(struct ledger *ledger, int64_t size)
 {
     sqlite3_stmt *statement = NULL;

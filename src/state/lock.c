@@ -47,7 +47,7 @@ int lock_take(const char *path, char *problem, size_t problem_size)
     if (!try_lock(fd, LOCK_EX)) {
         if (errno == EWOULDBLOCK)
             snprintf(problem, problem_size,
-                     "process %ld already serves this workspace (it holds %s); stop it first, two "
+                     "process %ld already serves this workspace (it holds %s); stop it first: two "
                      "would both answer",
                      read_pid(fd), path);
         else

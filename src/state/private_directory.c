@@ -72,7 +72,7 @@ enum private_directory private_directory_check(const char *path, char *problem, 
     } else {
         snprintf(problem, problem_size,
                  "the directory %s is accessible to others (mode %03o) and would hold a token: "
-                 "choose one for molecule alone, or make it private: chmod 700 %s",
+                 "choose one that only molecule uses, or make it private: chmod 700 %s",
                  path, (unsigned)status.st_mode & 07777u, path);
     }
     if (fd >= 0)

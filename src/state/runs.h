@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* the platform does not bring older rows (contract §4.10) */
+/* the platform does not return older rows (contract §4.10) */
 #define RUNS_KEEP_MS ((int64_t)7 * 86400 * 1000)
 
 struct runs;
@@ -20,7 +20,7 @@ struct runs;
 /* How many of the files the process keeps open; the others are opened for each line. */
 void runs_keep_open(int maximum);
 
-/* Makes no file. */
+/* Creates no file. */
 struct runs *runs_open(const char *path);
 void runs_close(struct runs *runs); /* NULL is fine */
 
@@ -40,7 +40,7 @@ bool runs_load(struct runs *runs, void (*each)(const struct run *run, void *cont
  */
 bool runs_mark(struct runs *runs, size_t place, const char *row_id, unsigned attempts,
                unsigned failures, char *problem, size_t problem_size);
-/* It ended through no fault of the message. */
+/* It ended, through no fault of the message. */
 void runs_clear(struct runs *runs, size_t place);
 
 #endif

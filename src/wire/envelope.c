@@ -219,7 +219,7 @@ static const char *read_row(struct message *message, json_t *row, const char *se
     if (!message->row_id)
         return "the row has no id";
     const json_t *source = json_object_get(row, "source_id");
-    /* if treated as absent it would pass for the human in the canvas */
+    /* treated as absent, it would pass for the human in the canvas */
     if (source && !json_is_null(source) && !json_is_string(source))
         return "source_id is neither text nor null";
 

@@ -58,7 +58,7 @@ struct message {
     bool repaired; /* the row did not parse as it stood (wire/repair.h) */
     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
     char *in_reply_to;
-    /* a notice of the platform itself, the result of a delegation: `text` is the result,
+    /* a notice from the platform itself, the result of a delegation: `text` is the result,
      * in_reply_to its id; a reply to it reaches nobody */
     bool unanswerable;
     unsigned hops; /* message.metadata.molecule.hops, else 0 */
@@ -67,13 +67,13 @@ struct message {
 };
 
 /* An upper bound for the memory that a parsed row takes, in bytes, from counting brackets and
- * commas. A sender chooses how much that is: "{}," is three bytes in a row and some three hundred
- * parsed. */
+ * commas. A sender chooses how much that is: "{}," is three bytes in a row, and some three hundred
+ * when parsed. */
 size_t envelope_cost(struct page_row row);
 /* A row that would take more is unreadable: about 450,000 empty objects, or 64 MiB of text. */
 #define ENVELOPE_COST_MAXIMUM ((size_t)128 << 20)
 
-/* Reads one row. `self` is our own workspace id (self reports are told apart by it). Never fails:
+/* Reads one row. `self` is our own workspace id (self reports are recognized by it). Never fails:
  * what cannot be read comes back as ENVELOPE_UNREADABLE with the id, if that much could be found.
  * Free with message_free. */
 struct message *envelope_read(struct page_row row, const char *self);
@@ -82,9 +82,9 @@ void message_free(struct message *message); /* NULL is fine */
 /* While a message waits, its row's bytes are enough: drops text, parts, files, metadata, history,
  * response_body and raw. */
 void message_shed(struct message *message);
-/* The same, if the row takes little where its message takes much. */
+/* The same, if the message takes much more memory than its row. */
 void message_shed_large(struct message *message, struct page_row row);
-/* Takes them from the row again; nothing happens to a message that has not shed them. */
+/* Reads them from the row again; does nothing for a message that has not shed them. */
 void message_restore(struct message *message, struct page_row row, const char *self);
 
 #endif

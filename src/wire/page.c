@@ -15,8 +15,8 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* From after the opening quote to after the closing one; NULL: there is none. Counting the
- * backslashes backwards stops at the quote before, so it stays linear. */
+/* From after the opening quote to after the closing one; NULL: none. Counting the backslashes
+ * backwards stops at the quote before, so it stays linear. */
 static const char *skip_string(const char *start, const char *end)
 {
     for (const char *at = start; (at = memchr(at, '"', (size_t)(end - at))); at++) {

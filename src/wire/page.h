@@ -1,6 +1,6 @@
 /* Cuts the body of GET /workspaces/:id/activity (a bare JSON array, contract §1.6) into its rows
- * without parsing them, so that one unreadable row spoils only itself. No I/O, no allocation
- * but the list; linear in the input. */
+ * without parsing them, so that one unreadable row spoils only itself. No I/O, no allocation except
+ * the list; linear in the input. */
 #ifndef MOLECULE_WIRE_PAGE_H
 #define MOLECULE_WIRE_PAGE_H
 
@@ -27,14 +27,14 @@ struct page {
 bool page_cut(const char *body, size_t length, struct page *page, const char **problem);
 void page_free(struct page *page);
 
-/* The exact bytes of a top-level member of the JSON object `object`, or false if there is none.
- * Of duplicate keys the last one wins, as is common in JSON; escapes in keys are
- * resolved (`key` is printable ASCII). Of an object that is not JSON it finds what stands before
- * the first thing it cannot cut. */
+/* The exact bytes of a top-level member of the JSON object `object`, or false if there is none. Of
+ * duplicate keys the last one wins, as is common in JSON; escapes in keys are resolved (`key` is
+ * printable ASCII). In an object that is not JSON it finds what precedes the first thing it cannot
+ * cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);
 
-/* The same of several members, in one go. values[i] is keys[i]'s, its bytes NULL where there is
- * none. false: the object could not be cut to its end. */
+/* The same for several members, in one pass. values[i] is keys[i]'s, its bytes NULL if it is
+ * missing. false: the object could not be cut to its end. */
 bool page_members(struct page_row object, const char *const *keys, size_t count,
                   struct page_row *values);
 

@@ -21,8 +21,8 @@ char *parts_text(const json_t *parts, size_t *length);
  * NULL: no part is a file. false: out of memory. */
 bool parts_files(const json_t *parts, json_t **files);
 
-/* The same of one file: `{file: {...}}` or the members themselves. NULL: out of memory. It may come
- * back empty. */
+/* The same for one file: `{file: {...}}` or the members themselves. NULL: out of memory. It may
+ * come back empty. */
 json_t *parts_file(const json_t *source);
 
 #endif

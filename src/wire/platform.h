@@ -71,7 +71,7 @@ struct platform_request {
 };
 void platform_request_free(struct platform_request *request);
 
-/* What register says of us. Strings borrowed; NULL: left out. */
+/* What register says about us. Strings borrowed; NULL: left out. */
 struct platform_card {
     const char *name; /* required */
     const char *description;
@@ -110,7 +110,7 @@ struct platform_request platform_heartbeat(const struct platform *, const char *
                                            const struct platform_beat *);
 struct platform_request platform_activity(const struct platform *, const char *token,
                                           const struct platform_fetch *);
-/* What the platform tells about a workspace, this one or a peer (contract §1.12). */
+/* What the platform says about a workspace, this one or a peer (contract §1.12). */
 struct platform_request platform_workspace(const struct platform *, const char *token,
                                            const char *id);
 /* of uploads (contract §1.2); not at T1 */
@@ -126,7 +126,7 @@ struct platform_request platform_a2a(const struct platform *, const char *token,
 struct platform_request platform_notify(const struct platform *, const char *token,
                                         const char *body, size_t length);
 
-/* What handlers ask for. The same posts as the replies above, under another name in logs and in the
+/* What handlers send: the same posts as the replies above, under another name in logs and in the
  * retry table. */
 struct platform_request platform_send(const struct platform *, const char *token,
                                       const char *target, const char *body, size_t length);

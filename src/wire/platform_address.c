@@ -87,7 +87,7 @@ static const char *split_url(const char *url, struct pieces *pieces)
     pieces->host = url + (pieces->secure ? 8 : 7);
     size_t authority = strcspn(pieces->host, "/");
     if (memchr(pieces->host, '@', authority))
-        return "the URL has credentials in it";
+        return "the URL contains credentials";
     const char *end = pieces->host + authority, *from = pieces->host;
     if (*from == '[' && !(from = memchr(from, ']', authority)))
         return "the URL's host is not valid";

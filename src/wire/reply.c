@@ -1,5 +1,5 @@
 /* A reply's body, in the one form its target takes: JSON-RPC for a peer, a notify for the canvas.
- * Both start from the same list of parts (reply_parts.c); a text alone is written directly. */
+ * Both start from the same list of parts (reply_parts.c); a lone text is written directly. */
 #include "wire/reply_parts.h"
 
 #include "base/buffer.h"
@@ -21,7 +21,7 @@ void reply_free(struct reply *reply)
     *reply = (struct reply){0};
 }
 
-/* {in_reply_to, hops}: how another molecule host knows a reply from a question, and an endless
+/* {in_reply_to, hops}: how another molecule host tells a reply from a question, and an endless
  * exchange from a short one. */
 static json_t *make_mark(const struct message *message, bool question)
 {
@@ -145,8 +145,8 @@ static json_t *canvas_body(const struct reply *reply, const json_t *parts, char 
         goto cleanup;
     /* the platform refuses a notify without a message (contract §1.9) */
     if (length == 0 && names.length == 0) {
-        trouble = "the reply has neither a text nor a file with uri and name, which is all the "
-                  "canvas can show";
+        trouble = "the reply has neither a text nor a file with uri and name, which is all that "
+                  "the canvas can show";
         goto cleanup;
     }
     if (!set(body, "message",
@@ -207,7 +207,7 @@ static bool append_member(struct buffer *body, const char *before, const char *t
     return buffer_append_text(body, before) && jsontext_append_string(body, text, strlen(text));
 }
 
-/* A reply that is only a text, as most are, is written directly: the same members in the same order
+/* A reply that is only a text, like most, is written directly: the same members in the same order
  * as peer_body and canvas_body make them. false: it is too large. */
 static bool write_text(const struct message *message, const struct reply *reply,
                        struct reply_request *request)

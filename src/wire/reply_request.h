@@ -17,8 +17,8 @@ struct reply_request {
 };
 void reply_request_free(struct reply_request *request); /* its members */
 
-/* Moves it to memory that several owners read. One owner; the last one that lets go frees it, on
- * whichever thread that is. */
+/* Moves it to memory that several owners read. One owner; the last one to release it frees it, on
+ * whichever thread. */
 struct reply_request *reply_request_share(struct reply_request *request);
 struct reply_request *reply_request_take(struct reply_request *shared); /* NULL for NULL */
 void reply_request_release(struct reply_request *shared);               /* NULL is fine */

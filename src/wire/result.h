@@ -19,11 +19,11 @@
     X(RESULT_CANCELED, "canceled", REFUSED)
 
 enum result_kind {
-    /* a message, a text, or a task that is completed: its artifacts, else what its status says */
+    /* a message, a text, or a completed task: its artifacts, else what its status says */
     RESULT_ANSWER,
     /* the peer needs something more first: what its status says, then artifacts */
     RESULT_QUESTION,
-    RESULT_UNDER_WAY, /* the peer works on it */
+    RESULT_UNDER_WAY, /* the peer is working on it */
     RESULT_FAILURE    /* the peer's task has failed, or was rejected or canceled */
 };
 

@@ -1,5 +1,5 @@
 /* What follows from an exchange. What the answer shows is put into a few facts first; then the
- * first line of the table whose transport, calls, status and facts fit is the verdict. */
+ * first line of the table whose transport, calls, status and facts match is the verdict. */
 #include "wire/retry.h"
 
 #include "wire/jsontext.h"
@@ -31,7 +31,7 @@ const char *retry_class_text(enum retry_class class)
 /* the platform passes on what a push peer's agent answers, whatever that is */
 #define TO_PEER (CALL(A2A) | CALL(SEND))
 #define ASKED (CALL(PEERS) | CALL(LIMITS) | CALL(DELEGATE) | CALL(FETCH) | CALL(ACK) | CALL(UPLOAD))
-/* what the process' end may depend on: believed in the platform's words alone */
+/* these may end the process: believed only in the platform's own words */
 #define CHECKED (CALL(REGISTER) | CALL(STATE))
 /* the tenant guard stands before them */
 #define GUARDED (CALL(ACTIVITY) | CALL(WORKSPACE) | REPLIES | ASKED)
@@ -75,7 +75,7 @@ struct rule {
     const char *says; /* put into the reason; NULL: nothing to add */
 };
 
-/* In this order: what is told apart by the body stands before its status alone. */
+/* In this order: rules that look at the body precede those for the status alone. */
 static const struct rule rules[] = {
     {RETRY_NOT_SENT, EVERY, 0, 0, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_NO_ANSWER, REPLIES, 0, 0, FACT_LATE, 0, RETRY_UNCONFIRMED, MAYBE_DELIVERED},
@@ -101,7 +101,7 @@ static const struct rule rules[] = {
     /* a deployment that is not complete yet */
     {RETRY_ANSWERED, CHECKED, 404, 405, 0, 0, RETRY_TRANSIENT, NULL},
     {RETRY_ANSWERED, CHECKED, 421, 421, 0, 0, RETRY_TRANSIENT, NULL},
-    /* not of our token */
+    /* not about our token */
     {RETRY_ANSWERED, CALL(A2A), 401, 401, FACT_AGENT, 0, RETRY_UNCONFIRMED, PEER_REFUSED},
     {RETRY_ANSWERED, CALL(SEND), 401, 401, FACT_AGENT, 0, RETRY_PERMANENT, PEER_REFUSED},
     {RETRY_ANSWERED, EVERY, 401, 401, 0, 0, RETRY_UNAUTHORIZED, NULL},
@@ -170,7 +170,7 @@ static unsigned success_facts(const struct retry_answer *answer)
     char first = start < answer->body_length ? answer->body[start] : '\0';
     if (answer->call == PLATFORM_FETCH)
         return FACT_EXPECTED;
-    /* the rest is the caller's to check */
+    /* the caller checks the rest */
     if (answer->call == PLATFORM_ACTIVITY || answer->call == PLATFORM_PEERS)
         return first == '[' ? FACT_EXPECTED : 0;
     if (first != '{')

@@ -16,7 +16,7 @@
                                          */                                                        \
     X(RETRY_UNAUTHORIZED, "unauthorized") /* read the token again */                               \
     X(RETRY_GONE, "gone")                 /* the cursor is no longer known */                      \
-    X(RETRY_REFUSED, "refused") /* again; final if it stays so: T1 says 403 to everybody while its \
+    X(RETRY_REFUSED, "refused") /* again; final if it persists: T1 says 403 to everybody while its \
                                    database is down */                                             \
     X(RETRY_PERMANENT, "permanent") /* the same request will never succeed */                      \
     X(RETRY_DELIVERED, "delivered") /* a reply reached its target */
@@ -76,8 +76,9 @@ struct retry_verdict retry_classify(const struct retry_answer *answer);
  */
 int64_t retry_parse_after(const char *value, int64_t now_wall_ms);
 
-/* When a refusal is believed: said by the platform itself (`from_platform`), RETRY_REFUSALS_LEAST
- * times and more, over more than so long. A rollout or a database that is down passes in less. */
+/* When a refusal is believed: said by the platform itself (`from_platform`), at least
+ * RETRY_REFUSALS_LEAST times, for longer than a given time. A rollout or a database outage is over
+ * sooner. */
 #define RETRY_REFUSALS_LEAST 3
 struct retry_refusals {
     unsigned count;   /* 0: none so far */

@@ -83,7 +83,7 @@ static bool take_field(struct sse_reader *reader, const char *line, size_t lengt
         reader->has_id = true;
         return set(&reader->id, value, size);
     }
-    return true; /* a comment, retry, or a field nobody knows */
+    return true; /* a comment, retry, or an unknown field */
 }
 
 /* The line or the data does not fit. */

@@ -36,9 +36,9 @@ void sse_open(struct sse_reader *reader, size_t maximum, sse_callback *callback,
 void sse_close(struct sse_reader *reader);
 /* From now on sse_feed never fails: an event that is too large is reported without its data. */
 void sse_skip_large(struct sse_reader *reader);
-/* false: a line or an event went over the maximum; the reader is to be closed. Events without data
- * are not reported, an event that the stream's end cuts is dropped. Bytes are taken as they are:
- * the text need not be UTF-8. */
+/* false: a line or an event exceeded the maximum; close the reader. Events without data are not
+ * reported; an event cut by the stream's end is dropped. Bytes are taken as they are: the text need
+ * not be UTF-8. */
 bool sse_feed(struct sse_reader *reader, const char *bytes, size_t length);
 
 #endif

@@ -275,7 +275,7 @@ describe("a process whose surroundings are poor", function()
         for _, word in ipairs(words) do command[#command + 1] = word end
         local code, signal, one = run(command)
         assert.same({ 1, 0 }, { code, signal }, one:report())
-        assert(one.stderr:find "files may be opened, at least %d+ are needed: raise the limit", one:report())
+        assert(one.stderr:find "files may be opened, but at least %d+ are needed: raise the limit", one:report())
       end
     end
   end)

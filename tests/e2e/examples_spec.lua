@@ -257,7 +257,7 @@ describe("molecule dev", function()
     ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "cannot be combined" },
     ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "unexpected argument" },
     ["with a profile that is none"] = { { "--headless", "--profile", "t2" }, "%-%-profile is t1 or latest" },
-    ["with an option that is none"] = { { "--no-such-option" }, "there is no option %-%-no%-such%-option" },
+    ["with an option that is none"] = { { "--no-such-option" }, "unknown option %-%-no%-such%-option" },
   } do
     it("says what is wrong " .. name, function()
       local _, said = run({ "dev", table.unpack(case[1]) }, 2)
@@ -305,6 +305,6 @@ describe("molecule", function()
     local _, said = run({}, 2)
     assert(said:find("Usage: molecule <command>", 1, true), said)
     _, said = run({ "conect" }, 2)
-    assert(said:find('there is no command "conect"; did you mean connect?', 1, true), said)
+    assert(said:find('unknown command "conect"; did you mean connect?', 1, true), said)
   end)
 end)

@@ -115,7 +115,7 @@ describe("a fleet", function()
     assert.equal("new words", ask(three, "d"))
     write { entry(one), entry(two, "script_options = { word = 'changed' }"), entry(three) }
     fleet.process:signal "sighup"
-    fleet:log "1 new, 0 removed, 0 restarted with new options, 0 tried again, 2 unchanged"
+    fleet:log "1 new, 0 removed, 0 restarted with new options, 0 retried, 2 unchanged"
     assert.equal("new words", ask(one, "e"))
     fleet:stop()
   end)
@@ -273,7 +273,7 @@ describe("a fleet", function()
     assert.equal("nil", ask(three, "x"))
     assert.equal("nil", ask(two, "x"))
     fleet.process:signal "sighup"
-    fleet:log "0 new, 0 removed, 0 restarted with new options, 0 tried again, 3 unchanged"
+    fleet:log "0 new, 0 removed, 0 restarted with new options, 0 retried, 3 unchanged"
     fleet:stop()
   end)
 

@@ -395,21 +395,21 @@ describe("registration", function()
       end
       refuses({ args = { "--interval-ms", "2h" } }, '%-%-interval%-ms must be between 1 and 3600000 ms; got "2h"')
       refuses({ args = { "--since-secs", "40d" } }, '%-%-since%-secs must be between 1 and 2592000 s; got "40d"')
-      refuses({ args = { "--interval-ms", "1.5" } }, 'a plain number is one of milliseconds; got "1.5"')
+      refuses({ args = { "--interval-ms", "1.5" } }, 'a plain number means milliseconds; got "1.5"')
     end)
 
     it("an option with a slip: is told the one that was meant", function()
-      refuses({ args = { "--scrpt", "x" } }, "there is no option %-%-scrpt; did you mean %-%-script%?")
-      refuses({ args = { "--interval_ms=3" } }, "there is no option %-%-interval_ms=3; did you mean %-%-interval%-ms%?")
+      refuses({ args = { "--scrpt", "x" } }, "unknown option %-%-scrpt; did you mean %-%-script%?")
+      refuses({ args = { "--interval_ms=3" } }, "unknown option %-%-interval_ms=3; did you mean %-%-interval%-ms%?")
     end)
 
     it("an unknown option: names it", function()
-      refuses({ args = { "--intervall-ms", "5" } }, "there is no option %-%-intervall%-ms")
+      refuses({ args = { "--intervall-ms", "5" } }, "unknown option %-%-intervall%-ms")
     end)
 
     it("a value that is none: says what is taken", function()
       refuses({ args = { "--interval-ms", "fast" } },
-        '%-%-interval%-ms takes a duration like 250ms, 30s or 5m; a plain number is one of milliseconds; got "fast"')
+        '%-%-interval%-ms takes a duration like 250ms, 30s or 5m; a plain number means milliseconds; got "fast"')
     end)
 
     it("--dry-run loads the script, tells what it would do, sends nothing and writes nothing", function()
