@@ -11,7 +11,7 @@ local function find(name)
       return require(module)
     end
   end
-  error(("there is no backend %q: the binary has %s; a backend of your own is a file %s.lua on LUA_PATH"):format(
+  error(("no backend %q: the binary has %s; your own backend is a file %s.lua on LUA_PATH"):format(
     name, core.backends, name), 0)
 end
 
@@ -86,7 +86,7 @@ function backend.secret(name, key, variable)
 end
 
 --- A secret without what gets around it on its way through files: line ends, blanks, quotes, a BOM, "Bearer "; nil: it is
---- empty. Raises where blanks inside show that it is none.
+--- empty. Raises if blanks inside show that it is not a secret.
 function backend.clean_secret(name, variable, value)
   value = value:gsub("^\xEF\xBB\xBF", ""):match("^%s*(.-)%s*$")
   value = value:match('^"(.*)"$') or value:match("^'(.*)'$") or value
@@ -134,12 +134,12 @@ function backend.text(msg)
   return msg.text:find("%S") and msg.text or describe_rest(msg, {})
 end
 
---- A message for models, which should know also of files and data that come with a text.
+--- A message for models, which should also know about files and data that come with a text.
 function backend.text_with_files(msg)
   return describe_rest(msg, {msg.text:find("%S") and msg.text or nil})
 end
 
---- What a handler returns instead of raising an error that the next attempt would only repeat: the message is set aside at
+--- What a handler returns instead of raising an error that another attempt would only repeat: the message is set aside at
 --- once, and --error-reply tells the sender.
 function backend.hopeless(reason)
   return setmetatable({kind = "failed", reason = reason}, core.verdict)
@@ -180,7 +180,7 @@ local function seconds_until(date, now)
   local day, month, year, hour, minute, second = date:match("(%d%d?) (%a+) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT")
   if not MONTHS[month] then return nil end
   local here = os.time()
-  local ahead = os.difftime(here, os.time(os.date("!*t", here))) -- of the local clock, whatever the time zone
+  local ahead = os.difftime(here, os.time(os.date("!*t", here))) -- of the local clock, in any time zone
   local utc = os.time {year = year, month = MONTHS[month], day = day, hour = hour, min = minute, sec = second, isdst = false}
   return utc + ahead - now
 end
@@ -190,12 +190,12 @@ end
 function backend.retry_after(headers)
   local milliseconds = tonumber(headers["retry-after-ms"])
   local given = milliseconds and milliseconds > 0 and tostring(milliseconds / 1000) or headers["retry-after"]
-  local now = headers.date and seconds_until(headers.date, 0) or core.now() -- whoever names a date goes by a clock of its own
+  local now = headers.date and seconds_until(headers.date, 0) or core.now() -- the date is by the server's clock
   local seconds = given and (tonumber(given) or seconds_until(given, now))
   return seconds and seconds > 0 and math.max(1, math.min(seconds, 86400)) or nil
 end
 
-local QUOTED = 500 -- bytes of an answer that makes no sense
+local QUOTED = 500 -- bytes of an invalid answer
 
 --- What came, for an error: the beginning of a text, or of a value as JSON.
 function backend.quote(value)
@@ -208,10 +208,10 @@ function backend.read_reply(answer)
   local text, parts = answer.text, answer.parts
   if text == molecule.null then text = nil end
   if parts == molecule.null then parts = nil end
-  if text ~= nil and type(text) ~= "string" then return nil, "its `text` is no string" end
-  if parts ~= nil and not molecule.json.is_array(parts) then return nil, "its `parts` are no list" end
+  if text ~= nil and type(text) ~= "string" then return nil, "its `text` is not a string" end
+  if parts ~= nil and not molecule.json.is_array(parts) then return nil, "its `parts` are not a list" end
   for _, part in ipairs(parts or {}) do
-    if type(part) ~= "table" then return nil, "its `parts` are no list of objects" end
+    if type(part) ~= "table" then return nil, "its `parts` are not a list of objects" end
   end
   return {text = text, parts = parts}
 end

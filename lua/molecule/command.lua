@@ -4,7 +4,7 @@ local molecule = require "molecule"
 
 local command = {}
 
-local QUOTED = 1024 -- bytes of what a failing command complained about
+local QUOTED = 1024 -- bytes of a failing command's standard error
 
 --- Raises an error where the sandbox would refuse every message.
 function command.check_sandbox(name)
@@ -13,7 +13,7 @@ function command.check_sandbox(name)
   end
 end
 
---- The variables a command may want to know of a message.
+--- The variables that tell a command about a message.
 function command.meta(msg, ctx)
   return {
     MOLECULE_WORKSPACE_ID = ctx.workspace,
@@ -29,8 +29,8 @@ local function quote(name, text)
   return text ~= "" and ("; its standard %s ends with:\n%s"):format(name, text) or ""
 end
 
---- Runs `request` (as molecule.exec takes it) and returns its output; or nil, what is wrong, with the end of what it
---- complained about, and the output all the same. `last_word`: it is ended soon after it has printed this, should it stay.
+--- Runs `request` (as molecule.exec takes it) and returns its output; or nil, what is wrong, with the end of its standard
+--- error, and the output anyway. `last_word`: if it keeps running after printing this, it is ended soon.
 function command.try(what, request, last_word)
   local result, problem, code, partial
   if last_word then
@@ -48,7 +48,7 @@ function command.try(what, request, last_word)
   return result.stdout
 end
 
---- The same; raises what is wrong.
+--- The same, but raises the error.
 function command.run(what, request)
   local output, problem = command.try(what, request)
   if not output then error(problem, 0) end

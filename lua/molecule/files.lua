@@ -1,20 +1,20 @@
 --- Files both ways: what came with a message, and what goes out with a reply.
 --
 -- Incoming: msg.files[i] has name, mime_type, size, uri, and the methods read() -> bytes and save(path) -> true; failures
--- are nil, message, CODE (NOT_FOUND: expired; UNAVAILABLE: it cannot be had from here; TOO_LARGE; FORBIDDEN: not https, or
+-- are nil, message, CODE (NOT_FOUND: expired; UNAVAILABLE: out of reach; TOO_LARGE; FORBIDDEN: not https, or
 -- not a public address (--allow-file-host); FILE: writing failed).
 -- A staged upload is acknowledged once the handler's outcome stands; the platform forgets it an hour later.
 -- Outgoing: {"path", {name =, mime_type =, data = bytes}, {path =, name =, mime_type =}}. The canvas gets them as uploads, a
--- peer gets the bytes inside the message. How many and how large is the platform's to say (contract §1.2, §1.10).
+-- peer gets the bytes inside the message. How many, and how large, is up to the platform (contract §1.2, §1.10).
 local core = require "molecule.core"
 local json = require "molecule.json"
 local misuse = require "molecule.misuse"
 
 local files = {}
 
-local FILE_BYTES, REQUEST_BYTES = 25 * 1024 * 1024, 50 * 1024 * 1024 -- where the platform does not say (contract §1.16)
+local FILE_BYTES, REQUEST_BYTES = 25 * 1024 * 1024, 50 * 1024 * 1024 -- if the platform does not say (contract §1.16)
 local COUNT = 10
-local ENVELOPE_BYTES = 64 * 1024 -- of a message to a peer, beside its files
+local ENVELOPE_BYTES = 64 * 1024 -- of a message to a peer, besides its files
 
 local FIELDS = {path = true, name = true, mime_type = true, data = true}
 local TYPES = {
@@ -73,7 +73,7 @@ local function clean_name(name)
   return name ~= "" and name or "file"
 end
 
--- What the platform takes: {file, request, count, message}: bytes, and how many files at once.
+-- What the platform accepts: {file, request, count, message}: bytes, and how many files at once.
 local function limits()
   local told = core.file_limits()
   if type(told) ~= "table" then told = {} end
@@ -133,7 +133,7 @@ local function extend(parts)
   return extended
 end
 
---- `parts` and the files behind them, uploaded to our workspace. nil, message, CODE where that fails.
+--- `parts` with the files appended, uploaded to our workspace. nil, message, CODE if that fails.
 function files.for_canvas(list, parts)
   local allowed = limits()
   local loaded, boundary, body, total = load_all(list, allowed), "molecule-" .. core.uuid(), {}, 0
@@ -142,9 +142,9 @@ function files.for_canvas(list, parts)
   for _, one in ipairs(loaded) do
     total = total + #one.data
     if #one.data > allowed.file then
-      return nil, ("file %s is larger than the platform takes, %s"):format(one.name, size_text(allowed.file)), "TOO_LARGE"
+      return nil, ("file %s is larger than the platform accepts, %s"):format(one.name, size_text(allowed.file)), "TOO_LARGE"
     elseif total > allowed.request then
-      return nil, ("file %s: the files are more than the platform takes at once, %s"):format(one.name,
+      return nil, ("file %s: the files are more than the platform accepts at once, %s"):format(one.name,
         size_text(allowed.request)), "TOO_LARGE"
     end
     body[#body + 1] = ('--%s\r\nContent-Disposition: form-data; name="files"; filename="%s"\r\nContent-Type: %s\r\n\r\n')
@@ -159,7 +159,7 @@ function files.for_canvas(list, parts)
   return extended
 end
 
---- `parts` and the files behind them, their bytes inside.
+--- `parts` with the files appended, bytes included.
 function files.for_peer(list, parts)
   local extended, total, allowed = extend(parts), 0, limits()
   local maximum = (allowed.message - ENVELOPE_BYTES) * 3 // 4 -- base64
@@ -186,11 +186,11 @@ local function note_missing(list, problem)
   return ("[%s could not be sent: %s]"):format(table.concat(names, ", "), problem)
 end
 
---- What a handler returned, its `files` turned into parts. A file that cannot be had from its path raises: that may get
---- better. Files that the receiver cannot be sent do not: the text goes out with a note of what is missing.
+--- What a handler returned, its `files` turned into parts. A file that cannot be read raises: that may pass. Files that cannot
+--- be sent to the receiver do not: the text goes out with a note of what is missing.
 function files.attach(reply, to_canvas, row_id)
   if reply.text ~= nil and type(reply.text) ~= "string" or reply.parts ~= nil and type(reply.parts) ~= "table" then
-    return reply -- the host says what is wrong with it
+    return reply -- the host reports what is wrong with it
   end
   local parts, problem = (to_canvas and files.for_canvas or files.for_peer)(reply.files, reply.parts)
   if parts then return {text = reply.text, parts = parts} end

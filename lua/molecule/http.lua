@@ -1,4 +1,4 @@
---- molecule.http: requests that wait without blocking: other conversations go on meanwhile.
+--- molecule.http: requests that wait without blocking: other conversations continue meanwhile.
 --
 -- http.get(url [, options]), http.post(url, {json = value}), http.post(url, body), put, patch, delete, head,
 -- http.request(options), and every one of them with options = {url = ...} alone
@@ -21,7 +21,7 @@ table.sort(NAMES)
 local WITH_BODY = {POST = true, PUT = true, PATCH = true}
 local BODIES = {text = true, data = true, payload = true, content = true, form = true, params = true}
 
---- Who sends a body may have given it in place of the options.
+--- A body may have been given in place of the options.
 local function refuse_body(name)
   local _, problem = pcall(core.refuse_field, "http", name, BODIES[name] and {"json", "body"} or NAMES)
   if not problem:find("did you mean", 1, true) then
@@ -70,7 +70,7 @@ end
 
 --- What core.http takes, made of what scripts give; misuse raises at the script's line.
 local function prepare(options)
-  if type(options) ~= "table" or type(options.url) ~= "string" then misuse("http: `url` is needed") end
+  if type(options) ~= "table" or type(options.url) ~= "string" then misuse("http: `url` is required") end
   for name in pairs(options) do
     if not KNOWN[name] and (BODIES[name] or WITH_BODY[options.method]) then refuse_body(name) end
   end
@@ -152,8 +152,8 @@ http.post = method("POST")
 http.put = method("PUT")
 http.patch = method("PATCH")
 
---- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200. The loop's
---- end, however it comes, closes the connection.
+--- Iterates server-sent events: {event, data, id}. Raises when the connection fails or the status is not 200. The end of the
+--- loop, by any way, closes the connection.
 http.sse = core.public(function(options)
   local prepared = prepare(options)
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end

@@ -21,7 +21,7 @@ local molecule = {
   exec = core.exec,
 }
 
--- What is loaded when a script first touches it: a state that does without stays small.
+-- Loaded when a script first uses it, so that a state that does not stays small.
 local later = {
   http = function() return require "molecule.http" end,
   router = function() return require "molecule.router" end,
@@ -63,7 +63,7 @@ molecule.log = setmetatable({
 
 --- An environment variable, or `default`. The host's token is not among them.
 molecule.env = public(function(name, default)
-  if core.sandbox then misuse("molecule.env is not in the sandbox (--sandbox): give the script --script-opt K=V") end
+  if core.sandbox then misuse("molecule.env is not in the sandbox (--sandbox): use --script-opt K=V") end
   if type(name) ~= "string" then misuse(("env: the name must be a string, not a %s"):format(type(name))) end
   local value = os.getenv(name)
   if value == nil then return default end
@@ -82,7 +82,7 @@ molecule.skip = public(function(reason)
   return setmetatable({kind = "skip", reason = reason}, core.verdict)
 end)
 
---- Try this message again later: after `after` seconds (default: the host's backoff). With `hold` the messages behind it in its
+--- Retry this message later: after `after` seconds (default: the host's backoff). With `hold` the later messages of its
 --- conversation wait too.
 molecule.retry = public(function(options)
   options = check_options("retry", options, {after = "duration", reason = "string", hold = "boolean"})

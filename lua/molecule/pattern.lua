@@ -1,4 +1,4 @@
---- Whether a text is a Lua pattern. string.find does not tell: it reads a pattern only as far as the text it searches leads it.
+--- Whether a text is a Lua pattern. string.find does not tell: it reads a pattern only as far as the searched text leads it.
 
 local CAPTURES_MAXIMUM = 32 -- LUA_MAXCAPTURES
 
@@ -53,7 +53,7 @@ local function anything(_, at) return at + 1 end
 ---@param pattern string
 ---@return string?
 return function(pattern)
-  if not pattern:find("[%^%$%*%+%?%.%(%[%%%-]") then return nil end -- string.find takes it for a plain text, ")" and all
+  if not pattern:find("[%^%$%*%+%?%.%(%[%%%-]") then return nil end -- string.find takes it as plain text, even ")"
   local state, at = {pattern = pattern, closed = {}}, 1
   while at <= #pattern do
     local behind, problem = (items[pattern:sub(at, at)] or anything)(state, at)

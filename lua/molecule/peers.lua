@@ -1,8 +1,8 @@
 --- Talking to others from inside a handler: other workspaces, and the human in our own canvas.
 --
 -- Failures are nil, message, CODE: UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, BUDGET, REFUSED (the platform's words are
--- in the message), PEER (the peer answered with an error), UNAVAILABLE and TIMEOUT (still failing when the time was over),
--- UNCONFIRMED (it may have arrived), EMPTY (there is nothing to say), BAD_ID, STOPPED (the host stops), OFFLINE (no
+-- in the message), PEER (the peer answered with an error), UNAVAILABLE and TIMEOUT (still failing when time ran out),
+-- UNCONFIRMED (it may have arrived), EMPTY (nothing to say), BAD_ID, STOPPED (the host is stopping), OFFLINE (no
 -- platform: --dry-run).
 local core = require "molecule.core"
 local files = require "molecule.files"
@@ -24,7 +24,7 @@ end
 
 --- Sends a message to another workspace and waits up to `timeout` (60) seconds for its answer: {text, parts}. A peer that
 --- has not answered by then has it in its inbox: {queued = true, id}; 0 does not wait. `context_id` continues an exchange.
---- Run again after a crash, the same handler sends it under the same id, and gets an answer that had come without asking.
+--- Run again after a crash, the same handler sends it under the same id, and gets an answer that has already come without asking.
 function peers.send(workspace_id, message, options)
   if type(workspace_id) ~= "string" then misuse("send: the first argument must be a workspace id") end
   options = check_options("send", options, {timeout = "duration", context_id = "string"})
@@ -36,13 +36,13 @@ function peers.send(workspace_id, message, options)
     parts, problem, code = files.for_peer(message.files, parts)
     if not parts then return nil, problem, code end
   end
-  if (text == nil or text == "") and (parts == nil or #parts == 0) then return nil, "send: there is nothing to send", "EMPTY" end
+  if (text == nil or text == "") and (parts == nil or #parts == 0) then return nil, "send: nothing to send", "EMPTY" end
   return core.send(workspace_id, text, parts, timeout, options.context_id)
 end
 
 --- Shows `text` to the human in our canvas, with `files` if given. true, or nil, message, CODE.
 function peers.notify(text, options)
-  if type(text) ~= "string" or text == "" then misuse("notify: the text must be a string that is not empty") end
+  if type(text) ~= "string" or text == "" then misuse("notify: the text must be a non-empty string") end
   options = check_options("notify", options, {files = "table"})
   local parts
   if options.files then
@@ -53,17 +53,17 @@ function peers.notify(text, options)
   return core.notify(text, parts)
 end
 
---- The workspaces we may talk to: a list of {id, name, role, status, …}; `q` is a part of the name.
+--- The workspaces we may talk to: a list of {id, name, role, status, …}; `q` is part of the name.
 function peers.peers(options)
   options = check_options("peers", options, {q = "string"})
   return core.peers(options.q)
 end
 
---- Hands a task to another workspace through the platform's delegations: {delegation_id, status}. With `timeout` it waits
---- for the result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push
---- peer's result only comes where the platform is set up to put it into the inbox, and for an agent with answers_replies =
---- true: a message with the method "delegate_result", to which nothing can be said.
---- delegate{target=, task=, timeout=} or delegate(target, task, {timeout=}).
+--- Delegates a task to another workspace through the platform: {delegation_id, status}. With `timeout` it waits for the
+--- result: `text`; a peer that polls and has not answered by then has it in its inbox: `queued`. Without, a push peer's result
+--- comes only if the platform is set up to put it into the inbox, and the agent has answers_replies = true: as a message with
+--- the method "delegate_result", which cannot be replied to. delegate{target=, task=, timeout=} or delegate(target, task,
+--- {timeout=}).
 function peers.delegate(target, task, options)
   if type(target) == "table" then
     options = check_options("delegate", target, {target = "string", task = "string", timeout = "duration"})
@@ -73,7 +73,7 @@ function peers.delegate(target, task, options)
   local timeout = options.timeout or 0
   if not (timeout >= 0 and timeout <= 1e6) then misuse("delegate: timeout must be between 0 and 1e6 seconds") end
   if type(target) ~= "string" or type(task) ~= "string" or task == "" then
-    misuse("delegate: the target's workspace id and the task are needed, both as strings")
+    misuse("delegate: the target's workspace id and the task are required, both as strings")
   end
   return core.delegate(target, task, timeout)
 end

@@ -1,10 +1,9 @@
---- Finds the result in what a program printed: one JSON object among banners, notices, terminal sequences and the other objects
---- of all that it did.
+--- Finds the result in what a program printed: one JSON object among banners, notices, terminal sequences and other objects.
 local molecule = require "molecule"
 
 local printed = {}
 
-local CANDIDATES = 100 -- objects that may turn out to be none before the search ends
+local CANDIDATES = 100 -- failed candidates before the search gives up
 
 --- Without a BOM and terminal sequences: OSC (titles), CSI (colors), and single ones.
 local function without_sequences(text)
@@ -44,7 +43,7 @@ local function object_end(text, at)
   end
 end
 
---- Iterates the JSON objects in a text, outermost ones alone: value; or false for one that is cut.
+--- Iterates the JSON objects in a text, only the outermost: value; or false for one that is cut off.
 local function objects(text)
   local at, tried = 1, 0
   return function()
@@ -70,8 +69,8 @@ function printed.is_result(text)
   return type(value) == "table" and value.type == "result"
 end
 
---- All objects: the last that calls itself a result, the last that is one without saying so, a session, how many there are,
---- and whether one is cut.
+--- All objects: the last that calls itself a result, the last that is one without saying so, a session, the count, and whether
+--- one is cut off.
 local function read_objects(text)
   local found = {count = 0}
   for value in objects(without_sequences(text)) do

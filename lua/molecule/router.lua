@@ -5,8 +5,8 @@
 --   router:default(function(msg, ctx) return router:help() end)
 --   return router
 --
--- A route's pattern is a Lua pattern, matched against the text without the blanks around it; its captures follow msg and
--- ctx. The first route that matches answers. Who is not allowed is skipped; allow may also be
+-- A route's pattern is a Lua pattern, matched against the trimmed text; its captures follow msg and
+-- ctx. The first route that matches answers. Senders not allowed are skipped; allow may also be
 -- a function(msg, ctx) -> boolean. Without a default, help is the answer.
 local misuse = require "molecule.misuse"
 local check_options = require "molecule.options"
@@ -16,17 +16,17 @@ local problem_of = require "molecule.pattern"
 local Router = {}
 Router.__index = Router
 
-local private = setmetatable({}, {__mode = "k"}) -- router -> {routes, allowed, fallback}: an agent has no fields but its own
+local private = setmetatable({}, {__mode = "k"}) -- router -> {routes, allowed, fallback}: an agent has only known fields
 local KNOWN = {allow = "any", name = "any", description = "any", skills = "any", concurrency = "any", start = "any",
   stop = "any", conversation = "any", answers_replies = "any"}
 
 ---@param pattern string a Lua pattern
----@param about string what help() says; may be left out
+---@param about string what help() says; may be omitted
 ---@param handler fun(msg: table, ctx: table, ...: string): any
 function Router:on(pattern, about, handler)
   if type(about) == "function" then about, handler = nil, about end
   if type(pattern) ~= "string" or type(handler) ~= "function" then
-    misuse("router:on takes a pattern, perhaps a line for help, and a function")
+    misuse("router:on takes a pattern, optionally a line for help, and a function")
   end
   local problem = problem_of(pattern)
   if problem then misuse(("router:on: the pattern %q: %s"):format(pattern, problem)) end
@@ -43,7 +43,7 @@ function Router:default(handler)
   return self
 end
 
---- A line for each route: what was said about it, else its pattern.
+--- A line for each route: its description, else its pattern.
 ---@return string
 function Router:help()
   local lines = {"I understand:"}
@@ -75,7 +75,7 @@ end
 
 for _, name in ipairs {"on", "default"} do Router[name] = core.public(Router[name]) end
 
----@param options table? allow, and the fields of an agent but handle
+---@param options table? allow, and the fields of an agent except handle
 ---@return table router an agent: return it from the script
 return core.public(function(options)
   options = check_options("molecule.router", options, KNOWN)

@@ -1,9 +1,9 @@
 --- molecule.store: values that survive restarts, by key, one store per workspace: any value that JSON can hold.
 --
--- What a handler changes it sees at once; others see it, and it is on disk, when the handler's outcome is: a handler that
--- fails leaves the store as it was. Failures are nil, message, CODE (TYPE, TOO_LARGE, DEADLOCK, OFFLINE).
--- A key is 1 to 512 bytes of UTF-8 without control characters, a value at most 1 MiB as JSON, all changes of one handler
--- together 64 MiB. A write waits while another handler's store.update has the key; so does store.update itself.
+-- A handler sees its own changes at once; others see them, and they are on disk, when the handler's outcome is: a handler that
+-- fails leaves the store as it was. Failures are nil, message, CODE (TYPE, TOO_LARGE, DEADLOCK, OFFLINE). A key is 1 to 512
+-- bytes of UTF-8 without control characters, a value at most 1 MiB as JSON, all changes of one handler together 64 MiB. A
+-- write waits while another handler's store.update has the key; so does store.update itself.
 local core = require "molecule.core"
 local json = require "molecule.json"
 local misuse = require "molecule.misuse"
@@ -29,8 +29,7 @@ local function check_options(name, options, known)
   return options
 end
 
---- What the running handler itself made of `key`: JSON text; false: it is gone, by delete or by its time; nil: it did
---- not touch it.
+--- What the running handler itself made of `key`: JSON text; false: deleted or expired; nil: untouched.
 local function own_text(key)
   local own = core.store_values()[key]
   if own and own.ends <= core.elapsed() then return false end
@@ -44,8 +43,7 @@ local function read(key)
   return core.store_get(key)
 end
 
---- When the time of a value is over. One that goes on from `before` keeps its time, which is not known here if it is the
---- ledger's.
+--- When a value expires. One that continues from `before` keeps its expiry, which is not known here if it is the ledger's.
 local function end_of(key, ttl, before)
   if before then return own_text(key) and core.store_values()[key].ends or math.huge end
   return ttl and core.elapsed() + ttl or math.huge
@@ -62,7 +60,7 @@ local function too_large(name, key)
     name, key), "TOO_LARGE"
 end
 
---- Buffers the change; `text` is what the handler reads from now on, in place of `before`, from which it goes on.
+--- Buffers the change; `text` is what the handler reads from now on, in place of `before`, which it continues.
 local function change(name, verb, key, text, given, ttl, most, before)
   if text and #text > VALUE_MAXIMUM then return too_large(name, key) end
   if not core.store_change(verb, key, given, ttl, most) then return too_large(name, key) end
@@ -76,7 +74,7 @@ local function write(name, key, value, ttl)
   return change(name, "set", key, text, text, ttl)
 end
 
---- The value of `key`; nil: there is none, or its time is over.
+--- The value of `key`; nil: none, or it has expired.
 function store.get(key)
   check_key("get", key)
   local text, problem, code = read(key)
@@ -99,15 +97,15 @@ function store.delete(key)
   return store.set(key, nil)
 end
 
---- As the ledger adds when it records the change: an integer that would overflow becomes a real number.
+--- Adds like the ledger when it records the change: an integer that would overflow becomes a real number.
 local function add(a, b)
   local sum = a + b
   local overflows = math.type(sum) == "integer" and (a ~ sum) & (b ~ sum) < 0
   return overflows and a + 0.0 + b or sum
 end
 
---- Adds `by` (1) to a number that is 0 where there is none, and returns the sum as this handler sees it. Concurrent
---- handlers' increments all count. `ttl` holds from the first one on.
+--- Adds `by` (1) to a number that is 0 if there is none, and returns the sum as this handler sees it. Concurrent handlers'
+--- increments all count. `ttl` counts from the first one.
 function store.incr(key, by, options)
   check_key("incr", key)
   options = check_options("incr", options, {ttl = "duration"})
@@ -131,7 +129,7 @@ function store.incr(key, by, options)
   return sum
 end
 
---- Replaces the value by what `fn(value)` returns (nil deletes), and returns that. Until this handler's outcome is
+--- Replaces the value with what `fn(value)` returns (nil deletes), and returns that. Until this handler's outcome is
 --- recorded no other handler changes the key, so nothing is lost between reading and writing. `fn` cannot wait.
 function store.update(key, fn, options)
   check_key("update", key)
@@ -149,12 +147,12 @@ function store.update(key, fn, options)
   return value
 end
 
---- An empty table is stored as an object, but was as likely meant as a list.
+--- An empty table is stored as an object, but may have been meant as a list.
 local function is_list(value)
   return type(value) == "table" and (json.is_array(value) or next(value) == nil)
 end
 
---- Adds `value` to the end of a list, of which the last `max` stay; returns the list as this handler sees it.
+--- Appends `value` to a list, keeping the last `max`; returns the list as this handler sees it.
 function store.append(key, value, options)
   check_key("append", key)
   options = check_options("append", options, {max = "number", ttl = "duration"})
@@ -178,7 +176,7 @@ function store.append(key, value, options)
   return list
 end
 
---- How many keys with that prefix the running handler made vanish: they may all be in the page that the ledger gives.
+--- How many keys with that prefix the running handler deleted: they may all be in the page that the ledger returns.
 local function count_gone(prefix)
   local count = 0
   for key in pairs(core.store_values()) do

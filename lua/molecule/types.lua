@@ -9,41 +9,41 @@ local molecule = {}
 --@ ### `msg`: what arrived
 
 ---@class Message
----@field text string the text of its parts, also those without a `kind`; "" where they have none; falls back to the row's summary only when there are no parts at all
+---@field text string the text of its parts, also those without a `kind`; "" if they have none; falls back to the row's summary only if there are no parts at all
 ---@field parts table[] the A2A parts as sent
 ---@field files File[] the file parts, in any spelling (A2A 0.2 to 1.0)
 ---@field from string `"canvas"`, or the peer's workspace id
 ---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
----@field conversation string what stays in order
+---@field conversation string messages with the same value stay in order
 ---@field context_id string? of the envelope
 ---@field task_id string? of the envelope
 ---@field id string the inbox row's id: the same at every attempt
 ---@field message_id string? the envelope's
----@field method string? the envelope's: `"message/send"`; any other is handed over, too
----@field in_reply_to string? what it answers: the id of a message (from another molecule host) or of a delegation
+---@field method string? the envelope's: `"message/send"`; others are handed over, too
+---@field in_reply_to string? what this answers: the id of a message (from another molecule host) or of a delegation
 ---@field created_at string? as the platform writes it
 ---@field metadata table? as sent
----@field history table? the canvas's earlier turns, where it sends them
+---@field history table? the canvas's earlier turns, if it sends them
 ---@field raw string the envelope's exact bytes
 
---@ ### `msg.files[i]`: a file that came
+--@ ### `msg.files[i]`: an incoming file
 --@
 --@ A staged upload is acknowledged once the handler's outcome stands; the platform forgets it an hour later.
 
 ---@class File
----@field name string? as the sender calls it: any text, so no path to write to
+---@field name string? as the sender calls it: any text, so not a path to write to
 ---@field mime_type string? as the sender says
 ---@field size integer? bytes, as the sender says
 ---@field uri string? where it is: `platform-pending:…`, `https://…`
----@field bytes string? base64, where they came inside the message
+---@field bytes string? base64, if they came inside the message
 local File = {}
 
---- The bytes, at most 100 MiB; or nil, message, CODE: `NOT_FOUND` (expired), `UNAVAILABLE` (cannot be had from here), `TOO_LARGE`,
---- `FORBIDDEN` (a URL that is not https, or no public address: `--allow-file-host`), and those of molecule.http.
+--- The bytes, at most 100 MiB; or nil, message, CODE: `NOT_FOUND` (expired), `UNAVAILABLE` (out of reach), `TOO_LARGE`,
+--- `FORBIDDEN` (not https, or not a public address: see `--allow-file-host`), and those of molecule.http.
 ---@return string? bytes, string? problem, string? code
 function File:read() end
 
---- Writes it to a file: whole, or not at all. Also `FILE`: it cannot be written.
+--- Writes it to a file: whole, or not at all. Also CODE `FILE`: it cannot be written.
 ---@param path string
 ---@return true? saved, string? problem, string? code
 function File:save(path) end
@@ -51,16 +51,16 @@ function File:save(path) end
 --@ ### `ctx`: the situation
 
 ---@class Context
----@field workspace string the id of ours
+---@field workspace string our workspace's id
 ---@field options table<string, string> `--script-opt K=V`
 ---@field attempt integer from 1; retries count (messages only)
----@field redelivered boolean it was handled before: in an earlier attempt, also of a process that has ended (messages only)
+---@field redelivered boolean it was handled before: in an earlier attempt, perhaps by an earlier process (messages only)
 ---@field deadline number? epoch seconds at which `--timeout` ends the handler (messages only)
 ---@field log molecule.log as `molecule.log`
 local Context = {}
 
---- Shows the human a progress message before the reply, as a bubble of its own; or nil, message, CODE: `PEER` (the message came from
---- a peer, which would take it for the answer) and those of molecule.notify.
+--- Shows the human a progress message before the reply, as a separate bubble; or nil, message, CODE: `PEER` (the message came
+--- from a peer, which would take it for the answer) and those of molecule.notify.
 ---@param text string
 ---@return true? told, string? problem, string? code
 function Context.progress(text) end
@@ -71,11 +71,11 @@ function Context.progress(text) end
 
 ---@class Agent
 ---@field handle fun(msg: Message, ctx: Context): any answers a message
----@field name string? of the agent card
----@field description string? of the agent card
----@field skills table[]? of the agent card: a list of `{id, name, description}`
+---@field name string? on the agent card
+---@field description string? on the agent card
+---@field skills table[]? on the agent card: a list of `{id, name, description}`
 ---@field concurrency integer? conversations handled at once, 1 to 1000; default 1
----@field conversation (fun(msg: Message): string?)? what stays in order (1 to 512 bytes); nil: the sender's, by contextId. It may not wait
+---@field conversation (fun(msg: Message): string?)? names the conversation that stays in order (1 to 512 bytes); nil: the sender's, by contextId. It may not wait
 ---@field start fun(ctx: Context)? before the first message; an error keeps the host from starting
 ---@field stop fun(ctx: Context)? when the host stops, at most 5 s
 ---@field answers_replies boolean? true: also sees the replies of other molecule agents (`--max-hops`)
@@ -84,13 +84,13 @@ function Context.progress(text) end
 --@
 --@ | return | outcome |
 --@ |---|---|
---@ | a string, `{text = ...}`, `{parts = {...}}`, with `files = {...}` or these alone | **replied**: to the canvas, or to the peer that sent it |
+--@ | a string, `{text = ...}`, `{parts = {...}}`, optionally with `files = {...}`, or files alone | **replied**: to the canvas, or to the peer that sent it |
 --@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = "10s", reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
---@ | `molecule.dead(reason)` | **dead**: set aside |
+--@ | `molecule.dead(reason)` | **dead**: set aside as a dead letter |
 --@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
---@ | anything else | an error that names the type: set aside at once, as the next attempt would return no other |
+--@ | anything else | an error that names the type: set aside at once, as another attempt would return the same |
 --@
 --@ `files` are paths, `{name =, mime_type =, data = bytes}` or `{path =, name =, mime_type =}`, at most 10: up to 25 MiB each to the
 --@ canvas, up to 700 KiB in all to a peer.
@@ -100,13 +100,13 @@ function Context.progress(text) end
 ---@return Verdict
 function molecule.skip(reason) end
 
---- Try it again later: after `after` (0 to 366 days; default: the host's backoff). With `hold` the messages behind it in
---- its conversation wait too.
+--- Retry it later: after `after` (0 to 366 days; default: the host's backoff). With `hold` the later messages of its
+--- conversation wait too.
 ---@param options {after: Duration?, reason: string?, hold: boolean?}?
 ---@return Verdict
 function molecule.retry(options) end
 
---- It can never be answered: a dead letter.
+--- It can never be answered: makes it a dead letter.
 ---@param reason string?
 ---@return Verdict
 function molecule.dead(reason) end
@@ -123,21 +123,21 @@ function molecule.dead(reason) end
 ---@class ExecOptions
 ---@field argv string[]? program and arguments; this or `cmd`
 ---@field cmd string? for `/bin/sh`
----@field stdin string? what it reads
----@field env table<string, string|false>? changes of the environment; false removes
----@field cwd string? where it runs
----@field timeout Duration? above 0; then its whole process group is ended; default: none
+---@field stdin string? its standard input
+---@field env table<string, string|false>? changes to the environment; false removes a variable
+---@field cwd string? its working directory
+---@field timeout Duration? above 0; its whole process group is then killed; default: none
 ---@field max_output integer? bytes kept of each stream, at most 64 MiB; default 1 MiB
 
 ---@class ExecResult
----@field code integer of its exit; -1 with a signal
----@field signal integer? that ended it
----@field stdout string what it printed
----@field stderr string what it complained about
+---@field code integer its exit code; -1 with a signal
+---@field signal integer? the signal that ended it
+---@field stdout string its standard output
+---@field stderr string its standard error
 ---@field truncated boolean it printed more than `max_output`
 
---- Runs a program. CODE: `TIMEOUT` (a fourth value is what it said until then), or why it
---- does not start (`ENOENT`, …). `molecule.exec {argv = {"df", "-h"}, timeout = 10}`
+--- Runs a program. CODE: `TIMEOUT` (a fourth value is its output so far), or why it did not start (`ENOENT`, …).
+--- `molecule.exec {argv = {"df", "-h"}, timeout = 10}`
 ---@param options ExecOptions
 ---@return ExecResult? result, string? problem, string? code, ExecResult? partial
 function molecule.exec(options) end
@@ -146,14 +146,14 @@ function molecule.exec(options) end
 ---@param time Duration
 function molecule.sleep(time) end
 
---- Calls `fn(ctx)` once in every such time (0.001 to 1e8 seconds) while this script is in charge; missed runs are skipped. At most
---- 1000 timers.
+--- Calls `fn(ctx)` once per interval (0.001 to 1e8 seconds) while this version of the script is in charge; missed runs are
+--- skipped. At most 1000 timers.
 ---@param time Duration
 ---@param fn fun(ctx: Context)
 ---@return Timer
 function molecule.every(time, fn) end
 
---- Calls `fn(ctx)` once, after that time (0 to 1e8 seconds).
+--- Calls `fn(ctx)` once, after this time (0 to 1e8 seconds).
 ---@param time Duration
 ---@param fn fun(ctx: Context)
 ---@return Timer
@@ -162,7 +162,7 @@ function molecule.after(time, fn) end
 ---@class Timer
 local Timer = {}
 
---- Whether it was still to run.
+--- Whether it was still going to run.
 ---@return boolean
 function Timer:cancel() end
 
@@ -174,7 +174,7 @@ function molecule.now() end
 ---@return string
 function molecule.uuid() end
 
---- A variable of the environment, or the default; the host's token is not among them. Not in the sandbox.
+--- A variable of the environment, or the default; the host's token is hidden. Not in the sandbox.
 ---@param name string
 ---@param default string?
 ---@return string?
@@ -186,12 +186,12 @@ molecule.version = ""
 --- JSON's null; also `cjson.null`.
 molecule.null = nil
 
---- Marks a table as a JSON array, also when it is empty; a new one without an argument.
+--- Marks a table as a JSON array, even if it is empty; without an argument, returns a new one.
 ---@param list table?
 ---@return table
 function molecule.array(list) end
 
---- A line in the host's log, at level info; with further arguments as string.format.
+--- A line in the host's log, at level info; with further arguments, like string.format.
 ---@class molecule.log
 ---@overload fun(format: string, ...: any)
 molecule.log = {}
@@ -221,11 +221,12 @@ function molecule.log.debug(format, ...) end
 --@ CODE: `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `TOO_LARGE`, `BUDGET`, `REFUSED` (the platform's words are in the message), `PEER`,
 --@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `EMPTY`, `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
 
---- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` (60 seconds; 0: not at all) for the answer
---- `{text, parts}`; a peer that has not answered by then has it in its inbox: `{queued = true, id}`. `context_id` continues an exchange.
---- Run again after a crash or an error, the handler sends it under the same id; after `molecule.retry` it asks anew. Where the peer answers
---- with a task, its artifacts are the answer, `state` is there, and `task_id`: `"input-required"` asks back in `text`; of a task under way
---- (`"submitted"`, `"working"`) `queued` is true, too. CODE `PEER`: it answered with an error, or its task failed or was rejected or canceled.
+--- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` (60 seconds; 0: not at all)
+--- for the answer `{text, parts}`; a peer that has not answered by then has the message in its inbox: `{queued = true, id}`.
+--- `context_id` continues an exchange. Run again after a crash or an error, the handler sends it under the same id; after
+--- `molecule.retry` under a new one. If the peer answers with a task, its artifacts are the answer, with `state` and
+--- `task_id`: `"input-required"` asks back in `text`; for a task under way (`"submitted"`, `"working"`) `queued` is true, too.
+--- CODE `PEER`: it answered with an error, or its task failed or was rejected or canceled.
 ---@param workspace_id string
 ---@param message string|table
 ---@param options {timeout: Duration?, context_id: string?}?
@@ -238,16 +239,16 @@ function molecule.send(workspace_id, message, options) end
 ---@return true? told, string? problem, string? code
 function molecule.notify(text, options) end
 
---- The workspaces we may talk to, `{id, name, role, status, …}`; `q` is a part of the name.
+--- The workspaces we may talk to, `{id, name, role, status, …}`; `q` is part of the name.
 ---@param options {q: string?}?
 ---@return table[]? list, string? problem, string? code
 function molecule.peers(options) end
 
---- Hands a task to another workspace → `{delegation_id, status}`. With `timeout` (default 0) it waits for the result,
---- which is its `text`; CODE `PEER`: the peer failed. A peer that polls and has not answered by then has the task in its inbox
---- (`queued = true`), and answers with a message of its own. Where the platform
---- puts results into the inbox, an agent with `answers_replies = true` gets them as messages, too (`method` is `"delegate_result"`);
---- nobody hears what it replies. Also `delegate {target =, task =, timeout =}`.
+--- Delegates a task to another workspace → `{delegation_id, status}`. With `timeout` (default 0) it waits for the result, in
+--- `text`; CODE `PEER`: the peer failed. A peer that polls and has not answered by then has the task in its inbox (`queued =
+--- true`), and answers with a separate message. If the platform puts results into the inbox, an agent with `answers_replies =
+--- true` gets them as messages, too (`method` is `"delegate_result"`); a reply to one reaches nobody. Also `delegate {target
+--- =, task =, timeout =}`.
 ---@param target string|{target: string, task: string, timeout: Duration?}
 ---@param task string?
 ---@param options {timeout: Duration?}?
@@ -260,16 +261,16 @@ function molecule.delegate(target, task, options) end
 molecule.http = {}
 
 ---@class HttpOptions
----@field url string? where the call does not give it
----@field method string? of `request`: GET, or POST with a body
+---@field url string? if not given in the call
+---@field method string? for `request`: default GET, or POST with a body
 ---@field headers table<string, string|number>? at most 100
 ---@field query table? appended to the URL, escaped
 ---@field json any the body, with its Content-Type
 ---@field body string? the body as it is
----@field timeout Duration? for all of it, above 0 and at most a day; default 30
----@field follow boolean? redirects: after 303, and for a POST after 301 and 302, with a GET; else as it was sent; default true
----@field max_bytes integer? of the answer, at most 1 GiB (with `stream` 2^40 bytes); default 16 MiB
----@field stream fun(chunk: string)? gets the body in pieces as they come; may wait
+---@field timeout Duration? for the whole request, above 0 and at most a day; default 30
+---@field follow boolean? follow redirects: after 303, and for a POST after 301 and 302, with a GET; otherwise as sent; default true
+---@field max_bytes integer? of the response, at most 1 GiB (with `stream` 2^40 bytes); default 16 MiB
+---@field stream fun(chunk: string)? gets the body in pieces as they arrive; may wait
 
 ---@class HttpResponse
 ---@field status integer 200, 404, …
@@ -281,13 +282,13 @@ local HttpResponse = {}
 ---@return any value, string? problem, string? code
 function HttpResponse:json() end
 
---- Asks for a URL. `http.get("https://example.com/v1", {query = {q = "x"}})`
+--- Fetches a URL. `http.get("https://example.com/v1", {query = {q = "x"}})`
 ---@param url string|HttpOptions
 ---@param options HttpOptions?
 ---@return HttpResponse? response, string? problem, string? code
 function molecule.http.get(url, options) end
 
---- As get; the answer has no body.
+--- Like get; the response has no body.
 ---@param url string|HttpOptions
 ---@param options HttpOptions?
 ---@return HttpResponse? response, string? problem, string? code
@@ -325,17 +326,17 @@ function molecule.http.patch(url, body, options) end
 ---@return HttpResponse? response, string? problem, string? code
 function molecule.http.request(options) end
 
---- Iterates server-sent events `{event, data, id}`; raises where the connection fails or the status is not 200. The loop's end closes
---- the connection, the handler's at the latest; at most 64 at once in a handler.
+--- Iterates server-sent events `{event, data, id}`; raises an error if the connection fails or the status is not 200. The end
+--- of the loop, or at the latest of the handler, closes the connection; at most 64 at once per handler.
 ---@param options HttpOptions
 ---@return fun(): {event: string, data: string, id: string}?
 function molecule.http.sse(options) end
 
 --@ ### `molecule.store`
 --@
---@ Any JSON value by key, one store per workspace, on disk. What a handler changes it sees at once; others see it when its outcome is
---@ recorded; a handler that fails leaves the store as it was. A key is 1 to 512 bytes of UTF-8, a value at most 1 MiB as JSON, all
---@ changes of one handler 64 MiB. `ttl` is a Duration. CODE: `TYPE`, `TOO_LARGE`, `DEADLOCK`, `OFFLINE`.
+--@ Any JSON value by key, one store per workspace, on disk. A handler sees its own changes at once; others see them when its
+--@ outcome is recorded; a handler that fails leaves the store as it was. A key is 1 to 512 bytes of UTF-8, a value at most 1
+--@ MiB as JSON, all changes of one handler 64 MiB. `ttl` is a Duration. CODE: `TYPE`, `TOO_LARGE`, `DEADLOCK`, `OFFLINE`.
 molecule.store = {}
 
 --- The value, or nil.
@@ -350,33 +351,33 @@ function molecule.store.get(key) end
 ---@return true? stored, string? problem, string? code
 function molecule.store.set(key, value, options) end
 
---- As set with nil.
+--- Like set with nil.
 ---@param key string
 ---@return true? deleted, string? problem, string? code
 function molecule.store.delete(key) end
 
---- Adds `by` (1) to a number, 0 where there is none → the sum; concurrent ones all count. `ttl` holds from the first one on.
+--- Adds `by` (1) to a number, 0 if there is none → the sum; concurrent calls all count. `ttl` counts from the first call.
 ---@param key string
 ---@param by number?
 ---@param options {ttl: Duration?}?
 ---@return number? sum, string? problem, string? code
 function molecule.store.incr(key, by, options) end
 
---- Replaces the value by `fn(value)` → that. No other handler changes it until this one's outcome; `fn` cannot wait.
+--- Replaces the value with `fn(value)` → the new value. No other handler changes it until this one's outcome; `fn` cannot wait.
 ---@param key string
 ---@param fn fun(value: any): any
 ---@param options {ttl: Duration?}?
 ---@return any value, string? problem, string? code
 function molecule.store.update(key, fn, options) end
 
---- Adds to the end of a list, of which the last `max` stay → the list.
+--- Appends to a list, keeping the last `max` values → the list.
 ---@param key string
 ---@param value any
 ---@param options {max: integer?, ttl: Duration?}?
 ---@return table? list, string? problem, string? code
 function molecule.store.append(key, value, options) end
 
---- The keys that begin so, in order, at most `limit` (1000).
+--- The keys that begin with `prefix`, in order, at most `limit` (1000).
 ---@param prefix string?
 ---@param options {limit: integer?}?
 ---@return string[]? keys, string? problem, string? code
@@ -385,38 +386,38 @@ function molecule.store.keys(prefix, options) end
 --@ ### `molecule.json`
 molecule.json = {}
 
---- A text as a value. Integers keep 64 bits, `[]` stays `[]`; unless `strict`, what only breaks its characters (half a `\ud83d`, bytes
---- that are not UTF-8) becomes U+FFFD. CODE `JSON`.
+--- Parses a text. Integers keep 64 bits, `[]` stays `[]`; unless `strict`, broken characters (half a `\ud83d`, bytes that are
+--- not UTF-8) become U+FFFD. CODE `JSON`.
 ---@param text string
 ---@param options {strict: boolean?}?
 ---@return any value, string? problem, string? code
 function molecule.json.decode(text, options) end
 
---- A value as text. `indent`: spaces a level; `sort`: keys in order. CODE `JSON`.
+--- A value as text. `indent`: spaces per level; `sort`: keys in order. CODE `JSON`.
 ---@param value any
 ---@param options {indent: integer?, sort: boolean?}?
 ---@return string? text, string? problem, string? code
 function molecule.json.encode(value, options) end
 
---- As molecule.array.
+--- Same as molecule.array.
 ---@param list table?
 ---@return table
 function molecule.json.array(list) end
 
---- Whether it is marked as an array, as json.decode marks them.
+--- Whether it is marked as an array, as by json.decode.
 ---@param value any
 ---@return boolean
 function molecule.json.is_array(value) end
 
---- As molecule.null.
+--- Same as molecule.null.
 molecule.json.null = nil
 
 --@ ### `molecule.router`
 
---- An agent that is a list of commands. `allow`: who is answered, the others are skipped: a list of `"canvas"` and peer ids, or a
+--- An agent that is a list of commands. `allow`: who is answered (others are skipped): a list of `"canvas"` and peer ids, or a
 --- function(msg, ctx). Accepts every agent field except `handle`.
 ---@param options {allow: (string[]|fun(msg: Message, ctx: Context): boolean?)?}?
----@return Router agent to be returned from the script
+---@return Router agent to return from the script
 function molecule.router(options) end
 
 ---@class Router: Agent
@@ -424,12 +425,12 @@ local Router = {}
 
 --- The first pattern that matches the trimmed text answers; its captures follow. `router:on("^deploy (%S+)$", "deploy <name>", function(msg, ctx, name) ... end)`
 ---@param pattern string
----@param about string? a line of help; may be left out
+---@param about string? a line for help; may be omitted
 ---@param handler fun(msg: Message, ctx: Context, ...: string): any
 ---@return Router
 function Router:on(pattern, about, handler) end
 
---- Answers what no pattern matches; without it, help does.
+--- Answers messages that no pattern matches; default: help.
 ---@param handler fun(msg: Message, ctx: Context): any
 ---@return Router
 function Router:default(handler) end

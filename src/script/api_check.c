@@ -70,7 +70,8 @@ static int refuse_field(lua_State *L, int key, const char *what, const char *con
         luaL_addstring(&list, known[i]);
     }
     luaL_pushresult(&list);
-    return api_misuse(L, "%s: unknown field '%s'; there are %s", what, name, lua_tostring(L, -1));
+    return api_misuse(L, "%s: unknown field '%s'; known fields: %s", what, name,
+                      lua_tostring(L, -1));
 }
 
 void api_check_fields(lua_State *L, int index, const char *what, const char *const *known,

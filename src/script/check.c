@@ -24,8 +24,7 @@ static int find_backend(lua_State *L)
     lua_getfield(L, -3, "path");
     lua_call(L, 2, 1);
     if (lua_isnil(L, -1))
-        return luaL_error(L,
-                          "there is no backend %s: the binary has %s, and no %s.lua is on LUA_PATH",
+        return luaL_error(L, "no backend \"%s\": the binary has %s, and no %s.lua is on LUA_PATH",
                           backend, embedded_backends(), backend);
     return 0;
 }

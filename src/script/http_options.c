@@ -131,7 +131,7 @@ void http_options_read(lua_State *L, bool streaming, struct http_options *option
     check_headers(L);
     options->headers = lua_gettop(L);
     if (!options->url || strlen(options->url) != url_length)
-        api_misuse(L, options->url ? "http: the url holds a zero byte" : "http: `url` is needed");
+        api_misuse(L, options->url ? "http: the url holds a zero byte" : "http: `url` is required");
     for (const char *at = method ? method : "GET"; *at; at++)
         if (!isupper((unsigned char)*at))
             api_misuse(L, "http: method must be upper-case letters");

@@ -49,9 +49,9 @@ describe("the backend", function()
         ['{"message":"hello"}'] = "answered neither `text` nor `parts`",
         ['{"ok":true}'] = "answered neither `text` nor `parts`",
         ['{"jsonrpc":"2.0","id":1,"result":{"parts":[]}}'] = "answered neither `text` nor `parts`",
-        ['{"text":5}'] = "answered what is no reply, its `text` is no string",
-        ['{"parts":{"text":"x"}}'] = "answered what is no reply, its `parts` are no list",
-        ['{"parts":["x"]}'] = "answered what is no reply, its `parts` are no list of objects",
+        ['{"text":5}'] = "sent an invalid reply, its `text` is not a string",
+        ['{"parts":{"text":"x"}}'] = "sent an invalid reply, its `parts` are not a list",
+        ['{"parts":["x"]}'] = "sent an invalid reply, its `parts` are not a list of objects",
       } do
         answer = { 200, body }
         count = count + 1
@@ -68,11 +68,11 @@ describe("the backend", function()
       for body, said in pairs {
         ['{"error":"quota exceeded"}'] = 'answered with an error: {"error":"quota exceeded"}',
         ['{"text":"","error":{"code":7}}'] = '"code":7',
-        ["<html>busy"] = "answered what is not a JSON object: <html>busy",
-        ['"hello"'] = 'answered what is not a JSON object: "hello"',
-        ["[]"] = "answered what is not a JSON object: []",
-        [""] = "answered what is not a JSON object: nothing (204 is for no reply)",
-        ['{"text":"cut'] = 'answered what is not a JSON object: {"text":"cut',
+        ["<html>busy"] = "did not answer with a JSON object: <html>busy",
+        ['"hello"'] = 'did not answer with a JSON object: "hello"',
+        ["[]"] = "did not answer with a JSON object: []",
+        [""] = "did not answer with a JSON object: nothing (204 is for no reply)",
+        ['{"text":"cut'] = 'did not answer with a JSON object: {"text":"cut',
       } do
         answer = { 200, body }
         one:log_of(say(), plain(said))
@@ -175,8 +175,8 @@ end]]
         ['["a"]'] = 'the result must be a string, an object or null, not a list: ["a"]',
         ['{"reply":"hi"}'] = 'the result has neither text, parts, skip, retry nor dead: {"reply":"hi"}',
         ['{"reason":"hi"}'] = 'the result has neither text, parts, skip, retry nor dead: {"reason":"hi"}',
-        ['{"text":5}'] = 'the result is no reply, its `text` is no string: {"text":5}',
-        ['{"parts":"x"}'] = 'the result is no reply, its `parts` are no list: {"parts":"x"}',
+        ['{"text":5}'] = 'invalid result, its `text` is not a string: {"text":5}',
+        ['{"parts":"x"}'] = 'invalid result, its `parts` are not a list: {"parts":"x"}',
         ['{"retry":"soon"}'] = "retry must be between 0 seconds and 366 days, not soon",
       } do
         one:log_of(say('{"id":ID,"result":' .. result .. "}\n"), plain(said))

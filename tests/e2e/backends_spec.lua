@@ -52,7 +52,7 @@ describe("a backend", function()
 
   it("that is unknown is refused with the names of those there are", function()
     refused("nope", nil,
-      'there is no backend "nope": the binary has claude%-code, exec, http, mock, openai, stdio; .*nope.lua on LUA_PATH')
+      'no backend "nope": the binary has claude%-code, exec, http, mock, openai, stdio; .*nope.lua on LUA_PATH')
   end)
 
   for name, options in pairs { mock = { wrong = 1 }, exec = { cmd = "x", wrong = 1 }, ["claude-code"] = { wrong = 1 } } do
@@ -370,7 +370,7 @@ echo '{"type": "result", "subtype": null, "result": null, "errors": ["too many t
     it("does not take a list for an empty reply", function()
       local one = connect("http", serve(function(_, reply) reply(200, '["a"]') end), { "--max-attempts", "1" })
       local row = platform:message { to = workspace.id, text = "hello" }[1]
-      one:log_of(row, '/hook answered what is not a JSON object: %["a"%]')
+      one:log_of(row, '/hook did not answer with a JSON object: %["a"%]')
       one:stop()
     end)
 

@@ -94,13 +94,13 @@ describe("molecule dev", function()
 
   it("says what a handler that fails waits for, and of what it died", function()
     local child = talk({ "boom" }, { "--max-attempts", "2" })
-    shows(child, "^%[1%] no outcome yet, again in .*agent.lua:3: boom$")
+    shows(child, "^%[1%] no outcome yet, retrying in .*agent.lua:3: boom$")
     shows(child, "^%[1%] dead letter in .*agent.lua:3: boom$")
   end)
 
   it("knows its own commands, and tells an unknown one from a message", function()
     local child = talk { "/help", "/hlp", "/file", "/file /nowhere/at all", "/file " .. directory, "//slash", "  ", "\255" }
-    for _, pattern in ipairs { "/file PATH", "there is no /hlp; did you mean /help%?", "which file%?",
+    for _, pattern in ipairs { "/file PATH", "unknown command /hlp; did you mean /help%?", "which file%?",
       "no file was sent: /nowhere/at all: No such file", "no file was sent: .*Is a directory", "^%[1%] canvas: /slash$",
       "not UTF%-8" } do
       shows(child, pattern)
@@ -155,7 +155,7 @@ describe("molecule dev", function()
     child:write "hello\n/quit\nlate\n"
     assert.equal(0, (child:wait_exit()), child:report())
     shows(child, "^%[1%] replied")
-    shows(child, "^%-%- ending: nothing more is sent")
+    shows(child, "^%-%- exiting: nothing more is sent")
     child.stdin:close()
   end)
 

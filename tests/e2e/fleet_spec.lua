@@ -211,7 +211,7 @@ describe("a fleet", function()
     write { entry(one, "script = 'broken.lua'"), entry(two, "backend_options = {}, backend = 'exek'") }
     fleet.process:signal "sighup"
     fleet:log(one.id:gsub("%-", "%%-") .. ": new options rejected, keeping the previous ones: .*broken%.lua:1:")
-    fleet:log(two.id:gsub("%-", "%%-") .. ": new options rejected, keeping the previous ones: there is no backend exek")
+    fleet:log(two.id:gsub("%-", "%%-") .. ": new options rejected, keeping the previous ones: no backend \"exek\"")
     write({ entry(one), entry(two) }, "api_url = 'htp://127.0.0.1'")
     fleet.process:signal "sighup"
     fleet:log "nothing has changed: .*fleet%.lua:2: .* api_url htp://127.0.0.1: the URL does not begin with"

@@ -210,7 +210,7 @@ http: header X-One holds a line break or a zero byte]], ask(one))
     uv.chdir(directory)
     local one = host.connect { platform = platform, workspace = workspace, script_path = "molecule/agent.lua" }
     uv.chdir(home)
-    assert.equal("molecule/agent.lua:3: http: `url` is needed", ask(one))
+    assert.equal("molecule/agent.lua:3: http: `url` is required", ask(one))
     one:stop()
   end)
 

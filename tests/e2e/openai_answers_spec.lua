@@ -322,7 +322,7 @@ describe("the backend openai", function()
       local count = 0
       for pattern, answer in pairs {
         ["content filter withheld it %(finish_reason content_filter%)"] = whole({ content = "" }, "content_filter"),
-        ["the limit of tokens was reached .*%(finish_reason length%): raise max_tokens"] =
+        ["the token limit was reached .*%(finish_reason length%): raise max_tokens"] =
           whole({ content = cjson.null, reasoning_content = "hm" }, "length"),
         ["wants to call a tool %(finish_reason tool_calls%)"] =
           whole({ content = cjson.null, tool_calls = { { id = "1" } } }, "tool_calls"),
@@ -551,7 +551,7 @@ describe("the backend openai", function()
     it("with a URL that lacks its path, which is said when it is not there", function()
       answers[1] = status(404, "404 page not found")
       local one = connect({ url = web.url }, { "--max-attempts", "1" })
-      one:log_of(say(), "answered 404: 404 page not found; does the option url lack its path, as in http://127.0.0.1:%d+/v1%?")
+      one:log_of(say(), "answered 404: .*; is the path missing from the option url, as in http://127.0.0.1:%d+/v1%?")
       one:stop()
     end)
   end)

@@ -191,7 +191,7 @@ describe("the backend openai", function()
   end)
 
   for what, case in pairs {
-    ["no JSON"] = { "<html>", "answered what is not JSON: " },
+    ["no JSON"] = { "<html>", "did not answer in JSON: " },
     ["no choices"] = { "{}", "answered without any text" },
     ["null for an answer"] = { '{"choices": [{"message": {"content": null}}]}', "answered without any text" },
   } do
@@ -298,7 +298,7 @@ describe("the backend openai", function()
       ["an event's choice has the error"] = { EVENTS,
         'data: {"choices": [{"error": {"message": "the filter struck"}}]}\n\n', ": the filter struck" },
       ["no events come but an error"] = { "application/json", '{"error": {"message": "no such model"}}', ": no such model" },
-      ["no events come but a page"] = { "text/html", "<html>busy", "answered what is not JSON: <html>busy" },
+      ["no events come but a page"] = { "text/html", "<html>busy", "did not answer in JSON: <html>busy" },
     } do
       it("gives the service's own words where " .. what, function()
         answers[1] = status(200, case[2], { ["Content-Type"] = case[1] })

@@ -461,7 +461,7 @@ describe("registration", function()
 
     it("an unknown backend, with those there are", function()
       refuses({ script = false, args = { "--backend", "mok" } },
-        'there is no backend "mok": the binary has claude%-code, exec, http, mock')
+        'no backend "mok": the binary has claude%-code, exec, http, mock')
     end)
 
     it("an unknown option of a backend, with those there are", function()

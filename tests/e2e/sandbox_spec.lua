@@ -165,7 +165,7 @@ describe("a script in the sandbox", function()
 
   it("is told at its own line how it misuses the API", function()
     start()
-    assert.matches("error: message:2: http: unknown field 'verbose'; there are body, .*",
+    assert.matches("error: message:2: http: unknown field 'verbose'; known fields: body, .*",
       ask "\nmolecule.http.get('http://x/', {verbose = 1})")
     one:stop()
   end)

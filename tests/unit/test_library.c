@@ -61,7 +61,7 @@ static void what_is_wrong_with_a_workspace_is_told_without_a_host(void **context
     workspace.script = NULL;
     workspace.backend = "exek";
     assert_false(molecule_check(&workspace, problem, sizeof problem));
-    assert_non_null(strstr(problem, "there is no backend exek"));
+    assert_non_null(strstr(problem, "no backend \"exek\""));
 }
 
 static void a_number_out_of_bounds_is_refused_by_its_name(void **context)

@@ -1,15 +1,15 @@
 --- claude-code: runs `<bin> -p --output-format json <args>` for each message: text on standard input, the JSON's `result` is
---- the reply, wherever in the output it stands; nothing else of the output is ever sent. Each conversation goes on in its own
---- session: its id is kept for 30 days and given with --resume.
--- Options: bin (claude), args (none; split at blanks, quotes keep blanks), model, system (what is added to the system prompt),
+--- the reply, wherever in the output it is; nothing else of the output is ever sent. Each conversation continues in its own
+--- session: its id is kept for 30 days and passed with --resume.
+-- Options: bin (claude), args (none; split at blanks, quotes keep blanks), model, system (added to the system prompt),
 -- session (true; false: each message starts a new session, and the output is the reply), timeout (5m), pass_meta (true).
 local backend = require "molecule.backend"
 local command = require "molecule.command"
 local molecule = require "molecule"
 local printed = require "molecule.printed"
 
-local LAST_WORD = '"type":"result"' -- what the program's last object has in it
-local OUTPUT_MAXIMUM = 32 << 20     -- bytes: with --verbose it prints all that it did
+local LAST_WORD = '"type":"result"' -- contained in the program's last object
+local OUTPUT_MAXIMUM = 32 << 20     -- bytes: with --verbose it prints everything it did
 local MARGIN = 5                    -- seconds between the program's end and the handler's
 local EMPTY = "its result is empty"
 local SESSION_KEPT = 30 * 86400 -- seconds; the program forgets its sessions about then
@@ -33,7 +33,7 @@ local function split(text)
   return words
 end
 
---- The arguments of one run. What the user wrote comes last and so has the last word.
+--- The arguments of one run. The user's come last, so they win.
 local function arguments(options, extra, session)
   local argv = {options.bin, "-p"}
   local function add(...) table.move({...}, 1, select("#", ...), #argv + 1, argv) end
@@ -63,7 +63,7 @@ local function errors_of(value)
   return #words > 0 and table.concat(words, "; ") or nil
 end
 
---- The reply in the program's result; nil and what is wrong. An empty one is none: whoever asked would hear nothing.
+--- The reply in the program's result; nil and what is wrong. An empty one does not count: the sender would hear nothing.
 local function reply_of(value)
   local reply = text_of(value.result)
   if reply and not reply:find("%S") then reply = nil end
@@ -76,11 +76,11 @@ local function reply_of(value)
   return trim(reply)
 end
 
---- What the program printed, `problem` being how it ended (nil: well) -> {reply, session}, or nil and what is wrong.
+--- What the program printed; `problem` is how it ended (nil: well) -> {reply, session}, or nil and what is wrong.
 local function read_output(bin, output, problem)
   local value, session, trouble = printed.find_result(output)
   if not value then
-    return nil, problem or ("%s: %s; with session=false its output is the reply as it stands"):format(bin, trouble)
+    return nil, problem or ("%s: %s; with session=false its output is the reply, verbatim"):format(bin, trouble)
   end
   local reply, why = reply_of(value)
   if why == EMPTY then return nil, ("%s: %s"):format(bin, why) end
@@ -101,7 +101,7 @@ local function run(options, request)
   return {reply = trim(output)}
 end
 
---- Seconds that the program has: its result must be had before the handler's own time is over.
+--- Seconds that the program has: its result must come before the handler's own time runs out.
 local function time_of(options, ctx)
   local left = ctx.deadline and ctx.deadline - molecule.now() - MARGIN
   local seconds = options.timeout

@@ -1,5 +1,5 @@
---- http: POSTs every message to a URL; the answer is the reply: {"text": …}, {"parts": […]}; 204 or {}: none. Anything else is an
---- error that quotes it.
+--- http: POSTs every message to a URL; the answer is the reply: {"text": …}, {"parts": […]}; 204 or {}: no reply. Anything
+--- else is an error that quotes it.
 -- Options: url (required), timeout (60s), token_env (none: the name of the variable that holds a bearer token).
 local backend = require "molecule.backend"
 local core = require "molecule.core"
@@ -26,8 +26,8 @@ local function read_options(given)
   return options
 end
 
---- A JSON object that came with success -> what the handler returns. What is no reply would be none the next time, too, and the
---- service has done its work: it is not asked again.
+--- A JSON object that came with success -> what the handler returns. An invalid reply would be invalid the next time, too, and
+--- the service has done its work: it is not asked again.
 local function read_object(url, object)
   if next(object) == nil then return nil end
   local function is_blank(value) return value == nil or value == molecule.null or value == false or value == "" end
@@ -39,7 +39,7 @@ local function read_object(url, object)
   end
   local reply, problem = backend.read_reply(object)
   if not reply then
-    return backend.hopeless(("%s answered what is no reply, %s: %s"):format(url, problem, backend.quote(object)))
+    return backend.hopeless(("%s sent an invalid reply, %s: %s"):format(url, problem, backend.quote(object)))
   end
   if reply.text == nil and reply.parts == nil then return nil end
   return reply
@@ -56,7 +56,7 @@ local function read_answer(url, answer)
   end
   local object = molecule.json.decode((answer.body:gsub("^\xEF\xBB\xBF", "")))
   if type(object) ~= "table" or molecule.json.is_array(object) then
-    error(("%s answered what is not a JSON object: %s"):format(url, answer.body:find("%S") and backend.quote(answer.body)
+    error(("%s did not answer with a JSON object: %s"):format(url, answer.body:find("%S") and backend.quote(answer.body)
       or "nothing (204 is for no reply)"), 0)
   end
   return read_object(url, object)

@@ -1,11 +1,11 @@
 --- openai: asks a language model behind any OpenAI-compatible chat endpoint, and remembers what was said.
--- Options: model (required), url (https://api.openai.com/v1; requests go to <url>/chat/completions, a query stays behind it),
+-- Options: model (required), url (https://api.openai.com/v1; requests go to <url>/chat/completions, a query is kept),
 -- key_env (OPENAI_API_KEY: the variable that holds the key; without a key none is sent), key_header (Authorization; api-key
 -- for Azure), system, history (20 earlier turns of the conversation; 0: none), history_ttl (720h after the last turn),
 -- temperature, max_tokens, max_completion_tokens, reasoning_effort, extra (a JSON object: further members of the request; null
--- leaves one out), thinking (false; true leaves <think>…</think> in the answer), timeout (120s), stream (false), progress (0:
--- off; seconds between interim words to the human, each a bubble of its own; needs stream).
--- Of a script's own: require "molecule.backends.openai" {model = ...} is an agent; its handle(msg, ctx) answers.
+-- removes one), thinking (false; true leaves <think>…</think> in the answer), timeout (120s), stream (false), progress (0:
+-- off; seconds between interim messages to the human, each a separate bubble; needs stream).
+-- In a script: require "molecule.backends.openai" {model = ...} is an agent; its handle(msg, ctx) answers.
 local answer = require "molecule.openai.answer"
 local backend = require "molecule.backend"
 local core = require "molecule.core"
@@ -36,7 +36,7 @@ local function compose(options, turns, text)
   return body
 end
 
---- Shows the human what came since the last time, at most every options.progress seconds.
+--- Shows the human what has come since the last time, at most every options.progress seconds.
 local function reporter(options, ctx)
   local last, shown, seconds = core.elapsed(), 0, options.progress
   return function(pieces, has_halves)
@@ -62,13 +62,13 @@ local function ask_once(options, turns, text, report)
     body = molecule.json.encode(compose(options, turns, text))}, options, report)
 end
 
---- Newer models refuse max_tokens, and name what they take in its place.
+--- Newer models refuse max_tokens, and name the replacement.
 local function wants_other_limit(options, complaint)
   return options.max_tokens and not options.max_completion_tokens
     and complaint.said:find("max_completion_tokens", 1, true) ~= nil and complaint.said:find("unsupported", 1, true) ~= nil
 end
 
---- Asks, and asks again with less where that helps -> the result, and with a complaint what follows from it.
+--- Asks, and asks again with less if that helps -> the result, and for a complaint what follows from it.
 local function ask(options, turns, text, ctx)
   local report = reporter(options, ctx)
   while true do
@@ -81,10 +81,10 @@ local function ask(options, turns, text, ctx)
       result.complaint = {text = "the context window is full (model_context_window_exceeded)", said = "", words = ""}
     end
     if kind == "final" and wants_other_limit(options, result.complaint) then
-      molecule.log.info("%s: the model takes max_completion_tokens, not max_tokens: it is sent from now on", NAME)
+      molecule.log.info("%s: the model takes max_completion_tokens, not max_tokens; sending that from now on", NAME)
       options.max_completion_tokens, options.max_tokens = options.max_tokens, nil
     elseif kind == "overflow" and #turns > 0 then
-      molecule.log.info("%s: the conversation is too long for the model; its older half is forgotten", NAME)
+      molecule.log.info("%s: the conversation is too long for the model; dropping its older half", NAME)
       for _ = 1, (#turns + 1) // 2 do table.remove(turns, 1) end
     else
       return result, kind, status
@@ -92,20 +92,20 @@ local function ask(options, turns, text, ctx)
   end
 end
 
---- Where a URL without a path meets a server that has none there.
+--- For a URL without a path on a server that has nothing there.
 local function hint(options, status)
   if status ~= 404 or not options.where:find("^%a+://[^/]+/chat/completions$") then return "" end
-  return "; does the option url lack its path, as in " .. options.where:gsub("/chat/completions$", "") .. "/v1?"
+  return "; is the path missing from the option url, as in " .. options.where:gsub("/chat/completions$", "") .. "/v1?"
 end
 
---- A retry or an error, for a response that holds no answer.
+--- A retry or an error, for a response without an answer.
 local function refuse(options, result, kind, status)
   local text = answer.quote(options, result.complaint.text)
   local said = ("%s %s: %s"):format(options.where, result.status == status and status >= 200 and status <= 299
     and "answered with an error" or "answered " .. status, text)
   if kind == "quota" then
-    return backend.hopeless(said .. "; the account's quota or credit is used up. Top it up, then hand the message "
-      .. "over again with molecule dead retry")
+    return backend.hopeless(said .. "; the account's quota or credit is used up. Top it up, then run "
+      .. "molecule dead retry")
   elseif kind == "overflow" then
     return backend.hopeless(said .. "; the message alone is too long for the model")
   elseif kind == "key" then
@@ -122,14 +122,14 @@ local function refuse(options, result, kind, status)
 end
 
 local WHY_EMPTY = {
-  length = "the limit of tokens was reached before it said anything (finish_reason length): raise max_tokens or "
+  length = "the token limit was reached before it said anything (finish_reason length): raise max_tokens or "
     .. "max_completion_tokens, or lower reasoning_effort",
   content_filter = "the service's content filter withheld it (finish_reason content_filter)",
   tool_calls = "the model wants to call a tool (finish_reason tool_calls), and this backend offers none",
   function_call = "the model wants to call a function (finish_reason function_call), and this backend offers none",
 }
 
---- An answer that says nothing: paid for, so it is not asked for again where the next would be the same.
+--- An empty answer was paid for, so it is not requested again if the next one would be the same.
 local function refuse_empty(options, result, ctx)
   local reason, why = result.reason, nil
   if reason and reason ~= "stop" then why = WHY_EMPTY[reason] or "finish_reason " .. reason:sub(1, 100) end
@@ -153,7 +153,7 @@ local function read_text(options, result)
   return text
 end
 
---- Keeps the turn, with as many before it as the option says and the store takes. Its time begins again with each.
+--- Keeps the turn, with as many before it as the option says and the store takes. Each turn restarts their expiry.
 local function remember(options, key, turns, turn)
   if options.history == 0 then return end
   turns[#turns + 1] = turn
@@ -161,8 +161,8 @@ local function remember(options, key, turns, turn)
   while #turns > 0 do
     local kept, problem, code = molecule.store.set(key, turns, {ttl = options.history_ttl})
     if kept then return end
-    if code ~= "TOO_LARGE" then -- the answer was paid for, and goes out all the same
-      molecule.log.warn("%s: this turn is not remembered because the history cannot be stored: %s", NAME, problem)
+    if code ~= "TOO_LARGE" then -- the answer was paid for, and goes out anyway
+      molecule.log.warn("%s: this turn will not be remembered, because the history cannot be stored: %s", NAME, problem)
       return
     end
     table.remove(turns, 1)

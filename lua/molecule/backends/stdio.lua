@@ -3,12 +3,12 @@
 -- To its standard input: {"jsonrpc": "2.0", "id": 1, "method": "message", "params": {"id", "text", "from", "peer",
 -- "conversation", "parts", "metadata", "attempt", …}}. From its standard output, in any order: {"id": 1, "result": "a text"},
 -- or as result {"text": …}, {"parts": […]}, null (no reply), {"skip": reason}, {"retry": seconds}, {"dead": reason}; or
--- {"id": 1, "error": {"code", "message"}}. The id may come back as text, and be left out while one message waits. What the
--- program asks by itself is refused; that, what it only tells, what is no JSON and what it writes to standard error is logged.
+-- {"id": 1, "error": {"code", "message"}}. The id may come back as text, and be left out while one message waits. Requests
+-- from the program are refused; these, its notifications, lines that are not JSON and its standard error are logged.
 -- Options: command (for /bin/sh) or argv (a JSON list), one of them required; timeout (60s for an answer).
 --
--- When it ends, the messages that wait are handed over again; it is started again for the next message, after 0.2 to 30
--- seconds, the longer the more often in a row it ended without an answer. At a stop its standard input is closed.
+-- When it exits, waiting messages are retried; it is restarted for the next message, after 0.2 to 30 seconds: longer each time
+-- it exits without an answer. On stop its standard input is closed.
 local backend = require "molecule.backend"
 local command = require "molecule.command"
 local core = require "molecule.core"
@@ -16,8 +16,8 @@ local molecule = require "molecule"
 
 local NAME = "stdio"
 local DELAY_LEAST, DELAY_MOST = 0.2, 30 -- seconds between two starts
-local PATIENCE = 3                      -- attempts at a message that its end does not count as failures
-local GRACE = 2                         -- seconds it has to end by itself at a stop
+local PATIENCE = 3                      -- attempts at a message that do not count as failures when it exits
+local GRACE = 2                         -- seconds it has to exit by itself on stop
 
 local Program = {}
 Program.__index = Program
@@ -37,7 +37,7 @@ local function read_arguments(options)
   return argv
 end
 
---- The running program, started if need be: nil, message where it does not start.
+--- The running program, started if necessary: nil, message if it does not start.
 function Program:running()
   while not (self.child and self.child:is_running()) do
     local wait = self.next_start - core.elapsed()
@@ -73,7 +73,7 @@ local function value_of(value)
   return value
 end
 
---- Without the fields that are null: many serializers write all that there are.
+--- Without the fields that are null: many serializers write them all.
 local function without_nulls(object)
   local copy = {}
   for name, value in pairs(object) do copy[name] = value_of(value) end
@@ -93,7 +93,7 @@ local function read_retry(result, name)
   return molecule.retry {after = after, reason = text_of(result.reason)}
 end
 
---- An answer's result -> what the handler returns. What is no result is an error that the next attempt would only repeat.
+--- An answer's result -> what the handler returns. An invalid result is an error that another attempt would only repeat.
 local function read_result(result, name)
   if result == molecule.null or type(result) == "string" then return value_of(result) end
   if type(result) ~= "table" or molecule.json.is_array(result) then
@@ -115,7 +115,7 @@ local function read_result(result, name)
     return nil
   end
   local reply, problem = backend.read_reply(result)
-  return reply or backend.hopeless(("%s: the result is no reply, %s: %s"):format(name, problem, backend.quote(given)))
+  return reply or backend.hopeless(("%s: invalid result, %s: %s"):format(name, problem, backend.quote(given)))
 end
 
 local function read_error(problem, name)

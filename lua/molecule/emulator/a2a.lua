@@ -17,8 +17,8 @@ local DENIED = "access denied: workspaces cannot communicate per hierarchy rules
 local STATUS_TEXTS = { [300] = "Multiple Choices", [302] = "Found", [400] = "Bad Request", [404] = "Not Found",
   [500] = "Internal Server Error", [501] = "Not Implemented", [503] = "Service Unavailable" }
 
--- What becomes of an agent's answer on its way to the caller (a2a_proxy.go): 300 and above is told in the platform's words, an
--- empty 200 is an error to the newer version.
+-- What becomes of an agent's answer on its way to the caller (a2a_proxy.go): 300 and above is reported in the platform's
+-- words, an empty 200 is an error to the newer version.
 local function relay(status, body)
   if status >= 300 then
     local said = json.decode(body)
@@ -30,7 +30,7 @@ local function relay(status, body)
   return body
 end
 
--- What a push workspace's agent would answer: what was ordered.
+-- What a push workspace's agent would answer, as configured.
 local function proxy(target, done)
   local answer = target.push_answer
   if not answer then
@@ -49,9 +49,9 @@ local function proxy(target, done)
   end)
 end
 
----Sends an envelope for somebody, and calls back with what he is answered: a refusal is a table, an answer a text.
+---Sends an envelope for someone, and calls back with the answer: a refusal is a table, an answer a text.
 ---@param target_id string
----@param caller string? nil: nobody that the hierarchy binds
+---@param caller string? nil: nobody bound by the hierarchy
 ---@param text string
 ---@param canvas boolean the human in the canvas speaks
 ---@param done fun(status: integer, body: table|string, headers: table<string, string>?)

@@ -1,8 +1,8 @@
---- Which URLs of push workspaces the platform takes (§5). Names are not resolved: only what is written counts.
+--- Which URLs of push workspaces the platform takes (§5). Names are not resolved.
 
 local addresses = {}
 
--- Prefixes in bits, as they stand in front of an address.
+-- Prefixes in bits.
 local BLOCKED = {
   { 4, "169.254.0.0", 16, "link-local address (cloud metadata endpoint)" },
   { 4, "127.0.0.0", 8, "loopback address" },
@@ -59,7 +59,7 @@ local function read_6(text)
   return left .. ("\0"):rep(16 - #left - #right) .. right
 end
 
--- 4 or 16 bytes; an IPv4 address in IPv6 clothes is an IPv4 address.
+-- 4 or 16 bytes; an IPv4-mapped IPv6 address is an IPv4 address.
 local function read(text)
   local bytes = read_4(text) or read_6(text)
   if bytes and #bytes == 16 and bytes:sub(1, 12) == ("\0"):rep(10) .. "\xff\xff" then return bytes:sub(13) end

@@ -1,5 +1,5 @@
---- A file of this machine as a part of a message, the way the platform carries it: staged for the human where it stages files,
---- else inside of the message.
+--- A local file as a part of a message, the way the platform carries it: staged for the human if it stages files, else inside
+--- the message.
 
 local host = require "molecule.emulator.host"
 local store = require "molecule.emulator.store"
@@ -7,7 +7,7 @@ local uploads = require "molecule.emulator.uploads"
 
 local attachment = {}
 
-local INSIDE_MAXIMUM = { t1 = 700 << 10, latest = 11 << 20 } -- bytes; as base64 in a request that the platform takes
+local INSIDE_MAXIMUM = { t1 = 700 << 10, latest = 11 << 20 } -- bytes; as base64 in a request that the platform accepts
 local TYPES = { txt = "text/plain", log = "text/plain", lua = "text/x-lua", md = "text/markdown", csv = "text/csv",
   html = "text/html", json = "application/json", xml = "application/xml", pdf = "application/pdf", zip = "application/zip",
   png = "image/png", jpg = "image/jpeg", jpeg = "image/jpeg", gif = "image/gif", svg = "image/svg+xml", webp = "image/webp",
@@ -23,7 +23,7 @@ local function read(path)
   return nil, ("%s: %s"):format(path, failure)
 end
 
----Reads the file that the words begin with; its name may hold blanks, or stand in quotes.
+---Reads the file that the words begin with; its name may contain blanks, or be in quotes.
 ---@param words string
 ---@return {name: string, content: string}? file, string text what follows its name, or "", string? problem
 function attachment.open(words)

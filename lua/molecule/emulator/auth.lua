@@ -43,7 +43,7 @@ function auth.workspace(request)
   return true
 end
 
----Whether the administrator asks. Answers 401 itself.
+---Whether the administrator asks; answers 401 if not.
 ---@param request Request
 ---@return boolean
 function auth.admin(request)
@@ -94,8 +94,8 @@ local function caller_t1(request, claimed, token, target)
   return true, claimed, false
 end
 
----The caller of /a2a: its workspace id, or nil for the human in the canvas, who shows the administrator's token (T1 takes him
----without one). Answers the refusals itself.
+---The caller of /a2a: its workspace id, or nil for the human in the canvas, who shows the administrator's token (not needed at
+---T1). Answers the refusals itself.
 ---@param request Request
 ---@param target string
 ---@return boolean ok, string? caller, boolean? canvas
@@ -124,8 +124,8 @@ local function ancestor_of(above, below)
   return false
 end
 
----Whether the hierarchy lets one workspace talk to another (§1.10): siblings, and those above or below each other. T1 takes
----two workspaces without parents for siblings.
+---Whether the hierarchy lets one workspace talk to another (§1.10): siblings, and those above or below each other. T1 treats
+---two workspaces without parents as siblings.
 ---@param caller string
 ---@param target string
 ---@return boolean

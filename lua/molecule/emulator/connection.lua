@@ -20,7 +20,7 @@ function connection.described(request, workspace, token)
     registry_endpoint = url .. "/registry/register", heartbeat_endpoint = url .. "/registry/heartbeat" }
   value.curl_register_template = ([[curl %s --json '{"id":"%s","delivery_mode":"poll","agent_card":{"name":"agent"}}']])
     :format(value.registry_endpoint, workspace.id) .. " -H 'Authorization: Bearer '$MOLECULE_WORKSPACE_TOKEN"
-  -- The platform has pages of text here, for programs of others; the emulator says the same in a line.
+  -- The platform has pages of text here, for other programs; the emulator has one line.
   for _, name in ipairs(SNIPPETS[store.config.profile]) do
     value[name] = ("molecule connect %s --api-url %s"):format(workspace.id, url)
   end

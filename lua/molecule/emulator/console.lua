@@ -5,7 +5,7 @@
 ---   [1] agent: you said: hello
 ---   [1] replied in 4 ms
 ---
---- The number is the message's. What the agent says beside its replies (molecule.notify, molecule.send) has none.
+--- The number is the message's. What the agent says besides its replies (molecule.notify, molecule.send) has none.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -27,7 +27,7 @@ local LINE_TOO_LONG = "that line is longer than 1 MiB; it was not sent"
 
 local own          -- the id of the workspace that the script serves
 local speaker      -- the id of the peer that lines come from; nil: the canvas
-local last = 0     -- the number given last
+local last = 0     -- the last number given
 local open = {}    -- row id -> {number, since, typed}
 local typed = 0    -- messages typed that have no outcome
 local said = false -- anything was typed
@@ -92,15 +92,15 @@ local function arrived(event)
   show(last, ("%s: %s"):format(name_of(event.source), text_of(parts_of(event.value))))
 end
 
--- A message that an earlier run with this state left.
+-- A message left by an earlier run with this state.
 local function earlier(row_id)
   last = last + 1
   open[row_id] = { number = last, since = host.monotonic_ms() }
-  show(last, ("(a message of an earlier run, %s)"):format(row_id))
+  show(last, ("(a message from an earlier run, %s)"):format(row_id))
   return open[row_id]
 end
 
--- The number of the message that this is the reply to; nil: it is no reply.
+-- The number of the message that this is the reply to; nil: it is not a reply.
 local function number_of(body)
   local row = host.reply_to(body)
   return row and (open[row] or earlier(row)).number
@@ -143,7 +143,7 @@ function console.tell(kind, row_id, outcome, reason, again_ms)
   local message = open[row_id] or earlier(row_id)
   local why = reason and ": " .. first_line(reason) or ""
   if kind == "later" then
-    return show(message.number, ("no outcome yet, again in %s%s"):format(duration(again_ms), why))
+    return show(message.number, ("no outcome yet, retrying in %s%s"):format(duration(again_ms), why))
   end
   show(message.number, ("%s in %s%s"):format(outcome == "dead" and "dead letter" or outcome,
     duration(host.monotonic_ms() - message.since), why))
@@ -174,7 +174,7 @@ function commands.help() hint(HELP) end
 
 function commands.quit()
   if typed > 0 and not ending then
-    hint(("ending once %s answered; Ctrl-C ends now"):format(
+    hint(("exiting once %s answered; Ctrl-C exits now"):format(
       typed == 1 and "the last message is" or ("%d messages are"):format(typed)))
   end
   ending = true
@@ -202,7 +202,7 @@ commands["as"] = function(name)
   end
   local count = #store.order
   local peer = find_peer(name)
-  if peer.id == own then return hint(("%s is the agent itself; /as takes somebody else"):format(name)) end
+  if peer.id == own then return hint(("%s is the agent itself; /as takes someone else"):format(name)) end
   if #store.order > count then peer.delivery_mode, peer.parent_id = "poll", store.family() end
   speaker = peer.id
   hint(("you are the peer %s (%s); /as canvas: the human again"):format(name_of(peer.id), peer.id))
@@ -228,8 +228,8 @@ local function command(line)
   local names = {}
   for name in pairs(commands) do names[#names + 1] = name end
   local near = host.nearest(word, names)
-  hint(("there is no /%s; %s. To send it as a message: /%s"):format(word,
-    near and ("did you mean /%s? /help lists all"):format(near) or "/help lists what there is", line))
+  hint(("unknown command /%s; %s. To send it as a message: /%s"):format(word,
+    near and ("did you mean /%s? /help lists all"):format(near) or "/help lists all", line))
 end
 
 ---A line that was typed, without its end; nil: it was too long.
@@ -241,7 +241,7 @@ function console.type(line)
   if not line then
     hint(LINE_TOO_LONG)
   elseif ending then
-    hint "ending: nothing more is sent"
+    hint "exiting: nothing more is sent"
   elseif not utf8.len(line) then
     hint "that line is not UTF-8; it was not sent"
   elseif line:find "^/" and not line:find "^//" then
@@ -253,9 +253,9 @@ function console.type(line)
 end
 
 ---Nothing more can be typed.
----@param terminal boolean it was a person's wish (Ctrl-D), not the end of a pipe
+---@param terminal boolean the person's wish (Ctrl-D), not the end of a pipe
 function console.ended(terminal)
-  if terminal or said then commands.quit() end -- else there never was any input
+  if terminal or said then commands.quit() end -- otherwise there was no input at all
 end
 
 ---@param workspace string the id of the script's workspace

@@ -12,7 +12,7 @@
 --- GET  rows        ?workspace&count&timeout_ms       the rows, once there are `count`
 --- GET  journal     ?since                            -> {entries, last}
 --- GET  wait        ?path&method&status&body&workspace&since&count&timeout_ms -> {entries, last}; 408 when too late
---- POST faults      {match?, times?, skip?, action}   see faults.lua -> {id};  DELETE faults: none any more
+--- POST faults      {match?, times?, skip?, action}   see faults.lua -> {id};  DELETE faults: removes all
 --- POST prune       {workspace, before? | ids? | all?} -> {removed}
 --- POST duplicate   {workspace, id, copies?}
 --- POST revoke      {workspace, token?, replace?}
@@ -20,8 +20,8 @@
 --- POST events      {enabled?, mute?, disconnect?}
 --- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
 ---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
---- POST restart     {drain_ms? (30000), down_ms? (100)}  no request is taken until the event streams are closed, or for
----                   drain_ms, and for down_ms more
+--- POST restart     {drain_ms? (30000), down_ms? (100)}  takes no requests until the event streams are closed, or for
+---                   drain_ms, and then for down_ms
 --- POST reset, POST quit
 
 local host = require "molecule.emulator.host"
@@ -65,7 +65,7 @@ local function misnamed(value, known)
     if not set[name] then
       local near = host.nearest(tostring(name), known)
       return near and ("unknown field '%s'; did you mean '%s'?"):format(name, near)
-        or ("unknown field '%s'; there are %s"):format(name, table.concat(known, ", "))
+        or ("unknown field '%s'; known fields: %s"):format(name, table.concat(known, ", "))
     end
   end
   return nil
@@ -196,7 +196,7 @@ local function whole(query, name, otherwise)
   return math.tointeger(tonumber(query[name]))
 end
 
--- With `count` the answer comes once there are that many rows, or as 408 after timeout_ms.
+-- With `count` it answers once there are that many rows, or with 408 after timeout_ms.
 local function list_rows(request)
   local query = request.query
   local workspace = messages.target(request, query.workspace)
@@ -239,7 +239,7 @@ end)
 local prune = with_workspace({ "before", "ids", "all" }, function(request, value, workspace)
   local before, doomed = time.parse(value.before), {}
   for _, id in ipairs(value.ids or {}) do doomed[id] = true end
-  if not (before or value.ids or value.all) then return bad(request, "say before, ids or all") end
+  if not (before or value.ids or value.all) then return bad(request, "before, ids or all is required") end
   fine(request, { removed = rows.prune(workspace, function(row)
     return value.all == true or doomed[row.id] or before ~= nil and row.us < before
   end) })
@@ -252,7 +252,7 @@ local duplicate = with_workspace({ "id", "copies" }, function(request, value, wo
   fine(request)
 end)
 
--- With `replace` a token nobody knows takes the place, so that no registration can bootstrap a new one.
+-- With `replace` an unknown token takes its place, so that no registration can bootstrap a new one.
 local revoke = with_workspace({ "token", "replace" }, function(request, value, workspace)
   store.revoke(workspace, value.token)
   if value.replace then store.mint(workspace) end
@@ -336,7 +336,7 @@ function control.routes(router)
   add("POST", "config", configure)
   add("POST", "restart", begin_restart)
   add("POST", "reset", reset)
-  -- The answer leaves first.
+  -- The answer is sent first.
   add("POST", "quit", function(request) fine(request) host.after(20, host.quit) end)
 end
 

@@ -1,4 +1,4 @@
---- The platform while its database is away (§12): what it cannot look up it denies, and says so as if it had looked.
+--- The platform while its database is down (§12): what it cannot look up it denies, as if it had looked.
 
 local store = require "molecule.emulator.store"
 
@@ -8,7 +8,7 @@ local DENIED = "access denied: workspaces cannot communicate per hierarchy rules
 local UNAVAILABLE = "platform datastore unavailable — retry shortly"
 local FAILED = { ["/registry/register"] = "registration failed", ["/registry/heartbeat"] = "failed to update" }
 
--- T1 lets any caller in, and then does not find that he may talk to anybody; later versions do not find his token.
+-- T1 lets any caller in, and then finds nobody that it may talk to; later versions do not find its token.
 local function answer_a2a(request)
   if store.latest() then return request:fail(401, "invalid caller auth token") end
   local claimed = request.headers["x-workspace-id"]
@@ -18,7 +18,7 @@ local function answer_a2a(request)
   request:fail(500, "lookup failed")
 end
 
----Answers as a server without its database, but for what needs none.
+---Answers like a server without its database, except where none is needed.
 ---@param request Request
 ---@param route table
 ---@param outage table the fault; it remembers that the newer version's first answer to a token is another

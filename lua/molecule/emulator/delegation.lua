@@ -1,5 +1,5 @@
---- Tasks that one workspace hands to another (§1.15). Each is a row of the one that hands it over, and another row when
---- its answer is there; a poll workspace's acknowledgement counts as its answer.
+--- Tasks that one workspace delegates to another (§1.15). Each is a row of the delegating workspace, and another row once its
+--- answer is there; a poll workspace's acknowledgment counts as its answer.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"

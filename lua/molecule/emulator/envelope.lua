@@ -1,4 +1,4 @@
---- A2A envelopes: what the platform makes of those it is sent, and how the emulator writes its own (§1.10, §2.2, §2.3).
+--- A2A envelopes: what the platform makes of those it receives, and how the emulator writes its own (§1.10, §2.2, §2.3).
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -42,7 +42,7 @@ local function normalise_message(message)
   return true
 end
 
--- What the newer version adds to words of the human: whose they are, and the conversation they belong to.
+-- What the newer version adds to the human's messages: the sender, and the conversation.
 local function mark_canvas(value, target)
   if not is_object(value.params) then value.params = {} end
   local params = value.params

@@ -27,7 +27,7 @@ function events.close_all()
   streams = {}
 end
 
----Breaks every stream off, as the end of a server does.
+---Aborts every stream, as when a server ends.
 function events.cut_all()
   for handle in pairs(streams) do handle:reset() end
   streams = {}

@@ -1,4 +1,4 @@
---- Faults: what a test orders to go wrong, and for which requests.
+--- Faults: what a test wants to go wrong, and for which requests.
 
 local host = require "molecule.emulator.host"
 local journal = require "molecule.emulator.journal"
@@ -49,8 +49,8 @@ function faults.add(fault)
     for kind in pairs(CHECKS) do kinds[#kinds + 1] = kind end
     table.sort(kinds)
     local near = host.nearest(given, kinds)
-    return nil, near and ("there is no action.kind '%s'; did you mean '%s'?"):format(given, near)
-      or ("there is no action.kind '%s'; there are %s"):format(given, table.concat(kinds, ", "))
+    return nil, near and ("unknown action.kind '%s'; did you mean '%s'?"):format(given, near)
+      or ("unknown action.kind '%s'; known kinds: %s"):format(given, table.concat(kinds, ", "))
   end
   local fine, needed = check(action)
   if not fine then return nil, ("action %s needs %s"):format(action.kind, needed) end

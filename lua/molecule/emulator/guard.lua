@@ -1,4 +1,4 @@
---- What stands in front of every route: the rate limit and the tenant guard (§1.1).
+--- What precedes every route: the rate limit and the tenant guard (§1.1).
 
 local host = require "molecule.emulator.host"
 local store = require "molecule.emulator.store"
@@ -12,7 +12,7 @@ local OPEN_LATEST = { ["/uploads/limits"] = true }
 
 local windows = {}
 
----Everybody starts anew.
+---Everyone starts over.
 function guard.reset()
   windows = {}
 end

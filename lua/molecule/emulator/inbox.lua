@@ -17,7 +17,7 @@ local function columns_of(target, source, value, method, state)
     summary = ("%s → %s (%s)"):format(method, target.name, state) }
 end
 
--- What other devices of the human draw: his text and his files.
+-- What the human's other devices draw: the text and the files.
 local function announce_user(target, id, value)
   local texts, files = {}, json.array {}
   local message = value.params.message
@@ -31,7 +31,7 @@ local function announce_user(target, id, value)
     attachments = #files > 0 and files or nil })
 end
 
--- The newer version writes a message at once and notes afterwards that it waits: one row, two events.
+-- The newer version writes a message at once and then notes that it waits: one row, two events.
 local function announce_again(target, source, value, id)
   if source == nil then announce_user(target, id, value) end
   rows.announce(target, columns_of(target, source, value, "message/send", QUEUED), id)
@@ -62,7 +62,7 @@ local function insert(target, source, value)
 end
 
 ---Takes what was sent through the platform the way the profile does it: T1 a while later and as often as it is sent, later
----at once and once a messageId. What PostgreSQL cannot store is lost, though the sender is told "queued" (§9.14).
+---versions at once and once per messageId. What PostgreSQL cannot store is lost, though the sender is told "queued" (§9.14).
 ---@param target Workspace
 ---@param source string?
 ---@param value table

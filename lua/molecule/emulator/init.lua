@@ -1,8 +1,8 @@
 --- The emulator: what the platform does, in the order in which it does it to a request.
 ---
---- visitor -> journal -> restart -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section
---- sign followed by a number names a section of the platform contract. Everything under /__emulator/ is control.lua's and
---- passes none of these but the first: no web page may steer it.
+--- visitor -> journal -> restart -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign
+--- followed by a number names a section of the platform contract. Everything under /__emulator/ is control.lua's and passes
+--- only the first of these: no web page may control it.
 
 local host = require "molecule.emulator.host"
 local auth = require "molecule.emulator.auth"
@@ -63,7 +63,7 @@ end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?, console: boolean?} workspace: is there from the beginning, and after every reset; console: what is
+---  workspace: string?, console: boolean?} workspace: exists from the start, and after every reset; console: what is
 ---  said to it and by it is printed, see console.lua
 function emulator.start(options)
   store.configure(options)

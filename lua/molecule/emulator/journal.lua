@@ -1,4 +1,4 @@
---- Every request that the platform received, and those who wait for one to arrive.
+--- Every request that the platform received, and who waits for one to arrive.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -6,14 +6,14 @@ local json = require "molecule.json"
 local ENTRIES_MAXIMUM = 200000
 local BYTES_MAXIMUM = 256 << 20
 local BODY_MAXIMUM = 65536
-local ENTRY_COST = 2000 -- bytes, a guess at what an entry costs beside its body
+local ENTRY_COST = 2000 -- bytes, a guess at what an entry costs besides its body
 
 local journal = {}
 
 local entries, first, last, bytes = {}, 1, 0, 0
 local waiters = {}
 
----Forgets the entries; the numbers go on.
+---Forgets the entries; the numbering continues.
 function journal.reset()
   entries, first, bytes = {}, last + 1, 0
 end

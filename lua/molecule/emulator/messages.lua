@@ -42,7 +42,7 @@ local function check(message)
     or message.count > COUNT_MAXIMUM) then
     return "count must be from 1 to 100000"
   end
-  if message.created_at ~= nil and not time.parse(message.created_at) then return "created_at is no RFC 3339 time" end
+  if message.created_at ~= nil and not time.parse(message.created_at) then return "created_at is not an RFC 3339 time" end
   if message.row ~= nil and type(message.row) ~= "table" then return "row must be an object" end
   if message.from ~= nil and not host.uuid_valid(message.from) then return "from must be a UUID" end
   if message.id ~= nil and not host.uuid_valid(message.id) then return "id must be a UUID" end

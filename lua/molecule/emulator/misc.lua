@@ -1,4 +1,4 @@
---- What anybody may ask: health, build, upload limits (§1.2).
+--- What anyone may ask: health, build, upload limits (§1.2).
 
 local store = require "molecule.emulator.store"
 

@@ -1,4 +1,4 @@
---- multipart/form-data, as much of it as uploads need (RFC 7578).
+--- multipart/form-data, as far as uploads need it (RFC 7578).
 
 local multipart = {}
 

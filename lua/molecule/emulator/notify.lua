@@ -1,4 +1,4 @@
---- A workspace's words to the human in the canvas (§1.9). Each leaves an echo in the workspace's own inbox.
+--- A workspace's messages to the human in the canvas (§1.9). Each leaves an echo in the workspace's own inbox.
 
 local json = require "molecule.json"
 local events = require "molecule.emulator.events"

@@ -56,7 +56,7 @@ local function refusal(workspace, wanted)
   return nil
 end
 
--- Moves the workspace and tells what that changes.
+-- Moves the workspace and returns what that changes.
 local function move(workspace, target)
   local old, root, team = workspace.parent_id, root_of(target), workspace.parent_id or workspace.id
   local lost, gained = json.array { "team:" .. team }, json.array { "team:" .. target.id }
@@ -69,7 +69,7 @@ local function move(workspace, target)
     namespaces_lost = lost, namespaces_gained = gained, memories_migrated = false, memories_migrated_note = NOTE }
 end
 
--- Sets the parent. True, and what the answer says about it; false when it is answered.
+-- Sets the parent. True, and what the answer says about it; false if already answered.
 local function reparent(request, workspace, wanted)
   if not store.latest() then
     workspace.parent_id = type(wanted) == "string" and wanted:lower() or nil

@@ -39,14 +39,14 @@ local function list(request)
   if not auth.is_admin(request) and not auth.lazy(request, workspace) then return end
   local wanted, found = (request.query.q or ""):match "^%s*(.-)%s*$":lower(), json.array {}
   for _, other in ipairs(family_of(workspace)) do
-    -- T1 does not survive a role that is null (§12).
+    -- T1 fails on a null role (§12).
     if wanted ~= "" and not other.role and not store.latest() then return request:respond(500, "") end
     if contains(other.name, wanted) or contains(other.role, wanted) then found[#found + 1] = described(other) end
   end
   request:json(200, found)
 end
 
--- Where a workspace without a URL of its own would be, were it a container of the platform's.
+-- Where a workspace without its own URL would be if it were one of the platform's containers.
 local function internal_url(workspace)
   return ("http://ws-%s:8000"):format(store.latest() and workspace.id or workspace.id:sub(1, 12))
 end

@@ -13,7 +13,7 @@ local registry = {}
 local MODES = { push = true, poll = true, [""] = true }
 local REVIVED = { offline = true, provisioning = true, awaiting_agent = true }
 local SPEND_MAXIMUM = 1000000000000
-local RUNTIMES = { t1 = "langgraph", latest = "hermes" } -- of a workspace that only its registration made (§12)
+local RUNTIMES = { t1 = "langgraph", latest = "hermes" } -- of a workspace created by its registration (§12)
 local CARD_PROBLEM = "workspace agent_card URL not allowed"
 
 local function text(value, otherwise)
@@ -50,7 +50,7 @@ local function push_url(value, workspace)
   return url
 end
 
--- Registrations of these are answered as all are and change nothing.
+-- Registrations of these are answered as usual, and change nothing.
 local function frozen(workspace)
   local status = workspace.status
   return status == "removed" or store.latest() and (status == "paused" or status == "hibernated")

@@ -1,4 +1,4 @@
---- Deleting workspaces: what has to be confirmed first, and who goes along (§1.13).
+--- Deleting workspaces: what must be confirmed first, and what goes with it (§1.13).
 
 local json = require "molecule.json"
 local auth = require "molecule.emulator.auth"
@@ -25,7 +25,7 @@ local function descendants_of(workspace, found)
   return found
 end
 
--- The newer version wants the name repeated. Answers itself when it is not.
+-- The newer version wants the name repeated; answers if it is not.
 local function confirmed(request, workspace)
   if not store.latest() or request.headers["x-confirm-name"] == workspace.name then return true end
   request:fail(400, "destructive_action_requires_confirmation", { workspace_name = workspace.name,

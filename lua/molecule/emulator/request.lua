@@ -15,7 +15,7 @@ local store = require "molecule.emulator.store"
 ---@field workspace Workspace? set by auth.workspace
 ---@field extra table<string, string> headers that every answer carries
 ---@field entry table? in the journal
----@field outage table? the fault that takes the database away from it
+---@field outage table? the fault that takes its database down
 ---@field shape table? how a fault deforms the answer
 local Request = {}
 Request.__index = Request
@@ -62,7 +62,7 @@ function Request:fail(status, message, extras, headers)
   self:json(status, value, headers)
 end
 
----No such route: a server that has the canvas behind it asks that, and this one's canvas is away (§12). Without a canvas
+---No such route: a server with a canvas behind it asks that, and this one's canvas is down (§12). Without a canvas
 ---it is a plain 404.
 function Request:unrouted()
   if store.config.canvas_proxy then

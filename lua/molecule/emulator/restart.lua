@@ -1,5 +1,5 @@
---- A restart of the platform's server (§12): it takes no request any more, waits for the event streams that are still open,
---- half a minute at most, and is away for a moment. What it knows is in its database and stays.
+--- A restart of the platform's server (§12): it takes no more requests, waits for the open event streams, half a minute at
+--- most, and is down for a moment. What it knows stays in its database.
 
 local host = require "molecule.emulator.host"
 local events = require "molecule.emulator.events"
@@ -8,14 +8,14 @@ local journal = require "molecule.emulator.journal"
 local restart = {}
 
 local DRAIN_MS, DOWN_MS = 30000, 100
-local current -- the restart that goes on: {down_ms, phase}
+local current -- the restart under way: {down_ms, phase}
 
 ---@return "draining"|"down"|nil
 function restart.phase()
   return current and current.phase
 end
 
----As if none had been ordered.
+---Forgets the restart.
 function restart.forget()
   current = nil
 end
@@ -29,7 +29,7 @@ local function go_down(one)
   end)
 end
 
----Whoever had a stream may have closed it.
+---A stream may have been closed.
 function restart.look()
   if current and events.count() == 0 then go_down(current) end
 end
@@ -43,7 +43,7 @@ function restart.begin(drain_ms, down_ms)
   host.after(drain_ms or DRAIN_MS, function() go_down(one) end)
 end
 
----Breaks the connection off and returns true while the server takes no requests.
+---Aborts the connection and returns true while the server takes no requests.
 ---@param request Request
 ---@return boolean
 function restart.refuses(request)

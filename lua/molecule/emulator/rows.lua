@@ -1,6 +1,6 @@
 --- The activity log of a workspace: rows ordered by (created_at, seq), found by id, read as pages (§2, §4).
 ---
---- A row keeps the text that a page shows and the few columns that a page is filtered by.
+--- A row keeps the text that a page shows and the few columns that pages are filtered by.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -81,7 +81,7 @@ end
 
 ---Adds a row and announces it on the event stream.
 ---@param workspace Workspace
----@param columns table those of §2.1 but id, workspace_id, created_at and seq; taken over
+---@param columns table those of §2.1 except id, workspace_id, created_at and seq; owned from then on
 ---@param options {id: string?, us: integer?, seq: integer?, override: table?, omit: string[]?, raw: string?,
 ---  message_id: string?, silent: boolean?, keep: boolean?}? message_id: for the event; silent: there is none; keep: for amend
 ---@return table row
@@ -172,7 +172,7 @@ function rows.page(workspace, reading)
   return page
 end
 
----A place before the last row, for a row that was stamped earlier than it became visible.
+---A place before the last row, for a row that was stamped before it became visible.
 ---@param workspace Workspace
 ---@return integer? us, integer? seq
 function rows.before_last(workspace)

@@ -73,7 +73,7 @@ function store.prepare()
   workspace.delivery_mode, workspace.parent_id = "poll", store.family()
 end
 
----The parent of all workspaces that are made here without saying whose child they are: siblings may talk to each other.
+---The parent of all workspaces created here without a parent: siblings may talk to each other.
 ---@return string id
 function store.family()
   if not store.find(store.parent_id) then

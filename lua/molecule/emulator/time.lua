@@ -7,7 +7,7 @@ local time = {}
 local last = 0
 local cached_second, cached_text
 
----The wall clock in microseconds; never the same twice, so that rows tie only when somebody asks for it.
+---The wall clock in microseconds; never the same twice, so that rows tie only on request.
 ---@return integer
 function time.now()
   local now = host.now_us()

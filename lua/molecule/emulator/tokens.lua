@@ -37,7 +37,7 @@ local function revoke(request)
   request:fail(404, "token not found")
 end
 
--- These are for workspaces that the platform does not run itself. Answers itself for others.
+-- These are for workspaces that the platform does not run itself. Answers for others.
 local function external(request, action)
   local runtime = request.workspace.runtime
   if runtime == "external" then return true end

@@ -10,7 +10,7 @@ local uploads = {}
 
 local NAME_MAXIMUM, ENDING_MAXIMUM = 100, 16
 
--- The last part of the path, with what no file system minds; its ending is kept when it is cut.
+-- The last part of the path, safe for any file system; its extension is kept when it is cut.
 local function sanitized(name)
   local base = name:gsub("/+$", ""):match "[^/]*$":gsub(utf8.charpattern, function(character)
     return character:match "^[%w._%-]$" or "_"

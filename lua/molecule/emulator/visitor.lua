@@ -1,11 +1,11 @@
---- Who may talk to the emulator: programs of this machine, not web pages. A page reaches 127.0.0.1 by a name of its own that it
---- points there (Host tells), or across origins (Origin and Sec-Fetch-Site tell, and a POST of a kind that browsers send
+--- Who may talk to the emulator: programs on this machine, not web pages. A page reaches 127.0.0.1 by its own name that points
+--- there (Host shows this), or across origins (Origin and Sec-Fetch-Site show this, and a POST of a kind that browsers send
 --- without asking first).
 
 local visitor = {}
 
 local SIMPLE = { ["text/plain"] = true, ["application/x-www-form-urlencoded"] = true, ["multipart/form-data"] = true }
--- A page cannot send these to another origin unless that agrees, and the emulator does not.
+-- A page cannot send these to another origin unless it agrees, and the emulator does not.
 local UNSIMPLE_HEADERS = { "authorization", "x-workspace-id", "x-molecule-org-id", "x-molecule-emulator" }
 local BROWSER_HEADERS = { "origin", "sec-fetch-site", "sec-fetch-mode" }
 
@@ -38,10 +38,10 @@ local function problem_of(request)
     return 421, ("the Host %s is not this machine"):format(authority:sub(1, 200))
   end
   if origin and (origin:match "^https?://([^/]*)/?$" or ""):lower() ~= (authority or ""):lower() then
-    return 403, "requests of web pages of another origin are refused"
+    return 403, "requests from web pages of another origin are refused"
   end
   if site and site ~= "same-origin" and site ~= "none" then
-    return 403, "requests of web pages of another site are refused"
+    return 403, "requests from web pages of another site are refused"
   end
   if request.method == "GET" or request.method == "HEAD" or any(headers, UNSIMPLE_HEADERS) then return nil end
   local content_type = headers["content-type"]
@@ -52,7 +52,7 @@ local function problem_of(request)
   return nil
 end
 
----Answers and returns true when the request may come from a web page.
+---Answers and returns true if the request may come from a web page.
 ---@param request Request
 ---@return boolean
 function visitor.refused(request)

@@ -1,4 +1,4 @@
---- Who wants to hear of what is said through the emulator: its terminal, say.
+--- Observers of what is said through the emulator, such as its terminal.
 ---
 --- Events: {kind = "message", workspace, source? (an id; nil: the canvas), row, value} a message came into an inbox;
 --- {kind = "notice", workspace, body, value} a workspace said something to the human; {kind = "sent", source, target, body,

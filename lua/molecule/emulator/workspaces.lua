@@ -24,7 +24,7 @@ local function time_of(us)
   return us and time.format(us) or json.null
 end
 
--- What everybody may see; the newer version shows more.
+-- What everyone may see; the newer version shows more.
 local function described(workspace)
   local value = { id = workspace.id, name = workspace.name, role = workspace.role or json.null, tier = workspace.tier,
     status = store.status(workspace), url = workspace.url, parent_id = workspace.parent_id or json.null,
@@ -38,7 +38,7 @@ local function described(workspace)
   return value
 end
 
--- What only the administrator sees besides.
+-- What only the administrator also sees.
 local function described_fully(workspace)
   local value = described(workspace)
   value.current_task, value.last_sample_error = workspace.current_task, workspace.sample_error

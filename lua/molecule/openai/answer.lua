@@ -1,8 +1,8 @@
---- Reads what a service that speaks OpenAI's interface answers, whole or in events -> one result:
+--- Reads the answer of a service with OpenAI's interface, whole or in events -> one result:
 -- {status, headers, text, refused, reason, complaint}.
 --
--- An answer is complete when it says so (`finish_reason`, [DONE], a whole JSON object); what goes wrong after that does not
--- take it back: it was paid for.
+-- An answer is complete when it says so (`finish_reason`, [DONE], a whole JSON object); what goes wrong later does not
+-- invalidate it: it was paid for.
 local core = require "molecule.core"
 local halves = require "molecule.openai.halves"
 local molecule = require "molecule"
@@ -12,7 +12,7 @@ local answer = {}
 
 local ANSWER_MAXIMUM = 16 << 20
 local QUOTED = 500 -- bytes of an answer that is an error
-local AFTER_END = 5 -- seconds that a complete answer waits for what may follow
+local AFTER_END = 5 -- seconds that a complete answer waits for more
 local ERROR_LINE_MAXIMUM = 65536
 
 --- A step down into what may be null or missing.
@@ -87,7 +87,7 @@ local function take_event(state, data, name)
   end
 end
 
---- Lines `error: {…}`, no field of the standard's but how some servers report a failure, whatever chunks they come in.
+--- Lines `error: {…}`: not in the standard, but how some servers report a failure, in any chunks.
 local function take_error_lines(state, chunk)
   local text = state.line .. chunk
   local complete, rest = text:match("^(.*[\r\n])([^\r\n]*)$")
@@ -100,7 +100,7 @@ local function take_error_lines(state, chunk)
   state.line = #rest <= ERROR_LINE_MAXIMUM and may_be_one and rest or rest ~= "" and "\0" or ""
 end
 
---- Whether nothing that comes now could make it another answer.
+--- Whether nothing that comes now could change the answer.
 local function is_complete(state)
   if state.reason then return state.reason ~= "error" end
   return state.done and not state.complaint and (not state.garbage or #state.pieces > 0)
@@ -112,7 +112,7 @@ local function take_chunk(state, chunk)
   for _, event in ipairs(state.reader:feed(chunk)) do take_event(state, event.data, event.event) end
 end
 
---- How a body that begins so is made: "whole" or "events"; nil: too little has come.
+--- What a body with this beginning is: "whole" or "events"; nil: too little has come.
 local function form_of(raw)
   local first = raw:gsub("^\xEF\xBB\xBF", ""):match("^%s*(.)")
   return first and (first:find("[{%[<]") and "whole" or "events")
@@ -159,7 +159,7 @@ local function take_whole(state, body, options)
   for line in body:gmatch("[^\r\n]+") do take_event(state, line) end
   if state.called and not state.garbage then return end
   state.complaint, state.reason, state.done = nil, nil, nil
-  error(("%s answered what is not JSON: %s"):format(options.where, answer.quote(options, body)), 0)
+  error(("%s did not answer in JSON: %s"):format(options.where, answer.quote(options, body)), 0)
 end
 
 --- The beginning of what the service said, without the key, which some services quote.
@@ -168,7 +168,7 @@ function answer.quote(options, text)
   return text:sub(1, QUOTED)
 end
 
---- What went wrong on the way, without what is secret of the URL.
+--- What went wrong on the way, without the secret parts of the URL.
 local function describe(options, problem, code)
   problem = problem:gsub(options.url:gsub("%p", "%%%0"), (options.where:gsub("%%", "%%%%")))
   return ("%s [%s]"):format(problem, code)
@@ -176,7 +176,7 @@ end
 
 local function fail(options, problem, code) error(describe(options, problem, code), 0) end
 
---- Raises why an answer that has not said it is complete cannot be used.
+--- Raises the reason why an answer that is not marked as complete cannot be used.
 local function check_complete(state, options, problem, code)
   if is_complete(state) or state.complaint then return end
   if problem then fail(options, problem, code) end
@@ -200,7 +200,7 @@ local function finish(state, options, problem, code)
   return {text = text, refused = refused, reason = state.reason, complaint = state.complaint}
 end
 
---- A request that is not answered in events, as a stream of one piece.
+--- A request that is not answered in events, treated as a stream of one piece.
 local function one_piece(request)
   local result, problem, code, partial = core.http(request)
   local got, given = result or partial or {status = 0, headers = {}, body = ""}, false
@@ -216,7 +216,7 @@ local function one_piece(request)
   }
 end
 
---- Asks and reads the answer. Raises where there is none: the connection failed, or it is no answer of this kind.
+--- Asks and reads the answer. Raises if there is none: the connection failed, or the answer is of another kind.
 ---@param request table as core.http_stream takes it
 ---@param options table `where`, `key`
 ---@param report fun(pieces: string[], has_halves: boolean?) is shown what has come
@@ -237,7 +237,7 @@ function answer.ask(request, options, report)
   elseif not state.done then
     take_chunk(state, "\n\n") -- the last event may have no line end
     if not state.has_events and not state.complaint and body:find("%S") and not problem and not body:find("^%s*%a*:") then
-      error(("%s answered what is not JSON: %s"):format(options.where, answer.quote(options, body)), 0)
+      error(("%s did not answer in JSON: %s"):format(options.where, answer.quote(options, body)), 0)
     end
   end
   local result = finish(state, options, problem, code)

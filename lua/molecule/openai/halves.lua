@@ -1,6 +1,5 @@
---- Characters that a service cuts in two between the events of an answer: half a surrogate pair ("\ud83d", then
---- "\ude00") in escapes, or some bytes of a UTF-8 sequence. Each half becomes a private character that stands for it until
---- the pieces are together.
+--- Characters that a service cuts in two between the events of an answer: half a surrogate pair ("\ud83d", then "\ude00") in
+--- escapes, or some bytes of a UTF-8 sequence. A private character stands for each half until the pieces are together.
 local halves = {}
 
 local SURROGATE, BYTE = 0x10F000, 0x10F800 -- plane 16, private use

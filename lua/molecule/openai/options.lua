@@ -1,4 +1,4 @@
---- The options of the backend openai: checked before the first message, so that a mistake shows at the start.
+--- The options of the backend openai: checked before the first message, so that a mistake shows at startup.
 local backend = require "molecule.backend"
 local core = require "molecule.core"
 local molecule = require "molecule"
@@ -52,7 +52,7 @@ local function read_extra(given)
   return extra
 end
 
---- Azure takes a key, which is no bearer token, in a header of its own.
+--- Azure takes a key, which is not a bearer token, in its own header.
 local function key_header(given, url)
   local host = url:match("^%a+://[^/?]*"):lower():gsub(":%d+$", "")
   local header = given or ((host:find("%.azure%.com$") or host:find("%.azure%-api%.net$")) and "api-key") or "Authorization"

@@ -1,8 +1,8 @@
 --- What a service that speaks OpenAI's interface says when it does not answer, and what that means for the message.
 --
--- The same trouble is worded differently by every server, and arrives with any status, also 200, so that it is the words
--- and codes that count: those of OpenAI, Azure, Anthropic, Gemini, Bedrock, Mistral, Groq, OpenRouter, LiteLLM, vLLM, SGLang,
--- TGI, llama.cpp, LM Studio, Ollama and FastChat were collected.
+-- Every server words the same trouble differently, and sends it with any status, even 200, so words and codes count: those of
+-- OpenAI, Azure, Anthropic, Gemini, Bedrock, Mistral, Groq, OpenRouter, LiteLLM, vLLM, SGLang, TGI, llama.cpp, LM Studio,
+-- Ollama and FastChat.
 local molecule = require "molecule"
 
 local refusal = {}
@@ -65,7 +65,7 @@ local function has_one(words, list)
   return false
 end
 
---- The object that says what went wrong; nil: there is none.
+--- The object that says what went wrong; nil: none.
 local function find_problem(value)
   if type(value) ~= "table" then return nil end
   if molecule.json.is_array(value) then value = value[1] end
@@ -99,7 +99,7 @@ function refusal.find(value, raw)
   return problem and describe(problem, raw)
 end
 
---- The complaint that a text is, or holds as JSON, whole or in its lines, as events or not.
+--- The complaint in a text: itself, or JSON in it, whole or in lines, as events or not.
 function refusal.read(body)
   local found = refusal.find(molecule.json.decode(body), body)
   if found then return found end
@@ -124,7 +124,7 @@ local function has_code(complaint, codes)
   return false
 end
 
---- The seconds that it asks to wait for in words; nil: it does not.
+--- How many seconds it asks to wait, in words; nil: it does not.
 local function said_wait(words)
   local minutes, seconds = words:match("in (%d+)m([%d%.]+)s")
   if minutes then return tonumber(minutes) * 60 + (tonumber(seconds) or 0) end
@@ -134,7 +134,7 @@ local function said_wait(words)
     or words:match('retrydelay":%s*"([%d%.]+)s') or "")
 end
 
---- Where it waits for so long before the next request, within what is sensible.
+--- How long to wait before the next request, within reason.
 function refusal.wait(complaint)
   local seconds = said_wait(complaint.words)
   return seconds and math.max(1, math.min(seconds, 86400)) or nil
@@ -150,14 +150,14 @@ local function is_overflow(status, complaint)
   return has_one(complaint.said, SUBJECTS) and has_one(complaint.said, EXCESSES)
 end
 
---- A free tier's rate is worded as a quota, too, but ends by itself.
+--- A free tier's rate limit is also worded as a quota, but passes by itself.
 local function is_quota(status, complaint)
   if has_code(complaint, QUOTA_CODES) or status == 402 then return true end
   return has_one(complaint.said, QUOTA_WORDS) and not said_wait(complaint.words)
     and not has_code(complaint, {resource_exhausted = true})
 end
 
---- The status that it amounts to: an error in an answer with status 200 has one for a code.
+--- The effective status: an error in an answer with status 200 has one as its code.
 local function status_of(status, complaint)
   if status < 200 or status > 299 then return status end
   for _, code in ipairs(complaint.codes) do

@@ -1,7 +1,7 @@
 --- What a model thinks aloud in its answer: <think>…</think> and its like, which are not for whoever asked.
 --
 -- Taken out are blocks at the beginning of the answer and at the beginning of later lines, and all before a closing tag
--- on a line of its own where the template has swallowed the opening one. Code fences stay as they are.
+-- on a separate line if the template has swallowed the opening one. Code fences stay as they are.
 local thinking = {}
 
 local TAGS = {
@@ -33,7 +33,7 @@ local function is_alone(text, first, last)
   return (before:find("^%s*$") or before:find("\n[ \t]*$")) and (last == #text or text:find("^[ \t\r]*\n", last + 1))
 end
 
---- Without what precedes a closing tag that nothing has opened; nil: there is none.
+--- Without what precedes a closing tag that nothing has opened; nil: none.
 local function after_swallowed(text)
   local lower = text:lower()
   for _, tag in ipairs(TAGS) do
@@ -45,7 +45,7 @@ local function after_swallowed(text)
   end
 end
 
---- Without the first block that begins a line; nil: there is none.
+--- Without the first block that begins a line; nil: none.
 local function without_block(text)
   local lower, at = text:lower(), 1
   while at do
@@ -72,7 +72,7 @@ function thinking.strip(text)
   return found and rest:match("^%s*(.*)$") or text
 end
 
---- Of an answer that still grows: without what may turn out to be a thought.
+--- For a growing answer: without what may turn out to be a thought.
 ---@param text string
 ---@return string
 function thinking.strip_partial(text)

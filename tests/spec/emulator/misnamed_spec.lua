@@ -28,7 +28,7 @@ describe("a slip in a control request", function()
     { "config", { "rate_limt" }, "unknown field 'rate_limt'; did you mean 'rate_limit'?" },
     { "restart", { "drian_ms" }, "unknown field 'drian_ms'; did you mean 'drain_ms'?" },
     { "faults", { "matches" }, "unknown field 'matches'; did you mean 'match'?" },
-    { "faults", { "zzz" }, "unknown field 'zzz'; there are match, times, skip, action" },
+    { "faults", { "zzz" }, "unknown field 'zzz'; known fields: match, times, skip, action" },
   } do
     it(("is told: %s with %s"):format(case[1], table.concat(case[2], " and ")), function()
       local value = {}
@@ -42,7 +42,7 @@ describe("a slip in a control request", function()
 
   it("is told where it is deeper inside, or in a query", function()
     local answer = platform:post("/__emulator/faults", { action = { kind = "htlm502" } })
-    assert.equal("there is no action.kind 'htlm502'; did you mean 'html502'?", answer.json.error)
+    assert.equal("unknown action.kind 'htlm502'; did you mean 'html502'?", answer.json.error)
     answer = platform:post("/__emulator/faults", { action = { kind = "reset" }, match = { paht = "/" } })
     assert.equal("in match: unknown field 'paht'; did you mean 'path'?", answer.json.error)
     answer = platform:post("/__emulator/tie", { workspace = id, messages = { { txt = "x" } } })
