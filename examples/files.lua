@@ -1,5 +1,5 @@
 --- Takes files and answers with one: counts the lines, words and bytes of every text file that came with the message, and
---- sends the report back as a file of its own.
+--- sends the report back as a file.
 ---
 ---   molecule connect <workspace-id> --script examples/files.lua
 local molecule = require "molecule"
@@ -16,9 +16,9 @@ local function describe(file)
   local content, problem, code = file:read()
   if not content then
     if code == "UNAVAILABLE" then return ("%s: not here: %s"):format(name, problem) end
-    error(problem) -- tried again: the platform may give it later
+    error(problem) -- retried: the platform may have it later
   end
-  if not utf8.len(content) then return ("%s: %d bytes, not a text"):format(name, #content) end
+  if not utf8.len(content) then return ("%s: %d bytes, not text"):format(name, #content) end
   local lines, words = count(content)
   return ("%s: %d lines, %d words, %d bytes"):format(name, lines, words, #content)
 end
@@ -28,7 +28,7 @@ return {
   description = "counts the lines and words of text files",
 
   handle = function(msg)
-    if #msg.files == 0 then return "Send me text files, and I count their lines and words." end
+    if #msg.files == 0 then return "Send me text files, and I will count their lines and words." end
     local report = {}
     for i, file in ipairs(msg.files) do report[i] = describe(file) end
     molecule.log.info("counted %d files", #msg.files)

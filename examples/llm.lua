@@ -1,10 +1,10 @@
---- A language model with a role of its own, and commands of the script's beside it. The model is behind any OpenAI-compatible
---- endpoint; the backend openai does the talking and remembers each conversation.
+--- A language model with a role, plus commands of the script's. The model is behind any OpenAI-compatible endpoint; the
+--- backend openai does the talking and remembers each conversation.
 ---
 ---   molecule connect <workspace-id> --script examples/llm.lua        with OPENAI_API_KEY in the environment
 ---   LLM_URL=http://localhost:11434/v1 LLM_MODEL=llama3.2 molecule connect <workspace-id> --script examples/llm.lua
 ---
---- Without a role and commands no script is needed: --backend openai --backend-opt model=gpt-4o-mini
+--- Without a role and commands, no script is needed: --backend openai --backend-opt model=gpt-4o-mini
 local molecule = require "molecule"
 
 local model = require "molecule.backends.openai" {

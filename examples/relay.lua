@@ -1,4 +1,4 @@
---- Asks another workspace and answers with its answer; says so when the question was only left in its inbox.
+--- Asks another workspace and answers with its answer; says so if the question was only left in its inbox.
 ---
 ---   molecule connect <workspace-id> --script examples/relay.lua --script-opt peer=<workspace id or a part of its name>
 ---
@@ -25,7 +25,7 @@ return {
 
   handle = function(msg, ctx)
     local id, name = find_peer(ctx.options.peer)
-    if not id then return "I cannot find the one to ask: " .. name end
+    if not id then return "I cannot find whom to ask: " .. name end
     if msg.from == id then return molecule.skip("the peer itself: it would hear its own question") end
     local answer, problem, code = molecule.send(id, msg.text, {timeout = tonumber(ctx.options.timeout) or 60})
     if not answer then
@@ -33,7 +33,7 @@ return {
       return ("%s could not be asked: %s"):format(name, problem)
     end
     if answer.queued then
-      return ("%s has not answered so far. Your message is in its inbox."):format(name)
+      return ("%s has not answered yet. Your message is in its inbox."):format(name)
     end
     return answer.text
   end,

@@ -1,5 +1,5 @@
---- Remembers what it is told, for each sender apart, across restarts. molecule.store keeps the facts, and a counter that
---- begins anew every day says how often it was asked.
+--- Remembers what it is told, separately for each sender, across restarts. molecule.store keeps the facts, and a counter that
+--- restarts every day says how often it was asked.
 ---
 ---   remember the door code is 4711      what is the door code?      forget the door code      list
 ---

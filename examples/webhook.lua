@@ -1,5 +1,5 @@
---- Hands every message to a web service and answers with what it says. A service that is busy or down is asked again later;
---- one that refuses the message is told to the sender, and not asked again.
+--- Hands every message to a web service and answers with what it says. A service that is busy or down is asked again later; if
+--- it refuses the message, the sender is told, and it is not asked again.
 ---
 ---   molecule connect <workspace-id> --script examples/webhook.lua --script-opt url=https://example.com/hook
 local molecule = require "molecule"

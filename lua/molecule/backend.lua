@@ -42,7 +42,7 @@ function backend.boolean(name, key, value)
 end
 
 --- "60s", "5m", "1m30s" -> checked, as molecule.exec takes it.
----@return string? nil: 0, no limit of its own
+---@return string? nil: 0, no separate limit
 function backend.duration(name, key, value)
   value = tostring(value)
   local rest = value:gsub("%d+%.?%d*(%a+)", function(unit)

@@ -223,13 +223,14 @@ const struct command command_status = {
     .usage = "<workspace-id> [options]",
     .summary = "show a workspace's status: cursor, counts, dead letters",
     .description =
-        "Asks the live host of the workspace on this machine; when there is none, reads its files: "
-        "process,\n"
-        "since when, last poll and heartbeat, how long the platform has been unreachable, the "
-        "cursor, how many\n"
-        "messages are in which state, how old the oldest unfinished one is.\n\n"
+        "Asks the workspace's live host on this machine, or reads its files if there is none: "
+        "process and "
+        "start time,\n"
+        "last poll and heartbeat, how long the platform has been unreachable, the cursor, message "
+        "counts by state,\n"
+        "and the age of the oldest unfinished message.\n\n"
         "Exit codes:\n"
-        "  0  running and well\n"
+        "  0  running and healthy\n"
         "  1  stopped\n"
         "  2  unhealthy: the platform is unreachable or refuses us, the script is stuck, the disk "
         "fails, or the\n"

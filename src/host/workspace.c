@@ -185,7 +185,7 @@ static void on_journal_closed(void *context)
     set_state(workspace, WORKSPACE_CLOSED);
     workspace->dispatch.calls.closed = true;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
-        log_info(workspace_id(workspace), "stopped; %lu answered, %lu set aside",
+        log_info(workspace_id(workspace), "stopped; %lu answered, %lu dead-lettered",
                  workspace->dispatch.answered, workspace->dispatch.dead);
     host_workspace_ended(workspace->host, workspace);
 }

@@ -11,7 +11,7 @@ struct delegated;
 
 enum delegated_state {
     DELEGATED_COMPLETED, /* `text` is the peer's answer */
-    /* the peer polls: it has the task, and will answer with a message of its own, if at all */
+    /* the peer polls: it has the task, and will answer with a separate message, if at all */
     DELEGATED_QUEUED,
     DELEGATED_FAILED /* `text` says why */
 };

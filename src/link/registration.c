@@ -141,7 +141,7 @@ static void refused(struct registration *registration, const struct call_answer 
         return;
     }
     log_warn(registration->link->options->id, "%s; %s; retrying", answer->verdict.reason, hint);
-    /* not a loop of reads: the timer runs beside the reload */
+    /* not a loop of reads: the timer runs during the reload */
     if (!registration->link->token.busy)
         token_reload(registration->link);
     int64_t left = registration->refusals.first_ms + patience - now;

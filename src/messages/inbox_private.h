@@ -29,7 +29,7 @@ struct inbox {
     size_t own_total, *total;
 };
 
-/* The conversation of that key; makes one if there is none. */
+/* The conversation with that key; creates one if missing. */
 struct inbox_conversation *inbox_conversation(struct inbox *inbox, const char *key);
 /* Takes the entry out of its conversation, which goes if that was its last. */
 void inbox_leave_conversation(struct inbox *inbox, struct inbox_entry *entry);

@@ -65,7 +65,7 @@ void script_outcome_free(struct script_outcome *outcome); /* its members */
 /* Borrowed for the life of the script. */
 struct script_settings {
     const struct molecule_workspace_options *options;
-    const char *ca_file; /* trusted beside the system's certificates; NULL: none */
+    const char *ca_file; /* trusted in addition to the system's certificates; NULL: none */
     bool load_only;      /* the agent's `start` is not called */
 };
 

@@ -1,7 +1,7 @@
 /* A program that a script runs. exec, os.execute and backends (script/process.h), io.popen
  * (script/pipe.h) and stdio children (script/child.h) are made of it.
  *
- * It has a session and a process group of its own, so that all of it can be killed, and inherits no
+ * It has its own session and process group, so that all of it can be killed, and inherits no
  * descriptor but its standard streams. Its libuv handles are counted: the owner's memory may go
  * when the last one is closed. On the worker thread only. */
 #ifndef MOLECULE_SCRIPT_SUBPROCESS_H

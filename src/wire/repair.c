@@ -36,7 +36,7 @@ size_t repair_character(const char *text, size_t length)
     return size;
 }
 
-/* The UTF-16 unit of the escape \uXXXX at `at`; -1: there is none. */
+/* The UTF-16 unit of the escape \uXXXX at `at`; -1: none. */
 static int read_unit(const char *at, const char *end)
 {
     int unit = 0;

@@ -111,7 +111,7 @@ describe("an example", function()
     assert.equal("I looked at 3 files.", texts[1])
     local report = cjson.decode(entries[1].body).params.message.parts[2].file
     assert.equal("report.txt", report.name)
-    assert.equal(host.base64("a.txt: 2 lines, 3 words, 13 bytes\nb.bin: 2 bytes, not a text\n"
+    assert.equal(host.base64("a.txt: 2 lines, 3 words, 13 bytes\nb.bin: 2 bytes, not text\n"
       .. "c.txt: not here: file c.txt: workspace:/c.txt cannot be read from here\n"), report.bytes)
     one:stop()
   end)
@@ -143,11 +143,11 @@ describe("an example", function()
     answering:stop()
     workspace = host.workspace(platform)
     one = start("relay.lua", { "--script-opt", "peer=oracle", "--script-opt", "timeout=0.3" })
-    assert.equal("the-oracle has not answered so far. Your message is in its inbox.", ask(one, "still there?"))
+    assert.equal("the-oracle has not answered yet. Your message is in its inbox.", ask(one, "still there?"))
     one:stop()
     workspace = host.workspace(platform)
     one = start("relay.lua", { "--script-opt", "peer=nobody-of-that-name" })
-    assert.equal('I cannot find the one to ask: 0 workspaces are called "nobody-of-that-name"', ask(one, "who?"))
+    assert.equal('I cannot find whom to ask: 0 workspaces are called "nobody-of-that-name"', ask(one, "who?"))
     one:stop()
   end)
 
@@ -257,7 +257,7 @@ describe("molecule dev", function()
     ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "cannot be combined" },
     ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "unexpected argument" },
     ["with a profile that is none"] = { { "--headless", "--profile", "t2" }, "%-%-profile is t1 or latest" },
-    ["with an option that is none"] = { { "--no-such-option" }, "unknown option %-%-no%-such%-option" },
+    ["with an unknown option"] = { { "--no-such-option" }, "unknown option %-%-no%-such%-option" },
   } do
     it("says what is wrong " .. name, function()
       local _, said = run({ "dev", table.unpack(case[1]) }, 2)

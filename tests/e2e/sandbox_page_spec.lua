@@ -3,13 +3,13 @@
 local host = require "tests.support.host"
 
 describe("the page on the sandbox", function()
-  it("names a test for each thing that is held back", function()
+  it("names a test for each thing that is blocked", function()
     local specs = {}
     for _, name in ipairs(host.list "tests/e2e") do specs[#specs + 1] = host.read("tests/e2e/" .. name) end
     local all = table.concat(specs)
       -- titles that the specs put together
       :gsub('", " %.%. where', ', in the sandbox"'):gsub(', " %.%. where', ', in the sandbox"'):gsub('{ "', 'counts: ')
-    local table_of = host.read("docs/script-api.md"):match "| held back | test |\n|%-%-%-|%-%-%-|\n(.*)$"
+    local table_of = host.read("docs/script-api.md"):match "| blocked | test |\n|%-%-%-|%-%-%-|\n(.*)$"
     local count = 0
     for held_back, title in table_of:gmatch "| ([^\n]-) | ([^\n|]+) |" do
       count = count + 1

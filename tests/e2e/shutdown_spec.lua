@@ -56,7 +56,7 @@ both(describe, "the end", function(profile)
       one:stop(signal)
       assert.equal(row, one:state().last_since_id)
       one:log "the script was told to stop"
-      one:log "stopped; 1 answered, 0 set aside"
+      one:log "stopped; 1 answered, 0 dead-lettered"
     end)
   end
 
@@ -97,7 +97,7 @@ both(describe, "the end", function(profile)
     one:stop()
   end)
 
-  it("SIGTERM while a message is handled: it is answered, heartbeats go on, nothing new is fetched, code 0", function()
+  it("SIGTERM while a message is handled: it is answered, heartbeats continue, nothing new is fetched, code 0", function()
     local one = host.connect(options { args = { "--heartbeat-ms", "50" } })
     local row = send "1"
     one:log "sleeping 1"

@@ -88,7 +88,7 @@ describe("a workspace's state on this machine", function()
 
     it("tells its exit codes with --help", function()
       local _, said = run("status", "--help")
-      for code, word in pairs { ["0"] = "running and well", ["1"] = "stopped", ["2"] = "unhealthy", ["3"] = "unknown" } do
+      for code, word in pairs { ["0"] = "running and healthy", ["1"] = "stopped", ["2"] = "unhealthy", ["3"] = "unknown" } do
         assert(said:find("\n  " .. code .. "  " .. word, 1, true), said)
       end
     end)

@@ -18,11 +18,11 @@ local console = {}
 
 local HELP = [[
 a line is a message to the agent; /WORD is a command:
-  /file PATH [TEXT]  send a file, with a text if you like
-  /as NAME           speak as the peer of that name or id, which is made if there is none; /as canvas: the human again
+  /file PATH [TEXT]  send a file, optionally with a text
+  /as NAME           speak as the peer of that name or id, which is created if missing; /as canvas: the human again
   /help              this list
   //TEXT             send a message that begins with a slash
-  /quit              end once everything typed is answered (so does Ctrl-D); Ctrl-C ends sooner]]
+  /quit              exit once everything typed is answered (so does Ctrl-D); Ctrl-C exits sooner]]
 local LINE_TOO_LONG = "that line is longer than 1 MiB; it was not sent"
 
 local own          -- the id of the workspace that the script serves
