@@ -63,7 +63,7 @@ describe("the backend", function()
       one:stop()
     end)
 
-    it("quotes an error in an answer with status 200, and what is no JSON object", function()
+    it("quotes an error in an answer with status 200, and what is not a JSON object", function()
       local one = connect("http", { url = web.url }, { "--max-attempts", "1" })
       for body, said in pairs {
         ['{"error":"quota exceeded"}'] = 'answered with an error: {"error":"quota exceeded"}',
@@ -81,7 +81,7 @@ describe("the backend", function()
       one:stop()
     end)
 
-    it("takes a reply all the same where there is an empty error beside it", function()
+    it("takes a reply even with an empty error beside it", function()
       local one = connect("http", { url = web.url })
       for _, body in ipairs { '{"text":"fine","error":null}', '{"text":"fine","error":"but"}', '\u{FEFF}{"text":"fine"}',
         '{"text":null,"parts":[{"text":"fine"}]}' } do
@@ -103,7 +103,7 @@ describe("the backend", function()
       one:stop()
     end)
 
-    it("refuses a URL that is none at the start", function()
+    it("refuses an invalid URL at the start", function()
       local args = { "--backend", "http", "--backend-opt", "url=localhost:1" }
       local one = host.run({ platform = platform, workspace = workspace, args = args }, 2)
       one:log 'option url must begin with http:// or https://, not "localhost:1"'
@@ -168,7 +168,7 @@ end]]
       one:log 'ignoring a line that is not a JSON object: {"half":'
     end)
 
-    it("quotes a result that is none", function()
+    it("quotes an invalid result", function()
       for result, said in pairs {
         ["42"] = "the result must be a string, an object or null, not a number: 42",
         ["false"] = "the result must be a string, an object or null, not a boolean: false",

@@ -82,7 +82,7 @@ describe("a backend", function()
     assert.equal("good day, hello", ask(one))
   end)
 
-  it("of the user's own that is none is refused", function()
+  it("of the user's own that is invalid is refused", function()
     local directory = host.directory()
     host.write(directory .. "/mine.lua", "return {}")
     local one = host.run({ platform = platform, workspace = workspace, args = { "--backend", "mine" },
@@ -106,7 +106,7 @@ describe("a backend", function()
       assert.equal("HELLO\n", ask(connect("exec", { cmd = "tr a-z A-Z; echo" })))
     end)
 
-    it("takes a timeout of 0 for none of its own", function()
+    it("treats a timeout of 0 as none", function()
       assert.equal("HELLO\n", ask(connect("exec", { cmd = "tr a-z A-Z; echo", timeout = "0" })))
     end)
 
@@ -233,7 +233,7 @@ fi
 ]]):format(directory, directory, directory))
     end
 
-    it("goes on with each conversation's session, also after a restart", function()
+    it("continues each conversation's session, also after a restart", function()
       local directory, state = host.directory(), host.directory()
       local args = arguments("claude-code", { bin = remembering(directory) })
       local function start()

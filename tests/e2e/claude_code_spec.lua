@@ -65,7 +65,7 @@ cat %s/output
   local SAID = cjson.encode { type = "assistant", session_id = "session-1",
     message = { content = { { type = "text", text = "The {\"type\":\"result\"} answer" } } } }
 
-  it("finds the result wherever it stands, and goes on with its session", function()
+  it("finds the result anywhere, and continues its session", function()
     local one = connect()
     for name, text in pairs {
       ["alone"] = result(),

@@ -93,7 +93,7 @@ return {
     one:stop()
   end)
 
-  it("keeps the order after a restart, also behind what waits in the ledger", function()
+  it("keeps the order after a restart, also after what waits in the ledger", function()
     local state = host.directory() .. "/state"
     local script = [[
 local molecule = require "molecule"
@@ -119,7 +119,7 @@ return {
     one:stop()
   end)
 
-  it("that fails, waits or returns what is no key leaves a message where it was, and the log says where", function()
+  it("that fails, waits or returns an invalid key leaves a message where it was, and the log says where", function()
     start([[
 local molecule = require "molecule"
 local ways = {
@@ -164,7 +164,7 @@ return {
     one:stop_at(row)
   end)
 
-  it("that uses up the memory gets a fresh state and goes on", function()
+  it("that uses up the memory gets a fresh state and continues", function()
     start([[
 return {
   conversation = function(msg)
@@ -188,7 +188,7 @@ return {
     one:log "the agent's `conversation` must be a function"
   end)
 
-  it("says nothing to a peer in front of a reply that is on its way there, and waits for no reply to somebody else", function()
+  it("says nothing to a peer before a reply that is on its way there, and waits for no reply to someone else", function()
     local other, peer = host.workspace(platform), host.workspace(platform)
     platform:fault({ kind = "status", status = 503 }, { method = "POST", path = ("/workspaces/%s/a2a"):format(peer.id) },
       { times = 2 })

@@ -105,7 +105,7 @@ describe("a platform that moves to another address, while the old one goes on an
     new:stop()
   end)
 
-  it("is followed, and its event stream is opened anew", function()
+  it("is followed, and its event stream is reopened", function()
     old = emulator.start { args = { "--rate-limit", "-1" } }
     new = emulator.start { args = { "--rate-limit", "-1" } }
     between = proxy.start { port = new.port, address = "127.0.0.2", own_port = old.port }

@@ -74,7 +74,7 @@ describe("a fleet", function()
     fleet:stop()
   end)
 
-  it("goes on with the others when one is removed from the platform", function()
+  it("continues with the others when one is removed from the platform", function()
     write({ entry(one), entry(two) }, "refusal_patience = '200ms'")
     local fleet = registered(start(), one, two)
     platform:order("remove", { workspace = one.id })
@@ -83,7 +83,7 @@ describe("a fleet", function()
     fleet:stop()
   end)
 
-  it("goes on with the others when one is refused or its script does not load, and ends when all have ended", function()
+  it("continues with the others when one is refused or its script does not load, and ends when all have ended", function()
     host.write(directory .. "/broken.lua", "return 1 +")
     write({ ("{ id = %q, token = 'wrong-token' },"):format(one.id), entry(two, "script = 'broken.lua'"), entry(three) },
       "refusal_patience = '200ms'")
@@ -120,7 +120,7 @@ describe("a fleet", function()
     fleet:stop()
   end)
 
-  it("goes on when a workspace ends whose connection to its platform is still being made", function()
+  it("continues when a workspace ends whose connection to its platform is still being made", function()
     local server, clients = uv.new_tcp(), {}
     assert(server:bind("127.0.0.1", 0))
     assert(server:listen(1, function() end)) -- nobody accepts: what does not fit into the queue is left waiting
@@ -194,7 +194,7 @@ describe("a fleet", function()
     assert.equal(before, platform:mark())
   end)
 
-  it("is told by --dry-run what could not begin", function()
+  it("is told by --dry-run what could not start", function()
     write { entry(one), entry(two, "script = 'broken.lua'"), ("{ id = %q, token_file = 'none/{id}' },"):format(three.id) }
     host.write(directory .. "/broken.lua", "return function(")
     local fleet = start { "--dry-run" }
@@ -203,7 +203,7 @@ describe("a fleet", function()
     fleet:log(three.id:gsub("%-", "%%-") .. ": there is no token in .*/none/")
   end)
 
-  it("goes on as before where the new options of a workspace could not begin", function()
+  it("continues as before when the new options of a workspace could not begin", function()
     write { entry(one), entry(two) }
     local fleet = registered(start(), one, two)
     assert.equal("heard 1: a", ask(one, "a"))
@@ -220,7 +220,7 @@ describe("a fleet", function()
     fleet:stop()
   end)
 
-  it("goes on while its file does not come to an end", function()
+  it("continues while its file does not end", function()
     write { entry(one), entry(two) }
     local fleet = registered(start(), one, two)
     local fine = host.read(directory .. "/fleet.lua")

@@ -69,7 +69,7 @@ describe("a flood", function()
     ["of one event without an end"] = ("data: x\n"):rep(5000),
     ["of ids and retries"] = ("id: 1\nretry: 1\nevent: e\n"):rep(2000),
   } do
-    it(name .. " in the event stream is cut off with a word; heartbeats, messages and the end go on", function()
+    it(name .. " in the event stream is cut off and logged; heartbeats, messages and shutdown still work", function()
       between = proxies.start { port = platform.port, intercept = {
         [STREAM] = function(client) flood(client, STREAM_HEAD .. ": hello\n\n", block) end } }
       local one = start {}

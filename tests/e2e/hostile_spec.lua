@@ -526,7 +526,7 @@ describe("a script that is stuck in C code", function()
     one:kill()
   end)
 
-  it("is reported as wedged while heartbeats go on", function()
+  it("is reported as wedged while heartbeats continue", function()
     local one = stuck("('a'):rep(30000):find(('.-'):rep(20) .. 'b')", { "--stuck-after", "0" })
     one:wait { path = "/registry/heartbeat", body = '"runtime_state":"wedged"', count = 5 }
     one:kill()

@@ -214,7 +214,7 @@ http: header X-One holds a line break or a zero byte]], ask(one))
     one:stop()
   end)
 
-  it("lets other conversations go on while one waits", function()
+  it("lets other conversations continue while one waits", function()
     local held
     local one = connect([[
       if msg.text == "slow" then return http.get(url).body end

@@ -321,7 +321,7 @@ both(describe, "the ledger", function(profile)
     two:stop()
   end)
 
-  it("goes on from its own copy when the cursor file is damaged", function()
+  it("continues from its own copy when the cursor file is damaged", function()
     local one = connect()
     local first = platform:message { to = workspace.id, text = "one" }[1]
     one:log_of(first, "replied")
@@ -336,7 +336,7 @@ both(describe, "the ledger", function(profile)
     assert.equal("{ not json", host.read(one.state_path .. ".damaged"))
   end)
 
-  it("sets a damaged ledger aside, says so, and goes on", function()
+  it("sets a damaged ledger aside, says so, and continues", function()
     local one = connect()
     one:log_of(platform:message { to = workspace.id, text = "one" }[1], "replied")
     one:stop()
@@ -359,7 +359,7 @@ both(describe, "the ledger", function(profile)
     assert.equal(1, two:count_log "belongs to the platform")
   end)
 
-  it("handles nothing while the ledger cannot be written, says why in the heartbeat, and goes on afterwards", function()
+  it("handles nothing while the ledger cannot be written, says why in the heartbeat, and continues afterwards", function()
     assert.is_true(os.execute("mkdir -p " .. state_dir .. "/" .. workspace.id .. ".db"))
     local one = host.start { platform = platform, workspace = workspace, script = COUNTING, state_dir = state_dir,
       args = { "--script-opt", "runs=" .. runs } }
@@ -426,7 +426,7 @@ both(describe, "the ledger", function(profile)
       one:stop()
     end)
 
-    it("no later reply is stored or posted in front of what could not be written", function()
+    it("no later reply is stored or posted before what could not be written", function()
       local go = host.directory() .. "/go"
       local one = connect([[
         local molecule = require "molecule"
@@ -523,7 +523,7 @@ both(describe, "the ledger", function(profile)
       assert.same({ "well: first" }, two:told_canvas())
     end)
 
-    it("dead retry while no host runs begins anew, however the last attempts ended", function()
+    it("dead retry while no host runs starts over, however the last attempts ended", function()
       local one = connect(FAILING, { "--max-attempts", "2" })
       local id = platform:message { to = workspace.id, text = "fixed meanwhile" }[1]
       one:log_of(id, "attempt 2 of 2")

@@ -139,7 +139,7 @@ describe("a resolver that hangs", function()
     one:stop()
   end)
 
-  it("delays no heartbeat, not even when connections have to be made anew", function()
+  it("delays no heartbeat, not even when connections have to be reopened", function()
     local one = start { "--heartbeat-ms", "100" }
     one:log "registered as"
     host.write(flag, "")

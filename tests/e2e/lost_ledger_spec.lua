@@ -64,7 +64,7 @@ for _, profile in ipairs { "t1", "latest" } do
       end)
     end
 
-    it("goes on with them after a poll that failed", function()
+    it("continues with them after a failed poll", function()
       local one = wait_with(2)
       one:kill()
       local db = ("%s/%s.db"):format(one.state_dir, workspace.id)

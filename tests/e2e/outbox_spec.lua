@@ -74,7 +74,7 @@ describe("replies", function()
     one:stop()
   end)
 
-  it("come in order after a crash, also those to messages that stood behind one under way", function()
+  it("come in order after a crash, also those to messages that came after one under way", function()
     local script = [[
       local molecule = require "molecule"
       return function(msg, ctx)
@@ -119,7 +119,7 @@ describe("replies", function()
     one:kill()
   end)
 
-  it("on their way leave the next message of the conversation to be handled, whose own reply comes behind them", function()
+  it("on their way leave the next message of the conversation to be handled, whose own reply comes after them", function()
     local asks = [[
       local molecule = require "molecule"
       return function(msg)
@@ -141,7 +141,7 @@ describe("replies", function()
     one:stop()
   end)
 
-  it("that were handled behind one on its way come in order after a crash, and are not made again", function()
+  it("that were handled after one on its way come in order after a crash, and are not made again", function()
     platform:fault({ kind = "hang" }, { method = "POST", path = path(slow) }, { times = 1 })
     local script = [[
       local molecule = require "molecule"

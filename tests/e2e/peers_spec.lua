@@ -79,7 +79,7 @@ describe("a handler", function()
     two:stop()
   end)
 
-  it("goes on when the peer does not answer in time: the message waits in its inbox", function()
+  it("continues when the peer does not answer in time: the message waits in its inbox", function()
     local one = connect([[
       local molecule = require "molecule"
       return function(msg, ctx)
@@ -151,7 +151,7 @@ describe("a handler", function()
     two:stop()
   end)
 
-  it("asks anew after molecule.retry", function()
+  it("asks again after molecule.retry", function()
     local one = connect([[
       local molecule = require "molecule"
       return function(msg, ctx)
@@ -287,7 +287,7 @@ describe("a handler", function()
     assert.equal(5, #posts_to(peer) + #posts_to(workspace))
   end)
 
-  it("is told at its own line what is no workspace id and what is no message", function()
+  it("is told at its own line about an invalid workspace id or message", function()
     local one = connect [[
       local molecule = require "molecule"
       return function()

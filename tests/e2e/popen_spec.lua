@@ -146,7 +146,7 @@ return function(msg, ctx)
     }
   end)
 
-  it("lets other conversations go on while a script waits for it", function()
+  it("lets other conversations continue while a script waits for it", function()
     local flag = host.directory() .. "/flag"
     start(([[
 local execute, popen = os.execute, io.popen -- as a script may take hold of them before anything else

@@ -383,7 +383,7 @@ describe("registration", function()
       end)
     end
 
-    it("--mode push: says that only poll is there", function()
+    it("--mode push: says that only poll is supported", function()
       refuses({ args = { "--mode", "push" } }, "%-%-mode push is not supported yet")
     end)
 
@@ -398,7 +398,7 @@ describe("registration", function()
       refuses({ args = { "--interval-ms", "1.5" } }, 'a plain number means milliseconds; got "1.5"')
     end)
 
-    it("an option with a slip: is told the one that was meant", function()
+    it("a mistyped option: names the one that was meant", function()
       refuses({ args = { "--scrpt", "x" } }, "unknown option %-%-scrpt; did you mean %-%-script%?")
       refuses({ args = { "--interval_ms=3" } }, "unknown option %-%-interval_ms=3; did you mean %-%-interval%-ms%?")
     end)
@@ -407,7 +407,7 @@ describe("registration", function()
       refuses({ args = { "--intervall-ms", "5" } }, "unknown option %-%-intervall%-ms")
     end)
 
-    it("a value that is none: says what is taken", function()
+    it("an invalid value: says what is accepted", function()
       refuses({ args = { "--interval-ms", "fast" } },
         '%-%-interval%-ms takes a duration like 250ms, 30s or 5m; a plain number means milliseconds; got "fast"')
     end)

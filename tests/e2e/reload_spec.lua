@@ -135,7 +135,7 @@ describe("a running script", function()
     one:stop()
   end
 
-  it("is loaded again by --watch when it, or a module it required, is written anew", function() rewrite { "--watch" } end)
+  it("is loaded again by --watch when it, or a module it required, is rewritten", function() rewrite { "--watch" } end)
 
   it("is loaded again by --watch in the sandbox too", function() rewrite { "--watch", "--sandbox" } end)
 

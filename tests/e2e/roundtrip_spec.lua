@@ -69,7 +69,7 @@ for _, profile in ipairs { "t1", "latest" } do
       platform:stop()
     end)
 
-    it("a peer gets the reply as a message of its own, with everything the platform asks for", function()
+    it("a peer gets the reply as a separate message, with everything the platform asks for", function()
       local one = host.connect { platform = platform, workspace = workspace, script = host.ECHO }
       local row = platform:message { to = workspace.id, from = peer.id, text = "hello" }[1]
       local _, posts = one:peer(peer.id, 1)

@@ -82,7 +82,7 @@ describe("a router", function()
     { "[^]", "missing ']'" }, { "[%", "missing ']'" }, { "%b(", "missing arguments to '%%b'" }, { "%fa", "missing '%['" },
     { "(a)%2", "invalid capture index %%2" }, { "(a%1)", "invalid capture index %%1" }, { ("()"):rep(33), "too many captures" },
   } do
-    it("is refused when it is made where a pattern is none: " .. case[1]:sub(1, 6), function()
+    it("is refused at creation with an invalid pattern: " .. case[1]:sub(1, 6), function()
       local one = host.run({ platform = platform, workspace = workspace, script = ([[
         local router = require "molecule".router()
         router:on(%q, function() end)

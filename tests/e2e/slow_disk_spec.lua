@@ -46,7 +46,7 @@ describe("while the disk takes its time", function()
       stop = function() molecule.log "stop begins" molecule.sleep(1) end,
     }]]
 
-  it("a workspace that is stopped before its minted token is kept starts nothing any more", function()
+  it("a workspace that is stopped before its minted token is kept starts nothing more", function()
     local id = emulator.uuid()
     host.write(flag, "")
     local one = host.start { platform = platform, workspace = { id = id, token = "none-at-all" }, token = false,

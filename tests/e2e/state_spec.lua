@@ -148,7 +148,7 @@ both(describe, "what is remembered", function(profile)
     assert.equal('{"workspace_id": "', host.read(state_path .. ".reset"))
   end)
 
-  it("a second process for the same workspace is told which one serves it, and the first goes on", function()
+  it("a second process for the same workspace is told which one serves it, and the first continues", function()
     local one = host.connect(options())
     local two = host.run(options(), 1)
     two:log(("process %d already serves this workspace"):format(one.process.pid))
@@ -183,7 +183,7 @@ both(describe, "what is remembered", function(profile)
     one:stop()
   end
 
-  it("a file that cannot be replaced is reported, to the platform too, and tried again; answering goes on", function()
+  it("a file that cannot be replaced is reported, to the platform too, and retried; answering continues", function()
     local one = host.connect(options { args = { "--heartbeat-ms", "50" } })
     one:wait { path = workspace.id .. "/activity", status = 200 }
     repeat uv.fs_unlink(state_path) until uv.fs_mkdir(state_path, 448) -- a save may come between the two
