@@ -48,7 +48,7 @@ function File:read() end
 ---@return true? saved, string? problem, string? code
 function File:save(path) end
 
---@ ### `ctx`: the situation
+--@ ### `ctx`: the context
 
 ---@class Context
 ---@field workspace string our workspace's id

@@ -201,7 +201,7 @@ static bool read_root(struct reading *reading)
         if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
             return fleet_complain(
                 reading, NULL, key,
-                "there is no key \"%s\"; the keys are \"defaults\" and \"workspaces\"", key);
+                "unknown key \"%s\"; the keys are \"defaults\" and \"workspaces\"", key);
     }
     if (json_is_array(defaults) && json_array_size(defaults) == 0)
         defaults = NULL;

@@ -62,10 +62,10 @@ bool fleet_complain_of_key(struct reading *reading, const char *where, const cha
     if (!found)
         return fleet_complain(
             reading, where, key,
-            "%s: there is no key \"%s\"; the keys are the options of molecule connect, "
+            "%s: unknown key \"%s\"; the keys are the options of molecule connect, "
             "with _ for -",
             where, key);
-    return fleet_complain(reading, where, key, "%s: there is no key \"%s\"; did you mean \"%s\"?",
+    return fleet_complain(reading, where, key, "%s: unknown key \"%s\"; did you mean \"%s\"?",
                           where, key, found);
 }
 

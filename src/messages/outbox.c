@@ -240,7 +240,7 @@ static void on_answer(const struct call_answer *answer, void *context)
     case RETRY_TRANSIENT:
         if (answer->too_large) {
             post->doubt = memory_copy_text(answer->verdict.reason);
-            count_as_answered(post, "the peer has answered, too long to read");
+            count_as_answered(post, "the peer's answer is too large to read");
             return;
         }
         post->uncertain = post->uncertain || answer->sent;

@@ -266,7 +266,7 @@ describe("a file", function()
     local one = host.connect { platform = own, workspace = boss, script = [[
       return function() return {text = "see", files = {{name = "x", data = ("x"):rep(1001)}}} end]] }
     own:message { to = boss.id, text = "x" }
-    assert.matches("^see\n\n%[x could not be sent: file x is larger than the platform takes, 0.9766 KiB%]$", one:canvas(1)[1])
+    assert.matches("^see\n\n%[x could not be sent: file x is larger than the platform accepts, 0.9766 KiB%]$", one:canvas(1)[1])
     one:stop()
     assert.equal(0, #one:posts "/chat/uploads")
     own:stop()

@@ -149,7 +149,7 @@ describe("a fleet", function()
     fleet:log "nothing has changed: .*fleet%.lua:3: unexpected symbol"
     write { entry(one, "intervall_ms = 5") }
     fleet.process:signal "sighup"
-    fleet:log "nothing has changed: .*fleet%.lua:4: .*no key \"intervall_ms\"; did you mean \"interval_ms\"%?"
+    fleet:log "nothing has changed: .*fleet%.lua:4: .*unknown key \"intervall_ms\"; did you mean \"interval_ms\"%?"
     assert.equal("heard 1: a", ask(two, "a"))
     fleet:stop()
   end)
@@ -160,7 +160,7 @@ describe("a fleet", function()
       local said = complaint()
       assert.truthy(said:find(pattern), said)
     end
-    wrong("fleet%.lua:2: defaults: there is no key \"concurency\"; did you mean \"concurrency\"%?", { entry(one) },
+    wrong("fleet%.lua:2: defaults: unknown key \"concurency\"; did you mean \"concurrency\"%?", { entry(one) },
       "concurency = 2")
     wrong("fleet%.lua:5: " .. two.id:gsub("%-", "%%-") .. ": \"interval_ms\" must be between 1 and 3600000 ms; got \"0\"",
       { entry(one), entry(two, "interval_ms = 0") })

@@ -56,7 +56,7 @@ both(describe, "the end", function(profile)
       one:stop(signal)
       assert.equal(row, one:state().last_since_id)
       one:log "the script was told to stop"
-      one:log "stopped; 1 answered, 0 dead-lettered"
+      one:log "stopped; 1 answered, 0 dead%-lettered"
     end)
   end
 
