@@ -62,9 +62,12 @@ static char *write_answer(json_t *object)
     return written;
 }
 
-static char *answer_text(const json_t *parts, const char *text)
+static char *answer_text(const struct message *message)
 {
-    return write_answer(answer_object(parts, text));
+    json_t *parts = message_parts(message);
+    char *text = write_answer(answer_object(parts, message->text));
+    json_decref(parts);
+    return text;
 }
 
 static void set_text(json_t *object, const char *key, const char *text)
@@ -224,7 +227,7 @@ static void take(struct host_call *call, struct inbox_entry *entry)
     struct host_calls *calls = call->calls;
     call_cancel(&call->request_call);
     const struct message *message = inbox_content(entry, call->calls->link->options->id);
-    char *text = answer_text(message->parts, message->text);
+    char *text = answer_text(message);
     if (call->delegation)
         text = delegation_text(call, text);
     keep_answer(call, text);
@@ -259,8 +262,7 @@ void host_calls_remember_answer(struct host_calls *calls, const struct message *
 {
     if (!message->source_id || !uuid_valid(message->in_reply_to)) /* ours are */
         return;
-    char *text = answer_text(message->parts, message->text),
-         *key = answer_key(message->source_id, message->in_reply_to);
+    char *text = answer_text(message), *key = answer_key(message->source_id, message->in_reply_to);
     journal_answer_set(calls->journal, key, text, forget_it, NULL);
     free(key);
     free(text);

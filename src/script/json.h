@@ -4,6 +4,8 @@
 #ifndef MOLECULE_SCRIPT_JSON_H
 #define MOLECULE_SCRIPT_JSON_H
 
+#include "wire/slice.h"
+
 #include <jansson.h>
 #include <lua.h>
 #include <stdbool.h>
@@ -13,6 +15,11 @@
 
 /* Pushes the value. May raise a Lua error (memory); holds nothing of its own. */
 void json_push(lua_State *L, const json_t *value);
+
+/* The same of a sound slice that is an object or array (wire/slice.h). */
+void json_push_slice(lua_State *L, struct page_row value);
+/* The members of such an object, but that of one key, into the table on top. */
+void json_add_members(lua_State *L, struct page_row object, const char *except);
 
 /* A new reference to the value at `index`, or NULL and what is wrong with it, with the path to it
  * ("parts[2].data: a function cannot be JSON"). Never raises and runs no Lua code. Bytes that are

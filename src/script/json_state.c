@@ -40,6 +40,9 @@ bool json_collect(struct vm *vm, size_t room)
 
 void json_push_array_metatable(lua_State *L)
 {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
     if (luaL_newmetatable(L, JSON_ARRAY_METATABLE)) {
         lua_pushvalue(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &array_key);

@@ -35,12 +35,49 @@ static void set_text(lua_State *L, const char *key, const char *text)
     lua_setfield(L, -2, key);
 }
 
-static void set_json(lua_State *L, const char *key, const json_t *value)
+/* A value of the message's, from its tree or in place. */
+static void set_json(lua_State *L, const char *key, const json_t *value, struct page_row plain)
 {
-    if (!value)
+    if (plain.bytes)
+        json_push_slice(L, plain);
+    else if (value)
+        json_push(L, value);
+    else
         return;
-    json_push(L, value);
     lua_setfield(L, -2, key);
+}
+
+/* … a list, which is empty where there is none. */
+static void set_list(lua_State *L, const char *key, const json_t *value, struct page_row plain)
+{
+    if (value || plain.bytes) {
+        set_json(L, key, value, plain);
+        return;
+    }
+    lua_newtable(L);
+    json_push_array_metatable(L);
+    lua_setmetatable(L, -2);
+    lua_setfield(L, -2, key);
+}
+
+/* The inner members over the outer ones; none is no metadata. */
+static void set_metadata(lua_State *L, const struct message_plain *plain)
+{
+    if (!plain->outer.bytes && !plain->inner.bytes)
+        return;
+    luaL_checkstack(L, JSON_STACK_NEEDED, "JSON nested too deeply");
+    lua_newtable(L);
+    if (plain->outer.bytes)
+        json_add_members(L, plain->outer, "history");
+    if (plain->inner.bytes)
+        json_add_members(L, plain->inner, NULL);
+    lua_pushnil(L);
+    if (lua_next(L, -2)) {
+        lua_pop(L, 2);
+        lua_setfield(L, -2, "metadata");
+    } else {
+        lua_pop(L, 1);
+    }
 }
 
 void message_push(lua_State *L, const struct message *message)
@@ -64,22 +101,12 @@ void message_push(lua_State *L, const struct message *message)
         set_text(L, "role", message->peer_role);
         lua_setfield(L, -2, "peer");
     }
-    if (message->parts) {
-        json_push(L, message->parts);
-    } else {
-        lua_newtable(L);
-        luaL_setmetatable(L, JSON_ARRAY_METATABLE);
-    }
-    lua_setfield(L, -2, "parts");
-    if (message->files) {
-        json_push(L, message->files);
-    } else {
-        lua_newtable(L);
-        luaL_setmetatable(L, JSON_ARRAY_METATABLE);
-    }
-    lua_setfield(L, -2, "files");
-    set_json(L, "metadata", message->metadata);
-    set_json(L, "history", message->history);
+    static const struct page_row none = {NULL, 0};
+    set_list(L, "parts", message->parts, message->plain.parts);
+    set_list(L, "files", message->files, none);
+    set_json(L, "metadata", message->metadata, none);
+    set_metadata(L, &message->plain);
+    set_json(L, "history", message->history, message->plain.history);
     lua_pushlstring(L, message->raw, message->raw_length);
     lua_setfield(L, -2, "raw");
 }

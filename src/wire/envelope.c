@@ -4,6 +4,7 @@
 #include "wire/envelope.h"
 
 #include "base/memory.h"
+#include "wire/envelope_plain.h"
 #include "wire/jsontext.h"
 #include "wire/parts.h"
 #include "wire/repair.h"
@@ -61,32 +62,40 @@ static bool text_is(const char *text, const char *expected)
 
 /* The rows that the platform itself writes have no source or our own; a peer may call its method
  * anything. */
-static enum envelope_kind kind_of(const json_t *row, const struct message *message,
-                                  const char *self)
+enum envelope_kind envelope_kind_of(const struct envelope_signs *signs, const char *source_id,
+                                    const char *self)
 {
-    bool own = message->source_id && self && strcasecmp(message->source_id, self) == 0;
-    bool platforms = own || !message->source_id;
-    const json_t *response = json_object_get(row, "response_body");
-    const char *status = json_string_value(json_object_get(row, "status"));
-    const char *summary = json_string_value(json_object_get(row, "summary"));
-    const char *method = json_string_value(json_object_get(row, "method"));
-    if (platforms && text_is(method, "notify"))
+    bool own = source_id && self && strcasecmp(source_id, self) == 0;
+    bool platforms = own || !source_id;
+    if (platforms && text_is(signs->method, "notify"))
         return ENVELOPE_ECHO;
-    if (platforms && text_is(method, "delegate_result"))
+    if (platforms && text_is(signs->method, "delegate_result"))
         return ENVELOPE_MESSAGE;
-    if (platforms && text_is(method, "chat_upload_receive"))
+    if (platforms && text_is(signs->method, "chat_upload_receive"))
         return ENVELOPE_UPLOAD;
     if (own)
         return ENVELOPE_SELF_REPORT;
-    if ((response && !json_is_null(response)) || text_is(status, "error"))
+    if (signs->responded || text_is(signs->status, "error"))
         return ENVELOPE_ANSWERED;
-    if (summary && strstr(summary, "(queued: target busy)"))
+    if (signs->summary && strstr(signs->summary, "(queued: target busy)"))
         return ENVELOPE_QUEUED_BUSY;
     /* the platform told the sender that it is queued: a message, whatever the method */
-    const json_t *request = json_object_get(row, "request_body");
-    bool asked = (request && !json_is_null(request)) || text_is(method, "message/send") ||
-                 text_is(method, "message/stream");
+    bool asked = signs->requested || text_is(signs->method, "message/send") ||
+                 text_is(signs->method, "message/stream");
     return asked ? ENVELOPE_MESSAGE : ENVELOPE_EMPTY;
+}
+
+static enum envelope_kind kind_of(const json_t *row, const struct message *message,
+                                  const char *self)
+{
+    const json_t *response = json_object_get(row, "response_body");
+    const json_t *request = json_object_get(row, "request_body");
+    struct envelope_signs signs = {.responded = response && !json_is_null(response),
+                                   .requested = request && !json_is_null(request),
+                                   .status = json_string_value(json_object_get(row, "status")),
+                                   .summary = json_string_value(json_object_get(row, "summary")),
+                                   .method = json_string_value(json_object_get(row, "method"))};
+    return envelope_kind_of(&signs, message->source_id, self);
 }
 
 /* The A2A message in a JSON-RPC request, or in the body of A2A's REST binding. NULL: none. */
@@ -169,6 +178,13 @@ static bool read_metadata(struct message *message, const json_t *envelope)
     return true;
 }
 
+char *envelope_conversation(const struct message *message)
+{
+    const char *source = message->source_id ? message->source_id : "canvas";
+    return message->context_id ? memory_format("%s/%s", source, message->context_id)
+                               : memory_copy_text(source);
+}
+
 static void read_names(struct message *message, const json_t *row, const json_t *envelope)
 {
     const json_t *said = find_message(envelope);
@@ -185,10 +201,7 @@ static void read_names(struct message *message, const json_t *row, const json_t 
     const json_t *seq = json_object_get(row, "seq");
     if (json_is_integer(seq))
         message->seq = json_integer_value(seq);
-    const char *source = message->source_id ? message->source_id : "canvas";
-    message->conversation = message->context_id
-                                ? memory_format("%s/%s", source, message->context_id)
-                                : memory_copy_text(source);
+    message->conversation = envelope_conversation(message);
 }
 
 /* The result of a delegation, in the platform's words (contract §1.15), which do not contain the
@@ -256,10 +269,11 @@ static void make_unreadable(struct message *message, struct page_row row, const 
 }
 
 /* The columns that make a message; the rest of a row is not parsed. */
-static const char *const columns[] = {"request_body", "id",        "source_id",    "created_at",
-                                      "method",       "status",    "summary",      "seq",
-                                      "peer_name",    "peer_role", "response_body"};
-#define COLUMNS (sizeof columns / sizeof *columns)
+static const char *const columns[ENVELOPE_COLUMNS] = {
+#define X(column, name) name,
+    ENVELOPE_COLUMN_NAMES(X)
+#undef X
+};
 
 /* A plain string: printable ASCII without escapes. */
 static bool is_plain(struct page_row value)
@@ -278,7 +292,7 @@ static bool is_plain(struct page_row value)
 static json_t *read_columns(const struct page_row *values)
 {
     json_t *row = json_object();
-    for (size_t i = 0; row && i < COLUMNS; i++) {
+    for (size_t i = 0; row && i < ENVELOPE_COLUMNS; i++) {
         struct page_row value = values[i];
         bool repaired = false;
         if (!value.bytes || (value.length == 4 && memcmp(value.bytes, "null", 4) == 0))
@@ -325,6 +339,8 @@ static void take_content(struct message *message, struct message *from)
     message->metadata = from->metadata;
     message->history = from->history;
     message->response_body = from->response_body;
+    message->plain = from->plain;
+    from->plain = (struct message_plain){0};
     from->text = from->raw = NULL;
     from->parts = from->files = from->metadata = from->history = from->response_body = NULL;
 }
@@ -368,17 +384,19 @@ static struct message *too_costly(struct message *message, struct page_row row)
     return message;
 }
 
-struct message *envelope_read(struct page_row row, const char *self)
+static struct message *read_message(struct page_row row, const char *self, bool plainly)
 {
     struct message *message = memory_allocate(sizeof *message);
-    struct page_row values[COLUMNS];
+    struct page_row values[ENVELOPE_COLUMNS];
     char trouble[JSONTEXT_PROBLEM_SIZE];
     message->seq = -1;
-    bool whole = page_members(row, columns, COLUMNS, values);
+    bool whole = page_members(row, columns, ENVELOPE_COLUMNS, values);
     message->raw = memory_copy(values[0].bytes ? values[0].bytes : "", values[0].length);
     message->raw_length = values[0].length;
     if (row.length > ENVELOPE_COST_MAXIMUM / 512 && envelope_cost(row) > ENVELOPE_COST_MAXIMUM)
         return too_costly(message, row);
+    if (whole && plainly && envelope_read_plain(message, values, self))
+        return message;
     json_t *parsed = whole ? read_columns(values) : NULL;
     if (!parsed)
         parsed = jsontext_read(row.bytes, row.length, &message->repaired, trouble);
@@ -387,6 +405,23 @@ struct message *envelope_read(struct page_row row, const char *self)
         make_unreadable(message, row, problem);
     json_decref(parsed);
     return message;
+}
+
+struct message *envelope_read(struct page_row row, const char *self)
+{
+    return read_message(row, self, true);
+}
+
+struct message *envelope_read_tree(struct page_row row, const char *self)
+{
+    return read_message(row, self, false);
+}
+
+json_t *message_parts(const struct message *message)
+{
+    struct page_row parts = message->plain.parts;
+    return parts.bytes ? jsontext_read(parts.bytes, parts.length, NULL, NULL)
+                       : json_incref(message->parts);
 }
 
 void message_free(struct message *message)

@@ -25,6 +25,14 @@ enum envelope_kind {
 };
 const char *envelope_kind_text(enum envelope_kind kind);
 
+/* What an ordinary message has as JSON is not parsed: sound slices (wire/slice.h) of its `raw`, of
+ * no bytes where there is none. Then the members of struct message that they replace are NULL. */
+struct message_plain {
+    struct page_row parts;
+    struct page_row outer, inner; /* params.metadata, params.message.metadata: objects */
+    struct page_row history;
+};
+
 /* All strings are valid UTF-8, NUL-terminated, owned by the message, NULL where the row has none
  * (text is never NULL). Strings that may hold U+0000 carry a length. JSON values are owned
  * references, NULL where absent. */
@@ -52,7 +60,8 @@ struct message {
     json_t *metadata;
     json_t *history;       /* params.metadata.history (canvas at T1), array */
     json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO */
-    char *raw;             /* the envelope's (request_body's) exact bytes; "" where absent */
+    struct message_plain plain;
+    char *raw; /* the envelope's (request_body's) exact bytes; "" where absent */
     size_t raw_length;
     long long seq; /* LATEST; -1 where absent */
     bool repaired; /* the row did not parse as it stood (wire/repair.h) */
@@ -78,6 +87,11 @@ size_t envelope_cost(struct page_row row);
  * Free with message_free. */
 struct message *envelope_read(struct page_row row, const char *self);
 void message_free(struct message *message); /* NULL is fine */
+/* The same through jansson's values alone, whatever the row: the reference for tests. */
+struct message *envelope_read_tree(struct page_row row, const char *self);
+
+/* A new reference to its parts, wherever they are; NULL: none, or out of memory. */
+json_t *message_parts(const struct message *message);
 
 /* While a message waits, its row's bytes are enough: drops text, parts, files, metadata, history,
  * response_body and raw. */

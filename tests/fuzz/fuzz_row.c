@@ -2,6 +2,7 @@
  * built. What is repaired once needs no more repair. */
 #include "fuzz.h"
 
+#include "tests/support/message_tree.h"
 #include "wire/envelope.h"
 #include "wire/repair.h"
 #include "wire/reply.h"
@@ -66,7 +67,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *row = (const char *)data;
     check_repair(row, size);
-    struct message *message = envelope_read((struct page_row){row, size}, "self");
+    struct message *message = message_tree_read((struct page_row){row, size}, "self");
+    HOLDS(message); /* both readers agree */
     HOLDS(message->text && message->raw && strlen(message->text) <= message->text_length);
     HOLDS((message->kind == ENVELOPE_UNREADABLE) == (message->problem != NULL));
     HOLDS(message->kind == ENVELOPE_UNREADABLE || (message->row_id && message->conversation));

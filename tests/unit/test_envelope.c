@@ -1,6 +1,7 @@
 #include "unit.h"
 
 #include "base/buffer.h"
+#include "tests/support/message_tree.h"
 #include "wire/envelope.h"
 
 #include <stdbool.h>
@@ -12,8 +13,9 @@
 
 static struct message *read_bytes(const char *row, size_t length)
 {
-    struct message *message = envelope_read((struct page_row){row, length}, SELF);
-    assert_non_null(message);
+    struct message *message = message_tree_read((struct page_row){row, length}, SELF);
+    if (!message)
+        fail_msg("read in place it is another message: %.*s", (int)length, row);
     assert_non_null(message->text);
     assert_non_null(message->raw);
     assert_true((message->kind == ENVELOPE_UNREADABLE) == (message->problem != NULL));
@@ -472,6 +474,55 @@ static void hops_stay_within_an_int(void **state)
     }
 }
 
+static void an_ordinary_message_is_read_in_place_and_any_other_as_a_tree(void **state)
+{
+    (void)state;
+#define WITH_TEXT(t) "{\"parts\":[{\"kind\":\"text\",\"text\":\"" t "\"}]}"
+    static const struct {
+        const char *row;
+        bool in_place;
+    } cases[] = {
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("a \\ud83d\\ude00 \\u0000 \xc3\xa9") "}",
+         true},
+        {" { \"id\" : \"1\" , \"request_body\" : { \"parts\" : [ { \"text\" : \"b\" } , 4 ] } } ",
+         true},
+        {"{\"id\":\"1\",\"request_body\":{},\"request_body\":" WITH_TEXT("last") "}", true},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[],\"parts\":[{\"text\":\"a\",\"text\":\"b\"}]}"
+         "}",
+         true},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"data\",\"data\":1e5}]}}", true},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"data\",\"data\":1e500}]}}", false},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"data\",\"data\":01}]}}", false},
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\\ud83d") "}", false},
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\\ude00") "}", false},
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\xff") "}", false},
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\n") "}", false},
+        {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\\x") "}", false},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"file\",\"file\":{}}]}}", false},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"k\\u0069nd\":\"text\",\"text\":\"a\"}]}}",
+         false},
+        {"{\"id\":\"1\",\"status\":\"err\\u006fr\",\"request_body\":" WITH_TEXT("a") "}", false},
+        {"{\"id\":\"1\",\"response_body\":{},\"request_body\":" WITH_TEXT("a") "}", false},
+        {"{\"id\":\"1\",\"method\":\"notify\",\"request_body\":" WITH_TEXT("a") "}", false},
+        {"{\"id\":\"1\",\"seq\":9223372036854775807,\"request_body\":" WITH_TEXT("a") "}", false},
+        {"{\"id\":\"1\",\"seq\":-0.0,\"request_body\":" WITH_TEXT("a") "}", true}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        message_free(read_text(cases[i].row)); /* both ways agree */
+        struct message *message = envelope_read(
+            (struct page_row){cases[i].row, strlen(cases[i].row)}, SELF);
+        if ((message->plain.parts.bytes != NULL) != cases[i].in_place)
+            fail_msg("%s %s read in place", cases[i].row, cases[i].in_place ? "is not" : "is");
+        json_t *parts = message_parts(message);
+        assert_true(json_equal(parts, message->parts) || message->plain.parts.bytes || !parts);
+        json_decref(parts);
+        message_shed(message);
+        assert_null(message->plain.parts.bytes);
+        message_restore(message, (struct page_row){cases[i].row, strlen(cases[i].row)}, SELF);
+        assert_int_equal(message->plain.parts.bytes != NULL, cases[i].in_place);
+        message_free(message);
+    }
+}
+
 static long allocations_left = -1;
 
 static void *failing_malloc(size_t size)
@@ -523,6 +574,7 @@ int main(void)
         cmocka_unit_test(an_unreadable_row_gives_its_id_so_that_the_cursor_can_move),
         cmocka_unit_test(a_row_nested_too_deeply_is_unreadable_and_nothing_worse),
         cmocka_unit_test(hops_stay_within_an_int),
+        cmocka_unit_test(an_ordinary_message_is_read_in_place_and_any_other_as_a_tree),
         cmocka_unit_test(a_parser_without_memory_says_so_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

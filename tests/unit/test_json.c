@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <cmocka.h>
 
 static lua_State *open_state(void)
@@ -194,6 +195,45 @@ static void test_no_memory_raises_and_leaks_nothing(void **state)
     assert_true(done);
 }
 
+static void push_both_ways(lua_State *L, const char *text)
+{
+    json_t *value = json_loads(text, JSON_ALLOW_NUL, NULL);
+    assert_non_null(value);
+    struct page_row slice = {text, strlen(text)};
+    assert_true(slice_sound(slice));
+    json_push(L, value);
+    lua_setglobal(L, "one");
+    json_push_slice(L, slice);
+    lua_setglobal(L, "other");
+    json_decref(value);
+}
+
+static void test_a_text_read_in_place_is_the_same_value(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "[]",
+        "{}",
+        "[ 1 , [ ] , { } , null , true , false , -0 , 1.0 , 1E+5 ]",
+        "[1,2,3,4,5,6,7,8]",
+        "[1,2,3,4,5,6,7,8,9,10,[11,12,13,14,15,16,17,18,19]]",
+        "{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,\"i\":{\"j\":[]},\"a\":"
+        "0}",
+        "{\"a\":[1],\"a\":{\"b\":\"last\"},\"\":\" { [ , : ] } \"}",
+        "[\"\\u0000\\ud83d\\ude00\\\\\\\"\\/\\b\\f\\n\\r\\t\\u00e9\\u20ac\",\"\xe2\x82\xac\",\"\"]",
+        "[-123456789012345678,999999999999999999,0.1,2.2250738585072014e-30]"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        lua_State *L = open_state();
+        push_both_ways(L, texts[i]);
+        if (luaL_dostring(L, "local options = {sort = true} "
+                             "return json.encode(one, options) == json.encode(other, options)") !=
+                LUA_OK ||
+            !lua_toboolean(L, -1))
+            fail_msg("%s is not the same", texts[i]);
+        lua_close(L);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -209,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_layout_is_chosen),
         cmocka_unit_test(test_metamethods_are_not_run),
         cmocka_unit_test(test_no_memory_raises_and_leaks_nothing),
+        cmocka_unit_test(test_a_text_read_in_place_is_the_same_value),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,263 @@
+/* The same message as envelope.c makes of a tree, found in the bytes by page_members. Whatever is
+ * unusual is refused before anything is taken, so that there is one place that knows it. */
+#include "wire/envelope_plain.h"
+
+#include "base/memory.h"
+#include "wire/repair.h"
+#include "wire/slice.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What an A2A message says of itself. */
+enum said_member {
+    SAID_MESSAGE_ID,
+    SAID_MESSAGE_ID_OTHER,
+    SAID_CONTEXT_ID,
+    SAID_CONTEXT_ID_OTHER,
+    SAID_TASK_ID,
+    SAID_TASK_ID_OTHER,
+    SAID_METADATA,
+    SAID_PARTS,
+    SAID_CONTENT,
+    SAID_MEMBERS
+};
+static const char *const said_names[SAID_MEMBERS] = {"messageId",  "message_id", "contextId",
+                                                     "context_id", "taskId",     "task_id",
+                                                     "metadata",   "parts",      "content"};
+
+enum params_member {
+    PARAMS_MESSAGE,
+    PARAMS_METADATA,
+    PARAMS_PARTS,
+    PARAMS_CONTENT,
+    PARAMS_MEMBERS
+};
+static const char *const params_names[PARAMS_MEMBERS] = {"message", "metadata", "parts", "content"};
+
+enum envelope_member {
+    ENVELOPE_MEMBER_PARAMS,
+    ENVELOPE_MEMBER_METHOD,
+    ENVELOPE_MEMBER_MESSAGE,
+    ENVELOPE_MEMBER_PARTS,
+    ENVELOPE_MEMBER_CONTENT,
+    ENVELOPE_MEMBERS
+};
+static const char *const envelope_names[ENVELOPE_MEMBERS] = {"params", "method", "message", "parts",
+                                                             "content"};
+
+struct found {
+    struct page_row row[ENVELOPE_COLUMNS];
+    struct page_row envelope[ENVELOPE_MEMBERS], params[PARAMS_MEMBERS], said[SAID_MEMBERS];
+    struct page_row parts;
+};
+
+static const struct page_row nothing = {NULL, 0};
+
+static void members_of(struct page_row object, const char *const *names, size_t count,
+                       struct page_row *values)
+{
+    if (slice_is_object(object))
+        page_members(object, names, count, values);
+    else
+        memset(values, 0, count * sizeof *values);
+}
+
+/* --- what is refused --- */
+
+/* Absent, or a string; the columns that decide what a row is have no escapes. */
+static bool columns_fit(const struct page_row *values, struct page_row *row)
+{
+    for (size_t i = 0; i < ENVELOPE_COLUMNS; i++) {
+        row[i] = values[i];
+        if (values[i].length == 4 && memcmp(values[i].bytes, "null", 4) == 0)
+            row[i] = nothing;
+        if (i == ENVELOPE_REQUEST_BODY ? !slice_is_object(row[i])
+                                       : i != ENVELOPE_SEQ && row[i].bytes && *row[i].bytes != '"')
+            return false;
+        if (row[i].bytes && !slice_sound(row[i]))
+            return false;
+    }
+    static const enum envelope_column plain[] = {ENVELOPE_ID, ENVELOPE_METHOD, ENVELOPE_STATUS};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (row[plain[i]].bytes && !slice_is_plain(row[plain[i]]))
+            return false;
+    return row[ENVELOPE_ID].length > strlen("\"\"") && !row[ENVELOPE_RESPONSE_BODY].bytes;
+}
+
+/* What the platform itself writes. */
+static bool is_notice(struct page_row method)
+{
+    return slice_says(method, "notify") || slice_says(method, "delegate_result") ||
+           slice_says(method, "chat_upload_receive");
+}
+
+enum part { PART_TEXT, PART_OTHER, PART_UNUSUAL };
+
+static enum part look_at(struct page_row part, struct page_row *text)
+{
+    static const char *const names[] = {"kind", "type", "text"};
+    struct page_row members[3];
+    if (!slice_is_object(part))
+        return PART_OTHER;
+    page_members(part, names, 3, members);
+    *text = members[2];
+    struct page_row kind = members[0].bytes ? members[0] : members[1];
+    if (slice_says(kind, "text") || (!kind.bytes && slice_is_string(*text)))
+        return slice_is_string(*text) ? PART_TEXT : PART_OTHER;
+    return slice_says(kind, "data") ? PART_OTHER : PART_UNUSUAL;
+}
+
+/* As read_parts of envelope.c. false: they are a text, or there may be files among them. */
+static bool find_parts(struct found *found)
+{
+    const struct page_row places[] = {found->said[SAID_PARTS],
+                                      found->said[SAID_CONTENT],
+                                      found->params[PARAMS_PARTS],
+                                      found->params[PARAMS_CONTENT],
+                                      found->envelope[ENVELOPE_MEMBER_PARTS],
+                                      found->envelope[ENVELOPE_MEMBER_CONTENT]};
+    struct page_row item, text;
+    const char *at = NULL;
+    for (size_t i = 0; i < sizeof places / sizeof *places && !found->parts.bytes; i++) {
+        if (i % 2 == 1 && slice_is_string(places[i]))
+            return false;
+        if (slice_is_array(places[i]) && slice_item(places[i], &at, &item))
+            found->parts = places[i];
+        at = NULL;
+    }
+    while (found->parts.bytes && slice_item(found->parts, &at, &item))
+        if (look_at(item, &text) == PART_UNUSUAL)
+            return false;
+    return true;
+}
+
+static bool find(struct found *found, const struct message *message, const struct page_row *values)
+{
+    if (!columns_fit(values, found->row))
+        return false;
+    struct page_row envelope = {message->raw, message->raw_length};
+    members_of(envelope, envelope_names, ENVELOPE_MEMBERS, found->envelope);
+    members_of(found->envelope[ENVELOPE_MEMBER_PARAMS], params_names, PARAMS_MEMBERS,
+               found->params);
+    struct page_row said = found->params[PARAMS_MESSAGE];
+    if (!slice_is_object(said))
+        said = found->envelope[ENVELOPE_MEMBER_MESSAGE];
+    members_of(said, said_names, SAID_MEMBERS, found->said);
+    struct page_row method = found->envelope[ENVELOPE_MEMBER_METHOD];
+    return !is_notice(found->row[ENVELOPE_METHOD]) && !is_notice(method) &&
+           (!slice_is_string(method) || slice_is_plain(method)) && find_parts(found);
+}
+
+/* --- what is taken --- */
+
+/* NULL where it is absent, empty or not a string. */
+static char *text_of(struct page_row value)
+{
+    size_t length;
+    if (!slice_is_string(value))
+        return NULL;
+    char *text = slice_text(value, &length);
+    if (memchr(text, '\0', length)) {
+        char *clean = repair_text(text, length, &length);
+        free(text);
+        text = clean;
+    }
+    if (length == 0) {
+        free(text);
+        text = NULL;
+    }
+    return text;
+}
+
+static char *text_of_either(struct page_row value, struct page_row other)
+{
+    char *text = text_of(value);
+    return text ? text : text_of(other);
+}
+
+static void take_names(struct message *message, const struct found *found)
+{
+    const struct page_row *row = found->row, *said = found->said;
+    double real;
+    message->row_id = text_of(row[ENVELOPE_ID]);
+    message->source_id = text_of(row[ENVELOPE_SOURCE_ID]);
+    message->created_at = text_of(row[ENVELOPE_CREATED_AT]);
+    message->peer_name = text_of(row[ENVELOPE_PEER_NAME]);
+    message->peer_role = text_of(row[ENVELOPE_PEER_ROLE]);
+    message->method = text_of_either(row[ENVELOPE_METHOD], found->envelope[ENVELOPE_MEMBER_METHOD]);
+    message->message_id = text_of_either(said[SAID_MESSAGE_ID], said[SAID_MESSAGE_ID_OTHER]);
+    message->context_id = text_of_either(said[SAID_CONTEXT_ID], said[SAID_CONTEXT_ID_OTHER]);
+    message->task_id = text_of_either(said[SAID_TASK_ID], said[SAID_TASK_ID_OTHER]);
+    if (slice_is_number(row[ENVELOPE_SEQ]) &&
+        !slice_number(row[ENVELOPE_SEQ], &message->seq, &real))
+        message->seq = -1;
+    message->conversation = envelope_conversation(message);
+}
+
+/* The kind, and the text; a summary is seldom needed as a text. */
+static void take_text(struct message *message, const struct found *found, const char *self)
+{
+    struct page_row item, text, column = found->row[ENVELOPE_SUMMARY];
+    const char *at = NULL;
+    size_t length = 0, room = 0;
+    char *summary = column.bytes ? slice_text(column, &length) : NULL;
+    char *method = text_of(found->row[ENVELOPE_METHOD]),
+         *status = text_of(found->row[ENVELOPE_STATUS]);
+    struct envelope_signs signs = {
+        .requested = true, .status = status, .summary = summary, .method = method};
+    message->kind = envelope_kind_of(&signs, message->source_id, self);
+    free(method);
+    free(status);
+    if (!found->parts.bytes) {
+        message->text = summary ? summary : memory_copy("", 0);
+        message->text_length = length;
+        return;
+    }
+    free(summary);
+    while (slice_item(found->parts, &at, &item))
+        room += look_at(item, &text) == PART_TEXT ? text.length : 0;
+    message->text = memory_resize(NULL, room + 1);
+    at = NULL;
+    while (slice_item(found->parts, &at, &item))
+        if (look_at(item, &text) == PART_TEXT)
+            message->text_length += slice_decode(text, message->text + message->text_length);
+    message->text[message->text_length] = '\0';
+}
+
+static void take_metadata(struct message *message, const struct found *found)
+{
+    static const char *const mark_names[] = {"in_reply_to", "hops"};
+    struct page_row outer = found->params[PARAMS_METADATA], inner = found->said[SAID_METADATA];
+    struct page_row history = nothing, mark = nothing, members[2];
+    if (slice_is_object(outer)) {
+        message->plain.outer = outer;
+        page_member(outer, "history", &history);
+    }
+    if (slice_is_object(inner)) {
+        message->plain.inner = inner;
+        page_member(inner, "molecule", &mark);
+    }
+    if (slice_is_array(history))
+        message->plain.history = history;
+    members_of(mark, mark_names, 2, members);
+    message->in_reply_to = text_of(members[0]);
+    long long hops = 0;
+    double real;
+    if (slice_is_number(members[1]) && slice_number(members[1], &hops, &real))
+        message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (unsigned)hops;
+}
+
+bool envelope_read_plain(struct message *message, const struct page_row values[ENVELOPE_COLUMNS],
+                         const char *self)
+{
+    struct found found = {.parts = nothing};
+    if (!find(&found, message, values))
+        return false;
+    take_names(message, &found);
+    take_text(message, &found, self);
+    take_metadata(message, &found);
+    message->plain.parts = found.parts;
+    return true;
+}
