@@ -51,6 +51,7 @@ struct found {
     struct page_row row[ENVELOPE_COLUMNS];
     struct page_row envelope[ENVELOPE_MEMBERS], params[PARAMS_MEMBERS], said[SAID_MEMBERS];
     struct page_row parts;
+    size_t texts; /* bytes that the texts of the parts take at most */
 };
 
 static const struct page_row nothing = {NULL, 0};
@@ -127,9 +128,12 @@ static bool find_parts(struct found *found)
             found->parts = places[i];
         at = NULL;
     }
-    while (found->parts.bytes && slice_item(found->parts, &at, &item))
-        if (look_at(item, &text) == PART_UNUSUAL)
+    while (found->parts.bytes && slice_item(found->parts, &at, &item)) {
+        enum part part = look_at(item, &text);
+        if (part == PART_UNUSUAL)
             return false;
+        found->texts += part == PART_TEXT ? text.length : 0;
+    }
     return true;
 }
 
@@ -201,7 +205,7 @@ static void take_text(struct message *message, const struct found *found, const 
 {
     struct page_row item, text, column = found->row[ENVELOPE_SUMMARY];
     const char *at = NULL;
-    size_t length = 0, room = 0;
+    size_t length = 0;
     char *summary = column.bytes ? slice_text(column, &length) : NULL;
     char *method = text_of(found->row[ENVELOPE_METHOD]),
          *status = text_of(found->row[ENVELOPE_STATUS]);
@@ -216,10 +220,7 @@ static void take_text(struct message *message, const struct found *found, const 
         return;
     }
     free(summary);
-    while (slice_item(found->parts, &at, &item))
-        room += look_at(item, &text) == PART_TEXT ? text.length : 0;
-    message->text = memory_resize(NULL, room + 1);
-    at = NULL;
+    message->text = memory_resize(NULL, found->texts + 1);
     while (slice_item(found->parts, &at, &item))
         if (look_at(item, &text) == PART_TEXT)
             message->text_length += slice_decode(text, message->text + message->text_length);

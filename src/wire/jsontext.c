@@ -1,6 +1,7 @@
 #include "wire/jsontext.h"
 
 #include "base/decimal.h"
+#include "wire/plain.h"
 #include "wire/repair.h"
 
 #include <stdio.h>
@@ -66,35 +67,44 @@ bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed)
     return true;
 }
 
-static bool append_escaped(struct buffer *buffer, const char *text, size_t length)
+/* false: larger than the buffer takes, or (`sound`) not to be sent as it stands */
+static bool append_escaped(struct buffer *buffer, const char *text, size_t length, bool *sound)
 {
-    size_t plain = 0; /* where the bytes that stand for themselves begin */
-    bool fits = true;
-    for (size_t i = 0; fits && i < length; i++) {
-        unsigned char byte = (unsigned char)text[i];
-        if (byte >= ' ' && byte != '"' && byte != '\\')
-            continue;
-        fits = buffer_append(buffer, text + plain, i - plain);
-        plain = i + 1;
-        if (byte == '\n')
-            fits = fits && buffer_append_text(buffer, "\\n");
-        else if (byte >= ' ')
-            fits = fits && buffer_append_char(buffer, '\\') &&
-                   buffer_append_char(buffer, (char)byte);
-        else
-            fits = fits && buffer_printf(buffer, "\\u%04x", byte);
+    const char *at = text, *end = length > 0 ? text + length : text;
+    for (;;) {
+        const char *plain = at; /* where the bytes that stand for themselves begin */
+        size_t size = 1;
+        while ((at = plain_end(at, end)) < end && (unsigned char)*at >= 0x80 && size > 0)
+            at += size = repair_character(at, (size_t)(end - at));
+        *sound = size > 0 && (at == end || *at);
+        if (!*sound || !buffer_append(buffer, plain, (size_t)(at - plain)))
+            return false;
+        if (at == end)
+            return true;
+        char byte = *at++;
+        bool fits = byte == '\n' ? buffer_append_text(buffer, "\\n")
+                    : byte >= ' '
+                        ? buffer_append_char(buffer, '\\') && buffer_append_char(buffer, byte)
+                        : buffer_printf(buffer, "\\u%04x", (unsigned)byte);
+        if (!fits)
+            return false;
     }
-    return fits && buffer_append(buffer, text + plain, length - plain);
 }
 
 bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length)
 {
-    size_t clean_length;
-    char *clean = repair_text(text, length, &clean_length);
-    bool fits = buffer_append_char(buffer, '"') && append_escaped(buffer, clean, clean_length) &&
-                buffer_append_char(buffer, '"');
-    free(clean);
-    return fits;
+    bool sound;
+    if (!buffer_append_char(buffer, '"'))
+        return false;
+    size_t start = buffer->length;
+    bool fits = append_escaped(buffer, text, length, &sound);
+    if (!sound) {
+        char *clean = repair_text(text, length, &length);
+        buffer->length = start;
+        fits = append_escaped(buffer, clean, length, &sound);
+        free(clean);
+    }
+    return fits && buffer_append_char(buffer, '"');
 }
 
 json_t *jsontext_string(const char *text, size_t length)

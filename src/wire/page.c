@@ -195,7 +195,8 @@ bool page_members(struct page_row object, const char *const *keys, size_t count,
             return false;
         struct page_row value = trimmed(start, stop);
         for (size_t i = 0; i < count; i++)
-            if (key_equals(name, behind - 1, keys[i]) && value.length > 0)
+            if ((*name == *keys[i] || *name == '\\') && key_equals(name, behind - 1, keys[i]) &&
+                value.length > 0)
                 values[i] = value;
         if (*stop != ',')
             return *stop == '}' && value.length > 0 && skip_space(stop + 1, end) == end;

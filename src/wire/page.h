@@ -29,8 +29,8 @@ void page_free(struct page *page);
 
 /* The exact bytes of a top-level member of the JSON object `object`, or false if there is none. Of
  * duplicate keys the last one wins, as is common in JSON; escapes in keys are resolved (`key` is
- * printable ASCII). In an object that is not JSON it finds what precedes the first thing it cannot
- * cut. */
+ * printable ASCII, not empty). In an object that is not JSON it finds what precedes the first thing
+ * it cannot cut. */
 bool page_member(struct page_row object, const char *key, struct page_row *value);
 
 /* The same for several members, in one pass. values[i] is keys[i]'s, its bytes NULL if it is

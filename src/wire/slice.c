@@ -1,6 +1,7 @@
 #include "wire/slice.h"
 
 #include "base/memory.h"
+#include "wire/plain.h"
 #include "wire/repair.h"
 
 #include <stdlib.h>
@@ -61,7 +62,7 @@ static const char *pass_escape(const char *at, const char *end)
 /* `at` is after the opening quote. */
 static const char *pass_string(const char *at, const char *end, bool escapes)
 {
-    while (at < end) {
+    while ((at = plain_end(at, end)) < end) {
         unsigned char byte = (unsigned char)*at;
         if (byte == '"')
             return at + 1;
@@ -71,8 +72,6 @@ static const char *pass_string(const char *at, const char *end, bool escapes)
             at = escapes ? pass_escape(at, end) : NULL;
             if (!at)
                 return NULL;
-        } else if (byte < 0x80) {
-            at++;
         } else {
             size_t size = repair_character(at, (size_t)(end - at));
             if (size == 0)
@@ -294,10 +293,14 @@ const char *slice_gap(const char *at)
 
 struct page_row slice_scalar(const char *at)
 {
-    const char *start = at;
+    const char *start = at, *slash;
     if (*at == '"') {
-        while (*++at != '"')
-            at += *at == '\\';
+        do { /* an even number of backslashes stands before the closing quote */
+            at = rawmemchr(at + 1, '"');
+            slash = at;
+            while (slash[-1] == '\\')
+                slash--;
+        } while ((at - slash) % 2 == 1);
         at++;
     } else {
         while (*at >= '+' && *at != ',' && *at != ']' && *at != '}')
