@@ -3,7 +3,7 @@
 #include "base/hash.h"
 #include "base/memory.h"
 #include "wire/jsontext.h"
-#include "wire/page.h"
+#include "wire/slice.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -26,6 +26,12 @@ void echoes_told_body(struct echoes *echoes, const char *body, size_t length)
     struct page_row value, object = {.bytes = body, .length = length};
     if (!page_member(object, "message", &value))
         return;
+    if (slice_is_string(value) && slice_sound(value)) {
+        char *told = slice_text(value, &length);
+        note_told(echoes, told);
+        free(told);
+        return;
+    }
     json_t *text = jsontext_read(value.bytes, value.length, NULL, NULL);
     if (json_is_string(text))
         note_told(echoes, json_string_value(text));

@@ -39,7 +39,7 @@ static void say_nameless(struct intake *intake, const struct message *message)
 /* Echoes of what an earlier process told come before the inbox's end was first reached. */
 static void look_at_echo(struct intake *intake, const struct message *message, bool newer)
 {
-    const char *text = json_string_value(json_object_get(message->response_body, "result"));
+    const char *text = message->echo;
     struct echoes *echoes = &intake->dispatch->echoes;
     if (text && !echoes_take(echoes, text) && newer && echoes_say(echoes, clock_monotonic_ms()))
         log_warn(id_of(intake),

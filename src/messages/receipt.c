@@ -87,10 +87,8 @@ static void on_timer(uv_timer_t *timer)
 static void read_row(struct receipt *receipt, struct page_row row)
 {
     struct message *message = envelope_read(row, receipt->link->options->id);
-    const json_t *result = json_object_get(message->response_body, "result");
-    if (message->kind == ENVELOPE_ECHO && json_is_string(result) &&
-        json_string_length(result) == receipt->text_length &&
-        memcmp(json_string_value(result), receipt->text, receipt->text_length) == 0)
+    if (message->echo && message->echo_length == receipt->text_length &&
+        memcmp(message->echo, receipt->text, receipt->text_length) == 0)
         receipt->echoes++;
     if (message->row_id) {
         free(receipt->position);

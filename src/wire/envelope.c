@@ -14,9 +14,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define SMALL_ROW 1024 /* bytes; whatever it contains, such a row is not worth parsing twice */
-#define SMALL_COST ((size_t)32 << 10)
-
 const char *envelope_kind_text(enum envelope_kind kind)
 {
     static const char *const texts[] = {
@@ -138,6 +135,15 @@ static void read_text(struct message *message, const json_t *row)
         message->text = memory_copy("", 0);
 }
 
+static void read_echo(struct message *message, const json_t *response)
+{
+    const json_t *told = json_object_get(response, "result");
+    if (!json_is_string(told))
+        return;
+    message->echo_length = json_string_length(told);
+    message->echo = memory_copy(json_string_value(told), message->echo_length);
+}
+
 /* false: out of memory */
 static bool read_files(struct message *message, json_t *envelope)
 {
@@ -242,10 +248,10 @@ static const char *read_row(struct message *message, json_t *row, const char *se
     if (!read_parts(message, envelope))
         return "out of memory";
     read_text(message, row);
-    if (message->kind == ENVELOPE_ECHO)
-        message->response_body = json_incref(json_object_get(row, "response_body"));
     if (!read_files(message, envelope) || !read_metadata(message, envelope))
         return "out of memory";
+    if (message->kind == ENVELOPE_ECHO)
+        read_echo(message, json_object_get(row, "response_body"));
     bool platforms = !message->source_id || (self && strcasecmp(message->source_id, self) == 0);
     if (platforms && message->kind == ENVELOPE_MESSAGE &&
         text_is(message->method, "delegate_result"))
@@ -327,56 +333,6 @@ size_t envelope_cost(struct page_row row)
     return cost;
 }
 
-/* What a message needs while it waits stays. */
-static void take_content(struct message *message, struct message *from)
-{
-    message->text = from->text;
-    message->text_length = from->text_length;
-    message->raw = from->raw;
-    message->raw_length = from->raw_length;
-    message->parts = from->parts;
-    message->files = from->files;
-    message->metadata = from->metadata;
-    message->history = from->history;
-    message->response_body = from->response_body;
-    message->plain = from->plain;
-    from->plain = (struct message_plain){0};
-    from->text = from->raw = NULL;
-    from->parts = from->files = from->metadata = from->history = from->response_body = NULL;
-}
-
-void message_shed(struct message *message)
-{
-    if (message->shed)
-        return;
-    struct message *dropped = memory_allocate(sizeof *dropped);
-    take_content(dropped, message);
-    message_free(dropped);
-    message->text = memory_copy_text("");
-    message->raw = memory_copy_text("");
-    message->text_length = message->raw_length = 0;
-    message->shed = true;
-}
-
-void message_shed_large(struct message *message, struct page_row row)
-{
-    if (message->kind == ENVELOPE_MESSAGE && row.length > SMALL_ROW &&
-        envelope_cost(row) > SMALL_COST)
-        message_shed(message);
-}
-
-void message_restore(struct message *message, struct page_row row, const char *self)
-{
-    if (!message->shed)
-        return;
-    struct message *read = envelope_read(row, self);
-    free(message->text);
-    free(message->raw);
-    take_content(message, read);
-    message->shed = false;
-    message_free(read);
-}
-
 /* Without parsing what would not fit; its id is still found. */
 static struct message *too_costly(struct message *message, struct page_row row)
 {
@@ -415,29 +371,4 @@ struct message *envelope_read(struct page_row row, const char *self)
 struct message *envelope_read_tree(struct page_row row, const char *self)
 {
     return read_message(row, self, false);
-}
-
-json_t *message_parts(const struct message *message)
-{
-    struct page_row parts = message->plain.parts;
-    return parts.bytes ? jsontext_read(parts.bytes, parts.length, NULL, NULL)
-                       : json_incref(message->parts);
-}
-
-void message_free(struct message *message)
-{
-    if (!message)
-        return;
-    char *const strings[] = {message->row_id,       message->source_id,  message->created_at,
-                             message->method,       message->message_id, message->context_id,
-                             message->task_id,      message->peer_name,  message->peer_role,
-                             message->conversation, message->text,       message->raw,
-                             message->in_reply_to,  message->problem};
-    json_t *const values[] = {message->parts, message->files, message->metadata, message->history,
-                              message->response_body};
-    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        free(strings[i]);
-    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-        json_decref(values[i]);
-    free(message);
 }

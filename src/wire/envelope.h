@@ -58,8 +58,9 @@ struct message {
     json_t *files;
     /* params.message.metadata merged over params.metadata without its history */
     json_t *metadata;
-    json_t *history;       /* params.metadata.history (canvas at T1), array */
-    json_t *response_body; /* of the row; only kept for ENVELOPE_ECHO */
+    json_t *history; /* params.metadata.history (canvas at T1), array */
+    char *echo;      /* of ENVELOPE_ECHO: response_body.result, what was told; else NULL */
+    size_t echo_length;
     struct message_plain plain;
     char *raw; /* the envelope's (request_body's) exact bytes; "" where absent */
     size_t raw_length;
@@ -94,7 +95,7 @@ struct message *envelope_read_tree(struct page_row row, const char *self);
 json_t *message_parts(const struct message *message);
 
 /* While a message waits, its row's bytes are enough: drops text, parts, files, metadata, history,
- * response_body and raw. */
+ * echo and raw. */
 void message_shed(struct message *message);
 /* The same, if the message takes much more memory than its row. */
 void message_shed_large(struct message *message, struct page_row row);

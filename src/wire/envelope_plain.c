@@ -67,31 +67,34 @@ static void members_of(struct page_row object, const char *const *names, size_t 
 
 /* --- what is refused --- */
 
-/* Absent, or a string; the columns that decide what a row is have no escapes. */
+static bool may_be(enum envelope_column column, struct page_row value)
+{
+    if (!value.bytes || column == ENVELOPE_SEQ || column == ENVELOPE_RESPONSE_BODY)
+        return true;
+    return column == ENVELOPE_REQUEST_BODY ? slice_is_object(value) : slice_is_string(value);
+}
+
+/* The columns that decide what a row is have no escapes. */
 static bool columns_fit(const struct page_row *values, struct page_row *row)
 {
     for (size_t i = 0; i < ENVELOPE_COLUMNS; i++) {
         row[i] = values[i];
         if (values[i].length == 4 && memcmp(values[i].bytes, "null", 4) == 0)
             row[i] = nothing;
-        if (i == ENVELOPE_REQUEST_BODY ? !slice_is_object(row[i])
-                                       : i != ENVELOPE_SEQ && row[i].bytes && *row[i].bytes != '"')
-            return false;
-        if (row[i].bytes && !slice_sound(row[i]))
+        if (!may_be(i, row[i]) || (row[i].bytes && !slice_sound(row[i])))
             return false;
     }
     static const enum envelope_column plain[] = {ENVELOPE_ID, ENVELOPE_METHOD, ENVELOPE_STATUS};
     for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
         if (row[plain[i]].bytes && !slice_is_plain(row[plain[i]]))
             return false;
-    return row[ENVELOPE_ID].length > strlen("\"\"") && !row[ENVELOPE_RESPONSE_BODY].bytes;
+    return row[ENVELOPE_ID].length > strlen("\"\"");
 }
 
-/* What the platform itself writes. */
+/* What the platform itself writes, but for echoes. */
 static bool is_notice(struct page_row method)
 {
-    return slice_says(method, "notify") || slice_says(method, "delegate_result") ||
-           slice_says(method, "chat_upload_receive");
+    return slice_says(method, "delegate_result") || slice_says(method, "chat_upload_receive");
 }
 
 enum part { PART_TEXT, PART_OTHER, PART_UNUSUAL };
@@ -209,8 +212,11 @@ static void take_text(struct message *message, const struct found *found, const 
     char *summary = column.bytes ? slice_text(column, &length) : NULL;
     char *method = text_of(found->row[ENVELOPE_METHOD]),
          *status = text_of(found->row[ENVELOPE_STATUS]);
-    struct envelope_signs signs = {
-        .requested = true, .status = status, .summary = summary, .method = method};
+    struct envelope_signs signs = {.responded = found->row[ENVELOPE_RESPONSE_BODY].bytes,
+                                   .requested = found->row[ENVELOPE_REQUEST_BODY].bytes,
+                                   .status = status,
+                                   .summary = summary,
+                                   .method = method};
     message->kind = envelope_kind_of(&signs, message->source_id, self);
     free(method);
     free(status);
@@ -250,6 +256,14 @@ static void take_metadata(struct message *message, const struct found *found)
         message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (unsigned)hops;
 }
 
+static void take_echo(struct message *message, struct page_row response)
+{
+    struct page_row told;
+    if (message->kind == ENVELOPE_ECHO && slice_is_object(response) &&
+        page_member(response, "result", &told) && slice_is_string(told))
+        message->echo = slice_text(told, &message->echo_length);
+}
+
 bool envelope_read_plain(struct message *message, const struct page_row values[ENVELOPE_COLUMNS],
                          const char *self)
 {
@@ -259,6 +273,7 @@ bool envelope_read_plain(struct message *message, const struct page_row values[E
     take_names(message, &found);
     take_text(message, &found, self);
     take_metadata(message, &found);
+    take_echo(message, found.row[ENVELOPE_RESPONSE_BODY]);
     message->plain.parts = found.parts;
     return true;
 }

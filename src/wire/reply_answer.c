@@ -2,7 +2,7 @@
 #include "wire/reply.h"
 
 #include "wire/jsontext.h"
-#include "wire/page.h"
+#include "wire/slice.h"
 
 #include <string.h>
 
@@ -36,10 +36,23 @@ static bool says_queued(const char *body, size_t length)
            (value_is(values[0], "\"queued\"") || value_is(values[1], "true"));
 }
 
+/* … for the canvas, the whole of which has to be JSON. */
+static bool says_sent(struct page_row answer)
+{
+    struct page_row status;
+    while (answer.length > 0 && strchr(" \n\r\t", answer.bytes[answer.length - 1]) &&
+           answer.bytes[answer.length - 1])
+        answer.length--;
+    return slice_sound(answer) && page_member(answer, "status", &status) &&
+           slice_says(status, "sent");
+}
+
 enum reply_answer reply_read_answer(bool to_canvas, const char *body, size_t length)
 {
     if (!to_canvas && says_queued(body, length))
         return REPLY_ANSWER_QUEUED;
+    if (to_canvas && says_sent((struct page_row){body, length}))
+        return REPLY_ANSWER_SENT;
     json_t *answer = jsontext_read(body, length, NULL, NULL);
     const char *status = json_string_value(json_object_get(answer, "status"));
     enum reply_answer read = REPLY_ANSWER_STRANGE;

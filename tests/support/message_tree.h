@@ -75,7 +75,10 @@ static inline bool message_tree_same(const struct message *one, const struct mes
            message_tree_same_json(one->files, other->files) &&
            message_tree_same_json(one->metadata, other->metadata) &&
            message_tree_same_json(one->history, other->history) &&
-           message_tree_same_json(one->response_body, other->response_body);
+           one->echo_length == other->echo_length &&
+           (!one->echo || !other->echo ||
+            memcmp(one->echo, other->echo, one->echo_length + 1) == 0) &&
+           !one->echo == !other->echo;
 }
 
 /* The message of a row, with trees, after both ways have agreed on it; else NULL. */

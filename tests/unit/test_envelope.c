@@ -85,7 +85,7 @@ static void what_a_human_typed_in_the_canvas_is_a_message(void **state)
                             "plain\",\"uri\":\"workspace:/a.log\",\"size\":812}]");
     json_is(message->metadata, "{\"source\":\"canvas_user\"}");
     json_is(message->history, "[{\"role\":\"user\",\"parts\":[]}]");
-    assert_null(message->response_body);
+    assert_null(message->echo);
     string_is(message->raw, CANVAS_ENVELOPE);
     assert_int_equal(message->raw_length, strlen(CANVAS_ENVELOPE));
     assert_int_equal(message->seq, 42);
@@ -197,12 +197,12 @@ static void an_echo_and_a_delegation_keep_what_was_said(void **state)
     (void)state;
     struct message *message = read_text(
         "{\"id\":\"1\",\"method\":\"notify\",\"response_body\":{\"result\":\"hi\"}}");
-    json_is(message->response_body, "{\"result\":\"hi\"}");
+    string_is(message->echo, "hi");
     string_is(message->raw, "");
     message_free(message);
     message = read_text(
         "{\"id\":\"1\",\"method\":\"message/send\",\"response_body\":{\"result\":\"hi\"}}");
-    assert_null(message->response_body);
+    assert_null(message->echo);
     message_free(message);
 }
 
@@ -502,8 +502,16 @@ static void an_ordinary_message_is_read_in_place_and_any_other_as_a_tree(void **
         {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"k\\u0069nd\":\"text\",\"text\":\"a\"}]}}",
          false},
         {"{\"id\":\"1\",\"status\":\"err\\u006fr\",\"request_body\":" WITH_TEXT("a") "}", false},
-        {"{\"id\":\"1\",\"response_body\":{},\"request_body\":" WITH_TEXT("a") "}", false},
-        {"{\"id\":\"1\",\"method\":\"notify\",\"request_body\":" WITH_TEXT("a") "}", false},
+        {"{\"id\":\"1\",\"response_body\":{},\"request_body\":" WITH_TEXT("a") "}", true},
+        {"{\"id\":\"1\",\"response_body\":{\"result\":\"a\\u0000b\"},\"method\":\"notify\","
+         "\"request_body\":" WITH_TEXT("a") "}",
+         true},
+        {"{\"id\":\"1\",\"response_body\":{\"result\":1},\"method\":\"notify\",\"request_"
+         "body\":" WITH_TEXT("a") "}",
+         true},
+        {"{\"id\":\"1\",\"method\":\"delegate_result\",\"request_body\":" WITH_TEXT("a") "}",
+         false},
+        {"{\"id\":\"1\",\"method\":\"notify\",\"request_body\":" WITH_TEXT("a") "}", true},
         {"{\"id\":\"1\",\"seq\":9223372036854775807,\"request_body\":" WITH_TEXT("a") "}", false},
         {"{\"id\":\"1\",\"seq\":-0.0,\"request_body\":" WITH_TEXT("a") "}", true}};
     for (size_t i = 0; i < COUNT(cases); i++) {
