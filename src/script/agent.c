@@ -360,7 +360,7 @@ static bool push_message(lua_State *L, struct handler *handler)
     handler->taking = vm_memory(vm) < vm->memory_limit / 4;
     message_push(L, job->message);
     handler->taking = false;
-    bool has_files = job->message->files != NULL;
+    bool has_files = job->message->files || job->message->plain.files;
     if (large)
         message_shed(job->message);
     return has_files;

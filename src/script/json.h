@@ -16,7 +16,7 @@
 /* Pushes the value. May raise a Lua error (memory); holds nothing of its own. */
 void json_push(lua_State *L, const json_t *value);
 
-/* The same of a sound slice that is an object or array (wire/slice.h). */
+/* The same of a sound slice (wire/slice.h) that is, or stands in, an object or array. */
 void json_push_slice(lua_State *L, struct page_row value);
 /* The members of such an object, but that of one key, into the table on top. */
 void json_add_members(lua_State *L, struct page_row object, const char *except);

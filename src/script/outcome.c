@@ -4,6 +4,7 @@
 #include "base/nearest.h"
 #include "script/json.h"
 #include "script/json_state.h"
+#include "wire/parts_plain.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -60,6 +61,30 @@ static void set_list(lua_State *L, const char *key, const json_t *value, struct 
     lua_setfield(L, -2, key);
 }
 
+/* What parts_files makes a tree of. */
+static void push_files(lua_State *L, struct page_row parts)
+{
+    struct page_row item, text, values[PARTS_FILE_NAMES];
+    const char *at = NULL;
+    lua_Integer count = 0;
+    lua_newtable(L);
+    json_push_array_metatable(L);
+    lua_setmetatable(L, -2);
+    while (slice_item(parts, &at, &item)) {
+        if (parts_plain_look(item, &text) != PARTS_PLAIN_FILE)
+            continue;
+        parts_plain_file(item, values);
+        lua_createtable(L, 0, PARTS_FILE_NAMES);
+        for (size_t i = 0; i < PARTS_FILE_NAMES; i++) {
+            if (!values[i].bytes)
+                continue;
+            json_push_slice(L, values[i]);
+            lua_setfield(L, -2, parts_file_names[i]);
+        }
+        lua_rawseti(L, -2, ++count);
+    }
+}
+
 /* The inner members over the outer ones; none is no metadata. */
 static void set_metadata(lua_State *L, const struct message_plain *plain)
 {
@@ -103,7 +128,12 @@ void message_push(lua_State *L, const struct message *message)
     }
     static const struct page_row none = {NULL, 0};
     set_list(L, "parts", message->parts, message->plain.parts);
-    set_list(L, "files", message->files, none);
+    if (message->plain.files) {
+        push_files(L, message->plain.parts);
+        lua_setfield(L, -2, "files");
+    } else {
+        set_list(L, "files", message->files, none);
+    }
     set_json(L, "metadata", message->metadata, none);
     set_metadata(L, &message->plain);
     set_json(L, "history", message->history, message->plain.history);

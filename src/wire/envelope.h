@@ -29,6 +29,7 @@ const char *envelope_kind_text(enum envelope_kind kind);
  * no bytes where there is none. Then the members of struct message that they replace are NULL. */
 struct message_plain {
     struct page_row parts;
+    bool files;                   /* some of the parts are files (wire/parts_plain.h) */
     struct page_row outer, inner; /* params.metadata, params.message.metadata: objects */
     struct page_row history;
 };

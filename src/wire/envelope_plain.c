@@ -4,7 +4,7 @@
 
 #include "base/memory.h"
 #include "wire/repair.h"
-#include "wire/slice.h"
+#include "wire/parts_plain.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -51,6 +51,7 @@ struct found {
     struct page_row row[ENVELOPE_COLUMNS];
     struct page_row envelope[ENVELOPE_MEMBERS], params[PARAMS_MEMBERS], said[SAID_MEMBERS];
     struct page_row parts;
+    bool files;   /* are among them */
     size_t texts; /* bytes that the texts of the parts take at most */
 };
 
@@ -97,23 +98,8 @@ static bool is_notice(struct page_row method)
     return slice_says(method, "delegate_result") || slice_says(method, "chat_upload_receive");
 }
 
-enum part { PART_TEXT, PART_OTHER, PART_UNUSUAL };
-
-static enum part look_at(struct page_row part, struct page_row *text)
-{
-    static const char *const names[] = {"kind", "type", "text"};
-    struct page_row members[3];
-    if (!slice_is_object(part))
-        return PART_OTHER;
-    page_members(part, names, 3, members);
-    *text = members[2];
-    struct page_row kind = members[0].bytes ? members[0] : members[1];
-    if (slice_says(kind, "text") || (!kind.bytes && slice_is_string(*text)))
-        return slice_is_string(*text) ? PART_TEXT : PART_OTHER;
-    return slice_says(kind, "data") ? PART_OTHER : PART_UNUSUAL;
-}
-
-/* As read_parts of envelope.c. false: they are a text, or there may be files among them. */
+/* As read_parts of envelope.c. false: they are a text, or the
+ * kind of one is not seen at once. */
 static bool find_parts(struct found *found)
 {
     const struct page_row places[] = {found->said[SAID_PARTS],
@@ -132,10 +118,11 @@ static bool find_parts(struct found *found)
         at = NULL;
     }
     while (found->parts.bytes && slice_item(found->parts, &at, &item)) {
-        enum part part = look_at(item, &text);
-        if (part == PART_UNUSUAL)
+        enum parts_plain part = parts_plain_look(item, &text);
+        if (part == PARTS_PLAIN_UNUSUAL)
             return false;
-        found->texts += part == PART_TEXT ? text.length : 0;
+        found->files = found->files || part == PARTS_PLAIN_FILE;
+        found->texts += part == PARTS_PLAIN_TEXT ? text.length : 0;
     }
     return true;
 }
@@ -228,7 +215,7 @@ static void take_text(struct message *message, const struct found *found, const 
     free(summary);
     message->text = memory_resize(NULL, found->texts + 1);
     while (slice_item(found->parts, &at, &item))
-        if (look_at(item, &text) == PART_TEXT)
+        if (parts_plain_look(item, &text) == PARTS_PLAIN_TEXT)
             message->text_length += slice_decode(text, message->text + message->text_length);
     message->text[message->text_length] = '\0';
 }
@@ -275,5 +262,6 @@ bool envelope_read_plain(struct message *message, const struct page_row values[E
     take_metadata(message, &found);
     take_echo(message, found.row[ENVELOPE_RESPONSE_BODY]);
     message->plain.parts = found.parts;
+    message->plain.files = found.files;
     return true;
 }

@@ -8,18 +8,21 @@
 static const char *const kinds[] = {"text", "file", "data"};
 #define KINDS (sizeof kinds / sizeof *kinds)
 
-/* "text", also as "Text" or "input_text". NULL: an unknown name, or none. */
-static const char *known_kind(const json_t *name)
+const char *parts_known_kind(const char *text, size_t length)
 {
-    const char *text = json_string_value(name);
-    size_t length = text ? strlen(text) : 0;
-    for (size_t i = 0; i < KINDS && text; i++) {
+    for (size_t i = 0; i < KINDS; i++) {
         size_t size = strlen(kinds[i]);
-        if (length >= size && strcasecmp(text + length - size, kinds[i]) == 0 &&
+        if (length >= size && strncasecmp(text + length - size, kinds[i], size) == 0 &&
             (length == size || text[length - size - 1] == '_' || text[length - size - 1] == '-'))
             return kinds[i];
     }
     return NULL;
+}
+
+static const char *known_kind(const json_t *name)
+{
+    const char *text = json_string_value(name);
+    return text ? parts_known_kind(text, strlen(text)) : NULL;
 }
 
 static bool has_one(const json_t *object, const char *const *keys, size_t count)
@@ -30,17 +33,17 @@ static bool has_one(const json_t *object, const char *const *keys, size_t count)
     return false;
 }
 
+const char *const parts_file_places[PARTS_FILE_PLACES] = {
+    "file", "raw", "url", "uri", "fileWithUri", "fileWithBytes", "file_with_uri", "file_with_bytes",
+    "bytes"};
+
 /* A2A 1.0 has no `kind`: the member that is present tells. */
 static const char *kind_by_content(const json_t *part)
 {
-    static const char *const places[] = {
-        "file",        "raw",           "url",           "uri",
-        "fileWithUri", "fileWithBytes", "file_with_uri", "file_with_bytes",
-        "bytes"};
     static const char *const names[] = {"filename", "fileName"};
     if (json_is_string(json_object_get(part, "text")))
         return "text";
-    if (has_one(part, places, sizeof places / sizeof *places))
+    if (has_one(part, parts_file_places, PARTS_FILE_PLACES))
         return "file";
     const json_t *data = json_object_get(part, "data");
     if (json_is_string(data) && has_one(part, names, sizeof names / sizeof *names))
@@ -94,34 +97,30 @@ char *parts_text(const json_t *parts, size_t *length)
     return joined;
 }
 
+const char *const parts_file_names[PARTS_FILE_NAMES] = {"name", "mime_type", "uri", "size",
+                                                        "bytes"};
+
+const char *const parts_file_spellings[PARTS_FILE_SPELLINGS] = {
+    "name",       "filename", "fileName",      "mimeType",        "mime_type",     "mediaType",
+    "media_type", "uri",      "url",           "fileWithUri",     "file_with_uri", "size",
+    "bytes",      "raw",      "fileWithBytes", "file_with_bytes", "data"};
+
+const enum parts_file_name parts_file_meanings[PARTS_FILE_SPELLINGS] = {
+    PARTS_FILE_NAME,      PARTS_FILE_NAME,      PARTS_FILE_NAME,      PARTS_FILE_MIME_TYPE,
+    PARTS_FILE_MIME_TYPE, PARTS_FILE_MIME_TYPE, PARTS_FILE_MIME_TYPE, PARTS_FILE_URI,
+    PARTS_FILE_URI,       PARTS_FILE_URI,       PARTS_FILE_URI,       PARTS_FILE_SIZE,
+    PARTS_FILE_BYTES,     PARTS_FILE_BYTES,     PARTS_FILE_BYTES,     PARTS_FILE_BYTES,
+    PARTS_FILE_BYTES};
+
 /* The members that `source` has and `file` lacks. false: out of memory. */
 static bool add_members(json_t *file, const json_t *source)
 {
-    static const struct {
-        const char *spelling, *name;
-        bool number;
-    } members[] = {{"name", "name", false},
-                   {"filename", "name", false},
-                   {"fileName", "name", false},
-                   {"mimeType", "mime_type", false},
-                   {"mime_type", "mime_type", false},
-                   {"mediaType", "mime_type", false},
-                   {"media_type", "mime_type", false},
-                   {"uri", "uri", false},
-                   {"url", "uri", false},
-                   {"fileWithUri", "uri", false},
-                   {"file_with_uri", "uri", false},
-                   {"size", "size", true},
-                   {"bytes", "bytes", false},
-                   {"raw", "bytes", false},
-                   {"fileWithBytes", "bytes", false},
-                   {"file_with_bytes", "bytes", false},
-                   {"data", "bytes", false}};
-    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
-        json_t *value = json_object_get(source, members[i].spelling);
-        bool fits = members[i].number ? json_is_number(value) : json_is_string(value);
-        if (fits && !json_object_get(file, members[i].name) &&
-            json_object_set(file, members[i].name, value) != 0)
+    for (size_t i = 0; i < PARTS_FILE_SPELLINGS; i++) {
+        const char *name = parts_file_names[parts_file_meanings[i]];
+        json_t *value = json_object_get(source, parts_file_spellings[i]);
+        bool fits = parts_file_meanings[i] == PARTS_FILE_SIZE ? json_is_number(value)
+                                                              : json_is_string(value);
+        if (fits && !json_object_get(file, name) && json_object_set(file, name, value) != 0)
             return false;
     }
     return true;

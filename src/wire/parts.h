@@ -25,4 +25,28 @@ bool parts_files(const json_t *parts, json_t **files);
  * come back empty. */
 json_t *parts_file(const json_t *source);
 
+/* What these functions go by, for parts_plain.c. */
+
+/* "text", "file" or "data" of a name like "text", "Text" or "input_text"; NULL: of no other. */
+const char *parts_known_kind(const char *text, size_t length);
+
+/* A part without a kind that has one of them is a file. */
+#define PARTS_FILE_PLACES 9
+extern const char *const parts_file_places[PARTS_FILE_PLACES];
+
+enum parts_file_name {
+    PARTS_FILE_NAME,
+    PARTS_FILE_MIME_TYPE,
+    PARTS_FILE_URI,
+    PARTS_FILE_SIZE, /* a number; the others are strings */
+    PARTS_FILE_BYTES,
+    PARTS_FILE_NAMES
+};
+extern const char *const parts_file_names[PARTS_FILE_NAMES];
+
+/* What members of a file are called, and what they are; the earlier ones have precedence. */
+#define PARTS_FILE_SPELLINGS 17
+extern const char *const parts_file_spellings[PARTS_FILE_SPELLINGS];
+extern const enum parts_file_name parts_file_meanings[PARTS_FILE_SPELLINGS];
+
 #endif

@@ -3,6 +3,7 @@
 #define MOLECULE_TESTS_MESSAGE_TREE_H
 
 #include "wire/envelope.h"
+#include "wire/parts_plain.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,23 @@ static inline json_t *message_tree_load(struct page_row slice)
     return value;
 }
 
+static inline json_t *message_tree_files(struct page_row parts)
+{
+    json_t *files = json_array();
+    struct page_row item, text, values[PARTS_FILE_NAMES];
+    for (const char *at = NULL; slice_item(parts, &at, &item);) {
+        if (parts_plain_look(item, &text) != PARTS_PLAIN_FILE)
+            continue;
+        json_t *file = json_object();
+        parts_plain_file(item, values);
+        for (size_t i = 0; i < PARTS_FILE_NAMES; i++)
+            if (values[i].bytes)
+                json_object_set_new(file, parts_file_names[i], message_tree_load(values[i]));
+        json_array_append_new(files, file);
+    }
+    return files;
+}
+
 /* Gives a message that was read in place the values that it stands for. */
 static inline void message_tree(struct message *message)
 {
@@ -24,6 +42,8 @@ static inline void message_tree(struct message *message)
            *inner = message_tree_load(message->plain.inner);
     if (message->plain.parts.bytes)
         message->parts = message_tree_load(message->plain.parts);
+    if (message->plain.files)
+        message->files = message_tree_files(message->plain.parts);
     if (message->plain.history.bytes)
         message->history = message_tree_load(message->plain.history);
     if (outer || inner) {

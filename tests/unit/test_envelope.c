@@ -333,7 +333,10 @@ static void files_are_found_in_every_spelling(void **state)
                  cases[i].part);
         snprintf(expected, sizeof expected, "[%s]", cases[i].file);
         struct message *message = read_text(row);
-        json_is(message->files, expected);
+        json_t *files = json_loads(expected, 0, NULL); /* the order of members is of no use */
+        if (!json_equal(message->files, files))
+            fail_msg("%s is another file", cases[i].part);
+        json_decref(files);
         message_free(message);
     }
 }
@@ -498,7 +501,9 @@ static void an_ordinary_message_is_read_in_place_and_any_other_as_a_tree(void **
         {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\xff") "}", false},
         {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\n") "}", false},
         {"{\"id\":\"1\",\"request_body\":" WITH_TEXT("\\x") "}", false},
-        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"file\",\"file\":{}}]}}", false},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"file\",\"file\":{}}]}}", true},
+        {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"kind\":\"f\\u0069le\",\"file\":{}}]}}",
+         false},
         {"{\"id\":\"1\",\"request_body\":{\"parts\":[{\"k\\u0069nd\":\"text\",\"text\":\"a\"}]}}",
          false},
         {"{\"id\":\"1\",\"status\":\"err\\u006fr\",\"request_body\":" WITH_TEXT("a") "}", false},
@@ -552,7 +557,7 @@ static void a_parser_without_memory_says_so_and_leaks_nothing(void **state)
     bool whole = false;
     for (long allowed = 0; allowed < 1000 && !whole; allowed++) {
         allocations_left = allowed;
-        struct message *message = envelope_read((struct page_row){row, sizeof row - 1}, SELF);
+        struct message *message = envelope_read_tree((struct page_row){row, sizeof row - 1}, SELF);
         whole = message->kind == ENVELOPE_MESSAGE;
         if (!whole) {
             assert_int_equal(message->kind, ENVELOPE_UNREADABLE);

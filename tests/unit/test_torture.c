@@ -65,7 +65,7 @@ static bool has_failed(void)
 
 static struct message *read_message(void)
 {
-    return envelope_read((struct page_row){row_text, sizeof row_text - 1}, "self");
+    return envelope_read_tree((struct page_row){row_text, sizeof row_text - 1}, "self");
 }
 
 static void check_whole(const struct message *message)
