@@ -27,6 +27,10 @@ void json_add_members(lua_State *L, struct page_row object, const char *except);
  * referred to many times are small in Lua and may be enormous written out. `bytes`, unless NULL:
  * the bytes it takes, for a caller that charges the state with them. */
 json_t *json_take(lua_State *L, int index, char *problem, size_t size, size_t *bytes);
+/* The list at `index` as text, if it is a short one of nothing but sound parts of the kinds text
+ * and data, not all of them empty: what json_take, reply_make_parts and jsontext_write make of it.
+ * `*text`: a text part is among them. NULL: it is anything else. Never raises. Yours to free. */
+char *json_write_parts(lua_State *L, int index, bool *text);
 /* Pushes the value of a JSON text within the same bounds; false, and nothing pushed: `problem`.
  * `mend`: also accepts a text that is only nearly JSON. May raise a Lua error (memory). */
 bool json_read(lua_State *L, const char *text, size_t length, bool mend, char *problem,

@@ -22,6 +22,15 @@ size_t json_room(const struct vm *vm);
 /* Collects garbage; true: there is more room than `room` now. */
 bool json_collect(struct vm *vm, size_t room);
 
+enum json_shape {
+    JSON_SHAPE_OBJECT,
+    JSON_SHAPE_ARRAY,
+    JSON_SHAPE_MIXED, /* list and named members */
+    JSON_SHAPE_HOLES
+};
+/* What the table at `index` is in JSON, and the length of an array. Never raises. */
+enum json_shape json_shape_of(lua_State *L, int index, lua_Integer *length);
+
 /* Creates it if need be; may raise. */
 void json_push_array_metatable(lua_State *L);
 /* The value at `index` has it. Never raises. */

@@ -129,9 +129,7 @@ static json_t *take_string(struct taking *taking, int index)
     return value;
 }
 
-enum shape { SHAPE_OBJECT, SHAPE_ARRAY, SHAPE_MIXED, SHAPE_HOLES };
-
-static enum shape shape_of(lua_State *L, int index, lua_Integer *length)
+enum json_shape json_shape_of(lua_State *L, int index, lua_Integer *length)
 {
     bool marked = json_is_marked(L, index);
     lua_Integer numbers = 0, strings = 0, others = 0, highest = 0;
@@ -150,10 +148,10 @@ static enum shape shape_of(lua_State *L, int index, lua_Integer *length)
     }
     *length = highest;
     if (others > 0 || (strings > 0 && (numbers > 0 || marked)))
-        return SHAPE_MIXED;
+        return JSON_SHAPE_MIXED;
     if (numbers != highest)
-        return SHAPE_HOLES;
-    return numbers > 0 || marked ? SHAPE_ARRAY : SHAPE_OBJECT;
+        return JSON_SHAPE_HOLES;
+    return numbers > 0 || marked ? JSON_SHAPE_ARRAY : JSON_SHAPE_OBJECT;
 }
 
 static json_t *take_array(struct taking *taking, int index, lua_Integer length, struct step *step)
@@ -221,11 +219,11 @@ static json_t *take_table(struct taking *taking, int index, const struct step *u
     if (step.depth > JSON_DEPTH_MAXIMUM)
         return refuse(taking, up, "nested more than 200 tables deep");
     lua_Integer length;
-    switch (shape_of(taking->L, index, &length)) {
-    case SHAPE_ARRAY: return take_array(taking, index, length, &step);
-    case SHAPE_OBJECT: return take_object(taking, index, &step);
-    case SHAPE_HOLES: return refuse(taking, up, "a list with holes cannot be JSON (use null)");
-    case SHAPE_MIXED: break;
+    switch (json_shape_of(taking->L, index, &length)) {
+    case JSON_SHAPE_ARRAY: return take_array(taking, index, length, &step);
+    case JSON_SHAPE_OBJECT: return take_object(taking, index, &step);
+    case JSON_SHAPE_HOLES: return refuse(taking, up, "a list with holes cannot be JSON (use null)");
+    case JSON_SHAPE_MIXED: break;
     }
     return refuse(taking, up, "a table with both list and named members cannot be JSON");
 }

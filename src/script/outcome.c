@@ -217,6 +217,9 @@ static bool is_empty(const json_t *value)
 static bool take_parts(lua_State *L, struct script_outcome *outcome)
 {
     char problem[512];
+    outcome->reply.plain_parts = json_write_parts(L, -1, &outcome->reply.plain_text);
+    if (outcome->reply.plain_parts)
+        return true;
     json_t *parts = json_take(L, -1, problem, sizeof problem, NULL);
     if (parts && is_empty(parts)) {
         json_decref(parts);
@@ -280,8 +283,9 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
     }
-    outcome->kind = outcome->reply.parts || outcome->reply.text_length > 0 ? SCRIPT_REPLIED
-                                                                           : SCRIPT_NO_REPLY;
+    bool replies = outcome->reply.parts || outcome->reply.plain_parts ||
+                   outcome->reply.text_length > 0;
+    outcome->kind = replies ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
 }
 
 static bool is_verdict(lua_State *L, int index)

@@ -67,8 +67,31 @@ bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed)
     return true;
 }
 
+/* The byte is a quote, a backslash or a control character. */
+static bool append_escape(struct buffer *buffer, char byte)
+{
+    if (byte == '\n')
+        return buffer_append_text(buffer, "\\n");
+    if (byte >= ' ')
+        return buffer_append_char(buffer, '\\') && buffer_append_char(buffer, byte);
+    return buffer_printf(buffer, "\\u%04x", (unsigned)byte);
+}
+
+/* … as jansson writes it. */
+static bool append_escape_short(struct buffer *buffer, char byte)
+{
+    static const char letters[] = "\bb\ff\nn\rr\tt";
+    for (const char *pair = letters; *pair; pair += 2)
+        if (*pair == byte)
+            return buffer_append_char(buffer, '\\') && buffer_append_char(buffer, pair[1]);
+    if (byte >= ' ')
+        return append_escape(buffer, byte);
+    return buffer_printf(buffer, "\\u%04X", (unsigned)byte);
+}
+
 /* false: larger than the buffer takes, or (`sound`) not to be sent as it stands */
-static bool append_escaped(struct buffer *buffer, const char *text, size_t length, bool *sound)
+static bool append_escaped(struct buffer *buffer, const char *text, size_t length,
+                           bool (*escape)(struct buffer *, char), bool *sound)
 {
     const char *at = text, *end = length > 0 ? text + length : text;
     for (;;) {
@@ -81,12 +104,7 @@ static bool append_escaped(struct buffer *buffer, const char *text, size_t lengt
             return false;
         if (at == end)
             return true;
-        char byte = *at++;
-        bool fits = byte == '\n' ? buffer_append_text(buffer, "\\n")
-                    : byte >= ' '
-                        ? buffer_append_char(buffer, '\\') && buffer_append_char(buffer, byte)
-                        : buffer_printf(buffer, "\\u%04x", (unsigned)byte);
-        if (!fits)
+        if (!escape(buffer, *at++))
             return false;
     }
 }
@@ -97,14 +115,22 @@ bool jsontext_append_string(struct buffer *buffer, const char *text, size_t leng
     if (!buffer_append_char(buffer, '"'))
         return false;
     size_t start = buffer->length;
-    bool fits = append_escaped(buffer, text, length, &sound);
+    bool fits = append_escaped(buffer, text, length, append_escape, &sound);
     if (!sound) {
         char *clean = repair_text(text, length, &length);
         buffer->length = start;
-        fits = append_escaped(buffer, clean, length, &sound);
+        fits = append_escaped(buffer, clean, length, append_escape, &sound);
         free(clean);
     }
     return fits && buffer_append_char(buffer, '"');
+}
+
+bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length)
+{
+    bool sound;
+    return buffer_append_char(buffer, '"') &&
+           append_escaped(buffer, text, length, append_escape_short, &sound) &&
+           buffer_append_char(buffer, '"');
 }
 
 json_t *jsontext_string(const char *text, size_t length)

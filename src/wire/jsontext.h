@@ -25,6 +25,10 @@ bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed);
  * larger than the buffer takes. */
 bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length);
 
+/* Appends the text as jsontext_write would write a string of it. false: larger than the buffer
+ * takes, or the platform does not take it as it stands. */
+bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length);
+
 /* A string that the platform takes (repair_text). NULL: out of memory. */
 json_t *jsontext_string(const char *text, size_t length);
 

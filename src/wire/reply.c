@@ -18,6 +18,7 @@ void reply_free(struct reply *reply)
 {
     free(reply->text);
     json_decref(reply->parts);
+    free(reply->plain_parts);
     *reply = (struct reply){0};
 }
 
@@ -207,10 +208,23 @@ static bool append_member(struct buffer *body, const char *before, const char *t
     return buffer_append_text(body, before) && jsontext_append_string(body, text, strlen(text));
 }
 
-/* A reply that is only a text, like most, is written directly: the same members in the same order
- * as peer_body and canvas_body make them. false: it is too large. */
-static bool write_text(const struct message *message, const struct reply *reply,
-                       struct reply_request *request)
+/* The text alone, or before parts that have none. */
+static bool append_parts(struct buffer *body, const struct reply *reply)
+{
+    if (reply->plain_parts && (reply->plain_text || reply->text_length == 0))
+        return buffer_append_text(body, reply->plain_parts);
+    return buffer_append_text(body, "[{\"kind\":\"text\",\"text\":") &&
+           jsontext_append_string(body, reply->text, reply->text_length) &&
+           buffer_append_char(body, '}') &&
+           (reply->plain_parts
+                ? buffer_append_char(body, ',') && buffer_append_text(body, reply->plain_parts + 1)
+                : buffer_append_char(body, ']'));
+}
+
+/* A reply that is only a text, as most are, is written directly: the same members in the same order
+ * as peer_body and canvas_body make them; so are plain parts to a peer. false: it is too large. */
+static bool write_directly(const struct message *message, const struct reply *reply,
+                           struct reply_request *request)
 {
     struct buffer body;
     bool fits;
@@ -229,9 +243,7 @@ static bool write_text(const struct message *message, const struct reply *reply,
                              ",\"method\":\"message/"
                              "send\",\"params\":{\"message\":{\"role\":\"user\",\"messageId\":",
                              request->id) &&
-               buffer_append_text(&body, ",\"parts\":[{\"kind\":\"text\",\"text\":") &&
-               jsontext_append_string(&body, reply->text, reply->text_length) &&
-               buffer_append_text(&body, "}]") &&
+               buffer_append_text(&body, ",\"parts\":") && append_parts(&body, reply) &&
                (!message->context_id ||
                 append_member(&body, ",\"contextId\":", message->context_id)) &&
                buffer_append_text(&body, ",\"metadata\":{\"molecule\":{") &&
@@ -252,12 +264,46 @@ static bool write_text(const struct message *message, const struct reply *reply,
 /* A text that repair leaves empty takes the general path, which reports it. */
 static bool is_text_alone(const struct reply *reply)
 {
-    if (reply->parts || !reply->text)
+    if (reply->parts || reply->plain_parts || !reply->text)
         return false;
     for (size_t i = 0; i < reply->text_length; i++)
         if (reply->text[i])
             return true;
     return false;
+}
+
+/* jansson writes these differently than jsontext_append_string. */
+static bool has_controls(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] < ' ' && text[i] != '\n')
+            return true;
+    return false;
+}
+
+static bool has_plain_parts(const struct message *message, const struct reply *reply)
+{
+    const char *const names[] = {message->message_id, message->row_id, message->context_id};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i] && has_controls(names[i], strlen(names[i])))
+            return false;
+    return reply->plain_parts && message->source_id &&
+           (!reply->text || !has_controls(reply->text, reply->text_length));
+}
+
+/* By way of a tree, which tells what is wrong with it, too. */
+static bool build_from_tree(const struct message *message, const struct reply *reply,
+                            struct reply_request *request, char *problem, size_t problem_size)
+{
+    json_t *body = NULL, *parts = reply_make_parts(reply, problem, problem_size);
+    if (parts && request->to_canvas)
+        body = canvas_body(reply, parts, problem, problem_size);
+    else if (parts && !(body = peer_body(message, request->id, parts, reply->question)))
+        snprintf(problem, problem_size, REPLY_OUT_OF_MEMORY);
+    bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
+    json_decref(body);
+    json_decref(parts);
+    return built;
 }
 
 bool reply_build(const struct message *message, const struct reply *reply, const char *purpose,
@@ -276,21 +322,20 @@ bool reply_build(const struct message *message, const struct reply *reply, const
     }
     request->target = memory_copy_text(message->source_id);
     request->id = make_id(message, purpose);
-    if (is_text_alone(reply) && write_text(message, reply, request))
+    if ((is_text_alone(reply) || has_plain_parts(message, reply)) &&
+        write_directly(message, reply, request))
         return true;
-    json_t *body = NULL, *parts = reply_make_parts(reply, problem, problem_size);
-    if (!parts) {
-        reply_request_free(request);
-        return false;
-    }
-    if (request->to_canvas)
-        body = canvas_body(reply, parts, problem, problem_size);
-    else if (!(body = peer_body(message, request->id, parts, reply->question)))
+    struct reply parsed = *reply;
+    if (reply->plain_parts)
+        parsed.parts = json_loads(reply->plain_parts, 0, NULL);
+    bool built = false;
+    if (parsed.parts || !reply->plain_parts)
+        built = build_from_tree(message, &parsed, request, problem, problem_size);
+    else
         snprintf(problem, problem_size, REPLY_OUT_OF_MEMORY);
-    bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
     if (!built)
         reply_request_free(request);
-    json_decref(body);
-    json_decref(parts);
+    if (reply->plain_parts)
+        json_decref(parsed.parts);
     return built;
 }

@@ -22,6 +22,10 @@ struct reply {
     /* array of parts as they go on the wire; `text` is put before them if none of them is a text.
        NULL: one text part made of `text` */
     json_t *parts;
+    /* instead of `parts`: the same as it goes on the wire, an array in JSON of nothing but parts of
+     * the kinds text and data; `plain_text` tells if a text is among them */
+    char *plain_parts;
+    bool plain_text;
     size_t maximum; /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
     /* for the canvas: the platform cuts its summary of the text at byte REPLY_SUMMARY_BYTES, and
      * loses the summary if that is inside a character (T1, contract §12): leading newlines shift

@@ -1,6 +1,9 @@
 /* JSON <-> Lua, seen from Lua: each case is a chunk that has to return true. */
 #include "script/json.h"
 
+#include "base/memory.h"
+#include "wire/reply.h"
+
 #include <lauxlib.h>
 #include <lualib.h>
 #include <setjmp.h>
@@ -8,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
@@ -234,6 +238,146 @@ static void test_a_text_read_in_place_is_the_same_value(void **state)
     }
 }
 
+/* The reply on top of the stack, a table with parts and perhaps a text, as a body. NULL: `problem`.
+ */
+static char *build_body(lua_State *L, const struct message *message, bool plainly, char *problem)
+{
+    struct reply reply = {0};
+    struct reply_request request;
+    if (lua_getfield(L, -1, "text") == LUA_TSTRING) {
+        const char *text = lua_tolstring(L, -1, &reply.text_length);
+        reply.text = memory_copy(text, reply.text_length);
+    }
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "parts");
+    if (plainly)
+        reply.plain_parts = json_write_parts(L, -1, &reply.plain_text);
+    else
+        reply.parts = json_take(L, -1, problem, 256, NULL);
+    lua_pop(L, 1);
+    char *body = NULL;
+    if ((reply.plain_parts || reply.parts) &&
+        reply_build(message, &reply, "/reply", &request, problem, 256)) {
+        body = memory_copy(request.body, request.body_length);
+        reply_request_free(&request);
+    }
+    reply_free(&reply);
+    return body;
+}
+
+/* Both ways make the same of the reply that the chunk returns. true: it was written directly. */
+static bool builds_alike(lua_State *L, const struct message *message)
+{
+    char problem[256] = "";
+    char *expected = build_body(L, message, false, problem);
+    char *body = build_body(L, message, true, problem);
+    bool direct = body != NULL;
+    if (direct && (!expected || strcmp(body, expected) != 0))
+        fail_msg("%s\nis not\n%s (%s)", body, expected ? expected : "refused", problem);
+    free(body);
+    free(expected);
+    return direct;
+}
+
+static void test_parts_written_directly_are_the_same_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *chunk;
+        bool direct;
+    } cases[] = {
+        {"{parts = {{kind = 'text', text = 'a\\n\\t\\1\\127\\\"\\\\/é'}}}", true},
+        {"{text = 'first', parts = {{kind = 'data', data = {1, 2.5, 1e300, 0.1, -0.0, 1/3}}}}",
+         true},
+        {"{text = 'no', parts = {{kind = 'text', text = 'yes'}, {kind = 'data', data = {}}}}",
+         true},
+        {"{text = 'tab\\t', parts = {{kind = 'data', data = json.array {}, a = json.null}}}", true},
+        {"{text = '\\0', parts = {{kind = 'data', data = true}}}", true},
+        {"{text = '\\xff', parts = {{kind = 'data', data = {x = {y = math.mininteger}}}}}", true},
+        {"{parts = {{kind = 'text', text = ''}, {kind = 'text', text = 'b'}}}", true},
+        {"{parts = {{kind = 'text', text = ''}}}", false},
+        {"{parts = {{kind = 'text', text = 'a\\0'}}}", false},
+        {"{parts = {{kind = 'text', text = '\\xff'}}}", false},
+        {"{parts = {{kind = 'text', text = 1}}}", false},
+        {"{parts = {{kind = 'text'}}}", false},
+        {"{parts = {{kind = 'text', type = 'text', text = 'a'}}}", false},
+        {"{parts = {{text = 'a'}}}", false},
+        {"{parts = {{kind = 'file', file = {uri = 'u'}}}}", false},
+        {"{parts = {{kind = 'data', data = 0/0}}}", false},
+        {"{parts = {{kind = 'data', data = print}}}", false},
+        {"{parts = {{kind = 'data', data = {1, nil, 3}}}}", false},
+        {"{parts = {{kind = 'data', data = {1, x = 3}}}}", false},
+        {"{parts = {{kind = 'data', ['a\\0'] = 1}}}", false},
+        {"{parts = {{kind = 'data', ['\\xff'] = 1}}}", false},
+        {"{parts = {{kind = 'data', 1}}}", false},
+        {"{parts = {{kind = 'data', data = ('x'):rep(70000)}}}", false},
+        {"{parts = {kind = 'data', data = 1}}", false},
+        {"{parts = {}}", false}};
+    const struct message peer = {.row_id = "r", .message_id = "m", .source_id = "s", .hops = 1},
+                         canvas = {.row_id = "r"},
+                         odd = {.row_id = "r", .source_id = "s", .context_id = "c\t"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        lua_State *L = open_state();
+        char chunk[256];
+        snprintf(chunk, sizeof chunk, "return %s", cases[i].chunk);
+        assert_int_equal(luaL_dostring(L, chunk), LUA_OK);
+        if (builds_alike(L, &peer) != cases[i].direct)
+            fail_msg("%s %s directly", chunk, cases[i].direct ? "is not written" : "is written");
+        builds_alike(L, &canvas);
+        builds_alike(L, &odd);
+        lua_close(L);
+    }
+}
+
+static void test_any_parts_written_directly_are_the_same_bytes(void **state)
+{
+    (void)state;
+    static const char chunk[] =
+        "math.randomseed(7)\n"
+        "local pick = math.random\n"
+        "local pieces = {'a', '\"', '\\\\', '\\n', '\\t', '\\r', '\\8', '\\12', '\\1', '\\31', "
+        "'\\127', '/', 'é', '€', '😀', '{', ' , ', '1.50', '12345678'}\n"
+        "local function text()\n"
+        "  local list = {}\n"
+        "  for i = 1, pick(0, 9) do list[i] = pieces[pick(#pieces)] end\n"
+        "  return table.concat(list)\n"
+        "end\n"
+        "local function value(depth)\n"
+        "  local kind = pick(depth > 4 and 6 or 8)\n"
+        "  if kind == 1 then return text() end\n"
+        "  if kind == 2 then return pick(0) >> pick(0, 63) end\n"
+        "  if kind == 3 then return (pick() - 0.5) * 10.0 ^ pick(-320, 300) end\n"
+        "  if kind == 4 then return pick(1000) / 8 end\n"
+        "  if kind == 5 then return pick(2) == 1 end\n"
+        "  if kind == 6 then return json.null end\n"
+        "  local table = kind == 7 and json.array {} or {}\n"
+        "  for i = 1, pick(0, 4) do table[kind == 7 and i or text()] = value(depth + 1) end\n"
+        "  return table\n"
+        "end\n"
+        "return function()\n"
+        "  local reply = {text = pick(2) == 1 and text() or nil, parts = {}}\n"
+        "  for i = 1, pick(3) do\n"
+        "    reply.parts[i] = pick(3) == 1 and {kind = 'text', text = text(), more = value(1)}\n"
+        "      or {kind = 'data', data = value(1), text = pick(2) == 1 and value(1) or nil}\n"
+        "  end\n"
+        "  return reply\n"
+        "end\n";
+    const struct message peer = {.row_id = "r", .source_id = "s", .context_id = "é\n\"", .hops = 1},
+                         canvas = {.row_id = "r"};
+    lua_State *L = open_state();
+    assert_int_equal(luaL_dostring(L, chunk), LUA_OK);
+    size_t direct = 0;
+    for (int i = 0; i < 3000; i++) {
+        lua_pushvalue(L, -1);
+        assert_int_equal(lua_pcall(L, 0, 1, 0), LUA_OK);
+        direct += builds_alike(L, &peer);
+        builds_alike(L, &canvas);
+        lua_pop(L, 1);
+    }
+    assert_true(direct > 2000);
+    lua_close(L);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +394,8 @@ int main(void)
         cmocka_unit_test(test_metamethods_are_not_run),
         cmocka_unit_test(test_no_memory_raises_and_leaks_nothing),
         cmocka_unit_test(test_a_text_read_in_place_is_the_same_value),
+        cmocka_unit_test(test_parts_written_directly_are_the_same_bytes),
+        cmocka_unit_test(test_any_parts_written_directly_are_the_same_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
