@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Bytes of an envelope. Of more the tables in Lua are better made in their exact size, which a tree
+ * tells, and its strings better unescaped outside of the state's memory. */
+#define PLAIN_MAXIMUM ((size_t)64 << 10)
+
 /* What an A2A message says of itself. */
 enum said_member {
     SAID_MESSAGE_ID,
@@ -129,7 +133,7 @@ static bool find_parts(struct found *found)
 
 static bool find(struct found *found, const struct message *message, const struct page_row *values)
 {
-    if (!columns_fit(values, found->row))
+    if (message->raw_length > PLAIN_MAXIMUM || !columns_fit(values, found->row))
         return false;
     struct page_row envelope = {message->raw, message->raw_length};
     members_of(envelope, envelope_names, ENVELOPE_MEMBERS, found->envelope);

@@ -35,7 +35,7 @@ enum envelope_kind envelope_kind_of(const struct envelope_signs *signs, const ch
 char *envelope_conversation(const struct message *message);
 
 /* Fills a message that has its `raw`, from the row's columns. false: the row is not of the usual
- * kind (a notice of the platform, a request that is not an object, text that has to be
+ * kind (large, a notice of the platform, a request that is not an object, text that has to be
  * repaired, what wire/slice.h does not take), and the message is as before. */
 bool envelope_read_plain(struct message *message, const struct page_row values[ENVELOPE_COLUMNS],
                          const char *self);

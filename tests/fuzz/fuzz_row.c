@@ -4,6 +4,7 @@
 
 #include "tests/support/message_tree.h"
 #include "wire/envelope.h"
+#include "wire/jsontext.h"
 #include "wire/repair.h"
 #include "wire/reply.h"
 
@@ -44,6 +45,30 @@ static void check_repair(const char *text, size_t length)
     free(once);
 }
 
+/* What is written as a string reads back as the repaired text; a sound one is as jansson has it. */
+static void check_strings(const char *text, size_t length)
+{
+    struct buffer ours, sound;
+    size_t clean_length;
+    char *clean = repair_text(text, length, &clean_length);
+    json_t *value = json_stringn(clean, clean_length);
+    char *dumped = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+    buffer_init(&ours, SIZE_MAX / 4);
+    buffer_init(&sound, SIZE_MAX / 4);
+    HOLDS(jsontext_append_string(&ours, text, length));
+    json_t *read = json_loadb(ours.data, ours.length, JSON_DECODE_ANY, NULL);
+    HOLDS(json_equal(read, value));
+    bool changed = clean_length != length || memcmp(clean, text, length) != 0;
+    HOLDS(jsontext_append_sound(&sound, text, length) == !changed);
+    HOLDS(changed || strcmp(sound.data, dumped) == 0);
+    buffer_free(&ours);
+    buffer_free(&sound);
+    json_decref(read);
+    json_decref(value);
+    free(dumped);
+    free(clean);
+}
+
 static void check_reply(const struct message *message)
 {
     struct reply reply = {
@@ -67,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *row = (const char *)data;
     check_repair(row, size);
+    check_strings(row, size);
     struct message *message = message_tree_read((struct page_row){row, size}, "self");
     HOLDS(message); /* both readers agree */
     HOLDS(message->text && message->raw && strlen(message->text) <= message->text_length);
