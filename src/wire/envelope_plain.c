@@ -86,7 +86,7 @@ static bool columns_fit(const struct page_row *values, struct page_row *row)
         row[i] = values[i];
         if (values[i].length == 4 && memcmp(values[i].bytes, "null", 4) == 0)
             row[i] = nothing;
-        if (!may_be(i, row[i]) || (row[i].bytes && !slice_sound(row[i])))
+        if (!may_be((enum envelope_column)i, row[i]) || (row[i].bytes && !slice_sound(row[i])))
             return false;
     }
     static const enum envelope_column plain[] = {ENVELOPE_ID, ENVELOPE_METHOD, ENVELOPE_STATUS};
@@ -102,8 +102,7 @@ static bool is_notice(struct page_row method)
     return slice_says(method, "delegate_result") || slice_says(method, "chat_upload_receive");
 }
 
-/* As read_parts of envelope.c. false: they are a text, or the
- * kind of one is not seen at once. */
+/* As read_parts of envelope.c. false: they are a text, or the kind of one is not seen at once. */
 static bool find_parts(struct found *found)
 {
     const struct page_row places[] = {found->said[SAID_PARTS],

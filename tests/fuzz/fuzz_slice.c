@@ -1,8 +1,9 @@
 /* Any bytes as JSON in place: what is sound is what jansson reads as it stands, and becomes the
- * same Lua values in both ways. */
+ * same Lua values in both ways. The same of a row and the message that a script sees. */
 #include "fuzz.h"
 
 #include "script/json.h"
+#include "script/outcome.h"
 #include "wire/repair.h"
 
 #include <lauxlib.h>
@@ -84,6 +85,21 @@ static void check_scalar(struct page_row slice, const json_t *value)
     }
 }
 
+/* The bytes as a row: a script sees the same message, whichever way it was read. */
+static void check_message(struct page_row row)
+{
+    struct message *message = envelope_read(row, "self"), *other = envelope_read_tree(row, "self");
+    lua_State *L = state();
+    if (message->plain.parts.bytes || message->plain.outer.bytes || message->plain.inner.bytes) {
+        message_push(L, message);
+        message_push(L, other);
+        HOLDS(lua_gettop(L) == 2);
+        check_same(L, 1, 2);
+    }
+    message_free(message);
+    message_free(other);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     /* as everywhere, a byte follows */
@@ -92,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = '\0';
     struct page_row slice = {text, size};
+    check_message(slice);
     if (slice_sound(slice)) {
         json_t *value = json_loadb(text, size, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
         HOLDS(value);
