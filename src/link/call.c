@@ -39,10 +39,11 @@ static void read_rate_budget(struct rate_budget *budget, const struct http_resul
 /* The platform's clock, since the epoch; -1: it does not tell. */
 static int64_t read_date(struct rate_budget *budget, const char *date)
 {
-    if (!date || strlen(date) >= CALL_DATE_SIZE)
+    size_t size = date ? strlen(date) + 1 : 0;
+    if (!date || size > CALL_DATE_SIZE)
         return date ? retry_parse_after(date, 0) : -1;
     if (strcmp(date, budget->date) != 0) {
-        strcpy(budget->date, date);
+        memcpy(budget->date, date, size);
         budget->date_ms = retry_parse_after(date, 0);
     }
     return budget->date_ms;
