@@ -70,8 +70,8 @@ static void hand_over(struct job *job)
     struct journal *journal = job->journal;
     journal->exists = true;
     job->task.run = writer_run;
-    if (journal->closing) /* nothing goes to the disk thread after the task that closes the ledger
-                           */
+    /* nothing goes to the disk thread after the task that closes the ledger */
+    if (journal->closing)
         job_queue_add(&journal->late, job);
     else
         thread_post(&journal->env.disk->thread, &job->task);
