@@ -4,6 +4,7 @@
 #include "wire/page.h"
 
 #include "base/memory.h"
+#include "wire/escape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,14 +131,6 @@ void page_free(struct page *page)
     *page = (struct page){0};
 }
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20;
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
 /* The ASCII character of the escape after a backslash; -1: any other, which none of our keys
  * contains. */
 static int read_escape(const char **at, const char *end)
@@ -147,16 +140,9 @@ static int read_escape(const char **at, const char *end)
     char letter = *(*at)++;
     if (letter == '/' || letter == '\\' || letter == '"')
         return letter;
-    if (letter != 'u' || end - *at < 4)
-        return -1;
-    int code = 0;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(*(*at)++);
-        if (digit < 0)
-            return -1;
-        code = code * 16 + digit;
-    }
-    return code > 0 && code < 0x80 ? code : -1;
+    int unit = escape_unit(*at - 2, end);
+    *at += unit < 0 ? 0 : 4;
+    return unit > 0 && unit < 0x80 ? unit : -1;
 }
 
 static bool key_equals(const char *at, const char *end, const char *key)

@@ -3,6 +3,7 @@
 #include "wire/repair.h"
 
 #include "base/buffer.h"
+#include "wire/escape.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -36,29 +37,13 @@ size_t repair_character(const char *text, size_t length)
     return size;
 }
 
-/* The UTF-16 unit of the escape \uXXXX at `at`; -1: none. */
-static int read_unit(const char *at, const char *end)
-{
-    int unit = 0;
-    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
-        return -1;
-    for (int i = 2; i < 6; i++) {
-        if (!isxdigit((unsigned char)at[i]))
-            return -1;
-        unit = unit * 16 +
-               (isdigit((unsigned char)at[i]) ? at[i] - '0' : (at[i] | 0x20) - 'a' + 10);
-    }
-    return unit;
-}
-
 /* `at` is on a backslash. Returns the position after the escape. */
 static const char *repair_escape(struct buffer *out, const char *at, const char *end)
 {
-    int unit = read_unit(at, end);
+    int unit = escape_unit(at, end);
     size_t size = 6;
     if (unit >= 0xd800 && unit <= 0xdfff) {
-        int next = unit <= 0xdbff ? read_unit(at + 6, end) : -1;
-        if (next < 0xdc00 || next > 0xdfff) {
+        if (escape_pair(unit, escape_unit(at + 6, end)) < 0) {
             buffer_append_text(out, "\\ufffd");
             return at + 6;
         }

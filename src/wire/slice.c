@@ -1,6 +1,7 @@
 #include "wire/slice.h"
 
 #include "base/memory.h"
+#include "wire/escape.h"
 #include "wire/plain.h"
 #include "wire/repair.h"
 
@@ -20,29 +21,6 @@ static const char *skip_space(const char *at, const char *end)
 
 /* --- what is sound; `at` NULL: it is not --- */
 
-static int hex_digit(char digit)
-{
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    digit |= 0x20;
-    return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
-}
-
-/* The UTF-16 unit of the escape \uXXXX at `at`; -1: there is none. */
-static int read_unit(const char *at, const char *end)
-{
-    int unit = 0;
-    if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
-        return -1;
-    for (int i = 2; i < 6; i++) {
-        int digit = hex_digit(at[i]);
-        if (digit < 0)
-            return -1;
-        unit = unit * 16 + digit;
-    }
-    return unit;
-}
-
 /* `at` is on a backslash. */
 static const char *pass_escape(const char *at, const char *end)
 {
@@ -50,13 +28,12 @@ static const char *pass_escape(const char *at, const char *end)
         return NULL;
     if (at[1] != 'u')
         return at[1] && strchr("\"\\/bfnrt", at[1]) ? at + 2 : NULL;
-    int unit = read_unit(at, end);
-    if (unit < 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+    int unit = escape_unit(at, end);
+    if (unit < 0)
         return NULL;
-    if (unit < 0xd800 || unit > 0xdbff)
+    if (unit < 0xd800 || unit > 0xdfff)
         return at + 6;
-    int low = read_unit(at + 6, end);
-    return low >= 0xdc00 && low <= 0xdfff ? at + 12 : NULL;
+    return escape_pair(unit, escape_unit(at + 6, end)) < 0 ? NULL : at + 12;
 }
 
 /* `at` is after the opening quote. */
@@ -204,38 +181,15 @@ bool slice_says(struct page_row value, const char *text)
            memcmp(value.bytes + 1, text, length) == 0;
 }
 
-static char *put_utf8(char *to, int code)
-{
-    if (code < 0x80) {
-        *to++ = (char)code;
-    } else if (code < 0x800) {
-        *to++ = (char)(0xc0 | code >> 6);
-        *to++ = (char)(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-        *to++ = (char)(0xe0 | code >> 12);
-        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (code & 0x3f));
-    } else {
-        *to++ = (char)(0xf0 | code >> 18);
-        *to++ = (char)(0x80 | (code >> 12 & 0x3f));
-        *to++ = (char)(0x80 | (code >> 6 & 0x3f));
-        *to++ = (char)(0x80 | (code & 0x3f));
-    }
-    return to;
-}
-
 /* `at` is on a backslash. Returns the position after the escape. */
 static const char *decode_escape(const char *at, const char *end, char **to)
 {
     static const char letters[] = "b\bf\fn\nr\rt\t";
     if (at[1] == 'u') {
-        int unit = read_unit(at, end);
-        if (unit < 0xd800 || unit > 0xdbff) {
-            *to = put_utf8(*to, unit);
-            return at + 6;
-        }
-        *to = put_utf8(*to, 0x10000 + ((unit - 0xd800) << 10) + (read_unit(at + 6, end) - 0xdc00));
-        return at + 12;
+        int unit = escape_unit(at, end);
+        bool paired = unit >= 0xd800 && unit <= 0xdfff;
+        *to = escape_put_utf8(*to, paired ? escape_pair(unit, escape_unit(at + 6, end)) : unit);
+        return at + (paired ? 12 : 6);
     }
     char letter = at[1]; /* a quote, a backslash or a slash stands for itself */
     for (const char *pair = letters; *pair; pair += 2)
