@@ -2,6 +2,7 @@
 #include "script/cjson.h"
 #include "script/vm.h"
 #include "script/vm_limits.h"
+#include "wire/escape.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -40,87 +41,58 @@ static bool take(struct decoding *in, char wanted)
     return true;
 }
 
+static bool starts_word(const struct decoding *in, const char *word)
+{
+    size_t length = strlen(word);
+    return (size_t)(in->end - in->at) >= length && memcmp(in->at, word, length) == 0;
+}
+
+static bool starts_number(const struct decoding *in)
+{
+    return in->at < in->end && (*in->at == '-' || (*in->at >= '0' && *in->at <= '9'));
+}
+
+/* What stands where something else was expected, in lua-cjson's words. */
 static const char *found_at(const struct decoding *in)
 {
-    return in->at >= in->end ? "T_END" : "invalid token";
+    static const struct {
+        const char *start, *token;
+    } tokens[] = {{"{", "T_OBJ_BEGIN"}, {"}", "T_OBJ_END"},    {"[", "T_ARR_BEGIN"},
+                  {"]", "T_ARR_END"},   {"\"", "T_STRING"},    {",", "T_COMMA"},
+                  {":", "T_COLON"},     {"true", "T_BOOLEAN"}, {"false", "T_BOOLEAN"},
+                  {"null", "T_NULL"}};
+    if (in->at >= in->end)
+        return "T_END";
+    for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++)
+        if (starts_word(in, tokens[i].start))
+            return tokens[i].token;
+    return starts_number(in) ? "T_NUMBER" : "invalid token";
 }
 
 /* --- strings --- */
 
-static int hex_digit(char letter)
-{
-    if (letter >= '0' && letter <= '9')
-        return letter - '0';
-    letter |= 0x20;
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
-/* The four hexadecimal digits at `at`; -1: they are not. */
-static long code_unit(const struct decoding *in, const char *at)
-{
-    long value = 0;
-    if (in->end - at < 4)
-        return -1;
-    for (int i = 0; i < 4; i++) {
-        int digit = hex_digit(at[i]);
-        if (digit < 0)
-            return -1;
-        value = value * 16 + digit;
-    }
-    return value;
-}
-
-static char *put_utf8(char *to, long code)
-{
-    if (code < 0x80) {
-        *to++ = (char)code;
-    } else if (code < 0x800) {
-        *to++ = (char)(0xC0 | code >> 6);
-        *to++ = (char)(0x80 | (code & 0x3F));
-    } else if (code < 0x10000) {
-        *to++ = (char)(0xE0 | code >> 12);
-        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-        *to++ = (char)(0x80 | (code & 0x3F));
-    } else {
-        *to++ = (char)(0xF0 | code >> 18);
-        *to++ = (char)(0x80 | (code >> 12 & 0x3F));
-        *to++ = (char)(0x80 | (code >> 6 & 0x3F));
-        *to++ = (char)(0x80 | (code & 0x3F));
-    }
-    return to;
-}
-
-/* After "\u". */
+/* `at` is on the backslash, as in all errors of an escape. */
 static char *take_code(struct decoding *in, char *to)
 {
-    long code = code_unit(in, in->at);
+    int code = escape_unit(in->at, in->end);
+    bool paired = code >= 0xd800 && code <= 0xdfff;
+    if (paired)
+        code = escape_pair(code, escape_unit(in->at + 6, in->end));
     if (code < 0)
         fail(in, "value", "invalid unicode escape code");
-    in->at += 4;
-    if (code >= 0xDC00 && code <= 0xDFFF)
-        fail(in, "value", "invalid unicode escape code");
-    if (code >= 0xD800 && code <= 0xDBFF) {
-        long low = in->end - in->at >= 6 && in->at[0] == '\\' && in->at[1] == 'u'
-                       ? code_unit(in, in->at + 2)
-                       : -1;
-        if (low < 0xDC00 || low > 0xDFFF)
-            fail(in, "value", "invalid unicode escape code");
-        code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-        in->at += 6;
-    }
-    return put_utf8(to, code);
+    in->at += paired ? 12 : 6;
+    return escape_put_utf8(to, code);
 }
 
 static char *take_escape(struct decoding *in, char *to)
 {
     static const char escapes[] = "\"\"\\\\//b\bf\fn\nr\rt\t";
-    if (in->at >= in->end)
-        fail(in, "value", "unexpected end of string");
-    char letter = *in->at++;
+    char letter = in->end - in->at >= 2 ? in->at[1] : '\0';
     if (letter == 'u')
         return take_code(in, to);
     for (const char *at = escapes; *at; at += 2)
         if (*at == letter) {
+            in->at += 2;
             *to++ = at[1];
             return to;
         }
@@ -128,25 +100,24 @@ static char *take_escape(struct decoding *in, char *to)
     return to;
 }
 
-/* After the opening quote: pushes the string. Unescaped, it is never longer. */
+/* After the opening quote: pushes the string. Unescaped, it is never longer. As in lua-cjson, a
+ * control character other than U+0000 stands for itself: backends do send them. */
 static void push_string(struct decoding *in)
 {
     char *to = in->scratch;
     for (;;) {
         const char *from = in->at;
-        while (in->at < in->end && *in->at != '"' && *in->at != '\\' &&
-               (unsigned char)*in->at >= 0x20)
+        while (in->at < in->end && *in->at != '"' && *in->at != '\\' && *in->at != '\0')
             in->at++;
         memcpy(to, from, (size_t)(in->at - from));
         to += in->at - from;
-        if (in->at >= in->end)
+        if (in->at >= in->end || *in->at == '\0')
             fail(in, "value", "unexpected end of string");
-        if ((unsigned char)*in->at < 0x20)
-            fail(in, "value", "invalid token");
-        if (*in->at++ == '"')
+        if (*in->at == '"')
             break;
         to = take_escape(in, to);
     }
+    in->at++;
     lua_pushlstring(in->L, in->scratch, (size_t)(to - in->scratch));
 }
 
@@ -167,11 +138,12 @@ static void push_number(struct decoding *in)
     text[length] = '\0';
     const char *digits = text + (*text == '-');
     bool leading_zero = digits[0] == '0' && digits[1] >= '0' && digits[1] <= '9';
+    const char *problem = starts_number(in) ? "invalid number" : found_at(in);
     if (!in->settings->decode_invalid && (!plain || leading_zero || *text == '+'))
-        fail(in, "value", "invalid number");
+        fail(in, "value", problem);
     double number = strtod(text, &end);
     if (length == 0 || end == text)
-        fail(in, "value", found_at(in));
+        fail(in, "value", problem);
     in->at += end - text;
     if (integer && *end == '\0' && lua_stringtonumber(in->L, text))
         return;
@@ -180,10 +152,9 @@ static void push_number(struct decoding *in)
 
 static bool take_word(struct decoding *in, const char *word)
 {
-    size_t length = strlen(word);
-    if ((size_t)(in->end - in->at) < length || memcmp(in->at, word, length) != 0)
+    if (!starts_word(in, word))
         return false;
-    in->at += length;
+    in->at += strlen(word);
     return true;
 }
 
@@ -266,5 +237,5 @@ void cjson_decode(lua_State *L, const struct cjson_settings *settings)
     push_value(&in, 0);
     skip_space(&in);
     if (in.at < in.end)
-        fail(&in, "the end", "invalid token");
+        fail(&in, "the end", found_at(&in));
 }

@@ -238,6 +238,30 @@ describe_with_platform("JSON on its way through a script", function(context)
     assert.equal("a" .. REPLACEMENT .. "b", told_canvas("return function(msg) return msg.text end", envelope "a\\ud800b"))
   end)
 
+  it("reads by require 'cjson' what lua-cjson reads, and refuses the rest in the same words", function()
+    local texts = { [["\u0041\u00e9\u20AC\ud83d\uDE00\n\/\""]], [["half \ud83d pair"]], [["\ud83d\u0041"]], [["\ude00"]],
+      [["\ud83d\ude0"]], [["\u00g1"]], [["\u00]], [["ab\x"]], [["a\]], [["a]], '"a\tb\n"', '"a\0"', "[1,", "[1,]",
+      "[1 2]", "{a:1}", '{"a" 1}', "nul", "[1]x", "-", "[01]", "[+1]", "[xyz]", "[]]", "{}null", "[1:2]",
+      "[[]{}]", '[1"a"]', '{"a":1 "b"}', "{true:1}", "[false", "", " " }
+    local wanted, quoted = {}, {}
+    for i, text in ipairs(texts) do
+      local read, value = pcall(cjson.decode, text)
+      wanted[i] = read and type(value) == "table" and "a table" or tostring(value)
+      quoted[i] = ("%q"):format(text)
+    end
+    assert.equal("Aé€\u{1F600}\n/\"", wanted[1])
+    assert.equal(table.concat(wanted, "|\n"), told_canvas(([[
+      local cjson = require "cjson"
+      return function()
+        local told = {}
+        for i, text in ipairs {%s} do
+          local read, value = pcall(cjson.decode, text)
+          told[i] = read and type(value) == "table" and "a table" or tostring(value)
+        end
+        return table.concat(told, "|\n")
+      end]]):format(table.concat(quoted, ",")), envelope "hello"))
+  end)
+
   it("gives the envelope's exact bytes as raw", function()
     local body = ' { "params" : {"message":{"parts":[ {"kind":"text","text":"\\u0061\\ud800"} ],"messageId":"m"}},\n'
       .. '\t"x" : 1.50e2, "x" : 123456789012345678901234567890 ,"jsonrpc":"2.0" } '
