@@ -99,7 +99,7 @@ static void put_number(struct encoding *out, int index)
     } else if (out->settings->encode_invalid == CJSON_ALLOW) {
         put_text(out, isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity");
     } else {
-        luaL_error(L, "Cannot serialise number: must not be NaN or Infinity");
+        luaL_error(L, "Cannot serialise number: must not be NaN or Inf");
     }
 }
 

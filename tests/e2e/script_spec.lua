@@ -262,6 +262,19 @@ describe_with_platform("JSON on its way through a script", function(context)
       end]]):format(table.concat(quoted, ",")), envelope "hello"))
   end)
 
+  it("writes by require 'cjson' what lua-cjson writes, and refuses the rest in the same words", function()
+    local encode = [[
+      local told = {}
+      for _, value in ipairs {"a/b\"\\\8\9\10\12\13\31\127é", {}, {1, 2}, {[3] = 1}, {[1] = 1, [20] = 2}, {[1.5] = 2},
+          {1, a = 2}, print, {print}, 0/0, 1/0, true, cjson.null, 1.0, 1e15, {[true] = 1}, {[0] = 1}} do
+        told[#told + 1] = tostring(select(2, pcall(cjson.encode, value)))
+      end
+      return table.concat(told, "|\n")]]
+    local wanted = assert(load("local cjson = ... " .. encode))(cjson)
+    assert.equal(wanted, told_canvas(
+      'local cjson = require "cjson" return function() ' .. encode .. " end", envelope "hello"))
+  end)
+
   it("gives the envelope's exact bytes as raw", function()
     local body = ' { "params" : {"message":{"parts":[ {"kind":"text","text":"\\u0061\\ud800"} ],"messageId":"m"}},\n'
       .. '\t"x" : 1.50e2, "x" : 123456789012345678901234567890 ,"jsonrpc":"2.0" } '
