@@ -6,9 +6,11 @@
 
 #include <stdlib.h>
 
-#define CHECKPOINT_PAGES 4000 /* of 4 KiB more in the write-ahead log */
-/* 32 MiB; then commits wait for the rest of a checkpoint, some milliseconds */
-#define LOG_PAGES_MAXIMUM 8000
+/* New ones in the write-ahead log, of 4 KiB. Its index is a hash table of page numbers: each commit
+ * of the same few pages makes their chains longer, and they are walked for each page. So the log is
+ * restarted early, though this takes two more syncs each time. */
+#define CHECKPOINT_PAGES 2000
+#define LOG_PAGES_MAXIMUM 2000 /* then commits wait for the rest of a checkpoint, milliseconds */
 
 struct checkpoint {
     uv_work_t work; /* first */
