@@ -45,6 +45,17 @@ char *memory_copy_text(const char *text)
     return text ? memory_copy(text, strlen(text)) : NULL;
 }
 
+char *memory_join_all(const char *const texts[])
+{
+    size_t length = 0;
+    for (const char *const *text = texts; *text; text++)
+        length += strlen(*text);
+    char *joined = checked(malloc(length + 1), length + 1), *end = joined;
+    for (const char *const *text = texts; *text; text++)
+        end = stpcpy(end, *text);
+    return joined;
+}
+
 char *memory_format(const char *format, ...)
 {
     char *text = NULL;

@@ -11,6 +11,9 @@ void *memory_allocate(size_t size);                  /* zeroed; free() it */
 void *memory_resize(void *block, size_t size);       /* like realloc */
 char *memory_copy(const void *bytes, size_t length); /* a copy with a NUL after it */
 char *memory_copy_text(const char *text);            /* NULL stays NULL */
+/* Of texts, one after the other. */
+#define memory_join(...) memory_join_all((const char *const[]){__VA_ARGS__, NULL})
+char *memory_join_all(const char *const texts[]); /* NULL-terminated */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Frees a secret and leaves nothing of it behind. NULL is fine. */

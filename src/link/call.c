@@ -100,7 +100,7 @@ void call_start(struct call *call, struct rate_budget *budget, struct http_clien
     struct http_request http = {
         .method = call->request.method,
         .url = call->request.url,
-        .headers = call->request.headers,
+        .headers = platform_headers_lines(call->request.headers),
         .body = call->request.body,
         .body_length = call->request.body_length,
         .timeout_ms = limits->timeout_ms,

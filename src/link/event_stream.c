@@ -300,7 +300,7 @@ static void open_stream(struct event_stream *stream)
     struct http_request http = {
         .method = stream->request.method,
         .url = stream->request.url,
-        .headers = stream->request.headers,
+        .headers = platform_headers_lines(stream->request.headers),
         .response_maximum = SIZE_MAX,
         .fresh_connection = true,
         .on_data = on_data,

@@ -57,7 +57,8 @@ struct http_client *http_client_open(uv_loop_t *loop, const struct http_client_o
     client->keep_addresses = options->keep_addresses;
     client->read_size = options->read_size;
     http_trust_open(&client->trust, options->ca_file, options->ca_file_beside);
-    client->user_agent = memory_copy_text(options->user_agent);
+    if (options->user_agent)
+        client->user_agent = memory_join("User-Agent: ", options->user_agent);
     client->owns_share = !options->share;
     client->share = options->share ? options->share->share : curl_share_init();
     client->addresses_failed = options->share ? options->share->addresses_failed

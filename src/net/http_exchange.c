@@ -30,14 +30,6 @@ static void keep(struct http_exchange *exchange)
     client->pooled++;
 }
 
-/* One of them holds a token. */
-static void free_headers(struct curl_slist *headers)
-{
-    for (struct curl_slist *each = headers; each; each = each->next)
-        explicit_bzero(each->data, strlen(each->data));
-    curl_slist_free_all(headers);
-}
-
 void http_exchange_release(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
@@ -50,7 +42,7 @@ void http_exchange_release(struct http_exchange *exchange)
     if (exchange->next)
         exchange->next->previous = exchange->previous;
     client->active--;
-    free_headers(exchange->headers);
+    free(exchange->headers);
     if (!exchange->general && exchange->body.data && exchange->body.length <= SECRETS_WITHIN)
         explicit_bzero(exchange->body.data, exchange->body.length);
     buffer_free(&exchange->body);

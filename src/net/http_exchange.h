@@ -15,8 +15,8 @@ struct http_client {
     CURLM *multi;
     uv_loop_t *loop;
     uv_timer_t *timer;
-    uv_idle_t *soon; /* libcurl wants to be called with the loop's next turn */
-    char *user_agent;
+    uv_idle_t *soon;  /* libcurl wants to be called with the loop's next turn */
+    char *user_agent; /* a header line; NULL: none */
     struct http_trust trust;
     long read_size; /* 0: libcurl's own */
     bool keep_addresses;
@@ -43,8 +43,8 @@ struct http_exchange {
     struct http_client *client;
     struct http_exchange *next, *previous;
     CURL *easy;
-    struct curl_slist *headers;
-    struct parsed_url *url; /* NULL: libcurl parses it */
+    struct curl_slist *headers; /* an array, linked */
+    struct parsed_url *url;     /* NULL: libcurl parses it */
     struct buffer body;
     size_t header_bytes;
     size_t request_length;

@@ -2,8 +2,10 @@
 #include "net/http_exchange.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* how long an idle connection is kept: longer than the time between two heartbeats */
 #define IDLE_MAXIMUM_S 25L
@@ -55,8 +57,6 @@ static void set_common(struct http_exchange *exchange)
     curl_easy_setopt(easy, CURLOPT_XFERINFODATA, exchange);
     if (client->read_size > 0)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, client->read_size);
-    if (client->user_agent)
-        curl_easy_setopt(easy, CURLOPT_USERAGENT, client->user_agent);
     http_trust_apply(&client->trust, easy);
 }
 
@@ -117,14 +117,41 @@ static void set_method(struct http_exchange *exchange, const struct http_request
     }
 }
 
+static void add_header(struct http_exchange *exchange, size_t *count, const char *line)
+{
+    exchange->headers[*count] = (struct curl_slist){.data = (char *)line};
+    if (*count > 0)
+        exchange->headers[*count - 1].next = &exchange->headers[*count];
+    ++*count;
+}
+
+/* A list over the lines of the request, which stay as long as it is under way: libcurl only reads
+ * it, and curl_slist_append would copy each line, one with a token. */
+static void set_headers(struct http_exchange *exchange, const struct http_request *request)
+{
+    static const char agent[] = "User-Agent:";
+    size_t lines = 0, count = 0;
+    while (request->headers && request->headers[lines])
+        lines++;
+    exchange->headers = memory_resize(NULL, (lines + 2) * sizeof *exchange->headers);
+    bool own_agent = false;
+    for (size_t i = 0; i < lines; i++) {
+        add_header(exchange, &count, request->headers[i]);
+        own_agent = own_agent || strncasecmp(request->headers[i], agent, sizeof agent - 1) == 0;
+    }
+    /* as an option libcurl would print it twice for each request */
+    if (!own_agent && exchange->client->user_agent)
+        add_header(exchange, &count, exchange->client->user_agent);
+    /* without this libcurl waits a second for "100 Continue" before a large body */
+    if (request->body || strcmp(request->method, "POST") == 0)
+        add_header(exchange, &count, "Expect:");
+    curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, count > 0 ? exchange->headers : NULL);
+}
+
 static void set_body(struct http_exchange *exchange, const struct http_request *request)
 {
     CURL *easy = exchange->easy;
-    for (char *const *header = request->headers; header && *header; header++)
-        exchange->headers = curl_slist_append(exchange->headers, *header);
     if (request->body || strcmp(request->method, "POST") == 0) {
-        /* without this libcurl waits a second for "100 Continue" before a large body */
-        exchange->headers = curl_slist_append(exchange->headers, "Expect:");
         curl_easy_setopt(easy, CURLOPT_POST, 1L);
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body ? request->body : "");
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
@@ -133,7 +160,6 @@ static void set_body(struct http_exchange *exchange, const struct http_request *
     }
     curl_easy_setopt(easy, CURLOPT_NOPROGRESS, request->body_length > 64 * 1024 ? 0L : 1L);
     set_method(exchange, request);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, exchange->headers);
 }
 
 void http_setup(struct http_exchange *exchange, const struct http_request *request)
@@ -147,5 +173,6 @@ void http_setup(struct http_exchange *exchange, const struct http_request *reque
     /* after it: libcurl 8.14 forgets the text for the handle */
     curl_easy_setopt(exchange->easy, CURLOPT_URL, request->url);
     set_limits(exchange->easy, client, request);
+    set_headers(exchange, request);
     set_body(exchange, request);
 }

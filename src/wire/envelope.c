@@ -187,7 +187,7 @@ static bool read_metadata(struct message *message, const json_t *envelope)
 char *envelope_conversation(const struct message *message)
 {
     const char *source = message->source_id ? message->source_id : "canvas";
-    return message->context_id ? memory_format("%s/%s", source, message->context_id)
+    return message->context_id ? memory_join(source, "/", message->context_id)
                                : memory_copy_text(source);
 }
 

@@ -27,25 +27,8 @@ void platform_request_free(struct platform_request *request)
 {
     free(request->url);
     free(request->body);
-    for (size_t i = 0; i < PLATFORM_HEADERS; i++)
-        memory_wipe(request->headers[i]); /* one of them holds the token */
+    platform_headers_release(request->headers);
     *request = (struct platform_request){0};
-}
-
-/* `name` includes the separator before the value. */
-static void add_header(struct platform_request *request, const char *name, const char *value)
-{
-    size_t slot = 0, name_length = strlen(name);
-    while (slot < PLATFORM_HEADERS - 1 && request->headers[slot])
-        slot++;
-    if (!value || !*value || slot == PLATFORM_HEADERS - 1)
-        return;
-    char *header = memory_allocate(name_length + strlen(value) + 1), *to = header + name_length;
-    memcpy(header, name, name_length);
-    for (const char *from = value; *from; from++)
-        if ((unsigned char)*from >= 0x20 && *from != 0x7f)
-            *to++ = *from;
-    request->headers[slot] = header;
 }
 
 static void append_encoded(struct buffer *url, const char *text)
@@ -59,20 +42,33 @@ static void append_encoded(struct buffer *url, const char *text)
     }
 }
 
-/* `path` is sent as it is, from its slash on. */
-static struct platform_request start(const struct platform *platform, const char *token,
-                                     enum platform_call call, const char *method, char *path)
+static struct platform_request begin(const struct platform *platform, enum platform_call call,
+                                     const char *method, char *path)
 {
     struct platform_request request = {.call = call, .method = method};
-    request.url = memory_format("%s%s", platform->base_url, path);
+    request.url = memory_join(platform->base_url, path);
     free(path);
-    add_header(&request, "Authorization: Bearer ", token);
-    add_header(&request, "Origin: ", platform->origin);
-    add_header(&request,
-               "Accept: ", call == PLATFORM_EVENTS ? "text/event-stream" : "application/json");
-    add_header(&request, "X-Molecule-Org-Id: ", platform->org_id);
-    if (strcmp(method, "POST") == 0 && call != PLATFORM_UPLOAD)
-        add_header(&request, "Content-Type: ", "application/json");
+    return request;
+}
+
+/* `path` is sent as it is, from its slash on. */
+static struct platform_request get(const struct platform *platform, const char *token,
+                                   enum platform_call call, char *path)
+{
+    struct platform_request request = begin(platform, call, "GET", path);
+    request.headers = platform_headers_take(
+        platform, token, call == PLATFORM_EVENTS ? PLATFORM_HEADERS_EVENTS : PLATFORM_HEADERS_GET);
+    return request;
+}
+
+/* Of JSON. */
+static struct platform_request post(const struct platform *platform, const char *token,
+                                    enum platform_call call, char *path)
+{
+    bool to_peer = call == PLATFORM_A2A || call == PLATFORM_SEND;
+    struct platform_request request = begin(platform, call, "POST", path);
+    request.headers = platform_headers_take(
+        platform, token, to_peer ? PLATFORM_HEADERS_PEER : PLATFORM_HEADERS_POST);
     return request;
 }
 
@@ -113,8 +109,8 @@ struct platform_request platform_register(const struct platform *platform, const
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    struct platform_request request = start(platform, token, PLATFORM_REGISTER, "POST",
-                                            memory_copy_text("/registry/register"));
+    struct platform_request request = post(platform, token, PLATFORM_REGISTER,
+                                           memory_copy_text("/registry/register"));
     json_t *body = json_object();
     /* without the mode a row created for push stays push (contract §1.3) */
     bool complete = set_text(body, "id", platform->workspace_id) &&
@@ -129,8 +125,8 @@ struct platform_request platform_heartbeat(const struct platform *platform, cons
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    struct platform_request request = start(platform, token, PLATFORM_HEARTBEAT, "POST",
-                                            memory_copy_text("/registry/heartbeat"));
+    struct platform_request request = post(platform, token, PLATFORM_HEARTBEAT,
+                                           memory_copy_text("/registry/heartbeat"));
     /* NaN is 0 */
     double rate = beat->error_rate > 0 ? beat->error_rate < 1 ? beat->error_rate : 1 : 0;
     json_t *body = json_object();
@@ -166,7 +162,7 @@ struct platform_request platform_activity(const struct platform *platform, const
         buffer_append_text(&path, "&before_ts=");
         append_encoded(&path, fetch->before_ts);
     }
-    return start(platform, token, PLATFORM_ACTIVITY, "GET", buffer_take(&path));
+    return get(platform, token, PLATFORM_ACTIVITY, buffer_take(&path));
 }
 
 struct platform_request platform_workspace(const struct platform *platform, const char *token,
@@ -174,43 +170,40 @@ struct platform_request platform_workspace(const struct platform *platform, cons
 {
     if (!platform_valid_id(id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_WORKSPACE, "GET", memory_format("/workspaces/%s", id));
+    return get(platform, token, PLATFORM_WORKSPACE, memory_format("/workspaces/%s", id));
 }
 
 struct platform_request platform_limits(const struct platform *platform, const char *token)
 {
-    return start(platform, token, PLATFORM_LIMITS, "GET", memory_copy_text("/uploads/limits"));
+    return get(platform, token, PLATFORM_LIMITS, memory_copy_text("/uploads/limits"));
 }
 
 struct platform_request platform_state(const struct platform *platform, const char *token)
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_STATE, "GET",
-                 memory_format("/workspaces/%s/state", platform->workspace_id));
+    return get(platform, token, PLATFORM_STATE,
+               memory_format("/workspaces/%s/state", platform->workspace_id));
 }
 
 struct platform_request platform_events(const struct platform *platform, const char *token)
 {
     if (!platform_valid_id(platform->workspace_id))
         return (struct platform_request){0};
-    return start(platform, token, PLATFORM_EVENTS, "GET",
-                 memory_format("/workspaces/%s/events/stream", platform->workspace_id));
+    return get(platform, token, PLATFORM_EVENTS,
+               memory_format("/workspaces/%s/events/stream", platform->workspace_id));
 }
 
 /* `target` is whose inbox or canvas it goes to. */
-static struct platform_request post(const struct platform *platform, const char *token,
-                                    enum platform_call call, const char *target, const char *body,
-                                    size_t length)
+static struct platform_request say(const struct platform *platform, const char *token,
+                                   enum platform_call call, const char *target, const char *body,
+                                   size_t length)
 {
     if (!platform_valid_id(platform->workspace_id) || !platform_valid_id(target))
         return (struct platform_request){0};
     bool to_peer = call == PLATFORM_A2A || call == PLATFORM_SEND;
-    const char *verb = to_peer ? "a2a" : "notify";
-    struct platform_request request = start(platform, token, call, "POST",
-                                            memory_format("/workspaces/%s/%s", target, verb));
-    if (to_peer)
-        add_header(&request, "X-Workspace-ID: ", platform->workspace_id);
+    struct platform_request request = post(
+        platform, token, call, memory_join("/workspaces/", target, to_peer ? "/a2a" : "/notify"));
     request.body = memory_copy(body, length);
     request.body_length = length;
     return request;
@@ -219,25 +212,25 @@ static struct platform_request post(const struct platform *platform, const char 
 struct platform_request platform_a2a(const struct platform *platform, const char *token,
                                      const char *target, const char *body, size_t length)
 {
-    return post(platform, token, PLATFORM_A2A, target, body, length);
+    return say(platform, token, PLATFORM_A2A, target, body, length);
 }
 
 struct platform_request platform_notify(const struct platform *platform, const char *token,
                                         const char *body, size_t length)
 {
-    return post(platform, token, PLATFORM_NOTIFY, platform->workspace_id, body, length);
+    return say(platform, token, PLATFORM_NOTIFY, platform->workspace_id, body, length);
 }
 
 struct platform_request platform_send(const struct platform *platform, const char *token,
                                       const char *target, const char *body, size_t length)
 {
-    return post(platform, token, PLATFORM_SEND, target, body, length);
+    return say(platform, token, PLATFORM_SEND, target, body, length);
 }
 
 struct platform_request platform_say(const struct platform *platform, const char *token,
                                      const char *body, size_t length)
 {
-    return post(platform, token, PLATFORM_SAY, platform->workspace_id, body, length);
+    return say(platform, token, PLATFORM_SAY, platform->workspace_id, body, length);
 }
 
 struct platform_request platform_peers(const struct platform *platform, const char *token,
@@ -250,7 +243,7 @@ struct platform_request platform_peers(const struct platform *platform, const ch
         buffer_append_text(&path, "?q=");
         append_encoded(&path, query);
     }
-    return start(platform, token, PLATFORM_PEERS, "GET", buffer_take(&path));
+    return get(platform, token, PLATFORM_PEERS, buffer_take(&path));
 }
 
 struct platform_request platform_delegate(const struct platform *platform, const char *token,
@@ -259,8 +252,8 @@ struct platform_request platform_delegate(const struct platform *platform, const
 {
     if (!platform_valid_id(target))
         return (struct platform_request){0};
-    struct platform_request request = start(
-        platform, token, PLATFORM_DELEGATE, "POST",
+    struct platform_request request = post(
+        platform, token, PLATFORM_DELEGATE,
         memory_format("/workspaces/%s/delegate", platform->workspace_id));
     json_t *body = json_object();
     bool complete = set_text(body, "target_id", target) &&
@@ -272,26 +265,26 @@ struct platform_request platform_delegate(const struct platform *platform, const
 
 static struct platform_request upload_request(const struct platform *platform, const char *token,
                                               const char *file_id, enum platform_call call,
-                                              const char *method, const char *verb)
+                                              const char *verb)
 {
     if (!platform_valid_id(file_id))
         return (struct platform_request){0};
-    return start(platform, token, call, method,
-                 memory_format("/workspaces/%s/pending-uploads/%s/%s", platform->workspace_id,
-                               file_id, verb));
+    char *path = memory_format("/workspaces/%s/pending-uploads/%s/%s", platform->workspace_id,
+                               file_id, verb);
+    return call == PLATFORM_ACK ? post(platform, token, call, path)
+                                : get(platform, token, call, path);
 }
 
 struct platform_request platform_fetch(const struct platform *platform, const char *token,
                                        const char *file_id)
 {
-    return upload_request(platform, token, file_id, PLATFORM_FETCH, "GET", "content");
+    return upload_request(platform, token, file_id, PLATFORM_FETCH, "content");
 }
 
 struct platform_request platform_ack(const struct platform *platform, const char *token,
                                      const char *file_id)
 {
-    struct platform_request request = upload_request(platform, token, file_id, PLATFORM_ACK, "POST",
-                                                     "ack");
+    struct platform_request request = upload_request(platform, token, file_id, PLATFORM_ACK, "ack");
     if (request.url)
         give_body(&request, json_object(), true);
     return request;
@@ -300,10 +293,10 @@ struct platform_request platform_ack(const struct platform *platform, const char
 struct platform_request platform_upload(const struct platform *platform, const char *token,
                                         const char *boundary, const char *body, size_t length)
 {
-    struct platform_request request = start(
-        platform, token, PLATFORM_UPLOAD, "POST",
+    struct platform_request request = begin(
+        platform, PLATFORM_UPLOAD, "POST",
         memory_format("/workspaces/%s/chat/uploads", platform->workspace_id));
-    add_header(&request, "Content-Type: multipart/form-data; boundary=", boundary);
+    request.headers = platform_headers_of_upload(platform, token, boundary);
     request.body = memory_copy(body, length);
     request.body_length = length;
     return request;

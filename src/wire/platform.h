@@ -3,6 +3,8 @@
 #ifndef MOLECULE_WIRE_PLATFORM_H
 #define MOLECULE_WIRE_PLATFORM_H
 
+#include "wire/platform_headers.h"
+
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,7 +41,8 @@ struct platform {
     /* scheme://authority: what the tenant guard compares (contract §1.1); owned */
     char *origin;
     const char *workspace_id;
-    const char *org_id; /* NULL or "": no X-Molecule-Org-Id header */
+    const char *org_id;                    /* NULL or "": no X-Molecule-Org-Id header */
+    struct platform_header_cache *headers; /* owned */
 };
 
 /* false: `url` is not an http or https URL with a host, it carries a query, a fragment or
@@ -57,15 +60,13 @@ bool platform_is_private(const struct platform *platform);
 bool platform_valid_id(const char *id);
 void platform_normalise_id(char *id); /* lower-cases it in place if it is a UUID */
 
-#define PLATFORM_HEADERS 8
-
 /* One request, whole. Free with platform_request_free. */
 struct platform_request {
     enum platform_call call;
     const char *method; /* "GET" or "POST" */
     char *url;
-    /* "Name: value", NULL-terminated; Authorization is among them if a token was given */
-    char *headers[PLATFORM_HEADERS];
+    /* Authorization is among them if a token was given */
+    struct platform_headers *headers;
     char *body; /* NULL for GET */
     size_t body_length;
 };

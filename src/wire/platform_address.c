@@ -151,6 +151,7 @@ bool platform_open(struct platform *platform, const char *url, const char *works
                                      (int)pieces.host_length, pieces.host, digits);
     for (char *at = platform->origin; *at; at++)
         *at = (char)tolower((unsigned char)*at);
+    platform->headers = memory_allocate(sizeof *platform->headers);
     platform->base_url = memory_format("%s%.*s", platform->origin, (int)pieces.path_length,
                                        pieces.path);
     return true;
@@ -160,6 +161,9 @@ void platform_close(struct platform *platform)
 {
     free(platform->base_url);
     free(platform->origin);
+    if (platform->headers)
+        platform_headers_forget(platform->headers);
+    free(platform->headers);
     *platform = (struct platform){0};
 }
 

@@ -172,7 +172,7 @@ cleanup:
 
 static char *make_id(const struct message *message, const char *purpose)
 {
-    char id[UUID_TEXT_SIZE], *name = memory_format("%s%s", message->row_id, purpose);
+    char id[UUID_TEXT_SIZE], *name = memory_join(message->row_id, purpose);
     uuid_of_name(name, id);
     free(name);
     return memory_copy_text(id);
