@@ -18,6 +18,7 @@
 #define SECRET_MINIMUM 4 /* bytes */
 #define PLACES_BITS 12
 #define HIDDEN "[hidden]"
+#define WORD_MAXIMUM 140 /* bytes of a subject: a workspace id has at most 128 */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 struct secret {
@@ -105,7 +106,12 @@ static void redact(char *text)
 {
     size_t left = strlen(text);
     for (char *at = text; left >= SECRET_MINIMUM;) {
-        const struct secret *secret = begins_one[(unsigned char)*at] ? *place_of(at) : NULL;
+        if (!begins_one[(unsigned char)*at]) {
+            at++;
+            left--;
+            continue;
+        }
+        const struct secret *secret = *place_of(at);
         while (secret && (secret->length > left || memcmp(at, secret->text, secret->length) != 0))
             secret = secret->next;
         if (!secret) {
@@ -155,15 +161,25 @@ static size_t tidy(const char *text, char *line, size_t size)
     return length;
 }
 
+/* A word of a line's beginning; NULL is none. */
+static size_t append(char *to, const char *word)
+{
+    size_t length = word ? strnlen(word, WORD_MAXIMUM) : 0;
+    memcpy(to, word ? word : "", length);
+    return length;
+}
+
 void log_write(enum log_level level, const char *subject, const char *format, ...)
 {
     static const char *const names[] = {"error", "warn ", "info ", "debug"};
     if ((int)level > current_level)
         return;
-    char when[CLOCK_TEXT_SIZE], text[LOG_LINE_MAXIMUM], line[2 * LOG_LINE_MAXIMUM];
-    clock_format(clock_wall_ms(), when);
-    size_t start = (size_t)snprintf(text, sizeof text, "%s %s %.140s%s", when, names[level],
-                                    subject ? subject : "", subject ? ": " : "");
+    char text[LOG_LINE_MAXIMUM], line[2 * LOG_LINE_MAXIMUM];
+    clock_format(clock_wall_ms(), text);
+    size_t start = strlen(text);
+    const char *const beginning[] = {" ", names[level], " ", subject, subject ? ": " : NULL};
+    for (size_t i = 0; i < sizeof beginning / sizeof *beginning; i++)
+        start += append(text + start, beginning[i]);
     va_list arguments;
     va_start(arguments, format);
     int wanted = vsnprintf(text + start, sizeof text - start, format, arguments);

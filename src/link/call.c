@@ -27,9 +27,11 @@ static int64_t read_count(const char *text, int64_t maximum)
 static void read_rate_budget(struct rate_budget *budget, const struct http_result *result)
 {
     int64_t all = read_count(http_header(result, "X-RateLimit-Limit"), COUNT_MAXIMUM);
+    if (all < 0)
+        return;
     int64_t left = read_count(http_header(result, "X-RateLimit-Remaining"), COUNT_MAXIMUM);
     int64_t seconds = read_count(http_header(result, "X-RateLimit-Reset"), WINDOW_MAXIMUM_S);
-    if (all < 0 || left < 0 || seconds < 0)
+    if (left < 0 || seconds < 0)
         return;
     budget->hint_gap_ms = left * 2 < all ? seconds * 2000 / (left > 0 ? left : 1) : 0;
     budget->quiet_until_ms = left * 10 < all && seconds > 0 ? clock_monotonic_ms() + seconds * 1000

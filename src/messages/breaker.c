@@ -1,6 +1,7 @@
 #include "messages/breaker.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
@@ -17,6 +18,7 @@
 
 struct breaker_peer {
     struct breaker_peer *next; /* most recently used first */
+    uint64_t hash;             /* of the id: most comparisons are of these alone */
     char *id;
     int64_t replied_ms; /* as inbox_entry.first_seen_ms */
     int64_t window_ms, held_until_ms;
@@ -40,7 +42,8 @@ static void drop_behind(struct breaker_peer *peer, size_t most)
 static struct breaker_peer *find(struct breaker *breaker, const char *id, bool make)
 {
     struct breaker_peer **link = &breaker->peers, *peer;
-    while (*link && strcmp((*link)->id, id) != 0)
+    uint64_t hash = hash_text(id);
+    while (*link && ((*link)->hash != hash || strcmp((*link)->id, id) != 0))
         link = &(*link)->next;
     peer = *link;
     if (peer) {
@@ -48,6 +51,7 @@ static struct breaker_peer *find(struct breaker *breaker, const char *id, bool m
     } else if (make) {
         peer = memory_allocate(sizeof *peer);
         peer->id = memory_copy_text(id);
+        peer->hash = hash;
         peer->hold_ms = HOLD_FIRST_MS;
     } else {
         return NULL;

@@ -20,12 +20,18 @@ void http_exchange_free(struct http_exchange *exchange)
 static void keep(struct http_exchange *exchange)
 {
     struct http_client *client = exchange->client;
-    CURL *easy = exchange->easy;
-    bool prepared = !exchange->general && !exchange->only_hosts && !exchange->public_only;
-    if (!prepared)
+    CURL *easy = client->reuses_handles ? exchange->easy : NULL;
+    bool prepared = easy && !exchange->general && !exchange->only_hosts && !exchange->public_only;
+    if (!easy)
+        curl_easy_cleanup(exchange->easy);
+    else if (!prepared)
         curl_easy_reset(easy);
-    *exchange = (struct http_exchange){
-        .client = client, .easy = easy, .next = client->pool, .prepared = prepared};
+    memset(exchange, 0, offsetof(struct http_exchange, error));
+    exchange->error[0] = exchange->refusal[0] = '\0';
+    exchange->client = client;
+    exchange->easy = easy;
+    exchange->prepared = prepared;
+    exchange->next = client->pool;
     client->pool = exchange;
     client->pooled++;
 }
@@ -47,7 +53,7 @@ void http_exchange_release(struct http_exchange *exchange)
         explicit_bzero(exchange->body.data, exchange->body.length);
     buffer_free(&exchange->body);
     parsed_url_release(exchange->url);
-    if (client->reuses_handles && client->pooled < POOL_MAXIMUM)
+    if (client->pooled < POOL_MAXIMUM)
         keep(exchange);
     else
         http_exchange_free(exchange);
@@ -73,16 +79,16 @@ static struct http_exchange *take_exchange(struct http_client *client,
         client->pool = exchange->next;
         client->pooled--;
         exchange->next = NULL;
-        if (exchange->prepared &&
-            (request->general || request->only_hosts || request->public_only)) {
-            curl_easy_reset(exchange->easy);
-            exchange->prepared = false;
-        }
-        return exchange;
+    } else {
+        exchange = memory_allocate(sizeof *exchange);
+        exchange->client = client;
     }
-    exchange = memory_allocate(sizeof *exchange);
-    exchange->client = client;
-    exchange->easy = curl_easy_init();
+    if (exchange->prepared && (request->general || request->only_hosts || request->public_only)) {
+        curl_easy_reset(exchange->easy);
+        exchange->prepared = false;
+    }
+    if (!exchange->easy)
+        exchange->easy = curl_easy_init();
     if (!exchange->easy)
         abort(); /* libcurl could not allocate: as base/memory.h */
     return exchange;

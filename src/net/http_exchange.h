@@ -29,8 +29,9 @@ struct http_client {
     bool owns_share;
     /* this libcurl can use an easy handle for several requests in turn */
     bool reuses_handles;
-    struct parsed_urls urls;    /* of plain exchanges: scripts' go everywhere */
-    struct http_exchange *pool; /* finished, with their easy handles; linked by `next` */
+    struct parsed_urls urls; /* of plain exchanges: scripts' go everywhere */
+    /* finished, with their easy handles if those may be reused; linked by `next` */
+    struct http_exchange *pool;
     size_t pooled;
     struct socket_slot *sockets; /* by descriptor */
     size_t socket_count;
@@ -68,8 +69,8 @@ struct http_exchange {
     bool (*on_data)(void *context, const char *bytes, size_t length);
     http_callback *callback;
     void *context;
-    char error[CURL_ERROR_SIZE];
-    char refusal[800]; /* of `forbidden` */
+    char error[CURL_ERROR_SIZE]; /* from here on nothing need be zeroed but the first bytes */
+    char refusal[800];           /* of `forbidden` */
 };
 
 /* net/http_client.c: calls back whoever waits for what libcurl has finished */
