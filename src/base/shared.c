@@ -16,14 +16,20 @@ static struct shared *shared_of(const char *bytes)
     return (struct shared *)((char *)bytes - offsetof(struct shared, bytes));
 }
 
-const char *shared_copy(const void *bytes, size_t length)
+char *shared_allocate(size_t length)
 {
     struct shared *shared = memory_resize(NULL, sizeof *shared + length + 1);
     atomic_init(&shared->owners, 1);
-    if (length > 0)
-        memcpy(shared->bytes, bytes, length);
     shared->bytes[length] = '\0';
     return shared->bytes;
+}
+
+const char *shared_copy(const void *bytes, size_t length)
+{
+    char *copy = shared_allocate(length);
+    if (length > 0)
+        memcpy(copy, bytes, length);
+    return copy;
 }
 
 const char *shared_take(const char *bytes)

@@ -5,6 +5,7 @@
 
 #include <stddef.h>
 
+char *shared_allocate(size_t length); /* to be filled before it has a second owner */
 const char *shared_copy(const void *bytes, size_t length); /* NUL-terminated; one owner */
 const char *shared_take(const char *bytes);                /* one more owner; NULL for NULL */
 void shared_release(const char *bytes);                    /* NULL is fine */

@@ -21,6 +21,7 @@ struct job_type {
  * other strings are the job's. */
 struct job_step {
     struct inbox_entry *entry; /* the network thread's */
+    const char *names;         /* base/shared.h: of the message's texts */
     struct ledger_message message;
     struct changes *changes;
     journal_callback *then;

@@ -103,10 +103,10 @@ void journal_known(struct journal *journal, const char *const *row_ids, size_t c
 
 typedef void journal_callback(struct inbox_entry *entry, void *context);
 
-/* Everything is copied, but for the row, which gets one more owner, and the changes, which are
- * taken. */
+/* What is shared gets one more owner, the changes are taken. */
 struct journal_step {
     struct inbox_entry *entry;
+    const char *names; /* base/shared.h; the next three stand there, or are static */
     const char *row_id, *created_at;
     const char *source; /* "canvas" or the peer's id */
     const char *row;    /* base/shared.h */

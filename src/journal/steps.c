@@ -16,15 +16,16 @@ static struct job *make_step(struct journal *journal, const struct job_type *typ
     struct job *job = journal_job(journal, type);
     job->step = (struct job_step){
         .entry = step->entry,
+        .names = shared_take(step->names),
         .message =
             {
-                .row_id = memory_copy_text(step->row_id),
+                .row_id = step->row_id,
                 .row = shared_take(step->row),
                 .row_length = step->row_length,
                 .attempts = step->attempts,
                 .failures = step->failures,
-                .source = memory_copy_text(step->source),
-                .created_at = memory_copy_text(step->created_at),
+                .source = step->source,
+                .created_at = step->created_at,
                 .first_seen_ms = step->first_seen_ms,
                 .age_ms = step->age_ms,
             },
@@ -57,9 +58,7 @@ static void deliver_step(struct job *job)
 static void release_step(struct job *job)
 {
     shared_release(job->step.message.row);
-    free((char *)job->step.message.row_id);
-    free((char *)job->step.message.created_at);
-    free((char *)job->step.message.source);
+    shared_release(job->step.names);
     changes_free(job->step.changes);
 }
 

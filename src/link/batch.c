@@ -1,6 +1,7 @@
 #include "link/batch.h"
 
 #include "base/memory.h"
+#include "base/shared.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ void batch_add(struct batch *batch, struct message *message, const struct page_r
     }
     batch->rows[batch->count++] = (struct batch_row){
         .message = message,
-        .row = memory_copy(row->bytes, row->length),
+        .row = shared_copy(row->bytes, row->length),
         .length = row->length,
     };
 }
@@ -43,7 +44,7 @@ void batch_cut(struct batch *batch, size_t count)
     while (batch->count > count) {
         struct batch_row *last = &batch->rows[--batch->count];
         message_free(last->message);
-        free(last->row);
+        shared_release(last->row);
     }
 }
 

@@ -11,7 +11,7 @@
 
 struct batch_row {
     struct message *message; /* NULL: taken */
-    char *row;
+    const char *row;         /* base/shared.h */
     size_t length;
 };
 

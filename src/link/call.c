@@ -51,6 +51,12 @@ static int64_t read_date(struct rate_budget *budget, const char *date)
     return budget->date_ms;
 }
 
+/* Of JSON: what else it could be is not asked. */
+static bool is_object(const struct http_result *result)
+{
+    return result->body_length > 0 && *result->body == '{';
+}
+
 static void on_result(const struct http_result *result, void *context)
 {
     struct call *call = context;
@@ -65,8 +71,9 @@ static void on_result(const struct http_result *result, void *context)
         .status = answered ? result->status : 0,
         .body = result->body,
         .body_length = result->body_length,
-        .content_type = answered ? http_header(result, "Content-Type") : NULL,
-        .retry_after = answered ? http_header(result, "Retry-After") : NULL,
+        .content_type = answered && !is_object(result) ? http_header(result, "Content-Type") : NULL,
+        .retry_after = answered && result->status >= 300 ? http_header(result, "Retry-After")
+                                                         : NULL,
         .transport_error = result->error,
         .since_sent_ms = result->since_sent_ms,
     };

@@ -26,8 +26,7 @@ struct inbox *inbox_open(size_t *total)
 static void free_entry(struct inbox_entry *entry)
 {
     message_free(entry->message);
-    free(entry->row_id);
-    free(entry->stamp);
+    shared_release(entry->names);
     shared_release(entry->row);
     changes_free(entry->changes);
     reply_request_release(entry->reply);
@@ -141,9 +140,12 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     }
     struct inbox_entry *entry = memory_allocate(sizeof *entry);
     entry->message = message;
-    entry->row_id = memory_copy_text(message->row_id);
-    entry->stamp = memory_copy_text(message->created_at);
-    entry->row = shared_copy(row, row_length);
+    struct message_names names = message_take_names(message);
+    entry->names = names.shared;
+    entry->row_id = names.row_id;
+    entry->stamp = names.created_at;
+    entry->source = names.source_id ? names.source_id : "canvas";
+    entry->row = shared_take(row);
     entry->row_length = row_length;
     entry->sequence = inbox->admitted++;
     entry->moves_cursor = moves_cursor && entry->row_id;

@@ -47,9 +47,11 @@ struct inbox_entry {
     struct inbox_entry *conversation_next; /* in order within the conversation */
     struct inbox_conversation *conversation;
     struct message *message; /* freed when finished */
-    char *row_id;
-    char *stamp;     /* created_at */
-    const char *row; /* the row's bytes (base/shared.h); NULL once finished */
+    const char *names;       /* base/shared.h: where the next three stand */
+    const char *row_id;      /* NULL: it has none */
+    const char *stamp;       /* created_at; NULL: none */
+    const char *source;      /* the peer's id, or "canvas" */
+    const char *row;         /* the row's bytes (base/shared.h); NULL once finished */
     size_t row_length;
     uint64_t sequence; /* in order of admission */
     enum inbox_state state;
@@ -95,8 +97,8 @@ const char *inbox_sender(const struct inbox_entry *entry); /* for the log: "the 
 bool inbox_known(const struct inbox *inbox, const char *row_id);
 /* A finished row will be handled again, as someone asked for it. */
 void inbox_forget(struct inbox *inbox, const char *row_id);
-/* Takes the message and copies its row. NULL: known already, and the message was freed. A row that
- * needs no answer may be given to inbox_finish at once. */
+/* Takes the message; its row (base/shared.h) gets one more owner. NULL: known already, and the
+ * message was freed. A row that needs no answer may be given to inbox_finish at once. */
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row,
                                 size_t row_length, bool moves_cursor);
 

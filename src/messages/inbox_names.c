@@ -82,8 +82,7 @@ static void move_entry(struct inbox *inbox, struct inbox_entry *entry, const cha
         conversation->last = entry;
     entry->conversation = conversation;
     conversation->by_state[entry->state]++;
-    free(entry->message->conversation);
-    entry->message->conversation = memory_copy_text(key);
+    message_set_conversation(entry->message, key);
 }
 
 void inbox_name(struct inbox *inbox, const uint64_t *sequences, char *const *keys, size_t count)

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
+#include "base/shared.h"
 #include "journal/attempts.h"
 #include "journal/journal.h"
 #include "link/poller.h"
@@ -174,7 +175,7 @@ static void take_rows(struct intake *intake, const struct journal_known *known)
             intake_resume(intake, loaded, !batch->again);
         else
             take_row(intake, row, state);
-        free(row->row); /* the inbox has a copy: do not hold a page twice */
+        shared_release(row->row);
         row->row = NULL;
     }
     intake_cancel(intake);
@@ -285,12 +286,14 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
 void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool moves_cursor)
 {
     struct inbox *inbox = intake->dispatch->inbox;
-    struct page_row row = {.bytes = loaded->row ? loaded->row : "", .length = loaded->row_length};
+    const char *bytes = shared_copy(loaded->row, loaded->row ? loaded->row_length : 0);
+    struct page_row row = {.bytes = bytes, .length = loaded->row ? loaded->row_length : 0};
     struct message *message = envelope_read(row, id_of(intake));
     if (!message->row_id)
         message->row_id = memory_copy_text(loaded->row_id);
     message_shed_large(message, row);
-    struct inbox_entry *entry = inbox_admit(inbox, message, row.bytes, row.length, moves_cursor);
+    struct inbox_entry *entry = inbox_admit(inbox, message, bytes, row.length, moves_cursor);
+    shared_release(bytes);
     if (entry) {
         resume_entry(intake, entry, loaded);
         if (!moves_cursor)

@@ -17,14 +17,14 @@
 static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry *entry,
                                    journal_callback *then)
 {
-    const struct message *message = entry->message;
     struct changes *changes = entry->changes;
     entry->changes = NULL;
     return (struct journal_step){
         .entry = entry,
+        .names = entry->names,
         .row_id = entry->row_id,
         .created_at = entry->stamp,
-        .source = message && message->source_id ? message->source_id : "canvas",
+        .source = entry->source,
         .row = entry->row,
         .row_length = entry->row_length,
         .attempts = entry->attempts,

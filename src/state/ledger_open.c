@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -232,10 +233,18 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
     return check_platform(ledger, url, mode);
 }
 
+/* Nobody asks SQLite how much memory it has, and counting takes a mutex for each allocation. */
+static void prepare_sqlite(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* refused, where SQLite is in use already */
+}
+
 enum ledger_status ledger_open(struct ledger **ledger, const char *path, const char *platform_url,
                                enum ledger_mode mode, char *problem, size_t problem_size)
 {
+    static pthread_once_t prepared = PTHREAD_ONCE_INIT;
     struct stat status;
+    pthread_once(&prepared, prepare_sqlite);
     *ledger = NULL;
     bool exists = lstat(path, &status) == 0;
     if (!exists && mode != LEDGER_WRITE && mode != LEDGER_WRITE_AGAIN) {

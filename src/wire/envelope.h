@@ -75,6 +75,10 @@ struct message {
     unsigned hops; /* message.metadata.molecule.hops, else 0 */
     char *problem; /* why it is unreadable; else NULL */
     bool shed;     /* message_shed took its content */
+    /* base/shared.h: where strings above stand that were found in the row's bytes; the others are
+       each their own. NULL: none */
+    const char *names;
+    size_t names_length;
 };
 
 /* An upper bound for the memory that a parsed row takes, in bytes, from counting brackets and
@@ -91,6 +95,14 @@ struct message *envelope_read(struct page_row row, const char *self);
 void message_free(struct message *message); /* NULL is fine */
 /* The same through jansson's values alone, whatever the row: the reference for tests. */
 struct message *envelope_read_tree(struct page_row row, const char *self);
+
+/* Of its names those that are needed longer; NULL where it has none. */
+struct message_names {
+    const char *shared; /* base/shared.h: where they stand; to be released */
+    const char *row_id, *source_id, *created_at;
+};
+struct message_names message_take_names(const struct message *message);
+void message_set_conversation(struct message *message, const char *conversation);
 
 /* A new reference to its parts, wherever they are; NULL: none, or out of memory. */
 json_t *message_parts(const struct message *message);

@@ -3,6 +3,7 @@
 #include "wire/envelope_plain.h"
 
 #include "base/memory.h"
+#include "base/shared.h"
 #include "wire/repair.h"
 #include "wire/parts_plain.h"
 
@@ -168,29 +169,93 @@ static char *text_of(struct page_row value)
     return text;
 }
 
-static char *text_of_either(struct page_row value, struct page_row other)
+/* The names of a message, one after the other in its `names`. */
+struct names {
+    char *next;
+};
+
+/* As text_of. */
+static char *name_of(struct names *names, struct page_row value)
 {
-    char *text = text_of(value);
-    return text ? text : text_of(other);
+    if (!slice_is_string(value))
+        return NULL;
+    char *text = names->next;
+    size_t length = slice_decode(value, text);
+    if (memchr(text, '\0', length)) { /* an escape of six bytes gives way to a mark of three */
+        char *clean = repair_text(text, length, &length);
+        memcpy(text, clean, length);
+        free(clean);
+    }
+    text[length] = '\0';
+    names->next += length > 0 ? length + 1 : 0;
+    return length > 0 ? text : NULL;
+}
+
+static char *name_of_either(struct names *names, struct page_row value, struct page_row other)
+{
+    char *text = name_of(names, value);
+    return text ? text : name_of(names, other);
+}
+
+/* As envelope_conversation. */
+static char *name_conversation(struct names *names, const struct message *message)
+{
+    char *text = names->next,
+         *end = stpcpy(text, message->source_id ? message->source_id : "canvas");
+    if (message->context_id)
+        end = stpcpy(stpcpy(end, "/"), message->context_id);
+    names->next = end + 1;
+    return text;
+}
+
+/* What the names take at most: the conversation is made of two of them. */
+static size_t size_of_names(const struct found *found)
+{
+    const struct page_row values[] = {found->row[ENVELOPE_ID],
+                                      found->row[ENVELOPE_SOURCE_ID],
+                                      found->row[ENVELOPE_CREATED_AT],
+                                      found->row[ENVELOPE_PEER_NAME],
+                                      found->row[ENVELOPE_PEER_ROLE],
+                                      found->row[ENVELOPE_METHOD],
+                                      found->envelope[ENVELOPE_MEMBER_METHOD],
+                                      found->said[SAID_MESSAGE_ID],
+                                      found->said[SAID_MESSAGE_ID_OTHER],
+                                      found->said[SAID_CONTEXT_ID],
+                                      found->said[SAID_CONTEXT_ID_OTHER],
+                                      found->said[SAID_TASK_ID],
+                                      found->said[SAID_TASK_ID_OTHER],
+                                      found->row[ENVELOPE_SOURCE_ID],
+                                      found->said[SAID_CONTEXT_ID],
+                                      found->said[SAID_CONTEXT_ID_OTHER]};
+    size_t size = sizeof "canvas/";
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        size += values[i].length; /* with two quotes, where one NUL is needed */
+    return size;
 }
 
 static void take_names(struct message *message, const struct found *found)
 {
     const struct page_row *row = found->row, *said = found->said;
     double real;
-    message->row_id = text_of(row[ENVELOPE_ID]);
-    message->source_id = text_of(row[ENVELOPE_SOURCE_ID]);
-    message->created_at = text_of(row[ENVELOPE_CREATED_AT]);
-    message->peer_name = text_of(row[ENVELOPE_PEER_NAME]);
-    message->peer_role = text_of(row[ENVELOPE_PEER_ROLE]);
-    message->method = text_of_either(row[ENVELOPE_METHOD], found->envelope[ENVELOPE_MEMBER_METHOD]);
-    message->message_id = text_of_either(said[SAID_MESSAGE_ID], said[SAID_MESSAGE_ID_OTHER]);
-    message->context_id = text_of_either(said[SAID_CONTEXT_ID], said[SAID_CONTEXT_ID_OTHER]);
-    message->task_id = text_of_either(said[SAID_TASK_ID], said[SAID_TASK_ID_OTHER]);
+    message->names_length = size_of_names(found);
+    struct names names = {shared_allocate(message->names_length)};
+    message->names = names.next;
+    message->row_id = name_of(&names, row[ENVELOPE_ID]);
+    message->source_id = name_of(&names, row[ENVELOPE_SOURCE_ID]);
+    message->created_at = name_of(&names, row[ENVELOPE_CREATED_AT]);
+    message->peer_name = name_of(&names, row[ENVELOPE_PEER_NAME]);
+    message->peer_role = name_of(&names, row[ENVELOPE_PEER_ROLE]);
+    message->method = name_of_either(&names, row[ENVELOPE_METHOD],
+                                     found->envelope[ENVELOPE_MEMBER_METHOD]);
+    message->message_id = name_of_either(&names, said[SAID_MESSAGE_ID],
+                                         said[SAID_MESSAGE_ID_OTHER]);
+    message->context_id = name_of_either(&names, said[SAID_CONTEXT_ID],
+                                         said[SAID_CONTEXT_ID_OTHER]);
+    message->task_id = name_of_either(&names, said[SAID_TASK_ID], said[SAID_TASK_ID_OTHER]);
     if (slice_is_number(row[ENVELOPE_SEQ]) &&
         !slice_number(row[ENVELOPE_SEQ], &message->seq, &real))
         message->seq = -1;
-    message->conversation = envelope_conversation(message);
+    message->conversation = name_conversation(&names, message);
 }
 
 /* The kind, and the text; a summary is seldom needed as a text. */
@@ -200,7 +265,8 @@ static void take_text(struct message *message, const struct found *found, const 
     const char *at = NULL;
     size_t length = 0;
     char *summary = column.bytes ? slice_text(column, &length) : NULL;
-    char *method = text_of(found->row[ENVELOPE_METHOD]),
+    struct page_row methods = found->row[ENVELOPE_METHOD];
+    char *method = slice_is_string(methods) && methods.length > 2 ? message->method : NULL,
          *status = text_of(found->row[ENVELOPE_STATUS]);
     struct envelope_signs signs = {.responded = found->row[ENVELOPE_RESPONSE_BODY].bytes,
                                    .requested = found->row[ENVELOPE_REQUEST_BODY].bytes,
@@ -208,7 +274,6 @@ static void take_text(struct message *message, const struct found *found, const 
                                    .summary = summary,
                                    .method = method};
     message->kind = envelope_kind_of(&signs, message->source_id, self);
-    free(method);
     free(status);
     if (!found->parts.bytes) {
         message->text = summary ? summary : memory_copy("", 0);

@@ -1,9 +1,12 @@
 /* What a message holds: given up while it waits, taken again, and freed. */
 #include "base/memory.h"
+#include "base/shared.h"
 #include "wire/envelope.h"
 #include "wire/jsontext.h"
 
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SMALL_ROW 1024 /* bytes; whatever it contains, such a row is not worth parsing twice */
 #define SMALL_COST ((size_t)32 << 10)
@@ -66,6 +69,51 @@ json_t *message_parts(const struct message *message)
                        : json_incref(message->parts);
 }
 
+static bool is_among_names(const struct message *message, const char *text)
+{
+    return message->names && (uintptr_t)text - (uintptr_t)message->names < message->names_length;
+}
+
+static void free_text(const struct message *message, char *text)
+{
+    if (!is_among_names(message, text))
+        free(text);
+}
+
+static const char *copy_name(char **to, const char *name)
+{
+    const char *copy = *to;
+    if (name)
+        *to = stpcpy(*to, name) + 1;
+    return name ? copy : NULL;
+}
+
+/* Shared with the message, if it was read in place; else copies. */
+struct message_names message_take_names(const struct message *message)
+{
+    const char *const each[] = {message->row_id, message->source_id, message->created_at};
+    size_t size = 0;
+    bool shared = true;
+    for (size_t i = 0; i < sizeof each / sizeof *each; i++) {
+        size += each[i] ? strlen(each[i]) + 1 : 0;
+        shared = shared && (!each[i] || is_among_names(message, each[i]));
+    }
+    if (shared)
+        return (struct message_names){shared_take(message->names), each[0], each[1], each[2]};
+    char *block = shared_allocate(size), *to = block;
+    struct message_names names = {.shared = block};
+    names.row_id = copy_name(&to, each[0]);
+    names.source_id = copy_name(&to, each[1]);
+    names.created_at = copy_name(&to, each[2]);
+    return names;
+}
+
+void message_set_conversation(struct message *message, const char *conversation)
+{
+    free_text(message, message->conversation);
+    message->conversation = memory_copy_text(conversation);
+}
+
 void message_free(struct message *message)
 {
     if (!message)
@@ -77,7 +125,8 @@ void message_free(struct message *message)
                              message->in_reply_to,  message->problem,    message->echo};
     json_t *const values[] = {message->parts, message->files, message->metadata, message->history};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
-        free(strings[i]);
+        free_text(message, strings[i]);
+    shared_release(message->names);
     for (size_t i = 0; i < sizeof values / sizeof *values; i++)
         json_decref(values[i]);
     free(message);

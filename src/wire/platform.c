@@ -107,7 +107,7 @@ static json_t *make_card(const struct platform_card *card)
 struct platform_request platform_register(const struct platform *platform, const char *token,
                                           const struct platform_card *card)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform->workspace_id)
         return (struct platform_request){0};
     struct platform_request request = post(platform, token, PLATFORM_REGISTER,
                                            memory_copy_text("/registry/register"));
@@ -123,7 +123,7 @@ struct platform_request platform_register(const struct platform *platform, const
 struct platform_request platform_heartbeat(const struct platform *platform, const char *token,
                                            const struct platform_beat *beat)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform->workspace_id)
         return (struct platform_request){0};
     struct platform_request request = post(platform, token, PLATFORM_HEARTBEAT,
                                            memory_copy_text("/registry/heartbeat"));
@@ -145,7 +145,7 @@ struct platform_request platform_heartbeat(const struct platform *platform, cons
 struct platform_request platform_activity(const struct platform *platform, const char *token,
                                           const struct platform_fetch *fetch)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform->workspace_id)
         return (struct platform_request){0};
     int limit = fetch->limit < 1 ? 1 : fetch->limit > LIMIT_MAXIMUM ? LIMIT_MAXIMUM : fetch->limit;
     struct buffer path;
@@ -180,7 +180,7 @@ struct platform_request platform_limits(const struct platform *platform, const c
 
 struct platform_request platform_state(const struct platform *platform, const char *token)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform->workspace_id)
         return (struct platform_request){0};
     return get(platform, token, PLATFORM_STATE,
                memory_format("/workspaces/%s/state", platform->workspace_id));
@@ -188,7 +188,7 @@ struct platform_request platform_state(const struct platform *platform, const ch
 
 struct platform_request platform_events(const struct platform *platform, const char *token)
 {
-    if (!platform_valid_id(platform->workspace_id))
+    if (!platform->workspace_id)
         return (struct platform_request){0};
     return get(platform, token, PLATFORM_EVENTS,
                memory_format("/workspaces/%s/events/stream", platform->workspace_id));
@@ -199,7 +199,7 @@ static struct platform_request say(const struct platform *platform, const char *
                                    enum platform_call call, const char *target, const char *body,
                                    size_t length)
 {
-    if (!platform_valid_id(platform->workspace_id) || !platform_valid_id(target))
+    if (!platform->workspace_id || !platform_valid_id(target))
         return (struct platform_request){0};
     bool to_peer = call == PLATFORM_A2A || call == PLATFORM_SEND;
     struct platform_request request = post(

@@ -42,7 +42,7 @@ struct retry_answer {
     int status; /* HTTP; 0 unless RETRY_ANSWERED */
     const char *body;
     size_t body_length;
-    const char *content_type; /* the header's value; NULL: none */
+    const char *content_type; /* the header's value, where the body is no object; NULL: none */
     const char *retry_after;  /* the header's value; NULL: none */
     /* RETRY_NOT_SENT: all was written, and its last bytes never acknowledged */
     bool unacknowledged;

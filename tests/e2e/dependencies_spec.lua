@@ -28,9 +28,9 @@ describe("cmake/install-dependencies", function()
     return code, child.stderr .. child.stdout
   end
 
-  -- Everything is installed but ninja-build and uuid-dev.
+  -- Everything is installed but ninja-build and nettle-dev.
   local function debian()
-    tool("dpkg-query", [[case "${!#}" in ninja-build|uuid-dev) exit 1 ;; *) echo -n installed ;; esac]])
+    tool("dpkg-query", [[case "${!#}" in ninja-build|nettle-dev) exit 1 ;; *) echo -n installed ;; esac]])
     tool("apt-get", [[echo "apt-get $*"]])
   end
 
@@ -39,7 +39,8 @@ describe("cmake/install-dependencies", function()
     tool("id", "echo 1000")
     local code, said = run "build"
     assert.equal(1, code)
-    assert.truthy(said:find("apt-get update && apt-get install -y --no-install-recommends ninja-build uuid-dev\n", 1, true), said)
+    assert.truthy(said:find("apt-get update && apt-get install -y --no-install-recommends ninja-build nettle-dev\n", 1, true),
+      said)
   end)
 
   it("prints that line too where sudo wants a password that nobody can type", function()
@@ -49,7 +50,7 @@ describe("cmake/install-dependencies", function()
     local code, said = run "build"
     assert.equal(1, code)
     assert.truthy(said:find("sudo asks for a password", 1, true), said)
-    assert.truthy(said:find("install -y --no-install-recommends ninja-build uuid-dev\n", 1, true), said)
+    assert.truthy(said:find("install -y --no-install-recommends ninja-build nettle-dev\n", 1, true), said)
   end)
 
   it("installs by way of sudo", function()

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "base/memory.h"
+#include "base/shared.h"
 #include "messages/inbox.h"
 
 #include <stdio.h>
@@ -23,10 +24,19 @@ static struct message *make_message(int number, int conversation)
     return message;
 }
 
+static struct inbox_entry *admit_message(struct inbox *inbox, struct message *message,
+                                         bool moves_cursor)
+{
+    const char *row = shared_copy("{}", 2);
+    struct inbox_entry *entry = inbox_admit(inbox, message, row, 2, moves_cursor);
+    shared_release(row);
+    return entry;
+}
+
 static struct inbox_entry *admit(struct inbox *inbox, int number, int conversation,
                                  bool moves_cursor)
 {
-    return inbox_admit(inbox, make_message(number, conversation), "{}", 2, moves_cursor);
+    return admit_message(inbox, make_message(number, conversation), moves_cursor);
 }
 
 /* As dispatch does it: the outcome of a handler is recorded first. */
@@ -71,7 +81,7 @@ static struct inbox_entry *admit_at(struct inbox *inbox, int number, const char 
     struct message *message = make_message(number, number);
     free(message->created_at);
     message->created_at = memory_copy_text(stamp);
-    return inbox_admit(inbox, message, "{}", 2, true);
+    return admit_message(inbox, message, true);
 }
 
 static void the_cursor_never_stops_between_two_rows_of_one_microsecond(void **state)

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include "base/memory.h"
+#include "base/shared.h"
 #include "messages/inbox.h"
 
 #include <fcntl.h>
@@ -13,6 +14,15 @@
 
 #define REFUSED (-1)
 
+static struct inbox_entry *admit_message(struct inbox *inbox, struct message *message,
+                                         bool moves_cursor)
+{
+    const char *row = shared_copy("{}", 2);
+    struct inbox_entry *entry = inbox_admit(inbox, message, row, 2, moves_cursor);
+    shared_release(row);
+    return entry;
+}
+
 static struct inbox_entry *admit(struct inbox *inbox, int number, const char *conversation)
 {
     struct message *message = memory_allocate(sizeof *message);
@@ -21,7 +31,7 @@ static struct inbox_entry *admit(struct inbox *inbox, int number, const char *co
     message->created_at = memory_format("2026-05-01T00:00:00.%06dZ", number);
     message->text = memory_copy_text("");
     message->raw = memory_copy_text("");
-    return inbox_admit(inbox, message, "{}", 2, true);
+    return admit_message(inbox, message, true);
 }
 
 /* --- the events --- */
