@@ -203,20 +203,20 @@ void intake_take(struct intake *intake, struct batch *batch)
     intake->batch = batch;
     intake->asked = memory_allocate((batch->count + 1) * sizeof *intake->asked);
     intake->found = false;
+    /* only what comes after our cursor can be ours again; a window reaches before it */
+    bool asks = journal_exists(journal) && !batch->newer;
     for (size_t i = 0; i < batch->count; i++) {
         const struct message *message = batch->rows[i].message;
         bool may_be_known = message->kind == ENVELOPE_MESSAGE ||
                             message->kind == ENVELOPE_UNREADABLE;
-        intake->asked[i] = message->row_id && may_be_known &&
+        intake->asked[i] = asks && message->row_id && may_be_known &&
                            !inbox_known(intake->dispatch->inbox, message->row_id);
         if (intake->asked[i])
             ids[count++] = message->row_id;
     }
-    if (count == 0 || !journal_exists(journal) || batch->newer)
+    if (count == 0)
         take_rows(intake, NULL);
     else
-        /* only what comes after our cursor can be ours again: a window or a re-read reaches before
-           it */
         journal_known(journal, ids, count, !batch->window && !batch->again, on_known, intake);
     free(ids);
 }

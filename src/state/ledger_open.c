@@ -215,7 +215,9 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
         (!choose_journal(ledger, path) || !ledger_execute(ledger, "PRAGMA synchronous = NORMAL") ||
          !ledger_execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
          !ledger_execute(ledger, "PRAGMA cache_size = -512") ||
-         !ledger_execute(ledger, "PRAGMA temp_store = MEMORY")))
+         !ledger_execute(ledger, "PRAGMA temp_store = MEMORY") ||
+         /* Debian's default writes pages for it */
+         !ledger_execute(ledger, "PRAGMA secure_delete = FAST")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (size > 0 && mode != LEDGER_WRITE_AGAIN && !passes_check(ledger, size))
         return is_out_of_reach(ledger) ? LEDGER_FAILED : LEDGER_DAMAGED;

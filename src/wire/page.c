@@ -147,6 +147,10 @@ static int read_escape(const char **at, const char *end)
 
 static bool key_equals(const char *at, const char *end, const char *key)
 {
+    while (at < end && *at == *key && *at != '\\') { /* as most of them are */
+        at++;
+        key++;
+    }
     while (at < end) {
         int character = (unsigned char)*at++;
         if (character == '\\')
