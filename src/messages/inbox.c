@@ -134,7 +134,7 @@ const char *inbox_sender(const struct inbox_entry *entry)
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row,
                                 size_t row_length, bool moves_cursor)
 {
-    if (message->row_id && inbox_known(inbox, message->row_id)) {
+    if (message->row_id && !known_ids_add(&inbox->known, message->row_id)) {
         message_free(message);
         return NULL;
     }
@@ -151,8 +151,6 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     entry->moves_cursor = moves_cursor && entry->row_id;
     entry->listed = true;
     entry->bytes = row_length + message->raw_length + message->text_length + 1024;
-    if (entry->row_id)
-        known_ids_add(&inbox->known, entry->row_id);
     entry->conversation = inbox_conversation(inbox,
                                              message->conversation ? message->conversation : "");
     if (entry->conversation->last)
@@ -187,12 +185,10 @@ static bool is_busy(const struct inbox_conversation *conversation)
     return count[INBOX_RUNNING] + count[INBOX_RECORDING] + count[INBOX_PARKED] > 0;
 }
 
-/* Of one conversation: the entry that may run at `now_ms`, or when one may. */
+/* Of a conversation that is not busy: the entry that may run at `now_ms`, or when one may. */
 static struct inbox_entry *ready_in(struct inbox_conversation *conversation, int64_t now_ms,
                                     int64_t *wait_ms)
 {
-    if (is_busy(conversation))
-        return NULL;
     for (struct inbox_entry *entry = conversation->first; entry; entry = entry->conversation_next) {
         if (!inbox_is_waiting(entry))
             continue;
@@ -213,11 +209,13 @@ struct inbox_entry *inbox_next(struct inbox *inbox, int64_t now_ms, int64_t *wai
     *wait_ms = -1;
     /* most often it is the very first one */
     if (inbox->first && inbox->deferred == 0 && inbox_is_waiting(inbox->first) &&
-        inbox->first->sequence < inbox->named &&
+        inbox->first->sequence < inbox->named && !is_busy(inbox->first->conversation) &&
         ready_in(inbox->first->conversation, now_ms, wait_ms) == inbox->first)
         return inbox->first;
     *wait_ms = -1;
     for (struct inbox_conversation *each = inbox->conversations; each; each = each->next) {
+        if (is_busy(each))
+            continue;
         struct inbox_entry *entry = ready_in(each, now_ms, wait_ms);
         if (entry && entry->sequence < inbox->named &&
             (!oldest || entry->sequence < oldest->sequence))

@@ -29,12 +29,17 @@ bool known_ids_has(const struct known_ids *ids, const char *row_id)
     return tfind(&wanted, &ids->tree, compare) != NULL;
 }
 
-void known_ids_add(struct known_ids *ids, const char *row_id)
+bool known_ids_add(struct known_ids *ids, const char *row_id)
 {
     struct known_id *id = memory_allocate(sizeof *id);
     id->key = memory_copy_text(row_id);
-    if (!tsearch(id, &ids->tree, compare))
+    struct known_id **place = tsearch(id, &ids->tree, compare);
+    if (!place)
         abort(); /* no memory, as base/memory.h */
+    if (*place == id)
+        return true;
+    free_id(id);
+    return false;
 }
 
 static void grow(struct known_ids *ids)

@@ -17,7 +17,8 @@ struct known_ids {
 };
 
 bool known_ids_has(const struct known_ids *ids, const char *row_id);
-void known_ids_add(struct known_ids *ids, const char *row_id); /* pending; it was not known */
+/* Pending from now on. false: it was known. */
+bool known_ids_add(struct known_ids *ids, const char *row_id);
 /* A pending one is finished: it takes the place of the oldest finished one. */
 void known_ids_finish(struct known_ids *ids, const char *row_id);
 /* A finished one is no longer known. */

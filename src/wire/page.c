@@ -16,9 +16,9 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* From after the opening quote to after the closing one; NULL: none. Counting the backslashes
- * backwards stops at the quote before, so it stays linear. */
-static const char *skip_string(const char *start, const char *end)
+/* Of a string with a quote after a backslash. Counting the backslashes backwards stops at the quote
+ * before, so it stays linear. */
+static const char *skip_escaped_string(const char *start, const char *end)
 {
     for (const char *at = start; (at = memchr(at, '"', (size_t)(end - at))); at++) {
         const char *slash = at;
@@ -28,6 +28,15 @@ static const char *skip_string(const char *start, const char *end)
             return at + 1;
     }
     return NULL;
+}
+
+/* From after the opening quote to after the closing one; NULL: none. */
+static inline const char *skip_string(const char *start, const char *end)
+{
+    const char *quote = memchr(start, '"', (size_t)(end - start));
+    if (quote && quote[-1] != '\\')
+        return quote + 1;
+    return quote ? skip_escaped_string(start, end) : NULL;
 }
 
 /* From a value's first byte to the comma or closing bracket after it; NULL: the text ends first. */
