@@ -156,7 +156,7 @@ static int read_escape(const char **at, const char *end)
 
 static bool key_equals(const char *at, const char *end, const char *key)
 {
-    while (at < end && *at == *key && *at != '\\') { /* as most of them are */
+    while (at < end && *at && *at == *key && *at != '\\') { /* as most of them are */
         at++;
         key++;
     }
