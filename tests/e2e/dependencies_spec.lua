@@ -60,7 +60,7 @@ describe("cmake/install-dependencies", function()
     local code, said = run "build"
     assert.equal(0, code, said)
     assert.truthy(said:find("sudo apt-get update", 1, true), said)
-    assert.truthy(said:find "sudo env DEBIAN_FRONTEND=noninteractive apt%-get install .*ninja%-build uuid%-dev", said)
+    assert.truthy(said:find "sudo env DEBIAN_FRONTEND=noninteractive apt%-get install .*ninja%-build nettle%-dev", said)
   end)
 
   it("says so when apt-get fails, and with what line to try again", function()
