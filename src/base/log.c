@@ -169,24 +169,47 @@ static size_t append(char *to, const char *word)
     return length;
 }
 
-void log_write(enum log_level level, const char *subject, const char *format, ...)
+static size_t begin(char *text, enum log_level level, const char *subject)
 {
     static const char *const names[] = {"error", "warn ", "info ", "debug"};
-    if ((int)level > current_level)
-        return;
-    char text[LOG_LINE_MAXIMUM], line[2 * LOG_LINE_MAXIMUM];
     clock_format(clock_wall_ms(), text);
-    size_t start = strlen(text);
+    size_t length = strlen(text);
     const char *const beginning[] = {" ", names[level], " ", subject, subject ? ": " : NULL};
     for (size_t i = 0; i < sizeof beginning / sizeof *beginning; i++)
-        start += append(text + start, beginning[i]);
+        length += append(text + length, beginning[i]);
+    return length;
+}
+
+static void write_line(char *text)
+{
+    char line[2 * LOG_LINE_MAXIMUM];
+    log_redact(text);
+    output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
+}
+
+void log_write(enum log_level level, const char *subject, const char *format, ...)
+{
+    if ((int)level > current_level)
+        return;
+    char text[LOG_LINE_MAXIMUM];
+    size_t start = begin(text, level, subject);
     va_list arguments;
     va_start(arguments, format);
     int wanted = vsnprintf(text + start, sizeof text - start, format, arguments);
     va_end(arguments);
     if (wanted > 0 && (size_t)wanted >= sizeof text - start)
         memcpy(text + sizeof text - 16, " [...cut here]", 15);
+    write_line(text);
+}
 
-    log_redact(text);
-    output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
+void log_write_words(enum log_level level, const char *subject, const char *const words[])
+{
+    if ((int)level > current_level)
+        return;
+    char text[LOG_LINE_MAXIMUM];
+    size_t length = begin(text, level, subject);
+    for (; *words && length + WORD_MAXIMUM < sizeof text; words++)
+        length += append(text + length, *words);
+    text[length] = '\0';
+    write_line(text);
 }

@@ -28,6 +28,12 @@ enum log_level log_get_level(void);
 void log_write(enum log_level level, const char *subject, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The same of words one after the other, NULL-terminated, each cut at 140 bytes: for what is logged
+ * of every message. */
+void log_write_words(enum log_level level, const char *subject, const char *const words[]);
+#define log_info_words(subject, ...) \
+    log_write_words(LOG_LEVEL_INFO, subject, (const char *const[]){__VA_ARGS__, NULL})
+
 #define log_error(subject, ...) log_write(LOG_LEVEL_ERROR, subject, __VA_ARGS__)
 #define log_warn(subject, ...) log_write(LOG_LEVEL_WARN, subject, __VA_ARGS__)
 #define log_info(subject, ...) log_write(LOG_LEVEL_INFO, subject, __VA_ARGS__)

@@ -226,7 +226,7 @@ static void on_answer(const struct call_answer *answer, void *context)
         note_mode(post, answer);
         if (answer->verdict.remarkable)
             log_warn(id, "%s (message %s)", answer->verdict.reason, post->entry->row_id);
-        log_info(id, "message %s from %s: replied", post->entry->row_id, whom(post));
+        log_info_words(id, "message ", post->entry->row_id, " from ", whom(post), ": replied");
         settle(post);
         return;
     case RETRY_UNCONFIRMED:

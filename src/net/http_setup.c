@@ -11,6 +11,8 @@
 #define IDLE_MAXIMUM_S 25L
 /* also of a busy one: load balancers move, certificates change */
 #define LIFETIME_MAXIMUM_S 600
+/* bytes; libcurl expects "100 Continue" from a MiB on */
+#define EXPECT_ABOVE 65536
 /* silence on a connection before the first keepalive probe */
 #define KEEPALIVE_S 30
 #define KEEPALIVE_EVERY_S 10
@@ -143,7 +145,7 @@ static void set_headers(struct http_exchange *exchange, const struct http_reques
     if (!own_agent && exchange->client->user_agent)
         add_header(exchange, &count, exchange->client->user_agent);
     /* without this libcurl waits a second for "100 Continue" before a large body */
-    if (request->body || strcmp(request->method, "POST") == 0)
+    if (request->body_length > EXPECT_ABOVE)
         add_header(exchange, &count, "Expect:");
     curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, count > 0 ? exchange->headers : NULL);
 }
