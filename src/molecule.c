@@ -230,6 +230,12 @@ bool molecule_check(const struct molecule_workspace_options *options, char *prob
     return fine;
 }
 
+bool molecule_load(struct molecule *molecule, const struct molecule_workspace_options *options,
+                   char *problem, size_t problem_size)
+{
+    return rehearsal_load(molecule->host, options, problem, problem_size);
+}
+
 enum molecule_result molecule_rehearse(struct molecule *molecule,
                                        const struct molecule_workspace_options *options)
 {

@@ -88,6 +88,11 @@ enum molecule_result molecule_add(struct molecule *molecule,
 bool molecule_check(const struct molecule_workspace_options *options, char *problem,
                     size_t problem_size);
 
+/* Loads the script or backend, without its `start` and without HTTP, which it is refused meanwhile.
+ * Needs no platform and no token; changes nothing. false: `problem` says what is wrong. */
+bool molecule_load(struct molecule *molecule, const struct molecule_workspace_options *options,
+                   char *problem, size_t problem_size);
+
 /* Loads the script without calling it, and prints on standard output what molecule_add and
  * molecule_run would do. Sends and writes nothing. */
 enum molecule_result molecule_rehearse(struct molecule *molecule,

@@ -19,6 +19,8 @@ struct rehearsal {
     struct script *script;
     const struct molecule_workspace_options *options;
     enum host_exit code;
+    char *problem; /* of rehearsal_load; NULL: everything is printed */
+    size_t problem_size;
 };
 
 static void on_closed(void *context)
@@ -30,6 +32,12 @@ static void on_closed(void *context)
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct rehearsal *rehearsal = context;
+    if (rehearsal->problem) {
+        snprintf(rehearsal->problem, rehearsal->problem_size, "%s",
+                 agent->problem ? agent->problem : "");
+        script_close(rehearsal->script, false, on_closed, rehearsal);
+        return;
+    }
     const struct molecule_workspace_options *options = rehearsal->options;
     const char *kind = options->script ? "script" : "backend";
     const char *source = options->script ? options->script : options->backend;
@@ -132,6 +140,26 @@ static void check_token(struct rehearsal *rehearsal)
         complain(rehearsal, "%s", problem);
 }
 
+static void load(struct rehearsal *rehearsal)
+{
+    struct host *host = rehearsal->host;
+    struct script_settings script = {
+        .options = rehearsal->options, .ca_file = host->options.ca_file, .load_only = true};
+    struct script_events events = {.loaded = on_loaded, .context = rehearsal};
+    rehearsal->script = script_open(&host->workers[0].thread, &host->network, &script, &events);
+    thread_run(&host->network);
+}
+
+bool rehearsal_load(struct host *host, const struct molecule_workspace_options *options,
+                    char *problem, size_t problem_size)
+{
+    struct rehearsal rehearsal = {
+        .host = host, .options = options, .problem = problem, .problem_size = problem_size};
+    *problem = '\0';
+    load(&rehearsal);
+    return !*problem;
+}
+
 enum host_exit rehearsal_run(struct host *host, const struct molecule_workspace_options *options)
 {
     char problem[1024];
@@ -141,10 +169,6 @@ enum host_exit rehearsal_run(struct host *host, const struct molecule_workspace_
     check_token(&rehearsal);
     check_state_directory(&rehearsal);
     check_record_file(&rehearsal);
-    struct script_settings script = {
-        .options = options, .ca_file = host->options.ca_file, .load_only = true};
-    struct script_events events = {.loaded = on_loaded, .context = &rehearsal};
-    rehearsal.script = script_open(&host->workers[0].thread, &host->network, &script, &events);
-    thread_run(&host->network);
+    load(&rehearsal);
     return rehearsal.code;
 }

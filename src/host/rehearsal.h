@@ -6,6 +6,10 @@
 #include "host/host.h"
 #include "molecule/options.h"
 
+/* Loads the script or backend, without its `start`; prints nothing. false: `problem` says why it
+ * does not load. */
+bool rehearsal_load(struct host *host, const struct molecule_workspace_options *options,
+                    char *problem, size_t problem_size);
 enum host_exit rehearsal_run(struct host *host, const struct molecule_workspace_options *options);
 
 #endif

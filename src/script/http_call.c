@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "net/http_client.h"
+#include "script/api_errors.h"
 #include "script/handler_run.h"
 #include "script/vm.h"
 #include "script/vm_memory.h"
@@ -172,6 +173,9 @@ static struct http_client *client_of(lua_State *L)
         .ca_file = vm->settings->ca_file,
         .ca_file_beside = true,
         .connections_total = (int)(2 * vm_share(CONNECTIONS_MAXIMUM / 2))};
+    if (vm->settings->load_only)
+        api_raise(L, "http: a script that is only checked reaches no network; ask in `start`, "
+                     "or when a message comes");
     if (!vm->http)
         vm->http = http_client_open(vm->loop, &options);
     if (!vm->http)
