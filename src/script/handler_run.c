@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "script/error_place.h"
 #include "script/handler.h"
 #include "script/outcome.h"
 #include "script/vm.h"
@@ -9,6 +10,7 @@
 #include "script/vm_errors.h"
 #include "script/vm_limits.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void finish(struct handler *handler)
@@ -32,6 +34,18 @@ static void finish(struct handler *handler)
     handler->finished(handler);
 }
 
+/* The line that the error names goes before the traceback. Takes that. */
+static char *with_place(const struct vm *vm, const char *text, char *traceback)
+{
+    char *place = vm->settings ? error_place(vm->settings->options->script, text) : NULL;
+    if (!place || !traceback)
+        return place ? place : traceback;
+    char *both = memory_join(place, "\n", traceback);
+    free(place);
+    free(traceback);
+    return both;
+}
+
 static void fail(struct handler *handler, int status)
 {
     struct vm *vm = handler->vm;
@@ -42,8 +56,8 @@ static void fail(struct handler *handler, int status)
         vm->memory_hit = true;
         handler->limit = SCRIPT_LIMIT_MEMORY;
     }
-    outcome_fail(&handler->outcome, handler->limit,
-                 memory ? vm_limit_text(handler) : vm_error_text(vm, handler->co), traceback);
+    char *text = memory ? vm_limit_text(handler) : vm_error_text(vm, handler->co);
+    outcome_fail(&handler->outcome, handler->limit, text, with_place(vm, text, traceback));
     const char *reason = handler->outcome.reason;
     handler->outcome.hopeless = !memory && handler->misuse && reason &&
                                 strstr(reason, handler->misuse);

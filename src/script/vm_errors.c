@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/nearest.h"
+#include "script/error_place.h"
 #include "script/handler.h"
 #include "script/locks.h"
 #include "script/vm.h"
@@ -32,32 +33,10 @@ int vm_keep_traceback(lua_State *L)
     struct handler *handler = vm_of(L)->running;
     luaL_traceback(L, L, NULL, 1);
     free(handler->traceback);
-    handler->traceback = memory_copy(lua_tostring(L, -1),
-                                     strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM));
+    handler->traceback = error_tidy_traceback(
+        memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM)));
     lua_pop(L, 1);
     return 1;
-}
-
-/* Drops the outermost frames, which are our own C code; NULL if no frame of the script is left.
- * Takes the text. */
-static char *tidy_traceback(char *text)
-{
-    static const char *const endings[] = {"\n\t[C]: in ?", "\n\t(...tail calls...)"};
-    for (bool cut = text != NULL; cut;) {
-        cut = false;
-        for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-            size_t length = strlen(text), size = strlen(endings[i]);
-            if (length >= size && strcmp(text + length - size, endings[i]) == 0) {
-                text[length - size] = '\0';
-                cut = true;
-            }
-        }
-    }
-    if (text && !strchr(text, '\n')) {
-        free(text);
-        return NULL;
-    }
-    return text;
 }
 
 /* luaL_traceback on the main thread, protected: there may be no memory for it. */
@@ -73,7 +52,7 @@ char *vm_traceback(struct vm *vm, lua_State *co)
         text = memory_copy(bytes, length < TRACEBACK_MAXIMUM ? length : TRACEBACK_MAXIMUM);
     }
     lua_pop(L, 1);
-    return tidy_traceback(text);
+    return error_tidy_traceback(text);
 }
 
 /* Calls the __tostring of an error object in a coroutine, so that it can be interrupted like
