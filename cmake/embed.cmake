@@ -1,5 +1,6 @@
 # Writes OUTPUT: a C file with every file of FILES (paths under SOURCE_DIR) as a byte array and a table of them,
-# `embedded_files`, declared in src/script/embedded.h. Names are relative to lua/: "molecule/emulator/init.lua".
+# `embedded_files`, declared in src/script/embedded.h. Names are relative to lua/: "molecule/emulator/init.lua",
+# "examples/echo.lua".
 set(text "#include \"${SOURCE_DIR}/src/script/embedded.h\"\n\n")
 set(table "")
 set(number 0)
