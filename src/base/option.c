@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define UNIT_EXPECTED_BELOW 4096 /* bytes */
 #define PROBLEM_SIZE 160
 
 /* --- numbers --- */
@@ -171,6 +172,18 @@ static const char *add_item(const struct option *option, const char *text, void 
     return *text ? NULL : "must not be empty";
 }
 
+/* A few bytes, without a unit, are no size of anything that has one. */
+static const char *check_unit(const struct option *option, const char *text, int64_t number)
+{
+    static char problem[PROBLEM_SIZE];
+    if (option->type != OPTION_SIZE || number == 0 || number >= UNIT_EXPECTED_BELOW ||
+        text[strspn(text, "0123456789")])
+        return NULL;
+    snprintf(problem, sizeof problem, "would be %lld bytes; did you mean %lldMiB?",
+             (long long)number, (long long)number);
+    return problem;
+}
+
 const char *option_set(const struct option *option, const char *text, void *values)
 {
     void *member = member_of(option, values);
@@ -187,6 +200,8 @@ const char *option_set(const struct option *option, const char *text, void *valu
     if (!parse(option->type, text, &number))
         return wanted(option->type);
     const char *problem = check_bounds(option, number);
+    if (!problem)
+        problem = check_unit(option, text, number);
     if (!problem)
         store_number(option, number, values);
     return problem;

@@ -220,6 +220,7 @@ cleanup:
 
 const struct command command_connect = {
     .name = "connect",
+    .group = COMMAND_RUN,
     .usage = "<workspace-id>... (--script FILE | --backend NAME) [options]",
     .summary = "attach this machine to a workspace and answer its messages",
     .description = "Registers the workspace, sends heartbeats, fetches its inbox, hands each "

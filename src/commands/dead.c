@@ -373,6 +373,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_dead = {
     .name = "dead",
+    .group = COMMAND_LOOK,
     .usage = "list|show|retry|drop <workspace-id> [message-id…] [options]",
     .summary = "list, show, retry or drop dead letters",
     .description =

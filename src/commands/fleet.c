@@ -140,6 +140,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_fleet = {
     .name = "fleet",
+    .group = COMMAND_RUN,
     .usage = "FILE [options]",
     .summary = "attach this machine to many workspaces listed in a file",
     .description = "The file is Lua and returns {defaults = {…}, workspaces = {…}}; each workspace "

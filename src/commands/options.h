@@ -13,8 +13,20 @@ struct option_note {
     const char *name, *text;
 };
 
+/* Where `molecule --help` lists a command. X(enumerator, heading) */
+#define COMMAND_GROUPS(X)                   \
+    X(COMMAND_WRITE, "Write an agent")      \
+    X(COMMAND_RUN, "Run it for a platform") \
+    X(COMMAND_LOOK, "Look after it")
+enum command_group {
+#define X(name, heading) name,
+    COMMAND_GROUPS(X)
+#undef X
+};
+
 struct command {
     const char *name;
+    enum command_group group;
     const char *usage;       /* after "molecule <name>" */
     const char *summary;     /* one line */
     const char *description; /* paragraphs */

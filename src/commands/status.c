@@ -220,6 +220,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_status = {
     .name = "status",
+    .group = COMMAND_LOOK,
     .usage = "<workspace-id> [options]",
     .summary = "show a workspace's status: cursor, counts, dead letters",
     .description =

@@ -17,6 +17,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_version = {
     .name = "version",
+    .group = COMMAND_LOOK,
     .usage = "",
     .summary = "print the versions of molecule and of the libraries in use",
     .description = "Prints the version of molecule and of the libraries it runs with.",

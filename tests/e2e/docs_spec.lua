@@ -45,7 +45,7 @@ describe("the documentation", function()
 
   local function commands_of_binary()
     local list = {}
-    for name in run({ binary, "--help" }, 0):match "Commands:\n(.-)\n\n":gmatch "  (%S+)[^\n]*" do list[name] = true end
+    for name in run({ binary, "--help" }, 0):gmatch "\n  (%l+) [^\n]*" do list[name] = true end
     return list
   end
 

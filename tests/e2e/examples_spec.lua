@@ -270,7 +270,7 @@ end)
 describe("molecule", function()
   local function commands()
     local names = {}
-    for name in run({ "--help" }, 0):match("Commands:\n(.-)\n\n"):gmatch "  (%S+)[^\n]*" do names[#names + 1] = name end
+    for name in run({ "--help" }, 0):gmatch "\n  (%l+) [^\n]*" do names[#names + 1] = name end
     return names
   end
 

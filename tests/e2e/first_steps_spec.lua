@@ -63,6 +63,29 @@ describe("a first connect", function()
     end)
   end
 
+  it("with a size of a few bytes is asked whether MiB were meant", function()
+    local code, said = run { "connect", workspace.id, "--script", script(), "--memory-limit", "64" }
+    assert.equal(2, code)
+    assert(said:find('--memory-limit would be 64 bytes; did you mean 64MiB?; got "64"', 1, true), said)
+  end)
+
+  it("with no words at all sees the commands by what they are for, and on a terminal what comes next", function()
+    local code, said = run {}
+    assert.equal(2, code)
+    local groups = {}
+    for heading in said:gmatch "\n(%u[%l ]+):\n" do groups[#groups + 1] = heading end
+    assert.same({ "Write an agent", "Run it for a platform", "Look after it" }, groups)
+    local directory = host.directory()
+    local function alone()
+      local child = process.spawn { command = { "script", "-qec", emulator.binary(), "/dev/null" }, cwd = directory }
+      assert.equal(0, child:wait_exit())
+      return child.stdout
+    end
+    assert.truthy(alone():find("Begin with: molecule init my-agent", 1, true))
+    host.write(directory .. "/agent.lua", host.ECHO)
+    assert.truthy(alone():find("molecule dev agent.lua", 1, true))
+  end)
+
   it("with several words in a token file is told so; blanks around the token do not matter", function()
     local path = host.write(host.directory() .. "/token", "Bearer secret\n")
     local code, said = run({ "connect", workspace.id, "--script", script(), "--token-file", path },

@@ -79,6 +79,9 @@ static const char *sample(const struct option *option)
     case OPTION_DURATION:
         snprintf(text, sizeof text, "%lldms", (long long)option->minimum + 3);
         return text;
+    case OPTION_SIZE:
+        snprintf(text, sizeof text, "%lldB", (long long)option->minimum + 3);
+        return text;
     default: snprintf(text, sizeof text, "%lld", (long long)option->minimum + 3); return text;
     }
 }
