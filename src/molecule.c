@@ -7,6 +7,7 @@
 #include "base/terminal.h"
 #include "host/checks.h"
 #include "host/host.h"
+#include "host/probe.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -234,6 +235,12 @@ bool molecule_load(struct molecule *molecule, const struct molecule_workspace_op
                    char *problem, size_t problem_size)
 {
     return rehearsal_load(molecule->host, options, problem, problem_size);
+}
+
+bool molecule_probe(struct molecule *molecule, const struct molecule_workspace_options *options,
+                    char *problem, size_t problem_size)
+{
+    return probe_platform(molecule->host, options, problem, problem_size);
 }
 
 enum molecule_result molecule_rehearse(struct molecule *molecule,

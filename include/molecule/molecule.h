@@ -93,6 +93,11 @@ bool molecule_check(const struct molecule_workspace_options *options, char *prob
 bool molecule_load(struct molecule *molecule, const struct molecule_workspace_options *options,
                    char *problem, size_t problem_size);
 
+/* Asks the platform whether the address is right and the token is this workspace's; changes nothing
+ * there. false: `problem` says what is wrong. */
+bool molecule_probe(struct molecule *molecule, const struct molecule_workspace_options *options,
+                    char *problem, size_t problem_size);
+
 /* Loads the script without calling it, and prints on standard output what molecule_add and
  * molecule_run would do. Sends and writes nothing. */
 enum molecule_result molecule_rehearse(struct molecule *molecule,

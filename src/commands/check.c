@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/plural.h"
 #include "base/terminal.h"
+#include "commands/check.h"
 #include "commands/fleet_plan.h"
 #include "molecule/molecule.h"
 #include "script/inspect.h"
@@ -39,8 +40,8 @@ static const struct option options[] = {
 };
 
 struct checking {
-    const struct command *command;
-    const struct check_options *given;
+    struct molecule_workspace_options workspace; /* what each script is loaded with */
+    const char *ca_file;
     struct molecule *molecule; /* NULL: not needed so far */
     json_t *findings;          /* of all files; NULL: they are printed */
     size_t errors, warnings, files;
@@ -109,22 +110,24 @@ static void complain(struct checking *checking, const char *path, const char *te
 
 /* --- what is checked --- */
 
+/* NULL: `problem` says why. */
+static struct molecule *open_host(struct checking *checking, char *problem, size_t problem_size)
+{
+    struct molecule_options host = {.workers = 1, .ca_file = checking->ca_file};
+    if (!checking->molecule)
+        checking->molecule = molecule_open(&host, problem, problem_size);
+    return checking->molecule;
+}
+
 /* false: `problem` says why the agent does not load. */
 static bool load(struct checking *checking, const char *path, char *problem, size_t problem_size)
 {
-    struct molecule_options host = {.workers = 1};
-    struct molecule_workspace_options workspace;
-    molecule_workspace_defaults(&workspace);
-    workspace.id = CHECKED_ID;
+    struct molecule_workspace_options workspace = checking->workspace;
     workspace.script = path;
-    workspace.backend = path ? NULL : checking->given->backend;
-    workspace.backend_options = checking->given->backend_options;
-    workspace.backend_option_count = checking->given->backend_option_count;
-    workspace.sandbox = checking->given->sandbox;
-    if (!checking->molecule)
-        checking->molecule = molecule_open(&host, problem, problem_size);
-    return checking->molecule &&
-           molecule_load(checking->molecule, &workspace, problem, problem_size);
+    if (path)
+        workspace.backend = NULL;
+    struct molecule *molecule = open_host(checking, problem, problem_size);
+    return molecule && molecule_load(molecule, &workspace, problem, problem_size);
 }
 
 static void check_script(struct checking *checking, const char *path)
@@ -178,10 +181,11 @@ static void check_backend(struct checking *checking)
     if (load(checking, NULL, problem, sizeof problem))
         return;
     problem[strcspn(problem, "\n")] = '\0'; /* the traceback has frames of the backend alone */
-    complain(checking, checking->given->backend, problem);
+    complain(checking, checking->workspace.backend, problem);
 }
 
-static void finish(const struct checking *checking)
+/* The exit code. */
+static int finish(struct checking *checking)
 {
     if (checking->findings) {
         json_t *all = json_pack("{s:b, s:O}", "ok", checking->errors == 0, "findings",
@@ -195,6 +199,10 @@ static void finish(const struct checking *checking)
     } else {
         printf("no mistakes found\n");
     }
+    if (checking->molecule)
+        molecule_close(checking->molecule);
+    json_decref(checking->findings);
+    return checking->errors > 0 ? 2 : 0;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -205,9 +213,13 @@ static int run(const struct command *command, int argc, char **argv)
     enum options_result parsed = options_parse(command, argc, argv, &given, paths, &count);
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
-    struct checking checking = {.command = command, .given = &given};
-    if (given.json)
-        checking.findings = json_array();
+    struct checking checking = {.findings = given.json ? json_array() : NULL};
+    molecule_workspace_defaults(&checking.workspace);
+    checking.workspace.id = CHECKED_ID;
+    checking.workspace.backend = given.backend;
+    checking.workspace.backend_options = given.backend_options;
+    checking.workspace.backend_option_count = given.backend_option_count;
+    checking.workspace.sandbox = given.sandbox;
     if (count == 0 && !given.backend)
         paths[count++] = "agent.lua";
     if (given.backend)
@@ -218,12 +230,30 @@ static int run(const struct command *command, int argc, char **argv)
         else
             check_script(&checking, paths[i]);
     }
-    finish(&checking);
-    if (checking.molecule)
-        molecule_close(checking.molecule);
-    json_decref(checking.findings);
     options_free(command, &given);
-    return checking.errors > 0 ? 2 : 0;
+    return finish(&checking);
+}
+
+int check_workspaces(const struct molecule_workspace_options *const *workspaces, size_t count,
+                     bool online, const char *ca_file)
+{
+    char problem[1024];
+    struct checking checking = {.ca_file = ca_file};
+    for (size_t i = 0; i < count; i++) {
+        const char *script = workspaces[i]->script, *before = checking.workspace.script;
+        bool same = script && before && strcmp(script, before) == 0;
+        checking.workspace = *workspaces[i];
+        if (script && !same)
+            check_script(&checking, script);
+        else if (!script)
+            check_backend(&checking);
+        if (!online)
+            continue;
+        struct molecule *molecule = open_host(&checking, problem, sizeof problem);
+        if (!molecule || !molecule_probe(molecule, workspaces[i], problem, sizeof problem))
+            complain(&checking, workspaces[i]->id, problem);
+    }
+    return finish(&checking);
 }
 
 const struct command command_check = {

@@ -1,4 +1,5 @@
 /* molecule connect: options -> a host with one workspace, or several with the same options. */
+#include "commands/check.h"
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
@@ -50,10 +51,26 @@ static enum molecule_result add_all(struct molecule *molecule, const struct atta
     return serves ? molecule_run(molecule) : first;
 }
 
+static int check_all(const struct connect_options *given, const struct attached *attached,
+                     size_t count)
+{
+    const struct molecule_workspace_options **workspaces = memory_allocate(count *
+                                                                           sizeof *workspaces);
+    for (size_t i = 0; i < count; i++)
+        workspaces[i] = &attached[i].workspace;
+    /* the script is the same for all */
+    int code = check_workspaces(workspaces, given->online ? count : 1, given->online,
+                                given->host.ca_file);
+    free(workspaces);
+    return code;
+}
+
 static int start(const struct command *command, const struct connect_options *given,
                  const struct attached *attached, size_t count)
 {
     char problem[1024];
+    if (given->check)
+        return check_all(given, attached, count);
     struct molecule_options settings = given->host;
     settings.handle_signals = true;
     settings.fleet = count > 1;
@@ -117,6 +134,8 @@ static int check(const struct command *command, const struct connect_options *gi
             if (strcasecmp(ids[i], ids[j]) == 0)
                 return options_complain(command, "%s is given twice", ids[i]);
     }
+    if (given->online && !given->check)
+        return options_complain(command, "--online belongs to --check");
     if (count > 1 && token)
         return options_complain(command,
                                 "a token belongs to one workspace, but there are %zu ids: give "
@@ -184,7 +203,7 @@ static int run(const struct command *command, int argc, char **argv)
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
     }
-    if (!given.dry_run)
+    if (!given.dry_run && !given.check)
         output_divert();
     const char *typed = given.workspace.token;
     log_hide(typed);

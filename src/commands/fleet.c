@@ -2,9 +2,11 @@
 #include "commands/commands.h"
 
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/output.h"
 #include "base/plural.h"
 #include "base/terminal.h"
+#include "commands/check.h"
 #include "commands/fleet.h"
 #include "commands/fleet_limits.h"
 
@@ -25,6 +27,9 @@
       "trust these certificates: instead of the system's for the platform, in addition "     \
       "to them for scripts",                                                                 \
       .argument = "FILE")                                                                    \
+    X(FLAG, check, "check", "find mistakes in the file and its scripts, and exit")           \
+    X(FLAG, online, "online",                                                                \
+      "with --check: ask the platforms, too, about their addresses and the tokens")          \
     X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")             \
     X(FLAG, verbose, "verbose", "log more", .letter = 'v')
 
@@ -68,6 +73,18 @@ static int rehearse(const struct fleet *fleet)
         terminal_print(stderr, "molecule fleet: %s: %s\n", member->id, problem);
         code = MOLECULE_USAGE;
     }
+    return code;
+}
+
+static int check_all(const struct fleet *fleet, const struct fleet_options *given)
+{
+    size_t count = 0;
+    const struct molecule_workspace_options **workspaces = memory_allocate((fleet->plan.count + 1) *
+                                                                           sizeof *workspaces);
+    for (const struct member *member = fleet->plan.members; member; member = member->next)
+        workspaces[count++] = &member->options.workspace;
+    int code = check_workspaces(workspaces, count, given->online, given->ca_file);
+    free(workspaces);
     return code;
 }
 
@@ -118,7 +135,9 @@ static int run(const struct command *command, int argc, char **argv)
     if (count < 1)
         return options_complain(command, "missing fleet file: molecule fleet fleet.lua");
     signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
-    if (!given.dry_run)
+    if (given.online && !given.check)
+        return options_complain(command, "--online belongs to --check");
+    if (!given.dry_run && !given.check)
         output_divert();
     if (getenv("MOLECULE_WORKSPACE_TOKEN"))
         log_warn(NULL,
@@ -133,7 +152,9 @@ static int run(const struct command *command, int argc, char **argv)
     /* after reading the file, which may have taken it */
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     fleet_open(&fleet);
-    int code = given.dry_run ? rehearse(&fleet) : (int)serve(&fleet, &given);
+    int code = given.check     ? check_all(&fleet, &given)
+               : given.dry_run ? rehearse(&fleet)
+                               : (int)serve(&fleet, &given);
     fleet_close(&fleet);
     return code;
 }

@@ -173,6 +173,54 @@ describe("molecule check", function()
     assert.truthy(said:find("timeout", 1, true), said)
   end)
 
+  describe("by way of connect and fleet", function()
+    local platform, workspace
+
+    before_each(function()
+      platform = emulator.start()
+      workspace = host.workspace(platform)
+      host.write(directory .. "/agent.lua", "return function(msg) return msg.txt end")
+      host.write(directory .. "/good.lua", "return function(msg) return msg.text end")
+    end)
+    after_each(function() platform:stop() end)
+
+    local function connect(args, code)
+      local command = { emulator.binary(), "connect", workspace.id, "--state-dir", directory .. "/state", table.unpack(args) }
+      local child = process.spawn { command = command, cwd = directory, env = { HOME = directory, MOLECULE_API_URL = false,
+        MOLECULE_WORKSPACE_TOKEN = false } }
+      assert.equal(code, child:wait_exit(), child.stdout .. child.stderr)
+      return child.stdout .. child.stderr
+    end
+
+    it("needs neither a token nor an address", function()
+      local said = connect({ "--script", "agent.lua", "--check" }, 2)
+      assert.truthy(said:find("agent.lua:1:33: error: msg has no 'txt'", 1, true), said)
+      assert.equal("no mistakes found\n", connect({ "--script", "good.lua", "--check" }, 0))
+    end)
+
+    it("asks the platform with --online, and changes nothing there", function()
+      local args = { "--script", "good.lua", "--check", "--online", "--api-url", platform.url, "--token" }
+      args[#args + 1] = workspace.token
+      assert.truthy(connect(args, 0):find("no mistakes found", 1, true))
+      args[#args] = "another-token"
+      local said = connect(args, 2)
+      assert.truthy(said:find("does not take the token for the workspace", 1, true), said)
+      assert.falsy(said:find("another-token", 1, true), said)
+      said = connect({ "--script", "good.lua", "--check", "--online", "--api-url", platform.url }, 2)
+      assert.truthy(said:find("no token", 1, true), said)
+      said = connect({ "--script", "good.lua", "--check", "--online", "--api-url", "http://127.0.0.1:1", "--token", "x123" }, 2)
+      assert.truthy(said:find("http://127.0.0.1:1", 1, true), said)
+    end)
+
+    it("finds mistakes in the scripts of a fleet", function()
+      host.write(directory .. "/fleet.lua", ("return {workspaces = {{id = %q, api_url = %q, script = 'agent.lua'}}}")
+        :format(workspace.id, platform.url))
+      local child = process.spawn { command = { emulator.binary(), "fleet", "fleet.lua", "--check" }, cwd = directory }
+      assert.equal(2, child:wait_exit(), child.stderr)
+      assert.truthy(child.stdout:find("agent.lua:1:33: error: msg has no 'txt'", 1, true), child.stdout)
+    end)
+  end)
+
   it("names a file that is not there", function()
     local said = run({ "nope.lua" }, 2)
     assert.equal("nope.lua: error: No such file or directory\n1 error, 0 warnings\n", said)
