@@ -33,6 +33,13 @@ static bool begins_one[256]; /* there is, or was, a secret that begins with this
 static size_t next_secret;
 static atomic_int current_level = LOG_LEVEL_INFO;
 
+static _Atomic(log_sink) current_sink;
+
+void log_set_sink(log_sink sink)
+{
+    current_sink = sink;
+}
+
 void log_set_level(enum log_level level)
 {
     current_level = (int)level;
@@ -188,5 +195,8 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
         memcpy(text + sizeof text - 16, " [...cut here]", 15);
 
     log_redact(text);
+    log_sink sink = current_sink;
+    if (sink && sink(level, subject, text + start))
+        return;
     output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
 }

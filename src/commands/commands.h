@@ -9,6 +9,7 @@
     X(command_connect) \
     X(command_fleet)   \
     X(command_dev)     \
+    X(command_try)     \
     X(command_status)  \
     X(command_dead)    \
     X(command_version)
