@@ -10,6 +10,7 @@
     X(command_fleet)   \
     X(command_dev)     \
     X(command_try)     \
+    X(command_test)    \
     X(command_status)  \
     X(command_dead)    \
     X(command_version)

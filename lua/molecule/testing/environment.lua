@@ -1,6 +1,8 @@
 --- The globals of a script under test, and its `require`: modules of its own for each version of the script, the API's Lua files
 --- as they ship, os and io that reach the stubs and the test's clock. Coroutines of the script pass on what waits for the host.
 
+local cjson = require "molecule.testing.cjson"
+
 local environment = {}
 
 local WAIT = {} -- what a handler's coroutine yields with: (WAIT, start)
@@ -152,6 +154,8 @@ function environment.install(version)
     preload = {}, loaded = {}}
   version.globals, version.loaded = globals, globals.package.loaded
   version.loaded["molecule.core"], version.loaded["molecule.json"] = version.core, version.agent.json
+  version.loaded.cjson = cjson.make(version.agent.json)
+  version.loaded["cjson.safe"] = cjson.make(version.agent.json, true)
   for _, name in ipairs {"string", "table", "math", "utf8", "coroutine", "os", "io", "debug", "package", "_G"} do
     version.loaded[name] = globals[name]
   end

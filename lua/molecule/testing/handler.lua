@@ -40,6 +40,7 @@ local function script_frames(traceback)
     local is_ours = line:find("molecule/[%w_/]*%.lua:") or line:find("^%s*%[C%]: in %?") or line:find("function 'xpcall'", 1, true)
     if #lines > 0 and not is_ours or line == "stack traceback:" then lines[#lines + 1] = line end
   end
+  while lines[#lines] == "\t(...tail calls...)" do lines[#lines] = nil end
   return #lines > 1 and table.concat(lines, "\n") or nil
 end
 

@@ -26,6 +26,7 @@ end
 function Stubs:refuse(what, remedy)
   local text = ("%s%s is not stubbed; add %s"):format(place(self.agent), what, remedy)
   self.failures[#self.failures + 1] = text
+  if self.agent.active then self.agent.active.misuse = text end -- no further attempt
   error(text, 0)
 end
 
