@@ -17,7 +17,7 @@ end
 
 --- Epoch seconds.
 ---@return number
-function Clock:now() return self.time end
+function Clock:now() return self.time + 0.0 end
 
 --- "2026-03-01T09:00:00Z", or epoch seconds.
 ---@param time string|number

@@ -170,7 +170,7 @@ function environment.assert(...)
   local value, problem = ...
   if value then return ... end
   if select("#", ...) < 2 then problem = "assertion failed!" end
-  error(problem, 0)
+  error(problem, 2)
 end
 
 return environment

@@ -202,7 +202,8 @@ function write(value, options, depth)
   if value ~= value or value == math.huge or value == -math.huge then cannot "a number that is not finite cannot be JSON" end
   local text = ("%.14g"):format(value)
   if tonumber(text) ~= value then text = ("%.17g"):format(value) end
-  return text:find("[.eE]") and text or text .. ".0"
+  text = text:gsub("e%+?(%-?)0*(%d)", "e%1%2")
+  return text:find("[.e]") and text or text .. ".0"
 end
 
 ---@param value any

@@ -99,7 +99,7 @@ function outcome.file_of(part)
 end
 
 local function check_part(part, position)
-  local where = ("part %d "):format(position)
+  local where = ("part %d of the reply "):format(position)
   if type(part) ~= "table" then return where .. "is not an object" end
   local kind = kind_of(part)
   if not kind then return where .. "has no kind (text, file or data)" end
