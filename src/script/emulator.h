@@ -53,8 +53,8 @@ void emulator_tell(struct emulator *emulator, const char *row_id, const char *ou
 
 /* With `trial`, on the loop's thread: calls this function of lua/molecule/emulator/trial.lua. Texts
  * may be NULL. What it returns: whether it was content. */
-bool emulator_trial(struct emulator *emulator, const char *function, const char *const texts[EMULATOR_TRIAL_TEXTS],
-                    int64_t number);
+bool emulator_trial(struct emulator *emulator, const char *function,
+                    const char *const texts[EMULATOR_TRIAL_TEXTS], int64_t number);
 
 /* Not from within on_quit. The loop has to turn once more to release the handles. */
 void emulator_close(struct emulator *emulator);

@@ -128,7 +128,8 @@ end]]
 
   it("sends an envelope as it is", function()
     local path = script [[return function(msg) return msg.method .. " " .. msg.text .. " " .. msg.message_id end]]
-    local printed = try({ path, "--envelope", "-" }, { stdin = cjson.encode { jsonrpc = "2.0", id = "1", method = "message/stream",
+    local printed = try({ path, "--envelope", "-" }, { stdin = cjson.encode { jsonrpc = "2.0", id = "1",
+      method = "message/stream",
       params = { message = { messageId = "m1", role = "user", parts = { { kind = "text", text = "hi" } } } } } })
     assert(printed:find("message/stream hi m1\nreplied", 1, true), printed)
     local _, code, errors = try({ path, "--envelope", "-" }, { stdin = "{" })
@@ -173,7 +174,8 @@ end]]):format(web.url, web.url, web.url))
     assert(printed:find "from the web.*read.*ran.*ran.*exit", printed)
     words[#words + 1], words[#words + 2] = "sse", "--offline"
     printed = try(words)
-    assert(printed:find "OFFLINE: cannot reach http.*OFFLINE: cannot reach.*OFFLINE: cannot run echo.*cannot run /bin/sh", printed)
+    assert(printed:find "OFFLINE: cannot reach http.*OFFLINE: cannot reach.*OFFLINE: cannot run echo.*cannot run /bin/sh",
+      printed)
     assert(printed:find "execute\ncannot run /bin/sh: no programs run with %-%-offline\n", printed)
     assert(printed:find("http.sse: cannot reach ", 1, true), printed)
     assert.equal(2, #web.requests)

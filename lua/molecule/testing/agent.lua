@@ -11,7 +11,8 @@ local version = require "molecule.testing.version"
 local words = require "molecule.testing.words"
 
 local FAILURE_BASE, FAILURE_CAP = 0.5, 60 -- seconds between attempts; the host takes a random part of it
-local OPTIONS = {options = "table", env = "table", source = "string", workspace = "string", timeout = "any", max_attempts = "number",
+local OPTIONS = {options = "table", env = "table", source = "string", workspace = "string", timeout = "any",
+  max_attempts = "number",
   error_reply = "string", reply_ttl = "any", concurrency = "number", store = "table"}
 
 ---@class TestAgent
@@ -69,7 +70,7 @@ function Agent:note(kind, value, parts)
   end
 end
 
-function Agent:add_timer(one, ...) return version.add_timer(one, ...) end
+function Agent.add_timer(_, one, ...) return version.add_timer(one, ...) end
 
 -- --- stubs ---
 
@@ -79,7 +80,7 @@ function Agent:exec(command, answer) self.stubs:add_exec(command, answer) return
 
 --- A workspace that the agent may talk to.
 ---@param id string
----@param answer string|table|fun(text: string, said: table): any nil: it has the message in its inbox; nil, problem, code: it failed
+---@param answer string|table|fun(text: string, said: table): any nil: it is left in its inbox; nil, problem, code: it failed
 ---@param about {name: string?, role: string?}?
 function Agent:peer(id, answer, about)
   local peer = {id = id, answer = answer, name = about and about.name, role = about and about.role}

@@ -26,7 +26,8 @@ local CHECKS = {
   skipped = function(result) return result.outcome == "skipped", result.reason end,
   dead = function(result) return result.outcome == "dead", result.reason end,
   retried = function(result) return result.outcome == "retry", result.reason end,
-  failed = function(result) return result.outcome == "failed" or result.outcome == "dead" and result.error ~= nil, result.error end,
+  failed = function(result) return result.outcome == "failed" or result.outcome == "dead" and result.error ~= nil,
+    result.error end,
 }
 
 --- Adds them, where luassert is there.

@@ -73,11 +73,14 @@ end
 ---@param duration number|string
 function Clock:advance(duration)
   local seconds = words.seconds(duration)
-  if not seconds or seconds < 0 then error(("clock:advance takes a duration like \"1h\", not %s"):format(tostring(duration)), 2) end
+  if not seconds or seconds < 0 then error(("clock:advance takes a duration like \"1h\", not %s"):format(tostring(duration)),
+    2) end
   local latest = self.time + seconds
-  for event in take, self, latest do
+  local event = take(self, latest)
+  while event do
     self.time = math.max(self.time, event.at)
     event.run()
+    event = take(self, latest)
   end
   self.time = latest
   if self.passed then self.passed() end

@@ -110,8 +110,8 @@ local function add_programs(api, version)
   local KNOWN = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"}
   function api.exec(options)
     if type(options) ~= "table" or options[1] then
-      api.misuse("exec: takes a table that says what to run: exec {cmd = \"ls -l\"} for a shell, or exec {argv = {\"ls\", \"-l\"}} "
-        .. "for a program with its arguments")
+      api.misuse('exec: takes a table that says what to run: exec {cmd = "ls -l"} for a shell, or exec {argv = {"ls", "-l"}} for a '
+        .. "program with its arguments")
     end
     for name in pairs(options) do
       local known = false
@@ -131,7 +131,8 @@ local function add_http(api, version)
   local stubs = version.agent.stubs
   local function fetch(what, request)
     api.check_await(what)
-    local plain = {url = request.url, method = request.method or request.body and "POST" or "GET", headers = request.headers or {},
+    local plain = {url = request.url, method = request.method or request.body and "POST" or "GET", headers = request.headers
+      or {},
       body = request.body}
     local answer, problem, code, after = stubs:answer_http(plain)
     after = words.seconds(answer and answer.after or after or 0)

@@ -25,7 +25,7 @@ local function pass(co, fine, mark, start, ...)
   return fine, mark, start, ...
 end
 
-local function make_coroutine(version)
+local function make_coroutine()
   local own = {}
   for name, value in pairs(coroutine) do own[name] = value end
   function own.resume(co, ...)
@@ -39,11 +39,6 @@ local function make_coroutine(version)
       return table.unpack(results, 2, results.n)
     end
   end
-  function own.yield(...)
-    local handler = version.running
-    if handler and coroutine.running() == handler.co then error("attempt to yield from outside a coroutine", 2) end
-    return coroutine.yield(...)
-  end
   return own
 end
 
@@ -53,8 +48,10 @@ local function make_os(version)
   function own.time(fields) return fields and os.time(fields) or math.floor(agent.clock:now()) end
   function own.date(format, time) return os.date(format, time or math.floor(agent.clock:now())) end
   function own.getenv(name) return agent.options.env[name] end
-  function own.exit() error("os.exit is not for scripts: it would end the host", 2) end
-  function own.setlocale() error("os.setlocale is not for scripts: it would change the whole process", 2) end
+  function own.exit()
+    error("os.exit is not available: it would end every message under way; return a value or raise an error", 2)
+  end
+  function own.setlocale() error("os.setlocale is not available: the locale belongs to the whole process", 2) end
   function own.execute(command)
     if command == nil then return true end
     local result, problem, code = version.core.run_program("os.execute", {cmd = command})
@@ -66,7 +63,8 @@ local function make_os(version)
 end
 
 local function popen(version, command, mode)
-  if mode and mode:sub(1, 1) ~= "r" then error("io.popen: the testing kit only reads from programs; use molecule.exec {stdin =}", 2) end
+  if mode and mode:sub(1, 1) ~= "r" then
+    error("io.popen: the testing kit only reads from programs; use molecule.exec {stdin =}", 2) end
   local result, problem, code = version.core.run_program("io.popen", {cmd = command})
   if not result then return nil, problem, code end
   local file = assert(io.tmpfile())
@@ -148,7 +146,7 @@ function environment.install(version)
   local globals = {}
   for _, name in ipairs(STANDARD) do globals[name] = _G[name] end
   globals.assert = environment.assert
-  globals._G, globals.coroutine, globals.os = globals, make_coroutine(version), make_os(version)
+  globals._G, globals.coroutine, globals.os = globals, make_coroutine(), make_os(version)
   globals.io = setmetatable({popen = function(...) return popen(version, ...) end}, {__index = io})
   globals.package = {path = package.path, cpath = package.cpath, config = package.config, searchpath = package.searchpath,
     preload = {}, loaded = {}}

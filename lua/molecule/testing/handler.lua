@@ -37,7 +37,8 @@ end
 local function script_frames(traceback)
   local lines = {}
   for line in traceback:gmatch("[^\n]+") do
-    local is_ours = line:find("molecule/[%w_/]*%.lua:") or line:find("^%s*%[C%]: in %?") or line:find("function 'xpcall'", 1, true)
+    local is_ours = line:find("molecule/[%w_/]*%.lua:") or line:find("^%s*%[C%]: in %?") or line:find("function 'xpcall'", 1,
+      true)
     if #lines > 0 and not is_ours or line == "stack traceback:" then lines[#lines + 1] = line end
   end
   while lines[#lines] == "\t(...tail calls...)" do lines[#lines] = nil end
@@ -79,7 +80,7 @@ local function step(self, ...)
       self.waiting = results[3](function(...) step(self, ...) end)
       return
     end
-    results = {false, "attempt to yield from outside a coroutine", n = 2}
+    results = {false, "the handler called coroutine.yield outside a coroutine that it created", n = 2}
   elseif results[1] then -- of the xpcall inside
     results = table.pack(table.unpack(results, 2, results.n))
   end

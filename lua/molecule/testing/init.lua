@@ -24,8 +24,8 @@ local agents = {}
 
 --- Loads a script and calls its `start`.
 ---@param path string
----@param options {options: table?, env: table?, store: table?, source: string?, workspace: string?, timeout: any, max_attempts: integer?,
----  error_reply: string?, reply_ttl: any, concurrency: integer?}? source: the script's text instead of the file's
+---@param options {options: table?, env: table?, store: table?, source: string?, workspace: string?, timeout: any,
+---  max_attempts: integer?, error_reply: string?, reply_ttl: any, concurrency: integer?}? source: the script's text instead of the file's
 ---@return TestAgent
 function testing.agent(path, options)
   if type(path) ~= "string" then error("agent takes the path of a script", 2) end

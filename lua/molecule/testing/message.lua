@@ -121,7 +121,8 @@ function message.read(agent, row)
     files = files_of(agent.json, said.parts), from = row.from, peer = row.from ~= "canvas" and {id = row.from,
       name = row.peer_name} or nil,
     conversation = row.conversation, context_id = said.contextId, task_id = said.taskId, method = value.method,
-    in_reply_to = mark and mark.in_reply_to or nil, created_at = row.created_at, metadata = merged(params.metadata, said.metadata),
+    in_reply_to = mark and mark.in_reply_to or nil, created_at = row.created_at, metadata = merged(params.metadata,
+      said.metadata),
     history = params.metadata and params.metadata.history, raw = row.raw,
   }
 end

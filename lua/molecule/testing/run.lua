@@ -58,7 +58,7 @@ local elsewhere = has(arg, "-C") or has(arg, "--directory") or has(arg, "--versi
 if not names_path(arg) and not elsewhere then
   local specs = find_specs(path)
   if #specs == 0 then leave(2, NO_SPECS) end
-  for _, spec in ipairs(specs) do arg[#arg + 1] = spec end
+  table.move(specs, 1, #specs, #arg + 1, arg)
 end
 if not has(arg, "--ignore-lua") then table.insert(arg, 1, "--ignore-lua") end -- a .busted file may name an interpreter
 runner {standalone = false}

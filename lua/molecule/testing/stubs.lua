@@ -17,7 +17,8 @@ local function place(agent)
   for level = 3, 60 do
     local info = debug.getinfo(level, "Sl")
     if not info then break end
-    if info.currentline > 0 and not agent.is_ours(info.source) then return ("%s:%d: "):format(info.short_src, info.currentline) end
+    if info.currentline > 0 and not agent.is_ours(info.source) then return ("%s:%d: "):format(info.short_src,
+      info.currentline) end
   end
   return ""
 end

@@ -12,8 +12,8 @@ local FIELDS = {handle = "function", start = "function", stop = "function", conv
 
 local function refuse(source, name)
   if type(name) ~= "string" then
-    error(("%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or a table "
-      .. "with `handle`"):format(source, tostring(name)), 0)
+    error(("%s returned a table with the field [%s], which an agent does not have: it must return a function(msg, ctx), or a "
+      .. "table with `handle`"):format(source, tostring(name)), 0)
   end
   local names = {}
   for field in pairs(FIELDS) do names[#names + 1] = field end
