@@ -37,6 +37,9 @@ struct molecule_workspace_options {
     const char *platform_name;
     /* state_directory is gone when the host ends: the log suggests no commands that use it */
     bool temporary_state;
+    /* what the script asks of the network and of programs fails with OFFLINE; the platform is
+       still talked to */
+    bool offline;
 
     /* One member, or two, for each MOLECULE_OPTION of options.def, which says what they mean. */
 #define MOLECULE_OPTION MOLECULE_MEMBER

@@ -112,7 +112,8 @@ local function request(options)
     if not result then return nil, problem, code end
     return setmetatable(result, answer)
   end
-  local stream <close> = core.http_stream(prepared)
+  local stream <close>, refusal, reason = core.http_stream(prepared)
+  if not stream then return nil, refusal, reason end
   while true do
     local chunk, problem, code = stream:read()
     if problem then return nil, problem, code end
@@ -157,7 +158,9 @@ http.patch = method("PATCH")
 http.sse = core.public(function(options)
   local prepared = prepare(options)
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
-  local stream, reader, events, at = core.http_stream(prepared), core.sse(), {}, 0
+  local stream, refusal = core.http_stream(prepared)
+  if not stream then error("http.sse: " .. refusal, 2) end
+  local reader, events, at = core.sse(), {}, 0
   return function()
     while true do
       at = at + 1

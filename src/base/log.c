@@ -33,6 +33,13 @@ static bool begins_one[256]; /* there is, or was, a secret that begins with this
 static size_t next_secret;
 static atomic_int current_level = LOG_LEVEL_INFO;
 
+static _Atomic(log_sink) current_sink;
+
+void log_set_sink(log_sink sink)
+{
+    current_sink = sink;
+}
+
 void log_set_level(enum log_level level)
 {
     current_level = (int)level;
@@ -180,10 +187,14 @@ static size_t begin(char *text, enum log_level level, const char *subject)
     return length;
 }
 
-static void write_line(char *text)
+/* The message begins at `start`. */
+static void write_line(enum log_level level, const char *subject, char *text, size_t start)
 {
     char line[2 * LOG_LINE_MAXIMUM];
     log_redact(text);
+    log_sink sink = current_sink;
+    if (sink && sink(level, subject, text + start))
+        return;
     output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
 }
 
@@ -199,7 +210,7 @@ void log_write(enum log_level level, const char *subject, const char *format, ..
     va_end(arguments);
     if (wanted > 0 && (size_t)wanted >= sizeof text - start)
         memcpy(text + sizeof text - 16, " [...cut here]", 15);
-    write_line(text);
+    write_line(level, subject, text, start);
 }
 
 void log_write_words(enum log_level level, const char *subject, const char *const words[])
@@ -207,9 +218,9 @@ void log_write_words(enum log_level level, const char *subject, const char *cons
     if ((int)level > current_level)
         return;
     char text[LOG_LINE_MAXIMUM];
-    size_t length = begin(text, level, subject);
+    size_t start = begin(text, level, subject), length = start;
     for (; *words && length + WORD_MAXIMUM < sizeof text; words++)
         length += append(text + length, *words);
     text[length] = '\0';
-    write_line(text);
+    write_line(level, subject, text, start);
 }

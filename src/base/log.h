@@ -10,6 +10,7 @@
 #ifndef MOLECULE_BASE_LOG_H
 #define MOLECULE_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum log_level {
@@ -42,6 +43,11 @@ void log_write_words(enum log_level level, const char *subject, const char *cons
         if (log_get_level() >= LOG_LEVEL_DEBUG)               \
             log_write(LOG_LEVEL_DEBUG, subject, __VA_ARGS__); \
     } while (0)
+
+/* Is offered each line that the level lets through, from any thread: without time, level and
+ * subject, secrets hidden. true: it is not written. NULL: all are written. */
+typedef bool (*log_sink)(enum log_level level, const char *subject, const char *text);
+void log_set_sink(log_sink sink);
 
 /* Hides this text (a token) from now on, in the log and from log_redact. Texts shorter than 4 bytes
  * are ignored. */

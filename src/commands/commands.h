@@ -9,7 +9,9 @@
     X(command_connect) \
     X(command_fleet)   \
     X(command_dev)     \
+    X(command_try)     \
     X(command_check)   \
+    X(command_test)    \
     X(command_init)    \
     X(command_status)  \
     X(command_dead)    \

@@ -110,6 +110,8 @@ static void run_event(struct task *task)
 
 void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event)
 {
+    if (event->kind == MOLECULE_EVENT_STARTED)
+        return;
     if (event->kind == MOLECULE_EVENT_REPLY) {
         remember(terminal, event);
         return;

@@ -148,6 +148,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.done = on_handled;
     entry->job = &attempt->job;
     attempt->started_ms = clock_monotonic_ms();
+    observer_started(&dispatch->observer, entry);
     script_submit(dispatch->script, &attempt->job);
 }
 

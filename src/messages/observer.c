@@ -13,6 +13,11 @@ static void tell(const struct observer *observer, const struct inbox_entry *entr
     observer->event(observer->context, &event);
 }
 
+void observer_started(const struct observer *observer, const struct inbox_entry *entry)
+{
+    tell(observer, entry, (struct molecule_event){.kind = MOLECULE_EVENT_STARTED});
+}
+
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry)
 {
     tell(observer, entry,
@@ -30,9 +35,11 @@ void observer_later(const struct observer *observer, const struct inbox_entry *e
 }
 
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,
-                       const char *outcome, const char *reason)
+                       const char *outcome, const char *reason, const char *traceback)
 {
     tell(observer, entry,
-         (struct molecule_event){
-             .kind = MOLECULE_EVENT_FINISHED, .outcome = outcome, .reason = reason});
+         (struct molecule_event){.kind = MOLECULE_EVENT_FINISHED,
+                                 .outcome = outcome,
+                                 .reason = reason,
+                                 .traceback = traceback});
 }

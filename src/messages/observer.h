@@ -15,11 +15,12 @@ struct observer {
     const char *workspace_id;
 };
 
+void observer_started(const struct observer *observer, const struct inbox_entry *entry);
 /* Its reply is about to be posted. */
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry);
 void observer_later(const struct observer *observer, const struct inbox_entry *entry,
                     int64_t again_ms, const char *reason);
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,
-                       const char *outcome, const char *reason);
+                       const char *outcome, const char *reason, const char *traceback);
 
 #endif

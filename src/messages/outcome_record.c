@@ -60,10 +60,10 @@ static void settled(struct dispatch *dispatch)
 }
 
 static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, const char *outcome,
-                         const char *reason)
+                         const char *reason, const char *traceback)
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
-    observer_finished(&dispatch->observer, entry, outcome, reason);
+    observer_finished(&dispatch->observer, entry, outcome, reason, traceback);
     if (!options->record_file || !entry->message)
         return;
     struct transcript_line line = {.path = options->record_file,
@@ -97,7 +97,7 @@ void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
                            const char *outcome, const char *reason)
 {
     check(entry->state == INBOX_RECORDING);
-    note_outcome(dispatch, entry, outcome, reason);
+    note_outcome(dispatch, entry, outcome, reason, NULL);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     journal_finish(dispatch->journal, &step, outcome, entry->reply);
 }
@@ -140,7 +140,7 @@ void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, c
     check(entry->state == INBOX_RECORDING || entry->state == INBOX_SETTLED);
     dispatch->dead++;
     say_what_next(dispatch, entry);
-    note_outcome(dispatch, entry, "dead", reason);
+    note_outcome(dispatch, entry, "dead", reason, traceback);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     journal_dead(dispatch->journal, &step, reason, traceback);
 }
@@ -193,7 +193,7 @@ static void on_replied(void *context, struct inbox_entry *entry)
 {
     struct dispatch *dispatch = context;
     dispatch->answered++;
-    note_outcome(dispatch, entry, "replied", NULL);
+    note_outcome(dispatch, entry, "replied", NULL, NULL);
     inbox_settle(dispatch->inbox, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     step.soon = !inbox_is_followed(entry);

@@ -38,6 +38,8 @@ static int api_http(lua_State *L)
 {
     lua_settop(L, 1);
     vm_check_await(L, "molecule.http");
+    if (!http_call_allowed(L))
+        return 3;
     struct http_call *call = http_call_start(L, false);
     call->operation = (struct operation){
         .results = take_answer, .cancel = cancel_call, .release = release_call};

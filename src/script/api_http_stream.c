@@ -174,6 +174,8 @@ static int stream_collect(lua_State *L)
 static int api_http_stream(lua_State *L)
 {
     lua_settop(L, 1);
+    if (!http_call_allowed(L))
+        return 3;
     check_may_open(L);
     struct http_call **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;

@@ -54,6 +54,7 @@ static int start(lua_State *L)
     set_text(L, "workspace", options->workspace);
     lua_pushboolean(L, options->console);
     lua_setfield(L, -2, "console");
+    set_text(L, "trial", options->trial);
     lua_pushinteger(L, options->rate_limit);
     lua_setfield(L, -2, "rate_limit");
     lua_pushnumber(L, options->stale_seconds);
@@ -172,6 +173,40 @@ void emulator_tell(struct emulator *emulator, const char *row_id, const char *ou
                                 .texts = {outcome ? "finished" : "later", row_id, outcome, reason},
                                 .number = again_ms};
     run_console(emulator, &call);
+}
+
+/* --- a trial: lua/molecule/emulator/trial.lua --- */
+
+struct trial_call {
+    const char *function;
+    const char *const *texts;
+    lua_Integer number;
+    bool result;
+};
+
+/* Runs protected: (lightuserdata trial_call). */
+static int call_trial(lua_State *L)
+{
+    struct trial_call *call = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.emulator.trial");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, call->function);
+    for (size_t i = 0; i < EMULATOR_TRIAL_TEXTS; i++)
+        lua_pushstring(L, call->texts[i]);
+    lua_pushinteger(L, call->number);
+    lua_call(L, EMULATOR_TRIAL_TEXTS + 1, 1);
+    call->result = lua_toboolean(L, -1);
+    return 0;
+}
+
+bool emulator_trial(struct emulator *emulator, const char *function,
+                    const char *const texts[EMULATOR_TRIAL_TEXTS], int64_t number)
+{
+    struct trial_call call = {.function = function, .texts = texts, .number = number};
+    lua_pushcfunction(emulator->host.L, call_trial);
+    lua_pushlightuserdata(emulator->host.L, &call);
+    return emulator_host_call(&emulator->host, 1, "the trial") && call.result;
 }
 
 void emulator_close(struct emulator *emulator)

@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #define EMULATOR_ROW_ID_SIZE 256
+#define EMULATOR_TRIAL_TEXTS 4
 
 struct emulator;
 
@@ -23,6 +24,9 @@ struct emulator_options {
     double stale_seconds;    /* without a heartbeat until awaiting_agent; 0: the profile's own */
     /* print what is said to `workspace` and what it says, and take emulator_type */
     bool console;
+    /* say to `workspace` what emulator_trial brings, and print what comes of it: settings in JSON,
+     * see lua/molecule/emulator/trial.lua; NULL: no */
+    const char *trial;
     /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
     void (*on_quit)(void *context);
     /* whether the host posts these bytes as a reply, and to which row; NULL: unknown */
@@ -46,6 +50,11 @@ void emulator_type_end(struct emulator *emulator, bool terminal);
  * is finished. */
 void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
                    const char *reason, int64_t again_ms);
+
+/* With `trial`, on the loop's thread: calls this function of lua/molecule/emulator/trial.lua. Texts
+ * may be NULL. What it returns: whether it was content. */
+bool emulator_trial(struct emulator *emulator, const char *function,
+                    const char *const texts[EMULATOR_TRIAL_TEXTS], int64_t number);
 
 /* Not from within on_quit. The loop has to turn once more to release the handles. */
 void emulator_close(struct emulator *emulator);

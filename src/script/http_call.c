@@ -4,6 +4,7 @@
 #include "net/http_client.h"
 #include "script/api_errors.h"
 #include "script/handler_run.h"
+#include "script/sandbox.h"
 #include "script/vm.h"
 #include "script/vm_memory.h"
 
@@ -225,6 +226,20 @@ struct http_call *http_call_start(lua_State *L, bool streaming)
     };
     call->exchange = http_send(client, &request, on_done, call);
     return call;
+}
+
+bool http_call_allowed(lua_State *L)
+{
+    if (!sandbox_is_offline(vm_of(L)))
+        return true;
+    luaL_pushfail(L);
+    lua_getfield(L, 1, "url");
+    lua_pushfstring(L, "cannot reach %s: there is no network with --offline",
+                    luaL_tolstring(L, -1, NULL));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    lua_pushliteral(L, "OFFLINE");
+    return false;
 }
 
 /* --- results --- */

@@ -44,6 +44,9 @@ struct http_call {
 /* The options are at stack index 1. The call, under way; raises if they are wrong, or if there
  * is no room. */
 struct http_call *http_call_start(lua_State *L, bool streaming);
+/* May the script reach the network? false: pushes nil, message, code, which the caller returns. The
+ * options are at stack index 1. */
+bool http_call_allowed(lua_State *L);
 /* The exchange ends if it has not ended yet. */
 void http_call_cancel(struct http_call *call);
 /* The same, and what has arrived is dropped; it no longer belongs to a handler. */

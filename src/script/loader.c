@@ -87,6 +87,14 @@ void loader_install(lua_State *L)
     lua_getfield(L, -1, "searchers");
     lua_pushcfunction(L, search_files);
     lua_rawseti(L, -2, 2);
+    lua_pop(L, 2);
+    loader_install_embedded(L);
+}
+
+void loader_install_embedded(lua_State *L)
+{
+    lua_getglobal(L, LUA_LOADLIBNAME);
+    lua_getfield(L, -1, "searchers");
     /* 1 preload, 2 files, 3 C, 4 all-in-one -> 1 preload, 2 embedded, 3 files, … */
     for (lua_Integer i = (lua_Integer)lua_rawlen(L, -1); i >= 2; i--) {
         lua_rawgeti(L, -1, i);

@@ -9,6 +9,8 @@
 /* Puts the searcher after package.preload and before the Lua path: nobody replaces our modules by
  * accident. The searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
+/* Only what is in the binary is added to what `require` finds, before files. May raise. */
+void loader_install_embedded(lua_State *L);
 /* Looks for the module at index 1 in directories that package.path cannot name. Pushes the file's
  * name; false: pushes where it looked. */
 bool loader_find_beside(lua_State *L);

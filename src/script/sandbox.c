@@ -19,6 +19,11 @@ bool sandbox_is_on(const struct vm *vm)
     return vm->settings && vm->settings->options->sandbox;
 }
 
+bool sandbox_is_offline(const struct vm *vm)
+{
+    return vm->settings && vm->settings->options->offline;
+}
+
 static int refuse(lua_State *L)
 {
     const char *why = lua_tostring(L, lua_upvalueindex(2));

@@ -9,6 +9,8 @@ struct vm;
 
 /* Whether the state is for a sandboxed script. */
 bool sandbox_is_on(const struct vm *vm);
+/* Whether scripts reach neither the network nor programs (molecule try --offline). */
+bool sandbox_is_offline(const struct vm *vm);
 
 /* Removes what a sandboxed script must not have; from then on `require` looks where package.path
  * points now. To be called before any code of the script runs. Raises if --allow-host cannot be

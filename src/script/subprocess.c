@@ -1,6 +1,7 @@
 #include "script/subprocess.h"
 
 #include "base/inherit.h"
+#include "script/sandbox.h"
 #include "script/vm.h"
 
 #include <signal.h>
@@ -11,6 +12,12 @@
 bool subprocess_allowed(lua_State *L, const char *program)
 {
     struct vm *vm = vm_of(L);
+    if (sandbox_is_offline(vm)) {
+        luaL_pushfail(L);
+        lua_pushfstring(L, "cannot run %s: no programs run with --offline", program);
+        lua_pushliteral(L, "OFFLINE");
+        return false;
+    }
     unsigned maximum = vm_share(PROGRAMS_MAXIMUM);
     if (vm->programs >= maximum) /* some may be garbage */
         lua_gc(L, LUA_GCCOLLECT);

@@ -63,10 +63,11 @@ end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?, console: boolean?} workspace: exists from the start, and after every reset; console: what is
----  said to it and by it is printed, see console.lua
+---  workspace: string?, console: boolean?, trial: string?} workspace: exists from the start, and after every reset; console: what
+---  is said to it and by it is printed, see console.lua
 function emulator.start(options)
   store.configure(options)
+  if options.trial then require "molecule.emulator.trial".start(options.workspace, options.trial) end
   if options.console then require "molecule.emulator.console".start(options.workspace) end
   host.serve(serve, gone)
 end

@@ -1,0 +1,181 @@
+#include "commands/try_emulator.h"
+
+#include "base/hash.h"
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What runs on the emulator's thread while somebody waits for it. */
+struct errand {
+    struct task task;
+    struct try_emulator *emulator;
+    const char *function, *texts[EMULATOR_TRIAL_TEXTS];
+    struct molecule *molecule;
+    bool result;
+};
+
+struct posted {
+    struct task task;
+    struct try_emulator *emulator;
+    const char *function;
+    char *texts[EMULATOR_TRIAL_TEXTS];
+    int64_t number;
+};
+
+static void stop_host(struct try_emulator *emulator)
+{
+    if (emulator->quit && emulator->molecule)
+        molecule_stop(emulator->molecule);
+}
+
+static void on_quit(void *context)
+{
+    struct try_emulator *emulator = context;
+    emulator->quit = true;
+    stop_host(emulator);
+}
+
+void try_emulator_expect(struct try_emulator *emulator, const char *body, size_t length)
+{
+    uv_mutex_lock(&emulator->mutex);
+    emulator->reply = hash_bytes(body, length);
+    emulator->reply_length = length;
+    uv_mutex_unlock(&emulator->mutex);
+}
+
+static bool on_reply_to(void *context, const char *body, size_t length,
+                        char row_id[EMULATOR_ROW_ID_SIZE])
+{
+    struct try_emulator *emulator = context;
+    uv_mutex_lock(&emulator->mutex);
+    bool same = emulator->reply_length == length && emulator->reply == hash_bytes(body, length);
+    uv_mutex_unlock(&emulator->mutex);
+    *row_id = '\0'; /* of the one that is under way */
+    return same;
+}
+
+static void run_open(struct task *task)
+{
+    struct try_emulator *emulator = ((struct errand *)task)->emulator;
+    emulator->emulator = emulator_open(&emulator->thread.loop, &emulator->options,
+                                       emulator->problem, sizeof emulator->problem);
+    uv_sem_post(&emulator->ready);
+}
+
+static void run_call(struct task *task)
+{
+    struct errand *errand = (struct errand *)task;
+    errand->result = emulator_trial(errand->emulator->emulator, errand->function, errand->texts, 0);
+    uv_sem_post(&errand->emulator->ready);
+}
+
+static void run_set_host(struct task *task)
+{
+    struct errand *errand = (struct errand *)task;
+    errand->emulator->molecule = errand->molecule;
+    stop_host(errand->emulator);
+    uv_sem_post(&errand->emulator->ready);
+}
+
+static void run_close(struct task *task)
+{
+    struct try_emulator *emulator = ((struct errand *)task)->emulator;
+    emulator_close(emulator->emulator);
+    uv_sem_post(&emulator->ready);
+}
+
+static bool run_there(struct errand *errand, void (*run)(struct task *task))
+{
+    errand->task.run = run;
+    if (!thread_post(&errand->emulator->thread, &errand->task))
+        return false;
+    uv_sem_wait(&errand->emulator->ready);
+    return errand->result;
+}
+
+static void run_posted(struct task *task)
+{
+    struct posted *posted = (struct posted *)task;
+    bool done = emulator_trial(posted->emulator->emulator, posted->function,
+                               (const char *const *)posted->texts, posted->number);
+    if (done && strcmp(posted->function, "finished") == 0)
+        uv_sem_post(&posted->emulator->answered);
+    for (size_t i = 0; i < EMULATOR_TRIAL_TEXTS; i++)
+        free(posted->texts[i]);
+    free(posted);
+}
+
+void try_emulator_post(struct try_emulator *emulator, const char *function,
+                       const char *const texts[EMULATOR_TRIAL_TEXTS], int64_t number)
+{
+    struct posted *posted = memory_allocate(sizeof *posted);
+    posted->task.run = run_posted;
+    posted->emulator = emulator;
+    posted->function = function;
+    posted->number = number;
+    for (size_t i = 0; i < EMULATOR_TRIAL_TEXTS; i++)
+        posted->texts[i] = memory_copy_text(texts[i]);
+    thread_post(&emulator->thread, &posted->task);
+}
+
+bool try_emulator_call(struct try_emulator *emulator, const char *function, const char *first,
+                       const char *second, const char *third)
+{
+    struct errand errand = {
+        .emulator = emulator, .function = function, .texts = {first, second, third}};
+    return run_there(&errand, run_call);
+}
+
+void try_emulator_set_host(struct try_emulator *emulator, struct molecule *molecule)
+{
+    struct errand errand = {.emulator = emulator, .molecule = molecule};
+    run_there(&errand, run_set_host);
+}
+
+static void end_thread(struct try_emulator *emulator)
+{
+    thread_close(&emulator->thread);
+    uv_sem_destroy(&emulator->ready);
+    uv_sem_destroy(&emulator->answered);
+    uv_mutex_destroy(&emulator->mutex);
+}
+
+bool try_emulator_open(struct try_emulator *emulator, const char *workspace, const char *settings)
+{
+    emulator->options = (struct emulator_options){.workspace = workspace,
+                                                  .trial = settings,
+                                                  .rate_limit = -1,
+                                                  .on_quit = on_quit,
+                                                  .reply_to = on_reply_to,
+                                                  .context = emulator};
+    uv_sem_init(&emulator->ready, 0);
+    uv_sem_init(&emulator->answered, 0);
+    uv_mutex_init(&emulator->mutex);
+    if (thread_start(&emulator->thread, "emulator", NULL, NULL) < 0) {
+        snprintf(emulator->problem, sizeof emulator->problem, "cannot start a thread");
+        uv_sem_destroy(&emulator->ready);
+        uv_sem_destroy(&emulator->answered);
+        uv_mutex_destroy(&emulator->mutex);
+        return false;
+    }
+    struct errand errand = {.emulator = emulator};
+    run_there(&errand, run_open);
+    if (emulator->emulator)
+        return true;
+    end_thread(emulator);
+    return false;
+}
+
+uint16_t try_emulator_port(const struct try_emulator *emulator)
+{
+    return emulator_port(emulator->emulator);
+}
+
+void try_emulator_close(struct try_emulator *emulator)
+{
+    struct errand errand = {.emulator = emulator};
+    run_there(&errand, run_close);
+    end_thread(emulator);
+}

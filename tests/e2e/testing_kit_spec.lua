@@ -1,0 +1,566 @@
+--- The testing kit says what the host says: the same scripts and messages go through molecule.testing and through the program
+--- (`molecule try`, and `molecule connect` against the emulator); replies, outcomes, interim words and log lines are compared.
+package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
+
+local cjson = require "cjson"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local process = require "tests.support.process"
+local server = require "tests.support.server"
+local t = require "molecule.testing"
+
+-- name -> {a script, messages…}
+local SCENARIOS = {
+  ["strings, tables, parts"] = { [[
+local molecule = require "molecule"
+return function(msg)
+  local answers = {
+    string = "a string", empty = "", ["true"] = true, table = {text = "of a table"}, none = {text = ""}, noparts = {parts = {}},
+    parts = {parts = {{kind = "text", text = "one"}, {kind = "text", text = "two"}}}, ptype = {parts = {{type = "text",
+      text = "t"}}},
+    both = {text = "lost", parts = {{kind = "text", text = "kept"}}}, before = {text = "before", parts = {{kind = "data",
+      data = {1}}}},
+    data = {parts = {{kind = "data", data = {a = 1}}}}, nokind = {parts = {{foo = 1}}}, notpart = {parts = {"x"}},
+    number = 5, float = 1.5, ["false"] = false, fn = print, misspelt = {txt = "x"}, nothing = {foo = 1}, textnumber = {text = 5},
+    partsstring = {parts = "x"}, partsobject = {parts = {a = 1}}, cyclic = {parts = {print}}, utf8 = "a\xFFb", zero = "a\0b",
+    long = ("x"):rep(2000), newline = "a\nb\r\nc",
+  }
+  if msg.text == "failure" then return nil, "why not" end
+  return answers[msg.text]
+end]], "string", "empty", "true", "table", "none", "noparts", "parts", "ptype", "both", "before", "data", "nokind", "notpart",
+  "number",
+    "float", "false", "fn", "misspelt", "nothing", "textnumber", "partsstring", "partsobject", "utf8", "zero", "long", "newline",
+    "failure", "nil" },
+
+  ["verdicts"] = { [[
+local molecule = require "molecule"
+return function(msg)
+  if msg.text == "skip" then return molecule.skip("not mine") end
+  if msg.text == "plain" then return molecule.skip() end
+  if msg.text == "dead" then return molecule.dead("never") end
+  if msg.text == "plaindead" then return molecule.dead() end
+  if msg.text == "badskip" then local v = molecule.skip(5) return v end
+  if msg.text == "badretry" then local v = molecule.retry {afer = 3} return v end
+  if msg.text == "badtime" then local v = molecule.retry {after = "soon"} return v end
+end]], "skip", "plain", "dead", "plaindead", "badskip", "badretry", "badtime" },
+
+  ["errors"] = { [[
+local molecule = require "molecule"
+local kinds = {}
+function kinds.index() local x = nil; return x.y end
+function kinds.text() error("plain", 0) end
+function kinds.level() error("here") end
+function kinds.number() error(42) end
+kinds["nil"] = function() error(nil) end
+function kinds.table() error({code = 7}) end
+function kinds.empty() error({}) end
+function kinds.object() error(setmetatable({}, {__tostring = function() return "I am an object" end})) end
+function kinds.assert() assert(nil, "asserted") end
+function kinds.assert_plain() assert(false) end
+function kinds.caught() return tostring(select(2, pcall(error, "inner", 0))) end
+function kinds.xpcall() return tostring(select(2, xpcall(error, function(e) return "handled " .. e end, "x"))) end
+function kinds.exit() os.exit(1) end
+function kinds.yield() coroutine.yield(1) end
+function kinds.require() require "no.such.module" end
+return function(msg) local value = kinds[msg.text]() return value end]], "index", "text", "level", "number", "nil", "table",
+  "empty",
+    "object", "assert", "assert_plain", "caught", "xpcall", "exit", "yield" },
+
+  ["the message"] = { [[
+return function(msg, ctx)
+  if msg.text == "keys" then
+    local keys = {}
+    for key, value in pairs(msg) do keys[#keys + 1] = key .. ":" .. type(value) end
+    table.sort(keys)
+    return table.concat(keys, " ")
+  elseif msg.text == "conversation" then
+    return (msg.conversation:gsub("%x+%-%x+%-%x+%-%x+%-%x+", "ID"))
+  elseif msg.text == "metadata" then
+    return require "molecule".json.encode(msg.metadata, {sort = true})
+  elseif msg.text == "context" then
+    local keys = {}
+    for key, value in pairs(ctx) do keys[#keys + 1] = key .. ":" .. type(value) end
+    table.sort(keys)
+    return table.concat(keys, " ") .. " " .. ctx.attempt .. " " .. tostring(ctx.redelivered) .. " " .. ctx.options.k
+  elseif msg.text == "raw" then
+    return require "molecule".json.decode(msg.raw).params.message.parts[1].text .. #msg.parts .. msg.from .. msg.method
+  end
+  return #msg.text .. msg.text
+end]], "keys", "conversation", "metadata", "context", "raw", "", "ünï", "a\tb\\\"'" },
+
+  ["log and interim words"] = { [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  molecule.log("plain")
+  molecule.log.info("%d of %s", 3, "x")
+  molecule.log.warn("100%")
+  ctx.log.error("bad")
+  local told, problem, code = ctx.progress("working")
+  molecule.notify("noticed")
+  local _, empty, why = ctx.progress("")
+  local fine, misuse = pcall(ctx.progress, 5)
+  local _, format = pcall(molecule.log.info, "%d", "x")
+  return table.concat({tostring(told), empty, why, misuse:match("[^:]*$"), format:match("log.info.*")}, "|")
+end]], "go" },
+
+  ["the store"] = { [[
+local molecule = require "molecule"
+local store = molecule.store
+local steps = {
+  set = function() return tostring(store.set("a", {1, "x", {}})) end,
+  get = function() return molecule.json.encode(store.get("a")) end,
+  missing = function() return tostring(store.get("b")) end,
+  incr = function() return store.incr("n") .. " " .. store.incr("n", 2) .. " " .. store.incr("n", 0.5) end,
+  incrtext = function() store.set("t", "x") local v, p, c = store.incr("t") return p .. c end,
+  append = function() local l for i = 1, 4 do l = store.append("l", i, {max = 3}) end return molecule.json.encode(l) end,
+  update = function() return molecule.json.encode(store.update("u", function(v) return (v or 0) + 5 end)) end,
+  updatewait = function() local ok, p = pcall(store.update, "u",
+    function() molecule.sleep(1) end) return p:match("[^:]*:[^:]*$") end,
+  fail = function() store.set("gone", 1) error("undone", 0) end,
+  gone = function() return tostring(store.get("gone")) end,
+  keys = function() return table.concat(store.keys(), ",") .. "|" .. table.concat(store.keys("l"), ",") end,
+  delete = function() store.delete("a") return table.concat(store.keys("", {limit = 2}), ",") end,
+  nilset = function() store.set("n", nil) return tostring(store.get("n")) end,
+  badkey = function() local v = store.get("") return v end,
+  badvalue = function() local v = store.set("x", print) return v end,
+  badoption = function() local v = store.set("x", 1, {tll = 3}) return v end,
+  large = function() local v, p, c = store.set("x", ("x"):rep(1024 * 1024)) return p .. c end,
+}
+return function(msg) local value = steps[msg.text]() return value end]], "set", "get", "missing", "incr", "incr", "incrtext",
+  "append",
+    "append", "update", "update", "updatewait", "fail", "gone", "keys", "delete", "nilset", "badkey", "badvalue", "badoption",
+      "large" },
+
+  ["json and small things"] = { [[
+local molecule = require "molecule"
+local json = molecule.json
+local steps = {
+  encode = function() return json.encode({a = {1, 2.0, 1.5, -3, 1e100}, b = json.null, c = molecule.array(), d = {},
+    e = "ü\n\"\\\1/"}, {sort = true}) end,
+  indent = function() return json.encode({a = {1, {b = true}}, c = {}}, {sort = true, indent = 2}) end,
+  decode = function()
+    local v = json.decode('{"a":[1,2.5,-0,12345678901234567],"s":"\\u00fc\\ud83d\\ude00\\n","e":[],"n":null}')
+    return table.concat({math.type(v.a[1]), math.type(v.a[2]), v.a[4], v.s, tostring(json.is_array(v.e)),
+      tostring(v.n == molecule.null)}, " ")
+  end,
+  bad = function() local v, p, c = json.decode("{") return tostring(v) .. c end,
+  fn = function() local v, p, c = json.encode(print) return tostring(v) .. c end,
+  mixed = function() local v, p, c = json.encode({1, a = 2}) return tostring(v) .. c end,
+  uuid = function() return (molecule.uuid():gsub("%x", "x")) end,
+  now = function() return math.type(molecule.now()) end,
+  env = function() return molecule.env("MOLECULE_NO_SUCH", "default") .. tostring(molecule.env("MOLECULE_NO_SUCH")) end,
+  badenv = function() local v = molecule.env(5) return v end,
+  sleep = function() molecule.sleep("10ms") molecule.sleep(0.01) return "slept" end,
+  badsleep = function() local v = molecule.sleep("soon") return v end,
+  sortsleep = function() table.sort({2, 1}, function(a, b) molecule.sleep(0.001) return a < b end) end,
+  own = function()
+    local co = coroutine.wrap(function() for i = 1, 3 do molecule.sleep(0.001) coroutine.yield(i) end end)
+    return co() .. co() .. co()
+  end,
+  globals = function() kit_global = (kit_global or 0) + 1 return kit_global end,
+  again = function() kit_global = (kit_global or 0) + 1 return tostring(kit_global) end,
+  pairs = function() local n = {} for k in pairs(molecule) do n[#n + 1] = k end table.sort(n) return table.concat(n, " ") end,
+  cjson = function() local cjson = require "cjson" return cjson.encode({1,
+    cjson.null}) .. tostring(cjson.null == molecule.null) end,
+}
+return function(msg) local value = steps[msg.text]() return value end]], "encode", "indent", "decode", "bad", "fn", "mixed",
+  "uuid", "now",
+    "env", "badenv", "sleep", "badsleep", "sortsleep", "own", "globals", "again", "pairs", "cjson" },
+
+  ["a router"] = { [[
+local molecule = require "molecule"
+local router = molecule.router {name = "r", allow = {"canvas"}}
+router:on("^deploy (%S+)$", "deploy <name>", function(msg, ctx, name) return "deploying " .. name end)
+router:on("^bare$", function() return "bare" end)
+return router]], "deploy x", "  bare ", "what?" },
+
+  ["misuse of http and exec"] = { [[
+local molecule = require "molecule"
+local steps = {
+  nourl = function() local v = molecule.http.get() return v end,
+  typo = function() local v = molecule.http.get("http://127.0.0.1:1/", {hedaers = {}}) return v end,
+  body = function() local v = molecule.http.post("http://127.0.0.1:1/", {text = "x"}) return v end,
+  method = function() local v = molecule.http.request {url = "http://127.0.0.1:1/", method = "get"} return v end,
+  exec = function() local v = molecule.exec {argv = {"ls"}, cmd = "ls"} return v end,
+  exectypo = function() local v = molecule.exec {comand = "ls"} return v end,
+  every = function() local v = molecule.every("x", print) return v end,
+  after = function() local v = molecule.after(1, 5) return v end,
+  cancel = function() local timer = molecule.after(1000, print) return tostring(timer:cancel()) .. tostring(timer:cancel()) end,
+  notify = function() local v = molecule.notify("") return v end,
+  send = function() local v = molecule.send({}, "x") return v end,
+  empty = function() local v, p, c = molecule.send("11111111-1111-1111-1111-111111111111", "") return c end,
+}
+return function(msg) local value = steps[msg.text]() return value end]], "nourl", "typo", "body", "method", "exec",
+  "exectypo", "every",
+    "after", "cancel", "notify", "send", "empty" },
+}
+
+describe("the testing kit", function()
+  local platform
+
+  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  after_each(function()
+    t.reset()
+    server.stop_all()
+    host.clean_up()
+  end)
+  teardown(function() platform:stop() end)
+
+  local function try(path, words)
+    local command = { emulator.binary(), "try", path, "--json", "--script-opt", "k=v" }
+    for _, word in ipairs(words) do command[#command + 1] = word end
+    local one = process.spawn { command = command }
+    one:wait_exit()
+    local results = {}
+    for line in one.stdout:gmatch "[^\n]+" do
+      local fine, value = pcall(cjson.decode, line)
+      results[#results + 1] = fine and value or error(one:report())
+    end
+    return results, one
+  end
+
+  -- What both say, as one text each.
+  local function described(text, result, logs)
+    local lines = { text .. " -> " .. tostring(result.outcome), "reply: " .. tostring(result.reply),
+      "reason: " .. tostring(result.reason):gsub("/[%w%-/]+/agent", "agent"), "progress: " .. table.concat(result.progress, "|"),
+      "log: " .. table.concat(logs, "|") }
+    return table.concat(lines, "\n")
+  end
+
+  local function compare(scenario)
+    local path = host.write(host.directory() .. "/agent.lua", scenario[1])
+    local words = { table.unpack(scenario, 2) }
+    local results, one = try(path, words)
+    if #results ~= #words then error(("%d results for %d messages\n%s"):format(#results, #words, one:report())) end
+    local a = t.agent(path, { options = { k = "v" }, max_attempts = 1 })
+    for i, word in ipairs(words) do
+      local theirs, logs = results[i], {}
+      for j, line in ipairs(theirs.log) do logs[j] = line.level .. ": " .. line.text end
+      local ours = a:send(word)
+      assert.equal(described(word, theirs, logs), described(word, ours, ours.log))
+    end
+  end
+
+  for name, scenario in pairs(SCENARIOS) do
+    it("agrees with the program about " .. name, function() compare(scenario) end)
+  end
+
+  -- A host that is connected, and an agent of the kit with the same script.
+  local function both(script, options)
+    options = options or {}
+    local workspace = host.workspace(platform)
+    local args = {}
+    for name, value in pairs(options.options or {}) do
+      args[#args + 1], args[#args + 2] = "--script-opt", name .. "=" .. value
+    end
+    local one = host.connect { platform = platform, workspace = workspace, script = script, args = args }
+    local a = t.agent(one.script_path, { options = options.options, workspace = workspace.id })
+    return one, a, workspace
+  end
+
+  local function ask(one, workspace, text)
+    local before = #one:told_canvas()
+    platform:message { to = workspace.id, text = text }
+    return one:canvas(before + 1)[before + 1]
+  end
+
+  it("retries what fails with the same attempts, and undoes what it stored", function()
+    local script = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  local count = molecule.store.incr("n")
+  if ctx.attempt < 3 then error "once more" end
+  return ("%d %s %d"):format(ctx.attempt, tostring(ctx.redelivered), count)
+end]]
+    local one, a, workspace = both(script)
+    local result = a:send "go"
+    assert.failed(result, "agent.lua:4: once more")
+    assert.same({ 1, 0.5 }, { result.attempts, result.again_in })
+    a:settle()
+    assert.replied(result, ask(one, workspace, "go"))
+    assert.equal("3 true 1", result.reply)
+    one:stop()
+  end)
+
+  it("keeps order where a retry holds its conversation, and passes where it does not", function()
+    local script = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  local hold = msg.text:sub(1, 4) == "hold"
+  if msg.text:find "first" and ctx.attempt == 1 then return molecule.retry {after = 0.1, hold = hold, reason = "later"} end
+  molecule.notify(msg.text .. ctx.attempt)
+end]]
+    local one, a, workspace = both(script)
+    for _, text in ipairs { "hold first", "hold second", "pass first", "pass second" } do
+      platform:message { to = workspace.id, text = text }
+      a:post(text)
+    end
+    a:settle()
+    assert.same({ "hold first2", "hold second1", "pass second1", "pass first2" }, a.progress)
+    assert.same(a.progress, one:canvas(4))
+    one:stop()
+  end)
+
+  it("runs timers", function()
+    local one, a = both [[
+local molecule = require "molecule"
+return {
+  start = function(ctx)
+    local n, timer = 0, nil
+    timer = molecule.every("20ms", function(inner)
+      n = n + 1
+      molecule.store.incr("ticks")
+      molecule.notify(("%d %s %s"):format(n, tostring(inner.attempt), tostring(inner.workspace == ctx.workspace)))
+      if n == 3 then timer:cancel() end
+    end)
+    molecule.after(0, function() molecule.store.set("after", true) error "broken" end)
+  end,
+  handle = function() end,
+}]]
+    t.clock:advance("1m")
+    assert.same({ "1 nil true", "2 nil true", "3 nil true" }, a.progress)
+    assert.same({ ticks = 3 }, a.store:all())
+    assert.same(a.progress, one:canvas(3))
+    local line = a.log[1]:match "a timer's function failed: .*broken"
+    one:log((line:gsub("[%-%.]", "%%%0")))
+    one:stop()
+  end)
+
+  it("hands over again what a crash interrupted", function()
+    local script = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  if ctx.attempt == 1 then
+    molecule.store.set("lost", 1)
+    molecule.log("sleeps")
+    molecule.sleep(1000)
+  end
+  return ("%d %s %s"):format(ctx.attempt, tostring(ctx.redelivered), tostring(molecule.store.get("lost")))
+end]]
+    local one, a, workspace = both(script)
+    platform:message { to = workspace.id, text = "go" }
+    one:log "sleeps"
+    one:kill()
+    local two = host.connect { platform = platform, workspace = workspace, script_path = one.script_path,
+      state_dir = one.state_dir }
+    local result = a:post "go"
+    assert.is_nil(result.outcome)
+    a:restart()
+    assert.replied(result, two:canvas(1)[1])
+    assert.equal("2 true nil", result.reply)
+    two:stop()
+  end)
+
+  it("ends a handler at its time limit", function()
+    local a = t.agent("agent.lua", { timeout = "5s", max_attempts = 1, source = [[
+local molecule = require "molecule"
+return function(msg)
+  molecule.sleep(10)
+  return "too late"
+end]] })
+    assert.dead(a:send "go", "took longer than its time limit (--timeout), at agent.lua:3")
+  end)
+
+  it("reloads: the version before stops, and stays where the new one does not load", function()
+    local a = t.agent("agent.lua", { source = [[
+local molecule = require "molecule"
+return {stop = function() molecule.log("stopped") end, handle = function() return "one" end}]] })
+    local loaded, problem = a:reload "return {"
+    assert.is_false(loaded)
+    assert(problem:find("agent.lua:1:", 1, true), problem)
+    assert.replied(a:send "go", "one")
+    assert.is_true(a:reload "return function() return 'two' end")
+    assert.replied(a:send "go", "two")
+    assert.same({ "info: stopped" }, a.log)
+  end)
+
+  local TALK = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  local found = assert(molecule.peers {q = "the%-friend"}) or {}
+  if msg.text == "send" then
+    local answer = assert(molecule.send(ctx.options.peer, "how are you?"))
+    answer.id, answer.message_id = nil, nil
+    return molecule.json.encode(answer, {sort = true})
+  elseif msg.text == "fail" then
+    local answer, problem, code = molecule.send(ctx.options.broken, "how are you?")
+    return tostring(answer) .. code .. problem:match "^molecule.send: "
+  elseif msg.text == "queue" then
+    return tostring(assert(molecule.send(ctx.options.silent, "x", {timeout = 0})).queued)
+  elseif msg.text == "delegate" then
+    local task = assert(molecule.delegate(ctx.options.peer, "build", {timeout = 5}))
+    return task.status .. task.text
+  end
+end]]
+
+  it("talks to peers", function()
+    local function peer(answer)
+      return host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
+        push_answer = { body = answer } }).id
+    end
+    local good = peer { jsonrpc = "2.0", id = "1", result = { parts = { { kind = "text", text = "fine" } } } }
+    local broken = peer { jsonrpc = "2.0", id = "1", error = { code = -32000, message = "no" } }
+    local silent = host.workspace(platform).id
+    local one, a, workspace = both(TALK, { options = { peer = good, broken = broken, silent = silent } })
+    a:peer(good, function(text) return (text == "how are you?" or text == "build") and "fine" end)
+    a:peer(broken, function() return nil, "no" end)
+    a:peer(silent, function() end)
+    for _, text in ipairs { "send", "fail", "queue", "delegate" } do
+      assert.replied(a:send(text), ask(one, workspace, text))
+    end
+    assert.same({ kind = "send", to = good, text = "how are you?" }, a.calls[1])
+    one:stop()
+  end)
+
+  local WEB = [[
+local molecule = require "molecule"
+local http, json = molecule.http, molecule.json
+return function(msg, ctx)
+  local url = ctx.options.url
+  if msg.text == "get" then
+    local answer = assert(http.get(url .. "/a", {query = {b = "c d", a = 1}, headers = {["X-One"] = "1"}}))
+    return ("%d %s %s %s"):format(answer.status, answer.headers["x-seen"], answer.body, tostring(answer:json()))
+  elseif msg.text == "post" then
+    local answer = assert(http.post(url .. "/json", {json = {list = molecule.array()}}))
+    return answer:json().echo.body .. answer:json().echo.method
+  elseif msg.text == "missing" then
+    return tostring(assert(http.get(url .. "/missing")).status)
+  elseif msg.text == "stream" then
+    local pieces = {}
+    local answer = assert(http.get(url .. "/a", {stream = function(chunk) pieces[#pieces + 1] = chunk end}))
+    return answer.status .. table.concat(pieces) .. answer.body
+  elseif msg.text == "sse" then
+    local seen = {}
+    for event in http.sse {url = url .. "/sse"} do
+      seen[#seen + 1] = event.event .. ":" .. event.data .. ":" .. tostring(event.id)
+    end
+    return table.concat(seen, "|")
+  elseif msg.text == "exec" then
+    local r = assert(molecule.exec {argv = {"sh", "-c", "cat; echo err >&2; exit 3"}, stdin = "in"})
+    return ("%d %s %s %s %s"):format(r.code, r.stdout, r.stderr, tostring(r.signal), tostring(r.truncated))
+  elseif msg.text == "missing program" then
+    local r, p, c = molecule.exec {argv = {"no-such-program"}}
+    return tostring(r) .. c
+  elseif msg.text == "popen" then
+    local pipe = io.popen("printf 'a\\nb\\n'")
+    local lines = {}
+    for line in pipe:lines() do lines[#lines + 1] = line end
+    return table.concat(lines, ",") .. tostring(pipe:close())
+  elseif msg.text == "execute" then
+    return table.concat({tostring((os.execute("exit 3"))), select(2, os.execute("exit 3"))}, " ")
+  end
+end]]
+
+  it("asks the web and programs", function()
+    local sse = "event: one\ndata: 1\ndata: 2\nid: 7\n\ndata: last\n\n"
+    local function answer(request)
+      if request.path == "/missing" then return 404, "not here" end
+      if request.path == "/sse" then return 200, sse end
+      if request.path == "/json" then return 200, cjson.encode { echo = { body = request.body, method = request.method } } end
+      return 200, request.method .. (request.headers["x-one"] or "") .. "!"
+    end
+    local web = server.start(function(request, reply)
+      local status, body = answer(request)
+      reply(status, body, { ["X-Seen"] = "yes" })
+    end)
+    local one, a, workspace = both(WEB, { options = { url = web.url } })
+    a:http("*", web.url .. "/*", function(request)
+      local headers = {}
+      for name, value in pairs(request.headers) do headers[name:lower()] = value end
+      local status, body = answer { path = request.url:match "//[^/]*(/[^?]*)", method = request.method, body = request.body,
+        headers = headers }
+      return { status = status, body = body, headers = { ["X-Seen"] = "yes" } }
+    end)
+    a:exec("sh -c cat*", { code = 3, stdout = "in", stderr = "err\n" })
+    a:exec("no-such-program", { error = "ENOENT" })
+    a:exec("printf*", "a\nb\n")
+    a:exec("exit 3", { code = 3 })
+    for _, text in ipairs { "get", "post", "missing", "stream", "sse", "exec", "missing program", "popen", "execute" } do
+      assert.replied(a:send(text), ask(one, workspace, text))
+    end
+    assert.equal(web.url .. "/a?a=1&b=c%20d", a.calls[1].url)
+    one:stop()
+  end)
+
+  it("carries files both ways", function()
+    local path = host.write(host.directory() .. "/note.txt", "one two\n")
+    local command = { emulator.binary(), "try", "examples/files.lua", "--json", "--file", path }
+    local one = process.spawn { command = command }
+    one:wait_exit()
+    local theirs = cjson.decode(one.stdout)
+    local ours = t.agent("examples/files.lua"):send { files = { path } }
+    assert.replied(ours, theirs.reply)
+    assert.same({ theirs.files[1].name, theirs.files[1].size, theirs.files[1].mimeType },
+      { ours.files[1].name, ours.files[1].size, ours.files[1].mime_type })
+    ours = t.agent("examples/files.lua"):send { from = "peer", files = { { name = "b.txt", data = "x" } } }
+    assert.replied(ours, "b.txt: 1 lines, 1 words, 1 bytes")
+    assert.equal("b.txt: 1 lines, 1 words, 1 bytes\n", ours.files[1].data)
+  end)
+
+  it("fails the test for what is not stubbed, even where the script catches it", function()
+    local a = t.agent("agent.lua", { source = [[
+local molecule = require "molecule"
+return function(msg)
+  if msg.text == "http" then pcall(molecule.http.get, "https://example.com/x") end
+  if msg.text == "exec" then pcall(molecule.exec, {argv = {"rm", "-rf"}}) end
+  if msg.text == "send" then pcall(molecule.send, "someone", "x") end
+  if msg.text == "later" then molecule.after(5, function() os.execute "reboot" end) end
+  return "caught"
+end]] })
+    for text, words in pairs {
+      http = 'molecule.http GET https://example.com/x is not stubbed; add a:http("GET", "https://example.com/x"',
+      exec = 'molecule.exec "rm -rf" is not stubbed', send = "molecule.send to someone is not stubbed",
+    } do
+      local fine, problem = pcall(a.send, a, text)
+      assert.is_false(fine)
+      assert(problem:find(words, 1, true), problem)
+      assert(problem:find "testing_kit_spec%.lua:%d+: " or problem:find "agent.lua:%d: ", problem)
+    end
+    a:send "later"
+    local fine, problem = pcall(t.clock.advance, t.clock, "10s")
+    assert.is_false(fine)
+    assert(problem:find('os.execute "reboot" is not stubbed', 1, true), problem)
+  end)
+
+  it("says what is wrong with a test", function()
+    local a = t.agent("examples/echo.lua")
+    for _, case in ipairs { { "did you mean 'text'", a.send, a, { txt = "x" } }, { "send takes a text or a table", a.send, a, 5 },
+      { "did you mean 'options'", t.agent, "examples/echo.lua", { option = {} } }, { "clock:advance takes", t.clock.advance,
+        t.clock, "x" },
+      { "does not load", t.agent, "no-such.lua" }, { "unknown field 'satus'", a.http, a, "GET", "x", { satus = 1 } } } do
+      local fine, problem = pcall(table.unpack(case, 2))
+      assert.is_false(fine)
+      assert(problem:find(case[1], 1, true), problem)
+    end
+    local result = a:send "hello"
+    local fine, problem = pcall(function() assert.replied(result, "bye") end)
+    assert.is_false(fine)
+    assert(tostring(problem):find("you said: hello", 1, true), tostring(problem))
+    assert.is_not.dead(result)
+  end)
+
+  -- Answers with every name that a script can reach, a line each: as tests/e2e/reference_spec.lua does in the program.
+  local WALK = assert(host.read "tests/e2e/reference_spec.lua"):match "local WALK = %[%[\n(.-)%]%]"
+
+  it("has everything that lua/molecule/types.lua describes", function()
+    local pipe = assert(io.popen "cmake/api-reference --names")
+    local names = pipe:read "a"
+    assert(pipe:close())
+    local a = t.agent("walk.lua", { source = WALK, options = { url = "http://x/" } })
+    a:http("GET", "*", "body")
+    a:exec("*", { signal = 9 })
+    local there = {}
+    local function add(result)
+      for name in result.reply:gmatch "[^\n]+" do there[name] = true end
+    end
+    add(a:send { text = "x", from = "peer", context_id = "c", task_id = "t", in_reply_to = "m", metadata = { a = 1 },
+      history = { { role = "user" } }, files = { { name = "a.txt", data = "x" } } })
+    add(a:send { files = { { name = "a.txt", data = "x" } } })
+    local missing = {}
+    for name in names:gmatch "[^\n]+" do
+      local is_given = name:find "^Agent%." or name:find "^%w+Options%."
+      if not there[name] and not is_given then missing[#missing + 1] = name end
+    end
+    assert.same({}, missing)
+  end)
+end)
