@@ -21,7 +21,7 @@
 /* Lines like those of include/molecule/options.def. */
 #define INIT_OPTIONS(X)                                                                            \
     X(TEXT, template_name, "template", "what the agent does [asked for on a terminal, else echo]", \
-      .letter = 't', .argument = "echo|ops|llm|webhook")                                           \
+      .letter = 't', .argument = "echo|ops|llm|webhook|approval")                                  \
     X(FLAG, force, "force", "overwrite files that exist", .letter = 'f')
 
 struct init_options {
@@ -43,6 +43,7 @@ templates[] = {
     {"ops", "answers status, disk and uptime for an operator"},
     {"llm", "answers with a language model (OPENAI_API_KEY, or any compatible service)"},
     {"webhook", "hands every message to a web service"},
+    {"approval", "asks a human before it restarts a service"},
 };
 #define TEMPLATE_COUNT (sizeof templates / sizeof *templates)
 
@@ -166,8 +167,8 @@ static const struct template *choose_template(const struct command *command, con
         nearest_offer(&nearest, templates[i].name);
     if (!found)
         options_complain(command,
-                         "there is no template \"%s\"%s%s%s; there are echo, ops, llm and "
-                         "webhook",
+                         "there is no template \"%s\"%s%s%s; there are echo, ops, llm, webhook "
+                         "and approval",
                          given, nearest.best ? "; did you mean \"" : "",
                          nearest.best ? nearest.best : "", nearest.best ? "\"?" : "");
     return found;
@@ -249,7 +250,9 @@ static void say_next(const struct making *making)
                    "\nNext:\n%s%s%s"
                    "  molecule dev agent.lua    talk to it; it reloads when you save the "
                    "file\n"
+                   "  molecule try agent.lua hi send it a message, and see the answer\n"
                    "  molecule check            find mistakes without running it\n"
+                   "  molecule test             run agent_spec.lua\n"
                    "README.md says how to connect it to a platform.\n",
                    here ? "" : "  cd ", here ? "" : making->directory, here ? "" : "\n");
 }
@@ -283,14 +286,14 @@ const struct command command_init = {
     .name = "init",
     .usage = "[DIR] [options]",
     .summary = "write the files of a new agent",
-    .description = "Writes into DIR (default: here; created if missing): agent.lua, "
+    .description = "Writes into DIR (default: here; created if missing): agent.lua and its spec, "
                    "what editors need to\n"
                    "complete the API, an example of the environment, a README and a unit for "
                    "systemd. Files that exist\n"
                    "are not overwritten without --force: then nothing is written.\n\n"
                    "Templates: echo (the smallest agent), ops (commands for an operator), llm (a "
                    "language model), webhook\n"
-                   "(a web service answers).\n\n"
+                   "(a web service answers), approval (a human agrees first).\n\n"
                    "Exit codes: 0 written, 1 a file cannot be written, 2 wrong usage, or files are "
                    "in the way.",
     .examples = "  molecule init\n"

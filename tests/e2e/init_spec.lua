@@ -25,18 +25,20 @@ describe("molecule init", function()
 
   local function exists(name) return uv.fs_stat(directory .. "/" .. name) ~= nil end
 
-  for _, template in ipairs { "echo", "ops", "llm", "webhook" } do
-    it(("writes an agent that passes molecule check: %s"):format(template), function()
+  for _, template in ipairs { "echo", "ops", "llm", "webhook", "approval" } do
+    it(("writes an agent that passes molecule check and molecule test: %s"):format(template), function()
       local said = run({ "init", "my-agent", "--template", template }, 0)
-      for _, name in ipairs { "agent.lua", ".luarc.json", ".luacheckrc", ".gitignore", "env.example", "README.md",
-        "my-agent.service", ".molecule/types.lua" } do
+      for _, name in ipairs { "agent.lua", "agent_spec.lua", ".luarc.json", ".luacheckrc", ".gitignore", "env.example",
+        "README.md", "my-agent.service", ".molecule/types.lua" } do
         assert.truthy(exists("my-agent/" .. name), name)
         assert.truthy(said:find("my-agent/" .. name, 1, true), said)
       end
       assert.equal("no mistakes found\n", (run({ "check", "my-agent/agent.lua" }, 0)))
+      local tested = run({ "test" }, 0, nil, { "env", "--chdir=" .. directory .. "/my-agent" })
+      assert.truthy(tested:find("0 failures / 0 errors", 1, true) and not tested:find("^0 successes"), tested)
       cjson.decode(host.read(directory .. "/my-agent/.luarc.json"))
       assert.equal(host.read "lua/molecule/types.lua", host.read(directory .. "/my-agent/.molecule/types.lua"))
-      for _, name in ipairs { "README.md", "my-agent.service", "agent.lua" } do
+      for _, name in ipairs { "README.md", "my-agent.service", "agent.lua", "agent_spec.lua" } do
         assert.falsy(host.read(directory .. "/my-agent/" .. name):find "@NAME@")
         assert.falsy(host.read(directory .. "/my-agent/" .. name):find("examples/", 1, true))
       end
@@ -51,7 +53,7 @@ describe("molecule init", function()
       commands = commands + 1
       run({ command, "--help" }, 0)
     end
-    assert.truthy(commands >= 2, said)
+    assert.truthy(commands >= 4, said)
   end)
 
   it("writes echo where nobody can be asked", function()
