@@ -7,6 +7,8 @@ local names = require "molecule.check.names"
 
 local check = {}
 
+local LINE_SHOWN = 200 -- bytes
+
 -- Of a state with the sandbox off; `package` is there, too.
 local GLOBALS = "_G _VERSION assert collectgarbage cjson coroutine debug dofile error getmetatable io ipairs load loadfile math "
   .. "next os package pairs pcall print rawequal rawget rawlen rawset require select setmetatable string table tonumber "
@@ -37,7 +39,7 @@ local function place(finding, lines, word, last)
   local source = finding.line and lines[finding.line]
   finding.word = word
   if not source then return finding end
-  finding.source = source
+  if #source <= LINE_SHOWN then finding.source = source end
   if not word or word == "" then return finding end
   local from, to = source:find("%f[%w_]" .. word:gsub("%W", "%%%0") .. "%f[^%w_]")
   if not from then from, to = source:find(word, 1, true) end
@@ -133,7 +135,7 @@ local function inspect(path, text, types, read)
     end
     local main = chunk.read(fn)
     if not main then return end
-    local walk = { classes = classes, globals = globals, set = set }
+    local walk = { classes = classes, globals = globals, set = set, tested = {} }
     local reported = {}
     function walk.report(found)
       local level, words = describe(found, globals)

@@ -16,6 +16,7 @@ local names = {}
 ---@class Walk
 ---@field classes Classes
 ---@field globals table<string, true> those that exist, or that the script sets
+---@field tested table<string, true> globals that the script asks for, as in `if x then`
 ---@field set table<string, true> fields that the script sets anywhere
 ---@field report fun(finding: table)
 ---@field returned Held? what the main chunk returns
@@ -98,7 +99,8 @@ local function follow(walk, proto, parameters, upvalues)
   local function global(name, pc)
     local instruction = code[pc]
     if not walk.globals[name] then
-      walk.report { line = instruction.line, word = name, use = next_use(code, pc, instruction.a), global = true }
+      local use = not walk.tested[name] and next_use(code, pc, instruction.a) or nil
+      walk.report { line = instruction.line, word = name, use = use, global = true }
     end
     return { global = name }
   end
@@ -155,8 +157,11 @@ end
 ---@param walk Walk
 ---@param proto Proto
 function names.collect(walk, proto)
-  for _, instruction in ipairs(proto.code) do
-    local key = proto.constants[instruction.b]
+  for pc, instruction in ipairs(proto.code) do
+    local key, next = proto.constants[instruction.b], proto.code[pc + 1]
+    if instruction.name == "GETTABUP" and next and next.name == "TEST" and next.a == instruction.a then
+      walk.tested[proto.constants[instruction.c]] = true
+    end
     if instruction.name == "SETTABUP" and proto.upvalues[instruction.a].name == "_ENV" then walk.globals[key] = true end
     if instruction.name == "SETFIELD" and type(key) == "string" then walk.set[key] = true end
   end
