@@ -6,7 +6,7 @@ describe("approval", function()
   local a
 
   before_each(function()
-    a = t.agent("examples/approval.lua", {options = {services = "web"}})
+    a = t.agent("approval.lua", {options = {services = "web"}})
     a:peer(PEER, function() return "thanks" end, {name = "deployer"})
   end)
   after_each(t.reset)

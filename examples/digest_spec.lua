@@ -5,7 +5,7 @@ local PEER = "11111111-1111-4111-8111-111111111111"
 describe("digest", function()
   local a
 
-  before_each(function() a = t.agent("examples/digest.lua", {options = {hour = "8"}}) end)
+  before_each(function() a = t.agent("digest.lua", {options = {hour = "8"}}) end)
   after_each(t.reset)
 
   it("shows what was reported when it is asked", function()

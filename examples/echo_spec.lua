@@ -1,9 +1,9 @@
+--- molecule test examples/echo_spec.lua
 local t = require "molecule.testing"
 
-describe("echo", function()
-  after_each(t.reset)
-
+describe("echo.lua", function()
   it("says back what it hears", function()
-    assert.replied(t.agent("examples/echo.lua"):send {text = "hello"}, "you said: hello")
+    local a = t.agent("echo.lua")
+    assert.replied(a:send {text = "hello"}, "you said: hello")
   end)
 end)

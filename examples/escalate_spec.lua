@@ -7,7 +7,7 @@ describe("escalate", function()
 
   before_each(function()
     heard = {}
-    a = t.agent "examples/escalate.lua"
+    a = t.agent "escalate.lua"
     a:peer(PEER, function(text)
       heard[#heard + 1] = text
       return "thanks"

@@ -3,7 +3,7 @@ local t = require "molecule.testing"
 describe("job", function()
   local a
 
-  before_each(function() a = t.agent("examples/job.lua", {options = {dir = "/srv/app"}}) end)
+  before_each(function() a = t.agent("job.lua", {options = {dir = "/srv/app"}}) end)
   after_each(t.reset)
 
   it("says each step and ends with the release", function()

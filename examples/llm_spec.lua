@@ -1,34 +1,34 @@
+--- molecule test examples/llm_spec.lua
 local t = require "molecule.testing"
 
-local URL = "https://api.openai.com/v1/chat/completions"
+describe("llm.lua", function()
+  local URL = "https://api.openai.com/v1/chat/completions"
+  local a
 
-describe("llm", function()
-  local a, asked
-
-  before_each(function()
-    asked = {}
-    a = t.agent("examples/llm.lua", {env = {OPENAI_API_KEY = "sk-test"}})
-    a:http("POST", URL, function(request)
-      asked[#asked + 1] = t.json.decode(request.body)
-      return {json = {choices = {{message = {role = "assistant", content = "answer " .. #asked}, finish_reason = "stop"}}}}
-    end)
-  end)
+  before_each(function() a = t.agent("llm.lua", {env = {OPENAI_API_KEY = "sk-test"}}) end)
   after_each(t.reset)
 
-  it("answers with what the model says", function()
-    assert.replied(a:send {text = "hello"}, "answer 1")
+  local function answer(text) return {json = {choices = {{message = {role = "assistant", content = text}}}}} end
+
+  it("sends its role, the conversation and the key", function()
+    a:http("POST", URL, function(request)
+      local messages = request.json.messages
+      return answer(("%s %d %s"):format(messages[1].role, #messages, messages[#messages].content))
+    end)
+    assert.replied(a:send "hello", "system 2 hello")
+    assert.replied(a:send "and again", "system 4 and again")
+    assert.equal("Bearer sk-test", a.calls[1].headers.Authorization)
   end)
 
-  it("remembers the conversation", function()
-    a:send {text = "my name is Ada"}
-    a:send {text = "what is my name?"}
-    local words = {}
-    for _, message in ipairs(asked[2].messages) do words[#words + 1] = message.content end
-    assert.truthy(table.concat(words, "\n"):find("my name is Ada", 1, true))
+  it("waits for a service that is busy", function()
+    a:http("POST", URL, {{status = 429, headers = {["Retry-After"] = "20"}}, answer "now"})
+    local result = a:send "hello"
+    assert.retried(result)
+    t.clock:advance("20s")
+    assert.replied(result, "now")
   end)
 
-  it("has a command of its own", function()
-    assert.replied(a:send {text = "/model"}, "gpt-4o-mini")
-    assert.equal(0, #asked)
+  it("knows a command of its own", function()
+    assert.replied(a:send "/model", "gpt-4o-mini")
   end)
 end)

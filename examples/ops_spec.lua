@@ -1,22 +1,35 @@
+--- molecule test examples/ops_spec.lua
 local t = require "molecule.testing"
 
-describe("ops", function()
+describe("ops.lua", function()
+  local a
+
+  before_each(function() a = t.agent("ops.lua", {options = {allow = "canvas,colleague"}}) end)
   after_each(t.reset)
 
-  it("runs the command that was asked for", function()
-    local a = t.agent "examples/ops.lua"
-    a:exec("df -h /", {stdout = "81 % full"})
-    assert.replied(a:send {text = "disk"}, "81 % full")
+  it("answers with what a program prints", function()
+    a:exec("df -h /", "Filesystem  Size\n/dev/sda1    20G\n")
+    assert.replied(a:send " Disk ", "/dev/sda1    20G")
   end)
 
-  it("says what failed", function()
-    local a = t.agent "examples/ops.lua"
-    a:exec("uptime -p", {code = 1, stderr = "no such option"})
-    assert.replied(a:send {text = "Uptime"}, "uptime failed with code 1: no such option")
+  it("tells of a program that fails", function()
+    a:exec("uptime -p", {code = 1, stderr = "no /proc"})
+    assert.replied(a:send "uptime", "uptime failed with code 1: no /proc")
   end)
 
-  it("answers only who is allowed", function()
-    local a = t.agent("examples/ops.lua", {options = {allow = "canvas"}})
-    assert.skipped(a:send {text = "disk", from = "11111111-1111-4111-8111-111111111111"})
+  it("is asked again when a program does not start", function()
+    a:exec("uptime", {error = "ENOENT"})
+    assert.failed(a:send "status", "ENOENT")
+  end)
+
+  it("answers those on the allow-list, and nobody else", function()
+    a:exec("df*", "20G")
+    assert.replied(a:send {text = "disk", from = "colleague"}, "20G")
+    assert.skipped(a:send {text = "disk", from = "stranger"}, "not on the router's allow-list")
+    assert.equal(1, #a.calls)
+  end)
+
+  it("lists its commands", function()
+    assert.replied(a:send "what?", "status: load and users")
   end)
 end)

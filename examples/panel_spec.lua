@@ -5,7 +5,7 @@ local ONE, TWO = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-822
 describe("panel", function()
   local a
 
-  before_each(function() a = t.agent("examples/panel.lua", {options = {peers = ONE .. "," .. TWO}}) end)
+  before_each(function() a = t.agent("panel.lua", {options = {peers = ONE .. "," .. TWO}}) end)
   after_each(t.reset)
 
   it("puts the answers together", function()

@@ -4,7 +4,7 @@ describe("quota", function()
   local a
 
   before_each(function()
-    a = t.agent("examples/quota.lua", {options = {url = "https://api.example.com/search", budget = "2"}})
+    a = t.agent("quota.lua", {options = {url = "https://api.example.com/search", budget = "2"}})
   end)
   after_each(t.reset)
 

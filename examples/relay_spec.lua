@@ -1,25 +1,30 @@
+--- molecule test examples/relay_spec.lua
 local t = require "molecule.testing"
 
-local PEER = "11111111-1111-4111-8111-111111111111"
-
-describe("relay", function()
+describe("relay.lua", function()
+  local PEER = "5b0f6c1e-0000-4000-8000-000000000001"
   local a
 
-  before_each(function() a = t.agent("examples/relay.lua", {options = {peer = "weather"}}) end)
+  before_each(function() a = t.agent("relay.lua", {options = {peer = "oracle"}}) end)
   after_each(t.reset)
 
-  it("answers with the peer's answer", function()
-    a:peer(PEER, function(text) return "you asked: " .. text end, {name = "weather"})
-    assert.replied(a:send {text = "rain?"}, "you asked: rain?")
+  it("finds the peer by its name and answers with its answer", function()
+    a:peer(PEER, function(text) return "the answer to " .. text end, {name = "the-oracle"})
+    assert.replied(a:send "life", "the answer to life")
+    assert.skipped(a:send {text = "life", from = PEER}, "the peer itself")
   end)
 
-  it("says that the question is only in the peer's inbox", function()
-    a:peer(PEER, nil, {name = "weather"})
-    assert.replied(a:send {text = "rain?"}, "weather has not answered yet.")
+  it("says so when the question was only left there", function()
+    a:peer(PEER, function() end, {name = "the-oracle"})
+    assert.replied(a:send "life", "the-oracle has not answered yet")
   end)
 
-  it("passes nothing of the peer's own back to it", function()
-    a:peer(PEER, function() return "" end, {name = "weather"})
-    assert.skipped(a:send {from = PEER, text = "rain?"})
+  it("asks again when the peer is out of reach, and tells of other failures", function()
+    a:peer(PEER, function() return nil, "no answer", "UNAVAILABLE" end, {name = "the-oracle"})
+    assert.retried(a:send "life", "no answer")
+    t.reset()
+    a = t.agent("relay.lua", {options = {peer = PEER}})
+    a:peer(PEER, function() return nil, "not yours to ask", "FORBIDDEN" end)
+    assert.replied(a:send "life", "could not be asked: molecule.send: not yours to ask")
   end)
 end)

@@ -7,7 +7,7 @@ describe("tools", function()
 
   before_each(function()
     asked, answers = {}, {}
-    a = t.agent("examples/tools.lua", {env = {OPENAI_API_KEY = "sk-test"}})
+    a = t.agent("tools.lua", {env = {OPENAI_API_KEY = "sk-test"}})
     a:http("POST", URL, function(request)
       asked[#asked + 1] = t.json.decode(request.body)
       return {json = {choices = {{message = answers[#asked] or answers[#answers]}}}}

@@ -216,17 +216,19 @@ static bool write_file(const struct making *making, const struct made_file *file
     const struct embedded_file *source = source_of(making, file);
     if (!source)
         return true; /* this template has none */
-    char *path = path_of(making, file),
-         *example = memory_format("examples/%s.lua", making->template->name);
-    char *text = memory_copy(source->data, source->length);
-    text = replace(replace(text, "@NAME@", making->name), example, "agent.lua");
+    char *path = path_of(making, file), *script = memory_join(making->template->name, ".lua"),
+         *spec = memory_join(making->template->name, "_spec.lua");
+    char *text = replace(memory_copy(source->data, source->length), "@NAME@", making->name);
+    text = replace(replace(replace(text, "examples/", ""), spec, "agent_spec.lua"), script,
+                   "agent.lua");
     bool written = write_text(path, text);
     if (written)
         terminal_print(stdout, "  %s\n", path);
     else
         terminal_print(stderr, "molecule init: %s: %s\n", path, strerror(errno));
     free(text);
-    free(example);
+    free(spec);
+    free(script);
     free(path);
     return written;
 }

@@ -33,9 +33,10 @@ const struct command command_test = {
         "  -o, --output=NAME          plainTerminal, utfTerminal, TAP, junit, json\n"
         "      --shuffle, --seed=N    in random order; in that order again\n"
         "      --repeat=N, --list     several times; only the names\n"
-        "'busted --help' lists all. The exit code is busted's: 0, or the number of tests that did "
-        "not pass;\n"
-        "2 where there are no specs.",
+        "'busted --help' lists all. The exit code is busted's: 0, or 1 if a test did not pass; 2 "
+        "where "
+        "there\n"
+        "are no specs.",
     .examples = "  molecule test\n"
                 "  molecule test agent_spec.lua --filter='refuses'",
     .run = run,

@@ -110,8 +110,8 @@ local function add_programs(api, version)
   local KNOWN = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"}
   function api.exec(options)
     if type(options) ~= "table" or options[1] then
-      api.misuse('exec: takes a table that says what to run: exec {cmd = "ls -l"} for a shell, or exec {argv = {"ls", "-l"}} for a '
-        .. "program with its arguments")
+      api.misuse('exec: takes a table that says what to run: exec {cmd = "ls -l"} for a shell, or exec {argv = {"ls", "-l"}} for '
+        .. "a program with its arguments")
     end
     for name in pairs(options) do
       local known = false

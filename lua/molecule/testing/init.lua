@@ -22,14 +22,30 @@ testing.clock = clock.new()
 
 local agents = {}
 
+-- As the working directory has it, or else beside the spec.
+local function find(path, level)
+  local file = io.open(path, "rb")
+  local folder = debug.getinfo(level + 1, "S").source:match("^@(.*/)")
+  if file or path:sub(1, 1) == "/" or not folder then
+    if file then file:close() end
+    return path
+  end
+  file = io.open(folder .. path, "rb")
+  if not file then return path end
+  file:close()
+  return folder .. path
+end
+
 --- Loads a script and calls its `start`.
----@param path string
+---@param path string from the working directory, or from where the spec is
 ---@param options {options: table?, env: table?, store: table?, source: string?, workspace: string?, timeout: any,
----  max_attempts: integer?, error_reply: string?, reply_ttl: any, concurrency: integer?}? source: the script's text instead of the file's
+---  max_attempts: integer?, error_reply: string?, reply_ttl: any, concurrency: integer?}? source: the script's text instead of
+---  the file's
 ---@return TestAgent
 function testing.agent(path, options)
   if type(path) ~= "string" then error("agent takes the path of a script", 2) end
-  local one = agent.new({clock = testing.clock, json = json, version = testing.version}, path, options)
+  local one = agent.new({clock = testing.clock, json = json, version = testing.version}, find(path, 2),
+    options)
   agents[#agents + 1] = one
   return one
 end
