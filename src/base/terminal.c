@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LONGEST 16 /* bytes of an escape, or of a character */
 
@@ -121,4 +122,12 @@ void terminal_print(FILE *out, const char *format, ...)
     fputs(shown, out);
     free(shown);
     free(text);
+}
+
+bool terminal_colors(FILE *out, const char *wanted)
+{
+    if (wanted && strcmp(wanted, "auto") != 0)
+        return strcmp(wanted, "always") == 0;
+    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(out)) && !(none && *none) && term && strcmp(term, "dumb") != 0;
 }

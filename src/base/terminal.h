@@ -6,6 +6,7 @@
 #ifndef MOLECULE_BASE_TERMINAL_H
 #define MOLECULE_BASE_TERMINAL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -24,5 +25,9 @@ size_t terminal_escape(const char *text, size_t length, enum terminal_style styl
 char *terminal_copy(const char *text, enum terminal_style style);
 /* Like fprintf, with the output escaped as TERMINAL_TEXT. */
 void terminal_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whether what goes there is coloured. `wanted`: "always", "never", or "auto" (NULL), which is on a
+ * terminal that knows colours, unless NO_COLOR is set (https://no-color.org). */
+bool terminal_colors(FILE *out, const char *wanted);
 
 #endif

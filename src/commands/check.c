@@ -20,13 +20,15 @@
 #define CHECKED_ID "00000000-0000-4000-8000-000000000000" /* of nobody: nothing is sent */
 
 /* Lines like those of include/molecule/options.def. */
-#define CHECK_OPTIONS(X)                                                               \
-    X(TEXT, backend, "backend", "check a backend and its options instead of a script", \
-      .letter = 'b', .argument = "NAME")                                               \
-    X(PAIRS, backend_option, "backend-opt", "as for connect; repeatable")              \
-    X(FLAG, sandbox, "sandbox", "load as connect --sandbox does")                      \
-    X(FLAG, json, "json",                                                              \
-      "print JSON: {\"ok\": …, \"findings\": [{\"file\", \"line\", "                 \
+#define CHECK_OPTIONS(X)                                                                  \
+    X(TEXT, backend, "backend", "check a backend and its options instead of a script",    \
+      .letter = 'b', .argument = "NAME")                                                  \
+    X(PAIRS, backend_option, "backend-opt", "as for connect; repeatable")                 \
+    X(TEXT, color, "color", "colour the findings: on a terminal, unless NO_COLOR is set", \
+      .argument = "auto|always|never", .standard = "auto")                                \
+    X(FLAG, sandbox, "sandbox", "load as connect --sandbox does")                         \
+    X(FLAG, json, "json",                                                                 \
+      "print JSON: {\"ok\": …, \"findings\": [{\"file\", \"line\", "                    \
       "\"column\", \"level\", \"text\"}]}")
 
 struct check_options {
@@ -44,13 +46,25 @@ struct checking {
     const char *ca_file;
     struct molecule *molecule; /* NULL: not needed so far */
     json_t *findings;          /* of all files; NULL: they are printed */
-    size_t errors, warnings, files;
+    size_t errors, warnings;
+    bool colors;
 };
+
+#define BOLD "\33[1m"
+#define RED "\33[1;31m"
+#define YELLOW "\33[1;33m"
+#define GREEN "\33[1;32m"
+#define PLAIN "\33[0m"
+
+static const char *color(const struct checking *checking, const char *sequence)
+{
+    return checking->colors ? sequence : "";
+}
 
 /* --- what is shown --- */
 
 /* The source line, and a mark below what is meant; terminal_print shows a tab as one blank. */
-static void show_source(const struct script_finding *finding)
+static void show_source(const struct checking *checking, const struct script_finding *finding)
 {
     terminal_print(stdout, "    %s\n", finding->source);
     if (finding->column <= 0)
@@ -68,7 +82,8 @@ static void show_source(const struct script_finding *finding)
     mark.text[mark.length++] = '^';
     for (int i = 1; i < finding->length && mark.length < sizeof mark.text - 1; i++)
         mark.text[mark.length++] = '~';
-    printf("    %.*s\n", (int)mark.length, mark.text);
+    printf("    %s%.*s%s\n", color(checking, GREEN), (int)mark.length, mark.text,
+           color(checking, PLAIN));
 }
 
 static void add_json(const struct checking *checking, const struct script_finding *finding)
@@ -96,10 +111,14 @@ static void report(struct checking *checking, const struct script_finding *findi
         snprintf(place, sizeof place, ":%d:%d", finding->line, finding->column);
     else if (finding->line)
         snprintf(place, sizeof place, ":%d", finding->line);
-    terminal_print(stdout, "%s%s: %s: %s\n", finding->path, place,
-                   finding->error ? "error" : "warning", finding->text);
+    /* the sequences are ours, the texts are not */
+    fputs(color(checking, BOLD), stdout);
+    terminal_print(stdout, "%s%s: ", finding->path, place);
+    printf("%s%s:%s ", color(checking, finding->error ? RED : YELLOW),
+           finding->error ? "error" : "warning", color(checking, PLAIN));
+    terminal_print(stdout, "%s\n", finding->text);
     if (finding->source)
-        show_source(finding);
+        show_source(checking, finding);
 }
 
 static void complain(struct checking *checking, const char *path, const char *text)
@@ -213,7 +232,14 @@ static int run(const struct command *command, int argc, char **argv)
     enum options_result parsed = options_parse(command, argc, argv, &given, paths, &count);
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
-    struct checking checking = {.findings = given.json ? json_array() : NULL};
+    if (strcmp(given.color, "auto") != 0 && strcmp(given.color, "always") != 0 &&
+        strcmp(given.color, "never") != 0) {
+        options_free(command, &given);
+        return options_complain(command, "--color is auto, always or never; got \"%s\"",
+                                given.color);
+    }
+    struct checking checking = {.findings = given.json ? json_array() : NULL,
+                                .colors = terminal_colors(stdout, given.color)};
     molecule_workspace_defaults(&checking.workspace);
     checking.workspace.id = CHECKED_ID;
     checking.workspace.backend = given.backend;
@@ -238,7 +264,7 @@ int check_workspaces(const struct molecule_workspace_options *const *workspaces,
                      bool online, const char *ca_file)
 {
     char problem[1024];
-    struct checking checking = {.ca_file = ca_file};
+    struct checking checking = {.ca_file = ca_file, .colors = terminal_colors(stdout, NULL)};
     for (size_t i = 0; i < count; i++) {
         const char *script = workspaces[i]->script, *before = checking.workspace.script;
         bool same = script && before && strcmp(script, before) == 0;

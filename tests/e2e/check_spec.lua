@@ -145,6 +145,22 @@ describe("molecule check", function()
     assert.equal(0, #web.requests)
   end)
 
+  it("colours what it finds on a terminal, and where it is asked to", function()
+    host.write(directory .. "/agent.lua", "return function(msg) return msg.txt end")
+    assert.truthy(run({ "--color", "always" }, 2):find("\27[1;31merror:\27[0m msg has no 'txt'", 1, true))
+    assert.falsy(run({}, 2):find("\27", 1, true))
+    local function on_terminal(environment)
+      local child = process.spawn { command = { "script", "-qec", emulator.binary() .. " check", "/dev/null" }, cwd = directory,
+        env = environment }
+      child:wait_exit()
+      return child.stdout
+    end
+    assert.truthy(on_terminal({ TERM = "xterm", NO_COLOR = false }):find("\27[1;31m", 1, true))
+    assert.falsy(on_terminal({ TERM = "xterm", NO_COLOR = "1" }):find("\27[1;31m", 1, true))
+    local _, said = run({ "--color", "red" }, 2)
+    assert.truthy(said:find("--color is auto, always or never", 1, true), said)
+  end)
+
   it("prints JSON for programs", function()
     host.write(directory .. "/agent.lua", "return function(msg) return msg.txt end")
     local said = cjson.decode((run({ "--json" }, 2)))
