@@ -255,11 +255,22 @@ describe("the documentation", function()
   -- Times differ from run to run.
   local function timeless(line) return (line:gsub("%d[%d.]* m?s%f[%W]", "N ms")) end
 
+  local function compare_output(directory, words, lines, where)
+    local child = process.spawn { command = { binary, table.unpack(words, 2) }, cwd = directory }
+    child:wait_exit()
+    for i = 2, #lines do
+      local line = child.lines.stdout[i - 1] or ""
+      assert(timeless(lines[i]) == timeless(line), ("%s shows %q; it is %q"):format(where, lines[i], line))
+    end
+    assert(#child.lines.stdout == #lines - 1, child:report())
+  end
+
   -- Types what the picture shows to be typed, and compares what comes with what it shows.
   local function replay(directory, picture, where)
     local lines = {}
     for line in picture:gmatch "[^\n]+" do lines[#lines + 1] = line end
     local words = docs.commands(lines[1]:match "^%$ (.*)$")[1]
+    if words[2] == "try" then return compare_output(directory, words, lines, where) end
     assert(words[1] == "molecule" and words[2] == "dev", where)
     local child = process.spawn { command = { binary, "dev", "--port", "0", table.unpack(words, 3) }, cwd = directory,
       keep_stdin = true }
