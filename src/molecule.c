@@ -6,8 +6,8 @@
 #include "base/option.h"
 #include "base/terminal.h"
 #include "host/checks.h"
+#include "host/errand.h"
 #include "host/host.h"
-#include "host/probe.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -240,7 +240,21 @@ bool molecule_load(struct molecule *molecule, const struct molecule_workspace_op
 bool molecule_probe(struct molecule *molecule, const struct molecule_workspace_options *options,
                     char *problem, size_t problem_size)
 {
-    return probe_platform(molecule->host, options, problem, problem_size);
+    return errand_probe(molecule->host, options, problem, problem_size);
+}
+
+bool molecule_peers(struct molecule *molecule, const struct molecule_workspace_options *options,
+                    const char *query, char **list, char *problem, size_t problem_size)
+{
+    return errand_peers(molecule->host, options, query, list, problem, problem_size);
+}
+
+bool molecule_send(struct molecule *molecule, const struct molecule_workspace_options *options,
+                   const char *peer, const char *text, int64_t timeout_ms, char **answer,
+                   char *problem, size_t problem_size)
+{
+    return errand_send(molecule->host, options, peer, text, timeout_ms, answer, problem,
+                       problem_size);
 }
 
 enum molecule_result molecule_rehearse(struct molecule *molecule,

@@ -98,6 +98,16 @@ bool molecule_load(struct molecule *molecule, const struct molecule_workspace_op
 bool molecule_probe(struct molecule *molecule, const struct molecule_workspace_options *options,
                     char *problem, size_t problem_size);
 
+/* The workspaces it may talk to: the platform's JSON, an array; free() it. `query`: a part of the
+ * name; NULL: all. Needs no workspace that is served. false: `problem` says why not. */
+bool molecule_peers(struct molecule *molecule, const struct molecule_workspace_options *options,
+                    const char *query, char **list, char *problem, size_t problem_size);
+/* Sends a text to a peer, as the workspace, and waits for its answer; free() it. NULL: none came in
+ * time, but the peer has the message. false: `problem` says why it was not sent, or what failed. */
+bool molecule_send(struct molecule *molecule, const struct molecule_workspace_options *options,
+                   const char *peer, const char *text, int64_t timeout_ms, char **answer,
+                   char *problem, size_t problem_size);
+
 /* Loads the script without calling it, and prints on standard output what molecule_add and
  * molecule_run would do. Sends and writes nothing. */
 enum molecule_result molecule_rehearse(struct molecule *molecule,

@@ -14,6 +14,8 @@
     X(command_test)    \
     X(command_init)    \
     X(command_status)  \
+    X(command_peers)   \
+    X(command_send)    \
     X(command_dead)    \
     X(command_version)
 
