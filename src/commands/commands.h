@@ -11,6 +11,7 @@
     X(command_dev)     \
     X(command_try)     \
     X(command_test)    \
+    X(command_replay)  \
     X(command_status)  \
     X(command_dead)    \
     X(command_version)
