@@ -120,8 +120,7 @@ static bool take_line(enum log_level level, const char *subject, const char *tex
     (void)subject;
     bool is_script = strncmp(text, SCRIPT_LINE, strlen(SCRIPT_LINE)) == 0;
     if (is_script) {
-        const char *texts[EMULATOR_TRIAL_TEXTS] = {names[level], text + strlen(SCRIPT_LINE)};
-        try_emulator_post(&logged->emulator, "log", texts, 0);
+        try_emulator_log(&logged->emulator, names[level], text + strlen(SCRIPT_LINE));
     } else if (level <= LOG_LEVEL_WARN && strncmp(text, "message ", strlen("message ")) != 0) {
         complain(logged->plan, text);
     }
