@@ -116,6 +116,8 @@ static void *run_reader(void *context)
             if (input->stopped)
                 break;
         }
+    if (isatty(STDIN_FILENO))
+        fputc('\n', stdout); /* after the prompt */
     try_emulator_call(input->emulator, "done", NULL, NULL, NULL);
     return NULL;
 }
