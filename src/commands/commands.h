@@ -12,6 +12,7 @@
     X(command_try)     \
     X(command_check)   \
     X(command_test)    \
+    X(command_replay)  \
     X(command_init)    \
     X(command_status)  \
     X(command_peers)   \

@@ -45,10 +45,63 @@ void try_emulator_expect(struct try_emulator *emulator, const char *body, size_t
     uv_mutex_unlock(&emulator->mutex);
 }
 
+struct try_line {
+    struct try_line *next;
+    const char *level; /* static */
+    char *text;
+};
+
+/* On the emulator's thread. What the script said after these lines comes by HTTP, which may
+ * overtake a posted task. */
+static void show_lines(struct try_emulator *emulator)
+{
+    uv_mutex_lock(&emulator->mutex);
+    struct try_line *line = emulator->lines;
+    emulator->lines = NULL;
+    uv_mutex_unlock(&emulator->mutex);
+    while (line) {
+        struct try_line *next = line->next;
+        const char *texts[EMULATOR_TRIAL_TEXTS] = {line->level, line->text};
+        emulator_trial(emulator->emulator, "log", texts, 0);
+        free(line->text);
+        free(line);
+        line = next;
+    }
+}
+
+static void run_show_lines(struct task *task)
+{
+    show_lines(((struct posted *)task)->emulator);
+    free(task);
+}
+
+void try_emulator_log(struct try_emulator *emulator, const char *level, const char *text)
+{
+    struct try_line *line = memory_allocate(sizeof *line);
+    line->level = level;
+    line->text = memory_copy_text(text);
+    uv_mutex_lock(&emulator->mutex);
+    bool first = !emulator->lines;
+    if (first)
+        emulator->lines = line;
+    else
+        emulator->last_line->next = line;
+    emulator->last_line = line;
+    uv_mutex_unlock(&emulator->mutex);
+    if (!first)
+        return;
+    struct posted *posted = memory_allocate(sizeof *posted);
+    posted->task.run = run_show_lines;
+    posted->emulator = emulator;
+    if (!thread_post(&emulator->thread, &posted->task))
+        free(posted);
+}
+
 static bool on_reply_to(void *context, const char *body, size_t length,
                         char row_id[EMULATOR_ROW_ID_SIZE])
 {
     struct try_emulator *emulator = context;
+    show_lines(emulator);
     uv_mutex_lock(&emulator->mutex);
     bool same = emulator->reply_length == length && emulator->reply == hash_bytes(body, length);
     uv_mutex_unlock(&emulator->mutex);
@@ -82,6 +135,7 @@ static void run_set_host(struct task *task)
 static void run_close(struct task *task)
 {
     struct try_emulator *emulator = ((struct errand *)task)->emulator;
+    show_lines(emulator);
     emulator_close(emulator->emulator);
     uv_sem_post(&emulator->ready);
 }
@@ -98,6 +152,7 @@ static bool run_there(struct errand *errand, void (*run)(struct task *task))
 static void run_posted(struct task *task)
 {
     struct posted *posted = (struct posted *)task;
+    show_lines(posted->emulator);
     bool done = emulator_trial(posted->emulator->emulator, posted->function,
                                (const char *const *)posted->texts, posted->number);
     if (done && strcmp(posted->function, "finished") == 0)

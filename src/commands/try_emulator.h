@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <uv.h>
 
+struct try_line;
+
 struct try_emulator {
     struct thread thread;
     struct emulator *emulator;
@@ -22,8 +24,9 @@ struct try_emulator {
     uv_mutex_t mutex; /* of what follows */
     uint64_t reply;   /* a digest of the reply that is about to be posted */
     size_t reply_length;
-    uv_sem_t answered; /* once for each message that has its outcome */
-    atomic_bool quit;  /* everything was said and has its outcome */
+    struct try_line *lines, *last_line; /* of the script's log, not shown yet */
+    uv_sem_t answered;                  /* once for each message that has its outcome */
+    atomic_bool quit;                   /* everything was said and has its outcome */
 };
 
 /* Zeroed. `workspace`: the script's; `settings`: trial.lua's, JSON; both borrowed. false: `problem`
@@ -38,6 +41,8 @@ bool try_emulator_call(struct try_emulator *emulator, const char *function, cons
 void try_emulator_post(struct try_emulator *emulator, const char *function,
                        const char *const texts[EMULATOR_TRIAL_TEXTS], int64_t number);
 
+/* A line of the script's log, shown before whatever the script says after it. From any thread. */
+void try_emulator_log(struct try_emulator *emulator, const char *level, const char *text);
 /* The host is about to post these bytes as the reply to the message that is under way. From any
  * thread. */
 void try_emulator_expect(struct try_emulator *emulator, const char *body, size_t length);

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,7 +23,8 @@ static bool read_envelope(struct try_input *input)
     FILE *stream = is_input ? stdin : fopen(input->envelope, "rb");
     struct buffer text;
     if (!stream) {
-        terminal_print(stderr, "molecule try: %s: %s\n", input->envelope, strerror(errno));
+        terminal_print(stderr, "molecule %s: %s: %s\n", input->command, input->envelope,
+                       strerror(errno));
         return false;
     }
     buffer_init(&text, ENVELOPE_MAXIMUM);
@@ -31,8 +33,8 @@ static bool read_envelope(struct try_input *input)
     if (!is_input)
         fclose(stream);
     if (!fits)
-        terminal_print(stderr, "molecule try: %s is larger than %zu MiB\n", input->envelope,
-                       ENVELOPE_MAXIMUM >> 20);
+        terminal_print(stderr, "molecule %s: %s is larger than %zu MiB\n", input->command,
+                       input->envelope, ENVELOPE_MAXIMUM >> 20);
     fits = fits &&
            try_emulator_call(input->emulator, "envelope", text.length ? text.data : "", NULL, NULL);
     buffer_free(&text);
@@ -88,7 +90,8 @@ static bool read_line(struct try_input *input)
             break;
     }
     if (unread->length >= LINE_MAXIMUM - CHUNK_SIZE)
-        terminal_print(stderr, "molecule try: a line that is longer than 1 MiB ends the input\n");
+        terminal_print(stderr, "molecule %s: a line that is longer than 1 MiB ends the input\n",
+                       input->command);
     else if (unread->length > 0 && !input->stopped) {
         take_line(input, unread->length);
         return true;
@@ -113,6 +116,8 @@ static void *run_reader(void *context)
             if (input->stopped)
                 break;
         }
+    if (isatty(STDIN_FILENO))
+        fputc('\n', stdout); /* after the prompt */
     try_emulator_call(input->emulator, "done", NULL, NULL, NULL);
     return NULL;
 }
@@ -121,7 +126,8 @@ static bool start_reader(struct try_input *input)
 {
     sigset_t all, before;
     if (pipe2(input->stop, O_CLOEXEC) != 0) {
-        terminal_print(stderr, "molecule try: cannot open a pipe: %s\n", strerror(errno));
+        terminal_print(stderr, "molecule %s: cannot open a pipe: %s\n", input->command,
+                       strerror(errno));
         return false;
     }
     buffer_init(&input->unread, LINE_MAXIMUM);
@@ -131,7 +137,7 @@ static bool start_reader(struct try_input *input)
     input->reading = pthread_create(&input->reader, NULL, run_reader, input) == 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (!input->reading)
-        terminal_print(stderr, "molecule try: cannot start a thread\n");
+        terminal_print(stderr, "molecule %s: cannot start a thread\n", input->command);
     return input->reading;
 }
 
@@ -148,12 +154,35 @@ void try_input_stop(struct try_input *input)
     buffer_free(&input->line);
 }
 
+static bool read_records(struct try_input *input)
+{
+    char *line = NULL;
+    size_t size = 0;
+    bool fine = true;
+    FILE *stream = fopen(input->records, "rb");
+    if (!stream) {
+        terminal_print(stderr, "molecule %s: %s: %s\n", input->command, input->records,
+                       strerror(errno));
+        return false;
+    }
+    for (ssize_t length; fine && (length = getline(&line, &size, stream)) >= 0;) {
+        if (length > 0 && line[length - 1] == '\n')
+            line[length - 1] = '\0';
+        fine = try_emulator_call(input->emulator, "record", line, NULL, NULL);
+    }
+    free(line);
+    fclose(stream);
+    return fine;
+}
+
 bool try_input_start(struct try_input *input)
 {
-    if (!input->envelope && input->count == 0 && !input->files_alone)
+    if (!input->records && !input->envelope && input->count == 0 && !input->files_alone)
         return start_reader(input);
     bool fine = true;
-    if (input->envelope)
+    if (input->records)
+        fine = read_records(input);
+    else if (input->envelope)
         fine = read_envelope(input);
     else if (input->count == 0)
         fine = say(input, NULL);

@@ -1,5 +1,5 @@
-/* Where the messages of `molecule try` come from: its arguments, a file, or standard input line by
- * line, each read after the one before was answered. */
+/* Where the messages of `molecule try` and `molecule replay` come from: arguments, a file, or
+ * standard input line by line, each read after the one before was answered. */
 #ifndef MOLECULE_COMMANDS_TRY_INPUT_H
 #define MOLECULE_COMMANDS_TRY_INPUT_H
 
@@ -13,6 +13,8 @@
 
 struct try_input {
     struct try_emulator *emulator;
+    const char *command;  /* its name, for what is printed on standard error */
+    const char *records;  /* a file of recorded messages, a line each; NULL: none */
     const char *envelope; /* a file of JSON, "-": standard input; NULL: texts */
     const char *const *texts;
     size_t count;

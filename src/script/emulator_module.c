@@ -161,10 +161,16 @@ static int host_base64_encode(lua_State *L)
 
 /* ---- the terminal ---- */
 
-/* print(text): lines on standard output, safe for a terminal */
+/* print(text, style): lines on standard output, safe for a terminal; in a style of ANSI's (31: red)
+ * if there is one */
 static int host_print(lua_State *L)
 {
-    terminal_print(stdout, "%s\n", luaL_checkstring(L, 1));
+    const char *text = luaL_checkstring(L, 1);
+    int style = lua_isinteger(L, 2) ? (int)lua_tointeger(L, 2) : 0;
+    if (style)
+        printf("\033[%dm", style);
+    terminal_print(stdout, "%s", text);
+    fputs(style ? "\033[0m\n" : "\n", stdout);
     return 0;
 }
 

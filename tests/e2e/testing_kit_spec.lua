@@ -351,6 +351,65 @@ end]]
     two:stop()
   end)
 
+  it("lets handlers wait for each other's keys, and tells one of two that would wait for ever", function()
+    local one, a, workspace = both [[
+local molecule = require "molecule"
+local store = molecule.store
+local function add(value) return (value or 0) + 1 end
+return {concurrency = 4, handle = function(msg)
+  local first, second = msg.text:match "(%w) (%w)"
+  if not first then
+    local sum = store.update(msg.text, add)
+    molecule.sleep(0.1)
+    return "sum " .. sum
+  end
+  store.update(first, add)
+  molecule.sleep(0.2)
+  local sum, _, code = store.update(second, add)
+  return sum and "fine" or code
+end}]]
+    local function say(texts)
+      local from, results = #one:told_canvas(), {}
+      for i, text in ipairs(texts) do
+        platform:message { to = workspace.id, text = text, context_id = "c" .. i }
+        results[i] = a:post { text = text, context_id = "c" .. i }
+      end
+      a:settle()
+      local ours, theirs = {}, one:canvas(from + #texts)
+      for i, result in ipairs(results) do ours[i] = result.reply end
+      theirs = table.move(theirs, from + 1, #theirs, 1, {})
+      table.sort(ours)
+      table.sort(theirs)
+      assert.same(theirs, ours)
+      return ours
+    end
+    assert.same({ "sum 1", "sum 2", "sum 3" }, say { "n", "n", "n" })
+    assert.same({ "DEADLOCK", "fine" }, say { "x y", "y x" })
+    one:stop()
+  end)
+
+  it("orders messages by the agent's own conversations, and hides replies from those that do not want them", function()
+    local script = [[
+local molecule = require "molecule"
+local function name(msg) return msg.text:match "^%%w+" end
+return {concurrency = 4, answers_replies = %s, conversation = name, handle = function(msg)
+  if msg.text:find "slow" then molecule.sleep(0.3) end
+  molecule.notify(msg.text)
+end}]]
+    local one, a, workspace = both(script:format "false")
+    for i, text in ipairs { "a slow", "b quick", "a quick" } do
+      platform:message { to = workspace.id, text = text, context_id = "c" .. i }
+      a:post { text = text, context_id = "c" .. i }
+    end
+    a:settle()
+    assert.same({ "b quick", "a slow", "a quick" }, a.progress)
+    assert.same(a.progress, one:canvas(3))
+    one:stop()
+    local reply = { text = "an answer", from = "peer", in_reply_to = "m1" }
+    assert.equal("answer", a:send(reply).outcome)
+    assert.no_reply(t.agent("agent.lua", { source = script:format "true" }):send(reply))
+  end)
+
   it("ends a handler at its time limit", function()
     local a = t.agent("agent.lua", { timeout = "5s", max_attempts = 1, source = [[
 local molecule = require "molecule"

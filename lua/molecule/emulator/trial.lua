@@ -18,7 +18,8 @@ local watch = require "molecule.emulator.watch"
 local trial = {}
 
 local own            -- the id of the workspace that the script serves
-local settings       -- {from?, context_id?, files?: string[], json?: boolean, echo?: boolean}
+local settings       -- {command, from?, context_id?, files?: string[], json?: boolean, echo?: boolean, records?, update?, color?}
+local replay         -- molecule.emulator.replay, with `records`
 local queue = {}     -- what is still to be said: parameters of messages.insert
 local current        -- what the message that is under way has led to so far
 local ended = false  -- nothing more will be said
@@ -29,7 +30,7 @@ local function shown(text)
 end
 
 local function say(text)
-  if not settings.json then host.print(shown(text)) end
+  if not settings.json and not settings.records then host.print(shown(text)) end
 end
 
 local function find_peer(name)
@@ -84,7 +85,7 @@ end
 local function said(body, text, files, whom)
   if not current then return end
   if host.reply_to(body) then
-    current.reply, current.files = text, files
+    current.reply, current.files, current.body = text, files, body
     return say(words(text, files))
   elseif whom then
     table.insert(current.sent, { to = whom, text = text, files = #files > 0 and files or nil })
@@ -129,15 +130,16 @@ local function say_next()
   local message = table.remove(queue, 1)
   if not message then return quit_if_done() end
   if settings.echo and message.words then say("> " .. message.words) end
-  current = { progress = json.array {}, log = json.array {}, sent = json.array {}, words = message.words }
-  message.words = nil
+  current = { progress = json.array {}, log = json.array {}, sent = json.array {}, words = message.words,
+    line = message.line }
+  message.words, message.line = nil, nil
   local ids, problem = messages.insert(store.find(own), message)
   if not ids then error(problem, 0) end
   current.row = ids[1]
 end
 
 local function complain(problem)
-  io.stderr:write("molecule try: ", problem, "\n")
+  io.stderr:write("molecule ", settings.command, ": ", problem, "\n")
   return false
 end
 
@@ -172,6 +174,33 @@ function trial.envelope(text, row_id, from)
   queue[#queue + 1] = { request_body = value, from = sender, id = row_id, words = (read(value)) }
   if not current then say_next() end
   return true
+end
+
+local replayed = {} -- row ids, which are given once
+
+---Says a recorded message.
+---@param text string a line of the recording
+---@return boolean fine
+function trial.record(text)
+  local line = replay.read(text)
+  if not line then return complain(("%s: there is a line that is not a recorded message"):format(settings.records)) end
+  local record = line.record
+  if not record then return true end
+  local id = type(record.row_id) == "string" and host.uuid_valid(record.row_id) and not replayed[record.row_id] and record.row_id
+  if id then replayed[id] = true end
+  local from = type(record.from) == "string" and record.from or "canvas"
+  queue[#queue + 1] = { request_body = record.envelope, from = find_peer(from), id = id or nil, words = (read(record.envelope)),
+    line = line }
+  if not current then say_next() end
+  return true
+end
+
+---Whether everything was as recorded, or the recording is now.
+---@return boolean fine
+function trial.replayed()
+  local fine, problem = replay.finish(settings.records, settings.update)
+  if problem then complain(problem) end
+  return fine
 end
 
 ---Nothing more will be said.
@@ -209,7 +238,10 @@ end
 ---@return boolean? done it was the one that is under way
 function trial.finished(row_id, outcome, reason, traceback, ms)
   if not current or current.row ~= row_id then return end
-  if settings.json then
+  if current.line then
+    replay.compare(current.line, { words = current.words, outcome = outcome, reason = reason, body = current.body,
+      traceback = traceback and tidy(traceback) }, settings.color)
+  elseif settings.json then
     print_json(outcome, reason, traceback, ms)
   else
     if traceback then say(reason .. "\n" .. tidy(traceback)) end
@@ -224,6 +256,7 @@ end
 ---@param text string JSON: the settings
 function trial.start(workspace, text)
   own, settings = workspace:lower(), assert(json.decode(text))
+  if settings.records then replay = require "molecule.emulator.replay" end
   settings.from = find_peer(settings.from)
   watch.add(heard)
 end

@@ -1,0 +1,139 @@
+--- What `molecule replay` makes of a recorded message's new outcome: a difference that is shown, and the recording's new line.
+--- lua/molecule/emulator/trial.lua says the messages.
+
+local host = require "molecule.emulator.host"
+local json = require "molecule.json"
+
+local replay = {}
+
+local RED, GREEN, BOLD = 31, 32, 1
+local ORDER = { "at", "workspace", "row_id", "from", "envelope", "outcome", "reason", "reply" } -- of a line's members
+
+local lines = {} -- of the recording: {text, record?}
+local same, different = 0, 0
+
+---Reads a line of a recording.
+---@param text string
+---@return table? line {text, record?} nothing to say without a record; nil: it is not a recorded message
+function replay.read(text)
+  local record = text:find "%S" and json.decode(text)
+  local is_record = type(record) == "table" and type(record.envelope) == "table" and type(record.outcome) == "string"
+  if text:find "%S" and not is_record then return nil end
+  local line = { text = text, number = #lines + 1 }
+  -- the answer to a question of the script's, or one that somebody stopped: there is nothing to compare
+  if record and record.outcome ~= "answer" and record.outcome ~= "canceled" then line.record = record end
+  lines[#lines + 1] = line
+  return line
+end
+
+local function parts_of(body)
+  local params = type(body.params) == "table" and body.params
+  local message = params and type(params.message) == "table" and params.message
+  return message and json.is_array(message.parts) and message.parts or {}
+end
+
+-- A reply's text and the names of its files: what does not change from run to run.
+local function text_of(body)
+  if type(body) ~= "table" then return nil end
+  local texts, files = { type(body.message) == "string" and body.message or nil }, {}
+  for _, part in ipairs(parts_of(body)) do
+    if type(part.text) == "string" then texts[#texts + 1] = part.text end
+    if type(part.file) == "table" then files[#files + 1] = part.file end
+    if part.data ~= nil then texts[#texts + 1] = json.encode(part.data, { sort = true }) end
+  end
+  for _, file in ipairs(json.is_array(body.attachments) and body.attachments or {}) do files[#files + 1] = file end
+  for _, file in ipairs(files) do texts[#texts + 1] = ("[file: %s]"):format(tostring(file.name)) end
+  return table.concat(texts, "\n")
+end
+
+local function print_line(mark, text, color)
+  host.print(mark .. text, color)
+end
+
+local function split(text)
+  local list = {}
+  for line in (text .. "\n"):gmatch "([^\n]*)\n" do list[#list + 1] = line end
+  return list
+end
+
+-- Lines at the beginning and at the end that are the same are shown once.
+local function print_difference(before, after, paint)
+  local old, new = before and split(before) or {}, after and split(after) or {}
+  local first, last = 0, 0
+  while first < math.min(#old, #new) and old[first + 1] == new[first + 1] do first = first + 1 end
+  while last < math.min(#old, #new) - first and old[#old - last] == new[#new - last] do last = last + 1 end
+  for i = 1, first do print_line("  ", old[i]) end
+  for i = first + 1, #old - last do print_line("- ", old[i], paint and RED) end
+  for i = first + 1, #new - last do print_line("+ ", new[i], paint and GREEN) end
+  for i = #old - last + 1, #old do print_line("  ", old[i]) end
+end
+
+local function outcome_text(outcome, reason)
+  return reason and ("%s: %s"):format(outcome, tostring(reason):match "[^\n]*") or outcome
+end
+
+-- With the members in the order in which they are recorded.
+local function encode(record)
+  local pieces, known = {}, {}
+  for _, name in ipairs(ORDER) do
+    known[name] = true
+    if record[name] ~= nil then pieces[#pieces + 1] = ("%q:%s"):format(name, assert(json.encode(record[name]))) end
+  end
+  local others = {}
+  for name in pairs(record) do
+    if not known[name] then others[#others + 1] = name end
+  end
+  table.sort(others)
+  for _, name in ipairs(others) do pieces[#pieces + 1] = json.encode(name) .. ":" .. assert(json.encode(record[name])) end
+  return "{" .. table.concat(pieces, ",") .. "}"
+end
+
+---@param line table of replay.read
+---@param new {words: string?, outcome: string, reason: string?, traceback: string?, body: string?} body: the reply's request
+---@param paint boolean
+function replay.compare(line, new, paint)
+  local record = line.record
+  local reply = new.body and json.decode(new.body)
+  local before, after = text_of(record.reply), text_of(reply)
+  if record.outcome == new.outcome and before == after then
+    same = same + 1
+    return
+  end
+  different = different + 1
+  host.print(("[%d] %s: %s"):format(line.number, tostring(record.from), new.words or ""), paint and BOLD)
+  if record.outcome ~= new.outcome then
+    print_line("- ", outcome_text(record.outcome, record.reason), paint and RED)
+    print_line("+ ", outcome_text(new.outcome, new.reason), paint and GREEN)
+  end
+  if before ~= after then print_difference(before, after, paint) end
+  if new.traceback then host.print(new.traceback) end
+  record.outcome, record.reason, record.reply = new.outcome, new.reason, reply
+  line.text = encode(record)
+end
+
+local function write(path)
+  local temporary = path .. ".new"
+  local file, problem = io.open(temporary, "wb")
+  if not file then return problem end
+  for _, line in ipairs(lines) do file:write(line.text, "\n") end
+  local fine
+  fine, problem = file:close()
+  if fine then fine, problem = os.rename(temporary, path) end
+  if not fine then os.remove(temporary) end
+  return not fine and problem or nil
+end
+
+---The last message has its outcome.
+---@param path string of the recording
+---@param update boolean
+---@return boolean fine nothing differs, or it was written
+---@return string? problem
+function replay.finish(path, update)
+  host.print(("%d as recorded, %d different%s"):format(same, different, different > 0 and update and "; updated" or ""))
+  if different == 0 then return true end
+  if not update then return false end
+  local problem = write(path)
+  return not problem, problem
+end
+
+return replay

@@ -1,0 +1,33 @@
+/* What `molecule try` and `molecule replay` have in common: a host with one workspace, connected to
+ * an emulator in the same process, with its state in a directory that is removed. */
+#ifndef MOLECULE_COMMANDS_TRY_SESSION_H
+#define MOLECULE_COMMANDS_TRY_SESSION_H
+
+#include "commands/options.h"
+#include "commands/try_input.h"
+#include "molecule/molecule.h"
+
+#include <stdbool.h>
+
+/* Everything is borrowed for the run. */
+struct try_plan {
+    const char *command; /* its name, for what is printed on standard error */
+    const struct molecule_workspace_options *workspace; /* who answers, and its limits */
+    const struct molecule_options *host;
+    const char *id;       /* the workspace's, a UUID; NULL: a new one */
+    const char *settings; /* of lua/molecule/emulator/trial.lua, JSON */
+    const char *store;    /* the file of --store; NULL: none */
+    bool offline;
+    struct try_input input; /* what is said; its emulator and command are set here */
+    /* the function of trial.lua that tells at the end whether all is well; NULL: it is if every
+     * message was replied to, needed no reply, or was skipped */
+    const char *verdict;
+};
+
+/* Options of connect that have no place here. */
+extern const struct option_note try_elsewhere[];
+
+/* The exit code, an enum molecule_result; MOLECULE_FAILED too if not all is well. */
+int try_session_run(const struct try_plan *plan);
+
+#endif
