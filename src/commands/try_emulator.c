@@ -13,6 +13,7 @@ struct errand {
     struct try_emulator *emulator;
     const char *function, *texts[EMULATOR_TRIAL_TEXTS];
     struct molecule *molecule;
+    uv_sem_t done; /* its own: several threads may wait at once */
     bool result;
 };
 
@@ -111,17 +112,18 @@ static bool on_reply_to(void *context, const char *body, size_t length,
 
 static void run_open(struct task *task)
 {
-    struct try_emulator *emulator = ((struct errand *)task)->emulator;
+    struct errand *errand = (struct errand *)task;
+    struct try_emulator *emulator = errand->emulator;
     emulator->emulator = emulator_open(&emulator->thread.loop, &emulator->options,
                                        emulator->problem, sizeof emulator->problem);
-    uv_sem_post(&emulator->ready);
+    uv_sem_post(&errand->done);
 }
 
 static void run_call(struct task *task)
 {
     struct errand *errand = (struct errand *)task;
     errand->result = emulator_trial(errand->emulator->emulator, errand->function, errand->texts, 0);
-    uv_sem_post(&errand->emulator->ready);
+    uv_sem_post(&errand->done);
 }
 
 static void run_set_host(struct task *task)
@@ -129,23 +131,25 @@ static void run_set_host(struct task *task)
     struct errand *errand = (struct errand *)task;
     errand->emulator->molecule = errand->molecule;
     stop_host(errand->emulator);
-    uv_sem_post(&errand->emulator->ready);
+    uv_sem_post(&errand->done);
 }
 
 static void run_close(struct task *task)
 {
-    struct try_emulator *emulator = ((struct errand *)task)->emulator;
+    struct errand *errand = (struct errand *)task;
+    struct try_emulator *emulator = errand->emulator;
     show_lines(emulator);
     emulator_close(emulator->emulator);
-    uv_sem_post(&emulator->ready);
+    uv_sem_post(&errand->done);
 }
 
 static bool run_there(struct errand *errand, void (*run)(struct task *task))
 {
     errand->task.run = run;
-    if (!thread_post(&errand->emulator->thread, &errand->task))
-        return false;
-    uv_sem_wait(&errand->emulator->ready);
+    uv_sem_init(&errand->done, 0);
+    if (thread_post(&errand->emulator->thread, &errand->task))
+        uv_sem_wait(&errand->done);
+    uv_sem_destroy(&errand->done);
     return errand->result;
 }
 
@@ -192,7 +196,6 @@ void try_emulator_set_host(struct try_emulator *emulator, struct molecule *molec
 static void end_thread(struct try_emulator *emulator)
 {
     thread_close(&emulator->thread);
-    uv_sem_destroy(&emulator->ready);
     uv_sem_destroy(&emulator->answered);
     uv_mutex_destroy(&emulator->mutex);
 }
@@ -205,12 +208,10 @@ bool try_emulator_open(struct try_emulator *emulator, const char *workspace, con
                                                   .on_quit = on_quit,
                                                   .reply_to = on_reply_to,
                                                   .context = emulator};
-    uv_sem_init(&emulator->ready, 0);
     uv_sem_init(&emulator->answered, 0);
     uv_mutex_init(&emulator->mutex);
     if (thread_start(&emulator->thread, "emulator", NULL, NULL) < 0) {
         snprintf(emulator->problem, sizeof emulator->problem, "cannot start a thread");
-        uv_sem_destroy(&emulator->ready);
         uv_sem_destroy(&emulator->answered);
         uv_mutex_destroy(&emulator->mutex);
         return false;

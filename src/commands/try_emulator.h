@@ -20,7 +20,6 @@ struct try_emulator {
     struct molecule *molecule; /* stopped once everything is said; NULL: not open yet */
     struct emulator_options options;
     char problem[512];
-    uv_sem_t ready;
     uv_mutex_t mutex; /* of what follows */
     uint64_t reply;   /* a digest of the reply that is about to be posted */
     size_t reply_length;

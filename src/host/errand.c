@@ -18,6 +18,7 @@
 #define ANSWER_MAXIMUM ((size_t)64 << 20)
 #define LOOK_EVERY_MS 500 /* into the inbox, for a peer's answer */
 #define LOOK_ROWS 100
+#define LOOK_BACK_S (24 * 3600)
 
 struct errand {
     uv_timer_t timer; /* first */
@@ -153,23 +154,54 @@ static bool read_result(struct errand *errand, char **answer)
     return fine;
 }
 
-/* The peer's first message in the page that came after ours; one that names another question is
- * not it. */
+static int64_t created_us(struct page_row row)
+{
+    struct page_row stamp;
+    char text[64];
+    int64_t us = 0;
+    if (!page_member(row, "created_at", &stamp) || stamp.length < 2 ||
+        stamp.length - 2 >= sizeof text)
+        return 0;
+    memcpy(text, stamp.bytes + 1, stamp.length - 2);
+    text[stamp.length - 2] = '\0';
+    return clock_parse(text, &us) ? us : 0;
+}
+
+static bool fetch_inbox(struct errand *errand)
+{
+    struct platform_fetch fetch = {.since_secs = LOOK_BACK_S, .limit = LOOK_ROWS};
+    return ask(errand, platform_activity(&errand->link.platform, token_of(errand), &fetch),
+               TIMEOUT_MS);
+}
+
+/* The stamp of the newest row, by the platform's clock; 0: there is none. */
+static int64_t newest_us(const struct errand *errand)
+{
+    struct page page;
+    const char *problem;
+    int64_t newest = 0;
+    if (!page_cut(errand->body, errand->body_length, &page, &problem))
+        return 0;
+    for (size_t i = 0; i < page.count; i++)
+        newest = created_us(page.rows[i]) > newest ? created_us(page.rows[i]) : newest;
+    page_free(&page);
+    return newest;
+}
+
+/* The peer's first message after `before_us`; one that names another question is not it. */
 static char *find_answer(const struct errand *errand, const char *peer, const char *question,
-                         int64_t since_us)
+                         int64_t before_us)
 {
     struct page page;
     const char *problem;
     char *found = NULL;
     if (!page_cut(errand->body, errand->body_length, &page, &problem))
         return NULL;
-    for (size_t i = page.count; i-- > 0 && !found;) { /* newest first */
+    for (size_t i = page.count; i-- > 0 && !found;) { /* the newest comes first */
         struct message *message = envelope_read(page.rows[i], errand->link.options->id);
-        int64_t created_us = 0;
-        bool after = message->created_at && clock_parse(message->created_at, &created_us) &&
-                     created_us >= since_us;
         bool meant = !message->in_reply_to || strcmp(message->in_reply_to, question) == 0;
-        if (after && meant && message->source_id && strcasecmp(message->source_id, peer) == 0)
+        if (created_us(page.rows[i]) > before_us && meant && message->source_id &&
+            strcasecmp(message->source_id, peer) == 0)
             found = memory_copy_text(message->text);
         message_free(message);
     }
@@ -178,17 +210,15 @@ static char *find_answer(const struct errand *errand, const char *peer, const ch
 }
 
 /* Looks into the inbox until the answer is there or the time is up. false: it cannot be read. */
-static bool await(struct errand *errand, const char *peer, const char *question, int64_t since_us,
+static bool await(struct errand *errand, const char *peer, const char *question, int64_t before_us,
                   int64_t deadline_ms, char **answer)
 {
-    struct platform_fetch fetch = {.since_secs = 3600, .limit = LOOK_ROWS};
     while (clock_monotonic_ms() < deadline_ms) {
         timer_arm(&errand->timer, on_pause, LOOK_EVERY_MS);
         thread_run(&errand->host->network);
-        if (!ask(errand, platform_activity(&errand->link.platform, token_of(errand), &fetch),
-                 TIMEOUT_MS))
+        if (!fetch_inbox(errand))
             return false;
-        *answer = find_answer(errand, peer, question, since_us);
+        *answer = find_answer(errand, peer, question, before_us);
         if (*answer)
             break;
     }
@@ -206,19 +236,20 @@ bool errand_send(struct host *host, const struct molecule_workspace_options *opt
     char id[UUID_TEXT_SIZE];
     uuid_random(id);
     int64_t deadline_ms = clock_monotonic_ms() + timeout_ms;
-    int64_t since_us = (clock_wall_ms() - 60000) * 1000; /* the platform's clock may differ */
     struct message origin = {.row_id = id, .source_id = (char *)peer};
     struct reply said = {.text = (char *)text, .text_length = strlen(text), .question = true};
     struct reply_request request = {0};
-    bool fine = reply_build(&origin, &said, "/send", &request, problem, problem_size) &&
-                ask(errand,
-                    platform_send(&errand->link.platform, token_of(errand), peer, request.body,
-                                  request.body_length),
-                    timeout_ms);
+    bool fine = fetch_inbox(errand);
+    int64_t before_us = fine ? newest_us(errand) : 0;
+    fine = fine && reply_build(&origin, &said, "/send", &request, problem, problem_size) &&
+           ask(errand,
+               platform_send(&errand->link.platform, token_of(errand), peer, request.body,
+                             request.body_length),
+               timeout_ms);
     bool queued = fine && reply_read_answer(false, errand->body, errand->body_length) ==
                               REPLY_ANSWER_QUEUED;
     if (queued)
-        fine = await(errand, peer, request.id, since_us, deadline_ms, answer);
+        fine = await(errand, peer, request.id, before_us, deadline_ms, answer);
     else if (fine)
         fine = read_result(errand, answer);
     reply_request_free(&request);

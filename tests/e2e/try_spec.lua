@@ -79,7 +79,8 @@ end]], "go" }
   it("shows an error with its line and traceback, and exits with 1", function()
     local path = script "local function fail() local x = nil; return x.y end\nreturn function() local z = fail() return z end"
     local printed, code = try { path, "go" }
-    assert(printed:find("agent.lua:1: attempt to index a nil value (local 'x')\nstack traceback:", 1, true), printed)
+    assert(printed:find("agent.lua:1: attempt to index a nil value (local 'x')\n"
+      .. "local function fail() local x = nil; return x.y end\n" .. (" "):rep(28) .. "^\nstack traceback:", 1, true), printed)
     assert(printed:find("agent.lua:2: in function", 1, true), printed)
     assert(printed:find "\ndead · %d+ ms\n$", printed)
     assert.equal(1, code)
