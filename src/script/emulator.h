@@ -3,6 +3,8 @@
 #ifndef MOLECULE_SCRIPT_EMULATOR_H
 #define MOLECULE_SCRIPT_EMULATOR_H
 
+#include "molecule/event.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,12 +25,17 @@ struct emulator_options {
     double stale_seconds;    /* without a heartbeat until awaiting_agent; 0: the profile's own */
     /* print what is said to `workspace` and what it says, and take emulator_type */
     bool console;
+    const char *script; /* with `console`: the file that the host serves; NULL: a backend */
     /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
     void (*on_quit)(void *context);
     /* whether the host posts these bytes as a reply, and to which row; NULL: unknown */
     bool (*reply_to)(void *context, const char *body, size_t length,
                      char row_id[EMULATOR_ROW_ID_SIZE]);
-    void *context; /* of both */
+    /* Retries or drops a dead letter of the host. false: `problem` says why not. NULL: there is no
+     * host. It may wait for the host. */
+    bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
+                        size_t problem_size);
+    void *context; /* of these three */
 };
 
 /* NULL: `problem` says why. The strings are not kept. */
@@ -42,10 +49,8 @@ size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
 /* Nothing more can be typed; `terminal`: because a person at a terminal wants so. Once what was
  * typed has its outcome, on_quit is called, unless nothing ever was. */
 void emulator_type_end(struct emulator *emulator, bool terminal);
-/* What became of a row of `workspace`: it is retried in `again_ms`, or, if `outcome` is not NULL,
- * is finished. */
-void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
-                   const char *reason, int64_t again_ms);
+/* What the host reports of a row of `workspace`, or of its script; not MOLECULE_EVENT_REPLY. */
+void emulator_tell(struct emulator *emulator, const struct molecule_event *event);
 
 /* Not from within on_quit. The loop has to turn once more to release the handles. */
 void emulator_close(struct emulator *emulator);
