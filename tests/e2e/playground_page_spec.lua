@@ -127,7 +127,7 @@ describe("the playground's page", function()
     page:wait_js "return document.querySelector('.editor [type=submit]').disabled"
     page:js [[
       const area = document.querySelector('.editor textarea'), what = document.querySelector('molecule-what');
-      const envelope = JSON.parse([...what.querySelectorAll('pre')].find((one) => one.getAttribute('aria-label') === 'Envelope').textContent);
+      const envelope = JSON.parse(what.querySelector('pre[aria-label=Envelope]').textContent);
       envelope.params.message.parts[0].text = 'second';
       area.value = JSON.stringify(envelope);
       area.dispatchEvent(new Event('input'))]]
@@ -169,7 +169,10 @@ describe("the playground's page", function()
   end)
 
   it("speaks as a peer, and shows the reply in the peer's lane", function()
-    page:js "const as = document.querySelector('molecule-composer select'); as.value = 'new'; as.dispatchEvent(new Event('change'))"
+    page:js [[
+      const as = document.querySelector('molecule-composer select');
+      as.value = 'new';
+      as.dispatchEvent(new Event('change'))]]
     page:type("dialog input", "bob" .. browser.ENTER)
     page:wait_js("const as = document.querySelector('molecule-composer select'); return as.selectedOptions[0].textContent", "bob")
     say "from a peer"

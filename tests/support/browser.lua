@@ -26,7 +26,8 @@ local ELEMENT = "element-6066-11e4-a52e-4f735466cecf" -- WebDriver's name for wh
 
 local function call(self, method, path, value)
   local answer = http.request { port = self.port, method = method, path = path,
-    headers = { ["Content-Type"] = "application/json" }, body = method == "POST" and (value and cjson.encode(value) or "{}") or nil }
+    headers = { ["Content-Type"] = "application/json" },
+    body = method == "POST" and (value and cjson.encode(value) or "{}") or nil }
   local result = answer.json and answer.json.value
   if answer.status ~= 200 then
     error(("the browser: %s %s: %s"):format(method, path, result and result.message or answer.problem or answer.body), 3)

@@ -106,12 +106,11 @@ document.getElementById("filter").addEventListener("submit", (event) => event.pr
 function showScript(status) {
   const place = document.getElementById("script"), problem = document.getElementById("problem");
   const name = status.script ? status.script.split("/").pop() : "the backend";
-  const since = `since ${timeOf(status.at)}`;
   const version = status.script_version > 0 ? `version ${status.script_version}` : "loading";
-  const words = status.problem ? `${version} of ${name} keeps answering` : `${name} · ${version} answers ${since}`;
+  const words = status.problem ? `${version} of ${name} keeps answering` : `${name} · ${version} answers`;
   place.className = status.problem ? "bad" : status.script_version > 0 ? "good" : "busy";
   if (place.textContent !== words) place.textContent = words;
-  place.title = status.script || "";
+  place.title = `${status.script || ""} since ${timeOf(status.at)}`;
   problem.hidden = !status.problem;
   problem.replaceChildren(...(status.problem ? [h("p", null, h("strong", null, `${name} does not load. `), status.problem.split("\n")[0]), placeOf(status.place),
     status.script ? h("button", { class: "quiet small", onclick: copier(status.script, "the path") }, "copy the path") : null].filter(Boolean) : []));
