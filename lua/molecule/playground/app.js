@@ -112,8 +112,12 @@ function showScript(status) {
   if (place.textContent !== words) place.textContent = words;
   place.title = `${status.script || ""} since ${timeOf(status.at)}`;
   problem.hidden = !status.problem;
-  problem.replaceChildren(...(status.problem ? [h("p", null, h("strong", null, `${name} does not load. `), status.problem.split("\n")[0]), placeOf(status.place),
-    status.script ? h("button", { class: "quiet small", onclick: copier(status.script, "the path") }, "copy the path") : null].filter(Boolean) : []));
+  problem.replaceChildren();
+  if (!status.problem) return;
+  problem.append(h("p", null, h("strong", null, `${name} does not load. `), status.problem.split("\n")[0]));
+  if (status.place) problem.append(placeOf(status.place));
+  if (!status.script) return;
+  problem.append(h("button", { class: "quiet small", onclick: copier(status.script, "the path") }, "copy the path"));
 }
 
 function showStatus(status) {
@@ -153,9 +157,9 @@ function showDead() {
 }
 
 function announce(item) {
-  if (item.outcome && Date.now() - item.at < 60000) {
-    document.getElementById("announcer").textContent = `Message ${item.n} from ${senderOf(item)}: ${stateOf(item).word}. ${item.reply ? item.reply.text.slice(0, 200) : item.reason || ""}`;
-  }
+  if (!item.outcome || Date.now() - item.at > 60000) return;
+  const words = item.reply ? item.reply.text.slice(0, 200) : item.reason || "";
+  document.getElementById("announcer").textContent = `Message ${item.n} from ${senderOf(item)}: ${stateOf(item).word}. ${words}`;
 }
 
 function arrive() {

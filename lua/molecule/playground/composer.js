@@ -43,8 +43,8 @@ class Composer extends HTMLElement {
 
   #peers(peers) {
     const chosen = this.wanted || this.as.value || "canvas";
-    const options = [h("option", { value: "canvas" }, "canvas (the human)"), ...peers.map((peer) => h("option", { value: peer.id }, peer.name)),
-      h("option", { value: "new" }, "a new peer…")];
+    const options = [h("option", { value: "canvas" }, "canvas (the human)"),
+      ...peers.map((peer) => h("option", { value: peer.id }, peer.name)), h("option", { value: "new" }, "a new peer…")];
     this.as.replaceChildren(...options);
     const known = options.some((option) => option.value === chosen);
     this.as.value = known ? chosen : "canvas";
@@ -54,14 +54,17 @@ class Composer extends HTMLElement {
 
   #peerDialog() {
     const name = h("input", { required: true, maxlength: 80, autocomplete: "off" });
-    const dialog = h("dialog", { "aria-label": "A new peer", onclose: () => this.focus() }, h("form", { method: "dialog", onsubmit: doing(async (event) => {
+    const create = doing(async (event) => {
       event.preventDefault();
       const peer = await control("POST", "workspaces", { name: name.value.trim() });
       this.wanted = peer.id;
       name.value = "";
       dialog.close();
-    }) }, h("label", null, "Name of the peer ", name), h("p", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Create"),
-      h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"))));
+    });
+    const dialog = h("dialog", { "aria-label": "A new peer", onclose: () => this.focus() },
+      h("form", { method: "dialog", onsubmit: create }, h("label", null, "Name of the peer ", name),
+        h("p", { class: "actions" }, h("button", { type: "submit", class: "primary" }, "Create"),
+          h("button", { type: "button", class: "quiet", onclick: () => dialog.close() }, "Cancel"))));
     return dialog;
   }
 
@@ -80,11 +83,12 @@ class Composer extends HTMLElement {
   }
 
   #drawFiles() {
-    this.list.replaceChildren(...this.#files.map((file, i) => h("li", null, `${file.name} (${size(file.size)}) `, h("button", { type: "button",
-      class: "quiet small", "aria-label": `remove ${file.name}`, onclick: () => {
-        this.#files.splice(i, 1);
-        this.#drawFiles();
-      } }, "remove"))));
+    const remove = (i) => () => {
+      this.#files.splice(i, 1);
+      this.#drawFiles();
+    };
+    this.list.replaceChildren(...this.#files.map((file, i) => h("li", null, `${file.name} (${size(file.size)}) `,
+      h("button", { type: "button", class: "quiet small", "aria-label": `remove ${file.name}`, onclick: remove(i) }, "remove"))));
   }
 
   #paste(event) {
@@ -115,8 +119,12 @@ class Composer extends HTMLElement {
     this.#drawFiles();
     this.#fit();
     try {
-      for (const file of files) parts.push((await request("POST", path(`/files?name=${encodeURIComponent(file.name)}${sender}`), file)).part);
-      const { ids } = await control("POST", "messages", { to: this.#workspace, parts, from: from === "canvas" ? undefined : from });
+      for (const file of files) {
+        const { part } = await request("POST", path(`/files?name=${encodeURIComponent(file.name)}${sender}`), file);
+        parts.push(part);
+      }
+      const speaker = from === "canvas" ? undefined : from;
+      const { ids } = await control("POST", "messages", { to: this.#workspace, parts, from: speaker });
       this.dispatchEvent(new CustomEvent("sent", { detail: { id: ids[0] }, bubbles: true }));
     } catch (error) {
       this.text.value = text; // nothing is lost

@@ -2,8 +2,8 @@
 
 const BASE = "/__emulator/playground";
 
-// An element: h("button", { class: "quiet", onclick: f, "aria-label": "…" }, "text", child, …). A property that is null or false
-// is left out.
+// An element: h("button", { class: "quiet", onclick: f, "aria-label": "…" }, "text", child, …). A property that is null or
+// false is left out.
 export function h(tag, properties, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties || {})) {
@@ -104,7 +104,8 @@ export function stateOf(item) {
 
 export function chip(item) {
   const { word, kind } = stateOf(item);
-  return h("span", { class: `chip ${kind}` }, word, item.took_ms !== undefined && item.outcome ? ` · ${duration(item.took_ms)}` : "");
+  const took = item.took_ms !== undefined && item.outcome ? ` · ${duration(item.took_ms)}` : "";
+  return h("span", { class: `chip ${kind}` }, word, took);
 }
 
 export const senderOf = (item) => (item.from ? item.from_name || item.from : "canvas");
@@ -121,8 +122,8 @@ export function fileLink(item, file, number, of) {
   if (!file.here) {
     return h("a", { class: "file", href: file.uri, target: "_blank", rel: "noopener noreferrer" }, ...label);
   }
-  const query = of ? `?of=${of}` : "";
-  return h("a", { class: "file", href: path(`/messages/${item.id}/files/${number}${query}`), download: file.name || "file" }, ...label);
+  const href = path(`/messages/${item.id}/files/${number}${of ? `?of=${of}` : ""}`);
+  return h("a", { class: "file", href, download: file.name || "file" }, ...label);
 }
 
 export function filesOf(item, files, of) {
@@ -137,5 +138,6 @@ export function placeOf(place) {
   return h("div", { class: "place" },
     h("span", { class: "where" }, where), " ",
     h("button", { class: "quiet small", onclick: copier(where, where), "aria-label": `copy ${where}` }, "copy"),
-    place.source !== undefined && h("pre", { class: "source", tabindex: "0" }, h("span", { class: "number" }, `${place.line} `), place.source));
+    place.source !== undefined && h("pre", { class: "source", tabindex: "0" },
+      h("span", { class: "number" }, `${place.line} `), place.source));
 }

@@ -13,7 +13,8 @@ function more(one) {
 const plain = (text) => h("p", { class: "plain", dir: "auto" }, text);
 
 function agentBubble(item, one, className, of) {
-  return h("div", { class: `bubble agent ${className || ""}` }, one.text ? markdown(one.text) : null, more(one), filesOf(item, one.files, of));
+  return h("div", { class: `bubble agent ${className || ""}` }, one.text ? markdown(one.text) : null, more(one),
+    filesOf(item, one.files, of));
 }
 
 function answerOf(item) {
@@ -50,7 +51,8 @@ function saidRow(item) {
 }
 
 function logRow(item) {
-  return [h("p", { class: `logline ${item.level}` }, h("span", { class: "faint" }, timeOf(item.at)), ` ${item.level} `, item.text)];
+  return [h("p", { class: `logline ${item.level}` },
+    h("span", { class: "faint" }, timeOf(item.at)), ` ${item.level} `, item.text)];
 }
 
 const ROWS = { message: messageRow, said: saidRow, log: logRow };
@@ -153,7 +155,8 @@ class List extends HTMLElement {
   #place(item, offset) {
     let one = this.#shown.get(item.n);
     if (!one || one.item !== item) {
-      const element = h("article", { class: `row ${item.kind} ${hueOf(item.from || item.to)}`, "data-n": item.n }, ROWS[item.kind](item));
+      const className = `row ${item.kind} ${hueOf(item.from || item.to)}`;
+      const element = h("article", { class: className, "data-n": item.n }, ROWS[item.kind](item));
       element.classList.toggle("selected", item.id !== undefined && item.id === this.#selected);
       if (one) this.#replace(one.element, element);
       else this.canvas.append(element);

@@ -5,7 +5,14 @@ import { h } from "./dom.js";
 
 const LENGTH_MAXIMUM = 20000; // beyond, a text is shown as it is
 
-const INLINE = /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)|\*\*(?=\S)([\s\S]*?\S)\*\*|__(?=\S)([\s\S]*?\S)__|\*(?=\S)([^*\n]*?\S)\*|\b_(?=\S)([^_\n]*?\S)_\b|\[([^\]\n]{1,500})\]\((https?:\/\/[^\s()<>"]{1,2000})\)|(https?:\/\/[^\s()<>"'`\]]{1,2000}[^\s()<>"'`\].,;:!?])/;
+const URL_TEXT = /https?:\/\/[^\s()<>"'`\]]{1,2000}[^\s()<>"'`\].,;:!?]/.source;
+const INLINE = new RegExp([
+  /(`+)([^`]|[^`][\s\S]*?[^`])\1(?!`)/.source,                             // `code`
+  /\*\*(?=\S)([\s\S]*?\S)\*\*|__(?=\S)([\s\S]*?\S)__/.source,               // **bold**
+  /\*(?=\S)([^*\n]*?\S)\*|\b_(?=\S)([^_\n]*?\S)_\b/.source,                  // *italic*
+  /\[([^\]\n]{1,500})\]\((https?:\/\/[^\s()<>"]{1,2000})\)/.source,          // [text](address)
+  `(${URL_TEXT})`,
+].join("|"));
 
 function link(text, href) {
   const shown = text === href ? null : h("span", { class: "href" }, ` ${new URL(href).host}`);
@@ -36,7 +43,8 @@ function inline(text, depth) {
   return result;
 }
 
-const FENCE = /^ {0,3}(```+|~~~+)/, HEADING = /^(#{1,6})\s+(.*)$/, BULLET = /^\s*[-*+]\s+(.*)$/, NUMBERED = /^\s*(\d{1,9})[.)]\s+(.*)$/;
+const FENCE = /^ {0,3}(```+|~~~+)/, HEADING = /^(#{1,6})\s+(.*)$/;
+const BULLET = /^\s*[-*+]\s+(.*)$/, NUMBERED = /^\s*(\d{1,9})[.)]\s+(.*)$/;
 
 function takeFence(lines, at, fence) {
   const code = [];
@@ -49,7 +57,9 @@ function takeList(lines, at, pattern, tag) {
   const items = [];
   const first = pattern.exec(lines[at]);
   let i = at;
-  for (let match; i < lines.length && (match = pattern.exec(lines[i])); i++) items.push(h("li", null, inline(match[match.length - 1], 0)));
+  for (let match; i < lines.length && (match = pattern.exec(lines[i])); i++) {
+    items.push(h("li", null, inline(match[match.length - 1], 0)));
+  }
   return [h(tag, tag === "ol" ? { start: first[1] } : null, items), i];
 }
 

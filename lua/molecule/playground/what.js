@@ -1,10 +1,9 @@
 // What happened to one message: live, because it is asked for again whenever the message changes.
 
-import { chip, copier, doing, duration, filesOf, h, json, path, placeOf, pretty, request, senderOf, size, timeOf, toast } from "./dom.js";
+import { chip, copier, doing, duration, filesOf, h, json, path, placeOf, pretty, request, senderOf, size, timeOf,
+  toast } from "./dom.js";
 
-function section(title, open, ...content) {
-  return h("details", { open, "data-title": title }, h("summary", null, title), ...content);
-}
+const LONG = 1900; // characters; the list shows no more of a text
 
 const block = (text, label) => h("pre", { class: "block", tabindex: "0", "aria-label": label }, text);
 
@@ -17,7 +16,8 @@ function attemptOf(attempt, versions) {
   if (attempt.wall_ms !== undefined) facts.push(duration(attempt.wall_ms), `${attempt.cpu_ms} ms CPU`);
   if (versions > 1) facts.push(`version ${attempt.script_version} of the script`);
   return h("li", { class: "attempt" },
-    h("p", null, h("strong", null, `Attempt ${attempt.number}`), ` ${facts.join(" · ")} `, h("span", { class: "faint" }, timeOf(attempt.at))),
+    h("p", null, h("strong", null, `Attempt ${attempt.number}`), ` ${facts.join(" · ")} `,
+      h("span", { class: "faint" }, timeOf(attempt.at))),
     attempt.log.length ? h("ul", { class: "log" }, attempt.log.map(lineOf)) : null,
     attempt.reason ? h("p", { class: attempt.outcome === "failed" ? "error" : "" }, attempt.reason) : null,
     placeOf(attempt.place),
@@ -25,8 +25,8 @@ function attemptOf(attempt, versions) {
 }
 
 function askedOf(asked) {
-  return h("li", null, h("span", { class: "faint" }, timeOf(asked.at)), ` ${asked.what} `, asked.key ? h("code", null, asked.key) : null,
-    asked.text ? `: ${asked.text}` : null);
+  return h("li", null, h("span", { class: "faint" }, timeOf(asked.at)), ` ${asked.what} `,
+    asked.key ? h("code", null, asked.key) : null, asked.text ? `: ${asked.text}` : null);
 }
 
 function postOf(post) {
@@ -35,9 +35,19 @@ function postOf(post) {
   if (post.fault) notes.push(`fault: ${post.fault}`);
   if (post.lost) notes.push("the answer was not delivered");
   return h("li", null,
-    h("p", null, `${post.method} ${post.path.replace(/^\/workspaces\/[^/]*/, "…")} → `, h("strong", null, String(answer)), ` ${notes.join(" · ")} `,
-      h("span", { class: "faint" }, timeOf(post.at))),
+    h("p", null, `${post.method} ${post.path.replace(/^\/workspaces\/[^/]*/, "…")} → `, h("strong", null, String(answer)),
+      ` ${notes.join(" · ")} `, h("span", { class: "faint" }, timeOf(post.at))),
     block(pretty(post.body), "Request"), post.answer ? block(pretty(post.answer), "Answer") : null);
+}
+
+// What keeps a text from being an envelope; "": nothing.
+function problemOf(text) {
+  try {
+    const value = JSON.parse(text);
+    return value === null || typeof value !== "object" || Array.isArray(value) ? "an envelope is a JSON object" : "";
+  } catch (error) {
+    return error.message;
+  }
 }
 
 class What extends HTMLElement {
@@ -112,13 +122,14 @@ class What extends HTMLElement {
     this.#peers.map((peer) => h("option", { value: peer.id }, peer.name)));
     const dead = item.outcome === "dead" && !item.dropped;
     const link = `${location.origin}${location.pathname}#${item.id}`;
+    const test = copier(() => request("GET", path(`/messages/${item.id}/test`)), "the test");
     return h("p", { class: "actions" },
       item.envelope ? [h("button", { onclick: doing(() => this.#sendAgain()) }, "Send again"),
         h("button", { onclick: () => this.#edit() }, "Edit and send"), as] : null,
       dead ? [h("button", { onclick: this.#change("retry", "it runs again") }, "Retry"),
         h("button", { onclick: this.#change("drop", "dropped") }, "Drop")] : null,
       h("button", { class: "quiet", onclick: copier(link, "the link") }, "Copy link"),
-      h("button", { class: "quiet", onclick: copier(() => request("GET", path(`/messages/${item.id}/test`)), "the test") }, "Copy as test"));
+      h("button", { class: "quiet", onclick: test }, "Copy as test"));
   }
 
   #edit() {
@@ -130,36 +141,33 @@ class What extends HTMLElement {
   #editor(item) {
     const problem = h("p", { class: "error", role: "status" });
     const send = h("button", { type: "submit" }, "Send");
-    const area = h("textarea", { rows: 18, spellcheck: "false", "aria-label": "Envelope as JSON", value: json(item.envelope), oninput: () => {
-      try {
-        const value = JSON.parse(area.value);
-        problem.textContent = value === null || typeof value !== "object" || Array.isArray(value) ? "an envelope is a JSON object" : "";
-      } catch (error) {
-        problem.textContent = error.message;
-      }
+    const check = () => {
+      problem.textContent = problemOf(area.value);
       send.disabled = problem.textContent !== "";
-    } });
+    };
+    const area = h("textarea", { rows: 18, spellcheck: "false", "aria-label": "Envelope as JSON", value: json(item.envelope),
+      oninput: check });
     const close = () => {
       this.#editing = false;
       this.#draw();
     };
-    return h("form", { class: "editor", onsubmit: doing(async (event) => {
+    const submit = doing(async (event) => {
       event.preventDefault();
       await this.#sendAgain({ envelope: JSON.parse(area.value) });
-    }), onkeydown: (event) => {
+    });
+    const key = (event) => {
       if (event.key === "Escape") close();
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) event.currentTarget.requestSubmit();
-    } }, area, problem, h("p", { class: "actions" }, send, h("button", { type: "button", class: "quiet", onclick: close }, "Cancel")));
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !send.disabled) event.currentTarget.requestSubmit();
+    };
+    return h("form", { class: "editor", onsubmit: submit, onkeydown: key }, area, problem, h("p", { class: "actions" }, send,
+      h("button", { type: "button", class: "quiet", onclick: close }, "Cancel")));
   }
 
   // What is open or closed stays so.
-  #opened(title, otherwise) {
-    const before = this.querySelector(`details[data-title="${title}"]`);
-    return before ? before.open : otherwise;
-  }
-
   #part(title, open, ...content) {
-    return section(title, this.#opened(title, open), ...content);
+    const name = title.replace(/ \(.*\)$/, "");
+    const before = this.querySelector(`details[data-name="${name}"]`);
+    return h("details", { open: before ? before.open : open, "data-name": name }, h("summary", null, title), ...content);
   }
 
   #draw() {
@@ -181,26 +189,28 @@ class What extends HTMLElement {
   }
 
   #head(item) {
-    const of = item.again_of ? h("button", { class: "quiet small", onclick: () => this.dispatchEvent(new CustomEvent("choose",
-      { detail: { id: item.again_of }, bubbles: true })) }, item.edited ? "edited from an earlier one" : "repeats an earlier one") : null;
-    return h("h2", null, `Message ${item.n} `, h("span", { class: "faint" }, `from ${senderOf(item)} `), chip(item), of);
+    const choose = () => this.dispatchEvent(new CustomEvent("choose", { detail: { id: item.again_of }, bubbles: true }));
+    const word = item.edited ? "edited from an earlier one" : "repeats an earlier one";
+    return h("h2", null, `Message ${item.n} `, h("span", { class: "faint" }, `from ${senderOf(item)} `), chip(item),
+      item.again_of ? h("button", { class: "quiet small", onclick: choose }, word) : null);
   }
 
   #parts(item) {
-    const versions = new Set(item.attempts.map((attempt) => attempt.script_version)).size;
-    const long = item.text.length > 900 || (item.reply && item.reply.text.length > 900);
-    const parts = [
-      item.reason && item.outcome !== "replied" ? h("div", { class: "trouble" }, h("p", null, item.reason), placeOf(item.place)) : null,
-      long ? this.#part("Text", false, block(item.text, "Message"), item.reply ? block(item.reply.text, "Reply") : null) : null,
+    const { attempts, asked, posts, reply } = item;
+    const versions = new Set(attempts.map((attempt) => attempt.script_version)).size;
+    const long = item.text.length > LONG || (reply && reply.text.length > LONG);
+    const list = (tag, ...children) => h(tag, { class: "plainlist" }, ...children);
+    return [
+      item.reason ? h("div", { class: "trouble" }, h("p", null, item.reason), placeOf(item.place)) : null,
+      long ? this.#part("Text", false, block(item.text, "Message"), reply ? block(reply.text, "Reply") : null) : null,
       item.files.length ? this.#part("Files", true, filesOf(item, item.files)) : null,
-      this.#part(`Attempts (${item.attempts.length})`, true,
-        item.attempts.length ? h("ol", { class: "plainlist" }, item.attempts.map((one) => attemptOf(one, versions))) : h("p", null, "none so far")),
-      item.asked.length ? this.#part(`Asked of the host (${item.asked.length})`, true, h("ul", { class: "plainlist" }, item.asked.map(askedOf))) : null,
-      item.posts.length ? this.#part(`Reply and the platform's answer (${item.posts.length})`, true,
-        h("ul", { class: "plainlist" }, item.posts.map(postOf))) : null,
-      item.envelope ? this.#part(`Envelope (${size(JSON.stringify(item.envelope).length)})`, true, block(json(item.envelope), "Envelope")) : null,
-      item.row ? this.#part("Row", false, block(json(item.row), "Row")) : null];
-    return parts.filter(Boolean);
+      this.#part(`Attempts (${attempts.length})`, true, attempts.length
+        ? list("ol", attempts.map((one) => attemptOf(one, versions))) : h("p", null, "none so far")),
+      asked.length ? this.#part(`Asked of the host (${asked.length})`, true, list("ul", asked.map(askedOf))) : null,
+      posts.length ? this.#part(`Reply and the platform's answer (${posts.length})`, true, list("ul", posts.map(postOf))) : null,
+      item.envelope ? this.#part(`Envelope (${size(JSON.stringify(item.envelope).length)})`, true,
+        block(json(item.envelope), "Envelope")) : null,
+      item.row ? this.#part("Row", false, block(json(item.row), "Row")) : null].filter(Boolean);
   }
 }
 
