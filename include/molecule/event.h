@@ -11,7 +11,8 @@ enum molecule_event_kind {
     MOLECULE_EVENT_SCRIPT,  /* the script has loaded, or failed to, for the first time or again */
     MOLECULE_EVENT_ATTEMPT, /* its handler is about to run */
     MOLECULE_EVENT_LOG,     /* the script logs a line (molecule.log) */
-    MOLECULE_EVENT_ASKED,   /* its handler asks something of the host, such as molecule.send */
+    MOLECULE_EVENT_ASKED,   /* its handler asks something of the host, such as molecule.send, or has
+                               asked something of the world, such as molecule.http */
     MOLECULE_EVENT_ENDED,   /* its handler has ended; what follows from that is not decided yet */
     MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or again */
     MOLECULE_EVENT_LATER,   /* this attempt had no outcome; it will be retried */
@@ -33,7 +34,8 @@ struct molecule_event {
     int64_t cpu_ms;        /* … and its CPU time */
     int64_t again_ms;      /* LATER: from now */
     const char *level;     /* LOG: "error", "warn", "info", "debug" */
-    const char *text;      /* LOG: the line. ASKED: what is sent or told; NULL: nothing is */
+    const char *text;      /* LOG: the line. ASKED: what is sent, or what was done and came of it;
+                              NULL: none */
     const char *what;      /* ASKED: "molecule.send", … */
     const char *key;       /* ASKED: to whom, or the key; NULL: none */
     const char *reply;     /* REPLY: the request's body, reply_length bytes */

@@ -34,9 +34,11 @@ void observer_attempt(const struct observer *observer, const struct inbox_entry 
 
 void observer_said(const struct observer *observer, const struct script_said *said)
 {
-    tell_of(observer, said->row_id,
-            (struct molecule_event){
-                .kind = MOLECULE_EVENT_LOG, .level = said->level, .text = said->text});
+    struct molecule_event event = {.kind = MOLECULE_EVENT_LOG, .level = said->level};
+    if (said->what)
+        event = (struct molecule_event){.kind = MOLECULE_EVENT_ASKED, .what = said->what};
+    event.text = said->text;
+    tell_of(observer, said->row_id, event);
 }
 
 void observer_asked(const struct observer *observer, const struct script_ask *ask)

@@ -7,22 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINES_MAXIMUM 1000 /* of one handler: the log has them all */
+#define LINES_MAXIMUM 1000 /* of one handler */
 #define TEXT_MAXIMUM 4096
 
 struct said_task {
     struct task task;
     struct script_events events;
-    const char *level;
+    const char *level, *what;
     char *row_id, *text;
 };
 
 static void run_said(struct task *task)
 {
     struct said_task *said = (struct said_task *)task;
-    said->events.said(
-        said->events.context,
-        &(struct script_said){.row_id = said->row_id, .level = said->level, .text = said->text});
+    said->events.said(said->events.context, &(struct script_said){.row_id = said->row_id,
+                                                                  .level = said->level,
+                                                                  .what = said->what,
+                                                                  .text = said->text});
     free(said->row_id);
     free(said->text);
     free(said);
@@ -40,7 +41,7 @@ static size_t cut(const char *text)
     return length;
 }
 
-void script_say(struct vm *vm, const char *level, const char *text)
+static void tell(struct vm *vm, const char *level, const char *what, const char *text)
 {
     struct script *script = vm->script;
     struct handler *handler = vm->running;
@@ -51,6 +52,7 @@ void script_say(struct vm *vm, const char *level, const char *text)
     said->task.run = run_said;
     said->events = script->events;
     said->level = level;
+    said->what = what;
     said->row_id = handler->job ? memory_copy_text(handler->job->message->row_id) : NULL;
     said->text = memory_copy(text, cut(text));
     log_redact(said->text);
@@ -59,4 +61,14 @@ void script_say(struct vm *vm, const char *level, const char *text)
         free(said->text);
         free(said);
     }
+}
+
+void script_say(struct vm *vm, const char *level, const char *text)
+{
+    tell(vm, level, NULL, text);
+}
+
+void script_did(struct vm *vm, const char *what, const char *text)
+{
+    tell(vm, NULL, what, text);
 }

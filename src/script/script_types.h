@@ -134,10 +134,11 @@ struct script_ask {
     const char *code; /* of the problem; static */
 };
 
-/* A line that the script logs. Borrowed during the callback. */
+/* A line that the script logs, or what it did to the world. Borrowed during the callback. */
 struct script_said {
     const char *row_id; /* of the message whose handler says it; NULL: a timer, load, start, stop */
-    const char *level;  /* "error", "warn", "info", "debug" */
+    const char *level;  /* "error", "warn", "info", "debug"; NULL: no line of the log */
+    const char *what;   /* then: "molecule.http", "molecule.exec" */
     const char *text;   /* cut if it is very long; without secrets */
 };
 
