@@ -154,6 +154,46 @@ describe("the playground's page", function()
     assert.equal("molecule playground", page:js "return document.title")
   end)
 
+  it("shows a very long text, one from right to left, and emoji", function()
+    write_agent("return function(msg) return msg.text end")
+    page:wait_js("return document.getElementById('script').innerText", "version 2 answers")
+    page:js [[
+      const area = document.querySelector('molecule-composer textarea');
+      area.value = 'long '.repeat(209715) + 'end';
+      document.querySelector('molecule-composer form').requestSubmit()]]
+    page:wait_js(rows(), "the whole text is in What happened")
+    page:wait_js "return document.querySelector('molecule-what [data-name=Text] pre')?.textContent.endsWith('end')"
+    assert.equal(1048578, page:js "return document.querySelector('molecule-what [data-name=Text] pre').textContent.length")
+    page:js [[
+      const area = document.querySelector('molecule-composer textarea');
+      area.value = 'שלום עולם 👩‍👩‍👧 🎉';
+      document.querySelector('molecule-composer form').requestSubmit()]]
+    page:wait_js("return document.querySelectorAll('.row .chip.good').length", "2")
+    assert.equal("שלום עולם 👩‍👩‍👧 🎉", page:js "return [...document.querySelectorAll('.agent .markdown')].at(-1).textContent")
+    assert.equal("rtl", page:js "return getComputedStyle([...document.querySelectorAll('.agent .markdown')].at(-1)).direction")
+  end)
+
+  it("stays small and quick with many messages", function()
+    local all = page:js([[
+      const to = arguments[0];
+      const answer = await fetch('/__emulator/messages', {method: 'POST', headers: {'Content-Type': 'application/json'},
+        body: JSON.stringify({to, text: 'message %n of many', count: 500})});
+      return (await answer.json()).ids]], child:wait_line " serves workspace ":match "workspace (%x[%x%-]+)")
+    assert.equal(500, #all)
+    page:wait_js [[
+      const items = document.querySelector('molecule-list').items;
+      return items.length === 500 && items.every((one) => one.outcome)]]
+    page:wait_js(rows(), "you said: message 500 of many")
+    assert(page:js "return document.querySelectorAll('*').length" < 800)
+    page:js "document.querySelector('molecule-list').scrollTop = 0"
+    page:wait_js(rows(), "you said: message 1 of many")
+    assert.is_nil(page:js(rows()):find("message 250 of", 1, true))
+    page:type("molecule-list", browser.DOWN)
+    page:wait_js(what(), "Message 500")
+    page:type("molecule-list", browser.UP)
+    page:wait_js(what(), "Message 499")
+  end)
+
   it("keeps everything when it is loaded again, and opens the message of a link", function()
     for _, text in ipairs { "one", "two", "three" } do
       say(text)

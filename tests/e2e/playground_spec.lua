@@ -29,6 +29,7 @@ describe("the playground", function()
       "2" }, keep_stdin = true }
     port = math.tointeger(tonumber(child:wait_line "^playground: ":match ":(%d+)/"))
     workspace = child:wait_line " serves workspace ":match "workspace (%x[%x%-]+)"
+    child:wait_line("registered", { stream = "stderr" }) -- the script has loaded, and its file is watched
   end)
 
   after_each(function()
@@ -73,16 +74,17 @@ describe("the playground", function()
     return items, last
   end
 
-  -- Waits until the stream has told of a message in this state.
+  -- Waits until the stream has told of a message in this state; fails when it ends in another one.
   local function wait_for(stream, id, state)
-    local found
+    local found, other
     loop.wait(function()
       for _, item in ipairs((told(stream))) do
         if item.id == id and (item.outcome or item.state) == state then found = item end
+        other = item.id == id and item.outcome or other
       end
-      return found or stream.done
+      return found or other or stream.done
     end)
-    return found or error(("message %s was never %s: %s"):format(id, state, stream.body))
+    return found or error(("message %s was %s, not %s: %s"):format(id, other, state, stream.body))
   end
 
   it("serves its page and files under a policy that lets nothing in", function()
@@ -165,6 +167,48 @@ describe("the playground", function()
     assert.equal('{"status":"sent"}', detail.posts[1].answer)
     assert.equal("you said: progress", cjson.decode(detail.posts[1].body).message)
     assert.equal("skipped", wait_for(stream, say "skip", "skipped").outcome)
+    stream:close()
+  end)
+
+  it("shows what a handler asked of the world, without what a query may hold", function()
+    host.write(directory .. "/agent.lua", ([[
+local molecule = require "molecule"
+return function(msg)
+  molecule.http.get "http://127.0.0.1:%d/health?key=secret"
+  molecule.exec { argv = { "sh", "-c", "exit 3" } }
+  molecule.store.set("seen", msg.text)
+  return molecule.store.get "seen"
+end]]):format(port))
+    local stream = listen()
+    stream:wait_body '"script_version":2'
+    local id = say "hello"
+    wait_for(stream, id, "replied")
+    local lines = {}
+    for _, one in ipairs(good("GET", "playground/messages/" .. id).asked) do
+      lines[#lines + 1] = ("%s %s"):format(one.what, (one.text or one.key):gsub("%(%d+ ms%)", "(N ms)"))
+    end
+    assert.same({ ("molecule.http GET http://127.0.0.1:%d/health: 200 (N ms)"):format(port),
+      "molecule.exec sh -c exit 3: exit code 3 (N ms)" }, { lines[1], lines[2] })
+    stream:close()
+  end)
+
+  it("forgets the oldest messages where all of them would take too much memory", function()
+    host.write(directory .. "/agent.lua", "return function(msg) return #msg.text .. ' bytes' end")
+    local stream = listen()
+    stream:wait_body '"script_version":2'
+    local text, ids = ("x"):rep(4 << 20), {}
+    for i = 1, 20 do ids[i] = say(text) end
+    wait_for(stream, ids[20], "replied")
+    assert.equal(404, ask("GET", "playground/messages/" .. ids[1]).status)
+    local last = good("GET", "playground/messages/" .. ids[20])
+    assert.equal(#text, #last.text)
+    assert.equal(#text .. " bytes", last.reply.text)
+    local list = good("GET", "playground/messages")
+    assert(list.total >= 10 and list.total < 20, list.total)
+    for _, item in ipairs(list.messages) do assert(#item.text < 4096) end
+    local oldest = 1 -- the page is told, too
+    for _, item in ipairs((told(stream))) do oldest = item.oldest or oldest end
+    assert.equal(20 - list.total + 1, oldest)
     stream:close()
   end)
 
@@ -265,8 +309,11 @@ describe("the playground", function()
     wait_for(stream, id, "dead")
     host.write(directory .. "/agent.lua", (AGENT:gsub('return molecule.dead "never"', 'return "alive"')))
     stream:wait_body '"script_version":2'
+    local _, last = told(stream)
+    local since = listen(last)
     good("POST", ("playground/messages/%s/retry"):format(id), { json = { x = 1 } })
-    assert.equal("alive", wait_for(stream, id, "replied").reply.text)
+    assert.equal("alive", wait_for(since, id, "replied").reply.text)
+    since:close()
     local answer = ask("POST", ("playground/messages/%s/retry"):format(id), { json = { x = 1 } })
     assert.equal(409, answer.status)
     assert.equal("that is not a dead letter", answer.json.error)
@@ -355,46 +402,6 @@ describe("the playground", function()
     assert.equal("  return = 1", status.place.source)
     assert.equal("you said: hello", wait_for(stream, say "hello", "replied").reply.text)
     stream:close()
-  end)
-end)
-
-describe("molecule dev --open", function()
-  after_each(function()
-    process.kill_all()
-    host.clean_up()
-    loop.flush()
-  end)
-
-  local function start(directory, script)
-    host.write(directory .. "/agent.lua", "return function(msg) return msg.text end")
-    if script then
-      host.write(directory .. "/xdg-open", script)
-      assert(os.execute("chmod +x " .. directory .. "/xdg-open"))
-    end
-    return process.spawn { command = { emulator.binary(), "dev", directory .. "/agent.lua", "--port", "0", "--open" },
-      keep_stdin = true, env = { PATH = script and directory .. ":" .. os.getenv "PATH" or directory } }
-  end
-
-  it("shows the page in the browser", function()
-    local directory = host.directory()
-    local child = start(directory, "#!/bin/sh\necho \"$1\" > " .. directory .. "/shown.part\nmv " .. directory .. "/shown.part "
-      .. directory .. "/shown\n")
-    local url = child:wait_line "^playground: ":match "http%S+"
-    local port = math.tointeger(tonumber(url:match ":(%d+)/"))
-    local deadline = loop.now() + loop.LIMIT_MS
-    repeat
-      http.request { port = port, path = "/__emulator/state" }
-    until host.read(directory .. "/shown") or loop.now() > deadline
-    assert.equal(url .. "\n", host.read(directory .. "/shown"))
-    child:signal "sigterm"
-    assert.equal(0, (child:wait_exit()), child:report())
-  end)
-
-  it("goes on without a browser, and says where the page is", function()
-    local child = start(host.directory())
-    child:wait_line("there is no xdg%-open; open http://127.0.0.1:%d+/__emulator/playground yourself", { stream = "stderr" })
-    child:signal "sigterm"
-    assert.equal(0, (child:wait_exit()), child:report())
   end)
 end)
 

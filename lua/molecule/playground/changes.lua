@@ -17,6 +17,7 @@ local planned, listeners = false, {}
 ---@field version integer
 ---@field earlier Item?
 ---@field later Item?
+---@field gone boolean? it was removed
 
 local function unlink(item)
   if item.earlier then item.earlier.later = item.later elseif first == item then first = item.later end
@@ -32,6 +33,7 @@ end
 ---The item is new, or has changed.
 ---@param item Item
 function changes.touch(item)
+  if item.gone then return end
   unlink(item)
   version = version + 1
   item.version = version
@@ -45,6 +47,7 @@ end
 
 ---@param item Item
 function changes.remove(item)
+  item.gone = true
   unlink(item)
 end
 

@@ -17,7 +17,7 @@ local ROWS_KEPT_US = 15 * 60 * 1000000 -- the host reads back that far at most
 local ATTEMPTS_MAXIMUM, LINES_MAXIMUM, POSTS_MAXIMUM, ASKED_MAXIMUM = 100, 1000, 50, 200
 local TEXT_MAXIMUM = 2000                -- in a summary
 local BODY_MAXIMUM, ANSWER_MAXIMUM = 65536, 16384
-local ITEM_COST = 1000
+local ITEM_COST = 4000 -- bytes, a guess at what an item costs besides its texts
 local UNCLAIMED_MAXIMUM = 200
 
 local own, script           -- the id of the script's workspace; the script's path
@@ -91,9 +91,8 @@ local function prune_rows()
 end
 
 local function forget_oldest()
-  for _ = 1, FORGET_AT_ONCE do
+  while count > 1 and (count > ITEMS_MAXIMUM or bytes > BYTES_MAXIMUM * 3 // 4) do
     local item = items[oldest]
-    if not item or count <= 1 then break end
     changes.remove(item)
     if item.id then by_id[item.id] = nil end
     bytes = bytes - item.bytes
@@ -105,6 +104,7 @@ local function forget_oldest()
 end
 
 local function weigh(item, more)
+  if item.gone then return end
   item.bytes = item.bytes + more
   bytes = bytes + more
   if count > ITEMS_MAXIMUM + FORGET_AT_ONCE or bytes > BYTES_MAXIMUM then forget_oldest() end
@@ -224,6 +224,7 @@ function heard.asked(event)
   if #item.asked < ASKED_MAXIMUM then
     item.asked[#item.asked + 1] = { at = host.now_us() // 1000, what = event.what, key = event.key,
       text = event.text and (shown.cut(event.text, TEXT_MAXIMUM)) }
+    weigh(item, 200 + math.min(#(event.text or ""), TEXT_MAXIMUM))
   end
   if event.what == "molecule.notify" and event.text then
     local said = unclaimed_said(event.text)
