@@ -15,7 +15,6 @@ return {concurrency = 2, handle = function(msg, ctx)
   if msg.text == "skip" then return molecule.skip "not for me" end
   if msg.text == "dead" then return molecule.dead "never" end
   if msg.text == "boom" then error "boom" end
-  if msg.text == "send" then molecule.send(msg.data and msg.data.to or "nobody", "a question") return "sent" end
   return "you said: " .. msg.text
 end}]]
 
@@ -322,6 +321,28 @@ end]]):format(port))
     good("POST", ("playground/messages/%s/drop"):format(failing), { json = { x = 1 } })
     assert.is_true(good("GET", "playground/messages/" .. failing).dropped)
     assert.equal(409, ask("POST", ("playground/messages/%s/drop"):format(failing), { json = { x = 1 } }).status)
+    stream:close()
+  end)
+
+  it("shows what the agent says on its own, and to whom", function()
+    local stream = listen()
+    local peer = good("POST", "workspaces", { json = { name = "bob" } }).id
+    host.write(directory .. "/agent.lua", ([[
+local molecule = require "molecule"
+return {
+  start = function() molecule.after(0, function() molecule.log("a timer") molecule.notify("good morning") end) end,
+  handle = function() molecule.send("%s", "a question", { timeout = 0 }) return "asked" end,
+}]]):format(peer))
+    stream:wait_body "good morning"
+    wait_for(stream, say "go", "replied")
+    local kinds = {} -- in no order: the host's word and the agent's own come by different ways
+    for _, item in ipairs((told(stream))) do
+      if item.kind ~= "status" and item.kind ~= "message" then
+        kinds[#kinds + 1] = ("%s: %s (%s)"):format(item.kind, item.text, item.to_name or item.level or "canvas")
+      end
+    end
+    table.sort(kinds)
+    assert.same({ "log: a timer (info)", "said: a question (bob)", "said: good morning (canvas)" }, kinds)
     stream:close()
   end)
 

@@ -116,7 +116,7 @@ function showScript(status) {
   if (!status.problem) return;
   problem.append(h("p", null, h("strong", null, `${name} does not load. `), status.problem.split("\n")[0]));
   if (status.place) problem.append(placeOf(status.place));
-  if (!status.script) return;
+  if (!status.script || status.place) return;
   problem.append(h("button", { class: "quiet small", onclick: copier(status.script, "the path") }, "copy the path"));
 }
 

@@ -125,7 +125,7 @@ class Wire extends HTMLElement {
       onchange: () => this.list.classList.toggle("quiet", this.quiet.checked) });
     this.list = h("ul", { class: "plainlist wire quiet" });
     this.append(h("h2", null, "Wire"), h("p", null, "What the host sends to the platform, the newest first. ",
-      h("label", null, this.quiet, " without polls that bring nothing and heartbeats")), this.list);
+      h("label", null, this.quiet, " without polls and heartbeats")), this.list);
   }
 
   set active(active) {
