@@ -43,7 +43,13 @@ local function find(name)
   return nil
 end
 
----@param options {width: integer?, height: integer?, dark: boolean?}?
+---Whether there is one. Only Ubuntu may lack it: cmake/install-dependencies installs it elsewhere.
+---@return boolean
+function browser.available()
+  return find "chromedriver" ~= nil or not (host.read "/etc/os-release" or ""):find("\nID=ubuntu", 1, true)
+end
+
+---@param options {width: integer?, height: integer?}?
 ---@return Browser
 function browser.start(options)
   options = options or {}
