@@ -236,6 +236,25 @@ describe("the playground's page", function()
     assert.equal("0123456789", page:js("const answer = await fetch(arguments[0]); return await answer.text()", link))
   end)
 
+  it("offers the files of a reply, to the human and to a peer", function()
+    write_agent "return function() return {text = 'here', files = {{name = 'report.txt', data = 'all is well'}}} end"
+    page:wait_js("return document.getElementById('script').innerText", "version 2 answers")
+    local bob = page:js [[
+      const answer = await fetch('/__emulator/workspaces', {method: 'POST', headers: {'Content-Type': 'application/json'},
+        body: '{"name": "bob"}'});
+      return (await answer.json()).id]]
+    say "to the human"
+    page:wait_js("return document.querySelectorAll('.row .agent .file').length", "1")
+    page:js("const as = document.querySelector('molecule-composer select'); as.value = arguments[0]", bob)
+    say "to bob"
+    page:wait_js("return document.querySelectorAll('.row .agent .file').length", "2")
+    for i = 0, 1 do
+      assert.equal("all is well", page:js([=[
+        const answer = await fetch(document.querySelectorAll('.row .agent .file')[arguments[0]].href);
+        return await answer.text()]=], i))
+    end
+  end)
+
   it("filters by text, outcome and sender", function()
     for _, text in ipairs { "apple", "dead", "pear" } do
       say(text)
