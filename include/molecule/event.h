@@ -6,9 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What becomes of a message. */
+/* What becomes of a message; SCRIPT and LOG may concern none. */
 enum molecule_event_kind {
-    MOLECULE_EVENT_STARTED, /* its handler is about to run */
+    MOLECULE_EVENT_SCRIPT,  /* the script has loaded, or failed to, for the first time or again */
+    MOLECULE_EVENT_ATTEMPT, /* its handler is about to run */
+    MOLECULE_EVENT_LOG,     /* the script logs a line (molecule.log) */
+    MOLECULE_EVENT_ASKED,   /* its handler asks something of the host, such as molecule.send, or has
+                               asked something of the world, such as molecule.http */
+    MOLECULE_EVENT_ENDED,   /* its handler has ended; what follows from that is not decided yet */
     MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or again */
     MOLECULE_EVENT_LATER,   /* this attempt had no outcome; it will be retried */
     MOLECULE_EVENT_FINISHED /* it has its outcome */
@@ -17,11 +22,22 @@ enum molecule_event_kind {
 /* All texts are borrowed for the call. */
 struct molecule_event {
     enum molecule_event_kind kind;
-    const char *workspace_id, *row_id;
-    const char *outcome;   /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer" */
-    const char *reason;    /* LATER, FINISHED; NULL: none is known */
-    const char *traceback; /* FINISHED as "dead" by an error of the script; NULL: none */
+    const char *workspace_id;
+    const char *row_id;  /* NULL: of no message */
+    const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer"; ENDED
+                            also: "retry", "failed", "canceled", "again" */
+    /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; NULL: it did */
+    const char *reason;
+    const char *traceback; /* ENDED, FINISHED as "dead" by an error; NULL: none */
+    unsigned attempt;      /* ATTEMPT, ENDED: from 1 */
+    int64_t wall_ms;       /* ENDED: how long the handler took, */
+    int64_t cpu_ms;        /* … and its CPU time */
     int64_t again_ms;      /* LATER: from now */
+    const char *level;     /* LOG: "error", "warn", "info", "debug" */
+    const char *text;      /* LOG: the line. ASKED: what is sent, or what was done and came of it;
+                              NULL: none */
+    const char *what;      /* ASKED: "molecule.send", … */
+    const char *key;       /* ASKED: to whom, or the key; NULL: none */
     const char *reply;     /* REPLY: the request's body, reply_length bytes */
     size_t reply_length;
 };

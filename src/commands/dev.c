@@ -1,4 +1,5 @@
 /* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
+#include "commands/browser.h"
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
@@ -27,6 +28,7 @@
     X(TEXT, profile, "profile", "platform version to emulate", .argument = "t1|latest",            \
       .standard = "latest")                                                                        \
     X(FLAG, headless, "headless", "run the emulator alone, without a script")                      \
+    X(FLAG, open, "open", "show the playground in a browser")                                      \
     X(TEXT, org_id, "org-id", "turn on the tenant guard for this organization", .argument = "ID")  \
     X(TEXT, admin_token, "admin-token",                                                            \
       "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, "   \
@@ -151,13 +153,24 @@ static void say_how(const struct dev_options *given, const char *id, const char 
                     const char *directory)
 {
     terminal_print(stdout,
+                   "playground: %s/__emulator/playground\n"
                    "%s serves workspace %s; say something to it, and read its answers:\n"
-                   "  type a line here (/help for details), or\n"
+                   "  in the playground, or type a line here (/help for details), or\n"
                    "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
                    "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
                    "its state: molecule status %s --state-dir %s\n",
+                   url,
                    given->workspace.script ? given->workspace.script : given->workspace.backend, id,
                    url, id, url, id, directory);
+}
+
+static void show_page(const char *url)
+{
+    char *page = memory_format("%s/__emulator/playground", url);
+    if (!browser_open(page))
+        terminal_print(stderr, "molecule dev: --open: there is no xdg-open; open %s yourself\n",
+                       page);
+    free(page);
 }
 
 static int serve(struct session *session, const struct dev_options *given, const char *id,
@@ -182,6 +195,8 @@ static int serve(struct session *session, const struct dev_options *given, const
     if (code == MOLECULE_STOPPED) {
         dev_terminal_start(session->emulator.terminal, &session->emulator.thread,
                            session->emulator.emulator);
+        if (given->open)
+            show_page(url);
         code = molecule_run(molecule);
         dev_terminal_stop(session->emulator.terminal);
     } else {
@@ -192,38 +207,40 @@ static int serve(struct session *session, const struct dev_options *given, const
     return (int)code;
 }
 
-static int connect_script(struct session *session, const struct dev_options *given, const char *id)
+static int connect_script(struct session *session, const struct dev_options *given,
+                          const struct emulator_options *settings)
 {
-    char made[] = "/tmp/molecule-dev-XXXXXX";
-    const char *directory = given->state_directory;
-    if (!directory)
-        directory = session->temporary = mkdtemp(made);
-    if (!directory) {
-        terminal_print(stderr, "molecule dev: cannot create a directory for the state: %s\n",
-                       strerror(errno));
+    if (!dev_emulator_open(&session->emulator, settings))
         return 1;
-    }
     char *url = memory_format("http://127.0.0.1:%u", emulator_port(session->emulator.emulator));
-    int code = serve(session, given, id, url, directory);
+    int code = serve(session, given, settings->workspace, url, session->emulator.state_directory);
     free(url);
-    if (session->temporary)
-        remove_directory(session->temporary);
+    dev_emulator_close(&session->emulator);
     return code;
 }
 
 static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
 {
-    struct session session = {.emulator.terminal = dev_terminal_open()};
-    char random[UUID_TEXT_SIZE],
-        *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
+    char made[] = "/tmp/molecule-dev-XXXXXX", random[UUID_TEXT_SIZE],
+         *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
+    struct session session = {.temporary = given->state_directory ? NULL : mkdtemp(made)};
+    if (!given->state_directory && !session.temporary) {
+        terminal_print(stderr, "molecule dev: cannot create a directory for the state: %s\n",
+                       strerror(errno));
+        return 1;
+    }
     uuid_random(random);
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
-    int code = 1;
-    if (dev_emulator_open(&session.emulator, settings)) {
-        code = connect_script(&session, given, settings->workspace);
-        dev_emulator_close(&session.emulator);
-    }
+    settings->script = given->workspace.script;
+    session.emulator = (struct dev_emulator){
+        .terminal = dev_terminal_open(),
+        .state_directory = session.temporary ? session.temporary : given->state_directory,
+        .workspace_id = settings->workspace,
+    };
+    int code = connect_script(&session, given, settings);
     dev_terminal_close(session.emulator.terminal);
+    if (session.temporary)
+        remove_directory(session.temporary);
     free(lasting);
     return code;
 }
@@ -237,9 +254,10 @@ static int check(const struct command *command, const struct dev_options *given)
     if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
         return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
     if (given->headless)
-        return answers ? options_complain(command, "--headless runs the emulator alone; remove %s",
-                                          answers)
-                       : 0;
+        return answers || given->open
+                   ? options_complain(command, "--headless runs the emulator alone; remove %s",
+                                      answers ? answers : "--open")
+                   : 0;
     if (!answers)
         return options_complain(
             command,
@@ -306,7 +324,10 @@ const struct command command_dev = {
         "a temporary workspace (see --state-dir to keep it). The script is reloaded whenever it or "
         "a file it\n"
         "requires changes; if the new version does not load, the old one stays.\n\n"
-        "The terminal shows the conversation: each message, its reply, its outcome and how long it "
+        "The playground, a web page, shows the conversation and what happened to each message; "
+        "--open opens it.\n"
+        "The terminal shows the conversation, too: each message, its reply, its outcome and how "
+        "long it "
         "took. Each\n"
         "line you type is a message from the human in the canvas. Commands: /file PATH [TEXT] "
         "sends a file,\n"

@@ -1,6 +1,7 @@
 #include "commands/dev_emulator.h"
 
 #include "base/terminal.h"
+#include "commands/local_state.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +20,23 @@ static bool on_reply_to(void *context, const char *body, size_t length,
                         char row_id[EMULATOR_ROW_ID_SIZE])
 {
     return dev_terminal_reply_to(((struct dev_emulator *)context)->terminal, body, length, row_id);
+}
+
+/* As `molecule dead` does it. The host answers from other threads than the emulator's. */
+static bool on_dead_letter(void *context, bool retry, const char *row_id, char *problem,
+                           size_t problem_size)
+{
+    const struct dev_emulator *emulator = context;
+    bool live;
+    json_t *request = json_pack("{s:s, s:s}", "do", retry ? "dead retry" : "dead drop", "row_id",
+                                row_id);
+    json_t *answer = local_state_ask(emulator->state_directory, emulator->workspace_id, request,
+                                     &live, problem, problem_size);
+    bool found = json_is_true(json_object_get(answer, "found"));
+    if (answer && !found)
+        snprintf(problem, problem_size, "that is not a dead letter");
+    json_decref(answer);
+    return found;
 }
 
 static void say_where(const struct emulator *emulator, const struct emulator_options *options)
@@ -124,6 +142,7 @@ bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_opti
     emulator->options.console = true;
     emulator->options.on_quit = on_quit;
     emulator->options.reply_to = on_reply_to;
+    emulator->options.dead_letter = on_dead_letter;
     emulator->options.context = emulator;
     uv_sem_init(&emulator->ready, 0);
     if (thread_start(&emulator->thread, "emulator", NULL, NULL) < 0) {

@@ -17,6 +17,7 @@ struct dev_emulator {
     struct emulator *emulator;
     struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
     uv_loop_t *loop;           /* of an emulator that runs alone */
+    const char *state_directory, *workspace_id; /* of the host; borrowed */
     struct emulator_options options;
     char problem[512];
     uv_sem_t ready;
@@ -25,7 +26,8 @@ struct dev_emulator {
 /* Until a signal, or until it is told to quit. The exit code. */
 int dev_emulator_run(struct emulator_options *options);
 
-/* With `terminal` set, the rest zeroed. false: there is nothing to close. */
+/* With `terminal` and what belongs to the host set, the rest zeroed. false: there is nothing to
+ * close. */
 bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_options *options);
 /* The host is about to be closed: quitting no longer stops it. */
 void dev_emulator_forget(struct dev_emulator *emulator);

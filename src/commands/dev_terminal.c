@@ -93,39 +93,47 @@ bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size
 struct event_task {
     struct task task;
     struct dev_terminal *terminal;
-    char *row_id, *outcome, *reason;
-    int64_t again_ms;
+    struct molecule_event event; /* its texts are the task's, but for the workspace's id */
 };
+
+#define EVENT_TEXTS 7
+
+static void list_texts(struct molecule_event *event, const char **texts[EVENT_TEXTS])
+{
+    const char **const all[EVENT_TEXTS] = {&event->row_id,    &event->outcome, &event->reason,
+                                           &event->traceback, &event->text,    &event->key,
+                                           &event->level};
+    memcpy(texts, all, sizeof all);
+}
 
 static void run_event(struct task *task)
 {
-    struct event_task *event = (struct event_task *)task;
-    emulator_tell(event->terminal->emulator, event->row_id, event->outcome, event->reason,
-                  event->again_ms);
-    free(event->row_id);
-    free(event->outcome);
-    free(event->reason);
-    free(event);
+    struct event_task *told = (struct event_task *)task;
+    const char **texts[EVENT_TEXTS];
+    emulator_tell(told->terminal->emulator, &told->event);
+    list_texts(&told->event, texts);
+    for (size_t i = 0; i < EVENT_TEXTS; i++)
+        free((char *)*texts[i]);
+    free(told);
 }
 
 void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event)
 {
-    if (event->kind == MOLECULE_EVENT_STARTED)
-        return;
     if (event->kind == MOLECULE_EVENT_REPLY) {
         remember(terminal, event);
         return;
     }
     if (event->kind == MOLECULE_EVENT_FINISHED)
         forget(terminal, event->row_id);
-    struct event_task *task = memory_allocate(sizeof *task);
-    task->task.run = run_event;
-    task->terminal = terminal;
-    task->row_id = memory_copy_text(event->row_id);
-    task->outcome = memory_copy_text(event->outcome);
-    task->reason = memory_copy_text(event->reason);
-    task->again_ms = event->again_ms;
-    thread_post(terminal->thread, &task->task);
+    const char **texts[EVENT_TEXTS];
+    struct event_task *told = memory_allocate(sizeof *told);
+    told->task.run = run_event;
+    told->terminal = terminal;
+    told->event = *event;
+    list_texts(&told->event, texts);
+    for (size_t i = 0; i < EVENT_TEXTS; i++)
+        *texts[i] = memory_copy_text(*texts[i]);
+    thread_post(terminal->thread, &told->task);
 }
 
 /* --- what is typed --- */

@@ -91,7 +91,7 @@ static void on_event(void *context, const struct molecule_event *event)
 {
     struct session *session = context;
     switch (event->kind) {
-    case MOLECULE_EVENT_STARTED:
+    case MOLECULE_EVENT_ATTEMPT:
         session->started_ms = clock_monotonic_ms();
         session->replied_ms = 0;
         return;
@@ -109,6 +109,7 @@ static void on_event(void *context, const struct molecule_event *event)
     case MOLECULE_EVENT_FINISHED:
         tell_finished(session, event, event->outcome, event->reason);
         return;
+    default: return; /* the script's lines come by way of the log */
     }
 }
 

@@ -85,6 +85,8 @@ void wiring_connect(struct workspace *workspace);
 void wiring_open_journal(struct workspace *workspace);
 void wiring_open_cursor_writer(struct workspace *workspace, bool lost);
 void wiring_open_control(struct workspace *workspace);
+/* What the script asks and says goes to the host calls and to the observer. */
+void wiring_listen(struct workspace *workspace, struct script_events *events);
 /* All its timers. */
 void wiring_list_timers(struct workspace *workspace, uv_timer_t *timers[WORKSPACE_TIMERS]);
 

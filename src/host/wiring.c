@@ -325,6 +325,33 @@ static void wire_messages(struct workspace *workspace)
     workspace->intake.poller = &workspace->poller;
 }
 
+static void on_not_reloaded(void *context, const char *problem)
+{
+    observer_script(&((struct workspace *)context)->dispatch.observer, problem);
+}
+
+static void on_said(void *context, const struct script_said *said)
+{
+    observer_said(&((struct workspace *)context)->dispatch.observer, said);
+}
+
+static void on_ask(void *context, struct script_ask *ask)
+{
+    struct dispatch *dispatch = &((struct workspace *)context)->dispatch;
+    observer_asked(&dispatch->observer, ask);
+    host_calls_ask(&dispatch->calls, ask);
+}
+
+void wiring_listen(struct workspace *workspace, struct script_events *events)
+{
+    events->ask = on_ask;
+    events->context = workspace;
+    if (!workspace->dispatch.observer.event)
+        return;
+    events->not_reloaded = on_not_reloaded;
+    events->said = on_said;
+}
+
 static void wire_watchdog(struct workspace *workspace)
 {
     struct watchdog *watchdog = &workspace->watchdog;

@@ -103,6 +103,7 @@ static void on_loaded(void *context, const struct script_agent *agent)
     struct workspace *workspace = context;
     if (workspace->state != WORKSPACE_LOADING)
         return; /* stopped meanwhile */
+    observer_script(&workspace->dispatch.observer, agent->problem);
     if (agent->problem) {
         log_error(workspace_id(workspace), "the %s does not load: %s",
                   workspace->options.script ? "script" : "backend", agent->problem);
@@ -121,16 +122,12 @@ static void on_reloaded(void *context, const struct script_agent *agent)
     struct workspace *workspace = context;
     if (workspace_over(workspace))
         return;
+    observer_script(&workspace->dispatch.observer, NULL);
     bool changed = card_take(&workspace->card, &workspace->options, agent);
     take_agent(workspace, agent);
     if (changed) /* the platform has the previous script's card */
         registration_changed(&workspace->registration);
     dispatch_step(&workspace->dispatch);
-}
-
-static void on_ask(void *context, struct script_ask *ask)
-{
-    host_calls_ask(&((struct workspace *)context)->dispatch.calls, ask);
 }
 
 void workspace_reload(struct workspace *workspace)
@@ -366,8 +363,8 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     workspace->started_ms = clock_wall_ms();
     host->open_workspaces++;
     descriptors_share(&host->descriptors, host->open_workspaces);
-    struct script_events events = {
-        .loaded = on_loaded, .reloaded = on_reloaded, .ask = on_ask, .context = workspace};
+    struct script_events events = {.loaded = on_loaded, .reloaded = on_reloaded};
+    wiring_listen(workspace, &events);
     workspace->worker = host_take_worker(host);
     set_script(workspace, script_open(&workspace->worker->thread, &host->network,
                                       &workspace->script_settings, &events));

@@ -104,6 +104,9 @@ static void on_handled(struct script_job *job)
     if (attempt->large)
         message_shed(entry->message); /* it is still parsed if it did not fit */
     attempts_leave(dispatch->attempts, entry->place, !over && job->outcome.kind != SCRIPT_AGAIN);
+    if (!over && !attempt->problem[0])
+        observer_ended(&dispatch->observer, entry, &job->outcome,
+                       clock_monotonic_ms() - attempt->started_ms);
     if (over)
         inbox_retry(dispatch->inbox, entry, 0, true, false);
     else if (attempt->problem[0])
@@ -148,7 +151,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.done = on_handled;
     entry->job = &attempt->job;
     attempt->started_ms = clock_monotonic_ms();
-    observer_started(&dispatch->observer, entry);
+    observer_attempt(&dispatch->observer, entry);
     script_submit(dispatch->script, &attempt->job);
 }
 

@@ -1,21 +1,66 @@
 #include "messages/observer.h"
 
 #include "messages/inbox.h"
+#include "script/script_types.h"
 #include "wire/reply_request.h"
 
-static void tell(const struct observer *observer, const struct inbox_entry *entry,
-                 struct molecule_event event)
+static void tell_of(const struct observer *observer, const char *row_id,
+                    struct molecule_event event)
 {
     if (!observer->event)
         return;
     event.workspace_id = observer->workspace_id;
-    event.row_id = entry->row_id;
+    event.row_id = row_id;
     observer->event(observer->context, &event);
 }
 
-void observer_started(const struct observer *observer, const struct inbox_entry *entry)
+static void tell(const struct observer *observer, const struct inbox_entry *entry,
+                 struct molecule_event event)
 {
-    tell(observer, entry, (struct molecule_event){.kind = MOLECULE_EVENT_STARTED});
+    tell_of(observer, entry->row_id, event);
+}
+
+void observer_script(const struct observer *observer, const char *problem)
+{
+    tell_of(observer, NULL,
+            (struct molecule_event){.kind = MOLECULE_EVENT_SCRIPT, .reason = problem});
+}
+
+void observer_attempt(const struct observer *observer, const struct inbox_entry *entry)
+{
+    tell(observer, entry,
+         (struct molecule_event){.kind = MOLECULE_EVENT_ATTEMPT, .attempt = entry->attempts});
+}
+
+void observer_said(const struct observer *observer, const struct script_said *said)
+{
+    struct molecule_event event = {.kind = MOLECULE_EVENT_LOG, .level = said->level};
+    if (said->what)
+        event = (struct molecule_event){.kind = MOLECULE_EVENT_ASKED, .what = said->what};
+    event.text = said->text;
+    tell_of(observer, said->row_id, event);
+}
+
+void observer_asked(const struct observer *observer, const struct script_ask *ask)
+{
+    tell_of(observer, ask->row_id,
+            (struct molecule_event){.kind = MOLECULE_EVENT_ASKED,
+                                    .what = script_ask_text(ask->kind),
+                                    .key = ask->key,
+                                    .text = ask->reply.text});
+}
+
+void observer_ended(const struct observer *observer, const struct inbox_entry *entry,
+                    const struct script_outcome *outcome, int64_t wall_ms)
+{
+    tell(observer, entry,
+         (struct molecule_event){.kind = MOLECULE_EVENT_ENDED,
+                                 .outcome = script_outcome_text(outcome->kind),
+                                 .reason = outcome->reason,
+                                 .traceback = outcome->traceback,
+                                 .attempt = entry->attempts,
+                                 .wall_ms = wall_ms,
+                                 .cpu_ms = outcome->cpu_ms});
 }
 
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry)

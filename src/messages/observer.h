@@ -8,6 +8,9 @@
 #include <stdint.h>
 
 struct inbox_entry;
+struct script_ask;
+struct script_outcome;
+struct script_said;
 
 struct observer {
     void (*event)(void *context, const struct molecule_event *event); /* NULL: no observer */
@@ -15,7 +18,15 @@ struct observer {
     const char *workspace_id;
 };
 
-void observer_started(const struct observer *observer, const struct inbox_entry *entry);
+/* The script has loaded, for the first time or again; `problem`: it has not. */
+void observer_script(const struct observer *observer, const char *problem);
+/* Its handler is about to run. */
+void observer_attempt(const struct observer *observer, const struct inbox_entry *entry);
+void observer_said(const struct observer *observer, const struct script_said *said);
+void observer_asked(const struct observer *observer, const struct script_ask *ask);
+/* Its handler has ended. */
+void observer_ended(const struct observer *observer, const struct inbox_entry *entry,
+                    const struct script_outcome *outcome, int64_t wall_ms);
 /* Its reply is about to be posted. */
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry);
 void observer_later(const struct observer *observer, const struct inbox_entry *entry,

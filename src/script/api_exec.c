@@ -7,6 +7,7 @@
 #include "script/command.h"
 #include "script/process.h"
 #include "script/sandbox.h"
+#include "script/script_said.h"
 #include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
@@ -14,19 +15,47 @@
 
 #include <lualib.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define OUTPUT_DEFAULT (1024 * 1024)
 #define OUTPUT_MAXIMUM (64 * 1024 * 1024)
 
+#define COMMAND_SIZE 256 /* as it is shown to whoever observes the host */
+
 struct exec_context {
-    int64_t timeout_ms;
+    int64_t timeout_ms, started_ms;
+    char command[COMMAND_SIZE];
 };
+
+static void note(struct vm *vm, const struct exec_context *exec,
+                 const struct process_result *result)
+{
+    long long took = clock_monotonic_ms() - exec->started_ms;
+    char text[COMMAND_SIZE + 64];
+    if (result->timed_out)
+        snprintf(text, sizeof text, "%s: timed out (%lld ms)", exec->command, took);
+    else if (result->signal)
+        snprintf(text, sizeof text, "%s: signal %d (%lld ms)", exec->command, result->signal, took);
+    else
+        snprintf(text, sizeof text, "%s: exit code %d (%lld ms)", exec->command, result->code,
+                 took);
+    script_did(vm, "molecule.exec", text);
+}
+
+static void keep_command(struct exec_context *exec, char *const *argv)
+{
+    size_t length = 0;
+    for (size_t i = 0; argv[i] && length < COMMAND_SIZE; i++)
+        length += (size_t)snprintf(exec->command + length, COMMAND_SIZE - length, "%s%s",
+                                   i ? " " : "", argv[i]);
+}
 
 static int push_exec_result(lua_State *L, const struct process_result *result, void *context)
 {
     const struct exec_context *exec = context;
+    note(vm_of(L), exec, result);
     if (result->timed_out) {
         lua_pushnil(L);
         lua_pushfstring(L, "timed out after %f s; the whole process group was killed",
@@ -158,6 +187,7 @@ static int start(lua_State *L)
     vm_uncharge(vm_of(L), input_length); /* it fits: the process is charged with it */
     struct exec_context *context = memory_allocate(sizeof *context);
     context->timeout_ms = timeout_ms;
+    context->started_ms = clock_monotonic_ms();
     struct process_request request = {
         .argv = command_copy_arguments(L, arguments),
         .environment = command_make_environment(L, environment),
@@ -168,6 +198,7 @@ static int start(lua_State *L)
         .last_word = lua_tostring(L, 2),
         .output_maximum = output_maximum,
     };
+    keep_command(context, request.argv);
     int error;
     struct operation *operation = process_start(vm_of(L), &request, push_exec_result, context,
                                                 &error);

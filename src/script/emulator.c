@@ -52,6 +52,7 @@ static int start(lua_State *L)
     set_text(L, "org_id", options->org_id);
     set_text(L, "admin_token", options->admin_token);
     set_text(L, "workspace", options->workspace);
+    set_text(L, "script", options->script);
     lua_pushboolean(L, options->console);
     lua_setfield(L, -2, "console");
     set_text(L, "trial", options->trial);
@@ -89,6 +90,7 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
     emulator->host = (struct emulator_host){.loop = loop,
                                             .on_quit = options->on_quit,
                                             .reply_to = options->reply_to,
+                                            .dead_letter = options->dead_letter,
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
                                          .port = options->port,
@@ -111,9 +113,8 @@ uint16_t emulator_port(const struct emulator *emulator)
 /* --- the console: lua/molecule/emulator/console.lua --- */
 
 struct console_call {
-    const char *function, *texts[4]; /* what it is given; NULL: nil */
-    size_t length;                   /* of the first text */
-    lua_Integer number;
+    const char *function, *line; /* NULL: nil */
+    size_t length;
     bool flag;
     lua_Integer result;
 };
@@ -122,25 +123,17 @@ struct console_call {
 static int call_console(lua_State *L)
 {
     struct console_call *call = lua_touserdata(L, 1);
-    int arguments = 1;
     lua_getglobal(L, "require");
     lua_pushliteral(L, "molecule.emulator.console");
     lua_call(L, 1, 1);
     lua_getfield(L, -1, call->function);
-    if (strcmp(call->function, "ended") == 0) {
+    if (strcmp(call->function, "ended") == 0)
         lua_pushboolean(L, call->flag);
-    } else if (strcmp(call->function, "type") == 0) {
-        if (call->texts[0])
-            lua_pushlstring(L, call->texts[0], call->length);
-        else
-            lua_pushnil(L);
-    } else {
-        for (size_t i = 0; i < 4; i++)
-            lua_pushstring(L, call->texts[i]);
-        lua_pushinteger(L, call->number);
-        arguments = 5;
-    }
-    lua_call(L, arguments, 1);
+    else if (call->line)
+        lua_pushlstring(L, call->line, call->length);
+    else
+        lua_pushnil(L);
+    lua_call(L, 1, 1);
     call->result = lua_tointeger(L, -1);
     return 0;
 }
@@ -155,7 +148,7 @@ static void run_console(struct emulator *emulator, struct console_call *call)
 
 size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
 {
-    struct console_call call = {.function = "type", .texts = {line}, .length = length};
+    struct console_call call = {.function = "type", .line = line, .length = length};
     run_console(emulator, &call);
     return call.result > 0 ? (size_t)call.result : 0;
 }
@@ -166,13 +159,61 @@ void emulator_type_end(struct emulator *emulator, bool terminal)
     run_console(emulator, &call);
 }
 
-void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
-                   const char *reason, int64_t again_ms)
+/* --- what the host reports: lua/molecule/emulator/watch.lua --- */
+
+static const char *word_of(enum molecule_event_kind kind)
 {
-    struct console_call call = {.function = "tell",
-                                .texts = {outcome ? "finished" : "later", row_id, outcome, reason},
-                                .number = again_ms};
-    run_console(emulator, &call);
+    switch (kind) {
+    case MOLECULE_EVENT_SCRIPT: return "script";
+    case MOLECULE_EVENT_ATTEMPT: return "attempt";
+    case MOLECULE_EVENT_LOG: return "log";
+    case MOLECULE_EVENT_ASKED: return "asked";
+    case MOLECULE_EVENT_ENDED: return "ended";
+    case MOLECULE_EVENT_REPLY: return "reply";
+    case MOLECULE_EVENT_LATER: return "later";
+    case MOLECULE_EVENT_FINISHED: return "finished";
+    }
+    return "unknown";
+}
+
+static void set_number(lua_State *L, const char *name, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+/* Runs protected: (lightuserdata molecule_event). */
+static int call_watch(lua_State *L)
+{
+    const struct molecule_event *event = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.emulator.watch");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "tell");
+    lua_createtable(L, 0, 14);
+    set_text(L, "kind", word_of(event->kind));
+    set_text(L, "row_id", event->row_id);
+    set_text(L, "outcome", event->outcome);
+    set_text(L, "reason", event->reason);
+    set_text(L, "traceback", event->traceback);
+    set_text(L, "level", event->level);
+    set_text(L, "text", event->text);
+    set_text(L, "what", event->what);
+    set_text(L, "key", event->key);
+    set_number(L, "attempt", event->attempt);
+    set_number(L, "wall_ms", event->wall_ms);
+    set_number(L, "cpu_ms", event->cpu_ms);
+    set_number(L, "again_ms", event->again_ms);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+void emulator_tell(struct emulator *emulator, const struct molecule_event *event)
+{
+    lua_State *L = emulator->host.L;
+    lua_pushcfunction(L, call_watch);
+    lua_pushlightuserdata(L, (void *)event);
+    emulator_host_call(&emulator->host, 1, "what the host reports");
 }
 
 /* --- a trial: lua/molecule/emulator/trial.lua --- */

@@ -3,6 +3,8 @@
 #ifndef MOLECULE_SCRIPT_EMULATOR_H
 #define MOLECULE_SCRIPT_EMULATOR_H
 
+#include "molecule/event.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,12 +29,17 @@ struct emulator_options {
     /* say to `workspace` what emulator_trial brings, and print what comes of it: settings in JSON,
      * see lua/molecule/emulator/trial.lua; NULL: no */
     const char *trial;
+    const char *script; /* with `console`: the file that the host serves; NULL: a backend */
     /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
     void (*on_quit)(void *context);
     /* whether the host posts these bytes as a reply, and to which row; NULL: unknown */
     bool (*reply_to)(void *context, const char *body, size_t length,
                      char row_id[EMULATOR_ROW_ID_SIZE]);
-    void *context; /* of both */
+    /* Retries or drops a dead letter of the host. false: `problem` says why not. NULL: there is no
+     * host. It may wait for the host. */
+    bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
+                        size_t problem_size);
+    void *context; /* of these three */
 };
 
 /* NULL: `problem` says why. The strings are not kept. */
@@ -46,10 +53,8 @@ size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
 /* Nothing more can be typed; `terminal`: because a person at a terminal wants so. Once what was
  * typed has its outcome, on_quit is called, unless nothing ever was. */
 void emulator_type_end(struct emulator *emulator, bool terminal);
-/* What became of a row of `workspace`: it is retried in `again_ms`, or, if `outcome` is not NULL,
- * is finished. */
-void emulator_tell(struct emulator *emulator, const char *row_id, const char *outcome,
-                   const char *reason, int64_t again_ms);
+/* What the host reports of a row of `workspace`, or of its script; not MOLECULE_EVENT_REPLY. */
+void emulator_tell(struct emulator *emulator, const struct molecule_event *event);
 
 /* With `trial`, on the loop's thread: calls this function of lua/molecule/emulator/trial.lua. Texts
  * may be NULL. What it returns: whether it was content. */

@@ -18,6 +18,8 @@ struct emulator_host {
     /* of emulator_options */
     void (*on_quit)(void *context);
     bool (*reply_to)(void *context, const char *body, size_t length, char *row_id);
+    bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
+                        size_t problem_size);
     void *context;
 };
 

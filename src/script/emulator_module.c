@@ -7,6 +7,7 @@
 #include "base/nearest.h"
 #include "base/terminal.h"
 #include "base/uuid.h"
+#include "script/embedded.h"
 #include "script/emulator.h"
 #include "script/emulator_request.h"
 
@@ -203,6 +204,29 @@ static int host_nearest(lua_State *L)
     return 1;
 }
 
+/* dead_letter(retry, row id) -> true; or false and why not */
+static int host_dead_letter(lua_State *L)
+{
+    const struct emulator_host *host = emulator_host_of(L);
+    char problem[512] = "no host is connected";
+    const char *row_id = luaL_checkstring(L, 2);
+    lua_pushboolean(L, host->dead_letter && host->dead_letter(host->context, lua_toboolean(L, 1),
+                                                              row_id, problem, sizeof problem));
+    lua_pushstring(L, problem);
+    return 2;
+}
+
+/* embedded(name) -> the bytes of a file that is linked into the binary, or nil */
+static int host_embedded(lua_State *L)
+{
+    const struct embedded_file *file = embedded_find(luaL_checkstring(L, 1));
+    if (file)
+        lua_pushlstring(L, (const char *)file->data, file->length);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int host_quit(lua_State *L)
 {
     struct emulator_host *host = emulator_host_of(L);
@@ -224,6 +248,8 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"print", host_print},
                                      {"reply_to", host_reply_to},
                                      {"nearest", host_nearest},
+                                     {"dead_letter", host_dead_letter},
+                                     {"embedded", host_embedded},
                                      {"quit", host_quit},
                                      {NULL, NULL}};
 

@@ -50,6 +50,7 @@ struct handler {
     /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
     int values;
     unsigned asked;                            /* how many messages it sent */
+    unsigned said;                             /* how many lines it logged */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
     struct script_job *job;                    /* NULL for load, start, stop and timers */
     void *context, *argument;

@@ -1,5 +1,6 @@
 #include "script/http_call.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include "net/http_client.h"
 #include "script/api_errors.h"
@@ -224,6 +225,7 @@ struct http_call *http_call_start(lua_State *L, bool streaming)
         .public_except = call->vm->file_hosts,
         .on_data = on_data,
     };
+    call->started_ms = clock_monotonic_ms();
     call->exchange = http_send(client, &request, on_done, call);
     return call;
 }

@@ -39,6 +39,7 @@ struct http_call {
     char *error;
     const char *code;
     int status;
+    int64_t started_ms; /* monotonic */
 };
 
 /* The options are at stack index 1. The call, under way; raises if they are wrong, or if there

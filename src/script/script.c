@@ -157,6 +157,7 @@ static void on_handled(struct handler *handler)
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
+    job->outcome.cpu_ms = handler->cpu_used_ms;
     job->outcome.hopeless |= handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
     handler->outcome = (struct script_outcome){0};
     handler_free(handler);

@@ -42,7 +42,7 @@ struct loaded_task {
     struct script_events events;
     struct agent_info info;
     char *problem;
-    bool again; /* it was reloaded */
+    bool again; /* it was reloaded, or failed to */
 };
 
 static void run_loaded(struct task *task)
@@ -59,7 +59,9 @@ static void run_loaded(struct task *task)
     };
     if (!loaded->again)
         loaded->events.loaded(loaded->events.context, &agent);
-    else if (loaded->events.reloaded)
+    else if (loaded->problem && loaded->events.not_reloaded)
+        loaded->events.not_reloaded(loaded->events.context, loaded->problem);
+    else if (!loaded->problem && loaded->events.reloaded)
         loaded->events.reloaded(loaded->events.context, &agent);
     agent_info_free(&loaded->info);
     free(loaded->problem);
@@ -190,8 +192,7 @@ static void on_started(struct handler *handler)
     else
         script->load_failures = 0;
     handler_free(handler);
-    if (!script->announced || !script->problem)
-        announce(script, &info, script->problem);
+    announce(script, &info, script->problem);
     if (!script->problem)
         timers_go(script->vm);
     become_ready(script, script->problem ? SCRIPT_BROKEN : SCRIPT_READY);
@@ -322,10 +323,12 @@ void script_handler_ended(struct script *script, struct vm *vm)
 static void reload_failed(struct script *script, struct handler *handler)
 {
     char *text = script_describe(&handler->outcome);
-    if (!script->closing)
+    if (!script->closing) {
         log_error(script->settings.options->id,
                   "the script was not reloaded (%s); keeping the previous version: %s",
                   script->reload_reason, text);
+        announce(script, &(struct agent_info){0}, text);
+    }
     free(text);
     script_commit_changes(script, handler);
     handler_free(handler);

@@ -55,6 +55,7 @@ struct script_outcome {
     struct reply reply;     /* SCRIPT_REPLIED */
     char *reason;           /* of skip, retry, dead, or what failed (one line); NULL: none given */
     char *traceback;        /* SCRIPT_FAILED: where; NULL: none */
+    int64_t cpu_ms;         /* what the handler used */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool hold;              /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
@@ -133,12 +134,25 @@ struct script_ask {
     const char *code; /* of the problem; static */
 };
 
+/* A line that the script logs, or what it did to the world. Borrowed during the callback. */
+struct script_said {
+    const char *row_id; /* of the message whose handler says it; NULL: a timer, load, start, stop */
+    const char *level;  /* "error", "warn", "info", "debug"; NULL: no line of the log */
+    const char *what;   /* then: "molecule.http", "molecule.exec" */
+    const char *text;   /* cut if it is very long; without secrets */
+};
+
 struct script_events {
     /* once after script_open */
     void (*loaded)(void *context, const struct script_agent *agent);
     /* after each reload, and after a state was replaced; never with a problem. NULL: nobody needs
      * to know */
     void (*reloaded)(void *context, const struct script_agent *agent);
+    /* it did not load again; where there is a previous version, that stays. NULL: nobody needs to
+     * know */
+    void (*not_reloaded)(void *context, const char *problem);
+    /* NULL: nobody listens. So many lines of one handler at most: see script_said.c */
+    void (*said)(void *context, const struct script_said *said);
     /* takes the question; NULL: there is no host to ask */
     void (*ask)(void *context, struct script_ask *ask);
     void *context;

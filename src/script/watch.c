@@ -1,4 +1,4 @@
-/* --watch: the script's file and the modules it required are looked at three times a second, by
+/* --watch: the script's file and the modules it required are looked at ten times a second, by
  * name, so that an editor which writes a new file in place of the old one is noticed too. */
 #include "base/log.h"
 #include "base/memory.h"
@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define INTERVAL_MS 300
-#define SETTLE_MS 100 /* an editor may write several files, or one in pieces */
+#define INTERVAL_MS 100
+#define SETTLE_MS 50 /* an editor may write several files, or one in pieces */
 #define FILES_MAXIMUM 500
 
 struct watched {

@@ -67,7 +67,8 @@ describe("an errand", function()
     local one = serve "return function(msg) return 'dry' end"
     molecule({ "send", workspace.id, peer.id, "rain?" }, 0)
     one:stop()
-    local served = host.connect { platform = platform, workspace = workspace, script = host.ECHO, args = { "--since-secs", "3600" } }
+    local served = host.connect { platform = platform, workspace = workspace, script = host.ECHO,
+      args = { "--since-secs", "3600" } }
     served:log "message .- from .-: "
     served:stop()
   end)

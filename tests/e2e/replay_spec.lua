@@ -73,7 +73,8 @@ end]]
     assert(printed:find("\n3 as recorded, 2 different\n$"), printed)
     change('return molecule.skip%("not mine"%)', 'error "broken"')
     printed, code = run { recording, agent }
-    assert(printed:find "canvas: skip\n%- skipped: not mine\n%+ dead: [^\n]*agent.lua:3: broken\n.-%^~+\nstack traceback:", printed)
+    assert(printed:find("canvas: skip\n%- skipped: not mine\n%+ dead: [^\n]*agent.lua:3: broken\n.-%^~+\nstack traceback:"),
+      printed)
     assert.equal(1, code)
     change('"a.txt"', '"b.txt"')
     printed = run { recording, agent }

@@ -35,10 +35,11 @@ local function read_into(self, pipe, name)
     end
     self.pieces[name][#self.pieces[name] + 1] = bytes
     rest = rest .. bytes
-    local from = 1
-    for line, after in rest:gmatch "([^\n]*)\n()" do
-      self.lines[name][#self.lines[name] + 1] = line
-      from = after
+    local from, at = 1, rest:find("\n", 1, true) -- a pattern would be slow with a very long line
+    while at do
+      self.lines[name][#self.lines[name] + 1] = rest:sub(from, at - 1)
+      from = at + 1
+      at = rest:find("\n", from, true)
     end
     rest = rest:sub(from)
   end)

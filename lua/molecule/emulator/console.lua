@@ -120,12 +120,6 @@ local function sent(event)
   show(number, ("%s: %s"):format(whom, text_of(parts_of(event.value))))
 end
 
-local function heard(event)
-  if event.kind == "message" and event.workspace.id == own then return arrived(event) end
-  if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
-  if event.kind == "sent" and event.source == own then return sent(event) end
-end
-
 local function quit_if_done()
   if ending and typed == 0 and not over then
     over = true
@@ -133,23 +127,25 @@ local function quit_if_done()
   end
 end
 
----What the host says became of a message.
----@param kind "later"|"finished"
----@param row_id string
----@param outcome string?
----@param reason string?
----@param again_ms integer
-function console.tell(kind, row_id, outcome, reason, again_ms)
-  local message = open[row_id] or earlier(row_id)
-  local why = reason and ": " .. first_line(reason) or ""
-  if kind == "later" then
-    return show(message.number, ("no outcome yet, retrying in %s%s"):format(duration(again_ms), why))
+-- What the host says became of a message.
+local function told(event)
+  local message = open[event.row_id] or earlier(event.row_id)
+  local why = event.reason and ": " .. first_line(event.reason) or ""
+  if event.kind == "later" then
+    return show(message.number, ("no outcome yet, retrying in %s%s"):format(duration(event.again_ms), why))
   end
-  show(message.number, ("%s in %s%s"):format(outcome == "dead" and "dead letter" or outcome,
+  show(message.number, ("%s in %s%s"):format(event.outcome == "dead" and "dead letter" or event.outcome,
     duration(host.monotonic_ms() - message.since), why))
-  open[row_id] = nil
+  open[event.row_id] = nil
   if message.typed then typed = typed - 1 end
   quit_if_done()
+end
+
+local function heard(event)
+  if event.kind == "message" and event.workspace.id == own then return arrived(event) end
+  if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
+  if event.kind == "sent" and event.source == own then return sent(event) end
+  if event.kind == "later" or event.kind == "finished" then return told(event) end
 end
 
 -- Sends parts to the agent as whoever speaks.

@@ -23,6 +23,8 @@
 --- POST restart     {drain_ms? (30000), down_ms? (100)}  takes no requests until the event streams are closed, or for
 ---                   drain_ms, and then for down_ms
 --- POST reset, POST quit
+---
+--- What is below playground is lua/molecule/playground/init.lua's.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -31,10 +33,12 @@ local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
 local messages = require "molecule.emulator.messages"
+local playground = require "molecule.playground"
 local restart = require "molecule.emulator.restart"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
+local watch = require "molecule.emulator.watch"
 
 local control = {}
 
@@ -46,7 +50,9 @@ local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number",
   insert_delay_ms = "number", upload_maximum = "number", admin_token = "string", canvas_proxy = "boolean",
   delegation_inbox = "boolean" }
 
+-- The answer to what changed something.
 local function fine(request, value)
+  if request.method ~= "GET" then watch.tell { kind = "changed" } end
   request:json(200, value or { ok = true })
 end
 
@@ -303,6 +309,7 @@ local function reset(request)
   faults.clear()
   guard.reset()
   journal.reset()
+  playground.reset()
   fine(request)
 end
 

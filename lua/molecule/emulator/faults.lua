@@ -3,6 +3,7 @@
 local host = require "molecule.emulator.host"
 local journal = require "molecule.emulator.journal"
 local json = require "molecule.json"
+local watch = require "molecule.emulator.watch"
 
 local faults = {}
 
@@ -76,6 +77,7 @@ local function pick(request)
       else
         fault.times = fault.times - 1
         if fault.times == 0 then table.remove(list, i) end
+        watch.tell { kind = "changed" }
         return fault
       end
     end
@@ -106,6 +108,7 @@ end
 
 function APPLY.reset(request)
   journal.finish(request.entry, 0)
+  watch.tell { kind = "answered", request = request, status = 0, body = "", lost = true }
   request.handle:reset()
 end
 

@@ -1,8 +1,8 @@
 --- The emulator: what the platform does, in the order in which it does it to a request.
 ---
 --- visitor -> journal -> restart -> fault -> rate limit -> tenant guard -> route -> workspace auth -> handler. A section sign
---- followed by a number names a section of the platform contract. Everything under /__emulator/ is control.lua's and passes
---- only the first of these: no web page may control it.
+--- followed by a number names a section of the platform contract. Everything under /__emulator/ is control.lua's and the
+--- playground's, and passes only the first of these: no web page but the playground may control it.
 
 local host = require "molecule.emulator.host"
 local auth = require "molecule.emulator.auth"
@@ -12,6 +12,7 @@ local events = require "molecule.emulator.events"
 local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
+local playground = require "molecule.playground"
 local request_methods = require "molecule.emulator.request"
 local restart = require "molecule.emulator.restart"
 local router = require "molecule.emulator.router"
@@ -28,6 +29,7 @@ end
 
 local controls = router.new()
 control.routes(controls)
+playground.routes(controls)
 
 local function serve_platform(request)
   if guard.limited(request) or guard.foreign(request) then return end
@@ -58,17 +60,22 @@ end
 local function gone(handle)
   events.forget(handle)
   journal.forget(handle)
+  playground.forget(handle)
   restart.look()
 end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?, console: boolean?, trial: string?} workspace: exists from the start, and after every reset; console: what
----  is said to it and by it is printed, see console.lua
+---  workspace: string?, console: boolean?, trial: string?, script: string?} workspace: exists from the start, and after every
+---  reset; console: what is said to it and by it is printed and shown on a page, see console.lua and molecule.playground;
+---  script: its file
 function emulator.start(options)
   store.configure(options)
   if options.trial then require "molecule.emulator.trial".start(options.workspace, options.trial) end
-  if options.console then require "molecule.emulator.console".start(options.workspace) end
+  if options.console then
+    require "molecule.emulator.console".start(options.workspace)
+    playground.start(options.workspace, options.script)
+  end
   host.serve(serve, gone)
 end
 

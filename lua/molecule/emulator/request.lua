@@ -3,6 +3,7 @@
 local json = require "molecule.json"
 local journal = require "molecule.emulator.journal"
 local store = require "molecule.emulator.store"
+local watch = require "molecule.emulator.watch"
 
 ---@class Request
 ---@field handle userdata
@@ -35,7 +36,10 @@ end
 function Request:respond(status, body, headers)
   for name, value in pairs(headers or {}) do self.extra[name] = value end
   local shape = self.shape or {}
-  if self.entry then journal.finish(self.entry, status) end
+  if self.entry then
+    journal.finish(self.entry, status)
+    watch.tell { kind = "answered", request = self, status = status, body = body, lost = shape.reset or shape.cut_after ~= nil }
+  end
   if shape.reset then
     self.handle:reset()
   else

@@ -1,8 +1,13 @@
---- Observers of what is said through the emulator, such as its terminal.
+--- Observers of what is said through the emulator: its terminal, the playground.
 ---
 --- Events: {kind = "message", workspace, source? (an id; nil: the canvas), row, value} a message came into an inbox;
 --- {kind = "notice", workspace, body, value} a workspace said something to the human; {kind = "sent", source, target, body,
---- value} a workspace sent something to another, whether that has an inbox here or not.
+--- value} a workspace sent something to another, whether that has an inbox here or not. {kind =
+--- "answered", request, status, body, lost?} a request has its answer (lost: it is not delivered). {kind = "changed"} a control
+--- request or a fault changed something. What the host of `molecule dev` reports,
+--- as include/molecule/event.h explains it: {kind = "script", reason?}, {kind = "attempt", row_id, attempt}, {kind = "log",
+--- row_id?, level, text}, {kind = "asked", row_id?, what, key?, text?}, {kind = "ended", row_id, attempt, outcome, reason?,
+--- traceback?, wall_ms, cpu_ms}, {kind = "later", row_id, again_ms, reason?}, {kind = "finished", row_id, outcome, reason?}.
 
 local watch = {}
 

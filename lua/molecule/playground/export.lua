@@ -1,0 +1,53 @@
+--- A session as files: JSON lines like those of --record, and a message with its outcome as a test.
+
+local json = require "molecule.json"
+local record = require "molecule.playground.record"
+local time = require "molecule.emulator.time"
+
+local export = {}
+
+local function line_of(item)
+  local detail = record.detail(item)
+  local last = detail.posts[#detail.posts]
+  local line = { at = time.format(item.us), workspace = record.workspace(), row_id = item.id, from = item.from or "canvas",
+    envelope = detail.envelope, outcome = item.outcome, reason = item.reason, reply = last and json.decode(last.body) or nil }
+  return assert(json.encode(line, { sort = true }))
+end
+
+---All messages that have their outcome, one JSON object a line.
+---@return string
+function export.lines()
+  local lines = {}
+  for item in record.each() do
+    if item.kind == "message" and item.outcome and item.row then lines[#lines + 1] = line_of(item) .. "\n" end
+  end
+  return table.concat(lines)
+end
+
+local ESCAPES = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"', ["\0"] = "\\0" }
+
+local function quoted(text)
+  return '"' .. text:gsub('[%c\\"]', function(character)
+    return ESCAPES[character] or ("\\x%02X"):format(character:byte())
+  end) .. '"'
+end
+
+---A busted test that expects the outcome which the message had.
+---@param item Item
+---@return string
+function export.test(item)
+  local fields = { "text = " .. quoted(item.text) }
+  if item.from then fields[#fields + 1] = "from = " .. quoted(item.from) end
+  local script = record.script() or "agent.lua"
+  local lines = { 'local t = require "molecule.testing"', "",
+    ("describe(%s, function()"):format(quoted(script:match "[^/]*$")),
+    ("  it(%s, function()"):format(quoted("answers " .. (item.text:match "[^\r\n]*"):sub(1, 60))),
+    ("    local agent = t.agent(%s)"):format(quoted(script)),
+    ("    local result = agent:send { %s }"):format(table.concat(fields, ", ")) }
+  if item.outcome then lines[#lines + 1] = ("    assert.equal(%s, result.outcome)"):format(quoted(item.outcome)) end
+  if item.reply then lines[#lines + 1] = ("    assert.equal(%s, result.reply)"):format(quoted(item.reply.text)) end
+  lines[#lines + 1] = "  end)\nend)\n"
+  return table.concat(lines, "\n")
+end
+
+return export
