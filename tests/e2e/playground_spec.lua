@@ -91,6 +91,7 @@ describe("the playground", function()
     assert.equal(200, page.status)
     assert.equal("text/html; charset=utf-8", page.headers["content-type"])
     assert.equal("nosniff", page.headers["x-content-type-options"])
+    assert.equal(page.body, ask("GET", "playground/").body)
     local policy = page.headers["content-security-policy"]
     for _, part in ipairs { "default-src 'none'", "script-src 'self'", "frame-ancestors 'none'",
       "require-trusted-types-for 'script'" } do
@@ -357,7 +358,9 @@ return {
     assert.equal(bytes, answer.body)
     assert.equal("application/octet-stream", answer.headers["content-type"])
     assert(answer.headers["content-disposition"]:find("attachment", 1, true))
-    assert.equal(404, ask("GET", ("playground/messages/%s/files/2"):format(id)).status)
+    for _, other in ipairs { "2", "x", "0", "1?of=reply", "1?of=1", "1?of=x" } do
+      assert.equal(404, ask("GET", ("playground/messages/%s/files/%s"):format(id, other)).status, other)
+    end
     assert.equal(400, ask("POST", "playground/files", { body = "x",
       headers = { ["Content-Type"] = "application/octet-stream" } }).status)
     stream:close()

@@ -47,6 +47,7 @@ local function serve(request)
   request_methods.extend(request)
   if visitor.refused(request) then return end
   if request.path:sub(1, 12) == "/__emulator/" then
+    if request.path == "/__emulator/playground/" then request.path = "/__emulator/playground" end
     local route = controls:find(request)
     if route then route.handler(request) else request:json(404, { error = "no such control route" }) end
     return

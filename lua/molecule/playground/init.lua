@@ -137,10 +137,9 @@ local function content_of(file)
 end
 
 local function file(request, item)
-  local of = request.query.of
-  local interim = of and item.interim and item.interim[math.tointeger(tonumber(of))]
-  local from = of == "reply" and item.reply or interim or item
-  local one = from.files[math.tointeger(tonumber(request.parameters.n))]
+  local of, from = request.query.of, item
+  if of then from = of == "reply" and item.reply or item.interim[math.tointeger(tonumber(of))] end
+  local one = from and from.files[math.tointeger(tonumber(request.parameters.n))]
   local content = one and content_of(one)
   if not content then return request:json(404, { error = "this file is not here" }) end
   local name = (one.name or "file"):gsub("[%c\"\\/]", "_")
