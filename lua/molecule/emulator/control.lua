@@ -33,7 +33,6 @@ local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
 local messages = require "molecule.emulator.messages"
-local playground = require "molecule.playground"
 local restart = require "molecule.emulator.restart"
 local rows = require "molecule.emulator.rows"
 local store = require "molecule.emulator.store"
@@ -309,7 +308,8 @@ local function reset(request)
   faults.clear()
   guard.reset()
   journal.reset()
-  playground.reset()
+  local playground = package.loaded["molecule.playground"]
+  if playground then playground.reset() end
   fine(request)
 end
 

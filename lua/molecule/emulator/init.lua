@@ -12,7 +12,6 @@ local events = require "molecule.emulator.events"
 local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
-local playground = require "molecule.playground"
 local request_methods = require "molecule.emulator.request"
 local restart = require "molecule.emulator.restart"
 local router = require "molecule.emulator.router"
@@ -29,7 +28,7 @@ end
 
 local controls = router.new()
 control.routes(controls)
-playground.routes(controls)
+local playground -- molecule.playground; nil for single messages, which nobody looks at
 
 local function serve_platform(request)
   if guard.limited(request) or guard.foreign(request) then return end
@@ -61,7 +60,7 @@ end
 local function gone(handle)
   events.forget(handle)
   journal.forget(handle)
-  playground.forget(handle)
+  if playground then playground.forget(handle) end
   restart.look()
 end
 
@@ -72,7 +71,12 @@ end
 ---  script: its file
 function emulator.start(options)
   store.configure(options)
-  if options.trial then require "molecule.emulator.trial".start(options.workspace, options.trial) end
+  if options.trial then
+    require "molecule.emulator.trial".start(options.workspace, options.trial)
+  else
+    playground = require "molecule.playground"
+    playground.routes(controls)
+  end
   if options.console then
     require "molecule.emulator.console".start(options.workspace)
     playground.start(options.workspace, options.script)
