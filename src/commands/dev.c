@@ -4,6 +4,7 @@
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
 #include "commands/dev_terminal.h"
+#include "commands/init.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -261,7 +262,8 @@ static int check(const struct command *command, const struct dev_options *given)
     if (!answers)
         return options_complain(
             command,
-            "no script given; pass FILE, --backend NAME or --headless for the emulator alone");
+            "no script given, and no agent.lua here; pass FILE, --backend NAME or --headless for "
+            "the emulator alone, or write one with molecule init");
     if (given->workspace_id && !uuid_valid(given->workspace_id))
         return options_complain(command,
                                 "--workspace takes a UUID, as the platform's ids are; got \"%s\"",
@@ -295,6 +297,9 @@ static int run(const struct command *command, int argc, char **argv)
     size_t count;
     enum options_result parsed = options_parse(command, argc, argv, &given, &script, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
+    if (parsed == OPTIONS_PARSED && !script && !given.headless && !given.workspace.script &&
+        !given.workspace.backend)
+        script = init_find_agent();
     output_divert();
     char problem[256];
     if (parsed == OPTIONS_PARSED &&
@@ -316,14 +321,16 @@ static int run(const struct command *command, int argc, char **argv)
 
 const struct command command_dev = {
     .name = "dev",
-    .usage = "(<script> | --backend NAME | --headless) [options]",
+    .usage = "[<script> | --backend NAME | --headless] [options]",
     .summary = "run a local emulator of the platform and connect a script to it",
     .description =
         "Runs an emulator of the platform on 127.0.0.1 and connects the script to it through real "
         "HTTP, in\n"
-        "a temporary workspace (see --state-dir to keep it). The script is reloaded whenever it or "
-        "a file it\n"
-        "requires changes; if the new version does not load, the old one stays.\n\n"
+        "a temporary workspace (see --state-dir to keep it). Without a script it takes agent.lua, "
+        "or offers to\n"
+        "write one. The script is reloaded whenever it or a file it requires changes; if the new "
+        "version does\n"
+        "not load, the old one stays.\n\n"
         "The playground, a web page, shows the conversation and what happened to each message; "
         "--open opens it.\n"
         "The terminal shows the conversation, too: each message, its reply, its outcome and how "

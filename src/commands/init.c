@@ -1,4 +1,5 @@
 /* molecule init: the files of a new agent, from an example. */
+#include "commands/init.h"
 #include "commands/commands.h"
 
 #include "base/memory.h"
@@ -257,6 +258,22 @@ static void say_next(const struct making *making)
                    "  molecule test             run agent_spec.lua\n"
                    "README.md says how to connect it to a platform.\n",
                    here ? "" : "  cd ", here ? "" : making->directory, here ? "" : "\n");
+}
+
+const char *init_find_agent(void)
+{
+    const char *agent = made_files[0].name;
+    struct making making = {.directory = ".", .template = &templates[0]};
+    char line[16];
+    if (access(agent, F_OK) == 0)
+        return agent;
+    if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+        return NULL;
+    printf("There is no %s here. Write one that says back what it hears? [Y/n] ", agent);
+    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin) || *line == 'n' || *line == 'N')
+        return NULL;
+    return write_file(&making, &made_files[0]) ? agent : NULL;
 }
 
 static int run(const struct command *command, int argc, char **argv)

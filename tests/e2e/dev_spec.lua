@@ -55,6 +55,33 @@ describe("molecule dev", function()
     return child
   end
 
+  it("takes agent.lua where no script is named", function()
+    local child = process.spawn { command = { emulator.binary(), "dev", "--port", "0" }, cwd = directory, stdin = "hello\n" }
+    assert.equal(0, (child:wait_exit()), child:report())
+    assert.truthy(child.stdout:find("agent.lua serves workspace", 1, true), child:report())
+  end)
+
+  it("offers to write one on a terminal, and serves it", function()
+    local empty = host.directory()
+    local child = process.spawn { command = { "script", "-qec", emulator.binary() .. " dev --port 0", "/dev/null" }, cwd = empty,
+      keep_stdin = true, stdin = "y\nhello\n" }
+    assert(loop.wait(function() return child.stdout:find("you said: hello", 1, true) or child.ended end), child:report())
+    assert.truthy(child.stdout:find("There is no agent.lua here. Write one", 1, true), child:report())
+    child:write "/quit\n"
+    child:wait_exit()
+    child:close_stdin()
+    assert.equal(host.read "examples/echo.lua", (host.read(empty .. "/agent.lua"):gsub("agent%.lua", "examples/echo.lua")))
+  end)
+
+  it("writes none against a person's wish", function()
+    local empty = host.directory()
+    local child = process.spawn { command = { "script", "-qec", emulator.binary() .. " dev --port 0", "/dev/null" }, cwd = empty,
+      keep_stdin = true, stdin = "n\n" }
+    assert.equal(2, (child:wait_exit()), child:report())
+    child:close_stdin()
+    assert.is_nil(uv.fs_stat(empty .. "/agent.lua"))
+  end)
+
   local function shows(child, pattern)
     for _, line in ipairs(child.lines.stdout) do
       if line:find(pattern) then return line end
