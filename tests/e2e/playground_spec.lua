@@ -197,8 +197,10 @@ end]]):format(port))
     local stream = listen()
     stream:wait_body '"script_version":2'
     local text, ids = ("x"):rep(4 << 20), {}
-    for i = 1, 20 do ids[i] = say(text) end
-    wait_for(stream, ids[20], "replied")
+    for i = 1, 20 do
+      ids[i] = say(text)
+      wait_for(stream, ids[i], "replied")
+    end
     assert.equal(404, ask("GET", "playground/messages/" .. ids[1]).status)
     local last = good("GET", "playground/messages/" .. ids[20])
     assert.equal(#text, #last.text)
