@@ -214,6 +214,17 @@ end]]):format(port))
     stream:close()
   end)
 
+  it("quotes no file but the script's own and those beside it, whatever an error says", function()
+    local other = host.write(host.directory() .. "/secret.lua", "hunter2\n")
+    local stream = listen()
+    host.write(directory .. "/agent.lua", ("return function() error(%q, 0) end")
+      :format(directory .. "/../" .. other:match "[^/]+/secret%.lua$" .. ":1: x"))
+    stream:wait_body '"script_version":2'
+    wait_for(stream, say "hello", "dead")
+    assert.is_nil(stream.body:find("hunter2", 1, true))
+    stream:close()
+  end)
+
   it("shows the line of a handler's error, and every attempt", function()
     local stream = listen()
     local id = say "boom"

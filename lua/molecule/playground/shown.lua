@@ -101,7 +101,7 @@ function shown.place(reason, script)
     local beside = path == script or directory ~= "" and path:sub(1, #directory) == directory
       or directory == "" and not path:find("/", 1, true)
     local line = math.tointeger(tonumber(number))
-    if beside and line and line > 0 and line < 1000000 then
+    if beside and not path:find("..", 1, true) and line and line > 0 and line < 1000000 then
       return { file = path, line = line, source = line_of(path, line) }
     end
   end
