@@ -36,8 +36,8 @@ router:on("^[Rr]estart (%S+)$", "restart <service>", function(msg, ctx, service)
   if not is_known(service, ctx) then return ("I may not restart %s."):format(service) end
   local code = code_of(msg.id)
   store.set("waiting:" .. code, {service = service, from = msg.from, name = msg.peer and msg.peer.name}, {ttl = PATIENCE})
-  molecule.notify(("%s asks to restart %s. Answer `yes %s` or `no %s` within an hour."):format(
-    msg.peer and (msg.peer.name or msg.from) or "You", service, code, code))
+  local who = msg.peer and (msg.peer.name or msg.from) .. " asks" or "You ask"
+  molecule.notify(("%s to restart %s. Answer `yes %s` or `no %s` within an hour."):format(who, service, code, code))
   return ("A human has been asked (%s)."):format(code)
 end)
 

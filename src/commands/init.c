@@ -251,11 +251,11 @@ static void say_next(const struct making *making)
     bool here = strcmp(making->directory, ".") == 0;
     terminal_print(stdout,
                    "\nNext:\n%s%s%s"
-                   "  molecule dev agent.lua    talk to it; it reloads when you save the "
+                   "  molecule dev agent.lua       talk to it; it reloads when you save the "
                    "file\n"
-                   "  molecule try agent.lua hi send it a message, and see the answer\n"
-                   "  molecule check            find mistakes without running it\n"
-                   "  molecule test             run agent_spec.lua\n"
+                   "  molecule try agent.lua hi    send it a message, and see the answer\n"
+                   "  molecule check               find mistakes without running it\n"
+                   "  molecule test                run agent_spec.lua\n"
                    "README.md says how to connect it to a platform.\n",
                    here ? "" : "  cd ", here ? "" : making->directory, here ? "" : "\n");
 }
