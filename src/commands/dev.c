@@ -54,6 +54,7 @@ struct dev_options {
     struct molecule_workspace_options workspace;
     struct molecule_options host;
     DEV_OPTIONS(MOLECULE_MEMBER)
+    bool on_terminal; /* no option: a person sees what is printed */
 };
 
 static const struct option options[] = {
@@ -153,14 +154,16 @@ static void on_exit_now(void *context)
 static void say_how(const struct dev_options *given, const char *id, const char *url,
                     const char *directory)
 {
+    terminal_print(stdout, "playground: %s/__emulator/playground%s\n", url,
+                   given->on_terminal ? " (or type here; /help)" : "");
+    if (given->on_terminal)
+        return;
     terminal_print(stdout,
-                   "playground: %s/__emulator/playground\n"
                    "%s serves workspace %s; say something to it, and read its answers:\n"
                    "  in the playground, or type a line here (/help for details), or\n"
                    "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
                    "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
                    "its state: molecule status %s --state-dir %s\n",
-                   url,
                    given->workspace.script ? given->workspace.script : given->workspace.backend, id,
                    url, id, url, id, directory);
 }
@@ -237,6 +240,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
         .terminal = dev_terminal_open(),
         .state_directory = session.temporary ? session.temporary : given->state_directory,
         .workspace_id = settings->workspace,
+        .brief = given->on_terminal,
     };
     int code = connect_script(&session, given, settings);
     dev_terminal_close(session.emulator.terminal);
@@ -300,6 +304,7 @@ static int run(const struct command *command, int argc, char **argv)
     if (parsed == OPTIONS_PARSED && !script && !given.headless && !given.workspace.script &&
         !given.workspace.backend)
         script = init_find_agent();
+    given.on_terminal = isatty(STDOUT_FILENO); /* not any more afterwards */
     output_divert();
     char problem[256];
     if (parsed == OPTIONS_PARSED &&

@@ -152,7 +152,8 @@ bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_opti
     }
     run_there(emulator, run_open);
     if (emulator->emulator) {
-        say_where(emulator->emulator, &emulator->options);
+        if (!emulator->brief)
+            say_where(emulator->emulator, &emulator->options);
         return true;
     }
     say_problem(emulator->problem);

@@ -18,6 +18,7 @@ struct dev_emulator {
     struct molecule *molecule; /* to stop when the emulator is told to quit; NULL: none */
     uv_loop_t *loop;           /* of an emulator that runs alone */
     const char *state_directory, *workspace_id; /* of the host; borrowed */
+    bool brief; /* who watches it is told of the playground, and of nothing else */
     struct emulator_options options;
     char problem[512];
     uv_sem_t ready;

@@ -67,6 +67,8 @@ describe("molecule dev", function()
       keep_stdin = true, stdin = "y\nhello\n" }
     assert(loop.wait(function() return child.stdout:find("you said: hello", 1, true) or child.ended end), child:report())
     assert.truthy(child.stdout:find("There is no agent.lua here. Write one", 1, true), child:report())
+    assert.truthy(child.stdout:find("playground: http://127%.0%.0%.1:%d+/__emulator/playground"), child:report())
+    assert.falsy(child.stdout:find("curl", 1, true), child:report()) -- one line is enough for a person
     child:write "/quit\n"
     child:wait_exit()
     child:close_stdin()
