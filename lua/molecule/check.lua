@@ -116,6 +116,11 @@ local function by_place(left, right)
   return (left.column or 0) < (right.column or 0)
 end
 
+local function read_chunk(name, text)
+  local fn, problem = load(text:gsub("^#[^\n]*", ""), "@" .. name, "t")
+  return fn and chunk.read(fn), problem
+end
+
 ---@param path string
 ---@param text string the file's
 ---@param types string the text of types.lua
@@ -128,12 +133,8 @@ local function inspect(path, text, types, read)
   local function file(name, body, is_agent)
     seen[name] = true
     local lines = split_lines(body)
-    local fn, problem = load(body:gsub("^#[^\n]*", ""), "@" .. name, "t")
-    if not fn then
-      findings[#findings + 1] = from_lua(name, lines, problem)
-      return
-    end
-    local main = chunk.read(fn)
+    local main, problem = read_chunk(name, body)
+    if problem then findings[#findings + 1] = from_lua(name, lines, problem) end
     if not main then return end
     local walk = { classes = classes, globals = globals, set = set, tested = {} }
     local reported = {}
@@ -181,6 +182,15 @@ function check.run(path, text, types, read, problem)
   end
   table.sort(findings, by_place)
   return findings
+end
+
+---Whether a file is a fleet file and not an agent, by what it returns.
+---@param text string the file's
+---@return boolean
+function check.is_fleet(text)
+  local main = read_chunk("fleet", text)
+  local fields = main and names.returned_fields(main) or {}
+  return fields.workspaces ~= nil and fields.handle == nil
 end
 
 return check

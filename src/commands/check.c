@@ -155,7 +155,7 @@ static void check_script(struct checking *checking, const char *path)
     struct script_findings findings;
     bool loads = access(path, R_OK) != 0 || load(checking, path, problem, sizeof problem);
     if (!script_inspect(&findings, path, loads ? NULL : problem, unreadable, sizeof unreadable)) {
-        complain(checking, path, unreadable + strlen(path) + 2);
+        complain(checking, path, unreadable);
         return;
     }
     for (size_t i = 0; i < findings.count; i++)
@@ -209,7 +209,7 @@ static int finish(struct checking *checking)
     if (checking->findings) {
         json_t *all = json_pack("{s:b, s:O}", "ok", checking->errors == 0, "findings",
                                 checking->findings);
-        json_dumpf(all, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+        json_dumpf(all, stdout, JSON_INDENT(2));
         printf("\n");
         json_decref(all);
     } else if (checking->errors + checking->warnings > 0) {

@@ -18,6 +18,7 @@ struct inspection {
     struct script_findings *findings;
     const char *path, *text, *load_problem;
     size_t length;
+    bool is_fleet;
 };
 
 /* NULL: errno says why. Yours to free. */
@@ -111,11 +112,9 @@ static void take_findings(lua_State *L, struct script_findings *findings)
     }
 }
 
-/* Runs protected: (lightuserdata inspection). */
-static int inspect(lua_State *L)
+/* Pushes a function of lua/molecule/check.lua. */
+static void push_function(lua_State *L, const char *name)
 {
-    const struct inspection *inspection = lua_touserdata(L, 1);
-    const struct embedded_file *types = embedded_find("molecule/types.lua");
     luaL_openlibs(L);
     loader_install(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -124,7 +123,14 @@ static int inspect(lua_State *L)
     lua_getglobal(L, "require");
     lua_pushliteral(L, "molecule.check");
     lua_call(L, 1, 1);
-    lua_getfield(L, -1, "run");
+    lua_getfield(L, -1, name);
+}
+
+static int inspect(lua_State *L)
+{
+    const struct inspection *inspection = lua_touserdata(L, 1);
+    const struct embedded_file *types = embedded_find("molecule/types.lua");
+    push_function(L, "run");
     lua_pushstring(L, inspection->path);
     lua_pushlstring(L, inspection->text, inspection->length);
     lua_pushlstring(L, (const char *)types->data, types->length);
@@ -135,30 +141,48 @@ static int inspect(lua_State *L)
     return 0;
 }
 
+static int ask_for_fleet(lua_State *L)
+{
+    struct inspection *inspection = lua_touserdata(L, 1);
+    push_function(L, "is_fleet");
+    lua_pushlstring(L, inspection->text, inspection->length);
+    lua_call(L, 1, 1);
+    inspection->is_fleet = lua_toboolean(L, -1);
+    return 0;
+}
+
+/* Reads the file and calls `step` with a light userdata, in a state of its own. */
+static bool run(struct inspection *inspection, lua_CFunction step, char *problem,
+                size_t problem_size)
+{
+    char *text = read_file(inspection->path, &inspection->length);
+    lua_State *L = text ? luaL_newstate() : NULL;
+    if (!L) {
+        snprintf(problem, problem_size, "%s", strerror(text ? ENOMEM : errno));
+        free(text);
+        return false;
+    }
+    inspection->text = text;
+    lua_pushcfunction(L, step);
+    lua_pushlightuserdata(L, inspection);
+    bool done = lua_pcall(L, 1, 0, 0) == LUA_OK;
+    if (!done)
+        snprintf(problem, problem_size, "it cannot be inspected: %s", lua_tostring(L, -1));
+    lua_close(L);
+    free(text);
+    return done;
+}
+
 bool script_inspect(struct script_findings *findings, const char *path, const char *load_problem,
                     char *problem, size_t problem_size)
 {
     *findings = (struct script_findings){0};
     struct inspection inspection = {
         .findings = findings, .path = path, .load_problem = load_problem};
-    char *text = read_file(path, &inspection.length);
-    lua_State *L = text ? luaL_newstate() : NULL;
-    if (!L) {
-        snprintf(problem, problem_size, "%s: %s", path, strerror(text ? ENOMEM : errno));
-        free(text);
-        return false;
-    }
-    inspection.text = text;
-    lua_pushcfunction(L, inspect);
-    lua_pushlightuserdata(L, &inspection);
-    bool done = lua_pcall(L, 1, 0, 0) == LUA_OK;
-    if (!done) {
-        snprintf(problem, problem_size, "%s cannot be inspected: %s", path, lua_tostring(L, -1));
-        script_findings_free(findings);
-    }
-    lua_close(L);
-    free(text);
-    return done;
+    if (run(&inspection, inspect, problem, problem_size))
+        return true;
+    script_findings_free(findings);
+    return false;
 }
 
 void script_findings_free(struct script_findings *findings)
@@ -174,10 +198,7 @@ void script_findings_free(struct script_findings *findings)
 
 bool script_is_fleet(const char *path)
 {
-    size_t length;
-    char *text = read_file(path, &length);
-    bool fleet = text && strstr(text, "workspaces") && !strstr(text, "handle") &&
-                 !strstr(text, "function(msg");
-    free(text);
-    return fleet;
+    char problem[256]; /* script_inspect says it again */
+    struct inspection inspection = {.path = path};
+    return run(&inspection, ask_for_fleet, problem, sizeof problem) && inspection.is_fleet;
 }

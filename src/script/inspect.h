@@ -21,12 +21,13 @@ struct script_findings {
 };
 
 /* `load_problem`: what loading it said; NULL: it loads. false: the file cannot be read, `problem`
- * says why. */
+ * says why, without the path. */
 bool script_inspect(struct script_findings *findings, const char *path, const char *load_problem,
                     char *problem, size_t problem_size);
 void script_findings_free(struct script_findings *findings);
 
-/* The file's text names `workspaces`, and so is a fleet file and not an agent. */
+/* The file returns a table with `workspaces` and no `handle`: it is a fleet file and not an agent.
+ */
 bool script_is_fleet(const char *path);
 
 #endif

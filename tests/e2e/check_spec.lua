@@ -50,21 +50,17 @@ describe("molecule check", function()
       end, name = "fine", concurrency = 3}]], 0))
   end)
 
-  it("finds nothing in the examples and in the backends of the program", function()
-    local paths = {}
-    for _, place in ipairs { "examples/", "lua/molecule/backends/" } do
-      for _, name in ipairs(host.list(place)) do
-        if name:find "%.lua$" and not name:find "_spec%.lua$" then paths[#paths + 1] = place .. name end
-      end
-    end
-    for _, path in ipairs(paths) do
-      if not path:find "backends" then
-        local child = process.spawn { command = { emulator.binary(), "check", path } }
+  it("finds nothing in the examples", function()
+    local count = 0
+    for _, name in ipairs(host.list "examples/") do
+      if name:find "%.lua$" and not name:find "_spec%.lua$" then
+        local child = process.spawn { command = { emulator.binary(), "check", "examples/" .. name } }
         assert.equal(0, child:wait_exit(), child.stdout .. child.stderr)
         assert.equal("no mistakes found\n", child.stdout)
+        count = count + 1
       end
     end
-    assert.truthy(#paths > 10)
+    assert.truthy(count > 5)
   end)
 
   it("marks the place below the source line", function()
@@ -182,6 +178,16 @@ describe("molecule check", function()
     assert.truthy(said:find("fleet.lua:2", 1, true) and said:find("scritp", 1, true), said)
   end)
 
+  it("tells a fleet file from a script by what it returns, and not by a word in it", function()
+    says("-- routes between workspaces\nlocal workspaces = {}\n" ..
+      "local function answer(m) return workspaces[m.text] or m.txt end\nreturn answer", 2, "agent.lua:3", "msg has no 'txt'")
+    for _, script in ipairs {
+      "-- handle with care\nlocal fleet = {defaults = {}}\nfleet.workspaces = {{id = 'x'}}\nreturn fleet",
+      "local all = {}\nfor i = 1, 2 do all[i] = {id = 'x'} end\nreturn {workspaces = all}",
+      "return {workspaces = (function() return {{id = 'x'}} end)()}",
+    } do says(script, 2, '"x" cannot be a workspace id') end
+  end)
+
   it("checks the options of a backend", function()
     local said = run({ "--backend", "http" }, 2)
     assert.truthy(said:find("http: error: backend http needs --backend-opt url=", 1, true), said)
@@ -241,5 +247,7 @@ describe("molecule check", function()
   it("names a file that is not there", function()
     local said = run({ "nope.lua" }, 2)
     assert.equal("nope.lua: error: No such file or directory\n1 error, 0 warnings\n", said)
+    local long = ("d/"):rep(1500) .. "nope.lua"
+    assert.equal(long .. ": error: No such file or directory\n1 error, 0 warnings\n", (run({ long }, 2)))
   end)
 end)

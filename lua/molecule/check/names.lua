@@ -11,7 +11,7 @@ local names = {}
 ---@field global string? a global of this name
 ---@field word string? a constant string
 ---@field proto Proto? a function of the script
----@field table table<string, Held>? a table made here: what its fields hold
+---@field table table<string, Held>? a table made here: what its fields hold, {}: unknown
 
 ---@class Walk
 ---@field classes Classes
@@ -140,8 +140,8 @@ local function follow(walk, proto, parameters, upvalues)
     elseif name == "SELF" then
       if instruction.k then member(held[b], constants[c], instruction) end
     elseif name == "NEWTABLE" then value = { table = {} }
-    elseif name == "SETFIELD" and held[a] and held[a].table and not instruction.k then
-      held[a].table[constants[b]] = held[c]
+    elseif name == "SETFIELD" and held[a] and held[a].table then
+      held[a].table[constants[b]] = not instruction.k and held[c] or {}
     elseif name == "CALL" then value = call(instruction)
     elseif name == "CLOSURE" then value = closure(instruction)
     elseif name == "RETURN" and proto.first_line == 0 and b == 2 then
@@ -227,6 +227,15 @@ local function find_handlers(returned)
     if PARAMETERS[field] and value.proto then handlers[value.proto] = field end
   end
   return handlers
+end
+
+---The fields of the table that a main chunk returns; none: it returns something else, or cannot be followed.
+---@param main Proto
+---@return table<string, Held>
+function names.returned_fields(main)
+  local walk = { classes = {}, globals = {}, set = {}, tested = {}, report = function() end }
+  follow(walk, main, {}, { [0] = { global = "_ENV" } })
+  return walk.returned and walk.returned.table or {}
 end
 
 ---Reports what is wrong with the names of a main chunk.
