@@ -18,6 +18,7 @@ struct molecule_option {
 #define MOLECULE_MEMBER_TEXT(member) const char *member;
 #define MOLECULE_MEMBER_PATH(member) const char *member;
 #define MOLECULE_MEMBER_EITHER(member) bool member;
+#define MOLECULE_MEMBER_CHOICE(member) const char *member;
 #define MOLECULE_MEMBER_NUMBER(member) unsigned member;
 #define MOLECULE_MEMBER_DURATION(member) int64_t member;
 #define MOLECULE_MEMBER_MILLISECONDS(member) int64_t member;

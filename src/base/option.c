@@ -137,16 +137,47 @@ static const char *set_flag(bool *member, const char *text)
                : "is true or false";
 }
 
-static const char *set_either(const struct option *option, bool *member, const char *text)
+/* Whether `text` is one of the words of .argument, "a|b|c". */
+static bool is_choice(const char *argument, const char *text)
+{
+    size_t length = strcspn(text, "|");
+    while (strncmp(argument, text, length) != 0 || !strchr("|", argument[length])) {
+        argument += strcspn(argument, "|");
+        if (!*argument++)
+            return false;
+    }
+    return length > 0 && !text[length];
+}
+
+/* "is a, b or c" */
+static const char *name_choices(const char *argument)
 {
     static char problem[PROBLEM_SIZE];
-    const char *bar = strchr(option->argument, '|');
-    size_t first = (size_t)(bar - option->argument);
-    *member = strlen(text) == first && strncmp(text, option->argument, first) == 0;
-    if (*member || strcmp(text, bar + 1) == 0)
-        return NULL;
-    snprintf(problem, sizeof problem, "is %.*s or %s", (int)first, option->argument, bar + 1);
+    size_t length = 0;
+    const char *between = "is ";
+    for (const char *word = argument; length < sizeof problem;) {
+        int size = (int)strcspn(word, "|");
+        length += (size_t)snprintf(problem + length, sizeof problem - length, "%s%.*s", between,
+                                   size, word);
+        if (!word[size])
+            break;
+        word += size + 1;
+        between = strchr(word, '|') ? ", " : " or ";
+    }
     return problem;
+}
+
+static const char *set_either(const struct option *option, bool *member, const char *text)
+{
+    size_t first = strcspn(option->argument, "|");
+    *member = strlen(text) == first && strncmp(text, option->argument, first) == 0;
+    return is_choice(option->argument, text) ? NULL : name_choices(option->argument);
+}
+
+static const char *set_choice(const struct option *option, const char **member, const char *text)
+{
+    *member = text;
+    return is_choice(option->argument, text) ? NULL : name_choices(option->argument);
 }
 
 static const char *add_pair(const struct option *option, const char *text, void *values)
@@ -191,6 +222,7 @@ const char *option_set(const struct option *option, const char *text, void *valu
     switch (option->type) {
     case OPTION_FLAG: return set_flag(member, text);
     case OPTION_EITHER: return set_either(option, member, text);
+    case OPTION_CHOICE: return set_choice(option, member, text);
     case OPTION_PAIRS: return add_pair(option, text, values);
     case OPTION_LIST: return add_item(option, text, values);
     case OPTION_TEXT:

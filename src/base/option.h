@@ -15,6 +15,7 @@ enum option_type {
     OPTION_TEXT, /* borrowed */
     OPTION_PATH, /* borrowed */
     OPTION_EITHER,
+    OPTION_CHOICE, /* borrowed */
     OPTION_NUMBER,
     OPTION_DURATION,
     OPTION_MILLISECONDS,
@@ -52,6 +53,7 @@ struct option {
 #define OPTION_PLACE_TEXT OPTION_ONE
 #define OPTION_PLACE_PATH OPTION_ONE
 #define OPTION_PLACE_EITHER OPTION_ONE
+#define OPTION_PLACE_CHOICE OPTION_ONE
 #define OPTION_PLACE_NUMBER(structure, member) OPTION_ONE(structure, member), .argument = "N"
 #define OPTION_PLACE_DURATION(structure, member) OPTION_ONE(structure, member), .argument = "TIME"
 #define OPTION_PLACE_MILLISECONDS OPTION_PLACE_DURATION

@@ -124,10 +124,10 @@ void terminal_print(FILE *out, const char *format, ...)
     free(text);
 }
 
-bool terminal_colors(FILE *out, const char *wanted)
+bool terminal_colors(int fd, const char *wanted)
 {
     if (wanted && strcmp(wanted, "auto") != 0)
         return strcmp(wanted, "always") == 0;
     const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-    return isatty(fileno(out)) && !(none && *none) && term && strcmp(term, "dumb") != 0;
+    return isatty(fd) && !(none && *none) && term && strcmp(term, "dumb") != 0;
 }

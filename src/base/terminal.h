@@ -26,8 +26,8 @@ char *terminal_copy(const char *text, enum terminal_style style);
 /* Like fprintf, with the output escaped as TERMINAL_TEXT. */
 void terminal_print(FILE *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Whether what goes there is coloured. `wanted`: "always", "never", or "auto" (NULL), which is on a
- * terminal that knows colours, unless NO_COLOR is set (https://no-color.org). */
-bool terminal_colors(FILE *out, const char *wanted);
+/* Whether what goes to `fd` is colored. `wanted`: "always", "never", or "auto" (NULL), which is on
+ * a terminal that knows colors, unless NO_COLOR is set (https://no-color.org). */
+bool terminal_colors(int fd, const char *wanted);
 
 #endif

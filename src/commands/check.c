@@ -20,15 +20,15 @@
 #define CHECKED_ID "00000000-0000-4000-8000-000000000000" /* of nobody: nothing is sent */
 
 /* Lines like those of include/molecule/options.def. */
-#define CHECK_OPTIONS(X)                                                                  \
-    X(TEXT, backend, "backend", "check a backend and its options instead of a script",    \
-      .letter = 'b', .argument = "NAME")                                                  \
-    X(PAIRS, backend_option, "backend-opt", "as for connect; repeatable")                 \
-    X(TEXT, color, "color", "colour the findings: on a terminal, unless NO_COLOR is set", \
-      .argument = "auto|always|never", .standard = "auto")                                \
-    X(FLAG, sandbox, "sandbox", "load as connect --sandbox does")                         \
-    X(FLAG, json, "json",                                                                 \
-      "print JSON: {\"ok\": …, \"findings\": [{\"file\", \"line\", "                    \
+#define CHECK_OPTIONS(X)                                                                   \
+    X(TEXT, backend, "backend", "check a backend and its options instead of a script",     \
+      .letter = 'b', .argument = "NAME")                                                   \
+    X(PAIRS, backend_option, "backend-opt", "as for connect; repeatable")                  \
+    X(CHOICE, color, "color", "color the findings: on a terminal, unless NO_COLOR is set", \
+      .argument = "auto|always|never", .standard = "auto")                                 \
+    X(FLAG, sandbox, "sandbox", "load as connect --sandbox does")                          \
+    X(FLAG, json, "json",                                                                  \
+      "print JSON: {\"ok\": …, \"findings\": [{\"file\", \"line\", "                     \
       "\"column\", \"level\", \"text\"}]}")
 
 struct check_options {
@@ -232,14 +232,8 @@ static int run(const struct command *command, int argc, char **argv)
     enum options_result parsed = options_parse(command, argc, argv, &given, paths, &count);
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : 2;
-    if (strcmp(given.color, "auto") != 0 && strcmp(given.color, "always") != 0 &&
-        strcmp(given.color, "never") != 0) {
-        options_free(command, &given);
-        return options_complain(command, "--color is auto, always or never; got \"%s\"",
-                                given.color);
-    }
     struct checking checking = {.findings = given.json ? json_array() : NULL,
-                                .colors = terminal_colors(stdout, given.color)};
+                                .colors = terminal_colors(STDOUT_FILENO, given.color)};
     molecule_workspace_defaults(&checking.workspace);
     checking.workspace.id = CHECKED_ID;
     checking.workspace.backend = given.backend;
@@ -264,7 +258,7 @@ int check_workspaces(const struct molecule_workspace_options *const *workspaces,
                      bool online, const char *ca_file)
 {
     char problem[1024];
-    struct checking checking = {.ca_file = ca_file, .colors = terminal_colors(stdout, NULL)};
+    struct checking checking = {.ca_file = ca_file, .colors = terminal_colors(STDOUT_FILENO, NULL)};
     for (size_t i = 0; i < count; i++) {
         const char *script = workspaces[i]->script, *before = checking.workspace.script;
         bool same = script && before && strcmp(script, before) == 0;

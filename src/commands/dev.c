@@ -26,7 +26,7 @@
 #define DEV_OPTIONS(X)                                                                             \
     X(NUMBER, port, "port", "port the emulator listens on, at 127.0.0.1; 0: any free port",        \
       .letter = 'p', .standard = "8080", .maximum = 65535)                                         \
-    X(TEXT, profile, "profile", "platform version to emulate", .argument = "t1|latest",            \
+    X(CHOICE, profile, "profile", "platform version to emulate", .argument = "t1|latest",          \
       .standard = "latest")                                                                        \
     X(FLAG, headless, "headless", "run the emulator alone, without a script")                      \
     X(FLAG, open, "open", "show the playground in a browser")                                      \
@@ -256,8 +256,6 @@ static int check(const struct command *command, const struct dev_options *given)
     const char *answers = workspace->script    ? workspace->script
                           : workspace->backend ? "--backend"
                                                : NULL;
-    if (strcmp(given->profile, "t1") != 0 && strcmp(given->profile, "latest") != 0)
-        return options_complain(command, "--profile is t1 or latest; got \"%s\"", given->profile);
     if (given->headless)
         return answers || given->open
                    ? options_complain(command, "--headless runs the emulator alone; remove %s",

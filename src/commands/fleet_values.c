@@ -142,7 +142,7 @@ static bool set_scalar(struct reading *reading, struct member *member, const str
         return fleet_complain(reading, member->id, key, "%s: \"%s\" must be true or false",
                               member->id, key);
     bool is_text = option->type == OPTION_TEXT || option->type == OPTION_PATH ||
-                   option->type == OPTION_EITHER;
+                   option->type == OPTION_EITHER || option->type == OPTION_CHOICE;
     if (is_text && !json_is_string(value))
         return fleet_complain(reading, member->id, key, "%s: \"%s\" must be a string", member->id,
                               key);

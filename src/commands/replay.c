@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 /* Lines like those of include/molecule/options.def. */
-#define REPLAY_OPTIONS(X)                                                                         \
-    X(FLAG, update, "update", "write what is different into the recording")                       \
-    X(TEXT, color, "color", "color the differences; auto: on a terminal, unless NO_COLOR is set", \
+#define REPLAY_OPTIONS(X)                                                   \
+    X(FLAG, update, "update", "write what is different into the recording") \
+    X(CHOICE, color, "color",                                               \
+      "color the differences; auto: on a terminal, unless NO_COLOR is set", \
       .argument = "auto|always|never", .standard = "auto")
 
 struct replay_options {
@@ -37,14 +38,6 @@ static const struct option options[] = {
     OPTION_ROW(struct replay_options, type, host.member, __VA_ARGS__),
 #include "molecule/options.def"
 };
-
-static bool has_color(const char *when)
-{
-    const char *none = getenv("NO_COLOR");
-    if (strcmp(when, "auto") != 0)
-        return strcmp(when, "always") == 0;
-    return isatty(STDOUT_FILENO) && !(none && *none);
-}
 
 /* The workspace that the first line is from, as scripts see it again; false: there is none. */
 static bool read_workspace(const char *path, char id[UUID_TEXT_SIZE])
@@ -68,7 +61,8 @@ static int run_session(const struct replay_options *given, const char *records)
     char id[UUID_TEXT_SIZE];
     bool has_id = read_workspace(records, id);
     json_t *settings = json_pack("{s:s, s:s, s:b, s:b}", "command", "replay", "records", records,
-                                 "update", given->update, "color", has_color(given->color));
+                                 "update", given->update, "color",
+                                 terminal_colors(STDOUT_FILENO, given->color));
     char *text = json_dumps(settings, JSON_COMPACT);
     json_decref(settings);
     struct try_plan plan = {.command = "replay",
@@ -93,10 +87,6 @@ static int check(const struct command *command, const struct replay_options *giv
                                          "messages.jsonl agent.lua");
     if (workspace->record_file)
         return options_complain(command, "--record makes a recording; --update changes this one");
-    if (strcmp(given->color, "auto") != 0 && strcmp(given->color, "always") != 0 &&
-        strcmp(given->color, "never") != 0)
-        return options_complain(command, "--color is auto, always or never; got \"%s\"",
-                                given->color);
     char *problem = connect_find_problem(workspace, "00000000-0000-4000-8000-000000000000");
     int code = problem ? options_complain(command, "%s", problem) : 0;
     free(problem);

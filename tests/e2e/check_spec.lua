@@ -141,7 +141,7 @@ describe("molecule check", function()
     assert.equal(0, #web.requests)
   end)
 
-  it("colours what it finds on a terminal, and where it is asked to", function()
+  it("colors what it finds on a terminal, and where it is asked to", function()
     host.write(directory .. "/agent.lua", "return function(msg) return msg.txt end")
     assert.truthy(run({ "--color", "always" }, 2):find("\27[1;31merror:\27[0m msg has no 'txt'", 1, true))
     assert.falsy(run({}, 2):find("\27", 1, true))

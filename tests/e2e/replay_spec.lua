@@ -31,7 +31,7 @@ end]]
     env.TMPDIR = temporary
     local command = { emulator.binary(), "replay" }
     for _, word in ipairs(words) do command[#command + 1] = word end
-    local one = process.spawn { command = command, env = env }
+    local one = process.spawn { command = command, env = { TERM = "xterm", NO_COLOR = env.NO_COLOR } }
     local code = one:wait_exit()
     assert.same({}, host.list(temporary), "left behind")
     assert(not one.stderr:find("Sanitizer", 1, true), one.stderr)
@@ -116,6 +116,7 @@ end]]
     end
     local function on_terminal(env)
       local command = ("%s replay %s %s"):format(emulator.binary(), recording, agent)
+      env.TERM = "xterm"
       local one = process.spawn { command = { "script", "-qec", command, "/dev/null" }, env = env }
       one:wait_exit()
       return one.stdout:find("\27[31m- two hello", 1, true) ~= nil

@@ -29,6 +29,7 @@ static void check_values(const struct command *command, const char *values)
         case OPTION_FLAG:
         case OPTION_EITHER: HOLDS(*(const unsigned char *)field <= 1); break;
         case OPTION_TEXT:
+        case OPTION_CHOICE:
         case OPTION_PATH: HOLDS(!*(char *const *)field || **(char *const *)field); break;
         case OPTION_PAIRS:
             for (size_t i = 0; i < count; i++)

@@ -49,7 +49,7 @@ static void every_option_explains_itself(void **context)
         for (const struct option *option = NULL; (option = options_next(commands[i], option));) {
             assert_true(option->help && *option->help);
             assert_int_equal(!option->argument, option->type == OPTION_FLAG);
-            if (option->type == OPTION_EITHER)
+            if (option->type == OPTION_EITHER || option->type == OPTION_CHOICE)
                 assert_non_null(strchr(option->argument, '|'));
         }
 }
@@ -75,6 +75,7 @@ static const char *sample(const struct option *option)
     switch (option->type) {
     case OPTION_FLAG: return "true";
     case OPTION_EITHER: return strchr(option->argument, '|') + 1;
+    case OPTION_CHOICE: return strrchr(option->argument, '|') + 1;
     case OPTION_PAIRS: return "name=value";
     case OPTION_DURATION:
         snprintf(text, sizeof text, "%lldms", (long long)option->minimum + 3);
@@ -116,6 +117,22 @@ static void every_option_is_found_by_the_parser(void **context)
         }
 }
 
+static void a_choice_takes_its_words_and_nothing_else(void **context)
+{
+    (void)context;
+    const char *chosen = NULL;
+    struct option option = {.type = OPTION_CHOICE, .argument = "auto|always|never"};
+    static const char *const wrong[] = {"",  "a",           "aut",  "autos",
+                                        "|", "auto|always", "ways", "never|"};
+    static const char *const right[] = {"auto", "always", "never"};
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        assert_null(option_set(&option, right[i], &chosen));
+        assert_ptr_equal(chosen, right[i]);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_string_equal(option_set(&option, wrong[i], &chosen), "is auto, always or never");
+}
+
 static void no_key_of_a_fleet_file_stands_for_two_options(void **context)
 {
     (void)context;
@@ -153,6 +170,7 @@ int main(void)
         cmocka_unit_test(every_option_explains_itself),
         cmocka_unit_test(every_bound_fits_its_member),
         cmocka_unit_test(every_option_is_found_by_the_parser),
+        cmocka_unit_test(a_choice_takes_its_words_and_nothing_else),
         cmocka_unit_test(no_key_of_a_fleet_file_stands_for_two_options),
         cmocka_unit_test(a_program_gets_the_defaults_of_the_flags),
     };
