@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "state/atomic_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +208,7 @@ bool try_emulator_open(struct try_emulator *emulator, const char *workspace, con
                                                   .rate_limit = -1,
                                                   .on_quit = on_quit,
                                                   .reply_to = on_reply_to,
+                                                  .replace_file = atomic_file_write,
                                                   .context = emulator};
     uv_sem_init(&emulator->answered, 0);
     uv_mutex_init(&emulator->mutex);

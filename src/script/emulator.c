@@ -91,6 +91,7 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
                                             .on_quit = options->on_quit,
                                             .reply_to = options->reply_to,
                                             .dead_letter = options->dead_letter,
+                                            .replace_file = options->replace_file,
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
                                          .port = options->port,

@@ -39,7 +39,10 @@ struct emulator_options {
      * host. It may wait for the host. */
     bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
                         size_t problem_size);
-    void *context; /* of these three */
+    /* Replaces a file for `trial`, as atomic_file_write does; NULL: none is written. */
+    bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
+                         size_t problem_size);
+    void *context; /* of the others */
 };
 
 /* NULL: `problem` says why. The strings are not kept. */

@@ -20,6 +20,8 @@ struct emulator_host {
     bool (*reply_to)(void *context, const char *body, size_t length, char *row_id);
     bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
                         size_t problem_size);
+    bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
+                         size_t problem_size);
     void *context;
 };
 

@@ -1,4 +1,4 @@
-/* Timers, time, random names, and the terminal. */
+/* Timers, time, random names, the terminal and files. */
 #include "script/emulator_module.h"
 
 #include "base/base64.h"
@@ -216,6 +216,20 @@ static int host_dead_letter(lua_State *L)
     return 2;
 }
 
+/* replace_file(path, bytes) -> true; or false and why not */
+static int host_replace_file(lua_State *L)
+{
+    const struct emulator_host *host = emulator_host_of(L);
+    char problem[512] = "nothing is written here";
+    size_t length;
+    const char *path = luaL_checkstring(L, 1), *bytes = luaL_checklstring(L, 2, &length);
+    bool written = host->replace_file &&
+                   host->replace_file(path, bytes, length, problem, sizeof problem);
+    lua_pushboolean(L, written);
+    lua_pushstring(L, written ? NULL : problem);
+    return 2;
+}
+
 /* embedded(name) -> the bytes of a file that is linked into the binary, or nil */
 static int host_embedded(lua_State *L)
 {
@@ -249,6 +263,7 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"reply_to", host_reply_to},
                                      {"nearest", host_nearest},
                                      {"dead_letter", host_dead_letter},
+                                     {"replace_file", host_replace_file},
                                      {"embedded", host_embedded},
                                      {"quit", host_quit},
                                      {NULL, NULL}};

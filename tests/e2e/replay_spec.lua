@@ -104,6 +104,19 @@ end]]
     assert.same({ #before, 2 }, { number, changed })
     assert.same({ "5 as recorded, 0 different\n", 0, "" }, { run { recording, agent } })
     assert.same({ "agent.lua", "messages.jsonl" }, host.list(directory))
+    assert.equal("600", host.mode(recording))
+  end)
+
+  it("says that it did not update a recording whose name leaves no room for a temporary's", function()
+    recording = directory .. "/" .. ("m"):rep(250)
+    record()
+    local before = host.read(recording)
+    change("two ", "2 ")
+    local printed, code, errors = run { recording, agent, "--update" }
+    assert.equal(1, code)
+    assert(printed:find "3 as recorded, 2 different\n$", printed)
+    assert(errors:find(("cannot create %s: File name too long"):format(recording), 1, true), errors)
+    assert.equal(before, host.read(recording))
   end)
 
   it("colors the differences if it is told to, or on a terminal", function()
@@ -141,7 +154,7 @@ end]]
   it("refuses what is no recording, or has no script", function()
     host.write(recording, "{}\n")
     local _, code, errors = run { recording, agent }
-    assert(errors:find("a line that is not a recorded message", 1, true), errors)
+    assert(errors:find(recording .. ":1: this line is not a recorded message", 1, true), errors)
     assert.equal(1, code)
     _, code, errors = run { recording .. "x", agent }
     assert(errors:find("No such file or directory", 1, true), errors)

@@ -15,15 +15,17 @@ local same, different = 0, 0
 ---Reads a line of a recording.
 ---@param text string
 ---@return table? line {text, record?} nothing to say without a record; nil: it is not a recorded message
+---@return integer number of the line
 function replay.read(text)
   local record = text:find "%S" and json.decode(text)
   local is_record = type(record) == "table" and type(record.envelope) == "table" and type(record.outcome) == "string"
-  if text:find "%S" and not is_record then return nil end
-  local line = { text = text, number = #lines + 1 }
+  local number = #lines + 1
+  if text:find "%S" and not is_record then return nil, number end
+  local line = { text = text, number = number }
   -- the answer to a question of the script's, or one that somebody stopped: there is nothing to compare
   if record and record.outcome ~= "answer" and record.outcome ~= "canceled" then line.record = record end
-  lines[#lines + 1] = line
-  return line
+  lines[number] = line
+  return line, number
 end
 
 local function parts_of(body)
@@ -112,15 +114,10 @@ function replay.compare(line, new, paint)
 end
 
 local function write(path)
-  local temporary = path .. ".new"
-  local file, problem = io.open(temporary, "wb")
-  if not file then return problem end
-  for _, line in ipairs(lines) do file:write(line.text, "\n") end
-  local fine
-  fine, problem = file:close()
-  if fine then fine, problem = os.rename(temporary, path) end
-  if not fine then os.remove(temporary) end
-  return not fine and problem or nil
+  local texts = {}
+  for i, line in ipairs(lines) do texts[i] = line.text end
+  texts[#texts + 1] = ""
+  return host.replace_file(path, table.concat(texts, "\n"))
 end
 
 ---The last message has its outcome.
@@ -129,11 +126,10 @@ end
 ---@return boolean fine nothing differs, or it was written
 ---@return string? problem
 function replay.finish(path, update)
-  host.print(("%d as recorded, %d different%s"):format(same, different, different > 0 and update and "; updated" or ""))
-  if different == 0 then return true end
-  if not update then return false end
-  local problem = write(path)
-  return not problem, problem
+  local wanted, written, problem = update and different > 0, false, nil
+  if wanted then written, problem = write(path) end
+  host.print(("%d as recorded, %d different%s"):format(same, different, written and "; updated" or ""))
+  return different == 0 or written, problem
 end
 
 return replay

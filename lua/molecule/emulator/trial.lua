@@ -182,8 +182,11 @@ local replayed = {} -- row ids, which are given once
 ---@param text string a line of the recording
 ---@return boolean fine
 function trial.record(text)
-  local line = replay.read(text)
-  if not line then return complain(("%s: there is a line that is not a recorded message"):format(settings.records)) end
+  local line, number = replay.read(text)
+  if not line then
+    return complain(("%s:%d: this line is not a recorded message, as molecule connect --record writes them")
+      :format(settings.records, number))
+  end
   local record = line.record
   if not record then return true end
   local id = type(record.row_id) == "string" and host.uuid_valid(record.row_id) and not replayed[record.row_id] and record.row_id
