@@ -4,9 +4,11 @@
 #include "base/memory.h"
 #include "base/terminal.h"
 #include "commands/errands.h"
+#include "wire/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define PEERS_OPTIONS(X)                                                         \
     ERRAND_OPTIONS(X)                                                            \
@@ -30,16 +32,11 @@ static const char *text_of(const json_t *peer, const char *key)
     return text ? text : "";
 }
 
-static int print_list(const char *list, bool as_json)
+static void print_list(const char *list, bool as_json)
 {
-    json_t *peers = json_loads(list, 0, NULL);
+    json_t *peers = jsontext_read(list, strlen(list), NULL, NULL); /* an array */
     size_t i;
     json_t *peer;
-    if (!json_is_array(peers)) {
-        terminal_print(stderr, "molecule peers: the platform's answer is no list: %.200s\n", list);
-        json_decref(peers);
-        return 1;
-    }
     if (as_json) {
         json_dumpf(peers, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
         printf("\n");
@@ -50,7 +47,6 @@ static int print_list(const char *list, bool as_json)
                            *text_of(peer, "role") ? ", " : "", text_of(peer, "role"));
     }
     json_decref(peers);
-    return 0;
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -74,12 +70,12 @@ static int run(const struct command *command, int argc, char **argv)
     bool listed = molecule_peers(errands.molecule, &errands.workspace, given.query, &list, problem,
                                  sizeof problem);
     if (listed)
-        code = print_list(list, given.json);
+        print_list(list, given.json);
     else
         terminal_print(stderr, "molecule peers: %s\n", problem);
     free(list);
     errands_close(&errands);
-    return listed ? code : 1;
+    return listed ? 0 : 1;
 }
 
 const struct command command_peers = {

@@ -1,6 +1,7 @@
 #include "host/errand.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/timer.h"
 #include "base/uuid.h"
@@ -27,8 +28,9 @@ struct errand {
     struct call call;
     char *problem;
     size_t problem_size;
-    bool fine;
-    char *body; /* of the answer */
+    bool fine, passing; /* not fine, but it may be soon */
+    int64_t floor_ms;   /* the platform wants no question before; 0: at once */
+    char *body;         /* of the answer */
     size_t body_length;
 };
 
@@ -36,7 +38,10 @@ static void on_answer(const struct call_answer *answer, void *context)
 {
     struct errand *errand = context;
     const struct molecule_workspace_options *options = errand->link.options;
-    errand->fine = answer->verdict.class == RETRY_OK || answer->verdict.class == RETRY_DELIVERED;
+    enum retry_class class = answer->verdict.class;
+    errand->fine = class == RETRY_OK || class == RETRY_DELIVERED;
+    errand->passing = class == RETRY_TRANSIENT || class == RETRY_UNCONFIRMED;
+    errand->floor_ms = answer->verdict.floor_ms;
     if (answer->status == 401)
         snprintf(errand->problem, errand->problem_size,
                  "%s does not take the token for the workspace %s: %s", options->api_url,
@@ -78,6 +83,7 @@ static void free_errand(uv_handle_t *timer)
 
 static void end(struct errand *errand)
 {
+    log_redact(errand->problem); /* it has the platform's words */
     token_close(&errand->link);
     platform_close(&errand->link.platform);
     free(errand->body);
@@ -93,10 +99,7 @@ static const char *token_of(const struct errand *errand)
 static bool ask(struct errand *errand, struct platform_request request, int64_t timeout_ms)
 {
     struct call_limits limits = {.timeout_ms = timeout_ms, .response_maximum = ANSWER_MAXIMUM};
-    if (!request.url) {
-        snprintf(errand->problem, errand->problem_size, "that is no workspace id");
-        return false;
-    }
+    errand->passing = false;
     link_call(&errand->link, &errand->call, request, &limits, on_answer, errand);
     thread_run(&errand->host->network);
     return errand->fine;
@@ -209,16 +212,20 @@ static char *find_answer(const struct errand *errand, const char *peer, const ch
     return found;
 }
 
-/* Looks into the inbox until the answer is there or the time is up. false: it cannot be read. */
+/* Looks into the inbox until the answer is there or the time is up; a failure that may pass is
+ * waited out. false: the inbox cannot be read. */
 static bool await(struct errand *errand, const char *peer, const char *question, int64_t before_us,
                   int64_t deadline_ms, char **answer)
 {
     while (clock_monotonic_ms() < deadline_ms) {
-        timer_arm(&errand->timer, on_pause, LOOK_EVERY_MS);
+        int64_t left_ms = deadline_ms - clock_monotonic_ms();
+        int64_t pause_ms = errand->floor_ms > LOOK_EVERY_MS ? errand->floor_ms : LOOK_EVERY_MS;
+        timer_arm(&errand->timer, on_pause, pause_ms < left_ms ? pause_ms : left_ms);
         thread_run(&errand->host->network);
-        if (!fetch_inbox(errand))
+        if (fetch_inbox(errand))
+            *answer = find_answer(errand, peer, question, before_us);
+        else if (!errand->passing)
             return false;
-        *answer = find_answer(errand, peer, question, before_us);
         if (*answer)
             break;
     }
@@ -229,8 +236,12 @@ bool errand_send(struct host *host, const struct molecule_workspace_options *opt
                  const char *peer, const char *text, int64_t timeout_ms, char **answer,
                  char *problem, size_t problem_size)
 {
-    struct errand *errand = begin(host, options, problem, problem_size);
     *answer = NULL;
+    if (!platform_valid_id(peer)) {
+        snprintf(problem, problem_size, "the peer's id \"%s\" is not a valid workspace id", peer);
+        return false;
+    }
+    struct errand *errand = begin(host, options, problem, problem_size);
     if (!errand)
         return false;
     char id[UUID_TEXT_SIZE];
@@ -250,7 +261,13 @@ bool errand_send(struct host *host, const struct molecule_workspace_options *opt
                               REPLY_ANSWER_QUEUED;
     if (queued)
         fine = await(errand, peer, request.id, before_us, deadline_ms, answer);
-    else if (fine)
+    if (queued && !fine) {
+        char *why = memory_copy_text(problem);
+        snprintf(problem, problem_size, "%s has the message, but its answer cannot be fetched: %s",
+                 peer, why);
+        free(why);
+    }
+    if (fine && !queued)
         fine = read_result(errand, answer);
     reply_request_free(&request);
     end(errand);

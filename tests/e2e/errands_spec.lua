@@ -58,6 +58,35 @@ describe("an errand", function()
     assert.truthy(said:find("has the message, and has not answered yet", 1, true), said)
   end)
 
+  it("waits out failures of the platform, once the peer has the message", function()
+    platform:fault({ kind = "status", status = 503 }, { method = "GET", path = workspace.id .. "/activity" },
+      { skip = 1, times = 2 })
+    local one = serve "return function(msg) return 'after all' end"
+    assert.equal("after all\n", (molecule({ "send", workspace.id, peer.id, "rain?" }, 0)))
+    one:stop()
+  end)
+
+  it("says that the peer has the message where the answer can no longer be fetched", function()
+    platform:fault({ kind = "status", status = 401 }, { method = "GET", path = workspace.id .. "/activity" }, { skip = 1 })
+    local _, said = molecule({ "send", workspace.id, peer.id, "rain?" }, 1)
+    assert.truthy(said:find(peer.id .. " has the message, but its answer cannot be fetched: ", 1, true), said)
+  end)
+
+  it("hides the token where the platform says it", function()
+    platform:fault({ kind = "status", status = 400, body = cjson.encode { error = "bad token " .. workspace.token } },
+      { path = "/peers" })
+    local _, said = molecule({ "peers", workspace.id }, 1)
+    assert.truthy(said:find("bad token [hidden]", 1, true), said)
+    assert.falsy(said:find(workspace.token, 1, true), said)
+  end)
+
+  it("says what came where the list of peers is no list", function()
+    platform:fault({ kind = "status", status = 200, body = '{"peers": 7}' }, { path = "/peers" })
+    local said, problem = molecule({ "peers", workspace.id }, 1)
+    assert.equal("", said)
+    assert.truthy(problem:find('the answer is not the JSON expected: {"peers": 7}', 1, true), problem)
+  end)
+
   it("takes no older message of the peer for the answer", function()
     platform:message { to = workspace.id, from = peer.id, text = "from before" }
     molecule({ "send", workspace.id, peer.id, "rain?", "--timeout", "1s" }, 3)
@@ -78,7 +107,11 @@ describe("an errand", function()
     assert.truthy(said:find("does not take the token for the workspace", 1, true), said)
     assert.falsy(said:find("another-token", 1, true), said)
     _, said = molecule({ "send", workspace.id, "no such", "x" }, 1)
-    assert.truthy(said:find("that is no workspace id", 1, true), said)
+    assert.truthy(said:find('the peer\'s id "no such" is not a valid workspace id', 1, true), said)
+    for _, command in ipairs { { "send", "no such", peer.id, "x" }, { "peers", "no such" } } do
+      _, said = molecule(command, 1)
+      assert.truthy(said:find("the workspace id is invalid", 1, true), said)
+    end
     _, said = molecule({ "send", workspace.id, peer.id }, 2)
     assert.truthy(said:find("molecule send <workspace-id> <peer-id> TEXT", 1, true), said)
     _, said = molecule({ "peers", workspace.id }, 1, { MOLECULE_WORKSPACE_TOKEN = false })
