@@ -5,6 +5,7 @@
 #include "commands/dev_emulator.h"
 #include "commands/dev_terminal.h"
 #include "commands/init.h"
+#include "commands/temporary.h"
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -13,13 +14,10 @@
 #include "base/terminal.h"
 #include "base/uuid.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define REMOVE_TRIES 100
 #define SINCE_SECS_LEAST 3600 /* everything ever said to this emulator */
 
 /* Lines like those of include/molecule/options.def. */
@@ -96,18 +94,6 @@ struct session {
     const char *temporary; /* the state's directory, if it is removed at the end; NULL: it stays */
 };
 
-/* Other threads of this process may still write into it. */
-static void remove_directory(const char *directory)
-{
-    for (int tries = 0; tries < REMOVE_TRIES && rmdir(directory) != 0 && errno != ENOENT; tries++) {
-        DIR *stream = opendir(directory);
-        for (struct dirent *entry; stream && (entry = readdir(stream));)
-            unlinkat(dirfd(stream), entry->d_name, 0);
-        if (stream)
-            closedir(stream);
-    }
-}
-
 /* The same at every run with the same script. Yours to free. */
 static char *lasting_id(const struct molecule_workspace_options *workspace)
 {
@@ -148,7 +134,7 @@ static void on_exit_now(void *context)
 {
     const struct session *session = context;
     if (session->temporary)
-        remove_directory(session->temporary);
+        temporary_remove(session->temporary);
 }
 
 static void say_how(const struct dev_options *given, const char *id, const char *url,
@@ -225,14 +211,12 @@ static int connect_script(struct session *session, const struct dev_options *giv
 
 static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
 {
-    char made[] = "/tmp/molecule-dev-XXXXXX", random[UUID_TEXT_SIZE],
-         *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
-    struct session session = {.temporary = given->state_directory ? NULL : mkdtemp(made)};
-    if (!given->state_directory && !session.temporary) {
-        terminal_print(stderr, "molecule dev: cannot create a directory for the state: %s\n",
-                       strerror(errno));
+    char *made = given->state_directory ? NULL : temporary_create("dev");
+    struct session session = {.temporary = made};
+    if (!given->state_directory && !made)
         return 1;
-    }
+    char random[UUID_TEXT_SIZE],
+        *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
     uuid_random(random);
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     settings->script = given->workspace.script;
@@ -244,8 +228,9 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     };
     int code = connect_script(&session, given, settings);
     dev_terminal_close(session.emulator.terminal);
-    if (session.temporary)
-        remove_directory(session.temporary);
+    if (made)
+        temporary_remove(made);
+    free(made);
     free(lasting);
     return code;
 }

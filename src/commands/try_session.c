@@ -6,13 +6,11 @@
 #include "base/terminal.h"
 #include "base/uuid.h"
 #include "commands/local_state.h"
+#include "commands/temporary.h"
 #include "commands/try_store.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define PLATFORM "molecule try"
 #define SINCE_SECS 3600        /* everything ever said to this emulator */
@@ -130,21 +128,9 @@ static bool take_line(enum log_level level, const char *subject, const char *tex
 
 /* --- a session --- */
 
-/* Other threads of this process may still write into it. */
-static void remove_directory(const char *directory)
-{
-    for (int tries = 0; tries < 100 && rmdir(directory) != 0 && errno != ENOENT; tries++) {
-        DIR *stream = opendir(directory);
-        for (struct dirent *entry; stream && (entry = readdir(stream));)
-            unlinkat(dirfd(stream), entry->d_name, 0);
-        if (stream)
-            closedir(stream);
-    }
-}
-
 static void on_exit_now(void *context)
 {
-    remove_directory(((struct session *)context)->directory);
+    temporary_remove(((struct session *)context)->directory);
 }
 
 static struct molecule_workspace_options make_workspace(const struct session *session)
@@ -240,20 +226,18 @@ int try_session_run(const struct try_plan *plan)
 {
     char random[UUID_TEXT_SIZE];
     struct session session = {.plan = plan, .id = plan->id ? plan->id : random};
-    const char *temporary = getenv("TMPDIR");
-    char *directory = memory_format("%s/molecule-try-XXXXXX",
-                                    temporary && *temporary ? temporary : "/tmp");
+    char *directory = temporary_create(plan->command);
     int code;
     uuid_random(random);
-    session.directory = mkdtemp(directory);
+    session.directory = directory;
     if (!session.directory)
-        code = complain(plan, "cannot create a directory for the state");
+        code = MOLECULE_FAILED;
     else if (!try_emulator_open(&session.emulator, session.id, plan->settings))
         code = complain(plan, session.emulator.problem);
     else
         code = run_with_emulator(&session, plan);
     if (session.directory)
-        remove_directory(session.directory);
+        temporary_remove(session.directory);
     free(directory);
     return code;
 }

@@ -19,14 +19,6 @@ return {concurrency = 4, handle = function(msg, ctx)
   return ("%s said: %s"):format(msg.peer and "a peer" or msg.from, msg.text)
 end}]]
 
-local function temporary_directories()
-  local found = {}
-  for _, name in ipairs(host.list "/tmp") do
-    if name:find "^molecule%-dev%-" then found[name] = true end
-  end
-  return found
-end
-
 describe("molecule dev", function()
   local directory
 
@@ -41,10 +33,10 @@ describe("molecule dev", function()
     loop.flush()
   end)
 
-  local function start(input, arguments)
+  local function start(input, arguments, env)
     local command = { emulator.binary(), "dev", directory .. "/agent.lua", "--port", "0" }
     for _, word in ipairs(arguments or {}) do command[#command + 1] = word end
-    return process.spawn { command = command, stdin = input, keep_stdin = input == nil }
+    return process.spawn { command = command, stdin = input, keep_stdin = input == nil, env = env }
   end
 
   -- What it showed of a conversation that came through a pipe.
@@ -225,8 +217,8 @@ describe("molecule dev", function()
     end
   end)
 
-  it("leaves nothing in /tmp, also when a second signal or a stuck script ends it at once", function()
-    local before = temporary_directories()
+  it("leaves nothing in TMPDIR, also when a second signal or a stuck script ends it at once", function()
+    local temporary = host.directory()
     host.write(directory .. "/agent.lua", ([[
       local function busy() io.open(%q, "w"):close() while true do end end
       return function() string.gsub("x", "x", busy) end]]):format(directory .. "/running"))
@@ -235,16 +227,24 @@ describe("molecule dev", function()
     for _, case in ipairs { { 0, "two signals", { "--cpu-limit", "0", "--timeout", "0", "--drain", "1h" } },
       { 75, "stuck", { "--cpu-limit", "0", "--timeout", "0", "--stuck-after", "1s", "--drain", "0" } } } do
       os.remove(directory .. "/running")
-      local child = start("hello\n", case[3])
+      local child = start("hello\n", case[3], { TMPDIR = temporary })
       assert(loop.wait(function() return uv.fs_stat(directory .. "/running") end), child:report())
+      assert.equal(1, #host.list(temporary))
       if case[2] == "two signals" then
         child:signal "sigint"
         child:wait_line("SIGINT: stopping", { stream = "stderr" })
         child:signal "sigint"
       end
       assert.equal(case[1], (child:wait_exit()), child:report())
+      assert.same({}, host.list(temporary))
     end
     timer:close()
-    for name in pairs(temporary_directories()) do assert(before[name], name .. " was left behind") end
+  end)
+
+  it("names the directory in which it can create none", function()
+    local child = start("", {}, { TMPDIR = directory .. "/none" })
+    assert.equal(1, (child:wait_exit()))
+    assert(child.stderr:find(("cannot create a directory in %s/none: No such file or directory; set TMPDIR"):format(directory),
+      1, true), child.stderr)
   end)
 end)
