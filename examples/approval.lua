@@ -1,6 +1,7 @@
 --- Approval before a dangerous command: a peer asks to restart a service, and nothing happens until the human in the canvas
 --- says yes. What waits is in molecule.store, so that it survives a restart of the host; a question is asked once, and a yes
---- is used up by what it allows. (If the host is killed while the command runs, it runs again: commands should bear that.)
+--- is used up by what it allows. (If the host is killed while the command runs, it runs
+--- again: use commands that may safely run twice.)
 ---
 ---   from a peer:      restart web
 ---   in the canvas:    yes 7F3K      no 7F3K      waiting

@@ -1,5 +1,5 @@
---- A long job with progress: the steps of a release, each said before it begins. Every step is an attempt of its own, which
---- ends with molecule.retry: so what is done is recorded, and after a crash only the step under way runs again.
+--- A long job with progress: the steps of a release, each said before it begins. Every step is a separate attempt that
+--- ends with molecule.retry: what is done is recorded, and after a crash only the step that was running runs again.
 ---
 ---   release 1.4      (a message)
 ---
@@ -36,7 +36,7 @@ return {
   handle = function(msg, ctx)
     local version = msg.text:match "^[Rr]elease (%d[%w.-]*)$"
     if not version then return "Say `release 1.4`." end
-    local key = "done:" .. msg.id -- a second message begins anew
+    local key = "done:" .. msg.id -- a second message starts over
     local at = (store.get(key) or 0) + 1
     local step = STEPS[at]
     ctx.progress(("%d/%d %s"):format(at, #STEPS, step.name))

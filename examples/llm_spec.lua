@@ -28,7 +28,7 @@ describe("llm.lua", function()
     assert.replied(result, "now")
   end)
 
-  it("knows a command of its own", function()
+  it("knows its own command", function()
     assert.replied(a:send "/model", "gpt-4o-mini")
   end)
 end)

@@ -22,7 +22,7 @@ local tools = {
     end,
   },
   note = {
-    about = "Keeps a sentence for later, or gives back those kept so far.",
+    about = "Keeps a sentence for later, or returns those kept so far.",
     parameters = {type = "object", properties = {text = {type = "string", description = "what to keep; leave out to read"}}},
     run = function(arguments)
       if type(arguments.text) == "string" then molecule.store.append("notes", arguments.text, {max = 50}) end
@@ -40,7 +40,7 @@ local function describe_tools()
   return list
 end
 
---- The text for the model; a tool that fails says so, and the model goes on.
+--- The text for the model; a tool that fails says so, and the model carries on.
 local function use(call)
   local asked = call["function"]
   local tool = tools[asked.name]

@@ -9,7 +9,7 @@ local check = {}
 
 local LINE_SHOWN = 200 -- bytes
 
--- Of a state with the sandbox off; `package` is there, too.
+-- Of a state with the sandbox off, which has `package` as well.
 local GLOBALS = "_G _VERSION assert collectgarbage cjson coroutine debug dofile error getmetatable io ipairs load loadfile math "
   .. "next os package pairs pcall print rawequal rawget rawlen rawset require select setmetatable string table tonumber "
   .. "tostring type utf8 warn xpcall arg"
@@ -93,7 +93,7 @@ local function from_lua(path, lines, problem)
   return place({ level = "error", path = path, line = line, text = text }, lines, text:match "near '([^']+)'$", true)
 end
 
--- The agent's table has no place of its own: where its field is written is what one looks for.
+-- Nothing says where the agent's table is: the line that sets the field is what the reader looks for.
 local function from_agent(path, lines, problem)
   local field = problem:match "field '([%w_]+)'" or problem:match "`([%w_]+)`"
   local name = path:gsub("%W", "%%%0")
@@ -124,7 +124,7 @@ end
 ---@param path string
 ---@param text string the file's
 ---@param types string the text of types.lua
----@param read fun(path: string): string? a file's text; nil: there is none
+---@param read fun(path: string): string? a file's text; nil: no such file
 ---@return Finding[]
 local function inspect(path, text, types, read)
   local findings, classes, globals = {}, known.classes(types), {}

@@ -216,7 +216,7 @@ static bool write_file(const struct making *making, const struct made_file *file
 {
     const struct embedded_file *source = source_of(making, file);
     if (!source)
-        return true; /* this template has none */
+        return true; /* this template has no such file */
     char *path = path_of(making, file), *script = memory_join(making->template->name, ".lua"),
          *spec = memory_join(making->template->name, "_spec.lua");
     char *text = replace(memory_copy(source->data, source->length), "@NAME@", making->name);

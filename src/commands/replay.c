@@ -39,7 +39,8 @@ static const struct option options[] = {
 #include "molecule/options.def"
 };
 
-/* The workspace that the first line is from, as scripts see it again; false: there is none. */
+/* The workspace that the first line is from, as scripts see it again; false: it names no workspace.
+ */
 static bool read_workspace(const char *path, char id[UUID_TEXT_SIZE])
 {
     FILE *stream = fopen(path, "rb");

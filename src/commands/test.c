@@ -24,7 +24,7 @@ const struct command command_test = {
     .description =
         "Runs busted inside the program: specs find the testing kit (require \"molecule.testing\", "
         "see\n"
-        "docs/testing.md), molecule.json and cjson without further ado. Without a FILE or FOLDER: "
+        "docs/testing.md), molecule.json and cjson without any setup. Without a FILE or FOLDER: "
         "every\n"
         "*_spec.lua in this directory, in spec/ and in tests/.\n\n"
         "Options are those of busted, among them\n"

@@ -177,7 +177,7 @@ static bool fetch_inbox(struct errand *errand)
                TIMEOUT_MS);
 }
 
-/* The stamp of the newest row, by the platform's clock; 0: there is none. */
+/* The stamp of the newest row, by the platform's clock; 0: no rows. */
 static int64_t newest_us(const struct errand *errand)
 {
     struct page page;

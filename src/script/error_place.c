@@ -39,7 +39,7 @@ static char *file_of(const char *script, const char *name, size_t length)
     return NULL;
 }
 
-/* Its line without the end; NULL: there is none, or it is too long to show. */
+/* Its line without the end; NULL: no such line, or it is too long to show. */
 static char *read_line(const char *path, long number)
 {
     struct stat status;

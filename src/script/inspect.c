@@ -151,7 +151,7 @@ static int ask_for_fleet(lua_State *L)
     return 0;
 }
 
-/* Reads the file and calls `step` with a light userdata, in a state of its own. */
+/* Reads the file and calls `step` with a light userdata, in a new state. */
 static bool run(struct inspection *inspection, lua_CFunction step, char *problem,
                 size_t problem_size)
 {

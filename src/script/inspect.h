@@ -1,5 +1,5 @@
 /* What is wrong with a script, as far as can be told without running it: lua/molecule/check.lua, in
- * a state of its own. */
+ * a separate state. */
 #ifndef MOLECULE_SCRIPT_INSPECT_H
 #define MOLECULE_SCRIPT_INSPECT_H
 

@@ -4,7 +4,7 @@
 #define MOLECULE_SCRIPT_TEST_RUNNER_H
 
 /* Runs lua/molecule/testing/run.lua with these words, which ends the process with busted's exit
- * code. Returns only after a failure of its own: the exit code. */
+ * code. Returns only if it failed itself: the exit code. */
 int test_runner_run(int argc, char **argv);
 
 #endif

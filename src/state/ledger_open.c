@@ -216,7 +216,7 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
          !ledger_execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
          !ledger_execute(ledger, "PRAGMA cache_size = -512") ||
          !ledger_execute(ledger, "PRAGMA temp_store = MEMORY") ||
-         /* Debian's default writes pages for it */
+         /* overwrites deleted content, but writes no page for that alone (Debian: ON) */
          !ledger_execute(ledger, "PRAGMA secure_delete = FAST")))
         return is_corrupt(ledger) ? LEDGER_DAMAGED : LEDGER_FAILED;
     if (size > 0 && mode != LEDGER_WRITE_AGAIN && !passes_check(ledger, size))

@@ -2,7 +2,7 @@
 #ifndef MOLECULE_WIRE_ESCAPE_H
 #define MOLECULE_WIRE_ESCAPE_H
 
-/* The UTF-16 code unit of the escape whose backslash is at `at`; -1: there is none before `end`. */
+/* The UTF-16 code unit of the escape whose backslash is at `at`; -1: `end` comes first. */
 int escape_unit(const char *at, const char *end);
 
 /* The code point that two surrogates stand for; -1: they are not a high one and a low one. */

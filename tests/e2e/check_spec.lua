@@ -71,7 +71,7 @@ describe("molecule check", function()
       check("local molecule = require \"molecule\"\nreturn function(msg) molecule.htpp.get(msg.text) return \"\" end\n", 2))
   end)
 
-  it("counts columns in characters, also behind umlauts and tabs", function()
+  it("counts columns in characters, also after umlauts and tabs", function()
     local said = says("\treturn function(msg) return 'äöü' .. msg.txt end", 2, "agent.lua:1:43: error: msg has no 'txt'")
     local source, mark = said:match "\n(    [^\n]*)\n( *)%^"
     assert.equal(utf8.len(source:match "^(.*msg%.)txt"), #mark)

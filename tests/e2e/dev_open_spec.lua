@@ -38,7 +38,7 @@ describe("molecule dev --open", function()
     assert.equal(0, (child:wait_exit()), child:report())
   end)
 
-  it("goes on without a browser, and says where the page is", function()
+  it("works without a browser, and says where the page is", function()
     local child = start(host.directory())
     child:wait_line("there is no xdg%-open; open http://127.0.0.1:%d+/__emulator/playground yourself", { stream = "stderr" })
     child:signal "sigterm"

@@ -58,7 +58,7 @@ return function(msg) molecule.http.get("https://x.example", {timout = 1}) return
     assert.falsy(said:find("[C]: in ?", 1, true), said)
   end)
 
-  it("counts characters, so that the mark fits behind umlauts", function()
+  it("counts characters, so that the mark fits after umlauts", function()
     local said = fails "return function(msg) local x = 'äöü' .. msg.nothing.x end"
     assert.truthy(said:find("\n    return function(msg) local x = 'äöü' .. msg.nothing.x end\n" ..
       (" "):rep(4 + 44) .. "^~~~~~~\n", 1, true), said)

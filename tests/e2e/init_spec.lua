@@ -1,4 +1,4 @@
---- `molecule init`: a directory from which one goes on, and nothing lost.
+--- `molecule init`: a directory that is ready to work in, and nothing overwritten.
 
 local cjson = require "cjson"
 local emulator = require "tests.support.emulator"

@@ -74,7 +74,7 @@ describe("the playground's page", function()
   local function what() return "return document.querySelector('molecule-what').innerText" end
 
   local function write_agent(text)
-    -- a time stamp of its own: the host looks for a change of it
+    -- a different time stamp: the host looks for a change of it
     host.write(directory .. "/agent.lua", text)
   end
 

@@ -1,4 +1,4 @@
---- `molecule test`: busted inside the program, and the same kit in a busted of its own.
+--- `molecule test`: busted inside the program, and the same kit in a separate busted.
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"

@@ -202,7 +202,7 @@ static void a_member_comes_with_its_exact_bytes(void **state)
     member_is("{\"a\":\"x\\\"}\",\"b\":2}", "b", "2");
     member_is("{\"a\":null}", "a", "null");
     struct page_row value, behind_nul = {"{\"a\0b\":1}", sizeof "{\"a\0b\":1}" - 1};
-    assert_false(page_member(behind_nul, "a", &value)); /* a name that goes on is another */
+    assert_false(page_member(behind_nul, "a", &value)); /* a longer name is another one */
 }
 
 static void only_members_of_the_object_itself_are_found(void **state)

@@ -191,7 +191,7 @@ local MESSAGE = { class = "Message", text = "msg" }
 local CONTEXT = { class = "Context", text = "ctx" }
 local PARAMETERS = { handle = { MESSAGE, CONTEXT }, conversation = { MESSAGE }, start = { CONTEXT }, stop = { CONTEXT } }
 
--- What a handler gives back: whether it returns a value at all, does anything, and a constant of a wrong kind.
+-- What a handler returns: whether it returns a value at all or does anything, and any constant of a wrong type.
 local function look_at_handler(walk, proto)
   local returns, does, last = false, false, nil
   for _, instruction in ipairs(proto.code) do

@@ -86,7 +86,7 @@ local function detail(request, item)
   request:json(200, record.detail(item))
 end
 
--- A new message has ids of its own, unless whoever changed the envelope chose some.
+-- A new message gets new ids, unless whoever changed the envelope chose some.
 local function renew(value, before)
   local params = type(value.params) == "table" and value.params
   local message = params and type(params.message) == "table" and params.message

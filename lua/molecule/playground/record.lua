@@ -27,7 +27,7 @@ local bytes
 local status                -- the item of the script's state
 local unclaimed             -- what handlers told the human and was not seen on its way yet: {row_id, text}
 
----@return string? id of the script's workspace; nil: there is none, and no playground
+---@return string? id of the script's workspace; nil: it serves no workspace, and has no playground
 function record.workspace()
   return own
 end

@@ -60,7 +60,7 @@ local function take(self, latest)
   return best and table.remove(self.events, place)
 end
 
---- Runs the next event, wherever it is. false: there is none.
+--- Runs the next event, wherever it is. false: nothing is left to run.
 function Clock:step()
   local event = take(self, math.huge)
   if not event then return false end

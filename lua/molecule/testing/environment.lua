@@ -1,4 +1,4 @@
---- The globals of a script under test, and its `require`: modules of its own for each version of the script, the API's Lua files
+--- The globals of a script under test, and its `require`: separate modules for each version of the script, the API's Lua files
 --- as they ship, os and io that reach the stubs and the test's clock. Coroutines of the script pass on what waits for the host.
 
 local cjson = require "molecule.testing.cjson"

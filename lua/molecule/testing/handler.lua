@@ -1,4 +1,4 @@
---- One run of script code in a coroutine of its own: a message, a timer, start or stop. It ends with what its body returned, with
+--- One run of script code, in its own coroutine: a message, a timer, start or stop. It ends with what its body returned, with
 --- an error, or at its time limit.
 
 local environment = require "molecule.testing.environment"
