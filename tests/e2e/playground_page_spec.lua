@@ -255,6 +255,21 @@ describe("the playground's page", function()
     end
   end)
 
+  it("keeps what could not be sent, before what was typed meanwhile", function()
+    page:js [[
+      const real = window.fetch;
+      window.fetch = (url, ...more) => !String(url).endsWith("/messages") ? real(url, ...more) : new Promise((_, refuse) => {
+        window.refuse = () => { window.fetch = real; refuse(new TypeError("the platform is gone")); };
+      });]]
+    say "first"
+    page:type("molecule-composer textarea", "second")
+    page:js "window.refuse()"
+    page:wait_js("return document.querySelector('molecule-composer textarea').value", "first\nsecond")
+    page:wait_js("return document.body.innerText", "the platform is gone")
+    say ""
+    page:wait_js(rows(), "you said: first\nsecond")
+  end)
+
   it("filters by text, outcome and sender", function()
     for _, text in ipairs { "apple", "dead", "pear" } do
       say(text)

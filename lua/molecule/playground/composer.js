@@ -127,9 +127,10 @@ class Composer extends HTMLElement {
       const { ids } = await control("POST", "messages", { to: this.#workspace, parts, from: speaker });
       this.dispatchEvent(new CustomEvent("sent", { detail: { id: ids[0] }, bubbles: true }));
     } catch (error) {
-      this.text.value = text; // nothing is lost
-      this.#files = files;
+      this.text.value = [text, this.text.value].filter((each) => each !== "").join("\n"); // and what was typed meanwhile
+      this.#files = [...files, ...this.#files];
       this.#drawFiles();
+      this.#fit();
       toast(error.message, true);
     }
   }

@@ -36,7 +36,8 @@ function messageRow(item) {
   if (item.again_of) notes.push(item.edited ? "edited and sent again" : "sent again");
   return [
     h("button", { class: "meta", "data-id": item.id, title: "What happened" },
-      h("span", { class: "hidden" }, `Message ${item.n} from `), h("span", { class: "from" }, senderOf(item)), h("span", { class: "faint" }, timeOf(item.at)), chip(item),
+      h("span", { class: "hidden" }, `Message ${item.n} from `), h("span", { class: "from" }, senderOf(item)),
+      h("span", { class: "faint" }, timeOf(item.at)), chip(item),
       notes.length ? h("span", { class: "faint" }, notes.join(" · ")) : null),
     h("div", { class: "bubble person" }, item.text ? plain(item.text) : null, more(item), filesOf(item, item.files)),
     item.interim.map((said, i) => agentBubble(item, said, "interim", i + 1)),

@@ -136,9 +136,7 @@ end
 function applied.dead(self, entry, read) finish(self, entry, "dead", read.reason or "dead-lettered by the script") end
 
 function applied.replied(self, entry, read)
-  local reply, problem = outcome.deliver(self.json, read, entry.row.from == "canvas")
-  if not reply then return finish(self, entry, "dead", problem) end
-  local result = entry.result
+  local reply, result = read.reply, entry.result
   result.reply, result.parts = reply.text, reply.parts
   for _, file in ipairs(reply.files) do
     local id = file.uri and file.uri:match("^platform%-pending:[^/]*/([%w%-]+)$")
@@ -156,9 +154,12 @@ local function apply(self, entry, one, ended)
   else
     read = {kind = "failed", reason = ended.reason, traceback = ended.traceback, hopeless = ended.misuse}
   end
-  entry.handler = nil
-  local sendable = read.kind ~= "replied" or outcome.deliver(self.json, read, entry.row.from == "canvas")
-  if read.kind ~= "failed" and sendable then self.store:apply(one.changes) end
+  if read.kind == "replied" then
+    local reply, problem = outcome.deliver(self.json, read, entry.row.from == "canvas")
+    if not reply then return finish(self, entry, "dead", problem) end
+    read.reply = reply
+  end
+  if read.kind ~= "failed" then self.store:apply(one.changes) end
   local known = applied[read.kind]
   if known then return known(self, entry, read) end
   finish(self, entry, read.kind, read.reason)
