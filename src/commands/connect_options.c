@@ -98,6 +98,19 @@ char *connect_token_path(const char *pattern, const char *workspace_id)
     return path;
 }
 
+bool connect_take_script(const struct command *command,
+                         struct molecule_workspace_options *workspace, const char *script)
+{
+    if (script && workspace->script) {
+        options_complain(command, "two scripts: %s and --script %s; one is enough", script,
+                         workspace->script);
+        return false;
+    }
+    if (script)
+        workspace->script = script;
+    return true;
+}
+
 void connect_wipe_variable(const char *name)
 {
     char *value = getenv(name);

@@ -17,6 +17,11 @@ struct connect_options {
 char *connect_find_problem(const struct molecule_workspace_options *workspace,
                            const char *workspace_id);
 
+/* The script that stands without --script; NULL: none does. false after saying that there is one
+ * with --script as well. */
+bool connect_take_script(const struct command *command,
+                         struct molecule_workspace_options *workspace, const char *script);
+
 /* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
 void connect_wipe_variable(const char *name);
 

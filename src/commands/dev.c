@@ -294,14 +294,9 @@ static int run(const struct command *command, int argc, char **argv)
         !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
         terminal_print(stderr, "molecule dev: %s\n", problem);
         code = 1;
-    } else if (parsed == OPTIONS_PARSED && script && given.workspace.script) {
-        options_complain(command, "two scripts: %s and --script %s; one is enough", script,
-                         given.workspace.script);
-    } else if (parsed == OPTIONS_PARSED) {
-        if (script)
-            given.workspace.script = script;
-        if (check(command, &given) == 0)
-            code = start(&given);
+    } else if (parsed == OPTIONS_PARSED && connect_take_script(command, &given.workspace, script) &&
+               check(command, &given) == 0) {
+        code = start(&given);
     }
     options_free(command, &given);
     return code;

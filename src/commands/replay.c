@@ -3,7 +3,6 @@
 #include "commands/connect_options.h"
 #include "commands/try_session.h"
 
-#include "base/limits.h"
 #include "base/output.h"
 #include "base/terminal.h"
 #include "base/uuid.h"
@@ -99,23 +98,12 @@ static int run(const struct command *command, int argc, char **argv)
     struct replay_options given = {0};
     const char *words[2] = {NULL, NULL};
     size_t count;
-    char problem[256];
     enum options_result parsed = options_parse(command, argc, argv, &given, words, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     output_divert();
-    if (parsed == OPTIONS_PARSED &&
-        !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
-        terminal_print(stderr, "molecule replay: %s\n", problem);
-        code = 1;
-    } else if (parsed == OPTIONS_PARSED && words[1] && given.workspace.script) {
-        options_complain(command, "two scripts: %s and --script %s; one is enough", words[1],
-                         given.workspace.script);
-    } else if (parsed == OPTIONS_PARSED) {
-        if (words[1])
-            given.workspace.script = words[1];
-        if (check(command, &given, words[0]) == 0)
-            code = run_session(&given, words[0]);
-    }
+    if (parsed == OPTIONS_PARSED && connect_take_script(command, &given.workspace, words[1]) &&
+        check(command, &given, words[0]) == 0)
+        code = run_session(&given, words[0]);
     options_free(command, &given);
     return code;
 }

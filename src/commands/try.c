@@ -4,9 +4,7 @@
 #include "commands/connect_options.h"
 #include "commands/try_session.h"
 
-#include "base/limits.h"
 #include "base/output.h"
-#include "base/terminal.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -100,15 +98,10 @@ static int run(const struct command *command, int argc, char **argv)
     struct try_options given = {0};
     const char *words[TEXTS_MAXIMUM], *const *texts = words;
     size_t count = 0;
-    char problem[256];
     enum options_result parsed = options_parse(command, argc, argv, &given, words, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     output_divert();
-    if (parsed == OPTIONS_PARSED &&
-        !limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem)) {
-        terminal_print(stderr, "molecule try: %s\n", problem);
-        code = 1;
-    } else if (parsed == OPTIONS_PARSED) {
+    if (parsed == OPTIONS_PARSED) {
         if (!given.workspace.script && !given.workspace.backend && count > 0) {
             given.workspace.script = *texts++;
             count--;

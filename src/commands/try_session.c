@@ -1,6 +1,7 @@
 #include "commands/try_session.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/terminal.h"
@@ -224,7 +225,9 @@ static int run_with_emulator(struct session *session, const struct try_plan *pla
 
 int try_session_run(const struct try_plan *plan)
 {
-    char random[UUID_TEXT_SIZE];
+    char random[UUID_TEXT_SIZE], problem[256];
+    if (!limits_allow_files(LIMITS_FILES_LEAST, problem, sizeof problem))
+        return complain(plan, problem);
     struct session session = {.plan = plan, .id = plan->id ? plan->id : random};
     char *directory = temporary_create(plan->command);
     int code;

@@ -257,6 +257,8 @@ describe("molecule dev", function()
     ["with a script that is not there"] = { { "/nowhere/agent.lua" }, "the script /nowhere/agent.lua cannot be read" },
     ["with a script and a backend"] = { { "examples/echo.lua", "--backend", "mock" }, "cannot be combined" },
     ["with two scripts"] = { { "examples/echo.lua", "examples/ops.lua" }, "unexpected argument" },
+    ["with a script and --script"] = { { "examples/echo.lua", "--script", "examples/ops.lua" },
+      "two scripts: examples/echo.lua and %-%-script examples/ops.lua; one is enough" },
     ["with a profile that is none"] = { { "--headless", "--profile", "t2" }, "%-%-profile is t1 or latest" },
     ["with an unknown option"] = { { "--no-such-option" }, "unknown option %-%-no%-such%-option" },
   } do
