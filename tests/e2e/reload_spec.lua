@@ -139,6 +139,17 @@ describe("a running script", function()
 
   it("is loaded again by --watch in the sandbox too", function() rewrite { "--watch", "--sandbox" } end)
 
+  it("is loaded again by --watch when it is rewritten while it loads", function()
+    local one = connect([[
+      local file = io.open(debug.getinfo(1, "S").source:sub(2), "w")
+      file:write [=[return function() return "second" end]=]
+      file:close()
+      return function() return "first" end]], { "--watch" })
+    one:log "the script is reloaded %(.*agent%.lua changed%)"
+    assert.equal("second", ask(one, "x"))
+    one:stop()
+  end)
+
   it("tells the platform its new name", function()
     local one = connect [[return {name = "first", handle = function() end}]]
     reload(one, [[return {name = "second", handle = function() end}]])
