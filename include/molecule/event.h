@@ -10,9 +10,11 @@
 enum molecule_event_kind {
     MOLECULE_EVENT_SCRIPT,  /* the script has loaded, or failed to, for the first time or again */
     MOLECULE_EVENT_ATTEMPT, /* its handler is about to run */
+    MOLECULE_EVENT_MSG,     /* the `msg` that the handler is given */
     MOLECULE_EVENT_LOG,     /* the script logs a line (molecule.log) */
     MOLECULE_EVENT_ASKED,   /* its handler asks something of the host, such as molecule.send, or has
                                asked something of the world, such as molecule.http */
+    MOLECULE_EVENT_TOLD,    /* what it asked of the host is answered */
     MOLECULE_EVENT_ENDED,   /* its handler has ended; what follows from that is not decided yet */
     MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or again */
     MOLECULE_EVENT_LATER,   /* this attempt had no outcome; it will be retried */
@@ -26,19 +28,21 @@ struct molecule_event {
     const char *row_id;  /* NULL: of no message */
     const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer"; ENDED
                             also: "retry", "failed", "canceled", "again" */
-    /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; NULL: it did */
+    /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; TOLD: what went
+     * wrong; NULL: nothing did */
     const char *reason;
     const char *traceback; /* ENDED, FINISHED as "dead" by an error; NULL: none */
     unsigned attempt;      /* ATTEMPT, ENDED: from 1 */
-    int64_t wall_ms;       /* ENDED: how long the handler took, */
-    int64_t cpu_ms;        /* … and its CPU time */
+    int64_t wall_ms;       /* TOLD: how long that took. ENDED: how long the handler took, */
+    int64_t cpu_ms;        /* … and its CPU time, */
+    int64_t memory_bytes;  /* … and what the script's Lua state held at its end */
     int64_t again_ms;      /* LATER: from now */
     const char *level;     /* LOG: "error", "warn", "info", "debug" */
-    const char *text;      /* LOG: the line. ASKED: what is sent, or what was done and came of it;
-                              NULL: none */
-    const char *what;      /* ASKED: "molecule.send", … */
-    const char *key;       /* ASKED: to whom, or the key; NULL: none */
-    const char *reply;     /* REPLY: the request's body, reply_length bytes */
+    const char *text;  /* LOG: the line. MSG: JSON, cut at 64 KiB. ASKED: what is sent, or what was
+                          done and came of it; NULL: none */
+    const char *what;  /* ASKED, TOLD: "molecule.send", … */
+    const char *key;   /* ASKED, TOLD: to whom, or the key; NULL: none */
+    const char *reply; /* REPLY: the request's body, reply_length bytes */
     size_t reply_length;
 };
 

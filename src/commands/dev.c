@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
+#include "commands/dev_host.h"
 #include "commands/dev_terminal.h"
 #include "commands/init.h"
 #include "commands/temporary.h"
@@ -88,10 +89,10 @@ static const struct option_note elsewhere[] = {
     {.name = NULL},
 };
 
-/* A script that is connected to the emulator. */
+/* The emulator, and the process that is connected to it. */
 struct session {
     struct dev_emulator emulator;
-    const char *temporary; /* the state's directory, if it is removed at the end; NULL: it stays */
+    struct dev_host host;
 };
 
 /* The same at every run with the same script. Yours to free. */
@@ -108,14 +109,13 @@ static char *lasting_id(const struct molecule_workspace_options *workspace)
 }
 
 static struct molecule_workspace_options make_workspace(const struct dev_options *given,
-                                                        const char *id, const char *url,
-                                                        const char *directory)
+                                                        const struct dev_host_orders *orders)
 {
     struct molecule_workspace_options workspace = given->workspace;
-    workspace.id = id;
+    workspace.id = orders->workspace_id;
     workspace.org_id = given->org_id;
-    workspace.state_directory = directory;
-    workspace.api_url = url;
+    workspace.state_directory = orders->state_directory;
+    workspace.api_url = orders->url;
     workspace.platform_name = "molecule dev"; /* its port may differ every time */
     workspace.bootstrap = true;
     workspace.temporary_state = !given->state_directory;
@@ -125,17 +125,37 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     return workspace;
 }
 
+/* --- the host's process --- */
+
 static void on_event(void *context, const struct molecule_event *event)
 {
-    dev_terminal_event(((struct session *)context)->emulator.terminal, event);
+    dev_report_write(*(const int *)context, event);
 }
 
-static void on_exit_now(void *context)
+static int serve(const struct dev_options *given, const struct dev_host_orders *orders,
+                 int report_fd)
 {
-    const struct session *session = context;
-    if (session->temporary)
-        temporary_remove(session->temporary);
+    char problem[1024];
+    struct molecule_workspace_options workspace = make_workspace(given, orders);
+    struct molecule_options host = given->host;
+    host.handle_signals = true;
+    host.on_event = on_event;
+    host.context = &report_fd;
+    struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
+    if (!molecule) {
+        terminal_print(stderr, "molecule dev: %s\n", problem);
+        return MOLECULE_FAILED;
+    }
+    enum molecule_result code = molecule_add(molecule, &workspace, problem, sizeof problem);
+    if (code == MOLECULE_STOPPED)
+        code = molecule_run(molecule);
+    else
+        log_error(orders->workspace_id, "%s", problem);
+    molecule_close(molecule);
+    return (int)code;
 }
+
+/* --- the emulator's process --- */
 
 static void say_how(const struct dev_options *given, const char *id, const char *url,
                     const char *directory)
@@ -163,56 +183,64 @@ static void show_page(const char *url)
     free(page);
 }
 
-static int serve(struct session *session, const struct dev_options *given, const char *id,
-                 const char *url, const char *directory)
+static void on_reported(void *context, const struct molecule_event *event)
 {
-    char problem[1024];
-    enum molecule_result code = MOLECULE_FAILED;
-    struct molecule_workspace_options workspace = make_workspace(given, id, url, directory);
-    struct molecule_options host = given->host;
-    host.handle_signals = true;
-    host.on_event = on_event;
-    host.on_exit = on_exit_now;
-    host.context = session;
-    struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
-    if (!molecule) {
-        terminal_print(stderr, "molecule dev: %s\n", problem);
-        return MOLECULE_FAILED;
-    }
-    session->emulator.molecule = molecule;
-    say_how(given, id, url, directory);
-    code = molecule_add(molecule, &workspace, problem, sizeof problem);
-    if (code == MOLECULE_STOPPED) {
-        dev_terminal_start(session->emulator.terminal, &session->emulator.thread,
-                           session->emulator.emulator);
-        if (given->open)
-            show_page(url);
-        code = molecule_run(molecule);
-        dev_terminal_stop(session->emulator.terminal);
-    } else {
-        log_error(id, "%s", problem);
-    }
-    dev_emulator_forget(&session->emulator);
-    molecule_close(molecule);
-    return (int)code;
+    dev_terminal_event(((struct session *)context)->emulator.terminal, event);
+}
+
+static void on_reply(void *context, const char *row_id, uint64_t digest, size_t length)
+{
+    dev_terminal_reply(((struct session *)context)->emulator.terminal, row_id, digest, length);
+}
+
+static void on_changed(void *context, bool running, const char *why)
+{
+    dev_emulator_tell_host(&((struct session *)context)->emulator, running, why);
+}
+
+static int run_host(struct session *session, const struct dev_options *given)
+{
+    const struct dev_host_orders *orders = &session->host.orders;
+    say_how(given, orders->workspace_id, orders->url, orders->state_directory);
+    dev_terminal_start(session->emulator.terminal, &session->emulator.thread,
+                       session->emulator.emulator);
+    if (given->open)
+        show_page(orders->url);
+    int code = dev_host_run(&session->host);
+    dev_terminal_stop(session->emulator.terminal);
+    return code;
 }
 
 static int connect_script(struct session *session, const struct dev_options *given,
                           const struct emulator_options *settings)
 {
-    if (!dev_emulator_open(&session->emulator, settings))
+    char problem[256];
+    struct dev_host *host = &session->host;
+    if (!dev_host_open(host, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule dev: %s\n", problem);
         return 1;
-    char *url = memory_format("http://127.0.0.1:%u", emulator_port(session->emulator.emulator));
-    int code = serve(session, given, settings->workspace, url, session->emulator.state_directory);
-    free(url);
-    dev_emulator_close(&session->emulator);
+    }
+    int code = 1;
+    if (dev_emulator_open(&session->emulator, settings)) {
+        char *url = memory_format("http://127.0.0.1:%u", emulator_port(session->emulator.emulator));
+        host->orders = (struct dev_host_orders){
+            .url = url,
+            .workspace_id = settings->workspace,
+            .state_directory = session->emulator.state_directory,
+            .script = settings->script,
+        };
+        code = run_host(session, given);
+        free(url);
+        dev_emulator_close(&session->emulator);
+    }
+    dev_host_close(host);
     return code;
 }
 
-static int run_with_script(const struct dev_options *given, struct emulator_options *settings)
+static int run_with_script(const struct dev_options *given, struct emulator_options *settings,
+                           char **argv)
 {
     char *made = given->state_directory ? NULL : temporary_create("dev");
-    struct session session = {.temporary = made};
     if (!given->state_directory && !made)
         return 1;
     char random[UUID_TEXT_SIZE],
@@ -220,11 +248,16 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     uuid_random(random);
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     settings->script = given->workspace.script;
-    session.emulator = (struct dev_emulator){
-        .terminal = dev_terminal_open(),
-        .state_directory = session.temporary ? session.temporary : given->state_directory,
-        .workspace_id = settings->workspace,
-        .brief = given->on_terminal,
+    struct session session = {
+        .emulator = {.terminal = dev_terminal_open(),
+                     .host = &session.host,
+                     .state_directory = made ? made : given->state_directory,
+                     .workspace_id = settings->workspace,
+                     .brief = given->on_terminal},
+        .host = {.argv = argv,
+                 .report = {.event = on_reported, .reply = on_reply, .context = &session},
+                 .changed = on_changed,
+                 .context = &session},
     };
     int code = connect_script(&session, given, settings);
     dev_terminal_close(session.emulator.terminal);
@@ -263,7 +296,7 @@ static int check(const struct command *command, const struct dev_options *given)
     return code;
 }
 
-static int start(const struct dev_options *given)
+static int start(const struct dev_options *given, int argc, char **argv)
 {
     struct emulator_options settings = {
         .port = (uint16_t)given->port,
@@ -273,19 +306,31 @@ static int start(const struct dev_options *given)
         .rate_limit = (int)given->rate_limit,
         .stale_seconds = (double)given->stale_seconds,
     };
-    log_set_level(given->host.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return given->headless ? dev_emulator_run(&settings) : run_with_script(given, &settings);
+    if (given->headless)
+        return dev_emulator_run(&settings);
+    char **arguments = memory_allocate(((size_t)argc + 3) * sizeof *arguments);
+    arguments[0] = (char *)"molecule";
+    arguments[1] = (char *)command_dev.name;
+    memcpy(arguments + 2, argv, (size_t)argc * sizeof *argv);
+    int code = run_with_script(given, &settings, arguments);
+    free(arguments);
+    return code;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct dev_options given = {0};
+    struct dev_host_orders orders = {0};
     const char *script = NULL;
     size_t count;
+    int report_fd;
+    bool is_host = dev_host_is_one(&orders, &report_fd);
     enum options_result parsed = options_parse(command, argc, argv, &given, &script, &count);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
-    if (parsed == OPTIONS_PARSED && !script && !given.headless && !given.workspace.script &&
-        !given.workspace.backend)
+    if (is_host)
+        script = given.workspace.script ? NULL : orders.script;
+    else if (parsed == OPTIONS_PARSED && !script && !given.headless && !given.workspace.script &&
+             !given.workspace.backend)
         script = init_find_agent();
     given.on_terminal = isatty(STDOUT_FILENO); /* not any more afterwards */
     output_divert();
@@ -296,7 +341,8 @@ static int run(const struct command *command, int argc, char **argv)
         code = 1;
     } else if (parsed == OPTIONS_PARSED && connect_take_script(command, &given.workspace, script) &&
                check(command, &given) == 0) {
-        code = start(&given);
+        log_set_level(given.host.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+        code = is_host ? serve(&given, &orders, report_fd) : start(&given, argc, argv);
     }
     options_free(command, &given);
     return code;

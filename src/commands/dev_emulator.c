@@ -1,42 +1,43 @@
 #include "commands/dev_emulator.h"
 
+#include "base/memory.h"
 #include "base/terminal.h"
-#include "commands/local_state.h"
+#include "commands/dev_ask.h"
 
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void on_quit(void *context)
 {
     struct dev_emulator *emulator = context;
-    if (emulator->molecule)
-        molecule_stop(emulator->molecule);
+    if (emulator->host)
+        dev_host_stop(emulator->host);
     else if (emulator->loop)
         uv_stop(emulator->loop);
 }
 
+static bool on_kill_host(void *context)
+{
+    struct dev_emulator *emulator = context;
+    return dev_host_kill(emulator->host);
+}
+
+/* What the host has said so far belongs before what it posts now. */
 static bool on_reply_to(void *context, const char *body, size_t length,
                         char row_id[EMULATOR_ROW_ID_SIZE])
 {
-    return dev_terminal_reply_to(((struct dev_emulator *)context)->terminal, body, length, row_id);
+    struct dev_emulator *emulator = context;
+    dev_report_drain(&emulator->host->report);
+    return dev_terminal_reply_to(emulator->terminal, body, length, row_id);
 }
 
-/* As `molecule dead` does it. The host answers from other threads than the emulator's. */
-static bool on_dead_letter(void *context, bool retry, const char *row_id, char *problem,
-                           size_t problem_size)
+static char *on_ask_host(void *context, const char *request, char *problem, size_t problem_size)
 {
     const struct dev_emulator *emulator = context;
-    bool live;
-    json_t *request = json_pack("{s:s, s:s}", "do", retry ? "dead retry" : "dead drop", "row_id",
-                                row_id);
-    json_t *answer = local_state_ask(emulator->state_directory, emulator->workspace_id, request,
-                                     &live, problem, problem_size);
-    bool found = json_is_true(json_object_get(answer, "found"));
-    if (answer && !found)
-        snprintf(problem, problem_size, "that is not a dead letter");
-    json_decref(answer);
-    return found;
+    return dev_ask(emulator->state_directory, emulator->workspace_id, request, problem,
+                   problem_size);
 }
 
 static void say_where(const struct emulator *emulator, const struct emulator_options *options)
@@ -108,13 +109,6 @@ static void run_open(struct task *task)
     uv_sem_post(&emulator->ready);
 }
 
-static void run_forget(struct task *task)
-{
-    struct dev_emulator *emulator = ((struct errand *)task)->emulator;
-    emulator->molecule = NULL;
-    uv_sem_post(&emulator->ready);
-}
-
 static void run_close(struct task *task)
 {
     struct dev_emulator *emulator = ((struct errand *)task)->emulator;
@@ -142,7 +136,8 @@ bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_opti
     emulator->options.console = true;
     emulator->options.on_quit = on_quit;
     emulator->options.reply_to = on_reply_to;
-    emulator->options.dead_letter = on_dead_letter;
+    emulator->options.ask_host = on_ask_host;
+    emulator->options.kill_host = on_kill_host;
     emulator->options.context = emulator;
     uv_sem_init(&emulator->ready, 0);
     if (thread_start(&emulator->thread, "emulator", NULL, NULL) < 0) {
@@ -161,9 +156,29 @@ bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_opti
     return false;
 }
 
-void dev_emulator_forget(struct dev_emulator *emulator)
+struct host_task {
+    struct task task;
+    struct dev_emulator *emulator;
+    bool running;
+    char *why;
+};
+
+static void run_tell_host(struct task *task)
 {
-    run_there(emulator, run_forget);
+    struct host_task *told = (struct host_task *)task;
+    emulator_tell_host(told->emulator->emulator, told->running, told->why);
+    free(told->why);
+    free(told);
+}
+
+void dev_emulator_tell_host(struct dev_emulator *emulator, bool running, const char *why)
+{
+    struct host_task *told = memory_allocate(sizeof *told);
+    told->task.run = run_tell_host;
+    told->emulator = emulator;
+    told->running = running;
+    told->why = memory_copy_text(why);
+    thread_post(&emulator->thread, &told->task);
 }
 
 void dev_emulator_close(struct dev_emulator *emulator)

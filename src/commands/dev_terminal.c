@@ -48,12 +48,13 @@ struct dev_terminal {
 
 /* --- the host's events --- */
 
-static void remember(struct dev_terminal *terminal, const struct molecule_event *event)
+void dev_terminal_reply(struct dev_terminal *terminal, const char *row_id, uint64_t digest,
+                        size_t length)
 {
     struct known_reply *reply = memory_allocate(sizeof *reply), **end = &terminal->replies;
-    reply->digest = hash_bytes(event->reply, event->reply_length);
-    reply->length = event->reply_length;
-    snprintf(reply->row_id, sizeof reply->row_id, "%s", event->row_id);
+    reply->digest = digest;
+    reply->length = length;
+    snprintf(reply->row_id, sizeof reply->row_id, "%s", row_id);
     pthread_mutex_lock(&terminal->mutex);
     while (*end)
         end = &(*end)->next;
@@ -96,13 +97,13 @@ struct event_task {
     struct molecule_event event; /* its texts are the task's, but for the workspace's id */
 };
 
-#define EVENT_TEXTS 7
+#define EVENT_TEXTS 8
 
 static void list_texts(struct molecule_event *event, const char **texts[EVENT_TEXTS])
 {
     const char **const all[EVENT_TEXTS] = {&event->row_id,    &event->outcome, &event->reason,
                                            &event->traceback, &event->text,    &event->key,
-                                           &event->level};
+                                           &event->level,     &event->what};
     memcpy(texts, all, sizeof all);
 }
 
@@ -119,10 +120,6 @@ static void run_event(struct task *task)
 
 void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event)
 {
-    if (event->kind == MOLECULE_EVENT_REPLY) {
-        remember(terminal, event);
-        return;
-    }
     if (event->kind == MOLECULE_EVENT_FINISHED)
         forget(terminal, event->row_id);
     const char **texts[EVENT_TEXTS];

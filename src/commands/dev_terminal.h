@@ -18,8 +18,11 @@ void dev_terminal_start(struct dev_terminal *terminal, struct thread *thread,
 void dev_terminal_stop(struct dev_terminal *terminal);
 void dev_terminal_close(struct dev_terminal *terminal);
 
-/* For molecule_options.on_event: between start and stop. */
+/* What the host reports, between start and stop; its replies come by dev_terminal_reply. */
 void dev_terminal_event(struct dev_terminal *terminal, const struct molecule_event *event);
+/* This reply is about to be posted: hash_bytes of its body, and how many bytes it has. */
+void dev_terminal_reply(struct dev_terminal *terminal, const char *row_id, uint64_t digest,
+                        size_t length);
 /* For emulator_options.reply_to: from any thread. */
 bool dev_terminal_reply_to(struct dev_terminal *terminal, const char *body, size_t length,
                            char row_id[EMULATOR_ROW_ID_SIZE]);

@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define REQUEST_MAXIMUM 65536
+#define REQUEST_MAXIMUM (8 * 1024 * 1024) /* a value of the store, as a JSON string */
 #define CLIENTS_MAXIMUM 16
 
 struct control_client {
@@ -181,6 +181,56 @@ static bool hand_on(struct control_client *client, const char *id)
     return true;
 }
 
+static void on_timers(void *context, json_t *timers, bool found)
+{
+    struct control_client *client = context;
+    if (!is_still_there(client))
+        json_decref(timers);
+    else
+        answer(client, timers ? json_pack("{s:b, s:o}", "ok", 1, "timers", timers)
+                              : json_pack("{s:b, s:b}", "ok", 1, "found", found));
+}
+
+static void refuse(struct control_client *client, const char *problem)
+{
+    client->waiting = false;
+    answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", problem));
+}
+
+static void ask_timers(struct control_client *client, const json_t *request, bool run)
+{
+    const struct control_env *env = &client->control->env;
+    int64_t id = run ? json_integer_value(json_object_get(request, "id")) : 0;
+    if (run && id <= 0)
+        refuse(client, "id must be the id of a timer");
+    else if (!env->timers(env->context, id, on_timers, client))
+        refuse(client, "the script is not loaded now");
+}
+
+static void on_stored(void *context, struct changes *changes)
+{
+    struct control_client *client = context;
+    changes_free(changes);
+    if (is_still_there(client))
+        answer(client, json_pack("{s:b}", "ok", 1));
+}
+
+/* As if a handler had. */
+static void change_store(struct control_client *client, const json_t *request)
+{
+    const char *key = json_string_value(json_object_get(request, "key"));
+    const char *value = json_string_value(json_object_get(request, "value"));
+    bool deletes = strcmp(json_string_value(json_object_get(request, "do")), "store delete") == 0;
+    struct changes *changes = NULL;
+    if (!key || !*key || (!deletes && !value)) {
+        refuse(client, "a key is needed, and to set it a value");
+        return;
+    }
+    changes_add(&changes, deletes ? CHANGE_DELETE : CHANGE_SET, key, deletes ? NULL : value,
+                deletes ? 0 : strlen(value), 0, 0);
+    journal_store_commit(client->control->env.journal, changes, on_stored, client);
+}
+
 static void serve(struct control_client *client, json_t *request)
 {
     const char *id = json_string_value(json_object_get(request, "workspace"));
@@ -202,9 +252,12 @@ static void serve(struct control_client *client, json_t *request)
         journal_dead_letter(journal, JOURNAL_DEAD_RETRY, row_id, on_dead_letter, client);
     } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {
         journal_dead_letter(journal, JOURNAL_DEAD_DROP, row_id, on_dead_letter, client);
+    } else if (verb && (strcmp(verb, "timers") == 0 || strcmp(verb, "timer run") == 0)) {
+        ask_timers(client, request, strcmp(verb, "timers") != 0);
+    } else if (verb && (strcmp(verb, "store set") == 0 || strcmp(verb, "store delete") == 0)) {
+        change_store(client, request);
     } else {
-        client->waiting = false;
-        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", "unknown request"));
+        refuse(client, "unknown request");
     }
 }
 

@@ -4,6 +4,10 @@
  *   {"do": "status"}                      -> {"ok": true, "status": {…}}
  *   {"do": "dead retry", "row_id": "…"}   -> {"ok": true, "found": true}
  *   {"do": "dead drop", "row_id": "…"}    -> {"ok": true, "found": true}
+ *   {"do": "store set", "key": "…", "value": "JSON"}  -> {"ok": true}
+ *   {"do": "store delete", "key": "…"}    -> {"ok": true}
+ *   {"do": "timers"}                      -> {"ok": true, "timers": [{id, every_ms, …}, …]}
+ *   {"do": "timer run", "id": 1}          -> {"ok": true, "found": true}
  *   anything else                         -> {"ok": false, "error": "…"}
  *
  * The <id>.sock of a fleet's workspaces lead to one socket, fleet-<pid>.sock, where each request
@@ -14,6 +18,7 @@
 #include "base/thread.h"
 #include "journal/journal.h"
 #include "molecule/options.h"
+#include "script/script.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,6 +53,9 @@ struct control_env {
     void (*look)(void *context, struct control_status *status);
     /* Retries a dead letter. Takes it. */
     void (*retry)(void *context, struct journal_loaded *loaded);
+    /* The script's timers, or one of them to run now: script/script.h. `id` 0: all. false: there is
+     * no script now. */
+    bool (*timers)(void *context, int64_t id, script_timers_callback *then, void *then_context);
     void *context;
 };
 

@@ -208,12 +208,25 @@ static void on_retry_dead(void *context, struct journal_loaded *loaded)
     dispatch_step(&workspace->dispatch);
 }
 
+static bool ask_timers(void *context, int64_t id, script_timers_callback *then, void *then_context)
+{
+    const struct workspace *workspace = context;
+    if (!workspace->script)
+        return false;
+    if (id)
+        script_run_timer(workspace->script, id, then, then_context);
+    else
+        script_list_timers(workspace->script, then, then_context);
+    return true;
+}
+
 void wiring_open_control(struct workspace *workspace)
 {
     struct control_env env = {.options = &workspace->options,
                               .journal = workspace->journal,
                               .look = look_for_status,
                               .retry = on_retry_dead,
+                              .timers = ask_timers,
                               .context = workspace};
     workspace->control = control_open(&workspace->host->controls, &env);
 }

@@ -225,6 +225,7 @@ void dispatch_open(struct dispatch *dispatch)
     dispatch->concurrency = 1;
     dispatch->breaker.options = link->options;
     dispatch->calls = (struct host_calls){.link = link,
+                                          .observer = &dispatch->observer,
                                           .inbox = dispatch->inbox,
                                           .echoes = &dispatch->echoes,
                                           .answered = outcome_answered,

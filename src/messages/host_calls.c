@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/uuid.h"
+#include "messages/observer.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -45,6 +46,12 @@ static void end_if_idle(struct host_call *call)
         host_call_end(call);
 }
 
+static void give_back(const struct host_call *call, struct script_ask *ask)
+{
+    observer_told(call->calls->observer, ask, clock_monotonic_ms() - call->started_ms);
+    script_answer(ask);
+}
+
 /* Takes `value`. */
 void host_call_answer(struct host_call *call, char *value, size_t length)
 {
@@ -53,7 +60,7 @@ void host_call_answer(struct host_call *call, char *value, size_t length)
     if (ask) {
         ask->value = value;
         ask->value_length = length;
-        script_answer(ask);
+        give_back(call, ask);
     } else {
         free(value);
     }
@@ -67,7 +74,7 @@ void host_call_fail(struct host_call *call, const char *problem, const char *cod
     if (ask) {
         ask->problem = memory_copy_text(problem);
         ask->code = code;
-        script_answer(ask);
+        give_back(call, ask);
     } else if (call->file_id) {
         log_debug(call->calls->link->options->id, "%s", problem);
     }

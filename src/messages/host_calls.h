@@ -14,12 +14,14 @@ struct host_call;
 struct journal;
 struct link;
 struct message;
+struct observer;
 
 struct host_calls {
     struct link *link;
     struct inbox *inbox;
     struct journal *journal; /* NULL: not opened, so nothing can be asked */
     struct echoes *echoes;
+    const struct observer *observer;
     /* upwards: a peer's reply has gone to the handler that waited for it; the entry is finished */
     void (*answered)(void *context, struct inbox_entry *entry);
     void *context;

@@ -37,6 +37,8 @@ void observer_said(const struct observer *observer, const struct script_said *sa
     struct molecule_event event = {.kind = MOLECULE_EVENT_LOG, .level = said->level};
     if (said->what)
         event = (struct molecule_event){.kind = MOLECULE_EVENT_ASKED, .what = said->what};
+    if (said->is_msg)
+        event.kind = MOLECULE_EVENT_MSG;
     event.text = said->text;
     tell_of(observer, said->row_id, event);
 }
@@ -50,6 +52,16 @@ void observer_asked(const struct observer *observer, const struct script_ask *as
                                     .text = ask->reply.text});
 }
 
+void observer_told(const struct observer *observer, const struct script_ask *ask, int64_t took_ms)
+{
+    tell_of(observer, ask->row_id,
+            (struct molecule_event){.kind = MOLECULE_EVENT_TOLD,
+                                    .what = script_ask_text(ask->kind),
+                                    .key = ask->key,
+                                    .reason = ask->problem,
+                                    .wall_ms = took_ms});
+}
+
 void observer_ended(const struct observer *observer, const struct inbox_entry *entry,
                     const struct script_outcome *outcome, int64_t wall_ms)
 {
@@ -60,7 +72,8 @@ void observer_ended(const struct observer *observer, const struct inbox_entry *e
                                  .traceback = outcome->traceback,
                                  .attempt = entry->attempts,
                                  .wall_ms = wall_ms,
-                                 .cpu_ms = outcome->cpu_ms});
+                                 .cpu_ms = outcome->cpu_ms,
+                                 .memory_bytes = (int64_t)outcome->memory_bytes});
 }
 
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry)

@@ -24,6 +24,8 @@ void observer_script(const struct observer *observer, const char *problem);
 void observer_attempt(const struct observer *observer, const struct inbox_entry *entry);
 void observer_said(const struct observer *observer, const struct script_said *said);
 void observer_asked(const struct observer *observer, const struct script_ask *ask);
+/* The answer is in it, or the problem. */
+void observer_told(const struct observer *observer, const struct script_ask *ask, int64_t took_ms);
 /* Its handler has ended. */
 void observer_ended(const struct observer *observer, const struct inbox_entry *entry,
                     const struct script_outcome *outcome, int64_t wall_ms);

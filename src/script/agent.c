@@ -8,6 +8,7 @@
 #include "script/json.h"
 #include "script/outcome.h"
 #include "script/sandbox.h"
+#include "script/script_said.h"
 #include "script/vm.h"
 #include "script/vm_errors.h"
 #include "script/vm_memory.h"
@@ -376,6 +377,7 @@ int agent_handle_body(lua_State *L)
     lua_getfield(L, -1, "handle");
     lua_remove(L, -2);
     bool has_files = push_message(L, handler);
+    script_show_msg(L, handler->vm, -1);
     agent_push_context(L, handler); /* has required "molecule" by now */
     if (has_files) {
         push_files_function(L, "adopt");

@@ -13,6 +13,7 @@
 #include "script/vm.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #define TIMERS_MAXIMUM 1000 /* of one state */
@@ -30,9 +31,11 @@ struct timer {
     int64_t every_ms; /* 0: once */
     int64_t due_ms;   /* monotonic */
     bool running, cancelled;
+    bool early; /* it runs before it is due, because somebody wants so */
 };
 
 static void on_timer(uv_timer_t *uv);
+static void run_timer(struct turn *turn);
 
 static void free_timer(uv_handle_t *uv)
 {
@@ -89,6 +92,47 @@ size_t timers_stop(struct vm *vm)
     return count;
 }
 
+/* Where its function stands in the script, as "agent.lua:12". */
+static void place_of(const struct timer *timer, char *text, size_t size)
+{
+    lua_State *L = timer->vm->L;
+    lua_Debug info = {0};
+    lua_rawgeti(L, LUA_REGISTRYINDEX, timer->function);
+    lua_getinfo(L, ">S", &info); /* takes it */
+    snprintf(text, size, "%s:%d", info.short_src, info.linedefined);
+}
+
+void timers_each(struct vm *vm, void (*each)(const struct timer_view *timer, void *context),
+                 void *context)
+{
+    char place[LUA_IDSIZE + 16];
+    int64_t now = clock_monotonic_ms();
+    for (const struct timer *timer = vm->timers; timer; timer = timer->next) {
+        if (timer->cancelled)
+            continue;
+        place_of(timer, place, sizeof place);
+        each(&(struct timer_view){.id = timer->id,
+                                  .every_ms = timer->every_ms,
+                                  .due_ms = timer->due_ms > now ? timer->due_ms - now : 0,
+                                  .running = timer->running || timer->turn.lane,
+                                  .place = place},
+             context);
+    }
+}
+
+bool timers_run(struct vm *vm, int64_t id)
+{
+    struct timer *timer = vm->timers;
+    while (timer && timer->id != id)
+        timer = timer->next;
+    if (!timer || timer->cancelled || timer->running || timer->turn.lane)
+        return false;
+    uv_timer_stop(&timer->uv);
+    timer->early = true;
+    turn_take(vm->lane, &timer->turn, run_timer);
+    return true;
+}
+
 static int no_results(lua_State *L, int status, lua_KContext context)
 {
     (void)L;
@@ -131,7 +175,9 @@ static void on_timer_done(struct handler *handler)
         drop(timer);
     } else {
         int64_t now = clock_monotonic_ms();
-        timer->due_ms += timer->every_ms;
+        if (!timer->early)
+            timer->due_ms += timer->every_ms;
+        timer->early = false;
         /* it took longer than its period: missed runs are skipped */
         if (timer->due_ms < now)
             timer->due_ms = now + timer->every_ms - (now - timer->due_ms) % timer->every_ms;

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "net/http_server.h"
+#include "script/emulator_ask.h"
 #include "script/emulator_host.h"
 #include "script/emulator_module.h"
 #include "script/emulator_request.h"
@@ -90,7 +91,8 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
     emulator->host = (struct emulator_host){.loop = loop,
                                             .on_quit = options->on_quit,
                                             .reply_to = options->reply_to,
-                                            .dead_letter = options->dead_letter,
+                                            .ask_host = options->ask_host,
+                                            .kill_host = options->kill_host,
                                             .replace_file = options->replace_file,
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
@@ -167,8 +169,10 @@ static const char *word_of(enum molecule_event_kind kind)
     switch (kind) {
     case MOLECULE_EVENT_SCRIPT: return "script";
     case MOLECULE_EVENT_ATTEMPT: return "attempt";
+    case MOLECULE_EVENT_MSG: return "msg";
     case MOLECULE_EVENT_LOG: return "log";
     case MOLECULE_EVENT_ASKED: return "asked";
+    case MOLECULE_EVENT_TOLD: return "told";
     case MOLECULE_EVENT_ENDED: return "ended";
     case MOLECULE_EVENT_REPLY: return "reply";
     case MOLECULE_EVENT_LATER: return "later";
@@ -204,6 +208,7 @@ static int call_watch(lua_State *L)
     set_number(L, "attempt", event->attempt);
     set_number(L, "wall_ms", event->wall_ms);
     set_number(L, "cpu_ms", event->cpu_ms);
+    set_number(L, "memory_bytes", event->memory_bytes);
     set_number(L, "again_ms", event->again_ms);
     lua_call(L, 1, 0);
     return 0;
@@ -214,6 +219,37 @@ void emulator_tell(struct emulator *emulator, const struct molecule_event *event
     lua_State *L = emulator->host.L;
     lua_pushcfunction(L, call_watch);
     lua_pushlightuserdata(L, (void *)event);
+    emulator_host_call(&emulator->host, 1, "what the host reports");
+}
+
+struct host_call {
+    bool running;
+    const char *why;
+};
+
+/* Runs protected: (lightuserdata host_call). */
+static int call_host(lua_State *L)
+{
+    const struct host_call *call = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.emulator.watch");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "tell");
+    lua_createtable(L, 0, 3);
+    set_text(L, "kind", "host");
+    set_text(L, "reason", call->why);
+    lua_pushboolean(L, call->running);
+    lua_setfield(L, -2, "running");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+void emulator_tell_host(struct emulator *emulator, bool running, const char *why)
+{
+    struct host_call call = {.running = running, .why = why};
+    lua_State *L = emulator->host.L;
+    lua_pushcfunction(L, call_host);
+    lua_pushlightuserdata(L, &call);
     emulator_host_call(&emulator->host, 1, "what the host reports");
 }
 
@@ -257,6 +293,7 @@ void emulator_close(struct emulator *emulator)
         return;
     http_server_close(emulator->host.server);
     emulator_module_close(&emulator->host);
+    emulator_ask_close(&emulator->host);
     if (emulator->host.L)
         lua_close(emulator->host.L);
     free(emulator);

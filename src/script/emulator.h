@@ -35,10 +35,11 @@ struct emulator_options {
     /* whether the host posts these bytes as a reply, and to which row; NULL: unknown */
     bool (*reply_to)(void *context, const char *body, size_t length,
                      char row_id[EMULATOR_ROW_ID_SIZE]);
-    /* Retries or drops a dead letter of the host. false: `problem` says why not. NULL: there is no
-     * host. It may wait for the host. */
-    bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
-                        size_t problem_size);
+    /* Asks the host: the JSON of host/control.h there and back, or NULL, and `problem` says why.
+     * From another thread; may wait. NULL: there is no host. The answer is the caller's. */
+    char *(*ask_host)(void *context, const char *request, char *problem, size_t problem_size);
+    /* Ends the host as a crash would, and starts a new one. false: it does not run. NULL: none. */
+    bool (*kill_host)(void *context);
     /* Replaces a file for `trial`, as atomic_file_write does; NULL: none is written. */
     bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
                          size_t problem_size);
@@ -58,6 +59,8 @@ size_t emulator_type(struct emulator *emulator, const char *line, size_t length)
 void emulator_type_end(struct emulator *emulator, bool terminal);
 /* What the host reports of a row of `workspace`, or of its script; not MOLECULE_EVENT_REPLY. */
 void emulator_tell(struct emulator *emulator, const struct molecule_event *event);
+/* The host was killed, as `why` says, or runs again. */
+void emulator_tell_host(struct emulator *emulator, bool running, const char *why);
 
 /* With `trial`, on the loop's thread: calls this function of lua/molecule/emulator/trial.lua. Texts
  * may be NULL. What it returns: whether it was content. */

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+struct emulator_ask;
 struct emulator_timer;
 
 struct emulator_host {
@@ -15,11 +16,12 @@ struct emulator_host {
     uv_loop_t *loop;
     struct http_server *server;
     struct emulator_timer *timers;
+    struct emulator_ask *asks; /* under way */
     /* of emulator_options */
     void (*on_quit)(void *context);
     bool (*reply_to)(void *context, const char *body, size_t length, char *row_id);
-    bool (*dead_letter)(void *context, bool retry, const char *row_id, char *problem,
-                        size_t problem_size);
+    char *(*ask_host)(void *context, const char *request, char *problem, size_t problem_size);
+    bool (*kill_host)(void *context);
     bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
                          size_t problem_size);
     void *context;

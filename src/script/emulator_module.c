@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "script/embedded.h"
 #include "script/emulator.h"
+#include "script/emulator_ask.h"
 #include "script/emulator_request.h"
 
 #include <lauxlib.h>
@@ -204,16 +205,12 @@ static int host_nearest(lua_State *L)
     return 1;
 }
 
-/* dead_letter(retry, row id) -> true; or false and why not */
-static int host_dead_letter(lua_State *L)
+/* kill() -> whether the host ran */
+static int host_kill(lua_State *L)
 {
     const struct emulator_host *host = emulator_host_of(L);
-    char problem[512] = "no host is connected";
-    const char *row_id = luaL_checkstring(L, 2);
-    lua_pushboolean(L, host->dead_letter && host->dead_letter(host->context, lua_toboolean(L, 1),
-                                                              row_id, problem, sizeof problem));
-    lua_pushstring(L, problem);
-    return 2;
+    lua_pushboolean(L, host->kill_host && host->kill_host(host->context));
+    return 1;
 }
 
 /* replace_file(path, bytes) -> true; or false and why not */
@@ -262,7 +259,8 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"print", host_print},
                                      {"reply_to", host_reply_to},
                                      {"nearest", host_nearest},
-                                     {"dead_letter", host_dead_letter},
+                                     {"ask", emulator_ask},
+                                     {"kill", host_kill},
                                      {"replace_file", host_replace_file},
                                      {"embedded", host_embedded},
                                      {"quit", host_quit},

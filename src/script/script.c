@@ -11,6 +11,7 @@
 #include "script/locks.h"
 #include "script/outcome.h"
 #include "script/script_private.h"
+#include "script/vm_memory.h"
 #include "script/vm_limits.h"
 #include "script/vm_open.h"
 
@@ -158,6 +159,7 @@ static void on_handled(struct handler *handler)
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
     job->outcome.cpu_ms = handler->cpu_used_ms;
+    job->outcome.memory_bytes = vm_memory(vm);
     job->outcome.hopeless |= handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
     handler->outcome = (struct script_outcome){0};
     handler_free(handler);
@@ -423,11 +425,6 @@ void script_ping(struct script *script, void (*alive)(void *context), void *cont
 void script_reload(struct script *script)
 {
     script_post(script->worker, script_task(script), run_reload);
-}
-
-bool script_has_timers(const struct script *script)
-{
-    return script->timers > 0;
 }
 
 const struct script_job *script_current(const struct script *script)

@@ -8,6 +8,8 @@
 
 #include "script/script_types.h"
 
+#include <jansson.h>
+
 /* Compiles the script, or looks for the backend, and runs nothing. false: `problem` says what is
  * wrong. */
 bool script_check(const struct script_settings *settings, char *problem, size_t problem_size);
@@ -40,6 +42,12 @@ void script_unlock(struct script *script, uint64_t locks);
 
 /* Its code may run even while no message is handled. */
 bool script_has_timers(const struct script *script);
+/* Its timers: an array of {id, every_ms (0: once), due_ms, running, place}, the callee's. */
+typedef void script_timers_callback(void *context, json_t *timers, bool found);
+void script_list_timers(struct script *script, script_timers_callback *then, void *context);
+/* Runs one now; `found` false: there is none with this id, or it runs already. */
+void script_run_timer(struct script *script, int64_t id, script_timers_callback *then,
+                      void *context);
 /* Asks the worker for a sign of life: `alive` is called on the host thread between two calls into
  * Lua. A call that does not return keeps it waiting. */
 void script_ping(struct script *script, void (*alive)(void *context), void *context);

@@ -56,6 +56,7 @@ struct script_outcome {
     char *reason;           /* of skip, retry, dead, or what failed (one line); NULL: none given */
     char *traceback;        /* SCRIPT_FAILED: where; NULL: none */
     int64_t cpu_ms;         /* what the handler used */
+    size_t memory_bytes;    /* what the state held at its end, garbage included */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool hold;              /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
@@ -137,6 +138,7 @@ struct script_ask {
 /* A line that the script logs, or what it did to the world. Borrowed during the callback. */
 struct script_said {
     const char *row_id; /* of the message whose handler says it; NULL: a timer, load, start, stop */
+    bool is_msg;        /* the text is the handler's msg as JSON; level and what are NULL */
     const char *level;  /* "error", "warn", "info", "debug"; NULL: no line of the log */
     const char *what;   /* then: "molecule.http", "molecule.exec" */
     const char *text;   /* cut if it is very long; without secrets */

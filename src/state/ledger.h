@@ -136,6 +136,11 @@ bool ledger_each_dead(struct ledger *ledger,
 bool ledger_find(struct ledger *ledger, const char *row_id,
                  bool (*each)(const struct ledger_message *message, void *context), void *context);
 
+/* One that is finished: its id, outcome, source and updated_ms. false: none. */
+bool ledger_find_finished(struct ledger *ledger, const char *row_id,
+                          bool (*each)(const struct ledger_message *message, void *context),
+                          void *context);
+
 /* A start has loaded the open messages: from now on only the ledger brings them back. */
 bool ledger_pass_open(struct ledger *ledger);
 /* How many replies to the canvas with this digest were finished since then (wall clock), but for

@@ -235,6 +235,24 @@ bool ledger_find(struct ledger *ledger, const char *row_id, visitor *each, void 
     return visit(ledger, statement, each, context, &seen) && seen > 0;
 }
 
+bool ledger_find_finished(struct ledger *ledger, const char *row_id, visitor *each, void *context)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_FIND_FINISHED);
+    if (!statement)
+        return false;
+    ledger_bind_text(statement, 1, row_id);
+    bool found = sqlite3_step(statement) == SQLITE_ROW;
+    if (found)
+        each(&(struct ledger_message){.row_id = row_id,
+                                      .state = LEDGER_FINISHED,
+                                      .outcome = column_text(statement, 0),
+                                      .source = column_text(statement, 1),
+                                      .updated_ms = sqlite3_column_int64(statement, 2)},
+             context);
+    sqlite3_reset(statement);
+    return found;
+}
+
 bool ledger_retry_dead(struct ledger *ledger, const char *row_id, int64_t now_ms, bool *found)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_RETRY_DEAD);

@@ -67,6 +67,7 @@
     X(EACH_OPEN, "SELECT " COLUMNS ", age FROM messages WHERE state IN (2, 4) ORDER BY sequence")  \
     X(EACH_DEAD, "SELECT " COLUMNS ", 0 FROM messages WHERE state = 5 ORDER BY sequence")          \
     X(FIND, "SELECT " COLUMNS ", 0 FROM messages WHERE row_id = ?1")                               \
+    X(FIND_FINISHED, "SELECT outcome, source, updated FROM finished WHERE row_id = ?1")            \
     X(RETRY_DEAD, "UPDATE messages SET state = 4, passed = 1, due = ?2, attempts = 0, failures = " \
                   "0, updated = ?2,"                                                               \
                   " first_seen = ?2, age = 0, outcome = NULL, dead_after_reply = 0, body = NULL"   \

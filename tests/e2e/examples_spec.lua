@@ -187,9 +187,11 @@ describe("molecule dev", function()
   end
 
   -- The directory of the lock that the process holds.
+  -- Where the host, a process of its own, has its lock.
   local function state_directory(pid)
-    for _, name in ipairs(host.list("/proc/" .. pid .. "/fd")) do
-      local target = uv.fs_readlink(("/proc/%d/fd/%s"):format(pid, name)) or ""
+    local its_host = host.read(("/proc/%d/task/%d/children"):format(pid, pid)):match "%d+"
+    for _, name in ipairs(host.list("/proc/" .. its_host .. "/fd")) do
+      local target = uv.fs_readlink(("/proc/%s/fd/%s"):format(its_host, name)) or ""
       if target:find "%.lock$" then return target:match "^(.*)/" end
     end
   end

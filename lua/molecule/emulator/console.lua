@@ -141,7 +141,13 @@ local function told(event)
   quit_if_done()
 end
 
+-- A crash: what was under way is delivered again.
+local function host_changed(event)
+  hint(event.running and "the host runs again" or event.reason .. "; it starts again")
+end
+
 local function heard(event)
+  if event.kind == "host" then return host_changed(event) end
   if event.kind == "message" and event.workspace.id == own then return arrived(event) end
   if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
   if event.kind == "sent" and event.source == own then return sent(event) end

@@ -22,6 +22,7 @@
 ---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
 --- POST restart     {drain_ms? (30000), down_ms? (100)}  takes no requests until the event streams are closed, or for
 ---                   drain_ms, and then for down_ms
+--- POST kill                                         ends the host of `molecule dev` as SIGKILL does, and starts it again
 --- POST reset, POST quit
 ---
 --- What is below playground is lua/molecule/playground/init.lua's.
@@ -342,6 +343,10 @@ function control.routes(router)
   add("POST", "events", set_events)
   add("POST", "config", configure)
   add("POST", "restart", begin_restart)
+  add("POST", "kill", function(request)
+    if host.kill() then return fine(request) end
+    request:json(409, { error = "no host of molecule dev runs now" })
+  end)
   add("POST", "reset", reset)
   -- The answer is sent first.
   add("POST", "quit", function(request) fine(request) host.after(20, host.quit) end)

@@ -4,10 +4,13 @@
 --- {kind = "notice", workspace, body, value} a workspace said something to the human; {kind = "sent", source, target, body,
 --- value} a workspace sent something to another, whether that has an inbox here or not. {kind =
 --- "answered", request, status, body, lost?} a request has its answer (lost: it is not delivered). {kind = "changed"} a control
---- request or a fault changed something. What the host of `molecule dev` reports,
---- as include/molecule/event.h explains it: {kind = "script", reason?}, {kind = "attempt", row_id, attempt}, {kind = "log",
---- row_id?, level, text}, {kind = "asked", row_id?, what, key?, text?}, {kind = "ended", row_id, attempt, outcome, reason?,
---- traceback?, wall_ms, cpu_ms}, {kind = "later", row_id, again_ms, reason?}, {kind = "finished", row_id, outcome, reason?}.
+--- request or a fault changed something.
+---
+--- What the host of `molecule dev` reports, as include/molecule/event.h explains it: {kind = "script", reason?},
+--- {kind = "attempt", row_id, attempt}, {kind = "msg", row_id, text (JSON, may be cut)}, {kind = "log", row_id?, level, text},
+--- {kind = "asked", row_id?, what, key?, text?}, {kind = "told", row_id?, what, key?, reason?, wall_ms}, {kind = "ended", row_id,
+--- attempt, outcome, reason?, traceback?, wall_ms, cpu_ms, memory_bytes}, {kind = "later", row_id, again_ms, reason?},
+--- {kind = "finished", row_id, outcome, reason?}. {kind = "host", running, reason?}: it was killed, or runs again.
 
 local watch = {}
 

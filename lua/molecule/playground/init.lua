@@ -7,12 +7,17 @@
 --- GET  playground/messages/:id               everything about it: envelope, attempts with log lines, requests with answers
 --- POST playground/messages/:id/again  {from?, envelope?}   the same as a new message: from someone else, or changed -> {id}
 --- POST playground/messages/:id/retry, …/drop  a dead letter
+--- GET  playground/messages/:id/ledger        what the ledger has of it -> {message: {state, …} or null, cursor, passed?}
 --- GET  playground/messages/:id/test          the message and its outcome as a busted test
 --- GET  playground/messages/:id/files/:n  ?of=reply|<number of an interim word>   a file that came with it
 --- POST playground/files  ?name&from          the body is a file -> {part} for the parts of POST messages
 --- GET  playground/wire  ?since               the platform's requests, at most 500 -> {entries, last}
 --- GET  playground/wire/:n                    one of them, whole
 --- GET  playground/export                     the session as JSON lines
+--- GET  playground/store  ?prefix             -> {values: [{key, value (JSON text)}], more}
+--- POST playground/store  {key, value}, POST playground/store/delete {key}
+--- GET  playground/timers                     -> {timers: [{id, every_ms (0: once), due_ms, running, place}]}
+--- POST playground/timers/:id/run             at once; its period stays as it is
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -20,6 +25,7 @@ local attachment = require "molecule.emulator.attachment"
 local envelope = require "molecule.emulator.envelope"
 local export = require "molecule.playground.export"
 local journal = require "molecule.emulator.journal"
+local live = require "molecule.playground.live"
 local messages = require "molecule.emulator.messages"
 local record = require "molecule.playground.record"
 local store = require "molecule.emulator.store"
@@ -114,10 +120,11 @@ end
 
 local function change_dead(retry)
   return function(request, item)
-    local done, problem = host.dead_letter(retry, item.id)
-    if not done then return request:json(409, { error = problem }) end
-    if not retry then record.note_dropped(item) end
-    request:json(200, { ok = true })
+    live.ask(request, { ["do"] = retry and "dead retry" or "dead drop", row_id = item.id }, function(answer)
+      if not answer.found then return request:json(409, { error = "that is not a dead letter" }) end
+      if not retry then record.note_dropped(item) end
+      request:json(200, { ok = true })
+    end)
   end
 end
 
@@ -208,12 +215,18 @@ function playground.routes(router)
   add("POST", "/messages/:id/again", with_message(again))
   add("POST", "/messages/:id/retry", with_message(change_dead(true)))
   add("POST", "/messages/:id/drop", with_message(change_dead(false)))
+  add("GET", "/messages/:id/ledger", with_message(live.ledger))
   add("GET", "/messages/:id/test", with_message(test))
   add("GET", "/messages/:id/files/:n", with_message(file))
   add("POST", "/files", upload)
   add("GET", "/wire", wire)
   add("GET", "/wire/:n", wire_entry)
   add("GET", "/export", export_lines)
+  add("GET", "/store", live.store)
+  add("POST", "/store", live.set)
+  add("POST", "/store/delete", live.delete)
+  add("GET", "/timers", live.timers)
+  add("POST", "/timers/:id/run", live.run_timer)
 end
 
 ---The client of a stream went away.

@@ -144,7 +144,26 @@ end
 function heard.script(event)
   status.problem, status.at = event.reason, host.now_us() // 1000
   status.place = shown.place(event.reason, script)
-  if not event.reason then status.script_version = status.script_version + 1 end
+  if not event.reason and not status.same_script then status.script_version = status.script_version + 1 end
+  status.same_script = false
+  changes.touch(status)
+end
+
+-- The host was killed: what it had begun ends there.
+local function interrupt(why)
+  for item in record.each() do
+    local attempt = item.kind == "message" and not item.outcome and item.attempts[#item.attempts]
+    if attempt and not attempt.outcome then attempt.outcome, attempt.reason = "interrupted", why end
+    if attempt and item.state ~= "sending" then item.state = "waiting" end
+    if attempt then changes.touch(item) end
+  end
+end
+
+function heard.host(event)
+  local words = event.running and "the host runs again" or event.reason
+  add { kind = "log", level = event.running and "info" or "warn", text = words, state = "done" }
+  status.running = event.running
+  if event.running then status.same_script = true else interrupt(event.reason) end
   changes.touch(status)
 end
 
@@ -155,6 +174,15 @@ function heard.attempt(event)
     script_version = status.script_version }
   if item.outcome or not item.since then item.since = host.monotonic_ms() end -- a dead letter is retried
   item.state, item.outcome, item.reason, item.place = "running", nil, nil, nil
+  changes.touch(item)
+end
+
+function heard.msg(event)
+  local item = get(event.row_id)
+  local attempt = item.attempts[#item.attempts]
+  if not attempt then return end
+  attempt.msg = event.text
+  weigh(item, #event.text)
   changes.touch(item)
 end
 
@@ -177,7 +205,7 @@ function heard.ended(event)
   local attempt = item.attempts[#item.attempts]
   if not attempt then return end
   attempt.outcome, attempt.reason, attempt.traceback = event.outcome, event.reason, event.traceback
-  attempt.wall_ms, attempt.cpu_ms = event.wall_ms, event.cpu_ms
+  attempt.wall_ms, attempt.cpu_ms, attempt.memory_bytes = event.wall_ms, event.cpu_ms, event.memory_bytes
   attempt.place = event.outcome == "failed" and shown.place(event.reason, script)
     or event.outcome == "failed" and shown.place(event.traceback, script) or nil
   item.place = attempt.place
@@ -238,6 +266,17 @@ function heard.asked(event)
     end
   end
   changes.touch(item)
+end
+
+function heard.told(event)
+  local item = event.row_id and by_id[event.row_id]
+  for i = item and #item.asked or 0, 1, -1 do
+    local asked = item.asked[i]
+    if asked.what == event.what and asked.key == event.key and not asked.took_ms then
+      asked.took_ms, asked.problem = event.wall_ms, event.reason
+      return changes.touch(item)
+    end
+  end
 end
 
 local function say(to, text, files)
@@ -332,7 +371,8 @@ end
 local function summary_of_status()
   local workspace = store.find(own)
   return { kind = "status", workspace = own, name = name_of(own), state = workspace and store.status(workspace), script = script,
-    script_version = status.script_version, problem = status.problem, place = status.place, at = status.at,
+    script_version = status.script_version, down = status.running == false or nil, problem = status.problem,
+    place = status.place, at = status.at,
     profile = store.config.profile, peers = peers(), faults = json.array(faults.list()), oldest = oldest }
 end
 
