@@ -1,6 +1,7 @@
 --- The playground's page in a real browser: what a person sees and does there.
 
 local uv = require "luv"
+local axe = require "tests.support.axe"
 local browser = require "tests.support.browser"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
@@ -314,6 +315,110 @@ describe("the playground's page", function()
     page:wait_js(rows(), "dropped")
   end)
 
+  it("kills the host in the middle of a message, and shows that its reply arrived once", function()
+    write_agent [[
+      local molecule = require "molecule"
+      return function(msg)
+        if not molecule.store.get "began" then
+          molecule.store.set("began", true)
+          molecule.log "it begins"
+          molecule.sleep(60)
+        end
+        return "you said: " .. msg.text
+      end]]
+    page:wait_js("return document.getElementById('script').textContent", "version 2 answers")
+    say "survive"
+    page:wait_js(rows(), "running")
+    page:wait_js("return document.querySelector('molecule-what').textContent", "it begins")
+    page:click ".tab[data-pane=state]"
+    page:type("molecule-store input[type=text]", "began")
+    page:type("molecule-store textarea", "true")
+    page:click "molecule-store [type=submit]"
+    page:wait_js("return document.querySelector('molecule-store .plainlist').innerText", "began")
+    page:click ".tab[data-pane=faults]"
+    page:js [[
+      [...document.querySelectorAll('molecule-faults button')].find((one) => one.textContent === 'Kill the host now').click()]]
+    page:wait_js(rows(), "the host was killed")
+    page:wait_js(rows(), "the host runs again")
+    page:wait_js(rows(), "you said: survive")
+    page:click ".tab[data-pane=what]"
+    page:wait_js(what(), "Attempt 1 interrupted")
+    page:wait_js(what(), "Attempt 2 replied")
+    page:wait_js("return document.getElementById('script').textContent", "version 2 answers")
+    assert.equal(1, page:js "return document.querySelectorAll('.row .bubble.agent').length")
+    page:js "document.querySelector('molecule-what details[data-name=Ledger]').open = true"
+    page:wait_js("return document.querySelector('molecule-what .ledger').innerText", "finished")
+    page:wait_js("return document.querySelector('molecule-what .ledger').innerText", "which has passed it")
+  end)
+
+  it("shows the msg that the script saw, and how long what it asked for took", function()
+    write_agent [[
+      local molecule = require "molecule"
+      return function(msg)
+        molecule.store.get "x"
+        molecule.notify "a word"
+        return "you said: " .. msg.text
+      end]]
+    page:wait_js("return document.getElementById('script').textContent", "version 2 answers")
+    say "look"
+    page:wait_js(rows(), "you said: look")
+    page:wait_js("return document.querySelector('molecule-what [data-name^=msg]')?.textContent", '"from": "canvas"')
+    page:wait_js(what(), "in Lua")
+    page:wait_js "return /molecule.notify.* · \\d+ ms/.test(document.querySelector('molecule-what').innerText)"
+  end)
+
+  it("shows the stored values and changes them, and runs a timer now", function()
+    write_agent [[
+      local molecule = require "molecule"
+      return {
+        start = function() molecule.every(3600, function() molecule.store.incr "runs" end) end,
+        handle = function(msg) return tostring(molecule.store.get(msg.text)) end,
+      }]]
+    page:wait_js("return document.getElementById('script').textContent", "version 2 answers")
+    page:click ".tab[data-pane=state]"
+    page:wait_js("return document.querySelector('molecule-timers').innerText", "every 3600.0 s, next in")
+    page:click "molecule-timers button"
+    page:wait_js("return document.querySelector('molecule-store .plainlist').innerText", "runs")
+    page:type("molecule-store input[type=text]", "color")
+    page:type("molecule-store textarea", "{")
+    page:wait_js("return document.querySelector('molecule-store .error').textContent", "JSON")
+    page:js "document.querySelector('molecule-store textarea').value = ''"
+    page:type("molecule-store textarea", '"blue"')
+    page:click "molecule-store [type=submit]"
+    page:wait_js("return document.querySelector('molecule-store .plainlist').innerText", '"blue"')
+    say "color"
+    page:wait_js(rows(), "blue")
+    page:js [[
+      const buttons = [...document.querySelectorAll('molecule-store button')];
+      buttons.find((one) => one.getAttribute('aria-label') === 'Delete color').click()]]
+    page:wait_js "return !document.querySelector('molecule-store .plainlist').innerText.includes('color')"
+    say "color"
+    page:wait_js(rows(), "nil")
+  end)
+
+  it("has nothing that axe-core calls serious, in both themes, in any pane", function()
+    local source, problem = axe.source()
+    if not source then return pending("axe-core is not here: " .. problem) end
+    for _, text in ipairs { "hello", "progress", "dead", "**bold** and `code`" } do
+      page:js("document.querySelector('molecule-composer textarea').value = arguments[0]", text)
+      say ""
+    end
+    page:wait_js("return document.querySelectorAll('.row .chip.good').length", "3")
+    page:js(source .. "\nwindow.axe = axe")
+    for _, theme in ipairs { "light", "dark" } do
+      page:theme(theme)
+      for _, pane in ipairs { "what", "faults", "dead", "state", "wire" } do
+        page:click((".tab[data-pane=%s]"):format(pane))
+        local found = page:js [[
+          const { violations } = await window.axe.run(document);
+          return violations.filter((one) => one.impact === "serious" || one.impact === "critical")
+            .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(" ")}`)]]
+        assert.same({}, found, theme .. " " .. pane)
+      end
+    end
+    page:theme "light"
+  end)
+
   it("looks as it should, in both themes and on a phone", function()
     local pictures = emulator.binary():match "^(.*)/" .. "/screenshots"
     uv.fs_mkdir(pictures, 493)
@@ -330,7 +435,7 @@ describe("the playground's page", function()
       page:resize(360, 740)
       assert.is_true(page:js "return document.documentElement.scrollWidth <= 360")
       page:screenshot(("%s/%s-360.png"):format(pictures, theme))
-      for _, pane in ipairs { "what", "faults", "dead", "wire" } do
+      for _, pane in ipairs { "what", "faults", "dead", "state", "wire" } do
         page:click((".tab[data-pane=%s]"):format(pane))
         assert.is_true(page:js "return document.documentElement.scrollWidth <= 360")
         page:screenshot(("%s/%s-360-%s.png"):format(pictures, theme, pane))

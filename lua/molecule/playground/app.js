@@ -6,11 +6,13 @@ import "./list.js";
 import "./what.js";
 import "./composer.js";
 import "./side.js";
+import "./kept.js";
 
 const model = new Model();
 const list = document.querySelector("molecule-list"), what = document.querySelector("molecule-what");
 const composer = document.querySelector("molecule-composer"), faults = document.querySelector("molecule-faults");
 const dead = document.querySelector("molecule-dead"), wire = document.querySelector("molecule-wire");
+const kept = [document.querySelector("molecule-store"), document.querySelector("molecule-timers")];
 const filter = { text: document.getElementById("filter-text"), outcome: document.getElementById("filter-outcome"),
   from: document.getElementById("filter-from") };
 const narrow = matchMedia("(max-width: 60rem)");
@@ -24,6 +26,7 @@ function showPane(name) {
   document.body.dataset.pane = name;
   for (const tab of document.querySelectorAll("nav .tab")) tab.setAttribute("aria-pressed", String(tab.dataset.pane === name));
   wire.active = name === "wire";
+  for (const one of kept) one.active = name === "state";
   if (name === "chat") list.toEnd();
 }
 
@@ -107,8 +110,8 @@ function showScript(status) {
   const place = document.getElementById("script"), problem = document.getElementById("problem");
   const name = status.script ? status.script.split("/").pop() : "the backend";
   const version = status.script_version > 0 ? `version ${status.script_version}` : "loading";
-  const words = status.problem ? `${version} of ${name} keeps answering` : `${name} · ${version} answers`;
-  place.className = status.problem ? "bad" : status.script_version > 0 ? "good" : "busy";
+  const words = status.down ? "the host is down" : status.problem ? `${version} of ${name} keeps answering` : `${name} · ${version} answers`;
+  place.className = status.problem || status.down ? "bad" : status.script_version > 0 ? "good" : "busy";
   if (place.textContent !== words) place.textContent = words;
   place.title = `${status.script || ""} since ${timeOf(status.at)}`;
   problem.hidden = !status.problem;

@@ -31,6 +31,8 @@ class Faults extends HTMLElement {
         this.#act("A late row", "committed after, but dated before the last one",
           () => control("POST", "late", { workspace: this.#workspace, text: "a late row" })),
         this.#act("The event stream dies", "the host connects again", () => control("POST", "events", { disconnect: true })),
+        this.#act("Kill the host now", "as a crash does; a new one starts, and what was under way is answered once",
+          () => control("POST", "kill")),
         this.#act("The platform restarts", "connections break for a moment",
           () => control("POST", "restart", { drain_ms: 0, down_ms: 1000 }))),
       h("h3", null, "Active"), this.active);

@@ -3,9 +3,13 @@
 import { chip, copier, doing, duration, filesOf, h, json, path, placeOf, pretty, request, senderOf, size, timeOf,
   toast } from "./dom.js";
 
+const LEDGER_MS = 1000; // the ledger may change later than the message does
 const LONG = 1900; // characters; the list shows no more of a text
 
 const block = (text, label) => h("pre", { class: "block", tabindex: "0", "aria-label": label }, text);
+
+// Keeps itself open or closed by its label.
+const folded = (label, text) => h("details", { "data-name": label }, h("summary", null, label), block(text, label));
 
 function lineOf(line) {
   return h("li", { class: line.level }, h("span", { class: "faint" }, timeOf(line.at)), ` ${line.level} `, line.text);
@@ -13,7 +17,9 @@ function lineOf(line) {
 
 function attemptOf(attempt, versions) {
   const facts = [attempt.outcome || "running"];
-  if (attempt.wall_ms !== undefined) facts.push(duration(attempt.wall_ms), `${attempt.cpu_ms} ms CPU`);
+  if (attempt.wall_ms !== undefined) {
+    facts.push(duration(attempt.wall_ms), `${attempt.cpu_ms} ms CPU`, `${size(attempt.memory_bytes)} in Lua`);
+  }
   if (versions > 1) facts.push(`version ${attempt.script_version} of the script`);
   return h("li", { class: "attempt" },
     h("p", null, h("strong", null, `Attempt ${attempt.number}`), ` ${facts.join(" · ")} `,
@@ -21,12 +27,36 @@ function attemptOf(attempt, versions) {
     attempt.log.length ? h("ul", { class: "log" }, attempt.log.map(lineOf)) : null,
     attempt.reason ? h("p", { class: attempt.outcome === "failed" ? "error" : "" }, attempt.reason) : null,
     placeOf(attempt.place),
-    attempt.traceback ? h("details", null, h("summary", null, "Traceback"), block(attempt.traceback, "Traceback")) : null);
+    attempt.msg ? folded(`msg of attempt ${attempt.number}`, pretty(attempt.msg)) : null,
+    attempt.traceback ? folded(`Traceback of attempt ${attempt.number}`, attempt.traceback) : null);
 }
 
 function askedOf(asked) {
   return h("li", null, h("span", { class: "faint" }, timeOf(asked.at)), ` ${asked.what} `,
-    asked.key ? h("code", null, asked.key) : null, asked.text ? `: ${asked.text}` : null);
+    asked.key ? h("code", null, asked.key) : null, asked.text ? `: ${asked.text}` : null,
+    asked.took_ms !== undefined ? h("span", { class: "faint" }, ` · ${duration(asked.took_ms)}`) : null,
+    asked.problem ? h("p", { class: "error" }, asked.problem) : null);
+}
+
+// What the ledger knows: recorded, posted, confirmed, finished, and whether the cursor has passed it.
+function ledgerOf(ledger) {
+  const { message, cursor, passed } = ledger, facts = [];
+  const add = (name, value) => {
+    if (value !== undefined && value !== null && value !== "") facts.push(h("dt", null, name), h("dd", null, String(value)));
+  };
+  add("state", message ? STATES[message.state] || message.state : "not recorded: it is handled, or was never here");
+  if (message) {
+    add("outcome", message.outcome);
+    add("attempts", message.attempts);
+    add("failures", message.failures || null);
+    add("first seen", message.first_seen);
+    add("changed", message.changed);
+    add("due", message.due);
+    if (message.reply_bytes) add("stored reply", `${size(message.reply_bytes)}, id ${message.reply_id}`);
+  }
+  add("cursor", cursor ? `${cursor}${passed === undefined ? "" : passed ? ", which has passed it" : ", which is before it"}`
+    : "none yet");
+  return h("dl", { class: "facts" }, facts);
 }
 
 function postOf(post) {
@@ -39,6 +69,9 @@ function postOf(post) {
       ` ${notes.join(" · ")} `, h("span", { class: "faint" }, timeOf(post.at))),
     block(pretty(post.body), "Request"), post.answer ? block(pretty(post.answer), "Answer") : null);
 }
+
+const STATES = { replied: "replied: the exact reply is stored, its post is not confirmed", finished: "finished",
+  kept: "kept: it runs again when due", dead: "dead letter", elsewhere: "answered by another client" };
 
 // What keeps a text from being an envelope; "": nothing.
 function problemOf(text) {
@@ -59,6 +92,7 @@ class What extends HTMLElement {
 
   connectedCallback() {
     this.#draw();
+    setInterval(() => this.#lookUp(this.#id), LEDGER_MS);
   }
 
   set peers(list) {
@@ -75,6 +109,7 @@ class What extends HTMLElement {
     if (id === this.#id) return;
     this.#id = id;
     this.#detail = null;
+    this.#ledger = null;
     this.#editing = false;
     this.refresh();
   }
@@ -100,6 +135,23 @@ class What extends HTMLElement {
     if (again) return this.refresh();
     return this.#draw();
   }
+
+  // Only while its part is open.
+  async #lookUp(id) {
+    const part = this.querySelector('details[data-name="Ledger"]');
+    if (!part || !part.open || document.hidden || this.checkVisibility?.() === false) return;
+    let shown;
+    try {
+      shown = ledgerOf(await request("GET", path(`/messages/${id}/ledger`)));
+    } catch (error) {
+      shown = h("p", { class: "error" }, error.message);
+    }
+    if (id !== this.#id) return;
+    this.#ledger = shown;
+    this.querySelector(".ledger")?.replaceChildren(shown);
+  }
+
+  #ledger = null;
 
   async #sendAgain(body) {
     const { id } = await request("POST", path(`/messages/${this.#id}/again`), body || {});
@@ -163,11 +215,10 @@ class What extends HTMLElement {
       h("button", { type: "button", class: "quiet", onclick: close }, "Cancel")));
   }
 
-  // What is open or closed stays so.
   #part(title, open, ...content) {
     const name = title.replace(/ \(.*\)$/, "");
-    const before = this.querySelector(`details[data-name="${name}"]`);
-    return h("details", { open: before ? before.open : open, "data-name": name }, h("summary", null, title), ...content);
+    return h("details", { open, "data-name": name, ontoggle: name === "Ledger" ? () => this.#lookUp(this.#id) : null },
+      h("summary", null, title), ...content);
   }
 
   #draw() {
@@ -184,7 +235,10 @@ class What extends HTMLElement {
     const scroll = this.scrollTop;
     const editor = this.#editing ? this.#editor(item) : null;
     if (editor) editor.dataset.id = this.#id;
+    const parts = () => [...this.querySelectorAll("details[data-name]")];
+    const before = new Map(parts().map((part) => [part.dataset.name, part.open])); // what is open or closed stays so
     this.replaceChildren(this.#head(item), this.#actions(item), ...(editor ? [editor] : []), ...this.#parts(item));
+    for (const part of parts()) part.open = before.get(part.dataset.name) ?? part.open;
     this.scrollTop = scroll;
   }
 
@@ -208,6 +262,7 @@ class What extends HTMLElement {
         ? list("ol", attempts.map((one) => attemptOf(one, versions))) : h("p", null, "none so far")),
       asked.length ? this.#part(`Asked of the host (${asked.length})`, true, list("ul", asked.map(askedOf))) : null,
       posts.length ? this.#part(`Reply and the platform's answer (${posts.length})`, true, list("ul", posts.map(postOf))) : null,
+      this.#part("Ledger", false, h("div", { class: "ledger" }, this.#ledger)),
       item.envelope ? this.#part(`Envelope (${size(JSON.stringify(item.envelope).length)})`, true,
         block(json(item.envelope), "Envelope")) : null,
       item.row ? this.#part("Row", false, block(json(item.row), "Row")) : null].filter(Boolean);
