@@ -4,6 +4,7 @@
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
 #include "commands/dev_host.h"
+#include "commands/dev_keep.h"
 #include "commands/dev_terminal.h"
 #include "commands/init.h"
 #include "commands/temporary.h"
@@ -47,6 +48,9 @@
     X(PATH, state_directory, "state-dir",                                                          \
       "keep the stored values, dead letters and unfinished messages there for the next run "       \
       "[deleted on exit]",                                                                         \
+      .argument = "DIR")                                                                           \
+    X(PATH, keep, "keep",                                                                          \
+      "keep that there, and also the conversation, the peers and what the playground shows",       \
       .argument = "DIR")
 
 struct dev_options {
@@ -118,7 +122,7 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.api_url = orders->url;
     workspace.platform_name = "molecule dev"; /* its port may differ every time */
     workspace.bootstrap = true;
-    workspace.temporary_state = !given->state_directory;
+    workspace.temporary_state = !given->state_directory && !given->keep;
     workspace.watch = workspace.script != NULL;
     if (workspace.since_secs < SINCE_SECS_LEAST)
         workspace.since_secs = SINCE_SECS_LEAST;
@@ -240,18 +244,22 @@ static int connect_script(struct session *session, const struct dev_options *giv
 static int run_with_script(const struct dev_options *given, struct emulator_options *settings,
                            char **argv)
 {
-    char *made = given->state_directory ? NULL : temporary_create("dev");
-    if (!given->state_directory && !made)
+    struct dev_keep keep = {0};
+    if (given->keep && !dev_keep_open(&keep, given->keep))
         return 1;
-    char random[UUID_TEXT_SIZE],
-        *lasting = given->state_directory ? lasting_id(&given->workspace) : NULL;
+    const char *kept = given->state_directory ? given->state_directory : keep.state;
+    char *made = kept ? NULL : temporary_create("dev");
+    if (!kept && !made)
+        return 1;
+    char random[UUID_TEXT_SIZE], *lasting = kept ? lasting_id(&given->workspace) : NULL;
     uuid_random(random);
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     settings->script = given->workspace.script;
+    settings->keep = keep.session;
     struct session session = {
         .emulator = {.terminal = dev_terminal_open(),
                      .host = &session.host,
-                     .state_directory = made ? made : given->state_directory,
+                     .state_directory = made ? made : kept,
                      .workspace_id = settings->workspace,
                      .brief = given->on_terminal},
         .host = {.argv = argv,
@@ -265,6 +273,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
         temporary_remove(made);
     free(made);
     free(lasting);
+    dev_keep_close(&keep);
     return code;
 }
 
@@ -275,9 +284,11 @@ static int check(const struct command *command, const struct dev_options *given)
                           : workspace->backend ? "--backend"
                                                : NULL;
     if (given->headless)
-        return answers || given->open
+        return answers || given->open || given->keep
                    ? options_complain(command, "--headless runs the emulator alone; remove %s",
-                                      answers ? answers : "--open")
+                                      answers       ? answers
+                                      : given->open ? "--open"
+                                                    : "--keep")
                    : 0;
     if (!answers)
         return options_complain(

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/terminal.h"
 #include "commands/dev_ask.h"
+#include "state/atomic_file.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -138,6 +139,7 @@ bool dev_emulator_open(struct dev_emulator *emulator, const struct emulator_opti
     emulator->options.reply_to = on_reply_to;
     emulator->options.ask_host = on_ask_host;
     emulator->options.kill_host = on_kill_host;
+    emulator->options.replace_file = atomic_file_write;
     emulator->options.context = emulator;
     uv_sem_init(&emulator->ready, 0);
     if (thread_start(&emulator->thread, "emulator", NULL, NULL) < 0) {

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/terminal.h"
+#include "molecule/molecule.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ORDERS "MOLECULE_DEV_HOST" /* in the environment of the process */
@@ -18,6 +20,9 @@
 #define AGAIN_MS 100
 #define QUICK_MS 5000
 #define QUICK_MAXIMUM 3
+/* one that was killed, and does not load the script any more */
+#define MENDED_LOOK_MS 200
+#define MENDED_ANYWAY 50 /* looks, though the script's file is the same: a module may be mended */
 
 extern char **environ;
 
@@ -160,9 +165,39 @@ static void on_again(uv_timer_t *timer)
         finish(host, 0);
         return;
     }
+    host->again_count++;
     start(host);
     if (host->running)
         host->changed(host->context, true, NULL);
+}
+
+/* The file's time of change; 0: there is none, or no script. */
+static int64_t changed_at(const struct dev_host *host)
+{
+    struct stat file;
+    if (!host->orders.script || stat(host->orders.script, &file) != 0)
+        return 0;
+    return (int64_t)file.st_mtim.tv_sec * 1000000000 + file.st_mtim.tv_nsec;
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct dev_host *host = timer->data;
+    if (!host->stopping && changed_at(host) == host->broken_ns && ++host->looks < MENDED_ANYWAY)
+        return;
+    uv_timer_stop(timer);
+    on_again(timer);
+}
+
+static void await_mending(struct dev_host *host, int code)
+{
+    char *why = memory_format(
+        "the host ended with code %d; it starts again when the script changes", code);
+    host->broken_ns = changed_at(host);
+    host->looks = 0;
+    host->changed(host->context, false, why);
+    free(why);
+    uv_timer_start(&host->again, on_look, MENDED_LOOK_MS, MENDED_LOOK_MS);
 }
 
 static void on_ended(uv_process_t *process, int64_t status, int number)
@@ -171,6 +206,10 @@ static void on_ended(uv_process_t *process, int64_t status, int number)
     set_running(host, false);
     end_process(host);
     uv_close((uv_handle_t *)process, NULL);
+    if (number == 0 && status == MOLECULE_USAGE && host->again_count > 0 && !host->stopping) {
+        await_mending(host, (int)status);
+        return;
+    }
     if (number == 0 || (host->stopping && !host->killed)) {
         finish(host, number ? 0 : (int)status);
         return;

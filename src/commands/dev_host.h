@@ -32,7 +32,10 @@ struct dev_host {
     bool kill, stop;      /* asked for */
     bool running, killed; /* we have killed it */
     bool stopping;
-    int quick_deaths; /* in a row, and not by us */
+    int quick_deaths;  /* in a row, and not by us */
+    int again_count;   /* how often it was started again */
+    int64_t broken_ns; /* the time stamp of a script that does not load */
+    int looks;
     uint64_t started_ms;
     int code;
 };

@@ -54,6 +54,7 @@ static int start(lua_State *L)
     set_text(L, "admin_token", options->admin_token);
     set_text(L, "workspace", options->workspace);
     set_text(L, "script", options->script);
+    set_text(L, "keep", options->keep);
     lua_pushboolean(L, options->console);
     lua_setfield(L, -2, "console");
     set_text(L, "trial", options->trial);
@@ -287,10 +288,25 @@ bool emulator_trial(struct emulator *emulator, const char *function,
     return emulator_host_call(&emulator->host, 1, "the trial") && call.result;
 }
 
+/* Runs protected. */
+static int call_stop(lua_State *L)
+{
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "molecule.emulator");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "stop");
+    lua_call(L, 0, 0);
+    return 0;
+}
+
 void emulator_close(struct emulator *emulator)
 {
     if (!emulator)
         return;
+    if (emulator->host.server) { /* else it has not started */
+        lua_pushcfunction(emulator->host.L, call_stop);
+        emulator_host_call(&emulator->host, 0, "the end");
+    }
     http_server_close(emulator->host.server);
     emulator_module_close(&emulator->host);
     emulator_ask_close(&emulator->host);

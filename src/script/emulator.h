@@ -29,6 +29,8 @@ struct emulator_options {
     /* say to `workspace` what emulator_trial brings, and print what comes of it: settings in JSON,
      * see lua/molecule/emulator/trial.lua; NULL: no */
     const char *trial;
+    /* with `console`: a file of what is known over a restart; `replace_file` is needed. NULL: no */
+    const char *keep;
     const char *script; /* with `console`: the file that the host serves; NULL: a backend */
     /* POST /__emulator/quit, or /quit typed; NULL: nothing happens */
     void (*on_quit)(void *context);
@@ -40,7 +42,7 @@ struct emulator_options {
     char *(*ask_host)(void *context, const char *request, char *problem, size_t problem_size);
     /* Ends the host as a crash would, and starts a new one. false: it does not run. NULL: none. */
     bool (*kill_host)(void *context);
-    /* Replaces a file for `trial`, as atomic_file_write does; NULL: none is written. */
+    /* Replaces a file for `trial` and `keep`, as atomic_file_write does; NULL: none is written. */
     bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
                          size_t problem_size);
     void *context; /* of the others */

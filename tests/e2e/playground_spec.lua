@@ -1,6 +1,7 @@
 --- The playground's routes: what a program can do without the page, and what a web page of somebody else cannot.
 
 local cjson = require "cjson"
+local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
@@ -109,7 +110,10 @@ describe("the playground", function()
   local ROUTES = { { "GET", "playground" }, { "GET", "playground/app.js" }, { "GET", "playground/events" },
     { "GET", "playground/messages" }, { "GET", "playground/export" }, { "GET", "playground/wire" }, { "GET", "state" },
     { "GET", "journal" }, { "POST", "messages" }, { "POST", "playground/files" }, { "POST", "faults" }, { "DELETE", "faults" },
-    { "POST", "playground/messages/x/again" }, { "POST", "playground/messages/x/retry" }, { "POST", "quit" } }
+    { "POST", "playground/messages/x/again" }, { "POST", "playground/messages/x/retry" },
+    { "GET", "playground/messages/x/ledger" }, { "GET", "playground/store" }, { "POST", "playground/store" },
+    { "POST", "playground/store/delete" }, { "GET", "playground/timers" }, { "POST", "playground/timers/1/run" },
+    { "POST", "kill" }, { "POST", "quit" } }
 
   it("refuses a page whose name points here, on every route", function()
     for _, name in ipairs { "evil.example", "evil.example:" .. port, "127.0.0.1.evil.example:" .. port,
@@ -439,6 +443,167 @@ return {
     assert.equal("  return = 1", status.place.source)
     assert.equal("you said: hello", wait_for(stream, say "hello", "replied").reply.text)
     stream:close()
+  end)
+
+  -- For what is no event of the loop: it is asked again and again.
+  local function eventually(condition)
+    local timer = uv.new_timer()
+    timer:start(20, 20, function() end)
+    local found = loop.wait(condition)
+    timer:close()
+    return assert(found, "in time")
+  end
+
+  local function rewrite(text)
+    host.write(directory .. "/agent.lua", text)
+    child:wait_line("the script is reloaded", { stream = "stderr" })
+  end
+
+  -- How often the human was told each text.
+  local function times_told()
+    local counts = {}
+    for _, entry in ipairs(good("GET", "journal").entries) do
+      if entry.method == "POST" and entry.path:find "/notify$" and entry.status == 200 then
+        local text = cjson.decode(entry.body).message
+        counts[text] = (counts[text] or 0) + 1
+      end
+    end
+    return counts
+  end
+
+  it("kills the host again and again, and every message is answered once", function()
+    local stream = listen()
+    local ids, at = {}, 0
+    for i = 1, 30 do
+      ids[i] = say("message " .. i)
+      if i % 6 == 0 then
+        good("POST", "kill", { json = {} })
+        at = select(2, child:wait_line("the host runs again", { from = at + 1 }))
+      end
+    end
+    for _, id in ipairs(ids) do wait_for(stream, id, "replied") end
+    local counts = times_told()
+    for i = 1, 30 do
+      local name = "you said: message " .. i
+      assert(counts[name] and counts[name] <= 2, ("%s was told %s times"):format(name, counts[name]))
+    end
+    assert.equal(5, select(2, child.stdout:gsub("the host was killed", "")))
+  end)
+
+  it("posts the same reply again when the host is killed after the answer was lost", function()
+    local stream = listen()
+    local match = { method = "POST", path = "/notify$" }
+    good("POST", "faults", { json = { match = match, times = 1, action = { kind = "reset_after" } } })
+    good("POST", "faults", { json = { match = match, times = 1, skip = 1, action = { kind = "delay", ms = 600000 } } })
+    local id = say "once"
+    loop.wait(function() return select(2, stream.body:gsub('"times":1', "")) > 0 end)
+    good("POST", "kill", { json = {} })
+    wait_for(stream, id, "replied")
+    local detail = good("GET", "playground/messages/" .. id)
+    assert.equal(1, #detail.attempts) -- the handler did not run again
+    assert(detail.reply.times >= 1)
+  end)
+
+  it("says what the ledger has of a message", function()
+    local stream = listen()
+    local id = say "dead"
+    wait_for(stream, id, "dead")
+    local ledger = good("GET", ("playground/messages/%s/ledger"):format(id)).message
+    assert.equal("dead", ledger.state)
+    assert.equal("never", ledger.reason)
+    assert.equal(1, ledger.attempts)
+    id = say "fine"
+    wait_for(stream, id, "replied")
+    local found
+    eventually(function()
+      found = good("GET", ("playground/messages/%s/ledger"):format(id))
+      return found.message ~= cjson.null and found.message.state == "finished" and found.passed
+    end)
+    assert.equal("replied", found.message.outcome)
+  end)
+
+  it("shows each attempt with its msg, its memory and the time that what it asked for took", function()
+    rewrite [[
+      local molecule = require "molecule"
+      return function(msg) molecule.store.get "x" molecule.notify "a word" return "you said: " .. msg.text end]]
+    local stream = listen()
+    local id = say "look"
+    wait_for(stream, id, "replied")
+    local detail = good("GET", "playground/messages/" .. id)
+    local attempt = detail.attempts[1]
+    local msg = cjson.decode(attempt.msg)
+    assert.equal("look", msg.text)
+    assert.equal("canvas", msg.from)
+    assert.equal(id, msg.id)
+    assert(attempt.memory_bytes > 1000)
+    local whats = {}
+    for _, asked in ipairs(detail.asked) do
+      assert(asked.took_ms >= 0, asked.what)
+      whats[#whats + 1] = asked.what
+    end
+    assert.same({ "molecule.store.get", "molecule.notify" }, whats)
+  end)
+
+  it("lists the store's values, sets and deletes them, and refuses what the script could not store", function()
+    rewrite [[
+      local molecule = require "molecule"
+      return function(msg) return molecule.store.get(msg.text) or "nothing" end]]
+    assert.same({}, good("GET", "playground/store").values)
+    good("POST", "playground/store", { json = { key = "color", value = "blue" } })
+    good("POST", "playground/store", { json = { key = "other", value = { 1, { deep = true } } } })
+    local stream = listen()
+    local id = say "color"
+    wait_for(stream, id, "replied")
+    assert.equal("blue", good("GET", "playground/messages/" .. id).reply.text)
+    local values = good("GET", "playground/store?prefix=co").values
+    assert.same({ { key = "color", value = '"blue"' } }, values)
+    assert.equal(2, #good("GET", "playground/store").values)
+    good("POST", "playground/store/delete", { json = { key = "color" } })
+    assert.equal(1, #good("GET", "playground/store").values)
+    for _, bad in ipairs { { value = 1 }, { key = "", value = 1 }, { key = "a\nb", value = 1 },
+      { key = ("k"):rep(513), value = 1 }, { key = "x" }, { key = "x", value = ("v"):rep(1 << 20) } } do
+      local answer = ask("POST", "playground/store", { json = bad })
+      assert.equal(400, answer.status)
+      assert(answer.json.error:find "key is 1" or answer.json.error:find "value", answer.body)
+    end
+  end)
+
+  it("lists timers and runs one now, without a change of when it is due", function()
+    rewrite [[
+      local molecule = require "molecule"
+      return {
+        start = function()
+          molecule.every(3600, function() molecule.store.incr "runs" end)
+          molecule.after(7200, function() molecule.store.set("once", true) end)
+        end,
+        handle = function() end,
+      }]]
+    local timers = good("GET", "playground/timers").timers
+    table.sort(timers, function(a, b) return a.id < b.id end)
+    assert.equal(2, #timers)
+    assert.equal(3600000, timers[1].every_ms)
+    assert.equal(0, timers[2].every_ms)
+    assert(timers[1].place:find "agent%.lua:4$", timers[1].place)
+    for _, timer in ipairs(timers) do good("POST", ("playground/timers/%d/run"):format(timer.id), { json = {} }) end
+    eventually(function() return #good("GET", "playground/store").values == 2 end)
+    local left = good("GET", "playground/timers").timers
+    assert.equal(1, #left)
+    assert.equal(timers[1].id, left[1].id)
+    assert(left[1].due_ms > 3500000 and left[1].due_ms <= 3600000, left[1].due_ms)
+    assert.equal(409, ask("POST", "playground/timers/99/run", { json = {} }).status)
+    assert.equal(400, ask("POST", "playground/timers/x/run", { json = {} }).status)
+  end)
+
+  it("waits with a killed host whose script no longer loads until it is mended", function()
+    host.write(directory .. "/agent.lua", "return function( end")
+    child:wait_line("was not reloaded", { stream = "stderr" })
+    good("POST", "kill", { json = {} })
+    child:wait_line("it starts again when the script changes")
+    assert.equal(409, ask("POST", "kill", { json = {} }).status)
+    local stream = listen()
+    local id = say "patience"
+    host.write(directory .. "/agent.lua", AGENT)
+    wait_for(stream, id, "replied")
   end)
 end)
 

@@ -12,11 +12,13 @@ local events = require "molecule.emulator.events"
 local faults = require "molecule.emulator.faults"
 local guard = require "molecule.emulator.guard"
 local journal = require "molecule.emulator.journal"
+local keep = require "molecule.emulator.keep"
 local request_methods = require "molecule.emulator.request"
 local restart = require "molecule.emulator.restart"
 local router = require "molecule.emulator.router"
 local store = require "molecule.emulator.store"
 local visitor = require "molecule.emulator.visitor"
+local watch = require "molecule.emulator.watch"
 
 local emulator = {}
 
@@ -66,9 +68,10 @@ end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?, console: boolean?, trial: string?, script: string?} workspace: exists from the start, and after every
----  reset; console: what is said to it and by it is printed and shown on a page, see console.lua and molecule.playground;
----  script: its file
+---  workspace: string?, console: boolean?, trial: string?, script: string?, keep: string?} workspace: exists from the
+---  start, and after every reset; console: what is said to it and by it is printed and shown on a page, see console.lua and
+---  molecule.playground;
+---  script: its file; keep: a file of what is known over a restart, see keep.lua
 function emulator.start(options)
   store.configure(options)
   if options.trial then
@@ -81,7 +84,16 @@ function emulator.start(options)
     require "molecule.emulator.console".start(options.workspace)
     playground.start(options.workspace, options.script)
   end
+  if options.keep then
+    assert(keep.start(options.keep, require "molecule.playground.record"))
+    watch.add(keep.hear)
+  end
   host.serve(serve, gone)
+end
+
+---Called once by the host, before it closes everything.
+function emulator.stop()
+  keep.save()
 end
 
 return emulator

@@ -103,6 +103,14 @@ function rows.insert(workspace, columns, options)
   return row
 end
 
+---Puts a row back that an earlier run had.
+---@param workspace Workspace
+---@param row table
+function rows.restore(workspace, row)
+  last_seq = math.max(last_seq, row.seq)
+  place(workspace, row)
+end
+
 ---Changes columns of a row that was inserted with `keep`.
 ---@param row table
 ---@param changes table

@@ -8,6 +8,7 @@ local faults = require "molecule.emulator.faults"
 local rows = require "molecule.emulator.rows"
 local shown = require "molecule.playground.shown"
 local store = require "molecule.emulator.store"
+local summary = require "molecule.playground.summary"
 
 local record = {}
 
@@ -15,7 +16,7 @@ local ITEMS_MAXIMUM, BYTES_MAXIMUM = 10000, 128 << 20
 local FORGET_AT_ONCE = 200
 local ROWS_KEPT_US = 15 * 60 * 1000000 -- the host reads back that far at most
 local ATTEMPTS_MAXIMUM, LINES_MAXIMUM, POSTS_MAXIMUM, ASKED_MAXIMUM = 100, 1000, 50, 200
-local TEXT_MAXIMUM = 2000                -- in a summary
+local TEXT_MAXIMUM = 2000                -- of what is asked of the host
 local BODY_MAXIMUM, ANSWER_MAXIMUM = 65536, 16384
 local ITEM_COST = 4000 -- bytes, a guess at what an item costs besides its texts
 local UNCLAIMED_MAXIMUM = 200
@@ -126,6 +127,37 @@ local function new_message(id, from, text, files, row)
   add(item)
   weigh(item, #text + (row and #row.text or 0))
   return item
+end
+
+local UNKEPT = { version = true, earlier = true, later = true, gone = true, row = true, n = true, bytes = true, since = true }
+
+---What is kept of an item over a restart.
+---@param item Item
+---@return table
+function record.save(item)
+  local value = {}
+  for name, field in pairs(item) do
+    if not UNKEPT[name] then value[name] = field end
+  end
+  return value
+end
+
+---An item of an earlier run, in the order of their numbers.
+---@param n integer
+---@param value table see record.save
+function record.load(n, value)
+  local us = value.us
+  if count == 0 then oldest = n end
+  while oldest + count < n do add { kind = "log", level = "debug", text = "(not kept)", state = "done" } end
+  local workspace = store.find(own)
+  value.row = value.id and workspace and workspace.index[value.id] or nil
+  for _, name in ipairs { "attempts", "asked", "posts", "interim", "files" } do
+    if value[name] ~= nil then value[name] = { table.unpack(value[name]) } end
+  end
+  for _, attempt in ipairs(value.attempts or {}) do attempt.log = json.array(attempt.log or {}) end
+  add(value)
+  value.us = us
+  weigh(value, #value.text + (value.row and #value.row.text or 0))
 end
 
 -- Of a message that an earlier run with this state left, too.
@@ -353,10 +385,7 @@ function record.note_dropped(item)
   changes.touch(item)
 end
 
-local function name_of(id)
-  local workspace = id and store.find(id)
-  return workspace and workspace.name ~= workspace.id and workspace.name or id
-end
+local name_of = summary.name_of
 
 local function peers()
   local list = json.array {}
@@ -376,48 +405,16 @@ local function summary_of_status()
     profile = store.config.profile, peers = peers(), faults = json.array(faults.list()), oldest = oldest }
 end
 
-local function summary_of_reply(one)
-  if not one then return nil end
-  local text, cut = shown.cut(one.text, TEXT_MAXIMUM)
-  return { text = text, cut = cut or nil, files = shown.files(one.files), times = one.times }
-end
-
 ---What the page keeps of an item: no envelope, no log, and only the beginning of a long text.
 ---@param item Item
 ---@return table
 function record.summary(item)
-  if item.kind == "status" then return summary_of_status() end
-  local text, cut = shown.cut(item.text, TEXT_MAXIMUM)
-  local result = { kind = item.kind, n = item.n, id = item.id, at = item.us // 1000, state = item.state, text = text,
-    cut = cut or nil, level = item.level, from = item.from, from_name = name_of(item.from), to = item.to,
-    to_name = name_of(item.to), claimed = item.claimed }
-  if item.kind == "log" then return result end
-  result.files = shown.files(item.files)
-  if item.kind == "said" then return result end
-  local interim = json.array {}
-  for i, said in ipairs(item.interim) do interim[i] = summary_of_reply(said) end
-  result.outcome, result.reason, result.again_at, result.took_ms = item.outcome, item.reason, item.again_at, item.took_ms
-  result.place, result.reply, result.interim = item.place, summary_of_reply(item.reply), interim
-  result.attempts, result.posts = #item.attempts, #item.posts
-  result.again_of, result.edited, result.dropped = item.again_of, item.edited, item.dropped
-  return result
+  return item.kind == "status" and summary_of_status() or summary.item(item)
 end
 
 ---Everything about a message.
 ---@param item Item
 ---@return table
-function record.detail(item)
-  local row = item.row and json.decode(item.row.text) or {}
-  local result = record.summary(item)
-  result.text, result.cut = item.text, nil
-  if item.reply then
-    result.reply.text, result.reply.cut = item.reply.text, nil
-  end
-  result.envelope = row.request_body
-  row.request_body = nil
-  result.row = item.row and row or nil
-  result.attempts, result.asked, result.posts = json.array(item.attempts), json.array(item.asked), json.array(item.posts)
-  return result
-end
+record.detail = summary.detail
 
 return record
