@@ -42,6 +42,9 @@ struct molecule_event {
                           done and came of it; NULL: none */
     const char *what;  /* ASKED, TOLD: "molecule.send", … */
     const char *key;   /* ASKED, TOLD: to whom, or the key; NULL: none */
+    const char *call;  /* ASKED, of molecule.http and programs: the call as --record has it, a JSON
+                          object (docs/testing.md); NULL: it is not kept */
+    int64_t took_ms;   /* ASKED, of the same: how long it took */
     const char *reply; /* REPLY: the request's body, reply_length bytes */
     size_t reply_length;
 };

@@ -31,6 +31,8 @@ struct molecule_option {
     const char *const *member##s;    \
     size_t member##_count;
 
+struct playback;
+
 struct molecule_workspace_options {
     /* required: [A-Za-z0-9][A-Za-z0-9._-]{0,127}; a UUID is lower-cased */
     const char *id;
@@ -41,6 +43,9 @@ struct molecule_workspace_options {
     /* what the script asks of the network and of programs fails with OFFLINE; the platform is
        still talked to */
     bool offline;
+    /* … except what this has recorded results of (src/script/playback.h); NULL: nothing. Yours, and
+       closed after the host */
+    struct playback *playback;
 
     /* One member, or two, for each MOLECULE_OPTION of options.def, which says what they mean. */
 #define MOLECULE_OPTION MOLECULE_MEMBER

@@ -36,7 +36,10 @@ void observer_said(const struct observer *observer, const struct script_said *sa
 {
     struct molecule_event event = {.kind = MOLECULE_EVENT_LOG, .level = said->level};
     if (said->what)
-        event = (struct molecule_event){.kind = MOLECULE_EVENT_ASKED, .what = said->what};
+        event = (struct molecule_event){.kind = MOLECULE_EVENT_ASKED,
+                                        .what = said->what,
+                                        .call = said->call,
+                                        .took_ms = said->took_ms};
     if (said->is_msg)
         event.kind = MOLECULE_EVENT_MSG;
     event.text = said->text;

@@ -4,8 +4,11 @@
 #include "script/api.h"
 #include "script/api_check.h"
 #include "script/api_errors.h"
+#include "script/calls.h"
 #include "script/command.h"
+#include "script/playback.h"
 #include "script/process.h"
+#include "script/process_playback.h"
 #include "script/sandbox.h"
 #include "script/script_said.h"
 #include "script/subprocess.h"
@@ -16,6 +19,7 @@
 #include <lualib.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -27,12 +31,15 @@
 struct exec_context {
     int64_t timeout_ms, started_ms;
     char command[COMMAND_SIZE];
+    const char *call; /* "molecule.exec", "os.execute" */
+    size_t noted;     /* of calls_asked */
 };
 
 static void note(struct vm *vm, const struct exec_context *exec,
                  const struct process_result *result)
 {
     long long took = clock_monotonic_ms() - exec->started_ms;
+    struct calls_result call = calls_answered(vm->running, exec->noted);
     char text[COMMAND_SIZE + 64];
     if (result->timed_out)
         snprintf(text, sizeof text, "%s: timed out (%lld ms)", exec->command, took);
@@ -41,7 +48,8 @@ static void note(struct vm *vm, const struct exec_context *exec,
     else
         snprintf(text, sizeof text, "%s: exit code %d (%lld ms)", exec->command, result->code,
                  took);
-    script_did(vm, "molecule.exec", text);
+    process_note(&call, result);
+    script_did(vm->running, exec->call, text, took, calls_end(&call, took));
 }
 
 static void keep_command(struct exec_context *exec, char *const *argv)
@@ -156,7 +164,7 @@ static bool is_directory(const char *path)
     return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
 }
 
-static int fail_to_start(lua_State *L, const char *program, const char *directory, int error)
+static int push_start_failure(lua_State *L, const char *program, const char *directory, int error)
 {
     lua_pushnil(L);
     if (directory && !is_directory(directory))
@@ -165,6 +173,48 @@ static int fail_to_start(lua_State *L, const char *program, const char *director
         lua_pushfstring(L, "cannot run %s: %s", program, uv_strerror(error));
     lua_pushstring(L, uv_err_name(error));
     return 3;
+}
+
+/* Pushes the failure; a recording has it, too. */
+static int fail_to_start(lua_State *L, const struct process_request *request,
+                         const struct exec_context *exec, int error)
+{
+    const struct vm *vm = vm_of(L);
+    push_start_failure(L, request->argv[0], request->directory, error);
+    struct calls_result call = calls_answered(vm->running, exec->noted);
+    calls_set_text(&call, "error", lua_tostring(L, -2));
+    calls_set_text(&call, "code", lua_tostring(L, -1));
+    free(calls_end(&call, clock_monotonic_ms() - exec->started_ms));
+    return 3;
+}
+
+static bool may_run(lua_State *L, const char *program)
+{
+    return playback_answers(vm_of(L)) || subprocess_allowed(L, program);
+}
+
+/* Starts it, or has a recording answer. NULL: `error` is libuv's. Takes the context, which the
+ * operation then owns; `exec` is a copy of it. */
+static struct operation *begin(struct vm *vm, const struct process_request *request,
+                               process_results *results, const char *call,
+                               struct exec_context *exec, int *error)
+{
+    exec->started_ms = clock_monotonic_ms();
+    exec->call = call;
+    keep_command(exec, request->argv);
+    bool recorded = playback_answers(vm);
+    json_t *question = recorded || vm->running->calls
+                           ? calls_program(strrchr(call, '.') + 1, request->argv, request->input,
+                                           request->input_length)
+                           : NULL;
+    if (question)
+        exec->noted = calls_asked(vm, json_incref(question));
+    struct exec_context *context = memory_allocate(sizeof *context);
+    *context = *exec;
+    if (recorded)
+        return process_play(vm, question, results, context);
+    json_decref(question);
+    return process_start(vm, request, results, context, error);
 }
 
 /* The options are at index 1, the text it prints last (or nil) at 2. */
@@ -181,13 +231,11 @@ static int start(lua_State *L)
     command_push_environment(L, "exec");
     int environment = lua_gettop(L);
     lua_rawgeti(L, arguments, 1);
-    if (!subprocess_allowed(L, lua_tostring(L, -1)))
+    if (!may_run(L, lua_tostring(L, -1)))
         return 3;
     vm_charge(L, input_length);
     vm_uncharge(vm_of(L), input_length); /* it fits: the process is charged with it */
-    struct exec_context *context = memory_allocate(sizeof *context);
-    context->timeout_ms = timeout_ms;
-    context->started_ms = clock_monotonic_ms();
+    struct exec_context exec = {.timeout_ms = timeout_ms};
     struct process_request request = {
         .argv = command_copy_arguments(L, arguments),
         .environment = command_make_environment(L, environment),
@@ -198,15 +246,14 @@ static int start(lua_State *L)
         .last_word = lua_tostring(L, 2),
         .output_maximum = output_maximum,
     };
-    keep_command(context, request.argv);
     int error;
-    struct operation *operation = process_start(vm_of(L), &request, push_exec_result, context,
-                                                &error);
+    struct operation *operation = begin(vm_of(L), &request, push_exec_result, "molecule.exec",
+                                        &exec, &error);
     command_free_list(request.argv);
     command_free_list(request.environment);
     if (!operation) {
-        lua_rawgeti(L, arguments, 1);
-        return fail_to_start(L, lua_tostring(L, -1), directory, error);
+        request.argv = (char *[]){(char *)lua_tostring(L, -1), NULL};
+        return fail_to_start(L, &request, &exec, error);
     }
     return vm_await(L, operation);
 }
@@ -230,7 +277,7 @@ static int api_exec_until(lua_State *L)
 
 static int push_execute_result(lua_State *L, const struct process_result *result, void *context)
 {
-    (void)context;
+    note(vm_of(L), context, result);
     return subprocess_push_exit(L, result->code, result->signal);
 }
 
@@ -243,15 +290,16 @@ static int api_execute(lua_State *L)
     }
     luaL_checkstring(L, 1);
     vm_check_await(L, "os.execute");
-    if (!subprocess_allowed(L, "/bin/sh"))
+    if (!may_run(L, "/bin/sh"))
         return 3;
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", (char *)lua_tostring(L, 1), NULL};
     struct process_request request = {.argv = argv, .inherit = true};
+    struct exec_context exec = {0};
     int error;
-    struct operation *operation = process_start(vm_of(L), &request, push_execute_result, NULL,
-                                                &error);
+    struct operation *operation = begin(vm_of(L), &request, push_execute_result, "os.execute",
+                                        &exec, &error);
     if (!operation)
-        return fail_to_start(L, "/bin/sh", NULL, error);
+        return fail_to_start(L, &request, &exec, error);
     return vm_await(L, operation);
 }
 

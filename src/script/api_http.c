@@ -1,31 +1,16 @@
 /* core.http(options): waits for the whole answer. lua/molecule/http.lua shapes it, and the streams
  * of api_http_stream.c, into molecule.http. */
-#include "base/clock.h"
-#include "base/memory.h"
 #include "script/api.h"
 #include "script/http_call.h"
-#include "script/script_said.h"
+#include "script/http_note.h"
+#include "script/vm.h"
 
-#include <stdlib.h>
 #include <string.h>
-
-/* The query may hold a key. */
-static void note(const struct http_call *call)
-{
-    int length = (int)strcspn(call->url, "?#");
-    long long took = clock_monotonic_ms() - call->started_ms;
-    char *text = call->error ? memory_format("%s %.*s: %s (%lld ms)", call->method, length,
-                                             call->url, call->error, took)
-                             : memory_format("%s %.*s: %d (%lld ms)", call->method, length,
-                                             call->url, call->status, took);
-    script_did(call->vm, "molecule.http", text);
-    free(text);
-}
 
 static int take_answer(lua_State *L, struct operation *operation)
 {
     struct http_call *call = (struct http_call *)operation;
-    note(call);
+    http_note_end(call, call->vm->running, false);
     if (call->error)
         http_call_push_failure(L, call, call->error, call->code);
     if (call->error && (call->pieces.length == 0 || strcmp(call->code, "TOO_LARGE") == 0))

@@ -6,6 +6,7 @@
 #include "script/api_errors.h"
 #include "script/handler_run.h"
 #include "script/http_call.h"
+#include "script/http_note.h"
 #include "script/vm.h"
 
 #include <stddef.h>
@@ -63,6 +64,7 @@ static int push_piece(lua_State *L, struct operation *operation)
     struct http_call *call = (struct http_call *)operation;
     if (call->pieces.length > 0) {
         lua_pushlstring(L, call->pieces.data, call->pieces.length);
+        http_note_piece(call, call->pieces.data, call->pieces.length);
         buffer_clear(&call->pieces);
         if (call->paused && call->exchange)
             http_resume(call->exchange);
@@ -74,6 +76,7 @@ static int push_piece(lua_State *L, struct operation *operation)
         lua_pushliteral(L, "IDLE");
         return 3;
     }
+    http_note_end(call, call->resource.owner, false);
     http_call_leave_owner(call);
     if (call->error)
         return http_call_push_failure(L, call, call->error, call->code);

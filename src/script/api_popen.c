@@ -2,13 +2,16 @@
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/pipe.h"
+#include "script/pipe_note.h"
 #include "script/pipe_read.h"
+#include "script/playback.h"
 #include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
 
 #include <lualib.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* --- write --- */
@@ -36,6 +39,10 @@ static int pipe_write(lua_State *L)
         return pipe_push_failure(L, UV_EBADF);
     for (int index = 2; index <= lua_gettop(L); index++)
         luaL_checkstring(L, index);
+    if (pipe->played) {
+        lua_settop(L, 1);
+        return 1;
+    }
     lua_concat(L, lua_gettop(L) - 1);
     vm_check_await(L, "a pipe's write");
     size_t length;
@@ -68,6 +75,7 @@ static int after_close(lua_State *L, int status, lua_KContext context)
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
     vm_end_await(vm_of(L)->running);
+    pipe_note_end(pipe, vm_of(L)->running, true);
     pipe_leave_owner(pipe);
     return push_exit(L, pipe);
 }
@@ -81,6 +89,7 @@ static int pipe_close(lua_State *L)
     pipe->closed = true;
     subprocess_close(&pipe->stream);
     if (!pipe->subprocess.running) {
+        pipe_note_end(pipe, vm_of(L)->running, true);
         pipe_leave_owner(pipe);
         return push_exit(L, pipe);
     }
@@ -147,6 +156,26 @@ static int pipe_collect(lua_State *L)
 
 /* --- io --- */
 
+/* false: the recording has no result; it is closed, and nil, why, and the code are pushed. */
+static bool play(lua_State *L, struct pipe *pipe, struct vm *vm)
+{
+    char *code, *error = pipe_play(pipe, vm, &code), why[512], word[32];
+    bool played = !error;
+    if (!played) {
+        snprintf(why, sizeof why, "%s", error);
+        snprintf(word, sizeof word, "%s", code ? code : "");
+        subprocess_close(&pipe->stream);
+    }
+    free(code);
+    free(error);
+    if (played)
+        return true;
+    luaL_pushfail(L);
+    lua_pushstring(L, why);
+    lua_pushstring(L, word);
+    return false;
+}
+
 /* io.popen(command [, "r" or "w"]) */
 static int io_popen(lua_State *L)
 {
@@ -155,7 +184,8 @@ static int io_popen(lua_State *L)
     struct vm *vm = vm_of(L);
     if (!vm->running)
         return luaL_error(L, "io.popen cannot be used here");
-    if (!subprocess_allowed(L, "/bin/sh"))
+    bool recorded = playback_answers(vm);
+    if (!recorded && !subprocess_allowed(L, "/bin/sh"))
         return 3;
     struct pipe **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
@@ -164,7 +194,11 @@ static int io_popen(lua_State *L)
     buffer_init(&pipe->input, PIPE_READ_MAXIMUM);
     pipe->command = memory_copy_text(command);
     pipe->reads = *mode == 'r';
-    int error = pipe_start(pipe, vm);
+    pipe_init(pipe, vm);
+    pipe_note_asked(pipe, vm);
+    if (recorded && !play(L, pipe, vm))
+        return 3;
+    int error = recorded ? 0 : pipe_start(pipe, vm);
     if (error < 0) {
         subprocess_close(&pipe->stream);
         return pipe_push_failure(L, error);

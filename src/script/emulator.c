@@ -95,6 +95,7 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
                                             .ask_host = options->ask_host,
                                             .kill_host = options->kill_host,
                                             .replace_file = options->replace_file,
+                                            .playback = options->playback,
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
                                          .port = options->port,
@@ -196,7 +197,7 @@ static int call_watch(lua_State *L)
     lua_pushliteral(L, "molecule.emulator.watch");
     lua_call(L, 1, 1);
     lua_getfield(L, -1, "tell");
-    lua_createtable(L, 0, 14);
+    lua_createtable(L, 0, 16);
     set_text(L, "kind", word_of(event->kind));
     set_text(L, "row_id", event->row_id);
     set_text(L, "outcome", event->outcome);
@@ -206,11 +207,13 @@ static int call_watch(lua_State *L)
     set_text(L, "text", event->text);
     set_text(L, "what", event->what);
     set_text(L, "key", event->key);
+    set_text(L, "call", event->call);
     set_number(L, "attempt", event->attempt);
     set_number(L, "wall_ms", event->wall_ms);
     set_number(L, "cpu_ms", event->cpu_ms);
     set_number(L, "memory_bytes", event->memory_bytes);
     set_number(L, "again_ms", event->again_ms);
+    set_number(L, "took_ms", event->took_ms);
     lua_call(L, 1, 0);
     return 0;
 }

@@ -14,6 +14,7 @@
 #define EMULATOR_TRIAL_TEXTS 4
 
 struct emulator;
+struct playback;
 
 struct emulator_options {
     const char *address;     /* NULL: 127.0.0.1 */
@@ -45,6 +46,8 @@ struct emulator_options {
     /* Replaces a file for `trial` and `keep`, as atomic_file_write does; NULL: none is written. */
     bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
                          size_t problem_size);
+    /* gets what a recording knows of the messages of `trial`; NULL: nothing. Not ours */
+    struct playback *playback;
     void *context; /* of the others */
 };
 

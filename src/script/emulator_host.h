@@ -10,6 +10,7 @@
 
 struct emulator_ask;
 struct emulator_timer;
+struct playback;
 
 struct emulator_host {
     lua_State *L;
@@ -24,6 +25,7 @@ struct emulator_host {
     bool (*kill_host)(void *context);
     bool (*replace_file)(const char *path, const char *bytes, size_t length, char *problem,
                          size_t problem_size);
+    struct playback *playback;
     void *context;
 };
 

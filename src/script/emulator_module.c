@@ -11,6 +11,7 @@
 #include "script/emulator.h"
 #include "script/emulator_ask.h"
 #include "script/emulator_request.h"
+#include "script/playback.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -227,6 +228,27 @@ static int host_replace_file(lua_State *L)
     return 2;
 }
 
+/* play(row_id, calls): the message is about to come, with its recorded calls (JSON), or nil */
+static int host_play(lua_State *L)
+{
+    const struct emulator_host *host = emulator_host_of(L);
+    const char *row_id = luaL_checkstring(L, 1), *calls = luaL_optstring(L, 2, NULL);
+    if (host->playback)
+        playback_begin(host->playback, row_id, calls);
+    return 0;
+}
+
+/* played(row_id) -> what its handler asked differently (JSON, playback_end), or nil */
+static int host_played(lua_State *L)
+{
+    const struct emulator_host *host = emulator_host_of(L);
+    char *differences = host->playback ? playback_end(host->playback, luaL_checkstring(L, 1))
+                                       : NULL;
+    lua_pushstring(L, differences);
+    free(differences);
+    return 1;
+}
+
 /* embedded(name) -> the bytes of a file that is linked into the binary, or nil */
 static int host_embedded(lua_State *L)
 {
@@ -262,6 +284,8 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"ask", emulator_ask},
                                      {"kill", host_kill},
                                      {"replace_file", host_replace_file},
+                                     {"play", host_play},
+                                     {"played", host_played},
                                      {"embedded", host_embedded},
                                      {"quit", host_quit},
                                      {NULL, NULL}};

@@ -7,6 +7,7 @@
 
 #include <lua.h>
 
+struct calls;
 struct operation;
 struct vm;
 
@@ -49,8 +50,10 @@ struct handler {
     uint64_t ticket;         /* of the locks it holds; 0: none yet */
     /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
     int values;
-    unsigned asked;                            /* how many messages it sent */
-    unsigned said;                             /* how many lines it logged */
+    unsigned asked;      /* how many messages it sent */
+    unsigned said;       /* how many lines it logged */
+    struct calls *calls; /* of its message: what it asked of the world; NULL: nobody wants to know
+                          */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
     struct script_job *job;                    /* NULL for load, start, stop and timers */
     void *context, *argument;

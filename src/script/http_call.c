@@ -5,6 +5,8 @@
 #include "net/http_client.h"
 #include "script/api_errors.h"
 #include "script/handler_run.h"
+#include "script/http_note.h"
+#include "script/playback.h"
 #include "script/sandbox.h"
 #include "script/vm.h"
 #include "script/vm_memory.h"
@@ -33,7 +35,7 @@ void http_call_leave_owner(struct http_call *call)
 
 static size_t size_of(const struct http_call *call)
 {
-    return call->request_bytes + call->pieces.capacity + call->head.capacity +
+    return call->request_bytes + call->pieces.capacity + call->head.capacity + call->seen.capacity +
            (call->exchange ? CALL_BYTES : 0);
 }
 
@@ -61,6 +63,7 @@ void http_call_free(struct http_call *call)
         free(*header);
     buffer_free(&call->pieces);
     buffer_free(&call->head);
+    buffer_free(&call->seen);
     free(call->error);
     free(call);
 }
@@ -76,6 +79,7 @@ void http_call_cancel(struct http_call *call)
 
 void http_call_end(struct http_call *call)
 {
+    http_note_end(call, call->resource.owner, true);
     http_call_cancel(call);
     http_call_leave_owner(call);
     buffer_free(&call->pieces);
@@ -208,8 +212,16 @@ struct http_call *http_call_start(lua_State *L, bool streaming)
 {
     struct http_options options;
     http_options_read(L, streaming, &options);
-    struct http_client *client = client_of(L);
+    bool recorded = playback_answers(vm_of(L));
+    struct http_client *client = recorded ? NULL : client_of(L);
     struct http_call *call = make(L, &options, streaming);
+    call->started_ms = clock_monotonic_ms();
+    http_note_asked(call, options.body_length);
+    if (recorded) {
+        http_play(call, options.body_length);
+        settle(call);
+        return call;
+    }
     struct http_request request = {
         .method = call->method,
         .url = call->url,
@@ -225,14 +237,13 @@ struct http_call *http_call_start(lua_State *L, bool streaming)
         .public_except = call->vm->file_hosts,
         .on_data = on_data,
     };
-    call->started_ms = clock_monotonic_ms();
     call->exchange = http_send(client, &request, on_done, call);
     return call;
 }
 
 bool http_call_allowed(lua_State *L)
 {
-    if (!sandbox_is_offline(vm_of(L)))
+    if (!sandbox_is_offline(vm_of(L)) || playback_answers(vm_of(L)))
         return true;
     luaL_pushfail(L);
     lua_getfield(L, 1, "url");

@@ -40,10 +40,15 @@ struct http_call {
     const char *code;
     int status;
     int64_t started_ms; /* monotonic */
+    /* http_note.c */
+    size_t noted;       /* of calls_asked; 0: it is not kept */
+    bool unnoted;       /* its result was not noted yet */
+    struct buffer seen; /* of a stream: what the script has read, or its beginning; */
+    size_t seen_bytes;  /* … and how much that was */
 };
 
-/* The options are at stack index 1. The call, under way; raises if they are wrong, or if there
- * is no room. */
+/* The options are at stack index 1. The call, under way, or with its recorded result; raises if
+ * they are wrong, or if there is no room. */
 struct http_call *http_call_start(lua_State *L, bool streaming);
 /* May the script reach the network? false: pushes nil, message, code, which the caller returns. The
  * options are at stack index 1. */

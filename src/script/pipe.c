@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "script/handler.h"
 #include "script/handler_run.h"
+#include "script/pipe_note.h"
 #include "script/subprocess.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
@@ -22,6 +23,7 @@ void pipe_free_when_done(struct pipe *pipe)
     free(pipe->command);
     free(pipe->output);
     buffer_free(&pipe->input);
+    buffer_free(&pipe->seen);
     free(pipe);
 }
 
@@ -29,7 +31,8 @@ void pipe_settle(struct pipe *pipe)
 {
     if (pipe->vm)
         vm_recharge(pipe->vm, &pipe->charged,
-                    sizeof *pipe + pipe->input.capacity + pipe->output_length);
+                    sizeof *pipe + pipe->input.capacity + pipe->seen.capacity +
+                        pipe->output_length);
 }
 
 void pipe_leave_owner(struct pipe *pipe)
@@ -54,6 +57,7 @@ void pipe_end(struct pipe *pipe)
     if (pipe->subprocess.running || has_writer(pipe))
         subprocess_kill(&pipe->subprocess, SIGKILL); /* on_exit_status follows */
     subprocess_close(&pipe->stream);
+    pipe_note_end(pipe, pipe->resource.owner, false);
     pipe_leave_owner(pipe);
 }
 
@@ -91,8 +95,10 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     if (length == 0)
         return;
     uv_read_stop(stream);
-    if (length > 0)
+    if (length > 0) {
         buffer_append(&pipe->input, buffer->base, (size_t)length); /* there is room: await_input */
+        pipe_note_output(pipe, buffer->base, (size_t)length);
+    }
     pipe_settle(pipe);
     pipe->ended = length < 0;
     pipe->error = length < 0 && length != UV_EOF ? (int)length : 0;
@@ -187,6 +193,11 @@ struct pipe *pipe_check(lua_State *L)
 int pipe_push_failure(lua_State *L, int error)
 {
     luaL_pushfail(L);
+    if (error == PIPE_NO_MORE) {
+        lua_pushliteral(L, "the recording has no more of what the command printed");
+        lua_pushliteral(L, "NOT_RECORDED");
+        return 3;
+    }
     lua_pushstring(L, uv_strerror(error));
     lua_pushinteger(L, -error);
     return 3;
@@ -199,6 +210,12 @@ static void on_closed(void *owner)
     pipe_free_when_done(owner);
 }
 
+void pipe_init(struct pipe *pipe, struct vm *vm)
+{
+    subprocess_init(&pipe->subprocess, pipe, on_exit_status, on_closed);
+    subprocess_add_pipe(&pipe->subprocess, vm->loop, &pipe->stream);
+}
+
 int pipe_start(struct pipe *pipe, struct vm *vm)
 {
     char *argv[] = {(char *)"/bin/sh", (char *)"-c", pipe->command, NULL};
@@ -206,7 +223,5 @@ int pipe_start(struct pipe *pipe, struct vm *vm)
                                          .input = pipe->reads ? NULL : &pipe->stream,
                                          .output = pipe->reads ? &pipe->stream : NULL,
                                          .plain = true};
-    subprocess_init(&pipe->subprocess, pipe, on_exit_status, on_closed);
-    subprocess_add_pipe(&pipe->subprocess, vm->loop, &pipe->stream);
     return subprocess_start(&pipe->subprocess, vm, &command);
 }

@@ -12,6 +12,7 @@
 
 /* of a userdata that holds a struct pipe *; NULL: never opened */
 #define PIPE_METATABLE "molecule.pipe"
+#define PIPE_NO_MORE 1 /* an error: a recording ends before the command's output did */
 #define PIPE_READ_MAXIMUM ((size_t)64 << 20) /* of one line, one "a", one count */
 
 struct pipe {
@@ -31,10 +32,18 @@ struct pipe {
     bool ended;          /* the input is at its end */
     bool closed;         /* by the script */
     bool waiting, waits_for_exit;
-    int error; /* libuv's, of the last read or write; 0: none */
+    int error; /* libuv's, of the last read or write, or PIPE_NO_MORE; 0: none */
+    /* pipe_note.c */
+    bool played;        /* nothing runs: its output is a recording's */
+    size_t noted;       /* of calls_asked; 0: it is not kept, or was */
+    struct buffer seen; /* what it has printed, or the beginning of that; */
+    size_t seen_bytes;  /* … and how much that was */
+    int64_t started_ms; /* monotonic */
     char chunk[16384];
 };
 
+/* Its handles, before anything is started. */
+void pipe_init(struct pipe *pipe, struct vm *vm);
 /* Starts pipe->command; `reads` says which way. 0 or libuv's error. */
 int pipe_start(struct pipe *pipe, struct vm *vm);
 /* It ends with the handler, the only one that may use it. */

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "script/api_timer.h"
+#include "script/calls.h"
 #include "script/handler_run.h"
 #include "script/locks.h"
 #include "script/outcome.h"
@@ -30,13 +31,6 @@ struct script_task *script_task(struct script *script)
     struct script_task *task = memory_allocate(sizeof *task);
     task->script = script;
     return task;
-}
-
-char *script_describe(const struct script_outcome *outcome)
-{
-    return memory_format("%s%s%s", outcome->reason ? outcome->reason : "it failed",
-                         outcome->traceback ? "\n" : "",
-                         outcome->traceback ? outcome->traceback : "");
 }
 
 struct handler *script_handler(struct script *script, void (*finished)(struct handler *handler))
@@ -158,6 +152,7 @@ static void on_handled(struct handler *handler)
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
+    job->outcome.calls = calls_take(handler->calls);
     job->outcome.cpu_ms = handler->cpu_used_ms;
     job->outcome.memory_bytes = vm_memory(vm);
     job->outcome.hopeless |= handler->taking && job->outcome.limit == SCRIPT_LIMIT_MEMORY;
@@ -209,6 +204,7 @@ static void run_job(struct turn *turn)
     }
     struct handler *handler = script_handler(script, on_handled);
     handler->job = job;
+    handler->calls = calls_open(script->settings.options->record_file, script->events.said);
     script_start_now(script, script->vm, handler, agent_handle_body);
 }
 

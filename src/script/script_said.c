@@ -17,8 +17,17 @@ struct said_task {
     struct script_events events;
     const char *level, *what;
     bool is_msg;
-    char *row_id, *text;
+    char *row_id, *text, *call;
+    int64_t took_ms;
 };
+
+static void free_said(struct said_task *said)
+{
+    free(said->row_id);
+    free(said->text);
+    free(said->call);
+    free(said);
+}
 
 static void run_said(struct task *task)
 {
@@ -27,10 +36,10 @@ static void run_said(struct task *task)
                                                                   .is_msg = said->is_msg,
                                                                   .level = said->level,
                                                                   .what = said->what,
-                                                                  .text = said->text});
-    free(said->row_id);
-    free(said->text);
-    free(said);
+                                                                  .text = said->text,
+                                                                  .call = said->call,
+                                                                  .took_ms = said->took_ms});
+    free_said(said);
 }
 
 /* Not within a character. */
@@ -45,55 +54,71 @@ static size_t cut(const char *text, size_t most)
     return length;
 }
 
-/* Whether somebody listens to the handler that runs. */
-static bool is_heard(const struct vm *vm)
+/* Whether somebody listens to the handler. */
+static bool is_heard(const struct handler *handler)
 {
-    return vm->script && vm->script->events.said && vm->running;
+    const struct script *script = handler ? handler->vm->script : NULL;
+    return script && script->events.said;
 }
 
-static void tell(struct vm *vm, const char *level, const char *what, const char *text)
+/* NULL: nobody listens, or there were too many. */
+static struct said_task *make(struct handler *handler)
 {
-    struct script *script = vm->script;
-    struct handler *handler = vm->running;
-    bool is_msg = !level && !what;
-    if (!is_heard(vm) || handler->said >= LINES_MAXIMUM)
-        return;
+    if (!is_heard(handler) || handler->said >= LINES_MAXIMUM)
+        return NULL;
     handler->said++;
     struct said_task *said = memory_allocate(sizeof *said);
     said->task.run = run_said;
-    said->events = script->events;
-    said->level = level;
-    said->what = what;
+    said->events = handler->vm->script->events;
+    return said;
+}
+
+static void tell(struct handler *handler, struct said_task *said, const char *text)
+{
     said->row_id = handler->job ? memory_copy_text(handler->job->message->row_id) : NULL;
-    said->is_msg = is_msg;
-    said->text = memory_copy(text, cut(text, is_msg ? MSG_MAXIMUM : TEXT_MAXIMUM));
+    said->text = memory_copy(text, cut(text, said->is_msg ? MSG_MAXIMUM : TEXT_MAXIMUM));
     log_redact(said->text);
-    if (!thread_post(script->host, &said->task)) {
-        free(said->row_id);
-        free(said->text);
-        free(said);
-    }
+    if (!thread_post(handler->vm->script->host, &said->task))
+        free_said(said);
 }
 
 void script_say(struct vm *vm, const char *level, const char *text)
 {
-    tell(vm, level, NULL, text);
+    struct said_task *said = make(vm->running);
+    if (!said)
+        return;
+    said->level = level;
+    tell(vm->running, said, text);
 }
 
-void script_did(struct vm *vm, const char *what, const char *text)
+void script_did(struct handler *handler, const char *what, const char *text, int64_t took_ms,
+                char *call)
 {
-    tell(vm, NULL, what, text);
+    struct said_task *said = make(handler);
+    if (!said) {
+        free(call);
+        return;
+    }
+    said->what = what;
+    said->took_ms = took_ms;
+    said->call = call;
+    if (call)
+        log_redact(call);
+    tell(handler, said, text);
 }
 
 void script_show_msg(lua_State *L, struct vm *vm, int index)
 {
     char problem[256];
-    if (!is_heard(vm) || !vm->running->job)
+    if (!is_heard(vm->running) || !vm->running->job)
         return;
     json_t *msg = json_take(L, index, problem, sizeof problem, NULL);
     char *text = msg ? json_dumps(msg, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
     json_decref(msg);
-    if (text)
-        tell(vm, NULL, NULL, text);
+    struct said_task *said = text ? make(vm->running) : NULL;
+    if (said) {
+        said->is_msg = true;
+        tell(vm->running, said, text);
+    }
     free(text);
 }

@@ -20,6 +20,7 @@ void script_outcome_free(struct script_outcome *outcome)
     free(outcome->reason);
     free(outcome->traceback);
     changes_free(outcome->changes);
+    free(outcome->calls);
     *outcome = (struct script_outcome){.retry_after_ms = -1};
 }
 

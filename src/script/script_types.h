@@ -61,6 +61,9 @@ struct script_outcome {
     bool hold;              /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
     struct changes *changes;
+    /* what the handler asked of the world and what came of it (script/calls.h), a JSON array; NULL:
+     * nobody wants to know */
+    char *calls;
 };
 void script_outcome_free(struct script_outcome *outcome); /* its members */
 
@@ -142,6 +145,8 @@ struct script_said {
     const char *level;  /* "error", "warn", "info", "debug"; NULL: no line of the log */
     const char *what;   /* then: "molecule.http", "molecule.exec" */
     const char *text;   /* cut if it is very long; without secrets */
+    const char *call;   /* then: the call as --record has it, JSON; NULL: it is not kept */
+    int64_t took_ms;    /* then: how long it took */
 };
 
 struct script_events {
