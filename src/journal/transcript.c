@@ -61,11 +61,13 @@ void transcript_write(struct disk *disk, const struct transcript_line *line)
     const struct message *message = line->message;
     const struct reply_request *reply = line->reply;
     json_t *object = json_pack(
-        "{s:s, s:s, s:s*, s:s, s:o*, s:s, s:o*, s:o*}", "at", at, "workspace", line->workspace_id,
-        "row_id", line->row_id, "from", message->source_id ? message->source_id : "canvas",
-        "envelope", parse_or_text(message->raw, message->raw_length), "outcome", line->outcome,
-        "reason", line->reason ? jsontext_string(line->reason, strlen(line->reason)) : NULL,
-        "reply", reply ? parse_or_text(reply->body, reply->body_length) : NULL);
+        "{s:s, s:s, s:s*, s:s, s:o*, s:s, s:o*, s:o*, s:o*}", "at", at, "workspace",
+        line->workspace_id, "row_id", line->row_id, "from",
+        message->source_id ? message->source_id : "canvas", "envelope",
+        parse_or_text(message->raw, message->raw_length), "outcome", line->outcome, "reason",
+        line->reason ? jsontext_string(line->reason, strlen(line->reason)) : NULL, "reply",
+        reply ? parse_or_text(reply->body, reply->body_length) : NULL, "calls",
+        line->calls ? jsontext_read(line->calls, strlen(line->calls), NULL, NULL) : NULL);
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
     if (!text)

@@ -13,10 +13,12 @@ struct transcript_line {
     const struct message *message;     /* whole: its text and parts were not shed */
     const char *outcome, *reason;      /* reason NULL: none */
     const struct reply_request *reply; /* NULL: none */
+    const char *calls;                 /* of script/calls.h, a JSON array; NULL: not known */
 };
 
-/* Appends {at, workspace, row_id, from, envelope, outcome, reason, reply} on the disk thread;
- * secrets are hidden. A file that cannot be written is logged once and changes nothing else. */
+/* Appends {at, workspace, row_id, from, envelope, outcome, reason, reply, calls} on the disk
+ * thread; secrets are hidden. A file that cannot be written is logged once and changes nothing
+ * else. */
 void transcript_write(struct disk *disk, const struct transcript_line *line);
 
 #endif

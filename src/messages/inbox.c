@@ -29,6 +29,7 @@ static void free_entry(struct inbox_entry *entry)
     shared_release(entry->names);
     shared_release(entry->row);
     changes_free(entry->changes);
+    free(entry->calls);
     reply_request_release(entry->reply);
     free(entry);
 }

@@ -72,6 +72,8 @@ struct inbox_entry {
     size_t place;            /* journal/attempts.h, while it runs */
     struct script_job *job;  /* while the script has it */
     struct changes *changes; /* what its handler stored, until the outcome is recorded */
+    /* what its last attempt asked of the world, JSON, until --record has it; NULL: not known */
+    char *calls;
     struct {
         int64_t until_ms; /* monotonic */
         bool hold, defer;

@@ -6,6 +6,7 @@
 #include "link/heartbeat.h"
 #include "script/script.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define RETRIES_AT_ONCE 3 /* then molecule.retry {after = 0} waits, too */
@@ -120,6 +121,9 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
     const char *id = dispatch->link->options->id;
     entry->changes = outcome->changes;
     outcome->changes = NULL;
+    free(entry->calls);
+    entry->calls = outcome->calls;
+    outcome->calls = NULL;
     if (outcome->kind != SCRIPT_AGAIN && dispatch->uncounted[0]) {
         log_info(id, "state: attempts can be counted again");
         dispatch->uncounted[0] = '\0';

@@ -9,7 +9,8 @@
 
 struct script_outcome;
 
-/* An attempt has ended with this outcome, after this long. Takes the outcome's changes. */
+/* An attempt has ended with this outcome, after this long. Takes the outcome's changes and calls.
+ */
 void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
                    struct script_outcome *outcome, int64_t took_ms);
 /* It has its outcome without a handler: it is recorded, then the conversation continues. */

@@ -72,8 +72,11 @@ static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, c
                                    .message = inbox_content(entry, options->id),
                                    .outcome = outcome,
                                    .reason = reason,
-                                   .reply = entry->reply};
+                                   .reply = entry->reply,
+                                   .calls = entry->calls};
     transcript_write(dispatch->link->shared->disk, &line);
+    free(entry->calls);
+    entry->calls = NULL;
 }
 
 /* --- finished --- */
@@ -264,6 +267,8 @@ void outcome_try_later(struct dispatch *dispatch, struct inbox_entry *entry, int
                        bool hold, const char *reason)
 {
     observer_later(&dispatch->observer, entry, delay_ms, reason);
+    free(entry->calls); /* the next attempt's are recorded */
+    entry->calls = NULL;
     entry->wait.hold = hold;
     entry->wait.defer = delay_ms >= DEFER_AFTER_MS || entry->deferred;
     wait(dispatch, entry, delay_ms, reason);
