@@ -6,6 +6,7 @@
 #include "base/output.h"
 #include "base/terminal.h"
 #include "base/uuid.h"
+#include "script/playback.h"
 #include "wire/platform.h"
 
 #include <jansson.h>
@@ -65,15 +66,18 @@ static int run_session(const struct replay_options *given, const char *records)
                                  terminal_colors(STDOUT_FILENO, given->color));
     char *text = json_dumps(settings, JSON_COMPACT);
     json_decref(settings);
+    struct playback *playback = playback_open();
     struct try_plan plan = {.command = "replay",
                             .workspace = &given->workspace,
                             .host = &given->host,
                             .id = has_id ? id : NULL,
                             .settings = text,
                             .offline = true,
+                            .playback = playback,
                             .input = {.records = records},
                             .verdict = "replayed"};
     int code = try_session_run(&plan);
+    playback_close(playback);
     free(text);
     return code;
 }
@@ -116,10 +120,14 @@ const struct command command_replay = {
         "Hands the messages that molecule connect --record has written to the script, one after "
         "the other and\n"
         "offline, and prints every outcome and reply that is not as recorded. The store is empty "
-        "at the start;\n"
-        "molecule.http and programs fail with the code OFFLINE. A message is handled once: where "
-        "the recording\n"
-        "has the reply of a later attempt, an error is a difference.\n\n"
+        "at the start.\n"
+        "molecule.http, molecule.exec, os.execute and io.popen are answered from the recording. A "
+        "call that is not\n"
+        "in it is not made: it fails with the code NOT_RECORDED, and is a difference; so is one "
+        "that is no longer\n"
+        "made. Calls outside a message, and those of a message that was recorded without calls, "
+        "fail with the\n"
+        "code OFFLINE. A message is handled once, with the answers that its last attempt got.\n\n"
         "Exit codes: 0 as recorded (or updated), 1 something differs, 2 wrong usage or the script "
         "does not load.",
     .examples = "  molecule connect 7f1d0c9e-… --script agent.lua --record messages.jsonl\n"

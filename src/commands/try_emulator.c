@@ -201,7 +201,8 @@ static void end_thread(struct try_emulator *emulator)
     uv_mutex_destroy(&emulator->mutex);
 }
 
-bool try_emulator_open(struct try_emulator *emulator, const char *workspace, const char *settings)
+bool try_emulator_open(struct try_emulator *emulator, const char *workspace, const char *settings,
+                       struct playback *playback)
 {
     emulator->options = (struct emulator_options){.workspace = workspace,
                                                   .trial = settings,
@@ -209,6 +210,7 @@ bool try_emulator_open(struct try_emulator *emulator, const char *workspace, con
                                                   .on_quit = on_quit,
                                                   .reply_to = on_reply_to,
                                                   .replace_file = atomic_file_write,
+                                                  .playback = playback,
                                                   .context = emulator};
     uv_sem_init(&emulator->answered, 0);
     uv_mutex_init(&emulator->mutex);

@@ -28,9 +28,10 @@ struct try_emulator {
     atomic_bool quit;                   /* everything was said and has its outcome */
 };
 
-/* Zeroed. `workspace`: the script's; `settings`: trial.lua's, JSON; both borrowed. false: `problem`
- * says why, and there is nothing to close. */
-bool try_emulator_open(struct try_emulator *emulator, const char *workspace, const char *settings);
+/* Zeroed. `workspace`: the script's; `settings`: trial.lua's, JSON; `playback`: of a recording, or
+ * NULL; all borrowed. false: `problem` says why, and there is nothing to close. */
+bool try_emulator_open(struct try_emulator *emulator, const char *workspace, const char *settings,
+                       struct playback *playback);
 uint16_t try_emulator_port(const struct try_emulator *emulator);
 
 /* Calls a function of trial.lua and waits; texts may be NULL. Not on the emulator's thread. */

@@ -155,6 +155,7 @@ static struct molecule_workspace_options make_workspace(const struct session *se
     workspace.bootstrap = true;
     workspace.temporary_state = true;
     workspace.offline = session->plan->offline;
+    workspace.playback = session->plan->playback;
     workspace.max_attempts = 1;
     workspace.breaker = 0;
     workspace.since_secs = SINCE_SECS;
@@ -235,7 +236,7 @@ int try_session_run(const struct try_plan *plan)
     session.directory = directory;
     if (!session.directory)
         code = MOLECULE_FAILED;
-    else if (!try_emulator_open(&session.emulator, session.id, plan->settings))
+    else if (!try_emulator_open(&session.emulator, session.id, plan->settings, plan->playback))
         code = complain(plan, session.emulator.problem);
     else
         code = run_with_emulator(&session, plan);

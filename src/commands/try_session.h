@@ -18,7 +18,8 @@ struct try_plan {
     const char *settings; /* of lua/molecule/emulator/trial.lua, JSON */
     const char *store;    /* the file of --store; NULL: none */
     bool offline;
-    struct try_input input; /* what is said; its emulator and command are set here */
+    struct playback *playback; /* what a recording answers although `offline`; NULL: nothing */
+    struct try_input input;    /* what is said; its emulator and command are set here */
     /* the function of trial.lua that tells at the end whether all is well; NULL: it is if every
      * message was replied to, needed no reply, or was skipped */
     const char *verdict;

@@ -7,10 +7,13 @@ local json = require "molecule.json"
 local replay = {}
 
 local RED, GREEN, BOLD = 31, 32, 1
-local ORDER = { "at", "workspace", "row_id", "from", "envelope", "outcome", "reason", "reply" } -- of a line's members
+local ORDER = { "at", "workspace", "row_id", "from", "envelope", "outcome", "reason", "reply", "calls" } -- of a line's members
 
 local lines = {} -- of the recording: {text, record?}
 local same, different = 0, 0
+local changed = 0      -- of the different ones: those with another outcome or reply
+local other_calls = 0  -- messages whose handlers asked for other things: --update cannot record these
+local other_bodies = 0 -- calls that were answered though their body is not the recorded one
 
 ---Reads a line of a recording.
 ---@param text string
@@ -90,25 +93,45 @@ local function encode(record)
   return "{" .. table.concat(pieces, ",") .. "}"
 end
 
+-- What is no longer asked, and what is not in the recording.
+local function print_calls(calls, paint)
+  for _, text in ipairs(calls.gone) do print_line("- ", "no longer asked: " .. text, paint and RED) end
+  for _, text in ipairs(calls.added) do print_line("+ ", "asked, but not recorded: " .. text, paint and GREEN) end
+end
+
+local function read_calls(text)
+  local calls = text and json.decode(text) or { gone = {}, added = {}, other = 0 }
+  other_bodies = other_bodies + calls.other
+  calls.differ = #calls.gone + #calls.added > 0
+  if calls.differ then other_calls = other_calls + 1 end
+  return calls
+end
+
 ---@param line table of replay.read
----@param new {words: string?, outcome: string, reason: string?, traceback: string?, body: string?} body: the reply's request
+---@param new {words: string?, outcome: string, reason: string?, traceback: string?, body: string?, calls: string?} body: the
+---  reply's request; calls: what was asked differently, see host.played
 ---@param paint boolean
 function replay.compare(line, new, paint)
   local record = line.record
   local reply = new.body and json.decode(new.body)
   local before, after = text_of(record.reply), text_of(reply)
-  if record.outcome == new.outcome and before == after then
+  local calls = read_calls(new.calls)
+  local as_recorded = record.outcome == new.outcome and before == after
+  if as_recorded and not calls.differ then
     same = same + 1
     return
   end
   different = different + 1
   host.print(("[%d] %s: %s"):format(line.number, tostring(record.from), new.words or ""), paint and BOLD)
+  print_calls(calls, paint)
   if record.outcome ~= new.outcome then
     print_line("- ", outcome_text(record.outcome, record.reason), paint and RED)
     print_line("+ ", outcome_text(new.outcome, new.reason), paint and GREEN)
   end
   if before ~= after then print_difference(before, after, paint) end
+  if as_recorded then return end
   if new.traceback then host.print(new.traceback) end
+  changed = changed + 1
   record.outcome, record.reason, record.reply = new.outcome, new.reason, reply
   line.text = encode(record)
 end
@@ -126,10 +149,18 @@ end
 ---@return boolean fine nothing differs, or it was written
 ---@return string? problem
 function replay.finish(path, update)
-  local wanted, written, problem = update and different > 0, false, nil
+  local wanted, written, problem = update and changed > 0, false, nil
   if wanted then written, problem = write(path) end
   host.print(("%d as recorded, %d different%s"):format(same, different, written and "; updated" or ""))
-  return different == 0 or written, problem
+  if other_bodies > 0 then
+    host.print(("%d %s another body than recorded, and got the recorded answer"):format(other_bodies,
+      other_bodies == 1 and "call has" or "calls have"))
+  end
+  if update and other_calls > 0 then
+    host.print(("%d %s for other things than recorded; --update does not know the answers: record again"):format(other_calls,
+      other_calls == 1 and "message asks" or "messages ask"))
+  end
+  return different == 0 or written and other_calls == 0, problem
 end
 
 return replay

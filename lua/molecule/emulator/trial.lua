@@ -136,6 +136,8 @@ local function say_next()
   local ids, problem = messages.insert(store.find(own), message)
   if not ids then error(problem, 0) end
   current.row = ids[1]
+  local calls = current.line and current.line.record.calls
+  if current.line then host.play(current.row, calls and assert(json.encode(calls)) or nil) end
 end
 
 local function complain(problem)
@@ -243,7 +245,7 @@ function trial.finished(row_id, outcome, reason, traceback, ms)
   if not current or current.row ~= row_id then return end
   if current.line then
     replay.compare(current.line, { words = current.words, outcome = outcome, reason = reason, body = current.body,
-      traceback = traceback and tidy(traceback) }, settings.color)
+      traceback = traceback and tidy(traceback), calls = host.played(row_id) }, settings.color)
   elseif settings.json then
     print_json(outcome, reason, traceback, ms)
   else
