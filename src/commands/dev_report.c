@@ -22,13 +22,15 @@
     X(level, "level")     \
     X(text, "text")       \
     X(what, "what")       \
-    X(key, "key")
+    X(key, "key")         \
+    X(call, "call")
 #define NUMBERS(X)                  \
     X(attempt, "attempt")           \
     X(wall_ms, "wall_ms")           \
     X(cpu_ms, "cpu_ms")             \
     X(memory_bytes, "memory_bytes") \
-    X(again_ms, "again_ms")
+    X(again_ms, "again_ms")         \
+    X(took_ms, "took_ms")
 
 static uv_mutex_t writing;
 static uv_once_t writing_once = UV_ONCE_INIT;

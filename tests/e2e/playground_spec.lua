@@ -16,6 +16,7 @@ return {concurrency = 2, handle = function(msg, ctx)
   if msg.text == "skip" then return molecule.skip "not for me" end
   if msg.text == "dead" then return molecule.dead "never" end
   if msg.text == "boom" then error "boom" end
+  if msg.text == "program" then return molecule.exec {cmd = "echo $$"}.stdout end -- another number each time
   return "you said: " .. msg.text
 end}]]
 
@@ -411,6 +412,23 @@ return {
     assert(load(test), test)
     assert(test:find([[text = "say \"hi\"\nto me"]], 1, true), test)
     assert(test:find([[assert.equal("replied", result.outcome)]], 1, true), test)
+    stream:close()
+  end)
+
+  it("exports what programs answered, so that a replay gives the same", function()
+    local stream = listen()
+    wait_for(stream, say "program", "replied")
+    wait_for(stream, say "hello", "replied")
+    local exported = ask("GET", "playground/export").body
+    local calls = {}
+    for line in exported:gmatch "[^\n]+" do calls[#calls + 1] = cjson.decode(line).calls end
+    local call = calls[1][1]
+    assert.same({ 1, "exec", "/bin/sh -c echo $$", 0 }, { #calls[1], call.call, table.concat(call.argv, " "), #calls[2] })
+    assert.is_number(call.duration_ms)
+    local recording = host.write(directory .. "/messages.jsonl", exported)
+    local replay = process.spawn { command = { emulator.binary(), "replay", recording, directory .. "/agent.lua" } }
+    assert.equal(0, replay:wait_exit(), replay:report())
+    assert.equal("2 as recorded, 0 different\n", replay.stdout)
     stream:close()
   end)
 

@@ -3,14 +3,65 @@
 local json = require "molecule.json"
 local record = require "molecule.playground.record"
 local time = require "molecule.emulator.time"
+local watch = require "molecule.emulator.watch"
 
 local export = {}
+
+local CALLS_MAXIMUM = 64 << 20 -- bytes of all calls that are kept; the oldest messages' are forgotten first
+local MESSAGES_MAXIMUM = 10000 -- whose calls are kept
+
+local calls = {} -- row id -> {bytes, and the calls of its last attempt, each as JSON}
+local order, first, newest, bytes = {}, 1, 0, 0 -- row ids from first to newest, in the order in which their attempts began
+
+local function forget_oldest()
+  while order[first] and (bytes > CALLS_MAXIMUM or newest - first >= MESSAGES_MAXIMUM) do
+    local id = order[first]
+    bytes = bytes - (calls[id] and calls[id].bytes or 0)
+    calls[id], order[first], first = nil, nil, first + 1
+  end
+end
+
+local heard = {}
+
+function heard.attempt(event)
+  local id, before = event.row_id, calls[event.row_id]
+  if before then
+    bytes = bytes - before.bytes
+  else
+    newest = newest + 1
+    order[newest] = id
+  end
+  calls[id] = { bytes = 0 }
+  forget_oldest()
+end
+
+function heard.asked(event)
+  local of = event.call and event.row_id and calls[event.row_id]
+  if not of then return end
+  of[#of + 1] = event.call
+  of.bytes, bytes = of.bytes + #event.call, bytes + #event.call
+  forget_oldest()
+end
+
+watch.add(function(event)
+  if heard[event.kind] then heard[event.kind](event) end
+end)
+
+-- As --record has them, or nil if they were forgotten. A call without a result is not among them.
+local function calls_of(id)
+  local of = calls[id]
+  if not of then return nil end
+  local list = json.array {}
+  for i, text in ipairs(of) do list[i] = json.decode(text) end
+  return list
+end
 
 local function line_of(item)
   local detail = record.detail(item)
   local last = detail.posts[#detail.posts]
   local line = { at = time.format(item.us), workspace = record.workspace(), row_id = item.id, from = item.from or "canvas",
-    envelope = detail.envelope, outcome = item.outcome, reason = item.reason, reply = last and json.decode(last.body) or nil }
+    envelope = detail.envelope, outcome = item.outcome, reason = item.reason, reply = last and json.decode(last.body) or nil,
+    calls = calls_of(item.id) }
   return assert(json.encode(line, { sort = true }))
 end
 
