@@ -7,10 +7,12 @@
 #include "base/terminal.h"
 #include "host/checks.h"
 #include "host/errand.h"
+#include "host/evaluation.h"
 #include "host/host.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
+#include "script/script_types.h"
 #include "wire/jsonmemory.h"
 
 #include <jansson.h>
@@ -30,7 +32,16 @@ struct added {
     char *id; /* normalized */
 };
 
+struct evaluation {
+    struct script_evaluation script; /* first */
+    struct molecule *molecule;
+    char *function, *text;
+    void (*done)(void *context, const struct molecule_evaluated *evaluated);
+    void *context;
+};
+
 struct molecule {
+    struct evaluation *evaluation; /* under way; NULL: none */
     struct host *host;
     struct molecule_options options;
     struct added *added;
@@ -214,6 +225,58 @@ bool molecule_reload_one(struct molecule *molecule, const char *id)
     struct workspace *workspace = find_workspace(molecule, id);
     if (workspace)
         workspace_reload(workspace);
+    return workspace != NULL;
+}
+
+static void free_evaluation(struct evaluation *evaluation)
+{
+    free(evaluation->script.result);
+    free(evaluation->function);
+    free(evaluation->text);
+    free(evaluation);
+}
+
+static void on_evaluated(struct script_evaluation *script)
+{
+    struct evaluation *evaluation = (struct evaluation *)script;
+    struct molecule_evaluated evaluated = {
+        .result = script->result, .incomplete = script->incomplete, .failed = script->failed};
+    evaluation->molecule->evaluation = NULL;
+    evaluation->done(evaluation->context, &evaluated);
+    free_evaluation(evaluation);
+}
+
+bool molecule_evaluate(struct molecule *molecule, const char *id, const char *function,
+                       const char *text,
+                       void (*done)(void *context, const struct molecule_evaluated *evaluated),
+                       void *context)
+{
+    struct workspace *workspace = find_workspace(molecule, id);
+    if (!workspace || molecule->evaluation)
+        return false;
+    struct evaluation *evaluation = memory_allocate(sizeof *evaluation);
+    evaluation->molecule = molecule;
+    evaluation->function = memory_copy_text(function);
+    evaluation->text = memory_copy_text(text);
+    evaluation->done = done;
+    evaluation->context = context;
+    evaluation->script.function = evaluation->function;
+    evaluation->script.text = evaluation->text;
+    evaluation->script.done = on_evaluated;
+    if (!evaluation_start(workspace, &evaluation->script)) {
+        free_evaluation(evaluation);
+        return false;
+    }
+    molecule->evaluation = evaluation;
+    return true;
+}
+
+bool molecule_interrupt(struct molecule *molecule, const char *id)
+{
+    struct workspace *workspace = find_workspace(molecule, id);
+    if (workspace)
+        evaluation_interrupt(workspace,
+                             molecule->evaluation ? &molecule->evaluation->script : NULL);
     return workspace != NULL;
 }
 

@@ -123,6 +123,25 @@ enum molecule_result molecule_run(struct molecule *molecule);
 bool molecule_remove(struct molecule *molecule, const char *id);
 bool molecule_reload_one(struct molecule *molecule, const char *id);
 
+/* What became of code that was typed. `result`: what to show, in several lines perhaps, borrowed
+ * for the call; NULL: nothing. `incomplete`: the code has no end yet, and did not run. */
+struct molecule_evaluated {
+    const char *result;
+    bool incomplete, failed;
+};
+/* Runs code in the script of a workspace, as a timer's function runs: with the limits of a message,
+ * and what it stores is kept when it ends. `function` is one of lua/molecule/repl.lua ("run" takes
+ * a name, the number of the first line and the code); both texts are copied. `done` is called once,
+ * on the thread of molecule_run. One at a time; in callbacks of molecule_run. false: no running
+ * workspace has this id, or one is under way already. */
+bool molecule_evaluate(struct molecule *molecule, const char *id, const char *function,
+                       const char *text,
+                       void (*done)(void *context, const struct molecule_evaluated *evaluated),
+                       void *context);
+/* Ends that code, and the handlers of messages, wherever they are; a message that is ended so is
+ * "canceled". In callbacks of molecule_run. false: no running workspace has this id. */
+bool molecule_interrupt(struct molecule *molecule, const char *id);
+
 /* Whether it is stopping, and so takes no more workspaces. In callbacks of molecule_run. */
 bool molecule_stops(const struct molecule *molecule);
 

@@ -1,5 +1,5 @@
-/* All parts of a workspace. Only workspace.c, which takes them through its life, and wiring.c,
- * which connects them, include this. */
+/* All parts of a workspace. Only workspace.c, which takes them through its life, wiring.c, which
+ * connects them, and evaluation.c include this. */
 #ifndef MOLECULE_HOST_PARTS_H
 #define MOLECULE_HOST_PARTS_H
 

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define CONVERSATION_MAXIMUM 512 /* bytes of a key */
+#define FILES "molecule.files"
 
 void agent_info_free(struct agent_info *info)
 {
@@ -300,14 +301,13 @@ int agent_stop_body(lua_State *L)
     return call_hook(L, "stop", after_stop);
 }
 
-/* A function of lua/molecule/files.lua, which is loaded when it is first needed. */
-static void push_files_function(lua_State *L, const char *name)
+void agent_push_function(lua_State *L, const char *module, const char *name)
 {
     lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "molecule.files") != LUA_TTABLE) {
+    if (lua_getfield(L, -1, module) != LUA_TTABLE) {
         lua_pop(L, 1);
         lua_getglobal(L, "require");
-        lua_pushliteral(L, "molecule.files");
+        lua_pushstring(L, module);
         lua_call(L, 1, 1);
     }
     lua_getfield(L, -1, name);
@@ -342,7 +342,7 @@ static int after_handle(lua_State *L, int status, lua_KContext context)
     if (!has_files(L, 3))
         return after_attach(L, status, context);
     lua_settop(L, 3);
-    push_files_function(L, "attach");
+    agent_push_function(L, FILES, "attach");
     lua_insert(L, 3);
     lua_pushboolean(L, !handler->job->message->source_id);
     lua_pushstring(L, handler->job->message->row_id);
@@ -380,7 +380,7 @@ int agent_handle_body(lua_State *L)
     script_show_msg(L, handler->vm, -1);
     agent_push_context(L, handler); /* has required "molecule" by now */
     if (has_files) {
-        push_files_function(L, "adopt");
+        agent_push_function(L, FILES, "adopt");
         lua_getfield(L, -3, "files");
         lua_call(L, 1, 0);
     }

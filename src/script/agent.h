@@ -30,6 +30,10 @@ void agent_take_info(struct vm *vm, struct agent_info *info);
 /* Pushes `ctx`, and loads "molecule" for it if need be. May raise a Lua error. */
 void agent_push_context(lua_State *L, const struct handler *handler);
 
+/* Pushes a function of an embedded module, which is loaded when it is first needed. May raise a Lua
+ * error. */
+void agent_push_function(lua_State *L, const char *module, const char *name);
+
 /* Bodies for handler_start. */
 /* loads vm->settings, checks what it returned, keeps it in vm->agent */
 int agent_load_body(lua_State *L);

@@ -9,6 +9,7 @@
 #include "script/api_errors.h"
 #include "script/handler.h"
 #include "script/handler_run.h"
+#include "script/outcome.h"
 #include "script/script_private.h"
 #include "script/vm.h"
 
@@ -159,7 +160,7 @@ static void on_timer_done(struct handler *handler)
     struct vm *vm = handler->vm;
     timer->running = false;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing && !script->replacing) {
-        char *text = script_describe(&handler->outcome);
+        char *text = outcome_describe(&handler->outcome);
         log_error(script->settings.options->id, "a timer's function failed%s: %s",
                   timer->every_ms ? " (it runs again when due)" : "", text);
         free(text);

@@ -29,9 +29,10 @@ struct handler {
     int64_t cpu_limit_ms, cpu_used_ms, timeout_ms;
     /* "while loading", for errors, where the limits are fixed; NULL: they are options */
     const char *phase;
-    int64_t deadline_ms; /* monotonic; 0: none */
-    bool begun;          /* its body was entered */
-    bool expired;        /* set by the host when a limit was reached; never cleared */
+    int64_t deadline_ms;         /* monotonic; 0: none */
+    const atomic_bool *canceled; /* somebody wants it to end; NULL: nobody can */
+    bool begun;                  /* its body was entered */
+    bool expired;                /* set by the host when a limit was reached; never cleared */
     /* its message is being pushed into a state that was nearly empty */
     bool taking;
     /* it needed more than --memory-limit, even if it caught the error */
@@ -55,7 +56,7 @@ struct handler {
     struct calls *calls; /* of its message: what it asked of the world; NULL: nobody wants to know
                           */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
-    struct script_job *job;                    /* NULL for load, start, stop and timers */
+    struct script_job *job; /* NULL for load, start, stop, timers and what was typed */
     void *context, *argument;
 };
 

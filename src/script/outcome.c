@@ -337,3 +337,10 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
     default: wrong_type(outcome, memory_format("a %s", luaL_typename(L, first)));
     }
 }
+
+char *outcome_describe(const struct script_outcome *outcome)
+{
+    return memory_format("%s%s%s", outcome->reason ? outcome->reason : "it failed",
+                         outcome->traceback ? "\n" : "",
+                         outcome->traceback ? outcome->traceback : "");
+}

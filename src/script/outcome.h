@@ -18,5 +18,7 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome);
 /* Takes the two texts. */
 void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason,
                   char *traceback);
+/* What failed, in one line, then the traceback. Yours to free. */
+char *outcome_describe(const struct script_outcome *outcome);
 
 #endif

@@ -72,7 +72,7 @@ static void arm_deadline(struct script *script)
 static bool abandon_canceled(struct vm *vm)
 {
     for (struct handler *handler = vm ? vm->handlers : NULL; handler; handler = handler->next)
-        if (handler->job && handler->job->canceled) {
+        if (handler->canceled && *handler->canceled) {
             handler_abandon(handler, SCRIPT_LIMIT_CANCEL, NULL);
             return true;
         }
@@ -205,6 +205,7 @@ static void run_job(struct turn *turn)
     struct handler *handler = script_handler(script, on_handled);
     handler->job = job;
     handler->calls = calls_open(script->settings.options->record_file, script->events.said);
+    handler->canceled = &job->canceled;
     script_start_now(script, script->vm, handler, agent_handle_body);
 }
 
@@ -285,7 +286,7 @@ static void on_stopped(struct handler *handler)
 {
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
-        char *text = script_describe(&handler->outcome);
+        char *text = outcome_describe(&handler->outcome);
         log_warn(script->settings.options->id, "the script's stop failed: %s", text);
         free(text);
     }
@@ -325,6 +326,7 @@ static void run_close(struct task *task)
     script->watch = NULL;
     return_waiting(script);
     script_name_on(script);
+    script_evaluate_on(script);
     script_end_states(script);
     if (script->vm)
         timers_stop(script->vm);
@@ -394,10 +396,15 @@ void script_submit(struct script *script, struct script_job *job)
     thread_post(script->worker, &job->task);
 }
 
+void script_end_canceled(struct script *script)
+{
+    script_post(script->worker, script_task(script), run_cancel);
+}
+
 void script_cancel(struct script *script, struct script_job *job)
 {
     job->canceled = true;
-    script_post(script->worker, script_task(script), run_cancel);
+    script_end_canceled(script);
 }
 
 void script_close(struct script *script, bool graceful, void (*closed)(void *context),

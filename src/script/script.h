@@ -25,6 +25,10 @@ void script_cancel(struct script *script, struct script_job *job);
 /* Loads it again beside the current state, which it replaces if it loads and its `start` succeeds
  * (events.reloaded); else nothing changes and the log says why. */
 void script_reload(struct script *script);
+/* One at a time. It waits while the script loads. */
+void script_evaluate(struct script *script, struct script_evaluation *evaluation);
+/* Ends it wherever it is, or does not start it, unless it ended before. */
+void script_interrupt(struct script *script, struct script_evaluation *evaluation);
 /* One at a time, and only for an agent that names conversations. What fails is logged and leaves
  * its key NULL. */
 void script_name(struct script *script, struct script_naming *naming);

@@ -156,6 +156,7 @@ static void become_ready(struct script *script, enum script_state state)
     script->waiting = NULL;
     script->waiting_end = &script->waiting;
     script_name_on(script);
+    script_evaluate_on(script);
     while (item) {
         struct script_job *job = (struct script_job *)item;
         item = item->next;
@@ -189,7 +190,7 @@ static void on_started(struct handler *handler)
     struct script *script = handler->context;
     struct agent_info info = {0};
     free(script->problem);
-    script->problem = handler->outcome.kind == SCRIPT_FAILED ? script_describe(&handler->outcome)
+    script->problem = handler->outcome.kind == SCRIPT_FAILED ? outcome_describe(&handler->outcome)
                                                              : NULL;
     if (!script->problem)
         agent_take_info(script->vm, &info);
@@ -293,7 +294,7 @@ static void on_old_stopped(struct handler *handler)
 {
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing) {
-        char *text = script_describe(&handler->outcome);
+        char *text = outcome_describe(&handler->outcome);
         log_warn(script->settings.options->id, "the stop of the previous version failed: %s", text);
         free(text);
     }
@@ -329,7 +330,7 @@ void script_handler_ended(struct script *script, struct vm *vm)
 
 static void reload_failed(struct script *script, struct handler *handler)
 {
-    char *text = script_describe(&handler->outcome);
+    char *text = outcome_describe(&handler->outcome);
     if (!script->closing) {
         log_error(script->settings.options->id,
                   "the script was not reloaded (%s); keeping the previous version: %s",

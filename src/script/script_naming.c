@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/plural.h"
 #include "script/handler.h"
+#include "script/outcome.h"
 #include "script/script.h"
 #include "script/script_private.h"
 
@@ -13,7 +14,7 @@ static void on_conversation(struct handler *handler)
 {
     const struct agent_conversation *call = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
-        char *text = script_describe(&handler->outcome);
+        char *text = outcome_describe(&handler->outcome);
         log_warn(call->script->settings.options->id,
                  "message %s: conversation(msg) failed, so it stays in the conversation "
                  "\"%s\": %s",

@@ -45,6 +45,7 @@ struct script {
     uv_timer_t *deadline;                      /* the earliest of the handlers that wait */
     struct queue_item *waiting, **waiting_end; /* jobs that arrived while loading */
     struct script_naming *naming;              /* under way; paused while the script loads */
+    struct script_evaluation *evaluation;      /* under way; NULL: none */
     char *problem;                             /* why it is broken */
     unsigned load_failures;                    /* in a row */
     int64_t load_again_ms;                     /* monotonic: a broken one is not loaded before */
@@ -73,12 +74,15 @@ void script_start_now(struct script *script, struct vm *vm, struct handler *hand
                       lua_CFunction body);
 /* Puts a job in the lane. */
 void script_queue_job(struct script *script, struct script_job *job);
-/* One line, then the traceback. Yours to free. */
-char *script_describe(const struct script_outcome *outcome);
 
 /* script_naming.c: conversation(msg). Continues with what is left, one message a turn; ends it if
  * the script is closing. */
 void script_name_on(struct script *script);
+
+/* script_evaluate.c: starts the evaluation that waits, or ends it if it cannot start. */
+void script_evaluate_on(struct script *script);
+/* On the host thread: the worker ends what was canceled. */
+void script_end_canceled(struct script *script);
 
 /* script_ask.c: what a handler stored. */
 struct changes *script_take_changes(struct script *script, struct handler *handler);

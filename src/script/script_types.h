@@ -202,6 +202,23 @@ struct script_naming {
     void (*done)(struct script_naming *naming);
 };
 
+/* Code that somebody typed, run in the agent's state as a timer's function is: with the limits of a
+ * message, and what it stores is kept when it ends. What it points to must live until `done`. */
+struct script_evaluation {
+    struct task task; /* the script's own */
+    struct turn turn; /* the script's own */
+    struct script *script;
+    bool begun;           /* the script's: its handler has started */
+    const char *function; /* of lua/molecule/repl.lua */
+    const char *text;     /* its argument */
+    atomic_bool canceled; /* script_interrupt */
+    /* filled in before `done`: what the function returned, or what went wrong. Yours to free */
+    char *result;
+    bool incomplete; /* the code has no end yet */
+    bool failed;
+    void (*done)(struct script_evaluation *evaluation);
+};
+
 /* What script_current says of a timer, start, stop or conversation(msg). */
 extern const struct script_job script_no_message;
 

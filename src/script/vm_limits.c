@@ -60,7 +60,7 @@ static int64_t cpu_used(const struct vm *vm, const struct handler *handler)
 
 static bool is_canceled(const struct handler *handler)
 {
-    return handler->job && handler->job->canceled;
+    return handler->canceled && *handler->canceled;
 }
 
 /* Looks at both clocks; false: `check_at_us` is the next moment at which one of them could have run
