@@ -5,14 +5,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAXIMUM ((size_t)1 << 20)
 #define CHUNK_SIZE 16384
 #define ENVELOPE_MAXIMUM ((size_t)32 << 20)
 
@@ -46,57 +44,14 @@ static bool say(struct try_input *input, const char *text)
     return try_emulator_call(input->emulator, "say", text, NULL, NULL);
 }
 
-/* false: the end of the input, or it is time to stop. */
-static bool read_more(struct try_input *input)
-{
-    struct pollfd waiting[] = {{.fd = input->stop[0], .events = POLLIN},
-                               {.fd = STDIN_FILENO, .events = POLLIN}};
-    char chunk[CHUNK_SIZE];
-    ssize_t got;
-    if (poll(waiting, 2, -1) < 0)
-        return errno == EINTR;
-    if (waiting[0].revents)
-        return false;
-    got = read(STDIN_FILENO, chunk, sizeof chunk);
-    if (got <= 0)
-        return got < 0 && (errno == EINTR || errno == EAGAIN);
-    return buffer_append(&input->unread, chunk, (size_t)got);
-}
-
-static void take_line(struct try_input *input, size_t length)
-{
-    const char *bytes = input->unread.data;
-    bool is_crlf = length > 0 && bytes[length - 1] == '\r';
-    buffer_clear(&input->line);
-    buffer_append(&input->line, bytes, is_crlf ? length - 1 : length);
-    buffer_consume(&input->unread,
-                   length < input->unread.length ? length + 1 : input->unread.length);
-}
-
-/* A line without its end in `input->line`. false: there is no more. */
+/* false: there is no more. */
 static bool read_line(struct try_input *input)
 {
-    const struct buffer *unread = &input->unread;
-    for (size_t searched = 0;;) {
-        const char *end = unread->length > searched
-                              ? memchr(unread->data + searched, '\n', unread->length - searched)
-                              : NULL;
-        if (end) {
-            take_line(input, (size_t)(end - unread->data));
-            return true;
-        }
-        searched = unread->length;
-        if (!read_more(input))
-            break;
-    }
-    if (unread->length >= LINE_MAXIMUM - CHUNK_SIZE)
+    enum line_input_result result = line_input_read(&input->lines);
+    if (result == LINE_INPUT_TOO_LONG)
         terminal_print(stderr, "molecule %s: a line that is longer than 1 MiB ends the input\n",
                        input->command);
-    else if (unread->length > 0 && !input->stopped) {
-        take_line(input, unread->length);
-        return true;
-    }
-    return false;
+    return result == LINE_INPUT_LINE;
 }
 
 static void prompt(void)
@@ -111,7 +66,7 @@ static void *run_reader(void *context)
 {
     struct try_input *input = context;
     for (prompt(); read_line(input); prompt())
-        if (input->line.length > 0 && say(input, input->line.data)) {
+        if (input->lines.line.length > 0 && say(input, input->lines.line.data)) {
             uv_sem_wait(&input->emulator->answered);
             if (input->stopped)
                 break;
@@ -130,8 +85,7 @@ static bool start_reader(struct try_input *input)
                        strerror(errno));
         return false;
     }
-    buffer_init(&input->unread, LINE_MAXIMUM);
-    buffer_init(&input->line, LINE_MAXIMUM);
+    line_input_open(&input->lines, input->stop[0]);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     input->reading = pthread_create(&input->reader, NULL, run_reader, input) == 0;
@@ -150,8 +104,7 @@ void try_input_stop(struct try_input *input)
     uv_sem_post(&input->emulator->answered);
     pthread_join(input->reader, NULL);
     close(input->stop[0]);
-    buffer_free(&input->unread);
-    buffer_free(&input->line);
+    line_input_close(&input->lines);
 }
 
 static bool read_records(struct try_input *input)

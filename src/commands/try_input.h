@@ -3,7 +3,7 @@
 #ifndef MOLECULE_COMMANDS_TRY_INPUT_H
 #define MOLECULE_COMMANDS_TRY_INPUT_H
 
-#include "base/buffer.h"
+#include "commands/line_input.h"
 #include "commands/try_emulator.h"
 
 #include <pthread.h>
@@ -24,7 +24,7 @@ struct try_input {
     atomic_bool stopped;
     pthread_t reader;
     int stop[2]; /* a pipe; its end stops the reader */
-    struct buffer unread, line;
+    struct line_input lines;
 };
 
 /* false: it cannot be read, and the reason was printed. */
