@@ -73,8 +73,11 @@ static void show_lines(struct try_emulator *emulator)
 
 static void run_show_lines(struct task *task)
 {
-    show_lines(((struct posted *)task)->emulator);
+    struct try_emulator *emulator = ((struct posted *)task)->emulator;
     free(task);
+    show_lines(emulator);
+    if (emulator->on_logged)
+        emulator->on_logged(emulator->context);
 }
 
 void try_emulator_log(struct try_emulator *emulator, const char *level, const char *text)
@@ -123,6 +126,7 @@ static void run_open(struct task *task)
 static void run_call(struct task *task)
 {
     struct errand *errand = (struct errand *)task;
+    show_lines(errand->emulator);
     errand->result = emulator_trial(errand->emulator->emulator, errand->function, errand->texts, 0);
     uv_sem_post(&errand->done);
 }
@@ -160,8 +164,11 @@ static void run_posted(struct task *task)
     show_lines(posted->emulator);
     bool done = emulator_trial(posted->emulator->emulator, posted->function,
                                (const char *const *)posted->texts, posted->number);
-    if (done && strcmp(posted->function, "finished") == 0)
+    if (done && strcmp(posted->function, "finished") == 0) {
         uv_sem_post(&posted->emulator->answered);
+        if (posted->emulator->on_answered)
+            posted->emulator->on_answered(posted->emulator->context);
+    }
     for (size_t i = 0; i < EMULATOR_TRIAL_TEXTS; i++)
         free(posted->texts[i]);
     free(posted);

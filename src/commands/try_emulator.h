@@ -25,7 +25,11 @@ struct try_emulator {
     size_t reply_length;
     struct try_line *lines, *last_line; /* of the script's log, not shown yet */
     uv_sem_t answered;                  /* once for each message that has its outcome */
-    atomic_bool quit;                   /* everything was said and has its outcome */
+    /* the same, and after lines of the log were printed; on the emulator's thread. NULL: nobody
+     * else needs to know */
+    void (*on_answered)(void *context), (*on_logged)(void *context);
+    void *context;    /* of these two */
+    atomic_bool quit; /* everything was said and has its outcome */
 };
 
 /* Zeroed. `workspace`: the script's; `settings`: trial.lua's, JSON; `playback`: of a recording, or

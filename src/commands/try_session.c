@@ -29,7 +29,7 @@ const struct option_note try_elsewhere[] = {
     {.name = "bootstrap", .text = NO_PLATFORM},
     {.name = "org-id", .text = NO_PLATFORM},
     {.name = "state-dir",
-     .text = "no state is kept; molecule try --store FILE keeps the stored values"},
+     .text = "no state is kept; molecule try and repl keep the stored values with --store FILE"},
     {.name = "interval-ms", .text = NO_PLATFORM},
     {.name = "reset-state", .text = NO_PLATFORM},
     {.name = "name", .text = NO_PLATFORM},
@@ -108,6 +108,10 @@ static void on_event(void *context, const struct molecule_event *event)
     case MOLECULE_EVENT_FINISHED:
         tell_finished(session, event, event->outcome, event->reason);
         return;
+    case MOLECULE_EVENT_SCRIPT:
+        if (session->plan->dialog)
+            session->plan->dialog->loaded(session->plan->dialog->context, event->reason);
+        return;
     default: return; /* the script's lines come by way of the log */
     }
 }
@@ -166,14 +170,19 @@ static struct molecule_workspace_options make_workspace(const struct session *se
 static int run_host(struct session *session, struct molecule *molecule)
 {
     char problem[1024];
+    const struct try_dialog *dialog = session->plan->dialog;
     struct molecule_workspace_options workspace = make_workspace(session);
     enum molecule_result result = molecule_add(molecule, &workspace, problem, sizeof problem);
     if (result != MOLECULE_STOPPED) {
         complain(session->plan, problem);
         return (int)result;
     }
+    if (dialog && !dialog->open(dialog->context, &session->emulator, molecule, session->id))
+        return MOLECULE_FAILED;
     try_emulator_set_host(&session->emulator, molecule);
     result = molecule_run(molecule);
+    if (dialog)
+        session->failed = !dialog->close(dialog->context, session->failed);
     try_emulator_set_host(&session->emulator, NULL);
     if (session->plan->verdict)
         session->failed = !try_emulator_call(&session->emulator, session->plan->verdict, NULL, NULL,
@@ -190,7 +199,7 @@ static int serve(struct session *session)
     if (store && !try_store_load(store, session->ledger_path, PLATFORM, problem, sizeof problem))
         return complain(session->plan, problem);
     struct molecule_options host = *session->plan->host;
-    host.handle_signals = true;
+    host.handle_signals = !session->plan->dialog;
     host.on_event = on_event;
     host.on_exit = on_exit_now;
     host.context = session;
@@ -215,7 +224,7 @@ static int run_with_emulator(struct session *session, const struct try_plan *pla
     struct try_input input = plan->input;
     input.emulator = &session->emulator;
     input.command = plan->command;
-    int code = try_input_start(&input) ? serve(session) : MOLECULE_FAILED;
+    int code = plan->dialog || try_input_start(&input) ? serve(session) : MOLECULE_FAILED;
     try_input_stop(&input);
     log_set_sink(NULL);
     try_emulator_close(&session->emulator);

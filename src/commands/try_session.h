@@ -9,6 +9,22 @@
 
 #include <stdbool.h>
 
+/* A command that speaks to the host itself, and says when it is over by calling trial.lua's `done`.
+ */
+struct try_dialog {
+    /* The host is about to run, with the workspace of this id. false: it cannot start, and the
+     * reason was printed. */
+    bool (*open)(void *context, struct try_emulator *emulator, struct molecule *molecule,
+                 const char *id);
+    /* The script has loaded, or failed to (`problem`), for the first time or again. On the thread
+     * of molecule_run. */
+    void (*loaded)(void *context, const char *problem);
+    /* The host has ended; after this, nothing of what `open` was given is used. `failed`: a message
+     * was not answered as the script meant. Whether all is well. */
+    bool (*close)(void *context, bool failed);
+    void *context;
+};
+
 /* Everything is borrowed for the run. */
 struct try_plan {
     const char *command; /* its name, for what is printed on standard error */
@@ -20,6 +36,7 @@ struct try_plan {
     bool offline;
     struct playback *playback; /* what a recording answers although `offline`; NULL: nothing */
     struct try_input input;    /* what is said; its emulator and command are set here */
+    const struct try_dialog *dialog; /* instead of `input`; NULL: none */
     /* the function of trial.lua that tells at the end whether all is well; NULL: it is if every
      * message was replied to, needed no reply, or was skipped */
     const char *verdict;

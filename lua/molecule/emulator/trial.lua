@@ -157,6 +157,22 @@ function trial.say(text)
   return true
 end
 
+---The next messages come from this peer.
+---@param name string "canvas", or a peer's name or id
+---@return boolean fine
+function trial.speak(name)
+  if not utf8.len(name) or name:find "%c" then return complain "a name is UTF-8 without control characters" end
+  settings.from = find_peer(name)
+  host.print("speaking as " .. (settings.from and name_of(settings.from) or "the canvas"))
+  return true
+end
+
+---Prints what the prompt has to show.
+---@param text string? nil: nothing
+function trial.show(text)
+  if text then host.print(text) end
+end
+
 ---Says an envelope.
 ---@param text string JSON
 ---@param row_id string? instead of a new one
