@@ -10,6 +10,7 @@
     X(command_fleet)   \
     X(command_dev)     \
     X(command_try)     \
+    X(command_repl)    \
     X(command_check)   \
     X(command_test)    \
     X(command_replay)  \

@@ -265,12 +265,30 @@ describe("the documentation", function()
     assert(#child.lines.stdout == #lines - 1, child:report())
   end
 
+  -- What follows a prompt is typed; the other lines come.
+  local function compare_prompt(directory, words, lines, where)
+    local typed, shown = {}, {}
+    for i = 2, #lines do
+      local line = lines[i]:match "^>>? (.*)$"
+      table.insert(line and typed or shown, line or lines[i])
+    end
+    local child = process.spawn { command = { binary, table.unpack(words, 2) }, cwd = directory,
+      stdin = table.concat(typed, "\n") .. "\n" }
+    assert(child:wait_exit() == 0, child:report())
+    for i, line in ipairs(shown) do
+      local came = child.lines.stdout[i] or ""
+      assert(timeless(line) == timeless(came), ("%s shows %q; it is %q"):format(where, line, came))
+    end
+    assert(#child.lines.stdout == #shown, child:report())
+  end
+
   -- Types what the picture shows to be typed, and compares what comes with what it shows.
   local function replay(directory, picture, where)
     local lines = {}
     for line in picture:gmatch "[^\n]+" do lines[#lines + 1] = line end
     local words = docs.commands(lines[1]:match "^%$ (.*)$")[1]
     if words[2] == "try" then return compare_output(directory, words, lines, where) end
+    if words[2] == "repl" then return compare_prompt(directory, words, lines, where) end
     assert(words[1] == "molecule" and words[2] == "dev", where)
     local child = process.spawn { command = { binary, "dev", "--port", "0", table.unpack(words, 3) }, cwd = directory,
       keep_stdin = true }
