@@ -35,13 +35,6 @@
 #define IN_START "while starting"
 #define IN_STOP "while stopping"
 
-char *script_describe(const struct script_outcome *outcome)
-{
-    return memory_format("%s%s%s", outcome->reason ? outcome->reason : "it failed",
-                         outcome->traceback ? "\n" : "",
-                         outcome->traceback ? outcome->traceback : "");
-}
-
 /* --- telling the host --- */
 
 struct loaded_task {
