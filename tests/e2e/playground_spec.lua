@@ -543,7 +543,14 @@ return {
   it("shows each attempt with its msg, its memory and the time that what it asked for took", function()
     rewrite [[
       local molecule = require "molecule"
-      return function(msg) molecule.store.get "x" molecule.notify "a word" return "you said: " .. msg.text end]]
+      return function(msg)
+        molecule.store.get "x"
+        molecule.exec { argv = { "sleep", "0.05" } }
+        molecule.notify "a word"
+        return "you said: " .. msg.text
+      end]]
+    local match = { method = "POST", path = "/notify$" }
+    good("POST", "faults", { json = { match = match, times = 1, action = { kind = "delay", ms = 60 } } })
     local stream = listen()
     local id = say "look"
     wait_for(stream, id, "replied")
@@ -559,7 +566,9 @@ return {
       assert(asked.took_ms >= 0, asked.what)
       whats[#whats + 1] = asked.what
     end
-    assert.same({ "molecule.store.get", "molecule.notify" }, whats)
+    assert.same({ "molecule.store.get", "molecule.exec", "molecule.notify" }, whats)
+    assert(detail.asked[2].took_ms >= 50, detail.asked[2].took_ms)
+    assert(detail.asked[3].took_ms >= 50, detail.asked[3].took_ms)
   end)
 
   it("lists the store's values, sets and deletes them, and refuses what the script could not store", function()

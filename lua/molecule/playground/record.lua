@@ -283,6 +283,7 @@ function heard.asked(event)
   if not item then return end
   if #item.asked < ASKED_MAXIMUM then
     item.asked[#item.asked + 1] = { at = host.now_us() // 1000, what = event.what, key = event.key,
+      took_ms = event.call and event.took_ms or nil, -- of the host's own answers it is told later
       text = event.text and (shown.cut(event.text, TEXT_MAXIMUM)) }
     weigh(item, 200 + math.min(#(event.text or ""), TEXT_MAXIMUM))
   end
