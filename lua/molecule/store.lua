@@ -60,8 +60,26 @@ local function too_large(name, key)
     name, key), "TOO_LARGE"
 end
 
+--- A handler that runs again would lose one of two changes of a key, if one was a step's.
+local function check_scope(name, key)
+  local state = core.step_state(true)
+  if not state then return end
+  local step = state.inside
+  if step and core.store_values(true)[key] ~= nil then
+    misuse(("store.%s: the step %q changes %q, which its handler changed before: change a key either inside or outside of steps")
+      :format(name, step, key))
+  elseif not step and state.kept and state.kept[key] then
+    misuse(("store.%s: %q was changed in the step %q: change a key either inside or outside of steps"):format(name, key,
+      state.kept[key]))
+  elseif step then
+    state.kept = state.kept or {}
+    state.kept[key] = step
+  end
+end
+
 --- Buffers the change; `text` is what the handler reads from now on, in place of `before`, which it continues.
 local function change(name, verb, key, text, given, ttl, most, before)
+  check_scope(name, key)
   if text and #text > VALUE_MAXIMUM then return too_large(name, key) end
   if not core.store_change(verb, key, given, ttl, most) then return too_large(name, key) end
   core.store_values()[key] = text and {text = text, ends = end_of(key, ttl, before)} or false

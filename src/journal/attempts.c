@@ -12,6 +12,8 @@ struct place {
     char *interrupted; /* an earlier process's message in this place; NULL: none */
     struct attempt_counts counts;
     bool busy;
+    unsigned recounts; /* on their way to the disk */
+    bool left;         /* busy until they are there */
 };
 
 struct attempts {
@@ -140,6 +142,40 @@ bool attempts_mark(struct attempts *attempts, size_t place, const char *row_id,
     return marked;
 }
 
+struct recount {
+    struct attempts *attempts;
+    size_t place;
+    char *row_id;
+    struct attempt_counts counts;
+};
+
+static void run_recount(void *context)
+{
+    const struct recount *recount = context;
+    char problem[256]; /* then the old counts stay */
+    runs_mark(recount->attempts->runs, recount->place, recount->row_id, recount->counts.attempts,
+              recount->counts.failures, problem, sizeof problem);
+}
+
+static void on_recounted(void *context)
+{
+    struct recount *recount = context;
+    struct place *place = &recount->attempts->places[recount->place];
+    if (--place->recounts == 0 && place->left)
+        place->busy = place->left = false;
+    free(recount->row_id);
+    free(recount);
+}
+
+void attempts_recount(struct attempts *attempts, size_t place, const char *row_id,
+                      struct attempt_counts counts)
+{
+    struct recount *recount = memory_allocate(sizeof *recount);
+    *recount = (struct recount){attempts, place, memory_copy_text(row_id), counts};
+    attempts->places[place].recounts++;
+    disk_run(attempts->env.disk, attempts->env.network, run_recount, on_recounted, recount);
+}
+
 struct clearing {
     struct attempts *attempts;
     size_t place;
@@ -162,7 +198,9 @@ static void on_cleared(void *context)
 void attempts_leave(struct attempts *attempts, size_t place, bool counted)
 {
     if (counted) {
-        attempts->places[place].busy = false;
+        /* not before what is on its way: it would overwrite the next one's line */
+        attempts->places[place].left = attempts->places[place].recounts > 0;
+        attempts->places[place].busy = attempts->places[place].left;
         return;
     }
     struct clearing *clearing = memory_allocate(sizeof *clearing);

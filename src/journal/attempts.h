@@ -44,6 +44,10 @@ size_t attempts_take(struct attempts *attempts, const char *row_id);
  * says why. */
 bool attempts_mark(struct attempts *attempts, size_t place, const char *row_id,
                    struct attempt_counts counts, char *problem, size_t problem_size);
+/* The attempt under way has got further than any before it: its message starts over with these
+ * counts if the process ends now. Does not wait. */
+void attempts_recount(struct attempts *attempts, size_t place, const char *row_id,
+                      struct attempt_counts counts);
 /* The handler has ended: another may have the place. `counted` false: its end was not the message's
  * fault. */
 void attempts_leave(struct attempts *attempts, size_t place, bool counted);

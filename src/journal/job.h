@@ -96,6 +96,13 @@ struct job_commit {
     void *context;
 };
 
+struct job_handler_step {
+    struct journal_handler_step texts; /* owned, but for the kind */
+    struct changes *changes;           /* NULL: none */
+    void (*then)(void *context, struct changes *changes);
+    void *context;
+};
+
 /* One thing to write or to read, on its way to the disk thread and back. It holds nothing that
  * anyone else changes. */
 struct job {
@@ -115,6 +122,7 @@ struct job {
         struct job_counts counts;
         struct job_value value;
         struct job_commit commit;
+        struct job_handler_step handler_step;
     };
 };
 

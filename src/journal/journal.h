@@ -116,7 +116,8 @@ struct journal_step {
     int64_t age_ms;          /* how long processes have had it */
     struct changes *changes; /* what its handler stored; they are applied with this step */
     journal_callback *then;
-    void *context; /* of `then`; borrowed */
+    void *context;  /* of `then`; borrowed */
+    bool has_steps; /* it may have steps, to be forgotten when it is finished */
     /* it may wait some milliseconds to share a commit. What is recorded later is never committed
        before it */
     bool soon;
@@ -168,6 +169,24 @@ void journal_answer_get(struct journal *journal, const char *message_id,
 /* `then` may be NULL; it gets NULL. */
 void journal_answer_set(struct journal *journal, const char *message_id, const char *answer,
                         journal_value_callback *then, void *context);
+
+/* --- what handlers have done for good (handler_steps.c) --- */
+
+/* Copied. */
+struct journal_handler_step {
+    const char *row_id, *key, *digest, *value; /* as in struct ledger_step */
+    const char *kind;                          /* static */
+    bool durable;                              /* safe against power loss before it is delivered */
+};
+
+/* `value`: a JSON array of [key, kind, digest, value, wall clock in ms], in the order in which they
+ * were recorded. */
+void journal_steps_load(struct journal *journal, const char *row_id, journal_value_callback *then,
+                        void *context);
+/* Takes the changes, which are applied in the same transaction, and gives them back to `then`. */
+void journal_step_record(struct journal *journal, const struct journal_handler_step *step,
+                         struct changes *changes,
+                         void (*then)(void *context, struct changes *changes), void *context);
 
 /* --- for the control socket --- */
 

@@ -28,6 +28,7 @@ static struct job *make_step(struct journal *journal, const struct job_type *typ
                 .created_at = step->created_at,
                 .first_seen_ms = step->first_seen_ms,
                 .age_ms = step->age_ms,
+                .has_steps = step->has_steps,
             },
         .changes = step->changes,
         .then = step->then,

@@ -146,6 +146,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.row = (struct page_row){.bytes = entry->row, .length = entry->row_length};
     attempt->job.attempt = entry->attempts;
     attempt->job.redelivered = before > 0;
+    attempt->job.has_steps = entry->has_steps |= before > 0;
     attempt->job.retries = before > entry->failures ? before - entry->failures : 0;
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
@@ -229,6 +230,7 @@ void dispatch_open(struct dispatch *dispatch)
                                           .inbox = dispatch->inbox,
                                           .echoes = &dispatch->echoes,
                                           .answered = outcome_answered,
+                                          .advanced = outcome_advanced,
                                           .context = dispatch};
     dispatch->outbox = (struct outbox){.link = link,
                                        .inbox = dispatch->inbox,

@@ -116,6 +116,29 @@ static void on_committed(void *context, struct changes *changes)
     on_stored(call, NULL);
 }
 
+static void on_step_recorded(void *context, struct changes *changes)
+{
+    struct host_call *call = context;
+    if (call->ask)
+        call->calls->advanced(call->calls->context, call->ask->row_id);
+    on_committed(call, changes);
+}
+
+static void record_step(struct host_call *call)
+{
+    struct script_ask *ask = call->ask;
+    struct changes *changes = ask->changes;
+    const char *sync = call->calls->link->options->step_sync;
+    struct journal_handler_step step = {.row_id = ask->row_id,
+                                        .key = ask->key,
+                                        .kind = ask->step.kind,
+                                        .digest = ask->step.digest,
+                                        .value = ask->text,
+                                        .durable = strcmp(sync, "full") == 0};
+    ask->changes = NULL;
+    journal_step_record(call->calls->journal, &step, changes, on_step_recorded, call);
+}
+
 static void ask_record(struct host_call *call)
 {
     struct journal *journal = call->calls->journal;
@@ -125,6 +148,10 @@ static void ask_record(struct host_call *call)
         journal_store_get(journal, ask->key, on_stored, call);
     else if (ask->kind == SCRIPT_ASK_KEYS)
         journal_store_keys(journal, ask->key, ask->most, on_stored, call);
+    else if (ask->kind == SCRIPT_ASK_STEPS)
+        journal_steps_load(journal, ask->row_id, on_stored, call);
+    else if (ask->kind == SCRIPT_ASK_STEP)
+        record_step(call);
     else {
         struct changes *changes = ask->changes;
         ask->changes = NULL;
@@ -160,6 +187,8 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
     switch (ask->kind) {
     case SCRIPT_ASK_GET:
     case SCRIPT_ASK_KEYS:
+    case SCRIPT_ASK_STEPS:
+    case SCRIPT_ASK_STEP:
     case SCRIPT_ASK_COMMIT: ask_record(call); return;
     case SCRIPT_ASK_SEND:
         if (!uuid_valid(ask->key)) {

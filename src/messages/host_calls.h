@@ -24,6 +24,8 @@ struct host_calls {
     const struct observer *observer;
     /* upwards: a peer's reply has gone to the handler that waited for it; the entry is finished */
     void (*answered)(void *context, struct inbox_entry *entry);
+    /* a step of the message's handler is recorded */
+    void (*advanced)(void *context, const char *row_id);
     void *context;
     struct host_call *first;  /* under way */
     bool closed;              /* the workspace is: every question is answered with a problem */

@@ -77,8 +77,10 @@ struct inbox_entry {
     struct {
         int64_t until_ms; /* monotonic */
         bool hold, defer;
-    } wait;         /* the next attempt, while that is being recorded */
-    bool deferring; /* that it is deferred is being recorded, whatever else it does */
+        bool asleep; /* the next run is the same attempt */
+    } wait;          /* the next attempt, while that is being recorded */
+    bool has_steps;  /* its handler has, or may have, done something for good */
+    bool deferring;  /* that it is deferred is being recorded, whatever else it does */
     /* outbox */
     struct reply_request *reply; /* to be posted without running the script; NULL: none */
     struct post *post;           /* the one under way with it; NULL: none */

@@ -271,6 +271,7 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
     entry->failures = loaded->failures;
     entry->first_seen_ms = seen_ms(loaded);
     entry->awake_from_ms = clock_awake_ms() - loaded->age_ms;
+    entry->has_steps = true; /* for all that is known here */
     int64_t wait_ms = left_ms(loaded);
     if (wait_ms > 0)
         inbox_postpone(intake->dispatch->inbox, entry, clock_monotonic_ms() + wait_ms,

@@ -65,6 +65,16 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     outcome_try_later(dispatch, entry, delay, true, reason);
 }
 
+/* ctx.sleep: the next run is the same attempt, and the time until then is not the message's age. */
+static void handler_sleeps(struct dispatch *dispatch, struct inbox_entry *entry,
+                           const struct script_outcome *outcome)
+{
+    log_debug(dispatch->link->options->id, "message %s from %s: %s", entry->row_id,
+              inbox_sender(entry), outcome->reason);
+    entry->has_steps = true;
+    outcome_sleep(dispatch, entry, outcome->retry_after_ms, outcome->hold, outcome->reason);
+}
+
 static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry,
                             const struct script_outcome *outcome)
 {
@@ -85,6 +95,15 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
              inbox_sender(entry), (double)delay / 1000, outcome->reason ? ": " : "",
              outcome->reason ? outcome->reason : "");
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
+}
+
+static void handler_waits(struct dispatch *dispatch, struct inbox_entry *entry,
+                          const struct script_outcome *outcome)
+{
+    if (outcome->asleep)
+        handler_sleeps(dispatch, entry, outcome);
+    else
+        handler_retries(dispatch, entry, outcome);
 }
 
 /* It was ended through no fault of its own: the Lua state was replaced, or the script did not load.
@@ -162,7 +181,7 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
         inbox_record(dispatch->inbox, entry);
         outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED), NULL);
         return;
-    case SCRIPT_RETRY: handler_retries(dispatch, entry, outcome); return;
+    case SCRIPT_RETRY: handler_waits(dispatch, entry, outcome); return;
     case SCRIPT_DEAD:
         log_warn(id, "message %s from %s: dead letter%s%s", entry->row_id, inbox_sender(entry),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");

@@ -27,5 +27,6 @@ bool outcome_defer_blocked(struct dispatch *dispatch, struct inbox_entry *entry,
 /* For the outbox and the host calls; `context` is the dispatch. */
 extern const struct outbox_events outcome_outbox_events;
 void outcome_answered(void *context, struct inbox_entry *entry);
+void outcome_advanced(void *context, const char *row_id);
 
 #endif

@@ -21,4 +21,8 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
 void outcome_try_later(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
                        bool hold, const char *reason);
 
+/* Its handler is asleep for `delay_ms`; then the same attempt runs again. */
+void outcome_sleep(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
+                   bool hold, const char *reason);
+
 #endif

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/shell.h"
+#include "journal/attempts.h"
 #include "journal/journal.h"
 #include "journal/transcript.h"
 #include "link/link.h"
@@ -31,6 +32,7 @@ static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry
         .failures = entry->failures,
         .first_seen_ms = entry->first_seen_ms,
         .age_ms = clock_awake_ms() - entry->awake_from_ms,
+        .has_steps = entry->has_steps,
         .changes = changes,
         .then = then,
         .context = dispatch,
@@ -118,6 +120,21 @@ void outcome_answered(void *context, struct inbox_entry *entry)
     log_info(dispatch->link->options->id, "message %s from %s: the answer to what a handler asked",
              entry->row_id, inbox_sender(entry));
     outcome_finish(dispatch, entry, "answer");
+}
+
+/* A handler that gets further each time is not at fault if it is interrupted often. */
+void outcome_advanced(void *context, const char *row_id)
+{
+    struct dispatch *dispatch = context;
+    struct inbox_entry *entry = inbox_find_running(dispatch->inbox, row_id);
+    if (!entry)
+        return;
+    entry->has_steps = true;
+    if (entry->failures == 0)
+        return;
+    entry->failures = 0;
+    attempts_recount(dispatch->attempts, entry->place, row_id,
+                     (struct attempt_counts){entry->attempts, 0});
 }
 
 /* --- dead --- */
@@ -238,7 +255,9 @@ const struct outbox_events outcome_outbox_events = {
 static void on_wait_recorded(struct inbox_entry *entry, void *context)
 {
     struct dispatch *dispatch = context;
-    inbox_retry(dispatch->inbox, entry, entry->wait.until_ms, entry->wait.hold, true);
+    inbox_retry(dispatch->inbox, entry, entry->wait.until_ms, entry->wait.hold,
+                !entry->wait.asleep);
+    entry->wait.asleep = false;
     if (entry->wait.defer) {
         outcome_settle_suspect(dispatch, entry);
         inbox_defer(dispatch->inbox, entry);
@@ -255,6 +274,7 @@ static void wait(struct dispatch *dispatch, struct inbox_entry *entry, int64_t d
     entry->wait.until_ms = clock_monotonic_ms() + delay_ms;
     inbox_record(dispatch->inbox, entry);
     struct journal_step step = step_of(dispatch, entry, on_wait_recorded);
+    step.attempts -= entry->wait.asleep;
     if (entry->wait.defer)
         journal_defer(dispatch->journal, &step, clock_steady_ms() + delay_ms, entry->wait.hold,
                       reason);
@@ -272,6 +292,14 @@ void outcome_try_later(struct dispatch *dispatch, struct inbox_entry *entry, int
     entry->wait.hold = hold;
     entry->wait.defer = delay_ms >= DEFER_AFTER_MS || entry->deferred;
     wait(dispatch, entry, delay_ms, reason);
+}
+
+void outcome_sleep(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,
+                   bool hold, const char *reason)
+{
+    entry->wait.asleep = true;
+    outcome_try_later(dispatch, entry, delay_ms, hold, reason);
+    entry->awake_from_ms += delay_ms; /* its age stands still meanwhile */
 }
 
 void outcome_defer(struct dispatch *dispatch, struct inbox_entry *entry, int64_t delay_ms,

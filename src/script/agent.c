@@ -59,15 +59,6 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
     *vm->info = (struct agent_info){0};
 }
 
-static void push_options(lua_State *L, const struct molecule_option *options, size_t count)
-{
-    lua_createtable(L, 0, (int)count);
-    for (size_t i = 0; i < count; i++) {
-        lua_pushstring(L, options[i].value);
-        lua_setfield(L, -2, options[i].name);
-    }
-}
-
 static const struct agent_field {
     const char *name;
     int type;
@@ -225,43 +216,9 @@ int agent_load_body(lua_State *L)
     lua_getfield(L, -1, "open");
     lua_remove(L, -2);
     lua_pushstring(L, options->backend);
-    push_options(L, options->backend_options, options->backend_option_count);
+    agent_push_options(L, options->backend_options, options->backend_option_count);
     lua_callk(L, 2, 1, 0, after_script);
     return after_script(L, LUA_OK, 0);
-}
-
-void agent_push_context(lua_State *L, const struct handler *handler)
-{
-    const struct molecule_workspace_options *options = handler->vm->settings->options;
-    lua_createtable(L, 0, 7);
-    lua_pushstring(L, options->id);
-    lua_setfield(L, -2, "workspace");
-    push_options(L, options->script_options, options->script_option_count);
-    lua_setfield(L, -2, "options");
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, "molecule") != LUA_TTABLE) { /* the script has not required it yet */
-        lua_pop(L, 1);
-        lua_getglobal(L, "require");
-        lua_pushliteral(L, "molecule");
-        lua_call(L, 1, 1);
-    }
-    lua_getfield(L, -1, "log");
-    lua_setfield(L, -4, "log");
-    lua_getfield(L, -2, "molecule.core");
-    lua_getfield(L, -1, "progress");
-    lua_setfield(L, -5, "progress");
-    lua_pop(L, 3);
-    if (!handler->job)
-        return;
-    lua_pushinteger(L, handler->job->attempt);
-    lua_setfield(L, -2, "attempt");
-    lua_pushboolean(L, handler->job->redelivered);
-    lua_setfield(L, -2, "redelivered");
-    if (handler->deadline_ms) {
-        lua_pushnumber(
-            L, (lua_Number)(clock_wall_ms() + handler->deadline_ms - clock_monotonic_ms()) / 1000);
-        lua_setfield(L, -2, "deadline");
-    }
 }
 
 static int call_hook(lua_State *L, const char *name, lua_KFunction after)
@@ -299,20 +256,6 @@ static int after_stop(lua_State *L, int status, lua_KContext context)
 int agent_stop_body(lua_State *L)
 {
     return call_hook(L, "stop", after_stop);
-}
-
-void agent_push_function(lua_State *L, const char *module, const char *name)
-{
-    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    if (lua_getfield(L, -1, module) != LUA_TTABLE) {
-        lua_pop(L, 1);
-        lua_getglobal(L, "require");
-        lua_pushstring(L, module);
-        lua_call(L, 1, 1);
-    }
-    lua_getfield(L, -1, name);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
 }
 
 static int after_attach(lua_State *L, int status, lua_KContext context)

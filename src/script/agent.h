@@ -29,6 +29,8 @@ void agent_take_info(struct vm *vm, struct agent_info *info);
 
 /* Pushes `ctx`, and loads "molecule" for it if need be. May raise a Lua error. */
 void agent_push_context(lua_State *L, const struct handler *handler);
+/* A table of name = value. */
+void agent_push_options(lua_State *L, const struct molecule_option *options, size_t count);
 
 /* Pushes a function of an embedded module, which is loaded when it is first needed. May raise a Lua
  * error. */

@@ -18,6 +18,7 @@
     X(api_http_stream_install) \
     X(api_sse_install)         \
     X(api_store_install)       \
+    X(api_step_install)        \
     X(api_peers_install)       \
     X(api_files_install)       \
     X(api_base64_install)      \

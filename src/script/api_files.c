@@ -28,7 +28,7 @@ static int push_fetched(lua_State *L, const struct script_ask *ask)
 {
     struct handler *handler = vm_of(L)->running;
     lua_pushlstring(L, ask->value ? ask->value : "", ask->value_length);
-    changes_add_upload(&handler->changes, ask->key);
+    changes_add_upload(&handler->store.changes, ask->key);
     return 1;
 }
 

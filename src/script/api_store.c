@@ -60,11 +60,12 @@ static int store_change(lua_State *L)
     char problem[256];
     if (!script_may(vm_of(L), SCRIPT_QUOTA_STORE, strlen(key) + length, problem, sizeof problem))
         return api_misuse(L, "%s", problem);
-    size_t before = handler->changes ? handler->changes->bytes : 0,
+    struct store_scope *store = handler_store(handler);
+    size_t before = store->changes ? store->changes->bytes : 0,
            bytes = sizeof(struct change) + strlen(key) + length;
     vm_charge(L, bytes);
-    bool added = changes_add(&handler->changes, verb, key, value, length, expires_ms, most);
-    vm_uncharge(vm_of(L), bytes - (handler->changes->bytes - before));
+    bool added = changes_add(&store->changes, verb, key, value, length, expires_ms, most);
+    vm_uncharge(vm_of(L), bytes - (store->changes->bytes - before));
     lua_pushboolean(L, added);
     return 1;
 }
@@ -104,16 +105,16 @@ static int store_lock(lua_State *L)
     bool alone = lua_toboolean(L, 2);
     vm_check_await(L, "molecule.store");
     struct vm *vm = vm_of(L);
-    struct handler *handler = vm->running;
+    struct store_scope *store = handler_store(vm->running);
     if (!vm->locks)
         return no_results(L, NULL);
-    if (!handler->ticket)
-        handler->ticket = locks_ticket(vm->locks);
+    if (!store->ticket)
+        store->ticket = locks_ticket(vm->locks);
     struct lock_operation *lock = memory_allocate(sizeof *lock);
     lock->operation = (struct operation){
         .results = no_results, .cancel = cancel_lock, .release = release_lock};
     lock->locks = vm->locks;
-    switch (locks_take(vm->locks, handler->ticket, key, alone, on_granted, lock)) {
+    switch (locks_take(vm->locks, store->ticket, key, alone, on_granted, lock)) {
     case LOCKS_WAIT: return vm_await(L, &lock->operation);
     case LOCKS_TAKEN: free(lock); return no_results(L, NULL);
     case LOCKS_DEADLOCK: break;
@@ -129,18 +130,19 @@ static int store_lock(lua_State *L)
     return 3;
 }
 
-/* core.store_values() -> the running handler's table of what it stored: JSON text by key, false for
- * deleted */
+/* core.store_values(outer) -> the table of what the running handler, or the step that it is in,
+ * stored: JSON text by key, false for deleted; `outer`: the handler's in any case */
 static int store_values(lua_State *L)
 {
     struct handler *handler = vm_of(L)->running;
     if (!handler)
         return luaL_error(L, "molecule.store cannot be used here");
-    if (handler->values == LUA_NOREF) {
+    struct store_scope *store = lua_toboolean(L, 1) ? &handler->store : handler_store(handler);
+    if (store->values == LUA_NOREF) {
         lua_newtable(L);
-        handler->values = luaL_ref(L, LUA_REGISTRYINDEX);
+        store->values = luaL_ref(L, LUA_REGISTRYINDEX);
     }
-    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->values);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, store->values);
     return 1;
 }
 

@@ -34,7 +34,7 @@ void handler_end_resources(struct handler *handler)
 void handler_free(struct handler *handler)
 {
     script_outcome_free(&handler->outcome);
-    changes_free(handler->changes);
+    changes_free(handler->store.changes);
     free(handler->traceback);
     free(handler->misuse);
     free(handler);

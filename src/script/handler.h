@@ -19,6 +19,14 @@ struct resource {
     void (*end)(struct resource *resource); /* the handler ends; calls handler_detach */
 };
 
+/* What was stored, by a handler or by a step of it, and the locks for that. */
+struct store_scope {
+    struct changes *changes; /* NULL: nothing */
+    uint64_t ticket;         /* of the locks it holds; 0: none yet */
+    /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
+    int values;
+};
+
 /* One run of script code in its own coroutine: a message, or the agent's load, start or stop. */
 struct handler {
     struct turn turn; /* first */
@@ -47,12 +55,13 @@ struct handler {
     const char *may_not_wait;
     struct resource *resources; /* the newest first */
     struct script_outcome outcome;
-    struct changes *changes; /* what it stored so far; NULL: nothing */
-    uint64_t ticket;         /* of the locks it holds; 0: none yet */
-    /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
-    int values;
-    unsigned asked;      /* how many messages it sent */
-    unsigned said;       /* how many lines it logged */
+    struct store_scope store; /* recorded with its outcome */
+    struct store_scope *step; /* of the step under way (api_step.c); NULL: none */
+    int steps;                /* registry reference of what lua/molecule/steps.lua knows of it;
+                                 LUA_NOREF */
+    bool asleep;              /* it has called core.defer, and ends */
+    unsigned asked;           /* how many messages it sent */
+    unsigned said;            /* how many lines it logged */
     struct calls *calls; /* of its message: what it asked of the world; NULL: nobody wants to know
                           */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
@@ -64,6 +73,12 @@ struct handler {
 void handler_attach(struct handler *handler, struct resource *resource);
 void handler_detach(struct resource *resource);
 void handler_end_resources(struct handler *handler);
+
+/* What is stored now goes there. */
+static inline struct store_scope *handler_store(struct handler *handler)
+{
+    return handler->step ? handler->step : &handler->store;
+}
 
 /* One that has ended. */
 void handler_free(struct handler *handler);

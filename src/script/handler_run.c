@@ -5,6 +5,7 @@
 #include "script/error_place.h"
 #include "script/handler.h"
 #include "script/outcome.h"
+#include "script/step_scope.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_errors.h"
@@ -24,7 +25,9 @@ static void finish(struct handler *handler)
     /* the coroutine becomes garbage as it is, neither reset nor closed: no code of the script runs
      * again */
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
-    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->values);
+    step_scope_end(handler);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->store.values);
+    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->steps);
     if (handler->previous)
         handler->previous->next = handler->next;
     else
@@ -89,16 +92,16 @@ static void run_slice(struct handler *handler, int arguments)
     if (handler->expired) {
         outcome_fail(&handler->outcome, handler->limit, vm_limit_text(handler),
                      vm_traceback(vm, handler->co));
-    } else if (status == LUA_YIELD && vm_is_held(handler->co)) {
+    } else if (status == LUA_YIELD && vm_is_held(handler->co) && !handler->asleep) {
         if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
             handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
-    } else if (status == LUA_YIELD) {
+    } else if (status == LUA_YIELD && !handler->asleep) {
         outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
                      memory_copy_text(
                          "the handler called coroutine.yield outside a coroutine that it created"),
                      vm_traceback(vm, handler->co));
-    } else if (status != LUA_OK) {
+    } else if (status != LUA_OK && !handler->asleep) {
         fail(handler, status);
     }
     finish(handler);
@@ -145,7 +148,8 @@ static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body,
     handler->timeout_ms = timeout_ms;
     handler->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
     handler->co_reference = LUA_NOREF;
-    handler->values = LUA_NOREF;
+    handler->store.values = LUA_NOREF;
+    handler->steps = LUA_NOREF;
     handler->next = vm->handlers;
     if (vm->handlers)
         vm->handlers->previous = handler;

@@ -20,6 +20,7 @@ void ask_free(struct script_ask *ask)
     free(ask->key);
     free(ask->text);
     free(ask->context_id);
+    free(ask->step.digest);
     free(ask->row_id);
     free(ask->value);
     free(ask->problem);
@@ -138,17 +139,17 @@ void script_unlock(struct script *script, uint64_t locks)
 /* What the handler stored, if its outcome keeps it; else NULL, and its keys are unlocked. */
 struct changes *script_take_changes(struct script *script, struct handler *handler)
 {
-    struct changes *changes = handler->changes;
+    struct changes *changes = handler->store.changes;
     enum script_outcome_kind kind = handler->outcome.kind;
-    handler->changes = NULL;
+    handler->store.changes = NULL;
     if (changes)
         vm_uncharge(handler->vm, changes->bytes);
-    if (changes && kind != SCRIPT_FAILED && kind != SCRIPT_AGAIN) {
-        changes->locks = handler->ticket;
+    if (changes && kind != SCRIPT_FAILED && kind != SCRIPT_AGAIN && !handler->asleep) {
+        changes->locks = handler->store.ticket;
         return changes;
     }
     changes_free(changes);
-    locks_release(script->locks, handler->ticket);
+    locks_release(script->locks, handler->store.ticket);
     return NULL;
 }
 

@@ -58,6 +58,7 @@ struct script_outcome {
     int64_t cpu_ms;         /* what the handler used */
     size_t memory_bytes;    /* what the state held at its end, garbage included */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
+    bool asleep;            /* SCRIPT_RETRY: ctx.sleep; the next run is the same attempt */
     bool hold;              /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
     struct changes *changes;
@@ -91,6 +92,8 @@ struct script_agent {
     X(SCRIPT_ASK_GET, "molecule.store.get")   /* key -> value */                                  \
     X(SCRIPT_ASK_KEYS, "molecule.store.keys") /* key: prefix; most -> JSON array */               \
     X(SCRIPT_ASK_COMMIT, "the store")         /* changes, of start, stop or a timer */            \
+    X(SCRIPT_ASK_STEPS, "the steps")          /* -> JSON array, see journal_steps_load */         \
+    X(SCRIPT_ASK_STEP, "ctx.step")            /* key; step; text: value; changes */               \
     X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */   \
     X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                       \
     X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                        \
@@ -120,7 +123,11 @@ struct script_ask {
     struct reply reply;
     struct changes *changes;
     char *context_id; /* SEND; NULL: none */
-    char *row_id;     /* of the message whose handler asks; NULL: a timer, start or stop */
+    struct {
+        const char *kind; /* static */
+        char *digest;
+    } step;       /* STEP */
+    char *row_id; /* of the message whose handler asks; NULL: a timer, start or stop */
     /* sequence number within its handler: with row_id, the same when the handler runs again */
     unsigned number;
     /* of that message so far: questions after molecule.retry are new ones */
@@ -176,6 +183,7 @@ struct script_job {
     unsigned attempt; /* from 1 */
     /* earlier attempts that asked for another one (molecule.retry) */
     unsigned retries;
+    bool has_steps;       /* its steps of an earlier run may be in the ledger */
     bool redelivered;     /* it may have been seen before a restart */
     atomic_bool canceled; /* script_cancel */
     /* on the worker thread, right before the handler. false: it is not run, and ends as

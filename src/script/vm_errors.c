@@ -64,7 +64,8 @@ static char *custom_text(struct vm *vm, lua_State *co)
                             .cpu_limit_ms = ERROR_TEXT_CPU_MS,
                             .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
                             .may_not_wait = "an error's __tostring",
-                            .values = LUA_NOREF,
+                            .store = {.values = LUA_NOREF},
+                            .steps = LUA_NOREF,
                             .co_reference = LUA_NOREF};
     struct handler *outer = vm->running;
     char *text = NULL;
@@ -82,12 +83,12 @@ static char *custom_text(struct vm *vm, lua_State *co)
     vm_end_await(&guard);
     vm_hold(thread);
     handler_end_resources(&guard);
-    if (guard.changes)
-        vm_uncharge(vm, guard.changes->bytes);
-    changes_free(guard.changes); /* they are discarded */
-    if (guard.ticket)
-        locks_release(vm->locks, guard.ticket);
-    luaL_unref(L, LUA_REGISTRYINDEX, guard.values);
+    if (guard.store.changes)
+        vm_uncharge(vm, guard.store.changes->bytes);
+    changes_free(guard.store.changes); /* they are discarded */
+    if (guard.store.ticket)
+        locks_release(vm->locks, guard.store.ticket);
+    luaL_unref(L, LUA_REGISTRYINDEX, guard.store.values);
     if (status == LUA_OK && results > 0 && lua_type(thread, -1) == LUA_TSTRING)
         text = memory_copy_text(lua_tostring(thread, -1));
     lua_settop(L, top);

@@ -103,6 +103,7 @@ struct ledger_message {
     size_t body_length;
     const char *outcome, *reason, *traceback;
     const char *digest;     /* of a reply to the canvas, to count equal ones */
+    bool has_steps;         /* it may have: they are forgotten when it is finished */
     const char *source;     /* "canvas" or the peer's id */
     const char *created_at; /* the platform's stamp */
 };
@@ -186,6 +187,24 @@ bool ledger_answer_set(struct ledger *ledger, const char *message_id, const char
 /* Removes at most `most` expired values, and all expired answers; only the newest 2,000 answers
  * stay. */
 bool ledger_store_expire(struct ledger *ledger, int most);
+
+/* --- what handlers have done for good (ledger_steps.c) --- */
+
+/* Borrowed. */
+struct ledger_step {
+    const char *key;    /* unique in its message */
+    const char *kind;   /* "step", "failed", "sleep" */
+    const char *digest; /* of what it was given */
+    const char *value;  /* JSON; of "failed": why its result could not be recorded */
+    int64_t at_ms;      /* wall clock; when it was recorded */
+};
+
+/* One that is recorded already stays as it is. */
+bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step);
+/* In the order in which they were recorded. */
+bool ledger_steps_each(struct ledger *ledger, const char *row_id,
+                       void (*each)(const struct ledger_step *step, void *context), void *context);
+bool ledger_steps_forget(struct ledger *ledger, const char *row_id);
 
 struct ledger_counts {
     int64_t by_state[LEDGER_ELSEWHERE + 1];

@@ -133,9 +133,10 @@ bool ledger_finish(struct ledger *ledger, const struct ledger_message *message)
         if (!ledger_run(ledger, dead, "record an outcome"))
             return false;
         if (sqlite3_changes(ledger->database) > 0)
-            return true;
+            return true; /* a dead letter keeps its steps */
     }
-    return add_finished(ledger, message);
+    return (!message->has_steps || ledger_steps_forget(ledger, message->row_id)) &&
+           add_finished(ledger, message);
 }
 
 bool ledger_leave_to_others(struct ledger *ledger)
@@ -270,7 +271,8 @@ bool ledger_drop_dead(struct ledger *ledger, const char *row_id, bool *found)
     bool done = run_for(ledger, STATEMENT_DROP_DEAD, row_id, "drop a dead letter");
     *found = done && sqlite3_changes(ledger->database) > 0;
     struct ledger_message dropped = {.row_id = row_id, .outcome = "dropped"};
-    return done && (!*found || add_finished(ledger, &dropped));
+    return done &&
+           (!*found || (ledger_steps_forget(ledger, row_id) && add_finished(ledger, &dropped)));
 }
 
 int64_t ledger_count_same(struct ledger *ledger, const char *digest, int64_t since_ms,
@@ -336,5 +338,11 @@ bool ledger_prune(struct ledger *ledger, int64_t keep_seconds, int most)
     statement = ledger_prepare(ledger, STATEMENT_PRUNE_ELSEWHERE);
     if (statement)
         sqlite3_bind_int64(statement, 1, before);
+    if (!ledger_run(ledger, statement, "prune"))
+        return false;
+    /* of messages that the platform lost before they were finished */
+    statement = ledger_prepare(ledger, STATEMENT_STEPS_PRUNE);
+    if (statement)
+        sqlite3_bind_int64(statement, 1, before / 1000);
     return ledger_run(ledger, statement, "prune");
 }

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 #define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it only briefly */
 
 /* migrations[n] takes a database from version n to n + 1. */
@@ -64,6 +64,12 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE INDEX finished_digest ON finished (digest, updated) WHERE digest IS NOT NULL;",
     /* ms; independent of the clock */
     "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;",
+    /* what handlers have done for good; gone when the message is finished */
+    "CREATE TABLE steps ("
+    "  sequence INTEGER PRIMARY KEY," /* in the order in which they were recorded */
+    "  row_id TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,"
+    "  value TEXT NOT NULL, at INTEGER NOT NULL,"
+    "  UNIQUE (row_id, key));",
 };
 
 static int log_hook(void *context, sqlite3 *database, const char *name, int pages)

@@ -99,6 +99,13 @@
     X(STORE_EXPIRE,                                                                                \
       "DELETE FROM store WHERE key IN (SELECT key FROM store WHERE expires > 0 AND expires <= ?1"  \
       " LIMIT ?2)")                                                                                \
+    X(STEP_SET, "INSERT OR IGNORE INTO steps (row_id, key, kind, digest, value, at)"               \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
+    X(STEPS_OF, "SELECT key, kind, digest, value, at FROM steps WHERE row_id = ?1 ORDER BY "       \
+                "sequence")                                                                        \
+    X(STEPS_FORGET, "DELETE FROM steps WHERE row_id = ?1")                                         \
+    X(STEPS_PRUNE, "DELETE FROM steps WHERE at < ?1 AND NOT EXISTS"                                \
+                   " (SELECT 1 FROM messages WHERE messages.row_id = steps.row_id)")               \
     X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                              \
     X(ANSWER_SET,                                                                                  \
       "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")          \

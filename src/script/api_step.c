@@ -1,0 +1,157 @@
+/* What lua/molecule/steps.lua is made of: what a handler has done for good, and long sleeps. */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/uuid.h"
+#include "script/api.h"
+#include "script/api_ask.h"
+#include "script/api_errors.h"
+#include "script/handler.h"
+#include "script/handler_run.h"
+#include "script/step_scope.h"
+#include "script/vm.h"
+#include "script/vm_await.h"
+#include "script/vm_memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* core.step_state(existing) -> a table that lives as long as this run of a message's handler; nil:
+ * no such handler runs, or, with `existing`, it has none so far */
+static int step_state(lua_State *L)
+{
+    struct handler *handler = vm_of(L)->running;
+    bool lacks = handler && handler->steps == LUA_NOREF && lua_toboolean(L, 1);
+    if (!handler || !handler->job || handler->may_not_wait || lacks) {
+        lua_pushnil(L);
+        return 1;
+    }
+    if (handler->steps == LUA_NOREF) {
+        lua_newtable(L);
+        lua_newtable(L);
+        lua_setfield(L, -2, "counts");
+        lua_pushboolean(L, handler->job->has_steps);
+        lua_setfield(L, -2, "unread");
+        handler->steps = luaL_ref(L, LUA_REGISTRYINDEX);
+    }
+    lua_rawgeti(L, LUA_REGISTRYINDEX, handler->steps);
+    return 1;
+}
+
+/* core.steps_load() -> list of {key, kind, digest, value, at}; nil, problem, CODE */
+static int steps_load(lua_State *L)
+{
+    vm_check_await(L, "ctx.step");
+    return ask_await(L, ask_make(L, SCRIPT_ASK_STEPS, 0), ask_push_json);
+}
+
+/* core.step_id(key) -> a UUID, the same in every run of this message */
+static int step_id(lua_State *L)
+{
+    char id[UUID_TEXT_SIZE];
+    const struct handler *handler = vm_of(L)->running;
+    char *name = memory_format("%s/step/%s", handler->job->message->row_id, luaL_checkstring(L, 1));
+    uuid_of_name(name, id);
+    free(name);
+    lua_pushstring(L, id);
+    return 1;
+}
+
+/* core.digest(text) */
+static int digest(lua_State *L)
+{
+    char id[UUID_TEXT_SIZE];
+    uuid_of_name(luaL_checkstring(L, 1), id);
+    lua_pushstring(L, id);
+    return 1;
+}
+
+/* core.step_begin(): what is stored from now on belongs to a step. */
+static int step_begin(lua_State *L)
+{
+    struct handler *handler = vm_of(L)->running;
+    luaL_argcheck(L, !handler->step, 1, "a step is under way");
+    step_scope_begin(handler);
+    return 0;
+}
+
+/* core.step_drop(): … no longer, and it is not recorded, unless that has begun. */
+static int step_drop(lua_State *L)
+{
+    step_scope_end(vm_of(L)->running);
+    return 0;
+}
+
+static int push_true(lua_State *L, const struct script_ask *ask)
+{
+    (void)ask;
+    lua_pushboolean(L, true);
+    return 1;
+}
+
+/* core.step_record(key, kind, digest, value) -> true; nil, problem, CODE. Recorded with what the
+ * step under way has stored, if there is one. */
+static int step_record(lua_State *L)
+{
+    static const char *const kinds[] = {"step", "failed", "sleep", NULL};
+    size_t length;
+    const char *key = luaL_checkstring(L, 1), *kind = kinds[luaL_checkoption(L, 2, NULL, kinds)],
+               *given = luaL_checkstring(L, 3), *value = luaL_checklstring(L, 4, &length);
+    vm_check_await(L, "ctx.step");
+    struct handler *handler = vm_of(L)->running;
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_STEP, strlen(key) + length);
+    ask->key = memory_copy_text(key);
+    ask->step.kind = kind;
+    ask->step.digest = memory_copy_text(given);
+    ask->text = memory_copy(value, length);
+    ask->text_length = length;
+    ask->changes = step_scope_take(handler);
+    step_scope_end(handler);
+    return ask_await(L, ask, push_true);
+}
+
+static int nothing(lua_State *L, struct operation *operation)
+{
+    (void)L;
+    (void)operation;
+    return 0;
+}
+
+static void forget(struct operation *operation)
+{
+    (void)operation;
+}
+
+static void free_operation(struct operation *operation)
+{
+    free(operation);
+}
+
+/* core.defer(epoch, hold, reason): this run ends here. The handler runs again then, as the same
+ * attempt. Does not return; no pcall and no __close sees it. */
+static int defer(lua_State *L)
+{
+    lua_Number until = luaL_checknumber(L, 1);
+    bool hold = lua_toboolean(L, 2);
+    const char *reason = luaL_checkstring(L, 3);
+    vm_check_await(L, "ctx.sleep");
+    struct handler *handler = vm_of(L)->running;
+    int64_t wait_ms = (int64_t)(until * 1000) - clock_wall_ms();
+    struct operation *operation = memory_allocate(sizeof *operation);
+    *operation = (struct operation){
+        .results = nothing, .cancel = forget, .release = free_operation};
+    handler->outcome.kind = SCRIPT_RETRY;
+    handler->outcome.asleep = handler->asleep = true;
+    handler->outcome.retry_after_ms = wait_ms > 0 ? wait_ms : 0;
+    handler->outcome.hold = hold;
+    handler->outcome.reason = memory_copy_text(reason);
+    return vm_await(L, operation);
+}
+
+void api_step_install(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        {"step_state", step_state},   {"steps_load", steps_load}, {"step_id", step_id},
+        {"digest", digest},           {"step_begin", step_begin}, {"step_drop", step_drop},
+        {"step_record", step_record}, {"defer", defer},           {NULL, NULL}};
+    luaL_setfuncs(L, functions, 0);
+}

@@ -1,0 +1,48 @@
+/* What handlers have done for good: the results of their steps, and how long they sleep. A handler
+ * that runs again gets them instead of doing it again. */
+#include "state/ledger_sql.h"
+
+#include "base/clock.h"
+
+bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEP_SET);
+    if (statement) {
+        ledger_bind_text(statement, 1, row_id);
+        ledger_bind_text(statement, 2, step->key);
+        ledger_bind_text(statement, 3, step->kind);
+        ledger_bind_text(statement, 4, step->digest);
+        ledger_bind_text(statement, 5, step->value);
+        sqlite3_bind_int64(statement, 6, clock_steady_ms());
+    }
+    return ledger_run(ledger, statement, "record a step");
+}
+
+bool ledger_steps_each(struct ledger *ledger, const char *row_id,
+                       void (*each)(const struct ledger_step *step, void *context), void *context)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEPS_OF);
+    if (!statement)
+        return false;
+    ledger_bind_text(statement, 1, row_id);
+    int result;
+    while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+        each(&(struct ledger_step){.key = (const char *)sqlite3_column_text(statement, 0),
+                                   .kind = (const char *)sqlite3_column_text(statement, 1),
+                                   .digest = (const char *)sqlite3_column_text(statement, 2),
+                                   .value = (const char *)sqlite3_column_text(statement, 3),
+                                   .at_ms = sqlite3_column_int64(statement, 4)},
+             context);
+    if (result != SQLITE_DONE)
+        ledger_fail(ledger, "read the steps of a message");
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE;
+}
+
+bool ledger_steps_forget(struct ledger *ledger, const char *row_id)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEPS_FORGET);
+    if (statement)
+        ledger_bind_text(statement, 1, row_id);
+    return ledger_run(ledger, statement, "forget the steps of a message");
+}
