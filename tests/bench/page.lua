@@ -56,15 +56,23 @@ page:wait_js(([[
   const items = document.querySelector('molecule-list').items;
   return items.length >= %d && items.every((one) => one.outcome)]]):format(MESSAGES))
 
+local SETTLE = "return new Promise((resolve) => setTimeout(resolve, 500))" -- tasks are told of afterwards
+
 local function longest(name, action)
+  page:js(SETTLE)
   page:js "window.longest = 0"
   action()
-  page:js "return new Promise((resolve) => setTimeout(resolve, 300))"
+  page:js(SETTLE)
   say(name .. ": the longest task (below 50: 0)", page:js "return window.longest", "ms", TARGET_MS)
 end
 
+page:js "document.querySelector('molecule-composer textarea').focus()"
 longest("typing", function()
-  page:type("molecule-composer textarea", ("the quick brown fox "):rep(10))
+  -- a person's keys one after the other; WebDriver's own typing is one long task
+  for character in ("the quick brown fox "):rep(5):gmatch "." do
+    page:devtools("Input.dispatchKeyEvent", { type = "char", text = character })
+  end
+  assert(page:js("return document.querySelector('molecule-composer textarea').value"):find "brown fox")
 end)
 longest("scrolling from the last to the first", function()
   page:js [[
