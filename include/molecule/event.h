@@ -27,7 +27,7 @@ struct molecule_event {
     const char *workspace_id;
     const char *row_id;  /* NULL: of no message */
     const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer"; ENDED
-                            also: "retry", "failed", "canceled", "again" */
+                            also: "retry", "asleep", "failed", "canceled", "again" */
     /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; TOLD: what went
      * wrong; NULL: nothing did */
     const char *reason;

@@ -65,6 +65,36 @@ local Context = {}
 ---@return true? told, string? problem, string? code
 function Context.progress(text) end
 
+--- Does something once, however often the handler runs for this message: after an error, a crash, `molecule dead retry`, a long
+--- sleep. The first result of `fn(step, ...)`, a JSON value of at most 1 MiB, is recorded in the ledger before the handler
+--- continues; a later run gets it, decoded, and `fn` is not run. What `fn` changes in molecule.store is recorded with it.
+--- `step.id` is a UUID that is the same in every run, for an `Idempotency-Key`. If the process ends while `fn` runs, `fn` runs once
+--- more, under the same id. nil, message[, CODE] from `fn` passes through unrecorded, and so does an error. The arguments after
+--- `fn` must be JSON; a later run with others is an error (`REPLAY`). A result that cannot be recorded makes a dead letter at once.
+--- At most 1000 in a message; inside one there is no other step and no ctx.sleep. Messages only.
+---@param name string 1 to 128 bytes without "/", "#" and control characters; several of one name are told apart by their order
+---@param fn fun(step: Step, ...: any): any
+---@param ... any
+---@return any result, string? problem, string? code
+function Context.step(name, fn, ...) end
+
+--- Sleeps. Up to 30 s it is molecule.sleep. For longer the run ends here: no `pcall` and no `__close` sees it, what it stored
+--- outside of steps is forgotten, and the handler runs again when it is due, also in a later process, as the same attempt. With
+--- `hold = false` later messages of the conversation are handled meanwhile. Messages only.
+---@param duration Duration up to ten years
+---@param options {hold: boolean?}?
+function Context.sleep(duration, options) end
+
+--- The same until a time. A later run of the handler keeps the time of the first one.
+---@param epoch number seconds since 1970
+---@param options {hold: boolean?}?
+function Context.sleep_until(epoch, options) end
+
+---@class Step
+---@field id string a UUID, the same in every run of this message
+---@field name string
+---@field key string name and place, as the ledger has it: `"charge#1"`
+
 --@ ### The agent: what a script returns
 --@
 --@ A function `(msg, ctx)`, or a table; fields that begin with `_` are the script's own, others are refused:

@@ -70,7 +70,8 @@ void observer_ended(const struct observer *observer, const struct inbox_entry *e
 {
     tell(observer, entry,
          (struct molecule_event){.kind = MOLECULE_EVENT_ENDED,
-                                 .outcome = script_outcome_text(outcome->kind),
+                                 .outcome = outcome->asleep ? "asleep"
+                                                            : script_outcome_text(outcome->kind),
                                  .reason = outcome->reason,
                                  .traceback = outcome->traceback,
                                  .attempt = entry->attempts,

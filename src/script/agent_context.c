@@ -32,13 +32,15 @@ void agent_push_function(lua_State *L, const char *module, const char *name)
 
 static const char context_key = 0; /* registry: the metatable of ctx */
 
+static const char *const later[] = {"step", "sleep", "sleep_until"};
+#define LATER_COUNT (sizeof later / sizeof *later)
+
 /* ctx.step and its like are loaded when they are first used: most handlers do not. */
 static int index_context(lua_State *L)
 {
     const char *name = lua_tostring(L, 2);
-    static const char *const names[] = {"step", "sleep", "sleep_until"};
-    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
-        if (strcmp(name, names[i]) == 0) {
+    for (size_t i = 0; name && i < LATER_COUNT; i++)
+        if (strcmp(name, later[i]) == 0) {
             agent_push_function(L, "molecule.steps", name);
             return 1;
         }
@@ -46,14 +48,28 @@ static int index_context(lua_State *L)
     return 1;
 }
 
+static int pairs_of_context(lua_State *L)
+{
+    for (size_t i = 0; i < LATER_COUNT; i++) {
+        agent_push_function(L, "molecule.steps", later[i]);
+        lua_setfield(L, 1, later[i]);
+    }
+    lua_getglobal(L, "next");
+    lua_pushvalue(L, 1);
+    lua_pushnil(L);
+    return 3;
+}
+
 /* To the table on top. */
 static void set_context_metatable(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &context_key) != LUA_TTABLE) {
         lua_pop(L, 1);
-        lua_createtable(L, 0, 2);
+        lua_createtable(L, 0, 3);
         lua_pushcfunction(L, index_context);
         lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, pairs_of_context);
+        lua_setfield(L, -2, "__pairs");
         lua_pushboolean(L, false);
         lua_setfield(L, -2, "__metatable");
         lua_pushvalue(L, -1);

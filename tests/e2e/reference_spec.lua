@@ -32,6 +32,7 @@ return {answers_replies = true, handle = function(msg, ctx)
     fields("File", msg.files[1])
   end
   fields("Context", ctx)
+  ctx.step("walk", function(step) fields("Step", step) end)
   walk("molecule", molecule)
   methods("Router", molecule.router {})
   local timer = molecule.after(100, print)

@@ -264,6 +264,74 @@ describe("the testing kit", function()
     return one:canvas(before + 1)[before + 1]
   end
 
+  it("records steps as the program does, over errors and sleeps, and forgets what was stored outside of them", function()
+    local script = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  local order = ctx.step("order", function(step, what)
+    molecule.log("orders %s, %s", what, step.key)
+    molecule.store.incr "orders"
+    return {what = what, attempt = ctx.attempt}
+  end, "tea")
+  molecule.store.incr "outside"
+  local fine = ctx.step("fine", function() if ctx.attempt == 1 then return nil, "later", "BUSY" end return true end)
+  if not fine then error "again" end
+  ctx.sleep(0.05)
+  return ("%s %d %d %d %d"):format(order.what, order.attempt, ctx.attempt, molecule.store.get "orders",
+    molecule.store.get "outside")
+end]]
+    local one, a, workspace = both(script)
+    local theirs = ask(one, workspace, "x")
+    assert.equal("tea 1 2 1 1", theirs)
+    local result = a:send "x"
+    assert.equal("failed", result.outcome)
+    a:settle()
+    assert.equal(theirs, result.reply)
+    assert.same({ { key = "order#1", result = { what = "tea", attempt = 1 } }, { key = "fine#1", result = true } }, result.steps)
+    assert.same({ "info: orders tea, order#1" }, result.log)
+    one:stop()
+  end)
+
+  it("sleeps for days, over a crash and a reload, as the same attempt", function()
+    local a = t.agent("sleeper.lua", { source = [[
+      return function(msg, ctx)
+        local began = ctx.step("began", function() return 1 end)
+        ctx.sleep("72h", {hold = msg.text == "hold"})
+        return ("%d %d"):format(began, ctx.attempt)
+      end]] })
+    local result = a:send "hold"
+    assert.equal("asleep", result.outcome)
+    assert.equal(72 * 3600, result.again_in)
+    local behind = a:post "behind"
+    assert.is_nil(behind.outcome)
+    t.clock:advance "71h"
+    a:restart()
+    a:reload()
+    assert.equal("asleep", result.outcome)
+    t.clock:advance "1h"
+    assert.equal("1 1", result.reply)
+    assert.equal("asleep", behind.outcome)
+    a:settle()
+    assert.equal("1 1", behind.reply)
+  end)
+
+  it("makes a dead letter of a step whose arguments differ, as the program does", function()
+    local script = [[
+return function(msg, ctx)
+  ctx.step("item", function(_, n) return n end, ctx.attempt)
+  error "again"
+end]]
+    local one, a, workspace = both(script)
+    platform:message { to = workspace.id, text = "x" }
+    local _, line = one:log "REPLAY: (step item#1 was recorded with other arguments)"
+    assert(line)
+    local result = a:send "x"
+    a:settle()
+    assert.equal("dead", result.outcome)
+    assert(result.reason:find "REPLAY: step item#1 was recorded with other arguments", result.reason)
+    one:stop()
+  end)
+
   it("retries what fails with the same attempts, and undoes what it stored", function()
     local script = [[
 local molecule = require "molecule"

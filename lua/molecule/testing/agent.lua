@@ -149,7 +149,11 @@ end
 
 local function apply(self, entry, one, ended)
   local read
-  if ended.fine then
+  if ended.asleep then
+    entry.attempts = entry.attempts - 1
+    entry.since = entry.since + ended.after
+    return later(self, entry, "asleep", ended.after, ended.hold, ended.reason)
+  elseif ended.fine then
     read = outcome.read(self.json, one.version.verdict, ended.results[2], ended.results[3])
   else
     read = {kind = "failed", reason = ended.reason, traceback = ended.traceback, hopeless = ended.misuse}
@@ -250,8 +254,8 @@ end
 local function post(self, given)
   local row = message.row(self, given)
   name_conversation(self, row)
-  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, id = row.id}
-  local entry = {row = row, result = result, state = "queued", attempts = 0, failures = 0, since = self.clock:now()}
+  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, steps = {}, id = row.id}
+  local entry = {row = row, result = result, state = "queued", attempts = 0, failures = 0, since = self.clock:now(), steps = {}}
   if row.in_reply_to and not self.version.agent_table.answers_replies then
     entry.state, result.outcome = "finished", "answer"
     return result, entry
@@ -272,7 +276,7 @@ end
 
 --- A message, and the time that its handler takes. Ends when the message has its outcome, or is to be handled again later.
 ---@param given string|table
----@return table result {outcome, reply, reason, progress, log, sent, files, parts, attempts, again_in, error, traceback}
+---@return table result {outcome, reply, reason, progress, log, sent, files, steps, parts, attempts, again_in, error, traceback}
 function Agent:send(given)
   local result, entry = post(self, given)
   while entry.state == "running" or entry.state == "queued" do

@@ -3,6 +3,7 @@
 
 local environment = require "molecule.testing.environment"
 local sse = require "molecule.testing.sse"
+local steps = require "molecule.testing.steps"
 local words = require "molecule.testing.words"
 
 local core = {}
@@ -186,17 +187,20 @@ local function add_store(api, version)
   end
   function api.store_change(verb, key, given, ttl, most)
     local handler = version.running or error("molecule.store cannot be changed here", 0)
-    handler.bytes = handler.bytes + #key + #(given or "")
-    if handler.bytes > 64 * 1024 * 1024 then return false end
-    table.insert(handler.changes, {verb = verb, key = key, given = given, most = most,
+    local scope = handler.step or handler
+    scope.bytes = scope.bytes + #key + #(given or "")
+    if scope.bytes > 64 * 1024 * 1024 then return false end
+    table.insert(scope.changes, {verb = verb, key = key, given = given, most = most,
       ends = ttl and ttl > 0 and agent.clock:now() + ttl or math.huge})
     return true
   end
-  function api.store_values()
-    return (version.running or error("molecule.store cannot be used here", 0)).values
+  function api.store_values(outer)
+    local handler = version.running or error("molecule.store cannot be used here", 0)
+    return (not outer and handler.step or handler).values
   end
   function api.store_lock(key, alone)
     local handler = api.check_await("molecule.store")
+    handler = handler.step or handler
     local fine, waits = agent.locks:take(handler, key, alone)
     if waits == "deadlock" then
       return nil, ("molecule.store: two handlers wait for each other's keys, here for \"%s\"; change keys in the same order "
@@ -342,7 +346,8 @@ function core.make(version)
     if not LEVELS[level] then error("log: no such level", 0) end
     version.agent:note("log", level .. ": " .. text)
   end
-  for _, add in ipairs {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files} do add(api, version) end
+  local parts = {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files, steps.add}
+  for _, add in ipairs(parts) do add(api, version) end
   return api
 end
 

@@ -65,7 +65,12 @@ local function finish(self, ended)
   self.version.handlers[self] = nil
   self.done(self, ended)
   self.version.agent.locks:release(self)
+  if self.step then self.version.agent.locks:release(self.step) end
 end
+
+--- Ends it where it waits.
+---@param ended table
+function handler.finish(self, ended) finish(self, ended) end
 
 local function step(self, ...)
   if self.over then return end
