@@ -15,6 +15,22 @@ local SCRIPT = [[
 return function(msg)
   return "answer " .. msg.text:match("%d+")
 end]]
+-- Five steps, each of which leaves a line outside when it begins, and one once it is recorded.
+local STEPS, STEPS_SCRIPT = 5, [[
+local molecule = require "molecule"
+local outside = assert(io.open(%q, "a"))
+outside:setvbuf "no"
+return function(msg, ctx)
+  local number = msg.text:match("%%d+")
+  for i = 1, %d do
+    ctx.step("s" .. i, function(step)
+      outside:write(("begin %%s %%d %%s\n"):format(number, i, step.id))
+      molecule.sleep(0.002)
+    end)
+    outside:write(("after %%s %%d\n"):format(number, i))
+  end
+  return "answer " .. number
+end]]
 local OUTAGE_MS = 3000 -- at most
 local SETTLE_MS = 180000 -- only ends a hang
 
@@ -49,7 +65,8 @@ end
 --- canvas alone, or every other message the canvas.
 ---@param profile string?
 ---@param writers "all"|"canvas"|"half"|nil
-local function stage(profile, writers)
+---@param script string?
+local function stage(profile, writers, script)
   local self = { platform = emulator.start { profile = profile or "t1", args = { "--rate-limit", "-1" } },
     writers = writers or "all" }
   self.id, self.token = emulator.uuid(), "secret-of-the-kill-loop"
@@ -61,7 +78,7 @@ local function stage(profile, writers)
   end
   self.directory = assert(uv.fs_mkdtemp "/tmp/molecule-kill-XXXXXX")
   local file = assert(io.open(self.directory .. "/agent.lua", "w"))
-  file:write(SCRIPT)
+  file:write(script and script:format(self.directory .. "/outside", STEPS) or SCRIPT)
   file:close()
   self.tally = tally.new(self.platform, { id = self.id })
   self.sent = 0
@@ -155,6 +172,53 @@ local function random_kills(options)
     self.tally:read()
   end
   judge("SIGKILL at a random instant", options.runs, settle(self), self.sent)
+  strike(self)
+end
+
+-- What the file outside says of the steps: how often one began again, how often after it was recorded, how many had two ids,
+-- and how many never began.
+local function count_steps(self)
+  local began, ids, done = {}, {}, {}
+  local counts = { repeats = 0, again = 0, two_ids = 0, missing = 0 }
+  for line in io.lines(self.directory .. "/outside") do
+    local what, number, step, id = line:match "^(%l+) (%d+) (%d+) ?(%S*)$"
+    local name = what and number .. " " .. step
+    if what == "begin" then
+      if began[name] then counts.repeats = counts.repeats + 1 end
+      if done[name] then counts.again = counts.again + 1 end
+      if ids[name] and ids[name] ~= id then counts.two_ids = counts.two_ids + 1 end
+      began[name], ids[name] = true, id
+    elseif what == "after" then
+      done[name] = true
+    end
+  end
+  for number = 1, self.sent do
+    for step = 1, STEPS do
+      if not began[number .. " " .. step] then counts.missing = counts.missing + 1 end
+    end
+  end
+  return counts
+end
+
+local function step_kills(options)
+  local self = stage(nil, nil, STEPS_SCRIPT)
+  local each = math.max(options.messages // options.runs // 4, 1)
+  for run = 1, options.runs do
+    send(self, each)
+    local host = start(self)
+    wait_ms(math.random(1, run % 10 == 0 and 400 or 120))
+    host:kill()
+    self.tally:read()
+  end
+  local report = settle(self)
+  judge(("SIGKILL, handlers of %d steps"):format(STEPS), options.runs, report, self.sent)
+  local counts = count_steps(self)
+  print(("  %d steps: %d began again, %d of them after they were recorded, %d under two ids, %d never began"):format(
+    self.sent * STEPS, counts.repeats, counts.again, counts.two_ids, counts.missing))
+  if counts.again + counts.two_ids + counts.missing > 0 or counts.repeats > options.runs * CONCURRENCY then
+    broken = true
+    print "  BROKEN: a step is done once it is recorded, and begins again at most once for each kill"
+  end
   strike(self)
 end
 
@@ -268,6 +332,7 @@ local options = parse(arg)
 math.randomseed(options.seed)
 row("what happened to the host", "times", "messages", "lost", "two ids", "dead", "repeats", "disorder")
 random_kills(options)
+step_kills(options)
 outages(options, "t1", "canvas", "SIGKILL, database outages, the canvas alone")
 outages(options, "t1", "half", "SIGKILL, database outages, canvas and peers")
 outages(options, "latest", "half", "the same, newest version of the platform")
@@ -281,4 +346,4 @@ if broken then
   os.exit(1)
 end
 print "nothing lost, nothing answered under two ids, no dead letter, order kept"
-print "repeats within one per conversation in flight at a kill"
+print "repeats within one per conversation in flight at a kill; no step again after it was recorded"
