@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "base/shell.h"
 #include "base/terminal.h"
+#include "commands/ledger_view.h"
 #include "commands/local_state.h"
 #include "state/ledger.h"
 #include "state/lock.h"
@@ -61,6 +62,36 @@ static json_t *describe(const struct ledger_message *message)
                      message->reason, "traceback", message->traceback, "row", row);
 }
 
+/* A step's value is foreign text. */
+static void print_steps(const json_t *steps)
+{
+    size_t i;
+    json_t *step;
+    json_array_foreach (steps, i, step) {
+        char *value = json_dumps(json_object_get(step, "value"), JSON_COMPACT | JSON_ENCODE_ANY);
+        char *line = memory_format("%s %s = %s", json_string_value(json_object_get(step, "kind")),
+                                   json_string_value(json_object_get(step, "key")),
+                                   value ? value : "-");
+        char *shown = terminal_copy(line, TERMINAL_WORD);
+        printf("%-11s %s\n", i == 0 ? "steps" : "", shown);
+        free(shown);
+        free(line);
+        free(value);
+    }
+}
+
+static void add_steps(struct ledger *ledger, json_t *list)
+{
+    size_t i;
+    json_t *letter;
+    json_array_foreach (list, i, letter) {
+        json_t *steps = ledger_view_steps(ledger, json_string_value(json_object_get(letter, "id")));
+        if (json_array_size(steps) > 0)
+            json_object_set(letter, "steps", steps);
+        json_decref(steps);
+    }
+}
+
 static bool collect(const struct ledger_message *message, void *context)
 {
     if (message->state == LEDGER_DEAD)
@@ -103,6 +134,7 @@ static json_t *read_dead(const struct dead_call *call, char *problem, size_t pro
         for (size_t i = 0; i < call->id_count; i++)
             if (!ledger_find(ledger, call->ids[i], collect, list))
                 say_unknown(call, call->ids[i]);
+        add_steps(ledger, list);
         if (!read) {
             snprintf(problem, problem_size, "%s", ledger_problem(ledger));
             json_decref(list);
@@ -183,6 +215,7 @@ static void print_letter(const json_t *letter)
            (long long)json_integer_value(json_object_get(letter, "attempts")));
     if (json_object_get(letter, "traceback") && !json_is_null(json_object_get(letter, "traceback")))
         print_lines(text_of(letter, "traceback"), 4);
+    print_steps(json_object_get(letter, "steps"));
     const json_t *row = json_object_get(letter, "row");
     const json_t *envelope = json_object_get(row, "request_body");
     char *text = json_dumps(envelope ? envelope : row, JSON_INDENT(2) | JSON_ENCODE_ANY);

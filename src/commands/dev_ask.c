@@ -1,6 +1,7 @@
 #include "commands/dev_ask.h"
 
 #include "base/clock.h"
+#include "commands/ledger_view.h"
 #include "commands/local_state.h"
 #include "state/ledger.h"
 #include "wire/jsontext.h"
@@ -56,8 +57,9 @@ static json_t *read_message(struct ledger *ledger, const json_t *request)
     const char *row_id = json_string_value(json_object_get(request, "row_id"));
     if (row_id && !ledger_find(ledger, row_id, describe, &message))
         ledger_find_finished(ledger, row_id, describe, &message);
-    json_t *answer = json_pack("{s:b, s:o, s:s?}", "ok", 1, "message",
-                               message ? message : json_null(), "cursor", cursor);
+    json_t *answer = json_pack("{s:b, s:o, s:s?, s:o}", "ok", 1, "message",
+                               message ? message : json_null(), "cursor", cursor, "steps",
+                               row_id ? ledger_view_steps(ledger, row_id) : json_array());
     free(cursor);
     return answer;
 }

@@ -6,7 +6,8 @@
 
 /* A request as host/control.h has them, or one of these, which need no host:
  *
- *   {"do": "message", "row_id": "…"}  -> {"message": {state, attempts, …} or null, "cursor": "…"}
+ *   {"do": "message", "row_id": "…"}  -> {"message": {state, attempts, …} or null, "cursor": "…",
+ *                                          "steps": [{key, kind, value, at}, …]}
  *   {"do": "store", "prefix": "…"}    -> {"values": [{key, value}, …], "more": false}
  *
  * Waits for the host. NULL: `problem` says why. The answer, JSON, is yours to free. */

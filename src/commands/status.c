@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/terminal.h"
+#include "commands/ledger_view.h"
 #include "commands/local_state.h"
 #include "state/cursor.h"
 #include "state/ledger.h"
@@ -87,6 +88,20 @@ cleanup:
     return status;
 }
 
+/* Anybody may read the ledger, also while a host has it. */
+static json_t *read_sleepers(const char *directory, const char *workspace_id)
+{
+    char problem[512], *path = local_state_path(directory, workspace_id, "db");
+    struct ledger *ledger = NULL;
+    json_t *sleepers = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) ==
+                               LEDGER_OPENED
+                           ? ledger_view_sleepers(ledger)
+                           : json_array();
+    ledger_close(ledger);
+    free(path);
+    return sleepers;
+}
+
 static void print_text(const char *name, const char *text)
 {
     char *shown = terminal_copy(text, TERMINAL_WORD);
@@ -140,6 +155,18 @@ static int judge(const json_t *status)
     return json_object_get(status, "unreachable_since") ? UNHEALTHY : WELL;
 }
 
+static void print_sleepers(const json_t *sleepers)
+{
+    size_t count = json_array_size(sleepers);
+    if (count == 0)
+        return;
+    const char *until = json_string_value(json_object_get(json_array_get(sleepers, 0), "until"));
+    char *text = memory_format("%zu%s, the next until %s", count,
+                               count == LEDGER_VIEW_SLEEPERS ? " or more" : "", until);
+    print_text("sleeping", text);
+    free(text);
+}
+
 static void print_table(const json_t *status)
 {
     static const char *const names[] = {"workspace", "state",          "pid",
@@ -148,6 +175,7 @@ static void print_table(const json_t *status)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         print_value(names[i], json_object_get(status, names[i]));
     print_platform(status);
+    print_sleepers(json_object_get(status, "sleepers"));
     const char *state;
     json_t *count;
     json_object_foreach (json_object_get(status, "messages"), state, count)
@@ -182,6 +210,8 @@ static int show(const struct command *command, const struct status_options *give
         }
         free(lock);
     }
+    if (status)
+        json_object_set_new(status, "sleepers", read_sleepers(directory, workspace_id));
     free(directory);
     if (!status) {
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);

@@ -204,6 +204,10 @@ bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct led
 /* In the order in which they were recorded. */
 bool ledger_steps_each(struct ledger *ledger, const char *row_id,
                        void (*each)(const struct ledger_step *step, void *context), void *context);
+/* Messages whose handlers sleep, those that are due first first, at most so many; wall clock. */
+bool ledger_sleepers_each(struct ledger *ledger, int most,
+                          void (*each)(const char *row_id, int64_t until_ms, void *context),
+                          void *context);
 bool ledger_steps_forget(struct ledger *ledger, const char *row_id);
 
 struct ledger_counts {

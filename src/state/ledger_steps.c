@@ -39,6 +39,25 @@ bool ledger_steps_each(struct ledger *ledger, const char *row_id,
     return result == SQLITE_DONE;
 }
 
+bool ledger_sleepers_each(struct ledger *ledger, int most,
+                          void (*each)(const char *row_id, int64_t until_ms, void *context),
+                          void *context)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_SLEEPERS);
+    if (!statement)
+        return false;
+    sqlite3_bind_int64(statement, 1, clock_steady_ms());
+    sqlite3_bind_int(statement, 2, most);
+    int result;
+    while ((result = sqlite3_step(statement)) == SQLITE_ROW)
+        each((const char *)sqlite3_column_text(statement, 0), sqlite3_column_int64(statement, 1),
+             context);
+    if (result != SQLITE_DONE)
+        ledger_fail(ledger, "list what sleeps");
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE;
+}
+
 bool ledger_steps_forget(struct ledger *ledger, const char *row_id)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEPS_FORGET);

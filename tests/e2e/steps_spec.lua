@@ -1,5 +1,6 @@
 --- What a handler does in a step it does once, however often the handler runs; and it may sleep longer than its process lives.
 
+local cjson = require "cjson"
 local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
@@ -68,6 +69,25 @@ describe("a step", function()
     local text = pipe:read "a"
     pipe:close()
     return text
+  end
+
+  local function told(words)
+    local pipe = assert(io.popen(("%s %s --state-dir %s 2>&1"):format(emulator.binary(), words, state_dir)))
+    local text = pipe:read "a"
+    pipe:close()
+    return text
+  end
+
+  -- Waits until the ledger has a sleeper; what molecule status says.
+  local function wait_asleep()
+    local timer, status = uv.new_timer(), nil
+    timer:start(10, 10, function() end)
+    loop.wait(function()
+      status = cjson.decode(told("status " .. workspace.id .. " --json"))
+      return #status.sleepers == 1
+    end)
+    timer:close()
+    return status
   end
 
   it("is not run again when the handler fails after it, and its result is the same", function()
@@ -337,7 +357,7 @@ describe("a step", function()
       local env = { LD_PRELOAD = library, FAULT_SHIM = directory }
       local one = connect(SLEEPER, { "-v" }, { env = env })
       say "72h"
-      one:log "asleep until"
+      wait_asleep()
       kill(one)
       one = connect(SLEEPER, { "-v" }, { env = env })
       one:log "event stream: open" -- it serves, and sleeps still
@@ -348,6 +368,25 @@ describe("a step", function()
       assert.same({ "slept 72h" }, one:canvas(1))
       assert.same({ "before", "after 1 nil" }, noted()) -- what the run before the sleep stored is lost
       one:stop()
+    end)
+
+    it("is told of by molecule status, and the steps of a dead letter by molecule dead show", function()
+      local one = connect([[
+        ctx.step("count", function() return {n = 5} end)
+        if msg.text == "bad" then return molecule.dead "no" end
+        ctx.sleep "1h"]], { "-v" })
+      local sleeper = say "sleep"
+      one:log "asleep until"
+      local letter = say("bad", { from = host.workspace(platform).id })
+      one:log "dead letter: no"
+      local status = wait_asleep()
+      assert.equal(sleeper, status.sleepers[1].row_id)
+      assert(status.sleepers[1]["until"]:find "^%d%d%d%d%-%d%d%-%d%dT")
+      assert(told("status " .. workspace.id):find "sleeping +1, the next until %d")
+      assert(told(("dead show %s %s"):format(workspace.id, letter)):find('steps +step count#1 = {"n":5}'))
+      one:stop()
+      status = cjson.decode(told("status " .. workspace.id .. " --json"))
+      assert.equal(sleeper, status.sleepers[1].row_id)
     end)
 
     it("holds its conversation, or not", function()

@@ -7,7 +7,7 @@
 --- GET  playground/messages/:id               everything about it: envelope, attempts with log lines, requests with answers
 --- POST playground/messages/:id/again  {from?, envelope?}   the same as a new message: from someone else, or changed -> {id}
 --- POST playground/messages/:id/retry, …/drop  a dead letter
---- GET  playground/messages/:id/ledger        what the ledger has of it -> {message: {state, …} or null, cursor, passed?}
+--- GET  playground/messages/:id/ledger        what the ledger has -> {message: {state, …} or null, cursor, passed?, steps}
 --- GET  playground/messages/:id/test          the message and its outcome as a busted test
 --- GET  playground/messages/:id/files/:n  ?of=reply|<number of an interim word>   a file that came with it
 --- POST playground/files  ?name&from          the body is a file -> {part} for the parts of POST messages

@@ -35,7 +35,8 @@ end
 ---@param item Item
 function live.ledger(request, item)
   live.ask(request, { ["do"] = "message", row_id = item.id }, function(answer)
-    request:json(200, { message = answer.message, cursor = answer.cursor, passed = passed(item, answer.cursor) })
+    request:json(200, { message = answer.message, cursor = answer.cursor, passed = passed(item, answer.cursor),
+      steps = json.array(answer.steps or {}) })
   end)
 end
 

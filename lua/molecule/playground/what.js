@@ -56,6 +56,9 @@ function ledgerOf(ledger) {
   }
   add("cursor", cursor ? `${cursor}${passed === undefined ? "" : passed ? ", which has passed it" : ", which is before it"}`
     : "none yet");
+  for (const step of ledger.steps || []) {
+    facts.push(h("dt", null, step.kind), h("dd", null, h("code", null, step.key), ` = ${JSON.stringify(step.value)}`));
+  }
   return h("dl", { class: "facts" }, facts);
 }
 

@@ -1,0 +1,16 @@
+/* What a ledger has, as JSON for people: shared by status, dead and dev. */
+#ifndef MOLECULE_COMMANDS_LEDGER_VIEW_H
+#define MOLECULE_COMMANDS_LEDGER_VIEW_H
+
+#include "state/ledger.h"
+
+#include <jansson.h>
+
+#define LEDGER_VIEW_SLEEPERS 100 /* at most */
+
+/* The recorded steps of a message, in order: [{key, kind, value, at}, …]. Yours. */
+json_t *ledger_view_steps(struct ledger *ledger, const char *row_id);
+/* Messages whose handlers sleep: [{row_id, until}, …], those that are due first first. Yours. */
+json_t *ledger_view_sleepers(struct ledger *ledger);
+
+#endif
