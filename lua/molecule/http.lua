@@ -3,7 +3,8 @@
 -- http.get(url [, options]), http.post(url, {json = value}), http.post(url, body), put, patch, delete, head,
 -- http.request(options), and every one of them with options = {url = ...} alone
 --   -> {status, headers, body, json()}, or nil, message, CODE
--- Options: headers, query, json, body, timeout (seconds, 30), follow (true), max_bytes (16 MiB), stream (function(chunk)).
+-- Options: headers, query, json, body, timeout (seconds, 30), follow (true), max_bytes (16 MiB), stream (function(chunk)),
+-- step (a name: the request is made once, see ctx.step).
 -- CODE: TIMEOUT, RESOLVE, CONNECT, TLS, TOO_LARGE, URL, REDIRECTS, FORBIDDEN, NETWORK; JSON from json().
 -- http.sse(options) iterates the server-sent events of an answer: for event in http.sse {url = ...} do ... end
 local core = require "molecule.core"
@@ -14,7 +15,7 @@ local misuse = require "molecule.misuse"
 local http = {}
 
 local KNOWN = {url = "string", method = "string", headers = "table", query = "table", json = "any", body = "string",
-  timeout = "duration", follow = "boolean", max_bytes = "number", stream = "function"}
+  timeout = "duration", follow = "boolean", max_bytes = "number", stream = "function", step = "string"}
 local NAMES = {}
 for name in pairs(KNOWN) do NAMES[#NAMES + 1] = name end
 table.sort(NAMES)
@@ -107,6 +108,13 @@ end
 
 local function request(options)
   local prepared = prepare(options)
+  if options.step then
+    if options.stream then misuse("http: a step has its whole result: use either step or stream") end
+    local given = {method = prepared.method, url = prepared.url, body = prepared.body}
+    local result, problem, code = require "molecule.once"("http", options.step, given, function() return core.http(prepared) end)
+    if not result then return nil, problem, code end
+    return setmetatable(result, answer)
+  end
   if not options.stream then
     local result, problem, code = core.http(prepared)
     if not result then return nil, problem, code end
@@ -157,6 +165,7 @@ http.patch = method("PATCH")
 --- loop, by any way, closes the connection.
 http.sse = core.public(function(options)
   local prepared = prepare(options)
+  if options.step then misuse("http.sse: a stream cannot be a step; read it inside of ctx.step") end
   if not has_header(prepared.headers, "accept") then prepared.headers.Accept = "text/event-stream" end
   local stream, refusal = core.http_stream(prepared)
   if not stream then error("http.sse: " .. refusal, 2) end

@@ -18,8 +18,16 @@ local molecule = {
   after = core.after,
   now = core.now,
   uuid = core.uuid,
-  exec = core.exec,
 }
+
+molecule.exec = public(function(options)
+  if type(options) ~= "table" or options.step == nil then return core.exec(options) end
+  local plain = {}
+  for name, value in pairs(options) do plain[name] = name ~= "step" and value or nil end
+  return require "molecule.once"("exec", options.step, {argv = plain.argv, cmd = plain.cmd, stdin = plain.stdin}, function()
+    return core.exec(plain)
+  end)
+end)
 
 -- Loaded when a script first uses it, so that a state that does not stays small.
 local later = {

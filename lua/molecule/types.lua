@@ -158,6 +158,7 @@ function molecule.dead(reason) end
 ---@field cwd string? its working directory
 ---@field timeout Duration? above 0; its whole process group is then killed; default: none
 ---@field max_output integer? bytes kept of each stream, at most 64 MiB; default 1 MiB
+---@field step string? makes the call a step of that name: it runs once, see ctx.step; told apart by argv, cmd and stdin
 
 ---@class ExecResult
 ---@field code integer its exit code; -1 with a signal
@@ -301,6 +302,7 @@ molecule.http = {}
 ---@field follow boolean? follow redirects: after 303, and for a POST after 301 and 302, with a GET; otherwise as sent; default true
 ---@field max_bytes integer? of the response, at most 1 GiB (with `stream` 2^40 bytes); default 16 MiB
 ---@field stream fun(chunk: string)? gets the body in pieces as they arrive; may wait
+---@field step string? makes the request a step of that name: an answer of any status is recorded, see ctx.step; not with `stream`
 
 ---@class HttpResponse
 ---@field status integer 200, 404, …

@@ -89,8 +89,8 @@ static int push_exec_result(lua_State *L, const struct process_result *result, v
 static void check_table(lua_State *L)
 {
     int top = lua_gettop(L);
-    static const char *const known[] = {"argv", "cmd",     "stdin",     "env",
-                                        "cwd",  "timeout", "max_output"};
+    static const char *const known[] = {"argv", "cmd",     "stdin",      "env",
+                                        "cwd",  "timeout", "max_output", "step"};
     const char *word = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : NULL;
     bool list = lua_istable(L, 1) && lua_rawgeti(L, 1, 1) != LUA_TNIL;
     if (list && lua_type(L, -1) == LUA_TSTRING)

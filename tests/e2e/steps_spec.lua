@@ -334,6 +334,25 @@ describe("a step", function()
     assert.equal("5\n", ledger "PRAGMA user_version")
   end)
 
+  it("may be a request or a program, by its name alone", function()
+    local count = outside .. ".count"
+    local one = connect(([[
+      local result = molecule.exec {cmd = "echo x >>%s; printf 'a\\377b'; exit 3", step = "run"}
+      local same = molecule.http.get(%q, {step = "fetch"})
+      if ctx.attempt < 3 then error "again" end
+      local failed, problem, code = molecule.http.get("http://127.0.0.1:9/", {step = "refused"})
+      local bad, why = pcall(molecule.exec, {cmd = "true", step = 5})
+      return ("%%d %%s %%s %%s %%s %%s %%s"):format(result.code, #result.stdout, result.stdout:byte(2), same.status,
+        same:json().status, code, tostring(why):match "step must be a string")]]):format(count, platform.url .. "/health"))
+    say()
+    assert.same({ "3 3 255 200 ok CONNECT step must be a string" }, one:canvas(1))
+    assert.equal("x\n", host.read(count))
+    local fetched = 0
+    for _, entry in ipairs(platform:journal()) do fetched = fetched + (entry.path == "/health" and 1 or 0) end
+    assert.equal(1, fetched)
+    one:stop()
+  end)
+
   describe("and a sleep", function()
     local SLEEPER = [[
       ctx.step("before", function() note "before" end)
