@@ -108,7 +108,7 @@ local function add_programs(api, version)
     if after then wait(version, words.seconds(after)) end
     return result, problem, code
   end
-  local KNOWN = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output"}
+  local KNOWN = {"argv", "cmd", "stdin", "env", "cwd", "timeout", "max_output", "step"}
   function api.exec(options)
     if type(options) ~= "table" or options[1] then
       api.misuse('exec: takes a table that says what to run: exec {cmd = "ls -l"} for a shell, or exec {argv = {"ls", "-l"}} for '
