@@ -33,11 +33,11 @@ end
 local drain = { multi = multi }
 
 ---One drain; the platform is left running.
----@param case {peers: integer, place: string, messages: integer, args: string[]?}
+---@param case {peers: integer, place: string, messages: integer, args: string[]?, script: string?}
 ---@return number messages a second, number share of the server's core, Platform
 local function once(case)
   local platform = stage.platform { rows = case.messages, peers = case.peers }
-  local host = stage.host { platform = platform, place = case.place, args = case.args }
+  local host = stage.host { platform = platform, place = case.place, args = case.args, script = case.script }
   local before = platform:ask "wait?registered=1"
   local figures = platform:ask("wait?replies=" .. case.messages, DRAIN_MS)
   host:stop()
@@ -95,6 +95,30 @@ end
 function drain.many(options)
   measure(options, { title = "drain, 64 conversations, --concurrency 16", peers = 64, args = { "--concurrency", "16" },
     wrk = 16, multi = { 16, 64 }, compare = "multi16", over = 0.55, target = ">= 0.55 of 16" })
+end
+
+local THREE_STEPS = [[
+local function one() return {n = 1} end
+return function(msg, ctx)
+  for i = 1, 3 do ctx.step("s", one) end
+  return "done: " .. msg.text
+end]]
+
+---Messages whose handlers record three steps, beside the same without.
+function drain.steps(options)
+  local found = {}
+  for _ = 1, options.runs do
+    for name, script in pairs { with = THREE_STEPS, without = stage.SCRIPT } do
+      local rate, _, platform = once { peers = 64, place = "disk", messages = options.messages, args = { "--concurrency", "16" },
+        script = script }
+      add(found, name, rate)
+      platform:stop()
+    end
+  end
+  sheet.section "drain, 64 conversations, --concurrency 16, three steps a message"
+  sheet.row { name = "with three steps", unit = "/s", values = found.with, of = sheet.middle(found.without), over = 0.5,
+    target = ">= 0.50 of without" }
+  sheet.row { name = "without", unit = "/s", values = found.without }
 end
 
 ---Lua and JSON by themselves.

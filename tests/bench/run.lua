@@ -24,6 +24,7 @@ MODES.check = { runs = 1, counts = 1, instructions = 500, switches = 1000, idle_
 local FIGURES = {
   { name = "drain-one", run = drain.one },
   { name = "drain-many", run = drain.many },
+  { name = "steps", run = drain.steps },
   { name = "alone", run = drain.alone },
   { name = "wait", run = times.wait },
   { name = "added", run = times.added },
