@@ -1,7 +1,7 @@
 --- Approval before a dangerous command: a peer asks to restart a service, and nothing happens until the human in the canvas
 --- says yes. What waits is in molecule.store, so that it survives a restart of the host; a question is asked once, and a yes
---- is used up by what it allows. (If the host is killed while the command runs, it runs
---- again: use commands that may safely run twice.)
+--- is used up by what it allows. The command is a step: once its result is recorded it does not run again, whatever happens to
+--- the host.
 ---
 ---   from a peer:      restart web
 ---   in the canvas:    yes 7F3K      no 7F3K      waiting
@@ -25,7 +25,7 @@ local function code_of(id)
 end
 
 local function restart(service)
-  local result, problem = molecule.exec {argv = {"systemctl", "restart", service}, timeout = "60s"}
+  local result, problem = molecule.exec {argv = {"systemctl", "restart", service}, timeout = "60s", step = "restart"}
   if not result then return ("%s could not be restarted: %s"):format(service, problem) end
   if result.code ~= 0 then return ("restarting %s failed with code %d: %s"):format(service, result.code, result.stderr) end
   return ("%s was restarted"):format(service)
