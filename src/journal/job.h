@@ -103,6 +103,21 @@ struct job_handler_step {
     void *context;
 };
 
+/* When a schedule was last due, or a run of it. */
+struct job_schedule {
+    char *name, *form;
+    int64_t at_s; /* now, or when the run is due: epoch seconds */
+    bool starts_over;
+    int64_t since_s; /* the answer */
+    char *row_id, *row, *created_at, *source;
+    size_t row_length;
+    bool is_new; /* the run */
+    struct journal_loaded *loaded;
+    journal_since_callback *then_since;
+    journal_run_callback *then_run;
+    void *context;
+};
+
 /* One thing to write or to read, on its way to the disk thread and back. It holds nothing that
  * anyone else changes. */
 struct job {
@@ -123,6 +138,7 @@ struct job {
         struct job_value value;
         struct job_commit commit;
         struct job_handler_step handler_step;
+        struct job_schedule schedule;
     };
 };
 

@@ -188,6 +188,29 @@ void journal_step_record(struct journal *journal, const struct journal_handler_s
                          struct changes *changes,
                          void (*then)(void *context, struct changes *changes), void *context);
 
+/* --- schedules (schedule.c). Times are epoch seconds. `form` is what a schedule is besides its
+ * name: one of another form is another schedule. --- */
+
+typedef void journal_since_callback(void *context, const char *name, int64_t since_s);
+/* After which moment its runs are due: when it was last due or, for one that the ledger does not
+ * know, `now_s`, which is recorded. `starts_over`: `now_s` in any case, unless it was due later. */
+void journal_schedule_since(struct journal *journal, const char *name, const char *form,
+                            int64_t now_s, bool starts_over, journal_since_callback *then,
+                            void *context);
+
+/* Borrowed for the call. */
+struct journal_run {
+    const char *name, *form;
+    int64_t at_s;
+    const char *row_id, *row, *created_at, *source;
+    size_t row_length;
+};
+/* `loaded`: the run as it is kept now, the callback's; NULL: the ledger had it already. */
+typedef void journal_run_callback(void *context, const char *name, struct journal_loaded *loaded);
+/* It is due: it is kept as a message, and its time is recorded. */
+void journal_schedule_run(struct journal *journal, const struct journal_run *run,
+                          journal_run_callback *then, void *context);
+
 /* --- for the control socket --- */
 
 /* Dead letters of a live host. `loaded`: it will be retried; the callback's. */

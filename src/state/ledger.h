@@ -210,6 +210,17 @@ bool ledger_sleepers_each(struct ledger *ledger, int most,
                           void *context);
 bool ledger_steps_forget(struct ledger *ledger, const char *row_id);
 
+/* --- schedules (ledger_schedule.c) --- */
+
+/* When a schedule of this name was last due, epoch seconds. `form`: the rest of what it is; false:
+ * none of that form was recorded, `*last_s` stays as it is. */
+bool ledger_schedule_last(struct ledger *ledger, const char *name, const char *form,
+                          int64_t *last_s);
+bool ledger_schedule_set(struct ledger *ledger, const char *name, const char *form, int64_t last_s);
+/* Forgets runs that were finished a week ago, a few at a time: the cursor's progress, by which
+ * messages are forgotten, does not tell how old they are. */
+bool ledger_schedule_prune(struct ledger *ledger);
+
 struct ledger_counts {
     int64_t by_state[LEDGER_ELSEWHERE + 1];
     int64_t oldest_pending_ms; /* first_seen_ms of the oldest open message; 0: none */

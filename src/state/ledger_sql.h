@@ -81,6 +81,10 @@
     X(PRUNE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT sequence, "     \
              "created FROM finished"                                                               \
              " ORDER BY sequence LIMIT ?2) WHERE created > 0 AND created < ?1)")                   \
+    X(PRUNE_RUNS,                                                                                  \
+      "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT sequence, "            \
+      "source, updated FROM finished ORDER BY sequence LIMIT ?2)"                                  \
+      " WHERE substr(source, 1, 5) = 'cron/' AND updated < ?1)")                                   \
     X(PRUNE_ELSEWHERE, "DELETE FROM messages WHERE state = 6 AND created > 0 AND created < ?1")    \
     X(SAME_REPLIES,                                                                                \
       "SELECT (SELECT count(*) FROM finished WHERE digest = ?1 AND updated >= ?2 AND row_id <> "   \
