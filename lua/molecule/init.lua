@@ -31,6 +31,7 @@ end)
 
 -- Loaded when a script first uses it, so that a state that does not stays small.
 local later = {
+  cron = function() return require "molecule.cron" end,
   http = function() return require "molecule.http" end,
   router = function() return require "molecule.router" end,
   store = function() return require "molecule.store" end,
@@ -48,7 +49,7 @@ setmetatable(molecule, {
     return self[name]
   end,
   __pairs = function(self)
-    for _, name in ipairs {"http", "router", "store", "send", "notify", "peers", "delegate"} do local _ = self[name] end
+    for _, name in ipairs {"cron", "http", "router", "store", "send", "notify", "peers", "delegate"} do local _ = self[name] end
     return next, self, nil
   end,
 })

@@ -197,6 +197,26 @@ local Timer = {}
 ---@return boolean
 function Timer:cancel() end
 
+---@class CronOptions
+---@field name string? unique in the script; 1 to 100 bytes; default: made of the schedule, the zone and a number
+---@field timezone string? `"local"` (the default), `"UTC"`, or a zone like `"Europe/Berlin"`
+---@field catch_up boolean? whether a run that was missed while the host was down happens once at its start; default true
+
+---@class CronRun
+---@field id string of the message that the run is: the same at every attempt
+---@field name string the schedule's
+---@field spec string the schedule
+---@field timezone string its zone
+---@field scheduled_at integer epoch seconds: when it was due, however late it is now
+
+--- Calls `fn(run, ctx)` by a [schedule](#schedules): `"0 8 * * mon-fri"`, `"@daily"`. Each run is a message of the ledger, with the
+--- attempts, the order and the dead letters of one. Only while the script loads or in `start`. At most 100. Returns the name.
+---@param spec string
+---@param fn fun(run: CronRun, ctx: Context): any
+---@param options CronOptions?
+---@return string name
+function molecule.cron(spec, fn, options) end
+
 --- Epoch seconds, with a fraction.
 ---@return number
 function molecule.now() end

@@ -140,6 +140,19 @@ static void print_platform(const json_t *status)
     free(how_long);
 }
 
+static void print_schedules(const json_t *schedules)
+{
+    size_t i;
+    json_t *each;
+    json_array_foreach (schedules, i, each) {
+        const char *next = json_string_value(json_object_get(each, "next")),
+                   *name = json_string_value(json_object_get(each, "name"));
+        char *text = memory_format("%s %s", next ? next : "-", name ? name : "?");
+        print_text("next run", text);
+        free(text);
+    }
+}
+
 /* Exit codes, as --help lists them. */
 enum { WELL = 0, STOPPED = 1, UNHEALTHY = 2, UNKNOWN = 3 };
 
@@ -176,6 +189,7 @@ static void print_table(const json_t *status)
         print_value(names[i], json_object_get(status, names[i]));
     print_platform(status);
     print_sleepers(json_object_get(status, "sleepers"));
+    print_schedules(json_object_get(status, "schedules"));
     const char *state;
     json_t *count;
     json_object_foreach (json_object_get(status, "messages"), state, count)
@@ -259,7 +273,8 @@ const struct command command_status = {
         "start time,\n"
         "last poll and heartbeat, how long the platform has been unreachable, the cursor, message "
         "counts by state,\n"
-        "and the age of the oldest unfinished message.\n\n"
+        "the age of the oldest unfinished message, and the next runs of schedules "
+        "(molecule.cron).\n\n"
         "Exit codes:\n"
         "  0  running and healthy\n"
         "  1  stopped\n"

@@ -134,6 +134,7 @@ static json_t *describe(const char *id, const struct control_status *now,
                                "cursor", now->cursor, "messages", by_state, "oldest_pending",
                                stamp(counts ? counts->oldest_pending_ms : 0), "answered",
                                (int)now->answered);
+    json_object_set_new(status, "schedules", now->schedules);
     if (now->away_ms) {
         json_object_set_new(status, "unreachable_since", stamp(now->away_ms));
         json_object_set_new(status, "unreachable_seconds",

@@ -44,6 +44,7 @@ struct control_status {
     unsigned long answered;
     int64_t away_ms; /* since when the platform has been unreachable */
     const char *away_reason;
+    json_t *schedules; /* an array of {name, spec, timezone, next}; the callee's */
 };
 
 /* What a workspace's socket serves. Borrowed until control_close. */

@@ -197,15 +197,22 @@ static void look_for_status(void *context, struct control_status *now)
         .answered = workspace->dispatch.answered,
         .away_ms = workspace->link.away_ms,
         .away_reason = workspace->link.away_reason,
+        .schedules = schedules_list(&workspace->dispatch.schedules),
     };
+}
+
+static void on_due(void *context, struct journal_loaded *loaded)
+{
+    struct workspace *workspace = context;
+    intake_resume(&workspace->intake, loaded, false);
+    dispatch_step(&workspace->dispatch);
 }
 
 static void on_retry_dead(void *context, struct journal_loaded *loaded)
 {
     struct workspace *workspace = context;
     inbox_forget(workspace->inbox, loaded->row_id);
-    intake_resume(&workspace->intake, loaded, false);
-    dispatch_step(&workspace->dispatch);
+    on_due(workspace, loaded);
 }
 
 static bool ask_timers(void *context, int64_t id, script_timers_callback *then, void *then_context)
@@ -333,6 +340,8 @@ static void wire_messages(struct workspace *workspace)
     dispatch->events = (struct dispatch_events){
         .settled = on_settled, .ended = on_ended, .handling = on_handling};
     dispatch->context = workspace;
+    dispatch->schedules.due = on_due;
+    dispatch->schedules.context = workspace;
     dispatch_open(dispatch);
     workspace->intake.dispatch = dispatch;
     workspace->intake.poller = &workspace->poller;
@@ -355,9 +364,15 @@ static void on_ask(void *context, struct script_ask *ask)
     host_calls_ask(&dispatch->calls, ask);
 }
 
+static void on_schedule(void *context, struct script_schedule *said)
+{
+    schedules_take(&((struct workspace *)context)->dispatch.schedules, said);
+}
+
 void wiring_listen(struct workspace *workspace, struct script_events *events)
 {
     events->ask = on_ask;
+    events->schedule = on_schedule;
     events->context = workspace;
     if (!workspace->dispatch.observer.event)
         return;

@@ -237,6 +237,7 @@ void workspace_saved(struct workspace *workspace)
         journal_close(workspace->journal, on_stuck_closed);
     } else if (workspace->script) {
         host_calls_interrupt(&workspace->dispatch.calls);
+        schedules_interrupt(&workspace->dispatch.schedules);
         script_close(workspace->script, true, on_script_closed, workspace);
     } else {
         on_script_closed(workspace);

@@ -71,7 +71,7 @@ static bool is_allowed(const struct molecule_workspace_options *options,
 static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
-    if (is_allowed(options, entry->message))
+    if (entry->message->run || is_allowed(options, entry->message))
         return false;
     log_info(options->id, "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
              inbox_sender(entry));
@@ -232,6 +232,8 @@ void dispatch_open(struct dispatch *dispatch)
                                           .answered = outcome_answered,
                                           .advanced = outcome_advanced,
                                           .context = dispatch};
+    dispatch->schedules.link = link;
+    dispatch->schedules.inbox = dispatch->inbox;
     dispatch->outbox = (struct outbox){.link = link,
                                        .inbox = dispatch->inbox,
                                        .breaker = &dispatch->breaker,
@@ -249,6 +251,7 @@ void dispatch_set_journal(struct dispatch *dispatch, struct journal *journal,
                           struct attempts *attempts)
 {
     dispatch->journal = dispatch->calls.journal = dispatch->outbox.journal = journal;
+    dispatch->schedules.journal = journal;
     dispatch->attempts = dispatch->naming.attempts = attempts;
 }
 
@@ -261,6 +264,7 @@ void dispatch_close(struct dispatch *dispatch)
 {
     outbox_close(&dispatch->outbox, true);
     host_calls_close(&dispatch->calls);
+    schedules_close(&dispatch->schedules);
     breaker_close(&dispatch->breaker);
     echoes_free(&dispatch->echoes);
 }

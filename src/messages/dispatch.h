@@ -7,6 +7,7 @@
 #include "messages/inbox.h"
 #include "messages/naming.h"
 #include "messages/outbox.h"
+#include "messages/schedules.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,10 +43,11 @@ struct dispatch {
     struct echoes echoes;
     struct observer observer;
     struct naming naming;
-    const char *state_path; /* for commands that the log names; NULL: temporary state
-                             */
-    unsigned concurrency;   /* handlers at once */
-    bool answers_replies;   /* the agent sees what other molecule hosts reply */
+    struct schedules schedules; /* `due` and its context are the owner's */
+    const char *state_path;     /* for commands that the log names; NULL: temporary state
+                                 */
+    unsigned concurrency;       /* handlers at once */
+    bool answers_replies;       /* the agent sees what other molecule hosts reply */
     uv_timer_t timer; /* the next attempt of a message that failed; the owner takes it off the loop
                        */
     /* messages during which an earlier process ended: until they have outcomes, one at a time */

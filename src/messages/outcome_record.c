@@ -66,7 +66,7 @@ static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, c
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
     observer_finished(&dispatch->observer, entry, outcome, reason, traceback);
-    if (!options->record_file || !entry->message)
+    if (!options->record_file || !entry->message || entry->message->run)
         return;
     struct transcript_line line = {.path = options->record_file,
                                    .workspace_id = options->id,

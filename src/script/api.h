@@ -22,7 +22,8 @@
     X(api_peers_install)       \
     X(api_files_install)       \
     X(api_base64_install)      \
-    X(api_timer_install)
+    X(api_timer_install)       \
+    X(api_cron_install)
 
 #define X(install) void install(lua_State *L);
 API_PARTS(X)

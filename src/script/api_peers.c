@@ -110,7 +110,8 @@ static int api_progress(lua_State *L)
         lua_pushliteral(L, "EMPTY");
         return 3;
     }
-    if (handler && handler->job && handler->job->message->source_id) {
+    const struct message *message = handler && handler->job ? handler->job->message : NULL;
+    if (message && message->source_id && !message->run) {
         luaL_pushfail(L);
         lua_pushliteral(L, "ctx.progress: the message came from a peer, which would take a "
                            "progress message for the answer");

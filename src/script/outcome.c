@@ -288,7 +288,7 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
     outcome->kind = replies ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
 }
 
-static bool is_verdict(lua_State *L, int index)
+bool outcome_is_verdict(lua_State *L, int index)
 {
     if (!lua_getmetatable(L, index))
         return false;
@@ -329,7 +329,7 @@ void outcome_read(lua_State *L, int first, struct script_outcome *outcome)
         outcome->kind = outcome->reply.text_length > 0 ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
         return;
     case LUA_TTABLE:
-        if (is_verdict(L, first))
+        if (outcome_is_verdict(L, first))
             read_verdict(L, first, outcome);
         else
             read_reply(L, first, outcome);

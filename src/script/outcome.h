@@ -15,6 +15,8 @@ void message_push(lua_State *L, const struct message *message);
 /* Reads what the handler returned, from stack index `first` to the top, into `outcome`. Never
  * raises. */
 void outcome_read(lua_State *L, int first, struct script_outcome *outcome);
+/* What molecule.skip, retry or dead gave. */
+bool outcome_is_verdict(lua_State *L, int index);
 /* Takes the two texts. */
 void outcome_fail(struct script_outcome *outcome, enum script_limit limit, char *reason,
                   char *traceback);

@@ -6,7 +6,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "script/api_timer.h"
 #include "script/calls.h"
 #include "script/handler_run.h"
 #include "script/locks.h"
@@ -206,7 +205,7 @@ static void run_job(struct turn *turn)
     handler->job = job;
     handler->calls = calls_open(script->settings.options->record_file, script->events.said);
     handler->canceled = &job->canceled;
-    script_start_now(script, script->vm, handler, agent_handle_body);
+    script_start_now(script, script->vm, handler, script_body(job));
 }
 
 void script_queue_job(struct script *script, struct script_job *job)
@@ -329,7 +328,7 @@ static void run_close(struct task *task)
     script_evaluate_on(script);
     script_end_states(script);
     if (script->vm)
-        timers_stop(script->vm);
+        script_stop_clocks(script->vm);
     while (script->vm && script->vm->handlers)
         handler_abandon(script->vm->handlers, SCRIPT_LIMIT_NONE, "the host is stopping");
     /* what is still to be recorded comes before anything that `stop` reads or stores */

@@ -41,6 +41,11 @@ void script_close(struct script *script, bool graceful, void (*closed)(void *con
 /* Answers; on the host thread, once. */
 void script_answer(struct script_ask *ask);
 
+/* Answers SCRIPT_SCHEDULE_MADE: what comes after that moment is due; 0: nothing is, the host stops.
+ */
+void script_schedule_since(struct script_schedule *schedule, int64_t since_s);
+void script_schedule_free(struct script_schedule *schedule);
+
 /* The outcome of the handler whose changes had these locks is recorded: the keys are free. */
 void script_unlock(struct script *script, uint64_t locks);
 

@@ -11,7 +11,6 @@
 #include "base/plural.h"
 #include "net/allowed_hosts.h"
 #include "script/agent.h"
-#include "script/api_timer.h"
 #include "script/handler.h"
 #include "script/handler_run.h"
 #include "script/outcome.h"
@@ -137,7 +136,7 @@ static void run_close_state(struct task *task)
 static void close_state_soon(struct script *script, struct vm *vm)
 {
     struct script_task *close = script_task(script);
-    timers_stop(vm);
+    script_stop_clocks(vm);
     close->context = vm;
     script_post(script->worker, close, run_close_state);
 }
@@ -195,7 +194,7 @@ static void on_started(struct handler *handler)
     handler_free(handler);
     announce(script, &info, script->problem);
     if (!script->problem)
-        timers_go(script->vm);
+        script_start_clocks(script->vm);
     become_ready(script, script->problem ? SCRIPT_BROKEN : SCRIPT_READY);
 }
 
@@ -357,7 +356,7 @@ static void on_candidate_started(struct handler *handler)
     script->vm = script->candidate;
     script->candidate = NULL;
     script->reloads++;
-    size_t handlers = count_handlers(script->old), timers = timers_stop(script->old);
+    size_t handlers = count_handlers(script->old), timers = script_stop_clocks(script->old);
     const char *stopped = timers ? "; its timers have stopped" : "";
     if (handlers > 0)
         log_info(script->settings.options->id,
@@ -370,7 +369,7 @@ static void on_candidate_started(struct handler *handler)
                  "the script is reloaded (%s); the globals of the previous version are lost%s",
                  script->reload_reason, stopped);
     announce(script, &info, NULL);
-    timers_go(script->vm);
+    script_start_clocks(script->vm);
     if (script->replacing) { /* the previous state had hit its memory limit */
         while (script->old->handlers)
             handler_abandon(script->old->handlers, SCRIPT_LIMIT_NONE, "the Lua state was replaced");

@@ -28,6 +28,8 @@ static void on_conversation(struct handler *handler)
 /* It may not wait, so it has ended when this returns. */
 static char *name_one(struct script *script, const struct message *message)
 {
+    if (message->run) /* a schedule's runs have their own conversation */
+        return NULL;
     struct agent_conversation call = {.message = message, .script = script};
     struct handler *handler = script_handler(script, on_conversation);
     handler->context = &call;

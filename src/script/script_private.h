@@ -47,6 +47,7 @@ struct script {
     struct script_naming *naming;              /* under way; paused while the script loads */
     struct script_evaluation *evaluation;      /* under way; NULL: none */
     char *problem;                             /* why it is broken */
+    int64_t last_schedule;                     /* its id */
     unsigned load_failures;                    /* in a row */
     int64_t load_again_ms;                     /* monotonic: a broken one is not loaded before */
     atomic_size_t timers;                      /* of all states */
@@ -83,6 +84,15 @@ void script_name_on(struct script *script);
 void script_evaluate_on(struct script *script);
 /* On the host thread: the worker ends what was canceled. */
 void script_end_canceled(struct script *script);
+
+/* script_schedule.c: tells the host; takes it. */
+void script_tell_schedule(struct script *script, struct script_schedule *schedule);
+int64_t script_new_schedule(struct script *script); /* its id */
+/* Timers and schedules of a state that takes over. */
+void script_start_clocks(struct vm *vm);
+size_t script_stop_clocks(struct vm *vm); /* -> how many timers there were */
+/* The body of a job's handler. */
+lua_CFunction script_body(const struct script_job *job);
 
 /* script_ask.c: what a handler stored. */
 struct changes *script_take_changes(struct script *script, struct handler *handler);

@@ -156,6 +156,28 @@ struct script_said {
     int64_t took_ms;    /* then: how long it took */
 };
 
+/* What a script says of its schedules (molecule.cron). */
+enum script_schedule_kind {
+    SCRIPT_SCHEDULES_AFRESH, /* those of an earlier state are no more; followed by those there are
+                              */
+    SCRIPT_SCHEDULE_MADE,    /* it wants to know since when: script_schedule_since */
+    SCRIPT_SCHEDULE_NEXT,    /* when it is due next */
+    SCRIPT_SCHEDULE_DUE
+};
+
+/* Made on the worker; the host's from events.schedule until script_schedule_since or
+ * script_schedule_free. Everything is owned by it. */
+struct script_schedule {
+    struct task task; /* the script's own */
+    struct script *script;
+    enum script_schedule_kind kind;
+    int64_t id;               /* the script's own */
+    char *name, *spec, *zone; /* NULL: AFRESH */
+    bool catch_up;            /* a run that is missed while there is no host is due at its start */
+    int64_t at_s;             /* MADE: now; DUE: when it is due. Epoch seconds */
+    int64_t next_s;           /* NEXT: epoch seconds; 0: never */
+};
+
 struct script_events {
     /* once after script_open */
     void (*loaded)(void *context, const struct script_agent *agent);
@@ -169,6 +191,8 @@ struct script_events {
     void (*said)(void *context, const struct script_said *said);
     /* takes the question; NULL: there is no host to ask */
     void (*ask)(void *context, struct script_ask *ask);
+    /* takes it; NULL: there is no host, and nothing is ever due */
+    void (*schedule)(void *context, struct script_schedule *said);
     void *context;
 };
 

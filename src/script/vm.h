@@ -67,8 +67,12 @@ struct vm {
     struct locks *locks;  /* of the store's keys; the script's */
     struct timer *timers; /* of molecule.every and after */
     size_t timer_count;
-    int64_t last_timer; /* its id */
-    bool timers_go;     /* false: they wait until the state is in charge */
+    int64_t last_timer;         /* its id */
+    struct schedule *schedules; /* of molecule.cron */
+    size_t schedule_count;
+    bool schedules_fixed; /* no others can be made */
+    bool schedules_over;  /* nothing is due any more */
+    bool timers_go;       /* false: they wait until the state is in charge */
 };
 
 /* The vm of a coroutine. */

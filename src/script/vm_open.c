@@ -6,6 +6,7 @@
 #include "net/http_client.h"
 #include "script/agent.h"
 #include "script/api.h"
+#include "script/api_cron.h"
 #include "script/api_timer.h"
 #include "script/coroutines.h"
 #include "script/environment.h"
@@ -61,6 +62,7 @@ void vm_close(struct vm *vm)
 {
     vm->running = NULL;
     timers_stop(vm);
+    schedules_free(vm);
     vm->memory_limit = 0;
     lua_sethook(vm->L, NULL, 0, 0);
     lua_close(vm->L);

@@ -75,6 +75,9 @@ struct message {
     unsigned hops; /* message.metadata.molecule.hops, else 0 */
     char *problem; /* why it is unreadable; else NULL */
     bool shed;     /* message_shed took its content */
+    /* a due run of a schedule, and no row of the platform (wire/cron_run.h): an object with its
+     * name, spec, timezone and scheduled_at; NULL: a row */
+    json_t *run;
     /* base/shared.h: where strings above stand that were found in the row's bytes; the others are
        each their own. NULL: none */
     const char *names;

@@ -123,7 +123,8 @@ void message_free(struct message *message)
                              message->task_id,      message->peer_name,  message->peer_role,
                              message->conversation, message->text,       message->raw,
                              message->in_reply_to,  message->problem,    message->echo};
-    json_t *const values[] = {message->parts, message->files, message->metadata, message->history};
+    json_t *const values[] = {message->parts, message->files, message->metadata, message->history,
+                              message->run};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free_text(message, strings[i]);
     shared_release(message->names);
