@@ -5,6 +5,7 @@ package.path = "./lua/?.lua;./lua/?/init.lua;" .. package.path
 local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
+local preload = require "tests.support.preload"
 local process = require "tests.support.process"
 local server = require "tests.support.server"
 local t = require "molecule.testing"
@@ -193,6 +194,27 @@ local steps = {
 return function(msg) local value = steps[msg.text]() return value end]], "nourl", "typo", "body", "method", "exec",
   "exectypo", "every",
     "after", "cancel", "notify", "send", "empty" },
+
+  ["misuse of schedules"] = { [[
+local molecule = require "molecule"
+local steps = {
+  hour = function() local v = molecule.cron("0 25 * * *", print) return v end,
+  number = function() local v = molecule.cron(8, print) return v end,
+  fn = function() local v = molecule.cron("* * * * *") return v end,
+  zone = function() local v = molecule.cron("* * * * *", print, {timezone = "Europe/Berlim"}) return v end,
+  typo = function() local v = molecule.cron("* * * * *", print, {nane = "x"}) return v end,
+  type = function() local v = molecule.cron("* * * * *", print, {catch_up = "no"}) return v end,
+  name = function() local v = molecule.cron("* * * * *", print, {name = "a\nb"}) return v end,
+  taken = function() local v = molecule.cron("* * * * *", print, {name = "a"}) return v end,
+  late = function() local v = molecule.cron("* * * * *", print, {name = "b", timezone = "Europe/Berlin"}) return v end,
+}
+local name = molecule.cron("0  0 1 1 *", print, {name = "a"})
+local second = molecule.cron("@yearly", print, {timezone = "UTC"}) .. molecule.cron("@yearly", print, {timezone = "UTC"})
+return function(msg)
+  if msg.text == "names" then return name .. "|" .. second end
+  local value = steps[msg.text]()
+  return value
+end]], "hour", "number", "fn", "zone", "typo", "type", "name", "taken", "late", "names" },
 }
 
 describe("the testing kit", function()
@@ -391,6 +413,60 @@ return {
     assert.same(a.progress, one:canvas(3))
     local line = a.log[1]:match "a timer's function failed: .*broken"
     one:log((line:gsub("[%-%.]", "%%%0")))
+    one:stop()
+  end)
+
+  it("runs schedules when they are due, as messages", function()
+    local directory = host.directory()
+    local workspace = host.workspace(platform)
+    local eight = (os.time() // 86400 + 1) * 86400 + 8 * 3600 -- tomorrow, UTC
+    local function set_clock(time)
+      host.write(directory .. "/clock.new", ("%d"):format(time - os.time()))
+      assert(os.rename(directory .. "/clock.new", directory .. "/clock"))
+    end
+    set_clock(eight - 3600)
+    local one = host.connect { platform = platform, workspace = workspace, args = { "-v" },
+      env = { LD_PRELOAD = preload.build("tests/fault/shim.c", directory), FAULT_SHIM = directory }, script = [[
+local molecule = require "molecule"
+return {
+  start = function()
+    molecule.cron("0 8 * * *", function(run, ctx)
+      molecule.store.incr("attempts")
+      if ctx.attempt == 1 then error "once more" end
+      local told = ctx.progress(("%s|%s|%s|%s|%d|%s|%d|%s"):format(run.name, run.spec, run.timezone, run.scheduled_at, #run.id,
+        math.type(run.scheduled_at), ctx.attempt, tostring(ctx.redelivered)))
+      molecule.log("told: %s", tostring(told))
+      return {anything = true}
+    end, {timezone = "Europe/Berlin", name = "early"})
+    molecule.cron("0 8 * * *", function(run, ctx)
+      if ctx.attempt == 1 then return molecule.retry {after = 0.1} end
+      ctx.progress(run.name .. ctx.attempt)
+      return molecule.skip "enough"
+    end, {timezone = "UTC"})
+  end,
+  handle = function(msg) return "stored " .. molecule.store.get "attempts" end,
+}]] }
+    t.clock:set(os.date("!%Y-%m-%dT%H:%M:%SZ", eight - 3600))
+    local a = t.agent(one.script_path, { workspace = workspace.id, error_reply = "sorry" })
+    one:log "UTC #1 is due next at"
+    t.clock:advance "30s"
+    assert.same({}, a.runs)
+    t.clock:advance "1h"
+    set_clock(eight)
+    assert.equal(a.progress[#a.progress], one:canvas(#a.progress)[#a.progress])
+    assert.same({ { "0 8 * * * UTC #1", "skipped", "enough", 2 } },
+      { { a.runs[#a.runs].name, a.runs[#a.runs].outcome, a.runs[#a.runs].reason, a.runs[#a.runs].attempts } })
+    one:log "from cron/0 8 %* %* %* UTC #1: skipped: enough"
+    -- 8:00 in Berlin is 6:00 or 7:00 UTC: due on the next day
+    set_clock(eight + 86400 - 1800)
+    t.clock:set(os.date("!%Y-%m-%dT%H:%M:%SZ", eight + 86400 - 1800))
+    local before = #a.progress
+    assert.equal(a.progress[before], one:canvas(before)[before])
+    assert.same({ "early", "no_reply", 2 }, { a.runs[2].name, a.runs[2].outcome, a.runs[2].attempts })
+    assert.truthy(a.runs[2].error:find("once more", 1, true))
+    one:log "cron/early: the handler failed %(attempt 1 of 5"
+    one:log "told: true"
+    assert.replied(a:send "x", "stored 1")
     one:stop()
   end)
 
@@ -683,6 +759,12 @@ end]] })
     add(a:send { text = "x", from = "peer", context_id = "c", task_id = "t", in_reply_to = "m", metadata = { a = 1 },
       history = { { role = "user" } }, files = { { name = "a.txt", data = "x" } } })
     add(a:send { files = { { name = "a.txt", data = "x" } } })
+    local cron = t.agent("cron.lua", { source = [[
+local molecule = require "molecule"
+molecule.cron("* * * * *", function(run) for name in pairs(run) do molecule.log(name) end end)
+return function() end]] })
+    t.clock:advance "1m"
+    for _, line in ipairs(cron.log) do there["CronRun." .. line:match "^info: (.*)"] = true end
     local missing = {}
     for name in names:gmatch "[^\n]+" do
       local is_given = name:find "^Agent%." or name:find "^%w+Options%."

@@ -5,6 +5,7 @@ local handler = require "molecule.testing.handler"
 local locks = require "molecule.testing.locks"
 local message = require "molecule.testing.message"
 local outcome = require "molecule.testing.outcome"
+local schedules = require "molecule.testing.schedules"
 local store = require "molecule.testing.store"
 local stubs = require "molecule.testing.stubs"
 local version = require "molecule.testing.version"
@@ -47,7 +48,7 @@ function agent.new(shared, path, given)
     workspace = given.workspace or words.uuid(), timeout = words.seconds(given.timeout or 300),
     max_attempts = given.max_attempts or 5, error_reply = given.error_reply, reply_ttl = words.seconds(given.reply_ttl or 86400),
     concurrency = given.concurrency, entries = {}, uploads = {}, peers = {}, peer_list = {}, log = {}, progress = {}, sent = {},
-    locks = locks.new(), is_ours = environment.is_ours}, Agent)
+    runs = {}, last_runs = {}, locks = locks.new(), is_ours = environment.is_ours}, Agent)
   self.store = store.new(shared.json, shared.clock)
   for key, value in pairs(given.store or {}) do self.store:set(key, value) end
   self.stubs = stubs.new(self)
@@ -55,6 +56,7 @@ function agent.new(shared, path, given)
   local loaded, problem = version.load(self)
   if not loaded then error("the script does not load: " .. problem, 3) end
   self.version = loaded
+  schedules.go(loaded)
   return self
 end
 
@@ -98,7 +100,7 @@ local function finish(self, entry, kind, reason)
 end
 
 local function give_up(self, entry, reason)
-  if self.error_reply then entry.result.reply = self.error_reply end
+  if self.error_reply and not entry.row.run then entry.result.reply = self.error_reply end
   finish(self, entry, "dead", reason)
 end
 
@@ -172,6 +174,7 @@ end
 -- --- attempts ---
 
 local function handle(self, entry, one)
+  if entry.row.run then return schedules.call(one, entry.row.run, version.context(one, entry)) end
   local msg = message.read(self, entry.row)
   local ctx = version.context(one, entry)
   if #msg.files > 0 then one.globals.require("molecule.files").adopt(msg.files) end
@@ -305,6 +308,7 @@ function Agent:restart()
   for _, entry in ipairs(self.entries) do
     if entry.state == "running" then entry.state = "queued" end
   end
+  schedules.go(loaded)
   self:pump()
   self:check(2)
 end
@@ -324,6 +328,7 @@ function Agent:reload(source)
   version.close(before)
   local stop = before.agent_table.stop
   if stop then version.call(before, function() stop(version.context(before)) end, 5) end
+  schedules.go(loaded)
   self:pump()
   self:check(2)
   return true

@@ -2,6 +2,7 @@
 --- (lua/molecule/*.lua) are built on it as they are.
 
 local environment = require "molecule.testing.environment"
+local schedules = require "molecule.testing.schedules"
 local sse = require "molecule.testing.sse"
 local steps = require "molecule.testing.steps"
 local words = require "molecule.testing.words"
@@ -93,6 +94,8 @@ local function add_time(api, version)
     end
   end
   api.every, api.after = timer("every", true), timer("after", false)
+  api.zone = schedules.zone
+  function api.cron(...) schedules.add(version, ...) end
 end
 
 local function add_programs(api, version)
@@ -262,7 +265,8 @@ local function add_peers(api, version)
     if type(text) ~= "string" then api.misuse(("ctx.progress: the text must be a string, not a %s"):format(type(text))) end
     if text == "" then return nil, "ctx.progress: the text is empty", "EMPTY" end
     local handler = version.running
-    if handler and handler.entry and handler.entry.row.from ~= "canvas" then
+    local row = handler and handler.entry and handler.entry.row
+    if row and row.from ~= "canvas" and not row.run then
       return nil, "ctx.progress: the message came from a peer, which would take a progress message for the answer", "PEER"
     end
     return api.notify(text)

@@ -3,6 +3,7 @@
 local core = require "molecule.testing.core"
 local environment = require "molecule.testing.environment"
 local handler = require "molecule.testing.handler"
+local schedules = require "molecule.testing.schedules"
 local words = require "molecule.testing.words"
 
 local version = {}
@@ -63,7 +64,7 @@ end
 
 --- Loads a script and calls its `start`. nil and why not: nothing of it is left.
 function version.load(agent)
-  local self = {agent = agent, handlers = {}, timers = {}, directory = agent.path:match("^(.*)/[^/]*$") or "."}
+  local self = {agent = agent, handlers = {}, timers = {}, schedules = {}, directory = agent.path:match("^(.*)/[^/]*$") or "."}
   self.core = core.make(self)
   environment.install(self)
   local fine, problem = version.call(self, function()
@@ -101,6 +102,7 @@ end
 
 --- Its timers end, and its handlers too if it was killed.
 function version.close(self, killed)
+  schedules.stop(self)
   for timer in pairs(self.timers) do timer.cancelled = true end
   self.timers = {}
   local left = {}
