@@ -1,7 +1,7 @@
 --- A morning digest: what peers report during the day is kept, and the human in the canvas gets it in one message at eight.
 --- `now` sends it at once.
 ---
----   molecule connect <workspace-id> --script examples/digest.lua --script-opt hour=8
+---   molecule connect <workspace-id> --script examples/digest.lua --script-opt "at=0 8 * * *" --script-opt timezone=Europe/Berlin
 local molecule = require "molecule"
 local store = molecule.store
 
@@ -17,22 +17,18 @@ local function collect()
   return ("%d report%s:\n%s"):format(#reports, #reports == 1 and "" or "s", table.concat(lines, "\n"))
 end
 
---- Once a day, in the first minute that finds the hour reached; `sent` is the day of the last one.
-local function send_if_due(ctx)
-  local now = os.date("*t", molecule.now() // 1)
-  local today = ("%04d-%02d-%02d"):format(now.year, now.month, now.day)
-  if now.hour < (tonumber(ctx.options.hour) or 8) or store.get "sent" == today then return end
-  store.set("sent", today)
+local function tell_the_human()
   local text = collect()
-  if text then molecule.notify("Good morning. " .. text) end
+  if not text then return molecule.skip "nothing was reported" end
+  assert(molecule.notify("Good morning. " .. text)) -- else the reports stay, and it is told again
 end
 
 return {
   name = "digest",
   description = "keeps reports and tells them in the morning",
 
-  start = function()
-    molecule.every("1m", send_if_due)
+  start = function(ctx)
+    molecule.cron(ctx.options.at or "0 8 * * *", tell_the_human, {name = "digest", timezone = ctx.options.timezone})
   end,
 
   handle = function(msg)
