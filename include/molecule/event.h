@@ -25,7 +25,10 @@ enum molecule_event_kind {
 struct molecule_event {
     enum molecule_event_kind kind;
     const char *workspace_id;
-    const char *row_id;  /* NULL: of no message */
+    const char *row_id; /* NULL: of no message */
+    /* ATTEMPT: "cron/NAME", where it is a run of a schedule (molecule.cron) and no row of the
+     * platform; else NULL */
+    const char *schedule;
     const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer"; ENDED
                             also: "retry", "asleep", "failed", "canceled", "again" */
     /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; TOLD: what went

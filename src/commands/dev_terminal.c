@@ -97,13 +97,13 @@ struct event_task {
     struct molecule_event event; /* its texts are the task's, but for the workspace's id */
 };
 
-#define EVENT_TEXTS 9
+#define EVENT_TEXTS 10
 
 static void list_texts(struct molecule_event *event, const char **texts[EVENT_TEXTS])
 {
-    const char **const all[EVENT_TEXTS] = {&event->row_id,    &event->outcome, &event->reason,
-                                           &event->traceback, &event->text,    &event->key,
-                                           &event->level,     &event->what,    &event->call};
+    const char **const all[EVENT_TEXTS] = {
+        &event->row_id, &event->outcome, &event->reason, &event->traceback, &event->text,
+        &event->key,    &event->level,   &event->what,   &event->call,      &event->schedule};
     memcpy(texts, all, sizeof all);
 }
 

@@ -29,7 +29,9 @@ void observer_script(const struct observer *observer, const char *problem)
 void observer_attempt(const struct observer *observer, const struct inbox_entry *entry)
 {
     tell(observer, entry,
-         (struct molecule_event){.kind = MOLECULE_EVENT_ATTEMPT, .attempt = entry->attempts});
+         (struct molecule_event){.kind = MOLECULE_EVENT_ATTEMPT,
+                                 .attempt = entry->attempts,
+                                 .schedule = entry->message->run ? entry->source : NULL});
 }
 
 void observer_said(const struct observer *observer, const struct script_said *said)

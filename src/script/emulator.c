@@ -200,6 +200,7 @@ static int call_watch(lua_State *L)
     lua_createtable(L, 0, 16);
     set_text(L, "kind", word_of(event->kind));
     set_text(L, "row_id", event->row_id);
+    set_text(L, "schedule", event->schedule);
     set_text(L, "outcome", event->outcome);
     set_text(L, "reason", event->reason);
     set_text(L, "traceback", event->traceback);

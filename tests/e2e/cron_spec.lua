@@ -283,6 +283,22 @@ describe("a schedule", function()
     one:stop()
   end)
 
+  it("is told in `molecule dev`, by its name", function()
+    set_clock(7)
+    local path = host.write(directory .. "/agent.lua", [[
+      local molecule = require "molecule"
+      molecule.cron("0 8 * * *", function() end, { name = "report", timezone = "UTC" })
+      return function() return "heard" end]])
+    local one = process.spawn { command = { emulator.binary(), "dev", path, "--port", "0", "-v" },
+      env = { LD_PRELOAD = library, FAULT_SHIM = directory } }
+    one:wait_line("cron/report is due next at", { stream = "stderr" })
+    set_clock(8)
+    one:wait_line("^%[1%] %(a run of cron/report%)", { stream = "stdout" })
+    one:wait_line("^%[1%] no_reply in", { stream = "stdout" })
+    one:signal "sigterm"
+    assert.equal(0, (one:wait_exit()))
+  end)
+
   it("waits for its turn: the runs of one are in order, and others pass by", function()
     set_clock(7)
     local one = connect(([[

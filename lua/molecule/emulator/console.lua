@@ -100,6 +100,14 @@ local function earlier(row_id)
   return open[row_id]
 end
 
+-- A run of a schedule begins, or begins again.
+local function due(event)
+  if open[event.row_id] then return end
+  last = last + 1
+  open[event.row_id] = { number = last, since = host.monotonic_ms() }
+  show(last, ("(a run of %s)"):format(event.schedule))
+end
+
 -- The number of the message that this is the reply to; nil: it is not a reply.
 local function number_of(body)
   local row = host.reply_to(body)
@@ -151,6 +159,7 @@ local function heard(event)
   if event.kind == "message" and event.workspace.id == own then return arrived(event) end
   if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
   if event.kind == "sent" and event.source == own then return sent(event) end
+  if event.kind == "attempt" and event.schedule then return due(event) end
   if event.kind == "later" or event.kind == "finished" then return told(event) end
 end
 

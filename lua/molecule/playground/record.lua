@@ -200,6 +200,9 @@ function heard.host(event)
 end
 
 function heard.attempt(event)
+  if event.schedule and not by_id[event.row_id] then
+    new_message(event.row_id, event.schedule, ("(a run of %s)"):format(event.schedule), {})
+  end
   local item = get(event.row_id)
   if #item.attempts >= ATTEMPTS_MAXIMUM then table.remove(item.attempts, 1) end
   item.attempts[#item.attempts + 1] = { number = event.attempt, at = host.now_us() // 1000, log = json.array {},
