@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "tests/support/message_tree.h"
+#include "wire/cron_run.h"
 #include "wire/envelope.h"
 
 #include <stdbool.h>
@@ -570,12 +571,58 @@ static void a_parser_without_memory_says_so_and_leaks_nothing(void **state)
     assert_true(whole);
 }
 
+static void a_run_of_a_schedule_is_a_message_that_no_row_of_the_platform_can_be(void **state)
+{
+    (void)state;
+    struct cron_run run = {
+        .name = "a \"b\" ü", .spec = "0 8 * * *", .zone = "Europe/Berlin", .at_s = 1774746000};
+    char id[UUID_TEXT_SIZE], other[UUID_TEXT_SIZE];
+    char *row = cron_run_row(&run);
+    struct page_row bytes = {row, strlen(row)};
+    assert_true(cron_run_is(bytes));
+    struct message *read = cron_run_or_row(bytes, SELF);
+    cron_run_id(&run, id);
+    assert_int_equal(read->kind, ENVELOPE_MESSAGE);
+    assert_string_equal(read->row_id, id);
+    assert_string_equal(read->source_id, "cron/a \"b\" ü");
+    assert_string_equal(read->conversation, "cron/a \"b\" ü");
+    assert_string_equal(read->created_at, "2026-03-29T01:00:00.000Z");
+    assert_int_equal(json_integer_value(json_object_get(read->run, "scheduled_at")), 1774746000);
+    message_free(read);
+    free(row);
+    run.at_s++;
+    cron_run_id(&run, other);
+    assert_string_not_equal(id, other);
+    static const char peers[] = "{\"id\":\"x\",\"source_id\":\"" PEER
+                                "\",\"method\":\"cron\",\"molecule_cron\":{\"name\":\"a\"}}";
+    assert_false(cron_run_is((struct page_row){peers, strlen(peers)}));
+    read = cron_run_or_row((struct page_row){peers, strlen(peers)}, SELF);
+    assert_null(read->run);
+    message_free(read);
+}
+
+static void a_damaged_run_of_a_schedule_is_unreadable(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {"{\"molecule_cron\":", "{\"molecule_cron\":{}}",
+                                       "{\"molecule_cron\":{\"name\":5},\"id\":\"x\"}"};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct message *read = cron_run_read((struct page_row){rows[i], strlen(rows[i])});
+        assert_int_equal(read->kind, ENVELOPE_UNREADABLE);
+        assert_non_null(read->problem);
+        assert_null(read->run);
+        message_free(read);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_human_typed_in_the_canvas_is_a_message),
         cmocka_unit_test(what_a_peer_sent_is_a_message_with_its_names),
         cmocka_unit_test(every_row_is_told_apart),
+        cmocka_unit_test(a_run_of_a_schedule_is_a_message_that_no_row_of_the_platform_can_be),
+        cmocka_unit_test(a_damaged_run_of_a_schedule_is_unreadable),
         cmocka_unit_test(an_echo_and_a_delegation_keep_what_was_said),
         cmocka_unit_test(a_staged_upload_names_its_file),
         cmocka_unit_test(a_row_whose_envelope_is_no_object_is_still_readable),

@@ -298,6 +298,61 @@ static void old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock
     ledger_close(ledger);
 }
 
+static int64_t last_of(struct ledger *ledger, const char *name, const char *form)
+{
+    int64_t last_s = -1;
+    ledger_schedule_last(ledger, name, form, &last_s);
+    return last_s;
+}
+
+static void a_schedule_keeps_when_it_was_due_until_it_becomes_another(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    assert_int_equal(last_of(ledger, "report", "0 8 * * * UTC"), -1);
+    assert_true(ledger_begin(ledger) &&
+                ledger_schedule_set(ledger, "report", "0 8 * * * UTC", 1774746000) &&
+                ledger_schedule_set(ledger, "report 2", "0 9 * * * UTC", 5) &&
+                ledger_commit(ledger));
+    ledger_close(ledger);
+    ledger = open_ledger(LEDGER_WRITE_EXISTING);
+    assert_int_equal(last_of(ledger, "report", "0 8 * * * UTC"), 1774746000);
+    assert_int_equal(last_of(ledger, "report", "0 8 * * * UT"), -1);
+    assert_int_equal(last_of(ledger, "report", "0 9 * * * UTC"), -1);
+    assert_int_equal(last_of(ledger, "report 2", "0 9 * * * UTC"), 5);
+    assert_int_equal(last_of(ledger, "2", "0 9 * * * UTC"), -1);
+    ledger_close(ledger);
+}
+
+static void age_finished(void)
+{
+    sqlite3 *database;
+    assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(database,
+                                  "UPDATE finished SET updated = updated - 8 * 86400000"
+                                  " WHERE row_id <> 'recent'",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(database);
+}
+
+static void runs_of_schedules_are_forgotten_after_a_week_without_a_cursor(void **state)
+{
+    (void)state;
+    struct ledger *ledger = open_ledger(LEDGER_WRITE);
+    struct ledger_message old = message("old"), recent = message("recent"),
+                          heard = message("heard");
+    old.source = recent.source = "cron/report";
+    assert_true(ledger_begin(ledger) && finish(ledger, old) && finish(ledger, heard) &&
+                finish(ledger, recent) && ledger_commit(ledger));
+    age_finished();
+    assert_true(ledger_begin(ledger) && ledger_schedule_prune(ledger) && ledger_commit(ledger));
+    assert_int_equal(ledger_state_of(ledger, "old"), LEDGER_UNKNOWN);
+    assert_int_equal(ledger_state_of(ledger, "recent"), LEDGER_FINISHED);
+    assert_int_equal(ledger_state_of(ledger, "heard"), LEDGER_FINISHED);
+    ledger_close(ledger);
+}
+
 static void the_cursor_and_the_one_before_it_are_known(void **state)
 {
     (void)state;
@@ -495,6 +550,8 @@ int main(void)
         TEST(only_the_owner_can_read_it),
         TEST(the_log_begins_anew_when_it_was_moved_into_the_database),
         TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
+        TEST(a_schedule_keeps_when_it_was_due_until_it_becomes_another),
+        TEST(runs_of_schedules_are_forgotten_after_a_week_without_a_cursor),
         TEST(the_cursor_and_the_one_before_it_are_known),
         TEST(a_disk_that_cannot_be_read_is_not_a_damaged_ledger),
         TEST(a_message_that_cannot_be_looked_up_is_not_an_unknown_one),
