@@ -386,6 +386,7 @@ describe("a step", function()
       one = connect(SLEEPER, nil, { env = env })
       assert.same({ "slept 72h" }, one:canvas(1))
       assert.same({ "before", "after 1 nil" }, noted()) -- what the run before the sleep stored is lost
+      assert.is_nil(one.process.stderr:find "reply%-ttl")
       one:stop()
     end)
 
