@@ -106,7 +106,9 @@ bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned
                                               : LEDGER_UNKNOWN;
     if (state != LEDGER_KEPT || !ledger_find(journal->ledger, row_id, copy_attempt, &known))
         return state == LEDGER_KEPT || state == LEDGER_UNKNOWN;
-    if (known.attempts == 0) /* a retried dead letter: its attempts count from zero */
-        return started_ms > known.updated_ms;
+    /* a retried dead letter, whose attempts count from zero, or a run of a schedule: it may have
+     * started in the millisecond in which it was kept */
+    if (known.attempts == 0)
+        return started_ms >= known.updated_ms;
     return attempts > known.attempts;
 }

@@ -3,6 +3,7 @@
 
 #include "base/memory.h"
 #include "journal/journal.h"
+#include "state/ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,12 +215,47 @@ static void the_disk_thread_lets_go_of_a_journal_that_closes_after_a_failure(voi
     assert_true(all[0].closed);
 }
 
+static bool copy_updated(const struct ledger_message *found, void *context)
+{
+    *(int64_t *)context = found->updated_ms;
+    return false;
+}
+
+static void an_attempt_that_began_as_its_message_was_kept_was_under_way(void **state)
+{
+    (void)state;
+    char path[100], problem[512] = "";
+    struct ledger *ledger;
+    struct journal_start start;
+    const struct ledger_message run = {
+        .row_id = "run", .row = "{}", .row_length = 2, .source = "x"};
+    int64_t kept_ms = 0;
+    snprintf(path, sizeof path, "%s/0.db", directory);
+    assert_int_equal(ledger_open(&ledger, path, "https://one.example.com", LEDGER_WRITE, problem,
+                                 sizeof problem),
+                     LEDGER_OPENED);
+    assert_true(ledger_begin(ledger) && ledger_keep(ledger, &run) && ledger_commit(ledger));
+    assert_true(ledger_find(ledger, "run", copy_updated, &kept_ms));
+    ledger_close(ledger);
+    open_one(&all[0], 0);
+    journal_load(all[0].journal, NULL, true, &start);
+    assert_int_equal(start.open_count, 1);
+    assert_true(journal_lacks_outcome(all[0].journal, "run", 1, kept_ms));
+    assert_true(journal_lacks_outcome(all[0].journal, "run", 1, kept_ms + 1));
+    assert_false(journal_lacks_outcome(all[0].journal, "run", 1, kept_ms - 1));
+    journal_loaded_free(start.open);
+    journal_rest(all[0].journal);
+    journal_free(all[0].journal);
+    uv_run(&network.loop, UV_RUN_NOWAIT);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
     const struct CMUnitTest tests[] = {
         TEST(what_cannot_be_written_is_written_later_once_and_in_order),
         TEST(a_journal_that_closes_while_it_cannot_write_gives_up_and_says_so_to_who_asked),
+        TEST(an_attempt_that_began_as_its_message_was_kept_was_under_way),
         TEST(the_disk_thread_lets_go_of_a_journal_that_closes_after_a_failure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
