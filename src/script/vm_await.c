@@ -1,5 +1,6 @@
 #include "script/vm_await.h"
 
+#include "script/api_errors.h"
 #include "script/handler.h"
 #include "script/vm.h"
 
@@ -24,15 +25,15 @@ void vm_check_await(lua_State *L, const char *what)
 {
     struct vm *vm = vm_of(L);
     if (!vm->running)
-        luaL_error(L, "%s cannot wait here", what);
+        api_raise(L, "%s cannot wait here", what);
     else if (vm->running->may_not_wait)
-        luaL_error(L, "%s cannot wait in %s", what, vm->running->may_not_wait);
+        api_raise(L, "%s cannot wait in %s", what, vm->running->may_not_wait);
     if (!vm_can_wait(L))
-        luaL_error(L,
-                   "%s cannot wait here: it is inside a function that C calls (a table.sort "
-                   "comparator, a gsub "
-                   "callback, a metamethod, or a file that require loads)",
-                   what);
+        api_raise(L,
+                  "%s cannot wait here: it is inside a function that C calls (a table.sort "
+                  "comparator, a gsub "
+                  "callback, a metamethod, or a file that require loads)",
+                  what);
 }
 
 static int after_await(lua_State *L, int status, lua_KContext context)

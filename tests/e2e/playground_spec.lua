@@ -526,8 +526,11 @@ return {
     local stream = listen()
     local id = say "dead"
     wait_for(stream, id, "dead")
-    local ledger = good("GET", ("playground/messages/%s/ledger"):format(id)).message
-    assert.equal("dead", ledger.state)
+    local ledger
+    eventually(function() -- the page is told before the ledger has it
+      ledger = good("GET", ("playground/messages/%s/ledger"):format(id)).message
+      return ledger ~= cjson.null and ledger.state == "dead"
+    end)
     assert.equal("never", ledger.reason)
     assert.equal(1, ledger.attempts)
     id = say "fine"
