@@ -16,7 +16,8 @@ local SHORT = 30 -- seconds; a longer sleep ends this run
 local function begin(what)
   local state = core.step_state()
   if not state then misuse(what .. ": only a message's handler has steps") end
-  if state.inside then misuse(("%s cannot be used inside the step %q"):format(what, state.inside)) end
+  local inside = core.step_inside()
+  if inside then misuse(("%s cannot be used inside the step %q"):format(what, inside)) end
   return state
 end
 
@@ -95,21 +96,16 @@ local function record(state, key, kind, digest, value)
 end
 
 local guard = {
-  __close = function(self)
-    self.state.inside = nil
-    core.step_drop() -- unless it is being recorded
-  end,
+  __close = function() core.step_drop() end, -- unless it is being recorded
 }
 
 local function run(state, key, name, digest, fn, ...)
   local result, message, code
   do
-    local inside <close> = setmetatable({ state = state }, guard)
-    core.step_begin()
-    inside.state.inside = key
+    local _ <close> = setmetatable({}, guard)
+    core.step_begin(key)
     result, message, code = fn({ id = core.step_id(key), key = key, name = name }, ...)
     if result == nil and message ~= nil then return result, message, code end
-    state.inside = nil
     local problem, text = result_text(key, result)
     if problem then
       core.step_drop()
@@ -139,11 +135,10 @@ function steps.step(name, fn, ...)
 end
 
 -- Until then: in this run if it is soon, else in a later one.
-local function sleep_until(state, epoch, hold)
+local function sleep_until(epoch, hold)
   local left = epoch - core.now()
   if left <= 0 then return end
   if left <= SHORT then return core.sleep(left) end
-  state.inside = nil
   core.defer(epoch, hold, ("asleep until %s"):format(os.date("!%Y-%m-%dT%H:%M:%SZ", math.ceil(epoch))))
 end
 
@@ -156,9 +151,9 @@ local function sleep(what, epoch_of, options)
     misuse(("REPLAY: %s was a step when it was recorded, and is a sleep now"):format(key))
   end
   local epoch = found and json.decode(found.value) or epoch_of()
-  if not found and epoch - core.now() <= SHORT then return sleep_until(state, epoch) end
+  if not found and epoch - core.now() <= SHORT then return sleep_until(epoch) end
   if not found then record(state, key, "sleep", "", json.encode(epoch)) end
-  sleep_until(state, epoch, options.hold ~= false)
+  sleep_until(epoch, options.hold ~= false)
 end
 
 local YEAR = 366 * 86400

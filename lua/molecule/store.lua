@@ -64,7 +64,7 @@ end
 local function check_scope(name, key)
   local state = core.step_state(true)
   if not state then return end
-  local step = state.inside
+  local step = core.step_inside()
   if step and core.store_values(true)[key] ~= nil then
     misuse(("store.%s: the step %q changes %q, which its handler changed before: change a key either inside or outside of steps")
       :format(name, step, key))

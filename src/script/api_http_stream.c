@@ -22,10 +22,10 @@ static void end_resource(struct resource *resource)
     http_call_end(call);
 }
 
-static void give_to_handler(struct http_call *call, struct handler *handler)
+static void give_to_branch(struct http_call *call, struct branch *branch)
 {
     call->resource.end = end_resource;
-    handler_attach(handler, &call->resource);
+    handler_attach(branch, &call->resource);
     call->vm->streams++;
 }
 
@@ -89,7 +89,7 @@ static void on_patience_end(uv_timer_t *timer)
     struct http_call *call = timer->data;
     call->impatient = true;
     if (call->waiting)
-        handler_wake(call->operation.handler);
+        operation_wake(&call->operation);
 }
 
 static void start_patience(struct http_call *call, lua_Number seconds)
@@ -185,7 +185,7 @@ static int api_http_stream(lua_State *L)
     luaL_setmetatable(L, STREAM_METATABLE);
     struct http_call *call = http_call_start(L, true);
     call->held = true;
-    give_to_handler(call, vm_of(L)->running);
+    give_to_branch(call, vm_of(L)->branch);
     *slot = call;
     lua_settop(L, 2);
     return 1;

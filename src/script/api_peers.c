@@ -22,7 +22,7 @@
  * question. */
 static void number_ask(struct script_ask *ask, struct handler *handler)
 {
-    ask->number = ++handler->asked;
+    ask->number = ++handler->main.asked;
     ask->retries = handler->job ? handler->job->retries : 0;
 }
 

@@ -21,7 +21,7 @@ static int after_write(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(vm_of(L)->running);
+    vm_end_await(vm_of(L)->branch);
     free(pipe->output);
     pipe->output = NULL;
     pipe->output_length = 0;
@@ -74,7 +74,7 @@ static int after_close(lua_State *L, int status, lua_KContext context)
     (void)status;
     (void)context;
     struct pipe *pipe = *(struct pipe **)lua_touserdata(L, 1);
-    vm_end_await(vm_of(L)->running);
+    vm_end_await(vm_of(L)->branch);
     pipe_note_end(pipe, vm_of(L)->running, true);
     pipe_leave_owner(pipe);
     return push_exit(L, pipe);
@@ -206,7 +206,7 @@ static int io_popen(lua_State *L)
     pipe->held = true;
     pipe->vm = vm;
     pipe_settle(pipe);
-    pipe_give_to(pipe, vm->running);
+    pipe_give_to(pipe, vm->branch);
     *slot = pipe;
     return 1;
 }

@@ -65,19 +65,29 @@ static int digest(lua_State *L)
     return 1;
 }
 
-/* core.step_begin(): what is stored from now on belongs to a step. */
+/* core.step_begin(key): what the branch stores from now on belongs to this step. */
 static int step_begin(lua_State *L)
 {
-    struct handler *handler = vm_of(L)->running;
-    luaL_argcheck(L, !handler->step, 1, "a step is under way");
-    step_scope_begin(handler);
+    struct branch *branch = vm_of(L)->branch;
+    const char *key = luaL_checkstring(L, 1);
+    luaL_argcheck(L, branch && !branch_in_step(branch), 1, "a step is under way");
+    step_scope_begin(branch, key);
     return 0;
+}
+
+/* core.step_inside() -> the key of the step that the branch is in, or is a part of; nil */
+static int step_inside(lua_State *L)
+{
+    const struct branch *branch = branch_in_step(vm_of(L)->branch);
+    lua_pushstring(L, branch ? branch->step->key : NULL);
+    return 1;
 }
 
 /* core.step_drop(): … no longer, and it is not recorded, unless that has begun. */
 static int step_drop(lua_State *L)
 {
-    step_scope_end(vm_of(L)->running);
+    if (vm_of(L)->branch)
+        step_scope_end(vm_of(L)->branch);
     return 0;
 }
 
@@ -97,15 +107,15 @@ static int step_record(lua_State *L)
     const char *key = luaL_checkstring(L, 1), *kind = kinds[luaL_checkoption(L, 2, NULL, kinds)],
                *given = luaL_checkstring(L, 3), *value = luaL_checklstring(L, 4, &length);
     vm_check_await(L, "ctx.step");
-    struct handler *handler = vm_of(L)->running;
+    struct branch *branch = vm_of(L)->branch;
     struct script_ask *ask = ask_make(L, SCRIPT_ASK_STEP, strlen(key) + length);
     ask->key = memory_copy_text(key);
     ask->step.kind = kind;
     ask->step.digest = memory_copy_text(given);
     ask->text = memory_copy(value, length);
     ask->text_length = length;
-    ask->changes = step_scope_take(handler);
-    step_scope_end(handler);
+    ask->changes = step_scope_take(branch);
+    step_scope_end(branch);
     return ask_await(L, ask, push_true);
 }
 
@@ -149,9 +159,10 @@ static int defer(lua_State *L)
 
 void api_step_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"step_state", step_state},   {"steps_load", steps_load}, {"step_id", step_id},
-        {"digest", digest},           {"step_begin", step_begin}, {"step_drop", step_drop},
-        {"step_record", step_record}, {"defer", defer},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"step_state", step_state}, {"steps_load", steps_load},
+                                         {"step_id", step_id},       {"digest", digest},
+                                         {"step_begin", step_begin}, {"step_inside", step_inside},
+                                         {"step_drop", step_drop},   {"step_record", step_record},
+                                         {"defer", defer},           {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -60,7 +60,7 @@ static int store_change(lua_State *L)
     char problem[256];
     if (!script_may(vm_of(L), SCRIPT_QUOTA_STORE, strlen(key) + length, problem, sizeof problem))
         return api_misuse(L, "%s", problem);
-    struct store_scope *store = handler_store(handler);
+    struct store_scope *store = branch_store(vm_of(L)->branch);
     size_t before = store->changes ? store->changes->bytes : 0,
            bytes = sizeof(struct change) + strlen(key) + length;
     vm_charge(L, bytes);
@@ -85,7 +85,7 @@ static int no_results(lua_State *L, struct operation *operation)
 static void on_granted(void *context)
 {
     struct lock_operation *lock = context;
-    handler_wake(lock->operation.handler);
+    operation_wake(&lock->operation);
 }
 
 static void cancel_lock(struct operation *operation)
@@ -105,7 +105,7 @@ static int store_lock(lua_State *L)
     bool alone = lua_toboolean(L, 2);
     vm_check_await(L, "molecule.store");
     struct vm *vm = vm_of(L);
-    struct store_scope *store = handler_store(vm->running);
+    struct store_scope *store = branch_store(vm->branch);
     if (!vm->locks)
         return no_results(L, NULL);
     if (!store->ticket)
@@ -137,7 +137,8 @@ static int store_values(lua_State *L)
     struct handler *handler = vm_of(L)->running;
     if (!handler)
         return luaL_error(L, "molecule.store cannot be used here");
-    struct store_scope *store = lua_toboolean(L, 1) ? &handler->store : handler_store(handler);
+    struct store_scope *store = lua_toboolean(L, 1) ? &handler->store
+                                                    : branch_store(vm_of(L)->branch);
     if (store->values == LUA_NOREF) {
         lua_newtable(L);
         store->values = luaL_ref(L, LUA_REGISTRYINDEX);

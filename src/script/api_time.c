@@ -28,7 +28,7 @@ static int no_results(lua_State *L, struct operation *operation)
 static void on_slept(uv_timer_t *timer)
 {
     struct sleep *sleep = timer->data;
-    handler_wake(sleep->operation.handler);
+    operation_wake(&sleep->operation);
 }
 
 static void cancel_sleep(struct operation *operation)

@@ -59,7 +59,7 @@ static void release(struct operation *operation)
     struct child_waiter *waiter = (struct child_waiter *)operation;
     uv_close((uv_handle_t *)waiter->timer, free_waiter);
     json_decref(waiter->answer);
-    vm_uncharge(waiter->operation.handler->vm, waiter->charged);
+    vm_uncharge(waiter->operation.branch->handler->vm, waiter->charged);
     free(waiter);
 }
 
@@ -82,7 +82,7 @@ void child_wake(struct child_waiter *waiter, enum child_wait state)
 {
     leave(waiter);
     waiter->state = state;
-    handler_wake(waiter->operation.handler);
+    operation_wake(&waiter->operation);
 }
 
 static void on_timeout(uv_timer_t *timer)

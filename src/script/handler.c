@@ -1,15 +1,19 @@
 #include "script/handler.h"
 
+#include <lauxlib.h>
 #include <stdlib.h>
 
-void handler_attach(struct handler *handler, struct resource *resource)
+/* --- resources --- */
+
+void handler_attach(struct branch *branch, struct resource *resource)
 {
-    resource->owner = handler;
+    resource->owner = branch->handler;
+    resource->branch = branch;
     resource->previous = NULL;
-    resource->next = handler->resources;
+    resource->next = branch->resources;
     if (resource->next)
         resource->next->previous = resource;
-    handler->resources = resource;
+    branch->resources = resource;
 }
 
 void handler_detach(struct resource *resource)
@@ -19,23 +23,92 @@ void handler_detach(struct resource *resource)
     if (resource->previous)
         resource->previous->next = resource->next;
     else
-        resource->owner->resources = resource->next;
+        resource->branch->resources = resource->next;
     if (resource->next)
         resource->next->previous = resource->previous;
     resource->owner = NULL;
+    resource->branch = NULL;
 }
 
-void handler_end_resources(struct handler *handler)
+void branch_end_resources(struct branch *branch)
 {
-    while (handler->resources)
-        handler->resources->end(handler->resources);
+    while (branch->resources)
+        branch->resources->end(branch->resources);
+}
+
+void branch_hand_over(struct branch *branch)
+{
+    while (branch->resources) {
+        struct resource *resource = branch->resources;
+        handler_detach(resource);
+        handler_attach(branch->parent, resource);
+    }
+}
+
+/* --- branches --- */
+
+void branch_init(struct branch *branch, struct handler *handler)
+{
+    branch->handler = handler;
+    branch->co_reference = branch->raised = LUA_NOREF;
+}
+
+const struct branch *branch_innermost(const struct handler *handler)
+{
+    const struct branch *branch = &handler->main;
+    while (branch->parts && branch->parts->co)
+        branch = branch->parts;
+    return branch;
+}
+
+void branch_link(struct branch *branch, struct branch *parent)
+{
+    branch->parent = parent;
+    branch->previous = parent->last_part;
+    if (parent->last_part)
+        parent->last_part->next = branch;
+    else
+        parent->parts = branch;
+    parent->last_part = branch;
+}
+
+void branch_unlink(struct branch *branch)
+{
+    if (branch->previous)
+        branch->previous->next = branch->next;
+    else
+        branch->parent->parts = branch->next;
+    if (branch->next)
+        branch->next->previous = branch->previous;
+    else
+        branch->parent->last_part = branch->previous;
+}
+
+struct branch *branch_in_step(struct branch *branch)
+{
+    while (branch && !branch->step)
+        branch = branch->parent;
+    return branch;
+}
+
+struct store_scope *branch_store(struct branch *branch)
+{
+    const struct branch *inside = branch_in_step(branch);
+    return inside ? inside->step : &branch->handler->store;
+}
+
+void branch_release(struct branch *branch)
+{
+    free(branch->path);
+    free(branch->traceback);
+    free(branch->raised_traceback);
 }
 
 void handler_free(struct handler *handler)
 {
     script_outcome_free(&handler->outcome);
     changes_free(handler->store.changes);
-    free(handler->traceback);
+    branch_release(&handler->main);
     free(handler->misuse);
     free(handler);
 }

@@ -14,18 +14,72 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* --- branches that continue, in order --- */
+
+static void run_turn(struct turn *turn);
+
+static void make_ready(struct branch *branch)
+{
+    struct handler *handler = branch->handler;
+    branch->ready = true;
+    branch->next_ready = NULL;
+    branch->previous_ready = handler->last_ready;
+    if (handler->last_ready)
+        handler->last_ready->next_ready = branch;
+    else
+        handler->ready = branch;
+    handler->last_ready = branch;
+    if (!handler->turn.lane)
+        turn_take(handler->vm->lane, &handler->turn, run_turn);
+}
+
+static void leave_ready(struct branch *branch)
+{
+    struct handler *handler = branch->handler;
+    if (!branch->ready)
+        return;
+    branch->ready = false;
+    if (branch->previous_ready)
+        branch->previous_ready->next_ready = branch->next_ready;
+    else
+        handler->ready = branch->next_ready;
+    if (branch->next_ready)
+        branch->next_ready->previous_ready = branch->previous_ready;
+    else
+        handler->last_ready = branch->previous_ready;
+    if (!handler->ready)
+        turn_leave(&handler->turn);
+}
+
+/* --- the end --- */
+
+static void end_branch(struct branch *branch)
+{
+    lua_State *L = branch->handler->vm->L;
+    leave_ready(branch);
+    vm_end_await(branch); /* ends its parts, too */
+    branch_end_resources(branch);
+    step_scope_end(branch);
+    if (branch->co)
+        vm_hold(branch->co); /* a script may have a reference to it */
+    /* the coroutine becomes garbage as it is, neither reset nor closed: no code of the script runs
+     * again */
+    luaL_unref(L, LUA_REGISTRYINDEX, branch->co_reference);
+    luaL_unref(L, LUA_REGISTRYINDEX, branch->raised);
+}
+
+void branch_drop(struct branch *part)
+{
+    end_branch(part);
+    branch_unlink(part);
+    branch_release(part);
+    free(part);
+}
+
 static void finish(struct handler *handler)
 {
     struct vm *vm = handler->vm;
-    turn_leave(&handler->turn);
-    vm_end_await(handler);
-    handler_end_resources(handler);
-    if (handler->co)
-        vm_hold(handler->co); /* a script may have a reference to it */
-    /* the coroutine becomes garbage as it is, neither reset nor closed: no code of the script runs
-     * again */
-    luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->co_reference);
-    step_scope_end(handler);
+    end_branch(&handler->main);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->store.values);
     luaL_unref(vm->L, LUA_REGISTRYINDEX, handler->steps);
     if (handler->previous)
@@ -52,14 +106,15 @@ static char *with_place(const struct vm *vm, const char *text, char *traceback)
 static void fail(struct handler *handler, int status)
 {
     struct vm *vm = handler->vm;
+    struct branch *body = &handler->main;
     bool memory = status == LUA_ERRMEM || (vm->memory_hit && status != LUA_YIELD);
-    char *traceback = handler->traceback ? handler->traceback : vm_traceback(vm, handler->co);
-    handler->traceback = NULL;
+    char *traceback = body->traceback ? body->traceback : vm_traceback(vm, body->co);
+    body->traceback = NULL;
     if (memory) {
         vm->memory_hit = true;
         handler->limit = SCRIPT_LIMIT_MEMORY;
     }
-    char *text = memory ? vm_limit_text(handler) : vm_error_text(vm, handler->co);
+    char *text = memory ? vm_limit_text(handler) : vm_error_text(vm, body->co);
     outcome_fail(&handler->outcome, handler->limit, text, with_place(vm, text, traceback));
     const char *reason = handler->outcome.reason;
     handler->outcome.hopeless = !memory && handler->misuse && reason &&
@@ -81,39 +136,81 @@ static void end_activity(struct vm_activity *activity)
         activity->job = NULL;
 }
 
-static void run_slice(struct handler *handler, int arguments)
+static void run_slice(struct branch *branch, int arguments)
 {
+    struct handler *handler = branch->handler;
     struct vm *vm = handler->vm;
     int results;
-    vm_begin_slice(vm, handler);
+    vm_begin_slice(vm, branch);
     begin_activity(vm, handler);
-    int status = vm_resume(vm, handler->co, NULL, arguments, &results);
+    int status = vm_resume(vm, branch->co, NULL, arguments, &results);
     vm_end_slice(vm);
+    bool waits = status == LUA_YIELD && vm_is_held(branch->co);
     if (handler->expired) {
         outcome_fail(&handler->outcome, handler->limit, vm_limit_text(handler),
-                     vm_traceback(vm, handler->co));
-    } else if (status == LUA_YIELD && vm_is_held(handler->co) && !handler->asleep) {
-        if (handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms)
-            handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
+                     vm_traceback(vm, branch->co));
+    } else if (handler->asleep) {
+        /* it has its outcome */
+    } else if (waits && handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms) {
+        handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
-    } else if (status == LUA_YIELD && !handler->asleep) {
+    } else if (branch->ran) {
+        branch->ran(branch, status);
+        return;
+    } else if (waits) {
+        return;
+    } else if (status == LUA_YIELD) {
         outcome_fail(&handler->outcome, SCRIPT_LIMIT_NONE,
                      memory_copy_text(
                          "the handler called coroutine.yield outside a coroutine that it created"),
-                     vm_traceback(vm, handler->co));
-    } else if (status != LUA_OK && !handler->asleep) {
+                     vm_traceback(vm, branch->co));
+    } else if (status != LUA_OK) {
         fail(handler, status);
     }
     finish(handler);
 }
 
-static void run(struct handler *handler)
+static void run(struct branch *branch)
 {
-    struct vm_activity *activity = handler->vm->activity;
-    int arguments = handler->begun ? 0 : 1;
-    handler->begun = true;
-    run_slice(handler, arguments);
+    struct vm_activity *activity = branch->handler->vm->activity;
+    int arguments = branch->begun ? 0 : lua_gettop(branch->co) - 1;
+    branch->begun = true;
+    run_slice(branch, arguments);
     end_activity(activity); /* by now the handler and its state may be gone */
+}
+
+static int make_part(lua_State *L)
+{
+    struct branch *part = lua_touserdata(L, 1);
+    part->prepare(L, part);
+    return 0;
+}
+
+/* The part is about to begin. */
+static void begin_part(struct branch *part)
+{
+    struct vm *vm = part->handler->vm;
+    char problem[256];
+    if (vm_call(vm, make_part, part, problem, sizeof problem)) {
+        vm_watch(part->co);
+        run(part);
+        return;
+    }
+    vm->memory_hit = part->handler->over_memory = true;
+    part->ran(part, LUA_ERRMEM);
+}
+
+static void run_turn(struct turn *turn)
+{
+    struct handler *handler = (struct handler *)turn;
+    struct branch *branch = handler->ready;
+    leave_ready(branch);
+    if (handler->ready) /* others' turns come between */
+        turn_take(handler->vm->lane, turn, run_turn);
+    if (branch->co)
+        run(branch);
+    else
+        begin_part(branch);
 }
 
 struct start_request {
@@ -124,17 +221,12 @@ struct start_request {
 static int make_coroutine(lua_State *L)
 {
     struct start_request *request = lua_touserdata(L, 1);
-    struct handler *handler = request->handler;
-    handler->co = lua_newthread(L);
-    lua_pushcfunction(handler->co, request->body);
-    lua_pushlightuserdata(handler->co, handler);
-    handler->co_reference = luaL_ref(L, LUA_REGISTRYINDEX);
+    struct branch *branch = &request->handler->main;
+    branch->co = lua_newthread(L);
+    lua_pushcfunction(branch->co, request->body);
+    lua_pushlightuserdata(branch->co, request->handler);
+    branch->co_reference = luaL_ref(L, LUA_REGISTRYINDEX);
     return 0;
-}
-
-static void run_turn(struct turn *turn)
-{
-    run((struct handler *)turn);
 }
 
 /* false: there is no memory, and the handler has ended. */
@@ -147,7 +239,7 @@ static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body,
     handler->cpu_limit_ms = cpu_limit_ms;
     handler->timeout_ms = timeout_ms;
     handler->deadline_ms = timeout_ms ? clock_monotonic_ms() + timeout_ms : 0;
-    handler->co_reference = LUA_NOREF;
+    branch_init(&handler->main, handler);
     handler->store.values = LUA_NOREF;
     handler->steps = LUA_NOREF;
     handler->next = vm->handlers;
@@ -160,7 +252,7 @@ static bool prepare(struct vm *vm, struct handler *handler, lua_CFunction body,
         finish(handler);
         return false;
     }
-    vm_watch(handler->co);
+    vm_watch(handler->main.co);
     return true;
 }
 
@@ -168,33 +260,41 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
                    int64_t timeout_ms)
 {
     if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
-        turn_take(vm->lane, &handler->turn, run_turn);
+        make_ready(&handler->main);
 }
 
 void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body,
                        int64_t cpu_limit_ms, int64_t timeout_ms)
 {
     if (prepare(vm, handler, body, cpu_limit_ms, timeout_ms))
-        run(handler);
+        run(&handler->main);
 }
 
-void handler_wake(struct handler *handler)
+void branch_start(struct branch *part, struct branch *parent)
 {
-    struct operation *operation = handler->operation;
-    if (!operation || operation->complete)
+    branch_init(part, parent->handler);
+    branch_link(part, parent);
+    part->depth = parent->depth + 1;
+    make_ready(part);
+}
+
+void operation_wake(struct operation *operation)
+{
+    struct branch *branch = operation->branch;
+    if (!branch || branch->operation != operation || operation->complete)
         return;
     operation->complete = true;
-    turn_take(handler->vm->lane, &handler->turn, run_turn);
+    make_ready(branch);
 }
 
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason)
 {
     handler->expired = true;
     handler->limit = limit;
-    vm_note_position(handler, handler->co);
-    vm_end_await(handler);
+    const struct branch *branch = branch_innermost(handler);
+    vm_note_position(handler, branch, NULL);
     outcome_fail(&handler->outcome, limit,
                  reason ? memory_copy_text(reason) : vm_limit_text(handler),
-                 vm_traceback(handler->vm, handler->co));
+                 vm_traceback(handler->vm, branch->co));
     finish(handler);
 }

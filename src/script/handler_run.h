@@ -12,10 +12,17 @@ void handler_start(struct vm *vm, struct handler *handler, lua_CFunction body, i
 /* The same from inside a turn of its lane: it runs now, until its end or its first wait. */
 void handler_start_now(struct vm *vm, struct handler *handler, lua_CFunction body,
                        int64_t cpu_limit_ms, int64_t timeout_ms);
-/* Its operation is complete: it continues when its turn comes. Once per operation; further calls do
- * nothing. */
-void handler_wake(struct handler *handler);
+/* It is complete: the branch that waits for it continues when the handler's turn comes. Once per
+ * operation; further calls do nothing. */
+void operation_wake(struct operation *operation);
 /* Its time is up, or the host ends it: it is never resumed again, and `finished` is called. */
 void handler_abandon(struct handler *handler, enum script_limit limit, const char *reason);
+
+/* Adds a part to the branch, which waits for it; it begins when its turn comes. Its prepare, ran,
+ * group and index are set. */
+void branch_start(struct branch *part, struct branch *parent);
+/* The part has ended, or is to end: what it waits for is cancelled, what it opened ends, and so do
+ * its own parts; it is never resumed again. Frees it. */
+void branch_drop(struct branch *part);
 
 #endif

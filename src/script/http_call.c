@@ -110,7 +110,7 @@ static void on_done(const struct http_result *result, void *context)
     }
     settle(call);
     if (call->waiting || !call->streaming)
-        handler_wake(call->operation.handler);
+        operation_wake(&call->operation);
 }
 
 /* How much the pieces grow with `length` more bytes: buffers double, and are copied meanwhile. */
@@ -128,7 +128,7 @@ static void starve(struct http_call *call)
     call->code = "TOO_LARGE";
     settle(call);
     if (call->waiting || !call->streaming)
-        handler_wake(call->operation.handler);
+        operation_wake(&call->operation);
 }
 
 static void run_starved(struct turn *turn)
@@ -164,7 +164,7 @@ static bool on_data(void *context, const char *bytes, size_t length)
         buffer_append(&call->pieces, bytes, length);
     settle(call);
     if (call->waiting && call->pieces.length > 0)
-        handler_wake(call->operation.handler);
+        operation_wake(&call->operation);
     return fits && !call->paused;
 }
 

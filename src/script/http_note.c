@@ -147,7 +147,7 @@ static void take_result(struct http_call *call, const json_t *recorded)
 static void run_wake(struct turn *turn)
 {
     struct http_call *call = (struct http_call *)((char *)turn - offsetof(struct http_call, turn));
-    handler_wake(call->operation.handler);
+    operation_wake(&call->operation);
 }
 
 void http_play(struct http_call *call, size_t body_length)

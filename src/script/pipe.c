@@ -66,10 +66,10 @@ static void end_resource(struct resource *resource)
     pipe_end((struct pipe *)((char *)resource - offsetof(struct pipe, resource)));
 }
 
-void pipe_give_to(struct pipe *pipe, struct handler *handler)
+void pipe_give_to(struct pipe *pipe, struct branch *branch)
 {
     pipe->resource.end = end_resource;
-    handler_attach(handler, &pipe->resource);
+    handler_attach(branch, &pipe->resource);
 }
 
 /* --- waiting --- */
@@ -79,7 +79,7 @@ static void on_exit_status(void *owner)
     struct pipe *pipe = owner;
     subprocess_close(&pipe->subprocess.process);
     if (pipe->waits_for_exit)
-        handler_wake(pipe->operation.handler);
+        operation_wake(&pipe->operation);
 }
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -102,7 +102,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *buffer)
     pipe_settle(pipe);
     pipe->ended = length < 0;
     pipe->error = length < 0 && length != UV_EOF ? (int)length : 0;
-    handler_wake(pipe->operation.handler);
+    operation_wake(&pipe->operation);
 }
 
 static void on_written(uv_write_t *write, int status)
@@ -110,7 +110,7 @@ static void on_written(uv_write_t *write, int status)
     struct pipe *pipe = write->data;
     pipe->error = status < 0 ? status : 0;
     if (pipe->waiting)
-        handler_wake(pipe->operation.handler);
+        operation_wake(&pipe->operation);
 }
 
 static void cancel(struct operation *operation)

@@ -46,8 +46,8 @@ struct pipe {
 void pipe_init(struct pipe *pipe, struct vm *vm);
 /* Starts pipe->command; `reads` says which way. 0 or libuv's error. */
 int pipe_start(struct pipe *pipe, struct vm *vm);
-/* It ends with the handler, the only one that may use it. */
-void pipe_give_to(struct pipe *pipe, struct handler *handler);
+/* It ends with the branch; only its handler may use it. */
+void pipe_give_to(struct pipe *pipe, struct branch *branch);
 /* The process group is killed, and the pipe leaves its handler. */
 void pipe_end(struct pipe *pipe);
 /* The state is charged with what the pipe holds now. */

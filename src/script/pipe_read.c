@@ -128,7 +128,7 @@ static int read_formats(lua_State *L, int count)
 static int go_on_reading(lua_State *L, int status, lua_KContext count)
 {
     (void)status;
-    vm_end_await(vm_of(L)->running);
+    vm_end_await(vm_of(L)->branch);
     return read_formats(L, (int)count);
 }
 

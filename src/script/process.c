@@ -78,7 +78,7 @@ static void complete(struct process *process)
     subprocess_close(&process->output);
     subprocess_close(&process->errors);
     if (!process->cancelled)
-        handler_wake(process->operation.handler);
+        operation_wake(&process->operation);
 }
 
 static void on_linger_end(uv_timer_t *timer)

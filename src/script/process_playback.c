@@ -54,7 +54,7 @@ static void release(struct operation *operation)
 static void run_wake(struct turn *turn)
 {
     struct played *played = (struct played *)((char *)turn - offsetof(struct played, turn));
-    handler_wake(played->operation.handler);
+    operation_wake(&played->operation);
 }
 
 struct operation *process_play(struct vm *vm, json_t *question, process_results *results,

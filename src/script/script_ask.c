@@ -89,7 +89,7 @@ static void ask_answered(struct script_ask *ask)
         return;
     }
     ask->operation->answered = true;
-    handler_wake(ask->operation->operation.handler);
+    operation_wake(&ask->operation->operation);
 }
 
 static void run_answered(struct task *task)

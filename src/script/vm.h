@@ -12,6 +12,7 @@
 #include <uv.h>
 
 struct agent_info;
+struct branch;
 struct handler;
 struct http_client;
 struct locks;
@@ -52,6 +53,7 @@ struct vm {
     struct lane *lane;
     struct vm_activity *activity; /* for the host's watchdog */
     struct handler *running;      /* whose code runs now; NULL outside vm_resume */
+    struct branch *branch;        /* … and which of its branches; NULL likewise */
     lua_State *current;           /* the innermost coroutine that runs now */
     struct vm_frame *frame;       /* the same, with those that resumed it */
     unsigned closing;             /* nested closes of coroutines */

@@ -14,7 +14,7 @@ bool vm_can_wait(lua_State *L)
         if (!lua_isyieldable(frame->co))
             return false;
         if (!frame->from)
-            return frame->co == vm->running->co;
+            return frame->co == vm->branch->co;
         if (!frame->outer || frame->outer->co != frame->from)
             return false;
     }
@@ -44,16 +44,16 @@ static int after_await(lua_State *L, int status, lua_KContext context)
     lua_settop(L, 1);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
     int count = operation->results(L, operation);
-    vm_end_await(operation->handler);
+    vm_end_await(operation->branch);
     return count;
 }
 
-void vm_end_await(struct handler *handler)
+void vm_end_await(struct branch *branch)
 {
-    struct operation *operation = handler->operation;
+    struct operation *operation = branch->operation;
     if (!operation)
         return;
-    handler->operation = NULL;
+    branch->operation = NULL;
     if (!operation->complete)
         operation->cancel(operation);
     operation->release(operation);
@@ -62,13 +62,13 @@ void vm_end_await(struct handler *handler)
 int vm_await_then(lua_State *L, struct operation *operation, lua_KFunction next,
                   lua_KContext context)
 {
-    struct handler *handler = vm_of(L)->running;
-    vm_end_await(handler); /* one whose results could not be pushed: no memory */
-    operation->handler = handler;
+    struct branch *branch = vm_of(L)->branch;
+    vm_end_await(branch); /* one whose results could not be pushed: no memory */
+    operation->branch = branch;
     operation->complete = false;
-    handler->operation = operation;
+    branch->operation = operation;
     if (!vm_can_wait(L)) {
-        vm_end_await(handler);
+        vm_end_await(branch);
         return luaL_error(L, "cannot wait here");
     }
     vm_hold(L);

@@ -28,13 +28,41 @@ static int make_traceback(lua_State *L)
     return 1;
 }
 
+/* `first`, then the frames of `then`. Takes both; each may be NULL. */
+static char *join_tracebacks(char *first, char *then)
+{
+    const char *frames = then ? strchr(then, '\n') : NULL; /* below "stack traceback:" */
+    if (!first || !frames || strlen(first) + strlen(frames) > TRACEBACK_MAXIMUM) {
+        free(first ? then : NULL);
+        return first ? first : then;
+    }
+    char *both = memory_join(first, "", frames);
+    free(first);
+    free(then);
+    return both;
+}
+
+/* The error on the stack came from a part of the branch. */
+static bool is_raised(lua_State *L, int index, const struct branch *branch)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, branch->raised);
+    bool same = branch->raised != LUA_NOREF && lua_rawequal(L, index, -1);
+    lua_pop(L, 1);
+    return same;
+}
+
 int vm_keep_traceback(lua_State *L)
 {
-    struct handler *handler = vm_of(L)->running;
+    struct branch *branch = vm_of(L)->branch;
     luaL_traceback(L, L, NULL, 1);
-    free(handler->traceback);
-    handler->traceback = error_tidy_traceback(
+    bool raised = is_raised(L, 1, branch);
+    free(branch->traceback);
+    branch->traceback = error_tidy_traceback(
         memory_copy(lua_tostring(L, -1), strnlen(lua_tostring(L, -1), TRACEBACK_MAXIMUM)));
+    if (raised) {
+        branch->traceback = join_tracebacks(branch->raised_traceback, branch->traceback);
+        branch->raised_traceback = NULL;
+    }
     lua_pop(L, 1);
     return 1;
 }
@@ -65,24 +93,26 @@ static char *custom_text(struct vm *vm, lua_State *co)
                             .deadline_ms = clock_monotonic_ms() + 2 * ERROR_TEXT_CPU_MS,
                             .may_not_wait = "an error's __tostring",
                             .store = {.values = LUA_NOREF},
-                            .steps = LUA_NOREF,
-                            .co_reference = LUA_NOREF};
+                            .steps = LUA_NOREF};
     struct handler *outer = vm->running;
+    struct branch *outer_branch = vm->branch;
     char *text = NULL;
     int top = lua_gettop(L), results;
+    branch_init(&guard.main, &guard);
     if (!lua_checkstack(L, 8) || !lua_checkstack(co, 8))
         return NULL;
     lua_State *thread = lua_newthread(L); /* protected by our caller, vm_error_text */
     luaL_getmetafield(co, -1, "__tostring");
     lua_pushvalue(co, -2);
     lua_xmove(co, thread, 2);
-    vm_begin_slice(vm, &guard);
+    vm_begin_slice(vm, &guard.main);
     vm_watch(thread);
     int status = vm_resume(vm, thread, NULL, 1, &results);
     vm->running = outer;
-    vm_end_await(&guard);
+    vm->branch = outer_branch;
+    vm_end_await(&guard.main);
     vm_hold(thread);
-    handler_end_resources(&guard);
+    branch_end_resources(&guard.main);
     if (guard.store.changes)
         vm_uncharge(vm, guard.store.changes->bytes);
     changes_free(guard.store.changes); /* they are discarded */

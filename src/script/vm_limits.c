@@ -11,6 +11,7 @@
 #include "script/vm.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* measured: about 6 % of a realistic handler's time; less often, and a limit of 1 ms could not be
  * kept */
@@ -23,22 +24,31 @@
 static void describe_position(lua_State *L, char *text, size_t size)
 {
     lua_Debug frame;
-    size_t length = 0;
+    size_t length = strlen(text);
     for (int level = 0, shown = 0; shown < 6 && lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
         if (frame.currentline < 0)
             continue;
+        shown++;
         int wrote = snprintf(text + length, size - length, "%s%s:%d",
-                             shown++ ? ", called from " : "", frame.short_src, frame.currentline);
-        if (wrote < 0 || (size_t)wrote >= size - length)
+                             length > 0 ? ", called from " : "", frame.short_src,
+                             frame.currentline);
+        if (wrote < 0 || (size_t)wrote >= size - length) {
+            text[length] = '\0';
             return;
+        }
         length += (size_t)wrote;
     }
 }
 
-void vm_note_position(struct handler *handler, lua_State *co)
+void vm_note_position(struct handler *handler, const struct branch *branch, lua_State *co)
 {
-    describe_position(co, handler->where, sizeof handler->where);
+    char first = handler->where[0];
+    handler->where[0] = '\0';
+    for (; branch; branch = branch->parent, co = NULL)
+        describe_position(co ? co : branch->co, handler->where, sizeof handler->where);
+    if (!handler->where[0]) /* it runs no Lua code: what was noted before stays */
+        handler->where[0] = first;
 }
 
 void vm_note_refusal(struct vm *vm, bool for_good)
@@ -46,7 +56,7 @@ void vm_note_refusal(struct vm *vm, bool for_good)
     if (!vm->running)
         return;
     if (vm->current)
-        vm_note_position(vm->running, vm->current);
+        vm_note_position(vm->running, vm->branch, vm->current);
     vm->memory_hit = vm->memory_hit || for_good;
     vm->running->over_memory = vm->running->over_memory || for_good;
 }
@@ -103,9 +113,10 @@ bool vm_expired(struct vm *vm)
     return handler->expired || look_at_limits(vm, handler, clock_monotonic_us());
 }
 
-void vm_begin_slice(struct vm *vm, struct handler *handler)
+void vm_begin_slice(struct vm *vm, struct branch *branch)
 {
-    vm->running = handler;
+    vm->running = branch->handler;
+    vm->branch = branch;
     vm->slice_started_cpu_ms = clock_thread_cpu_ms();
     vm->check_at_us = 0;
 }
@@ -114,6 +125,7 @@ void vm_end_slice(struct vm *vm)
 {
     vm->running->cpu_used_ms = cpu_used(vm, vm->running);
     vm->running = NULL;
+    vm->branch = NULL;
 }
 
 static void on_hook(lua_State *L, lua_Debug *debug)
@@ -131,7 +143,7 @@ static void on_hook(lua_State *L, lua_Debug *debug)
         if ((now < vm->check_at_us && !is_canceled(handler)) || !look_at_limits(vm, handler, now))
             return;
         handler->expired = true;
-        vm_note_position(handler, L);
+        vm_note_position(handler, vm->branch, L);
     }
     lua_sethook(L, on_hook, LUA_MASKCOUNT | LUA_MASKLINE, 1);
     if (vm->activity)

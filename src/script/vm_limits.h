@@ -8,15 +8,16 @@
 
 /* The limits hold in this coroutine, and in those that it makes. */
 void vm_watch(lua_State *co);
-/* The handler is about to be resumed: its CPU time starts to count. */
-void vm_begin_slice(struct vm *vm, struct handler *handler);
+/* The branch is about to be resumed: its handler's CPU time starts to count. */
+void vm_begin_slice(struct vm *vm, struct branch *branch);
 void vm_end_slice(struct vm *vm);
 /* For C code that takes long: a limit of the running handler was reached, so it should return, and
  * the hook does the rest. */
 bool vm_expired(struct vm *vm);
 
-/* Notes where the handler is. Allocates nothing. */
-void vm_note_position(struct handler *handler, lua_State *co);
+/* Notes where the handler is: in this branch of it, or in its coroutine `co`, unless that is NULL.
+ * Allocates nothing. */
+void vm_note_position(struct handler *handler, const struct branch *branch, lua_State *co);
 /* Notes where the script wanted more memory than there may be; `for_good`: collecting did not help.
  */
 void vm_note_refusal(struct vm *vm, bool for_good);

@@ -61,6 +61,7 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
 void vm_close(struct vm *vm)
 {
     vm->running = NULL;
+    vm->branch = NULL;
     timers_stop(vm);
     schedules_free(vm);
     vm->memory_limit = 0;

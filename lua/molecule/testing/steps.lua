@@ -36,8 +36,12 @@ function steps.add(api, version)
   end
   function api.step_id(key) return uuid_of(version.running.entry.row.id .. "/step/" .. key) end
   api.digest = uuid_of
-  function api.step_begin()
-    version.running.step = { changes = {}, values = {}, bytes = 0 }
+  function api.step_inside()
+    local step = version.running and version.running.step
+    return step and step.key
+  end
+  function api.step_begin(key)
+    version.running.step = { key = key, changes = {}, values = {}, bytes = 0 }
   end
   function api.step_drop()
     local run = version.running
