@@ -40,7 +40,10 @@ end
 local function read(key)
   local own = own_text(key)
   if own ~= nil then return own or nil end
-  return core.store_get(key)
+  local text, problem, code = core.store_get(key)
+  own = own_text(key) -- another branch of the handler may have changed it meanwhile
+  if own ~= nil then return own or nil end
+  return text, problem, code
 end
 
 --- When a value expires. One that continues from `before` keeps its expiry, which is not known here if it is the ledger's.

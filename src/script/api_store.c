@@ -73,18 +73,35 @@ static int store_change(lua_State *L)
 struct lock_operation {
     struct operation operation; /* first */
     struct locks *locks;
+    enum locks_result result;
 };
 
-static int no_results(lua_State *L, struct operation *operation)
+/* true; or nil, problem, CODE. The key is at stack index 1. */
+static int push_result(lua_State *L, enum locks_result result)
 {
-    (void)operation;
-    lua_pushboolean(L, true);
-    return 1;
+    if (result == LOCKS_TAKEN) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    luaL_pushfail(L);
+    lua_pushfstring(L,
+                    "molecule.store: two handlers wait for each other's keys, here for \"%s\"; "
+                    "change keys in the same "
+                    "order everywhere",
+                    lua_tostring(L, 1));
+    lua_pushliteral(L, "DEADLOCK");
+    return 3;
 }
 
-static void on_granted(void *context)
+static int take_result(lua_State *L, struct operation *operation)
+{
+    return push_result(L, ((struct lock_operation *)operation)->result);
+}
+
+static void on_settled(void *context, enum locks_result result)
 {
     struct lock_operation *lock = context;
+    lock->result = result;
     operation_wake(&lock->operation);
 }
 
@@ -107,27 +124,18 @@ static int store_lock(lua_State *L)
     struct vm *vm = vm_of(L);
     struct store_scope *store = branch_store(vm->branch);
     if (!vm->locks)
-        return no_results(L, NULL);
+        return push_result(L, LOCKS_TAKEN);
     if (!store->ticket)
         store->ticket = locks_ticket(vm->locks);
     struct lock_operation *lock = memory_allocate(sizeof *lock);
     lock->operation = (struct operation){
-        .results = no_results, .cancel = cancel_lock, .release = release_lock};
+        .results = take_result, .cancel = cancel_lock, .release = release_lock};
     lock->locks = vm->locks;
-    switch (locks_take(vm->locks, store->ticket, key, alone, on_granted, lock)) {
-    case LOCKS_WAIT: return vm_await(L, &lock->operation);
-    case LOCKS_TAKEN: free(lock); return no_results(L, NULL);
-    case LOCKS_DEADLOCK: break;
-    }
+    enum locks_result result = locks_take(vm->locks, store->ticket, key, alone, on_settled, lock);
+    if (result == LOCKS_WAIT)
+        return vm_await(L, &lock->operation);
     free(lock);
-    luaL_pushfail(L);
-    lua_pushfstring(L,
-                    "molecule.store: two handlers wait for each other's keys, here for \"%s\"; "
-                    "change keys in the same "
-                    "order everywhere",
-                    key);
-    lua_pushliteral(L, "DEADLOCK");
-    return 3;
+    return push_result(L, result);
 }
 
 /* core.store_values(outer) -> the table of what the running handler, or the step that it is in,

@@ -17,7 +17,10 @@ struct waiter {
     uint64_t ticket;
     char *key;
     bool alone;
-    void (*granted)(void *context);
+    /* false: its ticket waits for another key first. Only who waits for a key counts in cycles:
+     * a ticket that waits takes nothing, so that no cycle is made behind anybody's back */
+    bool waits;
+    locks_settled *settled;
     void *context;
 };
 
@@ -94,7 +97,7 @@ static bool leads_to(const struct locks *locks, uint64_t ticket, const char *key
         if (hold->ticket == goal)
             return true;
         for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
-            if (waiter->ticket == hold->ticket &&
+            if (waiter->waits && waiter->ticket == hold->ticket &&
                 leads_to(locks, waiter->ticket, waiter->key, waiter->alone, goal))
                 return true;
     }
@@ -107,7 +110,7 @@ static bool would_deadlock(const struct locks *locks, uint64_t ticket, const cha
         if (hold->ticket == ticket || !(alone || hold->alone) || strcmp(hold->key, key) != 0)
             continue;
         for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
-            if (waiter->ticket == hold->ticket &&
+            if (waiter->waits && waiter->ticket == hold->ticket &&
                 leads_to(locks, waiter->ticket, waiter->key, waiter->alone, ticket))
                 return true;
     }
@@ -129,20 +132,31 @@ static void grant(struct locks *locks, uint64_t ticket, const char *key, bool al
     locks->holds = hold;
 }
 
-enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *key, bool alone,
-                             void (*granted)(void *context), void *context)
+/* Its ticket waits for a key. */
+static bool is_waiting(const struct locks *locks, uint64_t ticket)
 {
-    if (!in_the_way(locks, ticket, key, alone)) {
+    for (const struct waiter *waiter = locks->waiters; waiter; waiter = waiter->next)
+        if (waiter->ticket == ticket)
+            return true;
+    return false;
+}
+
+enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *key, bool alone,
+                             locks_settled *settled, void *context)
+{
+    bool behind = is_waiting(locks, ticket);
+    if (!behind && !in_the_way(locks, ticket, key, alone)) {
         grant(locks, ticket, key, alone);
         return LOCKS_TAKEN;
     }
-    if (would_deadlock(locks, ticket, key, alone))
+    if (!behind && would_deadlock(locks, ticket, key, alone))
         return LOCKS_DEADLOCK;
     struct waiter *waiter = memory_allocate(sizeof *waiter), **end = &locks->waiters;
     waiter->ticket = ticket;
     waiter->key = memory_copy_text(key);
     waiter->alone = alone;
-    waiter->granted = granted;
+    waiter->waits = !behind;
+    waiter->settled = settled;
     waiter->context = context;
     while (*end)
         end = &(*end)->next;
@@ -155,17 +169,36 @@ void locks_forget(struct locks *locks, void *context)
     for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next)
         if ((*link)->context == context) {
             drop_waiter(link);
+            if (locks->waiters) /* its ticket may wait for another key now */
+                uv_timer_start(&locks->timer, on_timer, 0, 0);
             return;
         }
 }
 
-/* The first that can proceed. Nobody queues behind somebody who only waits: that could deadlock. */
-static struct waiter **next_free(struct locks *locks)
+/* An earlier one has its ticket. */
+static bool is_behind(const struct locks *locks, const struct waiter *waiter)
+{
+    for (const struct waiter *other = locks->waiters; other != waiter; other = other->next)
+        if (other->ticket == waiter->ticket)
+            return true;
+    return false;
+}
+
+/* The first that can proceed, or that would wait for itself. Nobody queues behind somebody else who
+ * only waits: that could deadlock. */
+static struct waiter **next_settled(struct locks *locks, enum locks_result *result)
 {
     for (struct waiter **link = &locks->waiters; *link; link = &(*link)->next) {
-        const struct waiter *waiter = *link;
-        if (!in_the_way(locks, waiter->ticket, waiter->key, waiter->alone))
+        struct waiter *waiter = *link;
+        bool first = !waiter->waits && !is_behind(locks, waiter);
+        *result = LOCKS_TAKEN;
+        if ((waiter->waits || first) &&
+            !in_the_way(locks, waiter->ticket, waiter->key, waiter->alone))
             return link;
+        *result = LOCKS_DEADLOCK;
+        if (first && would_deadlock(locks, waiter->ticket, waiter->key, waiter->alone))
+            return link;
+        waiter->waits = waiter->waits || first;
     }
     return NULL;
 }
@@ -173,16 +206,18 @@ static struct waiter **next_free(struct locks *locks)
 static void on_timer(uv_timer_t *timer)
 {
     struct locks *locks = (struct locks *)timer;
-    struct waiter **link = next_free(locks);
+    enum locks_result result;
+    struct waiter **link = next_settled(locks, &result);
     if (!link)
         return;
     struct waiter *waiter = *link;
-    void (*granted)(void *context) = waiter->granted;
+    locks_settled *settled = waiter->settled;
     void *context = waiter->context;
-    grant(locks, waiter->ticket, waiter->key, waiter->alone);
+    if (result == LOCKS_TAKEN)
+        grant(locks, waiter->ticket, waiter->key, waiter->alone);
     drop_waiter(link);
     uv_timer_start(timer, on_timer, 0, 0); /* and the next one */
-    granted(context);
+    settled(context, result);
 }
 
 void locks_release(struct locks *locks, uint64_t ticket)

@@ -18,12 +18,15 @@ uint64_t locks_ticket(struct locks *locks); /* for one handler */
 
 enum locks_result {
     LOCKS_TAKEN,
-    LOCKS_WAIT,    /* somebody else holds it; `granted` will be called from the loop */
+    LOCKS_WAIT,    /* not yet; `settled` will be called from the loop with one of the others */
     LOCKS_DEADLOCK /* its holder waits, directly or not, for something that this ticket holds */
 };
+typedef void locks_settled(void *context, enum locks_result result);
+/* A ticket waits for one key at a time: while it does, what else its handler's branches take waits
+ * until that is settled. */
 enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *key, bool alone,
-                             void (*granted)(void *context), void *context);
-/* It no longer waits (its handler was ended). */
+                             locks_settled *settled, void *context);
+/* It no longer waits (its handler, or the branch of it, was ended). */
 void locks_forget(struct locks *locks, void *context);
 void locks_release(struct locks *locks, uint64_t ticket); /* all that it holds; 0 is fine */
 void locks_release_all(struct locks *locks);              /* of every ticket */
