@@ -26,6 +26,11 @@ bool host_call_build_message(struct host_call *call)
     char *purpose = ask->retries > 0
                         ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
                         : memory_format("/send/%u/%s", ask->number, digest);
+    if (ask->branch) {
+        char *of_branch = memory_join("/", ask->branch, purpose);
+        free(purpose);
+        purpose = of_branch;
+    }
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random,
                              .source_id = ask->key,
                              .context_id = ask->context_id,

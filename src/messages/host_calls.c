@@ -168,8 +168,9 @@ static void make_delegation_key(struct host_call *call)
         uuid_random(call->delegation_key);
         return;
     }
-    char *name = memory_format("%s/delegate/%u.%u/%s/%s", ask->row_id, ask->retries, ask->number,
-                               ask->key, ask->text);
+    char *name = memory_format("%s%s%s/delegate/%u.%u/%s/%s", ask->row_id, ask->branch ? "/" : "",
+                               ask->branch ? ask->branch : "", ask->retries, ask->number, ask->key,
+                               ask->text);
     uuid_of_name(name, call->delegation_key);
     free(name);
 }

@@ -18,11 +18,13 @@
 #define NOTIFY_TIMEOUT_MS 60000
 #define QUERY_TIMEOUT_MS 30000
 
-/* What its id is made of: the same when the handler runs again, another one in the handler's next
- * question. */
-static void number_ask(struct script_ask *ask, struct handler *handler)
+/* What its id is made of: the same when the handler runs again, another one in the branch's next
+ * question. Branches may ask in another order then, so each counts its own. */
+static void number_ask(struct script_ask *ask, struct branch *branch)
 {
-    ask->number = ++handler->main.asked;
+    const struct handler *handler = branch->handler;
+    ask->branch = memory_copy_text(branch->path);
+    ask->number = ++branch->asked;
     ask->retries = handler->job ? handler->job->retries : 0;
 }
 
@@ -50,7 +52,7 @@ static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, 
         ask->reply.text = memory_copy(text, length);
         ask->reply.text_length = length;
     }
-    number_ask(ask, vm_of(L)->running);
+    number_ask(ask, vm_of(L)->branch);
     return ask;
 }
 
@@ -146,7 +148,7 @@ static int api_delegate(lua_State *L)
     ask->key = memory_copy_text(target);
     ask->text = memory_copy(task, length);
     ask->text_length = length;
-    number_ask(ask, vm_of(L)->running);
+    number_ask(ask, vm_of(L)->branch);
     ask->most = (int64_t)(timeout * 1000);
     ask->timeout_ms = QUERY_TIMEOUT_MS;
     return ask_await(L, ask, ask_push_json);

@@ -22,6 +22,7 @@ void ask_free(struct script_ask *ask)
     free(ask->context_id);
     free(ask->step.digest);
     free(ask->row_id);
+    free(ask->branch);
     free(ask->value);
     free(ask->problem);
     reply_free(&ask->reply);

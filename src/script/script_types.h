@@ -128,8 +128,10 @@ struct script_ask {
         char *digest;
     } step;       /* STEP */
     char *row_id; /* of the message whose handler asks; NULL: a timer, start or stop */
-    /* sequence number within its handler: with row_id, the same when the handler runs again */
+    /* sequence number within its branch of the handler: with row_id, the same when the handler runs
+     * again */
     unsigned number;
+    char *branch; /* … that branch: "all#1[2]"; NULL: the handler's own, or no SEND or DELEGATE */
     /* of that message so far: questions after molecule.retry are new ones */
     unsigned retries;
     /* that handler may have run before, counted or not, and the answer may be in the ledger */
