@@ -1,7 +1,9 @@
 --- molecule.core for a script under test: what the host does in C, over stubs and the test's clock. The API's Lua files
 --- (lua/molecule/*.lua) are built on it as they are.
 
+local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
+local handlers = require "molecule.testing.handler"
 local schedules = require "molecule.testing.schedules"
 local sse = require "molecule.testing.sse"
 local steps = require "molecule.testing.steps"
@@ -30,6 +32,7 @@ local function add_checks(api, version)
     if version.running then version.running.misuse = text end
     error(place(version) .. text, 0)
   end
+  function api.raise(text) error(place(version) .. text, 0) end
   function api.refuse_field(what, key, known)
     if type(key) ~= "string" then
       api.misuse(("%s: unknown field [%s]; the fields have names: %s = …"):format(what, tostring(key), known[1]))
@@ -189,8 +192,8 @@ local function add_store(api, version)
     return keys
   end
   function api.store_change(verb, key, given, ttl, most)
-    local handler = version.running or error("molecule.store cannot be changed here", 0)
-    local scope = handler.step or handler
+    if not version.running then error("molecule.store cannot be changed here", 0) end
+    local scope = branches.scope(version.branch)
     scope.bytes = scope.bytes + #key + #(given or "")
     if scope.bytes > 64 * 1024 * 1024 then return false end
     table.insert(scope.changes, {verb = verb, key = key, given = given, most = most,
@@ -199,18 +202,18 @@ local function add_store(api, version)
   end
   function api.store_values(outer)
     local handler = version.running or error("molecule.store cannot be used here", 0)
-    return (not outer and handler.step or handler).values
+    return (outer and handler or branches.scope(version.branch)).values
   end
   function api.store_lock(key, alone)
-    local handler = api.check_await("molecule.store")
-    handler = handler.step or handler
-    local fine, waits = agent.locks:take(handler, key, alone)
+    api.check_await("molecule.store")
+    local scope = branches.scope(version.branch)
+    local fine, waits = agent.locks:take(scope, key, alone)
+    if not fine and not waits then
+      waits = coroutine.yield(environment.WAIT, function(resume) return agent.locks:wait(scope, key, alone, resume) end)
+    end
     if waits == "deadlock" then
       return nil, ("molecule.store: two handlers wait for each other's keys, here for \"%s\"; change keys in the same order "
         .. "everywhere"):format(key), "DEADLOCK"
-    end
-    if not fine then
-      coroutine.yield(environment.WAIT, function(resume) return agent.locks:wait(handler, key, alone, resume) end)
     end
     return true
   end
@@ -352,6 +355,7 @@ function core.make(version)
   end
   local parts = {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files, steps.add}
   for _, add in ipairs(parts) do add(api, version) end
+  branches.add(api, version, handlers.frames)
   return api
 end
 

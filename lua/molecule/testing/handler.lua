@@ -1,6 +1,7 @@
 --- One run of script code, in its own coroutine: a message, a timer, start or stop. It ends with what its body returned, with
 --- an error, or at its time limit.
 
+local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
 
 local handler = {}
@@ -61,11 +62,10 @@ local function finish(self, ended)
   if self.over then return end
   self.over = true
   if self.limit then self.limit.cancelled = true end
-  if self.waiting then self.waiting.cancelled = true end
+  branches.stop(self)
   self.version.handlers[self] = nil
   self.done(self, ended)
   self.version.agent.locks:release(self)
-  if self.step then self.version.agent.locks:release(self.step) end
 end
 
 --- Ends it where it waits.
@@ -75,15 +75,14 @@ function handler.finish(self, ended) finish(self, ended) end
 local function step(self, ...)
   if self.over then return end
   local version, agent = self.version, self.version.agent
-  local running, active = version.running, agent.active
-  version.running, agent.active, self.waiting = self, self, nil
+  local running, active, branch = version.running, agent.active, version.branch
+  version.running, agent.active, version.branch, self.waiting = self, self, self, nil
   local results = table.pack(coroutine.resume(self.co, ...))
-  version.running, agent.active = running, active
+  version.running, agent.active, version.branch = running, active, branch
   if self.over then return end
   if coroutine.status(self.co) ~= "dead" then
     if results[2] == environment.WAIT then
-      self.waiting = results[3](function(...) step(self, ...) end)
-      return
+      return branches.wait(self, results[3], function(...) step(self, ...) end)
     end
     results = {false, "the handler called coroutine.yield outside a coroutine that it created", n = 2}
   elseif results[1] then -- of the xpcall inside
@@ -101,21 +100,25 @@ function handler.start(version, options)
   local agent = version.agent
   local self = {version = version, entry = options.entry, done = options.done, may_not_wait = options.may_not_wait, changes = {},
     values = {}, bytes = 0}
+  branches.root(self)
   version.handlers[self] = true
   self.co = coroutine.create(function()
     return xpcall(options.body, function(problem)
-      self.traceback = script_frames(debug.traceback(nil, 2))
+      self.traceback = branches.traceback(self, problem, script_frames(debug.traceback(nil, 2)))
       return problem
     end)
   end)
   if options.timeout and options.timeout > 0 then
     self.limit = agent.clock:at(agent.clock:now() + options.timeout, function()
-      finish(self, {reason = "took longer than its time limit (--timeout), at " .. place(self.co)})
+      finish(self, {reason = "took longer than its time limit (--timeout), at " .. place(branches.innermost(self))})
     end)
   end
   step(self)
   return self
 end
+
+--- The script's frames of the error that is being raised: for a message handler of xpcall that calls the caller.
+function handler.frames() return script_frames(debug.traceback(nil, 3)) end
 
 --- Ends it without a word: its process is gone.
 function handler.abandon(self)

@@ -1,6 +1,7 @@
 --- What a handler under test has done for good: the host's side of lua/molecule/steps.lua. The records belong to the message, and
 --- last over errors, sleeps, a.restart and a.reload.
 
+local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
 local handler = require "molecule.testing.handler"
 
@@ -37,24 +38,26 @@ function steps.add(api, version)
   function api.step_id(key) return uuid_of(version.running.entry.row.id .. "/step/" .. key) end
   api.digest = uuid_of
   function api.step_inside()
-    local step = version.running and version.running.step
-    return step and step.key
+    local branch = branches.in_step(version.branch)
+    return branch and branch.step.key
   end
   function api.step_begin(key)
-    version.running.step = { key = key, changes = {}, values = {}, bytes = 0 }
+    version.branch.step = { key = key, changes = {}, values = {}, bytes = 0 }
   end
   function api.step_drop()
-    local run = version.running
-    if not run.step then return end
-    agent.locks:release(run.step)
-    run.step = nil
+    local branch = version.branch
+    if not branch or not branch.step then return end
+    local step = branch.step
+    branch.step = nil
+    agent.locks:release(step)
   end
   function api.step_record(key, kind, digest, value)
     api.check_await("ctx.step")
     local run = version.running
     table.insert(run.entry.steps, { key, kind, digest, value, math.floor(agent.clock:now() * 1000) })
     if kind == "step" then table.insert(run.entry.result.steps, { key = key, result = agent.json.decode(value) }) end
-    if run.step then agent.store:apply(run.step.changes) end
+    local step = version.branch.step
+    if step then agent.store:apply(step.changes) end
     api.step_drop()
     run.entry.failures = 0
     return true

@@ -95,7 +95,7 @@ function version.context(self, one)
   if one then
     ctx.attempt, ctx.redelivered = one.attempts, one.attempts > 1
     ctx.deadline = agent.timeout > 0 and agent.clock:now() + agent.timeout or nil
-    for name, call in pairs(self.globals.require("molecule.steps")) do ctx[name] = call end
+    for _, name in ipairs {"step", "sleep", "sleep_until"} do ctx[name] = self.globals.require("molecule.steps")[name] end
   end
   return ctx
 end
