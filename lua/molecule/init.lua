@@ -39,6 +39,9 @@ local later = {
 for _, name in ipairs {"send", "notify", "peers", "delegate"} do
   later[name] = function() return require "molecule.peers"[name] end
 end
+for _, name in ipairs {"all", "map", "race"} do
+  later[name] = function() return public(require "molecule.at_once"[name]) end
+end
 
 setmetatable(molecule, {
   __index = function(self, name)
@@ -49,7 +52,9 @@ setmetatable(molecule, {
     return self[name]
   end,
   __pairs = function(self)
-    for _, name in ipairs {"cron", "http", "router", "store", "send", "notify", "peers", "delegate"} do local _ = self[name] end
+    for _, name in ipairs {"cron", "http", "router", "store", "send", "notify", "peers", "delegate", "all", "map", "race"} do
+      local _ = self[name]
+    end
     return next, self, nil
   end,
 })

@@ -38,7 +38,10 @@ local function recorded(state)
   return state.recorded
 end
 
+-- Branches of the handler count their own.
 local function next_key(state, name)
+  local branch = core.branch_path()
+  name = branch and branch .. "/" .. name or name
   local count = (state.counts[name] or 0) + 1
   state.counts[name] = count
   return ("%s#%d"):format(name, count)
@@ -117,6 +120,12 @@ local function run(state, key, name, digest, fn, ...)
   end
 end
 
+local function check_total(state, key)
+  if state.total >= STEPS_MAXIMUM then
+    misuse(("ctx.step: step %s is one too many: a message has at most %d steps"):format(key, STEPS_MAXIMUM))
+  end
+end
+
 --- Runs `fn(step, ...)` and records its first result, a JSON value; in a later run of the same message that result is returned,
 --- and `fn` is not run. `step.id` is the same in every run. nil, message[, CODE] from `fn` passes through and is not recorded.
 function steps.step(name, fn, ...)
@@ -128,10 +137,30 @@ function steps.step(name, fn, ...)
   local known, key = recorded(state), next_key(state, name)
   local digest = digest_of(key, ...)
   if known[key] then return replay(key, known[key], digest) end
-  if state.total >= STEPS_MAXIMUM then
-    misuse(("ctx.step: step %s is one too many: a message has at most %d steps"):format(key, STEPS_MAXIMUM))
-  end
+  check_total(state, key)
   return run(state, key, name, digest, fn, ...)
+end
+
+--- Of molecule.race: what `run()` returns, the winner's value and number, is recorded as a step. In a later run of the same
+--- message it is returned, and `skip()` is called instead.
+function steps.race(run_race, skip)
+  local state = not core.step_inside() and core.step_state()
+  if not state then return run_race() end
+  local known, key = recorded(state), next_key(state, "/race")
+  if known[key] then
+    skip()
+  else
+    check_total(state, key)
+    local value, which = run_race()
+    local text, problem = json.encode {value = value, which = which}
+    if not text or #text > RESULT_MAXIMUM then
+      misuse(("race: the result of function %d cannot be recorded: %s"):format(which,
+        problem or "it has more than 1 MiB as JSON"))
+    end
+    record(state, key, "step", "race", text)
+  end
+  local won = replay(key, state.recorded[key], "race")
+  return won.value, won.which
 end
 
 -- Until then: in this run if it is soon, else in a later one.
@@ -152,6 +181,10 @@ local function sleep(what, epoch_of, options)
   end
   local epoch = found and json.decode(found.value) or epoch_of()
   if not found and epoch - core.now() <= SHORT then return sleep_until(epoch) end
+  if core.branch_path() and epoch - core.now() > SHORT then
+    misuse(("%s: more than %d s end the handler for that time, so no function of molecule.all, map or race can sleep so "
+      .. "long"):format(what, SHORT))
+  end
   if not found then record(state, key, "sleep", "", json.encode(epoch)) end
   sleep_until(epoch, options.hold ~= false)
 end

@@ -12,6 +12,7 @@
     X(api_check_install)       \
     X(api_log_install)         \
     X(api_time_install)        \
+    X(api_at_once_install)     \
     X(api_exec_install)        \
     X(api_child_install)       \
     X(api_http_install)        \
