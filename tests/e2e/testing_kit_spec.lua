@@ -168,6 +168,87 @@ return function(msg) local value = steps[msg.text]() return value end]], "encode
   "uuid", "now",
     "env", "badenv", "sleep", "badsleep", "sortsleep", "own", "globals", "again", "pairs", "cjson" },
 
+  ["functions that run at once"] = { [[
+local molecule = require "molecule"
+local path = require "molecule.core".branch_path
+local all, map, race = molecule.all, molecule.map, molecule.race
+local function later(value, time) return function() molecule.sleep(time or 0.01) return value end end
+local function fail() molecule.sleep(0.01) error "failed here" end
+local function never() molecule.sleep(1000) end
+local steps = {}
+function steps.order()
+  local r = all {later("a", 0.03), later(nil), later("c"), function() return nil, "x", "CODE" end}
+  return ("%d %s %s %s %s"):format(r.n, r[1], r[2], r[3], r[4])
+end
+function steps.none() return all {}.n .. " " .. map({}, error).n end
+function steps.error() all {never, fail} end
+function steps.table() return tostring(select(2, pcall(all, {never, function() error({1}) end}))[1]) end
+function steps.caught() return tostring(select(2, pcall(map, {1, 2}, fail))) end
+function steps.yield() all {function() coroutine.yield(1) end} end
+function steps.race()
+  local value, which = race {never, later "won", fail}
+  local none, first = race {later(nil), never}
+  return value .. which .. tostring(none) .. first
+end
+function steps.map()
+  local now, most = 0, 0
+  local r = map({1, 2, 3, 4, 5, 6, 7}, function(item, index)
+    now = now + 1
+    most = math.max(most, now)
+    molecule.sleep(0.02 - item / 1000)
+    now = now - 1
+    return item * index
+  end, {concurrency = 3})
+  return table.concat(r, " ") .. " " .. most
+end
+function steps.path()
+  local r = all {path, function() return map({"x", "y", "x"}, path, {key = function(item) return "k" .. item end}) end}
+  return table.concat({r[1], r[2][1], r[2][2], r[2][3], race {path}, tostring(path())}, " ")
+end
+function steps.nested()
+  local ended = {}
+  local function close(name) return setmetatable({}, {__close = function() ended[#ended + 1] = name end}) end
+  local fine = pcall(all, {
+    function() local _ <close> = close "outer" return race {never, function() local _ <close> = close "inner" never() end} end,
+    function() local _ <close> = close "failing" fail() end,
+  })
+  return tostring(fine) .. " " .. table.concat(ended, " ")
+end
+function steps.own()
+  local co = coroutine.wrap(function()
+    coroutine.yield(all {later "a"}[1])
+    return map({"b"}, function(b) return later(b)() end)[1]
+  end)
+  return co() .. co()
+end
+function steps.stored()
+  map({1, 2, 3, 4}, function(i) molecule.sleep(0.001 * i) molecule.store.update("sum", function(s) return (s or 0) + i end) end)
+  pcall(all, {function() molecule.store.set("kept", true) never() end, fail})
+  return ("%d %s"):format(molecule.store.get "sum", molecule.store.get "kept")
+end
+function steps.many()
+  local list = {}
+  for i = 1, 500 do list[i] = i % 2 == 0 and function() return i end or later(i) end
+  local r = all(list)
+  return r.n .. " " .. r[1] .. " " .. r[500]
+end
+function steps.deep()
+  local function nest(depth) return depth == 0 and "bottom" or all {function() return nest(depth - 1) end}[1] end
+  return nest(20) .. select(2, pcall(nest, 101))
+end
+steps["not functions"] = function() all {print, 5} end
+steps["not a list"] = function() all(print) end
+steps["no list"] = function() map(5, print) end
+steps["no function"] = function() map({}, "x") end
+steps.concurrency = function() map({1}, print, {concurrency = 0}) end
+steps.option = function() map({1}, print, {concurency = 2}) end
+steps.key = function() map({1}, print, {key = function() end}) end
+steps["empty race"] = function() race {} end
+steps["in an update"] = function() molecule.store.update("x", function() all {print} end) end
+return function(msg) local value = steps[msg.text]() return value end]], "order", "none", "error", "table", "caught", "yield",
+  "race", "map", "path", "nested", "own", "stored", "many", "deep", "not functions", "not a list", "no list", "no function",
+  "concurrency", "option", "key", "empty race", "in an update" },
+
   ["a router"] = { [[
 local molecule = require "molecule"
 local router = molecule.router {name = "r", allow = {"canvas"}}
