@@ -80,7 +80,8 @@ function Context.step(name, fn, ...) end
 
 --- Sleeps. Up to 30 s it is molecule.sleep. For longer the run ends here: no `pcall` and no `__close` sees it, what it stored
 --- outside of steps is forgotten, and the handler runs again when it is due, also in a later process, as the same attempt. With
---- `hold = false` later messages of the conversation are handled meanwhile. Messages only.
+--- `hold = false` later messages of the conversation are handled meanwhile. Messages only; in molecule.all, map and race at most
+--- 30 s.
 ---@param duration Duration up to ten years
 ---@param options {hold: boolean?}?
 function Context.sleep(duration, options) end
@@ -176,6 +177,30 @@ function molecule.exec(options) end
 --- Waits, 0 to 1e7 seconds.
 ---@param time Duration
 function molecule.sleep(time) end
+
+--- Runs the functions at once and returns `{n =, …}`: the first result of each, in their order; nil stays nil. What each waits
+--- for lets the others run. The first error ends the others and is raised as it was: what they wait for is canceled, what they
+--- opened is closed, and no `pcall` or `__close` of theirs sees it; what they stored, sent or logged before stays. All limits are the
+--- handler's. Branches are told apart by their place, so that steps and messages keep their ids when the handler runs again.
+--- `local r = molecule.all {function() return molecule.http.get(a) end, function() return molecule.http.get(b) end}`
+---@param functions (fun(): any)[]
+---@return table results
+function molecule.all(functions) end
+
+--- Runs `fn(item, index)` for each item, `concurrency` of them at once, and returns `{n =, …}` in the order of the items; else as
+--- molecule.all. Branches are named by `key(item)`; without it by the item if it is a string, else by its place and content.
+---@param list any[] or `{n =, …}` with holes
+---@param fn fun(item: any, index: integer): any
+---@param options {concurrency: integer?, key: (fun(item: any): string)?}? concurrency 1 to 1000, default 8
+---@return table results
+function molecule.map(list, fn, options) end
+
+--- Runs the functions at once until the first one returns or fails, which ends the others as with molecule.all: its first result,
+--- and which one it was. In a message's handler both are recorded like a step, so that it goes the same way when it runs again;
+--- the result must be JSON there.
+---@param functions (fun(): any)[] at least one
+---@return any result, integer which
+function molecule.race(functions) end
 
 --- Calls `fn(ctx)` once per interval (0.001 to 1e8 seconds) while this version of the script is in charge; missed runs are
 --- skipped. At most 1000 timers.

@@ -210,10 +210,10 @@ static char *describe_table(lua_State *co)
 /* Functions of lua/molecule/types.lua that are called by name; what is misspelled is one of them,
  * more often than not. */
 static const char *const api_functions[] = {
-    "after", "cancel",   "dead", "delegate", "delete",  "encode", "decode", "every",
-    "exec",  "get",      "json", "keys",     "log",     "notify", "patch",  "peers",
-    "post",  "progress", "put",  "read",     "request", "retry",  "router", "save",
-    "send",  "set",      "skip", "sleep",    "sse",     "stream"};
+    "after", "all",      "cancel", "dead",  "delegate", "delete",  "encode", "decode", "every",
+    "exec",  "get",      "json",   "keys",  "log",      "map",     "notify", "patch",  "peers",
+    "post",  "progress", "put",    "race",  "read",     "request", "retry",  "router", "save",
+    "send",  "set",      "skip",   "sleep", "sse",      "stream"};
 
 /* "attempt to call a nil value (field 'sned')": yours; NULL: it is no such error, or nothing is
  * close. */
