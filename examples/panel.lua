@@ -1,4 +1,4 @@
---- Asks two peers and merges their answers. One that does not answer in time, or fails, is named instead.
+--- Asks two peers at once and merges their answers. One that does not answer in time, or fails, is named instead.
 ---
 ---   molecule connect <workspace-id> --script examples/panel.lua --script-opt peers=<workspace id>,<workspace id>
 local molecule = require "molecule"
@@ -32,14 +32,14 @@ return {
   end,
 
   handle = function(msg, ctx)
-    local known, paragraphs = names(), {}
+    local known = names()
     for _, id in ipairs(peers_of(ctx)) do
       if msg.from == id then return molecule.skip "a member of the panel: it would hear its own question" end
     end
-    for i, id in ipairs(peers_of(ctx)) do
+    local paragraphs = molecule.map(peers_of(ctx), function(id)
       ctx.progress(("asking %s"):format(known[id] or id))
-      paragraphs[i] = ask(id, known[id] or id, msg.text)
-    end
+      return ask(id, known[id] or id, msg.text)
+    end)
     return table.concat(paragraphs, "\n\n")
   end,
 }
