@@ -71,6 +71,8 @@ local function describe(found, globals)
   if found.wrong then
     return "error", ("the handler returns %s; it returns a text, a table with `text`, `parts` or `files`, or nothing")
       :format(found.wrong)
+  elseif found.misused then
+    return "error", found.misused
   elseif found.useless then
     return "warning", "the handler does nothing and returns nothing: no message would be answered"
   elseif found.global then

@@ -11,8 +11,8 @@ local ABSOLUTE = -128 -- a line difference that says: the line is in the other l
 local NAMES = { [0] = "MOVE", "LOADI", "LOADF", "LOADK", "LOADKX", "LOADFALSE", "LFALSESKIP", "LOADTRUE", "LOADNIL",
   "GETUPVAL", "SETUPVAL", "GETTABUP", "GETTABLE", "GETI", "GETFIELD", "SETTABUP", "SETTABLE", "SETI", "SETFIELD",
   "NEWTABLE", "SELF", [56] = "JMP", [66] = "TEST", [68] = "CALL", [69] = "TAILCALL", [70] = "RETURN", [71] = "RETURN0",
-  [72] = "RETURN1", [73] = "FORLOOP", [74] = "FORPREP", [75] = "TFORPREP", [76] = "TFORCALL", [77] = "TFORLOOP", [79] = "CLOSURE",
-  [80] = "VARARG" }
+  [72] = "RETURN1", [73] = "FORLOOP", [74] = "FORPREP", [75] = "TFORPREP", [76] = "TFORCALL", [77] = "TFORLOOP", [78] = "SETLIST",
+  [79] = "CLOSURE", [80] = "VARARG" }
 
 -- Of the others, those that leave their register A as it is.
 local KEEPING = { [46] = true, [47] = true, [48] = true, [54] = true, [55] = true, [57] = true, [58] = true, [59] = true,

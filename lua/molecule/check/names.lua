@@ -12,6 +12,9 @@ local names = {}
 ---@field word string? a constant string
 ---@field proto Proto? a function of the script
 ---@field table table<string, Held>? a table made here: what its fields hold, {}: unknown
+---@field items table<integer, Held>? … and its list
+---@field kind string? a constant: "a number"
+---@field at_once string? a function of the API that runs others: "all", "map", "race"
 
 ---@class Walk
 ---@field classes Classes
@@ -74,7 +77,38 @@ local function next_use(code, pc, register)
   end
 end
 
+local CONSTANTS = { LOADI = "a number", LOADF = "a number", LOADTRUE = "a boolean", LOADFALSE = "a boolean" }
+
+-- The list of the table in a register gets what the registers after it hold.
+local function add_items(held, instruction)
+  local made = held[instruction.a]
+  if not made or not made.table or instruction.k then return end -- k: it has very many
+  made.items = made.items or {}
+  for i = 1, instruction.b do made.items[instruction.c + i] = held[instruction.a + i] end
+end
+
 local KINDS = { LOADI = "a number", LOADF = "a number" } -- no reply
+
+local AT_ONCE = { all = true, map = true, race = true }
+
+-- What a register holds, where a function is wanted; nil: a function, or it is not known.
+local function no_function(held)
+  return held and not held.proto and (held.kind or held.table and "a table") or nil
+end
+
+-- A call of molecule.all, map or race: a mistake that is known to be one, in words.
+local function misused(name, first, second)
+  if name == "map" then
+    local wrong = no_function(second)
+    return wrong and ("molecule.map: the second argument must be a function(item, index), not %s"):format(wrong)
+  end
+  local wrong = first and (first.kind or first.proto and "a function")
+  if wrong then return ("molecule.%s takes a list of functions, molecule.%s {f, g}, not %s"):format(name, name, wrong) end
+  for i, item in pairs(first and first.items or {}) do
+    wrong = no_function(item)
+    if wrong then return ("molecule.%s takes a list of functions, but number %d is %s"):format(name, i, wrong) end
+  end
+end
 
 ---@param walk Walk
 ---@param proto Proto
@@ -93,6 +127,7 @@ local function follow(walk, proto, parameters, upvalues)
         fields = known.fields(walk.classes, owner.class) }
     end
     local class = type(value) == "string" and value or nil
+    if owner.class == "molecule" and AT_ONCE[field] then return { at_once = field } end
     return class and { class = class, text = owner.text .. "." .. field } or nil
   end
 
@@ -107,6 +142,8 @@ local function follow(walk, proto, parameters, upvalues)
 
   local function call(instruction)
     local fn, argument = held[instruction.a], held[instruction.a + 1]
+    local words = fn and fn.at_once and misused(fn.at_once, argument, held[instruction.a + 2])
+    if words then walk.report { line = instruction.line, word = fn.at_once, misused = words } end
     local module = fn and fn.global == "require" and argument and argument.word
     if not module then return nil end
     local class = module:match "^molecule[%w_.]*$"
@@ -131,7 +168,8 @@ local function follow(walk, proto, parameters, upvalues)
     if name == "MOVE" then value = held[b]
     elseif name == "LOADK" then
       local constant = constants[instruction.bx]
-      value = { word = type(constant) == "string" and constant or nil }
+      value = { word = type(constant) == "string" and constant or nil, kind = "a " .. type(constant) }
+    elseif CONSTANTS[name] then value = { kind = CONSTANTS[name] }
     elseif name == "GETUPVAL" then value = upvalues[b]
     elseif name == "GETTABUP" then
       local from = proto.upvalues[b]
@@ -142,7 +180,9 @@ local function follow(walk, proto, parameters, upvalues)
     elseif name == "NEWTABLE" then value = { table = {} }
     elseif name == "SETFIELD" and held[a] and held[a].table then
       held[a].table[constants[b]] = not instruction.k and held[c] or {}
+    elseif name == "SETLIST" then add_items(held, instruction)
     elseif name == "CALL" then value = call(instruction)
+    elseif name == "TAILCALL" then call(instruction)
     elseif name == "CLOSURE" then value = closure(instruction)
     elseif name == "RETURN" and proto.first_line == 0 and b == 2 then
       walk.returned = walk.returned or held[a]
