@@ -154,7 +154,8 @@ void http_play(struct http_call *call, size_t body_length)
 {
     json_t *recorded = playback_find(call->vm, question_of(call, body_length));
     take_result(call, recorded);
+    bool goes_on = json_object_get(recorded, "unfinished");
     json_decref(recorded);
-    if (!call->streaming)
+    if (!call->streaming && !goes_on)
         turn_take(call->vm->lane, &call->turn, run_wake);
 }

@@ -200,8 +200,11 @@ json_t *playback_find(const struct vm *vm, json_t *question)
                                               : NULL;
     pthread_mutex_unlock(&playback->mutex);
     if (!call || why) {
+        bool goes_on = vm->branch && vm->branch->parent && json_object_get(call, "unfinished");
         json_decref(call);
         call = refusal(question, why);
+        if (goes_on)
+            json_object_set_new(call, "unfinished", json_true());
     }
     json_decref(question);
     return call;

@@ -75,7 +75,8 @@ struct operation *process_play(struct vm *vm, json_t *question, process_results 
     result->signal = (int)number(call, "signal");
     result->timed_out = json_is_true(json_object_get(call, "timed_out"));
     result->output_cut = json_is_true(json_object_get(call, "truncated"));
-    turn_take(vm->lane, &played->turn, run_wake);
+    if (!json_object_get(call, "unfinished"))
+        turn_take(vm->lane, &played->turn, run_wake);
     return &played->operation;
 }
 

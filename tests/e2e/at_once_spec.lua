@@ -4,6 +4,7 @@ local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
+local process = require "tests.support.process"
 local server = require "tests.support.server"
 
 describe("functions that run at once", function()
@@ -207,12 +208,12 @@ describe("functions that run at once", function()
     assert.is_truthy(one.process.stderr:find("failed here.*:6: in .*'molecule.all'.*:10: in "), one.process.stderr)
   end)
 
-  it("run the __close of a function that fails, and none of one that is cancelled", function()
+  it("run the __close of a function that fails, and none of one that is canceled", function()
     assert.equal("failing", reply [[
       local closed = {}
       local function closing(name) return setmetatable({}, {__close = function() closed[#closed + 1] = name end}) end
       pcall(all, {
-        function() local x <close> = closing "cancelled" pcall(never) closed[#closed + 1] = "went on" end,
+        function() local x <close> = closing "canceled" pcall(never) closed[#closed + 1] = "went on" end,
         function() local x <close> = closing "failing" fail() end,
       })
       molecule.sleep(0.05)
@@ -406,7 +407,7 @@ describe("functions that run at once", function()
     one:stop()
   end)
 
-  it("leave no step behind when they are cancelled: the next run does it again", function()
+  it("leave no step behind when they are canceled: the next run does it again", function()
     local one, text = again [[
       return all {
         function()
@@ -437,6 +438,33 @@ describe("functions that run at once", function()
       return value.word .. " " .. which .. " " .. inner[1].word .. " " .. path]]
     assert.equal("second 2 third race#2[1]", text)
     one:stop()
+  end)
+
+  it("go as they were recorded when they are replayed: who lost a race does not win it", function()
+    local web = holding()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        return (molecule.race {
+          function() return molecule.http.get(ctx.options.url .. "/slow", {timeout = 600}).body end,
+          function() return molecule.exec({argv = {"sleep", "1000"}}).code end,
+          function() return molecule.http.get(ctx.options.url .. "/quick", {timeout = 600}).body end,
+        })
+      end]]
+    local recording = host.directory() .. "/messages.jsonl"
+    local one = host.connect { platform = platform, workspace = workspace, script = script, args = { "--record", recording,
+      "--script-opt", "url=" .. web.url } }
+    say()
+    loop.wait(function() return #web.held == 2 end)
+    for _, held in ipairs(web.held) do
+      if held.path == "/quick" then held.answer(200, "first") end
+    end
+    assert.same({ "first" }, one:canvas(1))
+    one:stop()
+    local replayed = process.spawn { command = { emulator.binary(), "replay", recording, one.script_path, "--script-opt",
+      "url=" .. web.url } }
+    assert.equal(0, replayed:wait_exit(), replayed.stdout .. replayed.stderr)
+    assert.equal("1 as recorded, 0 different\n", replayed.stdout)
   end)
 
   it("cannot start a step inside a step of whoever runs them, and share what that one stores", function()
