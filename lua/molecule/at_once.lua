@@ -1,7 +1,7 @@
 --- molecule.all, molecule.map, molecule.race: functions that run at once, each in a branch of the handler.
 --
 -- This file checks what they are given and names the branches; core.at_once runs them, and its caller waits. The first error
--- cancels the other branches and is raised: what a cancelled one waits for ends, what it opened is closed, and none of its
+-- cancels the other branches and is raised: what a canceled one waits for ends, what it opened is closed, and none of its
 -- code runs again. What it stored, sent or logged before stays.
 local core = require "molecule.core"
 local json = require "molecule.json"
@@ -100,7 +100,7 @@ function at_once.map(list, fn, options)
   return core.at_once("map", items, count, fn, keys_of(items, count, options.key), most)
 end
 
---- Runs the functions at once until the first returns: its first result, and which it is. The others are cancelled.
+--- Runs the functions at once until the first returns: its first result, and which it is. The others are canceled.
 function at_once.race(list)
   local functions, count = check_functions("race", list)
   if count == 0 then misuse("race: the list is empty, so nothing can win; it takes at least one function") end

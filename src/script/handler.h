@@ -17,7 +17,7 @@ struct branch;
  * molecule.http. Embed it. */
 struct resource {
     struct handler *owner;                  /* NULL: it has ended, or nothing is left to end */
-    struct branch *branch;                  /* of the owner: it ends where that is cancelled */
+    struct branch *branch;                  /* of the owner: it ends where that is canceled */
     struct resource *next, *previous;       /* of the branch's */
     void (*end)(struct resource *resource); /* the handler ends; calls handler_detach */
 };

@@ -12,7 +12,7 @@ function branches.root(handler)
   handler.handler, handler.calls, handler.depth = handler, {}, 0
 end
 
---- It ends where it waits: what it waits for is cancelled, and what its step stored is forgotten.
+--- It ends where it waits: what it waits for is canceled, and what its step stored is forgotten.
 function branches.stop(branch)
   local waiting, step = branch.waiting, branch.step
   branch.waiting, branch.step = nil, nil
