@@ -23,8 +23,10 @@
 static void number_ask(struct script_ask *ask, struct branch *branch)
 {
     const struct handler *handler = branch->handler;
-    ask->branch = memory_copy_text(branch->path);
-    ask->number = ++branch->asked;
+    const struct branch *in_step = branch_in_step(branch);
+    /* a step that is recorded does not ask again: it must not count for what follows */
+    ask->branch = memory_copy_text(in_step ? in_step->step->key : branch->path);
+    ask->number = in_step ? ++in_step->step->asked : ++branch->asked;
     ask->retries = handler->job ? handler->job->retries : 0;
 }
 

@@ -28,7 +28,8 @@ struct store_scope {
     uint64_t ticket;         /* of the locks it holds; 0: none yet */
     /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
     int values;
-    char *key; /* of the step; NULL: it is the handler's */
+    char *key;      /* of the step; NULL: it is the handler's */
+    unsigned asked; /* how many messages the step sent */
 };
 
 /* What calls are that run functions at once; each kind is counted. */

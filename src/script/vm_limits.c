@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/thread.h"
 #include "script/handler.h"
+#include "script/loader.h"
 #include "script/vm.h"
 
 #include <stdio.h>
@@ -21,13 +22,13 @@
 
 /* The innermost Lua positions of a coroutine, without allocating: the memory limit may be what was
  * reached. */
-static void describe_position(lua_State *L, char *text, size_t size)
+static void describe_frames(lua_State *L, bool all, char *text, size_t size)
 {
     lua_Debug frame;
     size_t length = strlen(text);
     for (int level = 0, shown = 0; shown < 6 && lua_getstack(L, level, &frame); level++) {
         lua_getinfo(L, "Sl", &frame);
-        if (frame.currentline < 0)
+        if (frame.currentline < 0 || (!all && loader_is_embedded(frame.source)))
             continue;
         shown++;
         int wrote = snprintf(text + length, size - length, "%s%s:%d",
@@ -39,6 +40,15 @@ static void describe_position(lua_State *L, char *text, size_t size)
         }
         length += (size_t)wrote;
     }
+}
+
+/* Those of the script; where there are none, those of the program's own Lua code. */
+static void describe_position(lua_State *L, char *text, size_t size)
+{
+    size_t before = strlen(text);
+    describe_frames(L, false, text, size);
+    if (strlen(text) == before)
+        describe_frames(L, true, text, size);
 }
 
 void vm_note_position(struct handler *handler, const struct branch *branch, lua_State *co)

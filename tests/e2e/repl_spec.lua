@@ -226,7 +226,7 @@ describe("molecule repl", function()
       env.TERM, env.TMPDIR = "xterm", host.directory()
       env.XDG_STATE_HOME = env.XDG_STATE_HOME or host.directory()
       local words = { emulator.binary(), "repl", table.unpack(arguments or {}) }
-      local one = process.spawn { command = { "script", "-qec", table.concat(words, " "), "/dev/null" }, env = env,
+      local one = process.spawn { command = { "script", "-qec", "exec " .. table.concat(words, " "), "/dev/null" }, env = env,
         keep_stdin = true }
       local session, from = { process = one, state = env.XDG_STATE_HOME }, 1
       function session.see(text)

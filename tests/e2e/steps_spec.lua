@@ -334,6 +334,17 @@ describe("a step", function()
     assert.equal("5\n", ledger "PRAGMA user_version")
   end)
 
+  it("that tells the human something does not make what follows be told again", function()
+    local one = connect [[
+      ctx.step("tell", function() assert(molecule.notify "in the step") end)
+      assert(molecule.notify "after it")
+      if ctx.attempt < 3 then error "again" end
+      return "done"]]
+    say()
+    assert.same({ "in the step", "after it", "done" }, one:canvas(3))
+    one:stop()
+  end)
+
   it("may be a request or a program, by its name alone", function()
     local count = outside .. ".count"
     local one = connect(([[
