@@ -108,6 +108,7 @@ function store.set(key, value, options)
   check_key("set", key)
   options = check_options("set", options, {ttl = "duration"})
   if value ~= nil then encode("set", value) end
+  check_scope("set", key) -- before it could wait for itself
   local locked, problem, code = core.store_lock(key, false)
   if not locked then return nil, problem, code end
   return write("set", key, value, options.ttl)
@@ -134,6 +135,7 @@ function store.incr(key, by, options)
   if type(by) ~= "number" or by ~= by or by == math.huge or by == -math.huge then
     misuse("store.incr: the second argument must be a finite number")
   end
+  check_scope("incr", key) -- before it could wait for itself
   local locked, problem, code = core.store_lock(key, false)
   if not locked then return nil, problem, code end
   local text
@@ -156,6 +158,7 @@ function store.update(key, fn, options)
   check_key("update", key)
   options = check_options("update", options, {ttl = "duration"})
   if type(fn) ~= "function" then misuse("store.update: the second argument must be a function(value)") end
+  check_scope("update", key) -- before it could wait for itself
   local locked, problem, code = core.store_lock(key, true)
   if not locked then return nil, problem, code end
   local text
@@ -180,6 +183,7 @@ function store.append(key, value, options)
   if value == nil then misuse("store.append: the value is nil") end
   if options.max and math.type(options.max) ~= "integer" then misuse("store.append: max must be an integer") end
   local given = encode("append", value)
+  check_scope("append", key) -- before it could wait for itself
   local locked, problem, code = core.store_lock(key, false)
   if not locked then return nil, problem, code end
   local text

@@ -237,6 +237,16 @@ describe("a step", function()
     one:stop()
   end)
 
+  it("does not wait for a key that its own handler has locked", function()
+    local one = connect([[
+      molecule.store.update("key", function() return 1 end)
+      ctx.step("change", function() molecule.store.update("key", function() return 2 end) end)
+      return "done"]], { "--timeout", "60s" })
+    say()
+    one:log 'the step "change#1" changes "key", which its handler changed before'
+    one:stop()
+  end)
+
   it("is forgotten when its message is finished, and kept with a dead letter until that is", function()
     local one = connect [[
       ctx.step("one", function() note "one" end)
