@@ -49,7 +49,7 @@ struct journal_loaded {
     char *row_id, *row, *created_at;
     size_t row_length;
     enum ledger_state state;
-    unsigned attempts, failures;
+    unsigned attempts, failures, retries;
     int64_t first_seen_ms, updated_ms, due_ms, age_ms;
     bool dead_after_reply, passed, hold;
     struct reply_request reply; /* body NULL: none */
@@ -111,7 +111,7 @@ struct journal_step {
     const char *source; /* "canvas" or the peer's id */
     const char *row;    /* base/shared.h */
     size_t row_length;
-    unsigned attempts, failures;
+    unsigned attempts, failures, retries;
     int64_t first_seen_ms;   /* clock_steady_ms */
     int64_t age_ms;          /* how long processes have had it */
     struct changes *changes; /* what its handler stored; they are applied with this step */

@@ -28,6 +28,7 @@ struct journal_loaded *journal_copy_message(const struct ledger_message *message
     loaded->state = message->state;
     loaded->attempts = message->attempts;
     loaded->failures = message->failures;
+    loaded->retries = message->retries;
     loaded->first_seen_ms = message->first_seen_ms;
     loaded->due_ms = message->due_ms;
     loaded->updated_ms = message->updated_ms;

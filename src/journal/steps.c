@@ -24,6 +24,7 @@ static struct job *make_step(struct journal *journal, const struct job_type *typ
                 .row_length = step->row_length,
                 .attempts = step->attempts,
                 .failures = step->failures,
+                .retries = step->retries,
                 .source = step->source,
                 .created_at = step->created_at,
                 .first_seen_ms = step->first_seen_ms,

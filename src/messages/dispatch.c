@@ -147,7 +147,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.attempt = entry->attempts;
     attempt->job.redelivered = before > 0;
     attempt->job.has_steps = entry->has_steps |= before > 0;
-    attempt->job.retries = before > entry->failures ? before - entry->failures : 0;
+    attempt->job.retries = entry->retries;
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
     entry->job = &attempt->job;

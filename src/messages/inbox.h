@@ -67,7 +67,8 @@ struct inbox_entry {
                             */
     bool suspect;          /* an earlier process ended while it was handled */
     /* dispatch */
-    unsigned failures;       /* of the attempts, how many failed */
+    unsigned failures;       /* of the attempts, how many failed since its handler got further */
+    unsigned retries;        /* … and how many asked for another one (molecule.retry) */
     unsigned excused;        /* how often it was ended through no fault of its own */
     size_t place;            /* journal/attempts.h, while it runs */
     struct script_job *job;  /* while the script has it */

@@ -269,6 +269,7 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
 {
     entry->attempts = loaded->attempts;
     entry->failures = loaded->failures;
+    entry->retries = loaded->retries;
     entry->first_seen_ms = seen_ms(loaded);
     entry->awake_from_ms = clock_awake_ms() - loaded->age_ms;
     entry->has_steps = true; /* for all that is known here */

@@ -94,6 +94,7 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
     log_info(dispatch->link->options->id, "message %s from %s: retry in %.1f s%s%s", entry->row_id,
              inbox_sender(entry), (double)delay / 1000, outcome->reason ? ": " : "",
              outcome->reason ? outcome->reason : "");
+    entry->retries++;
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
 }
 

@@ -30,6 +30,7 @@ static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry
         .row_length = entry->row_length,
         .attempts = entry->attempts,
         .failures = entry->failures,
+        .retries = entry->retries,
         .first_seen_ms = entry->first_seen_ms,
         .age_ms = clock_awake_ms() - entry->awake_from_ms,
         .has_steps = entry->has_steps,

@@ -89,6 +89,7 @@ struct ledger_message {
     const char *row; /* the row as fetched; NULL once finished */
     size_t row_length;
     unsigned attempts, failures;
+    unsigned retries;      /* attempts that asked for another one (molecule.retry) */
     int64_t first_seen_ms; /* wall clock */
     int64_t age_ms;        /* how long processes have had it; open ones only */
     int64_t updated_ms;    /* of the last change */

@@ -49,6 +49,7 @@ static void bind_message(sqlite3_stmt *statement, const struct ledger_message *m
     ledger_bind_text(statement, 17, message->digest);
     sqlite3_bind_int(statement, 18, message->hold);
     sqlite3_bind_int64(statement, 20, message->age_ms);
+    sqlite3_bind_int64(statement, 21, message->retries);
     sqlite3_bind_int64(statement, 19, message->first_seen_ms ? message->first_seen_ms : now);
 }
 
@@ -190,6 +191,7 @@ static struct ledger_message read_message(sqlite3_stmt *statement)
         .created_at = column_text(statement, 18),
         .hold = sqlite3_column_int(statement, 19) != 0,
         .age_ms = clock_bound_ms(sqlite3_column_int64(statement, 20)),
+        .retries = column_count(statement, 21),
     };
 }
 

@@ -64,6 +64,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE INDEX finished_digest ON finished (digest, updated) WHERE digest IS NOT NULL;",
     /* ms; independent of the clock */
     "ALTER TABLE messages ADD COLUMN age INTEGER NOT NULL DEFAULT 0;",
+    /* until now every attempt that had not failed had asked for another one */
+    "ALTER TABLE messages ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE messages SET retries = max(attempts - failures, 0) WHERE state = 4;"
     /* what handlers have done for good; gone when the message is finished */
     "CREATE TABLE steps ("
     "  sequence INTEGER PRIMARY KEY," /* in the order in which they were recorded */

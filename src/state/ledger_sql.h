@@ -7,8 +7,8 @@
 
 #include <sqlite3.h>
 
-/* The columns of struct ledger_message, in the order that read_message expects; after them the age,
- * which a ledger from an older version does not have. */
+/* The columns of struct ledger_message, in the order that read_message expects; after them the age
+ * and the retries, which a ledger from an older version does not have. */
 #define COLUMNS                                                                                    \
     "row_id, state, row, attempts, failures, first_seen, updated, due, passed, dead_after_reply, " \
     "to_canvas, target,"                                                                           \
@@ -38,19 +38,21 @@
                                                               last */                              \
     X(KEEP, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, " \
             "updated, source,"                                                                     \
-            " created_at, created, due, passed, reason, hold, age)"                                \
-            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18, ?20"                \
+            " created_at, created, due, passed, reason, hold, age, retries)"                       \
+            " SELECT ?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?16, 1, ?14, ?18, ?20, ?21"           \
             " WHERE NOT EXISTS (SELECT 1 FROM finished WHERE row_id = ?1)")                        \
     X(KEEP_AGAIN, "UPDATE messages SET state = CASE WHEN state = 2 THEN 2 ELSE 4 END, attempts = " \
                   "?3, failures = ?4,"                                                             \
-                  " updated = ?5, due = ?16, passed = 1, hold = ?18, age = ?20,"                   \
+                  " updated = ?5, due = ?16, passed = 1, hold = ?18, age = ?20, retries = ?21,"    \
                   " reason = CASE WHEN dead_after_reply = 1 THEN reason ELSE ?14 END"              \
                   " WHERE row_id = ?1 AND state IN (2, 4)")                                        \
     X(WAIT, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, " \
             "updated, source,"                                                                     \
-            " created_at, created, age) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, ?7, ?8, ?20)")     \
+            " created_at, created, age, retries) VALUES (?1, 4, ?2, ?3, ?4, ?19, ?5, ?6, "         \
+            "?7, ?8, ?20, ?21)")                                                                   \
     X(WAIT_AGAIN,                                                                                  \
-      "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5, age = ?20"       \
+      "UPDATE messages SET state = 4, attempts = ?3, failures = ?4, updated = ?5, age = ?20,"      \
+      " retries = ?21"                                                                             \
       " WHERE row_id = ?1 AND state IN (2, 4)")                                                    \
     X(DIE, "INSERT OR IGNORE INTO messages (row_id, state, row, attempts, failures, first_seen, "  \
            "updated, source,"                                                                      \
@@ -64,12 +66,13 @@
     X(TAKE_BACK,                                                                                   \
       "UPDATE messages SET state = CASE WHEN body IS NOT NULL THEN 2 ELSE 4 END, outcome = NULL"   \
       " WHERE row_id = ?1 AND state = 6")                                                          \
-    X(EACH_OPEN, "SELECT " COLUMNS ", age FROM messages WHERE state IN (2, 4) ORDER BY sequence")  \
-    X(EACH_DEAD, "SELECT " COLUMNS ", 0 FROM messages WHERE state = 5 ORDER BY sequence")          \
-    X(FIND, "SELECT " COLUMNS ", 0 FROM messages WHERE row_id = ?1")                               \
+    X(EACH_OPEN,                                                                                   \
+      "SELECT " COLUMNS ", age, retries FROM messages WHERE state IN (2, 4) ORDER BY sequence")    \
+    X(EACH_DEAD, "SELECT " COLUMNS ", 0, 0 FROM messages WHERE state = 5 ORDER BY sequence")       \
+    X(FIND, "SELECT " COLUMNS ", 0, max(attempts - failures, 0) FROM messages WHERE row_id = ?1")  \
     X(FIND_FINISHED, "SELECT outcome, source, updated FROM finished WHERE row_id = ?1")            \
     X(RETRY_DEAD, "UPDATE messages SET state = 4, passed = 1, due = ?2, attempts = 0, failures = " \
-                  "0, updated = ?2,"                                                               \
+                  "0, retries = 0, updated = ?2,"                                                  \
                   " first_seen = ?2, age = 0, outcome = NULL, dead_after_reply = 0, body = NULL"   \
                   " WHERE row_id = ?1 AND state = 5")                                              \
     X(DROP_DEAD, "DELETE FROM messages WHERE row_id = ?1 AND state = 5")                           \

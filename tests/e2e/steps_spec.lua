@@ -336,7 +336,7 @@ describe("a step", function()
     say()
     one:canvas(1)
     one:stop()
-    ledger "DROP TABLE steps; PRAGMA user_version = 4"
+    ledger "DROP TABLE steps; ALTER TABLE messages DROP COLUMN retries; PRAGMA user_version = 4"
     one = connect [[ return ctx.step("x", function() return "stepped" end) ]]
     say()
     assert.same({ "done", "stepped" }, one:canvas(2))
@@ -352,6 +352,19 @@ describe("a step", function()
       return "done"]]
     say()
     assert.same({ "in the step", "after it", "done" }, one:canvas(3))
+    one:stop()
+  end)
+
+  it("recorded in a later attempt does not make what was told in an earlier one be told again", function()
+    local body = [[
+      assert(molecule.notify "looking")
+      if ctx.attempt == 1 then error "again" end
+      ctx.step("second", function() return 2 end)
+      if ctx.attempt < 4 then %s end
+      return "done"]]
+    local one = connect(body:format 'error "again"')
+    say()
+    assert.same({ "looking", "done" }, one:canvas(2))
     one:stop()
   end)
 

@@ -46,6 +46,24 @@ for _, profile in ipairs { "t1", "latest" } do
       one:stop()
     end)
 
+    it("is told again by a retry alone, and not by the process after a crash", function()
+      local go = host.directory() .. "/go"
+      local body = ([[
+        assert(molecule.notify("looking"))
+        if ctx.attempt == 1 then return molecule.retry {after = 0.01} end
+        if not io.open(%q) then molecule.log "it waits" molecule.sleep(60) end
+        return "done"]]):format(go)
+      local one = connect(body)
+      say()
+      one:log "it waits"
+      one.process:signal "sigkill"
+      one.process:wait_exit()
+      host.write(go, "")
+      one = connect(body)
+      assert.same({ "looking", "looking", "done" }, one:canvas(3))
+      one:stop()
+    end)
+
     it("is not told again when the answer was lost and the handler failed for it", function()
       local one = connect [[
         assert(molecule.notify("looking"))
