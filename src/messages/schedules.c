@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define WAITING_MAXIMUM 10 /* runs of a schedule that are not finished */
-#define MISSED_S 60        /* a run that is later is said to be made up for */
+#define MISSED_S 60        /* a run that is later counts as missed */
 
 struct schedule_known {
     struct schedule_known *next;
@@ -144,8 +144,8 @@ static void take_due(struct schedules *schedules, const struct script_schedule *
     char *source = memory_join("cron/", said->name);
     if (!schedules->closed && has_room(schedules, source, when)) {
         if (clock_wall_ms() / 1000 - said->at_s > MISSED_S)
-            log_info(id_of(schedules), "%s: the run of %s was missed and is made up for now",
-                     source, when);
+            log_info(id_of(schedules), "%s: the run of %s was missed and happens now", source,
+                     when);
         char *row = cron_run_row(&run), *form = form_of(said);
         journal_schedule_run(schedules->journal,
                              &(struct journal_run){.name = said->name,

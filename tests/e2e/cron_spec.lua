@@ -178,7 +178,7 @@ describe("a schedule", function()
     set_clock(7 + 24 * 5 + 2)
     local two = connect(TELLS:format "true", { state_dir = one.state_dir })
     assert.same({ "morning at 08:00" }, two:canvas(1))
-    two:log "cron/morning: the run of %S+ was missed and is made up for now"
+    two:log "cron/morning: the run of %S+ was missed and happens now"
     two:log "from cron/morning: no_reply"
     two:stop()
     local three = connect(TELLS:format "true", { state_dir = one.state_dir })
@@ -189,7 +189,7 @@ describe("a schedule", function()
     assert.equal(0, three:count_log "from cron/")
   end)
 
-  it("with catch_up = false makes up for nothing, and neither does any at its first start", function()
+  it("runs nothing that was missed with catch_up = false, nor at its first start", function()
     set_clock(9)
     local one = connect(TELLS:format "true") -- eight was an hour ago, but nobody was there
     one:log "is due next at"
