@@ -64,6 +64,15 @@ describe("molecule dev --keep", function()
     return id
   end
 
+  -- For what is no event of the loop.
+  local function eventually(condition)
+    local timer = uv.new_timer()
+    timer:start(10, 10, function() end)
+    local found = loop.wait(condition)
+    timer:close()
+    return assert(found, "in time")
+  end
+
   local function kept(text) return (host.read(directory .. "/kept/session.jsonl") or ""):find(text, 1, true) ~= nil end
 
   it("has the conversation, its details, peers, files and stored values again", function()
@@ -138,6 +147,27 @@ describe("molecule dev --keep", function()
     assert.equal(1, (other:wait_exit()))
     assert(other.stderr:find("--keep: cannot create", 1, true), other:report())
     assert.is_nil(uv.fs_stat(directory .. "/none"))
+    stop()
+  end)
+
+  it("has everything again once a full disk has room, and says so meanwhile", function()
+    say "before"
+    stop()
+    local link = directory .. "/kept/session.jsonl"
+    start()
+    say "one"
+    eventually(function() return kept '"text":"one"' end)
+    -- what is appended fails; the file itself stays
+    assert(os.rename(link, link .. ".aside"))
+    assert(uv.fs_mkdir(link, 448))
+    say "two"
+    child:wait_line "the session cannot be kept"
+    assert(uv.fs_rmdir(link))
+    say "three"
+    eventually(function() return kept '"text":"two"' and kept '"text":"three"' and kept '"text":"one"' end)
+    stop()
+    start()
+    assert.equal(4, #good("GET", "playground/messages").messages)
     stop()
   end)
 

@@ -23,7 +23,7 @@ local written = {}       -- "row <id>" -> the text of its last line
 local before, known = {}, {}
 local items              -- the playground's record: {each(), save(item) -> table, load(n, table)}
 local planned, broken = false, false
-local whole, added = 0, 0 -- bytes: as it was last written again, and since then
+local whole, added = 0, 0 -- bytes: as it was last written again, and since then; huge: something is not there
 
 local function value_of_workspace(workspace)
   local value = {}
@@ -86,7 +86,9 @@ local function collect()
   return table.concat(lines)
 end
 
+-- The file may end in half a line: the next time all of it is written.
 local function complain(problem)
+  added = math.huge
   if not broken then host.print(("-- the session cannot be kept in %s: %s"):format(path, problem)) end
   broken = true
 end
@@ -95,8 +97,9 @@ end
 local function rewrite(to)
   written, known = {}, {}
   local text = collect()
-  whole, added = #text, 0
-  return host.replace_file(to, text)
+  local done, problem = host.replace_file(to, text)
+  whole, added = #text, done and 0 or math.huge
+  return done, problem
 end
 
 ---Writes what has changed.
@@ -104,7 +107,8 @@ function keep.save()
   if not path then return end
   if added > math.max(COMPACT_LEAST, whole) then
     local done, problem = rewrite(path)
-    if not done then complain(problem) end
+    if not done then return complain(problem) end
+    broken = false
     return
   end
   local text = collect()
