@@ -1,9 +1,11 @@
 /* molecule.exec{argv | cmd, stdin, env, cwd, timeout, max_output} and os.execute. */
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "script/api.h"
 #include "script/api_check.h"
 #include "script/api_errors.h"
+#include "script/call_words.h"
 #include "script/calls.h"
 #include "script/command.h"
 #include "script/playback.h"
@@ -54,10 +56,14 @@ static void note(struct vm *vm, const struct exec_context *exec,
 
 static void keep_command(struct exec_context *exec, char *const *argv)
 {
-    size_t length = 0;
-    for (size_t i = 0; argv[i] && length < COMMAND_SIZE; i++)
-        length += (size_t)snprintf(exec->command + length, COMMAND_SIZE - length, "%s%s",
-                                   i ? " " : "", argv[i]);
+    struct buffer all;
+    buffer_init(&all, SIZE_MAX / 4);
+    for (size_t i = 0; argv[i]; i++)
+        buffer_printf(&all, "%s%s", i ? " " : "", argv[i]);
+    char *shown = call_words_hide(all.length ? all.data : "");
+    snprintf(exec->command, sizeof exec->command, "%s", shown);
+    free(shown);
+    buffer_free(&all);
 }
 
 static int push_exec_result(lua_State *L, const struct process_result *result, void *context)
@@ -201,7 +207,8 @@ static struct operation *begin(struct vm *vm, const struct process_request *requ
 {
     exec->started_ms = clock_monotonic_ms();
     exec->call = call;
-    keep_command(exec, request->argv);
+    if (vm->running->calls) /* somebody wants to know */
+        keep_command(exec, request->argv);
     bool recorded = playback_answers(vm);
     json_t *question = recorded || vm->running->calls
                            ? calls_program(strrchr(call, '.') + 1, request->argv, request->input,

@@ -84,6 +84,13 @@ static bool header_before(const char *text, const char *at)
             strncasecmp(at - length, "cookie", length) == 0);
 }
 
+/* "--api-key", "-token" */
+static bool option_before(const char *text, const char *at)
+{
+    size_t length = name_length(text, at);
+    return length > 1 && *(at - length) == '-' && call_words_secret(at - length, length);
+}
+
 /* --- URLs and commands --- */
 
 /* How long the user and password are, with their "@", after "://". */
@@ -130,9 +137,12 @@ static const char *take(struct buffer *shown, const char *text, const char *at)
     buffer_append_char(shown, *at);
     if (*at == '=' && name_before(text, at))
         return hide_value(shown, at + 1, "&#; \t\r\n\"'");
-    if (*at == ':' && at[1] == ' ' && header_before(text, at)) {
-        buffer_append_char(shown, ' ');
-        return hide_value(shown, at + 2, "\r\n\"'");
+    if (*at == ' ' && at[1] && at[1] != '-' && option_before(text, at))
+        return hide_value(shown, at + 1, " \t\r\n\"';&|");
+    if (*at == ':' && header_before(text, at)) {
+        for (at++; *at == ' '; at++)
+            buffer_append_char(shown, ' ');
+        return hide_value(shown, at, "\r\n\"'");
     }
     return at + 1;
 }

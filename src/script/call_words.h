@@ -12,8 +12,9 @@
 bool call_words_secret(const char *name, size_t length);
 
 /* A copy of a URL, an argument or a command line. Replaced by "[hidden]" are: what log_redact
- * hides, the user and password of a URL, the value in NAME=value and of a header "Name: value"
- * where the name promises a secret, and what follows "Bearer". Valid UTF-8. Yours to free. */
+ * hides, the user and password of a URL, the value in NAME=value, of a header "Name: value" and of
+ * an option "--name value" where the name promises a secret, and what follows "Bearer". Valid
+ * UTF-8. Yours to free. */
 char *call_words_hide(const char *text);
 
 /* A copy of what was answered, which may hold zero bytes: without what log_redact hides, and

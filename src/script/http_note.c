@@ -42,10 +42,13 @@ void http_note_piece(struct http_call *call, const char *bytes, size_t length)
 static char *describe(const struct http_call *call, long long took)
 {
     int length = (int)strcspn(call->url, "?#");
-    return call->error ? memory_format("%s %.*s: %s (%lld ms)", call->method, length, call->url,
-                                       call->error, took)
-                       : memory_format("%s %.*s: %d (%lld ms)", call->method, length, call->url,
-                                       call->status, took);
+    char *text = call->error ? memory_format("%s %.*s: %s (%lld ms)", call->method, length,
+                                             call->url, call->error, took)
+                             : memory_format("%s %.*s: %d (%lld ms)", call->method, length,
+                                             call->url, call->status, took);
+    char *shown = call_words_hide(text);
+    free(text);
+    return shown;
 }
 
 static json_t *headers_of(const struct http_call *call)

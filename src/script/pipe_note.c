@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "script/call_words.h"
 #include "script/calls.h"
 #include "script/playback.h"
 #include "script/script_said.h"
@@ -35,11 +36,13 @@ void pipe_note_output(struct pipe *pipe, const char *bytes, size_t length)
 static char *describe(const struct pipe *pipe, bool exited, long long took)
 {
     const struct subprocess *ended = &pipe->subprocess;
-    if (!exited)
-        return memory_format("%.200s: ended with its handler (%lld ms)", pipe->command, took);
-    return memory_format("%.200s: %s %d (%lld ms)", pipe->command,
-                         ended->signal ? "signal" : "exit code",
-                         ended->signal ? ended->signal : ended->code, took);
+    char *command = call_words_hide(pipe->command);
+    char *text = exited ? memory_format("%.200s: %s %d (%lld ms)", command,
+                                        ended->signal ? "signal" : "exit code",
+                                        ended->signal ? ended->signal : ended->code, took)
+                        : memory_format("%.200s: ended with its handler (%lld ms)", command, took);
+    free(command);
+    return text;
 }
 
 void pipe_note_end(struct pipe *pipe, struct handler *handler, bool exited)
