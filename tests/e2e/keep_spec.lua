@@ -125,6 +125,19 @@ describe("molecule dev --keep", function()
     stop()
   end)
 
+  it("names a damaged file, and says what to do", function()
+    stop()
+    for _, line in ipairs { '{"item": 1, "value": {}}',
+      '{"item": "x", "value": {"text": ""}}\n{"item": 3, "value": {"text": ""}}', '{"workspace": 5, "value": {"a": 1}}' } do
+      host.write(directory .. "/kept/session.jsonl", line .. "\n")
+      local other = process.spawn { command = { emulator.binary(), "dev", directory .. "/agent.lua", "--port", "0", "--keep",
+        directory .. "/kept" }, stdin = "" }
+      assert.equal(1, (other:wait_exit()))
+      assert(other.stderr:find("kept/session.jsonl cannot be read: .*; move it away to begin without the earlier session"),
+        other:report())
+    end
+  end)
+
   it("keeps it for this user alone", function()
     say "hello"
     for name, mode in pairs { [""] = "700", ["/session.jsonl"] = "600", ["/state"] = "700" } do

@@ -108,14 +108,16 @@ function keep.save()
   if added > math.max(COMPACT_LEAST, whole) then
     local done, problem = rewrite(path)
     if not done then return complain(problem) end
+    if broken then host.print(("-- the session is kept in %s again"):format(path)) end
     broken = false
     return
   end
   local text = collect()
   if text == "" then return end
   added = added + #text
-  local file, problem = io.open(path, "ab")
+  local file, problem = io.open(path, "r+b") -- it is there, and stays private
   if not file then return complain(problem) end
+  file:seek "end"
   local done, why = file:write(text)
   local closed, reason = file:close()
   if not done or not closed then return complain(why or reason) end
@@ -194,22 +196,28 @@ local function read(file)
   return found
 end
 
+local function restore_all(file_path)
+  local file = io.open(file_path, "rb")
+  if not file then return end -- the first run
+  local found = read(file)
+  file:close()
+  table.sort(found.item, function(a, b) return a.id < b.id end)
+  for _, kind in ipairs(KINDS) do
+    for _, one in ipairs(found[kind]) do
+      if one.value ~= nil then restore[kind](one.id, one.value) end
+    end
+  end
+end
+
 ---Reads what an earlier run kept, and keeps this one.
 ---@param file_path string
 ---@param record {each: (fun(): fun(): Item?), save: (fun(item: Item): table), load: fun(n: integer, value: table)}
 ---@return boolean done, string? problem
 function keep.start(file_path, record)
   items = record
-  local file = io.open(file_path, "rb")
-  if file then
-    local found = read(file)
-    file:close()
-    table.sort(found.item, function(a, b) return a.id < b.id end)
-    for _, kind in ipairs(KINDS) do
-      for _, one in ipairs(found[kind]) do
-        if one.value ~= nil then restore[kind](one.id, one.value) end
-      end
-    end
+  local fine, why = pcall(restore_all, file_path)
+  if not fine then
+    return false, ("%s cannot be read: %s; move it away to begin without the earlier session"):format(file_path, why)
   end
   local done, problem = rewrite(file_path)
   if not done then return false, problem end
