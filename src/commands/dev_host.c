@@ -33,13 +33,13 @@ bool dev_host_is_one(struct dev_host_orders *orders, int *fd)
     static json_t *told; /* for the life of the process */
     const char *text = getenv(ORDERS);
     told = text ? json_loads(text, 0, NULL) : NULL;
-    if (!told)
+    unsetenv(ORDERS); /* also one that somebody else has set: it is no option */
+    pid_t parent = (pid_t)json_integer_value(json_object_get(told, "parent"));
+    if (!told || parent != getppid())
         return false;
-    unsetenv(ORDERS);
-    /* without its emulator it has nothing to do */
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != (pid_t)json_integer_value(json_object_get(told, "parent")))
-        _exit(1);
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* without its emulator it has nothing to do */
+    if (parent != getppid())
+        _exit(1); /* that has ended meanwhile */
     fcntl(REPORT_FD, F_SETFD, FD_CLOEXEC);
     *fd = REPORT_FD;
     *orders = (struct dev_host_orders){
@@ -134,21 +134,14 @@ static void finish(struct dev_host *host, int code)
     uv_stop(&host->loop);
 }
 
-static void start(struct dev_host *host)
+/* A negative libuv error where it cannot be started. */
+static int start_with(struct dev_host *host, const int ends[2])
 {
-    int ends[2], error = pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno;
     host->process.data = host;
-    if (error == 0) {
-        error = spawn(host, ends[1]);
-        close(ends[1]);
-        if (error < 0)
-            close(ends[0]);
-    }
+    int error = spawn(host, ends[1]);
     if (error < 0) {
-        terminal_print(stderr, "molecule dev: cannot start the host: %s\n", uv_strerror(error));
         uv_close((uv_handle_t *)&host->process, NULL);
-        finish(host, 1);
-        return;
+        return error;
     }
     set_running(host, true);
     host->started_ms = uv_now(&host->loop);
@@ -156,6 +149,22 @@ static void start(struct dev_host *host)
     host->readable.data = host;
     dev_report_attach(&host->report, ends[0]);
     uv_poll_start(&host->readable, UV_READABLE | UV_DISCONNECT, on_readable);
+    return 0;
+}
+
+/* false: said why not. */
+static bool start(struct dev_host *host)
+{
+    int ends[2], error = pipe2(ends, O_CLOEXEC) == 0 ? 0 : -errno;
+    if (error == 0) {
+        error = start_with(host, ends);
+        close(ends[1]);
+        if (error < 0)
+            close(ends[0]);
+    }
+    if (error < 0)
+        terminal_print(stderr, "molecule dev: cannot start the host: %s\n", uv_strerror(error));
+    return error == 0;
 }
 
 static void on_again(uv_timer_t *timer)
@@ -166,12 +175,13 @@ static void on_again(uv_timer_t *timer)
         return;
     }
     host->again_count++;
-    start(host);
-    if (host->running)
+    if (start(host))
         host->changed(host->context, true, NULL);
+    else
+        finish(host, 1);
 }
 
-/* The file's time of change; 0: there is none, or no script. */
+/* The file's time of change; 0: no such file, or no script. */
 static int64_t changed_at(const struct dev_host *host)
 {
     struct stat file;
@@ -200,6 +210,39 @@ static void await_mending(struct dev_host *host, int code)
     uv_timer_start(&host->again, on_look, MENDED_LOOK_MS, MENDED_LOOK_MS);
 }
 
+/* While it was to stop. */
+static void end_by_signal(struct dev_host *host, int number)
+{
+    bool early = number == SIGTERM || number == SIGINT; /* before it could handle these */
+    if (!early)
+        terminal_print(stderr, "molecule dev: the host ended by signal %d (%s)\n", number,
+                       strsignal(number));
+    finish(host, early ? 0 : 1);
+}
+
+static void start_again(struct dev_host *host, int number)
+{
+    uv_update_time(&host->loop);
+    bool quick = uv_now(&host->loop) - host->started_ms < QUICK_MS;
+    host->quick_deaths = host->killed ? 0 : quick ? host->quick_deaths + 1 : 1;
+    bool again = host->quick_deaths < QUICK_MAXIMUM;
+    char *what = host->killed
+                     ? memory_copy_text("the host was killed")
+                     : memory_format("the host ended by signal %d (%s)", number, strsignal(number));
+    char *why = memory_format("%s%s", what, again ? "; it starts again" : "");
+    host->killed = false;
+    host->changed(host->context, false, why);
+    if (again) {
+        uv_timer_start(&host->again, on_again, AGAIN_MS, 0);
+    } else {
+        terminal_print(stderr, "molecule dev: %s %d times in a row; giving up\n", what,
+                       QUICK_MAXIMUM);
+        finish(host, 1);
+    }
+    free(why);
+    free(what);
+}
+
 static void on_ended(uv_process_t *process, int64_t status, int number)
 {
     struct dev_host *host = process->data;
@@ -210,26 +253,12 @@ static void on_ended(uv_process_t *process, int64_t status, int number)
         await_mending(host, (int)status);
         return;
     }
-    if (number == 0 || (host->stopping && !host->killed)) {
-        finish(host, number ? 0 : (int)status);
-        return;
-    }
-    uv_update_time(&host->loop);
-    bool quick = uv_now(&host->loop) - host->started_ms < QUICK_MS;
-    host->quick_deaths = host->killed ? 0 : quick ? host->quick_deaths + 1 : 1;
-    char *why = memory_format(host->killed ? "the host was killed"
-                                           : "the host ended by signal %d (%s)",
-                              number, strsignal(number));
-    host->killed = false;
-    host->changed(host->context, false, why);
-    if (host->quick_deaths == QUICK_MAXIMUM) {
-        terminal_print(stderr, "molecule dev: %s %d times in a row; giving up\n", why,
-                       QUICK_MAXIMUM);
-        finish(host, 1);
-    } else {
-        uv_timer_start(&host->again, on_again, AGAIN_MS, 0);
-    }
-    free(why);
+    if (number == 0)
+        finish(host, (int)status);
+    else if (host->stopping && !host->killed)
+        end_by_signal(host, number);
+    else
+        start_again(host, number);
 }
 
 static void stop(struct dev_host *host, int number)
@@ -307,9 +336,9 @@ bool dev_host_open(struct dev_host *host, char *problem, size_t problem_size)
 
 int dev_host_run(struct dev_host *host)
 {
-    start(host);
-    if (host->running)
-        uv_run(&host->loop, UV_RUN_DEFAULT);
+    if (!start(host))
+        return 1;
+    uv_run(&host->loop, UV_RUN_DEFAULT);
     return host->code;
 }
 

@@ -14,7 +14,9 @@ static bool make(const char *path)
 {
     if (mkdir(path, 0700) == 0 || errno == EEXIST)
         return true;
-    terminal_print(stderr, "molecule dev: --keep: cannot create %s: %s\n", path, strerror(errno));
+    terminal_print(
+        stderr, "molecule dev: --keep: cannot create %s: %s; name a directory that can be made\n",
+        path, strerror(errno));
     return false;
 }
 

@@ -213,19 +213,19 @@ static bool wait_for_input(struct dev_terminal *terminal)
     }
 }
 
-/* Whether the end of this input means anything: that of /dev/null does not. */
-static bool has_end(bool *person)
+/* Whether the end of this input means anything: that of /dev/null does not. `person`: it was a
+ * terminal, which no longer says so once it is closed. */
+static bool has_end(bool person)
 {
     struct stat status;
-    *person = isatty(STDIN_FILENO);
-    return *person || (fstat(STDIN_FILENO, &status) == 0 && !S_ISCHR(status.st_mode));
+    return person || (fstat(STDIN_FILENO, &status) == 0 && !S_ISCHR(status.st_mode));
 }
 
 static void *run_reader(void *context)
 {
     struct dev_terminal *terminal = context;
     static char chunk[CHUNK_SIZE];
-    bool person;
+    bool person = isatty(STDIN_FILENO);
     while (wait_for_input(terminal)) {
         ssize_t got = read(STDIN_FILENO, chunk, sizeof chunk);
         if (got < 0 && (errno == EINTR || errno == EAGAIN || (errno == EIO && in_background())))
@@ -236,7 +236,7 @@ static void *run_reader(void *context)
         }
         if (terminal->line.length > 0)
             end_line(terminal);
-        if (has_end(&person))
+        if (has_end(person))
             hand_over(terminal, (struct input_task){.end = true, .person = person});
         break;
     }

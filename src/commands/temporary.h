@@ -1,4 +1,4 @@
-/* The directory of a run that leaves nothing behind. */
+/* The directory of a run, deleted at its end. */
 #ifndef MOLECULE_COMMANDS_TEMPORARY_H
 #define MOLECULE_COMMANDS_TEMPORARY_H
 

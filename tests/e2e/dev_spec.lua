@@ -241,6 +241,35 @@ describe("molecule dev", function()
     timer:close()
   end)
 
+  it("ends when its terminal is closed, and its host with it", function()
+    local words = { emulator.binary(), "dev", directory .. "/agent.lua", "--port", "0" }
+    local terminal = process.spawn { command = { "script", "-qec", "exec " .. table.concat(words, " "), "/dev/null" },
+      keep_stdin = true }
+    terminal:wait_line "registered"
+    local function children(pid)
+      return (host.read(("/proc/%s/task/%s/children"):format(pid, pid)) or ""):match "%d+"
+    end
+    local dev = children(terminal.pid)
+    local its_host = children(dev)
+    assert(dev and its_host)
+    terminal:signal "sigkill"
+    terminal:wait_exit()
+    local timer = uv.new_timer()
+    timer:start(10, 10, function() end)
+    assert(loop.wait(function() return not uv.fs_stat("/proc/" .. dev) and not uv.fs_stat("/proc/" .. its_host) end))
+    timer:close()
+  end)
+
+  it("takes no orders from the environment, and passes none on", function()
+    for _, orders in ipairs { "x", "{}", '{"parent": 1, "url": "http://127.0.0.1:9"}' } do
+      host.write(directory .. "/agent.lua", [[return function() return "it is " .. tostring(os.getenv "MOLECULE_DEV_HOST") end]])
+      local child = start("hello\n", nil, { MOLECULE_DEV_HOST = orders })
+      assert.equal(0, (child:wait_exit()), child:report())
+      assert(child.stdout:find("it is nil", 1, true), child:report())
+      assert.equal(1, select(2, child.stdout:gsub("playground: ", "")))
+    end
+  end)
+
   it("names the directory in which it can create none", function()
     local child = start("", {}, { TMPDIR = directory .. "/none" })
     assert.equal(1, (child:wait_exit()))

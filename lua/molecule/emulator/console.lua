@@ -151,7 +151,7 @@ end
 
 -- A crash: what was under way is delivered again.
 local function host_changed(event)
-  hint(event.running and "the host runs again" or event.reason .. "; it starts again")
+  hint(event.running and "the host runs again" or event.reason)
 end
 
 local function heard(event)
