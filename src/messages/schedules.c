@@ -20,6 +20,7 @@ struct schedule_known {
     bool current;                   /* the script has it now */
     int64_t next_s;                 /* 0: unknown */
     struct script_schedule *asking; /* for since when; NULL: it is not */
+    unsigned asked;                 /* questions at the disk; the last one's answer counts */
 };
 
 static const char *id_of(const struct schedules *schedules)
@@ -60,7 +61,7 @@ static void answer(struct schedule_known *known, int64_t since_s)
 static void on_since(void *context, const char *name, int64_t since_s)
 {
     struct schedule_known *known = find(context, name);
-    if (known)
+    if (known && --known->asked == 0)
         answer(known, since_s);
 }
 
@@ -93,6 +94,7 @@ static void take_made(struct schedules *schedules, struct script_schedule *said)
     known->next_s = 0;
     answer(known, 0);
     known->asking = said;
+    known->asked++;
     char *form = form_of(said);
     journal_schedule_since(schedules->journal, said->name, form, said->at_s,
                            is_first && !said->catch_up, on_since, schedules);
