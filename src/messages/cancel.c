@@ -52,7 +52,9 @@ static void look(struct inbox_entry *entry, void *context)
     if (entry->state == INBOX_RUNNING && entry->job && !entry->job->canceled) {
         script_cancel(canceling->dispatch->script, entry->job);
         canceling->count++;
-    } else if (inbox_is_waiting(entry) && entry->attempts > 0 && !entry->reply) {
+    } else if (inbox_is_waiting(entry) && !entry->reply &&
+               (entry->attempts > 0 ||
+                (entry->has_steps && entry->not_before_ms > clock_monotonic_ms()))) {
         canceling->waiting = entry;
     }
 }
