@@ -103,7 +103,8 @@ static void on_handled(struct script_job *job)
     entry->job = NULL;
     if (attempt->large)
         message_shed(entry->message); /* it is still parsed if it did not fit */
-    attempts_leave(dispatch->attempts, entry->place, !over && job->outcome.kind != SCRIPT_AGAIN);
+    attempts_leave(dispatch->attempts, entry->place,
+                   !over && job->outcome.kind != SCRIPT_AGAIN && !job->outcome.asleep);
     if (!over && !attempt->problem[0])
         observer_ended(&dispatch->observer, entry, &job->outcome,
                        clock_monotonic_ms() - attempt->started_ms);
