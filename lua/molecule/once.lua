@@ -5,18 +5,20 @@ local steps = require "molecule.steps"
 
 -- JSON is UTF-8; other bytes are kept as they are, too.
 local function pack(result)
-  local packed = {}
+  local plain, bytes = {}, {}
   for name, value in pairs(result) do
-    packed[name] = type(value) == "string" and not utf8.len(value) and { base64 = core.base64_encode(value) } or value
+    if type(value) == "string" and not utf8.len(value) then
+      bytes[name] = core.base64_encode(value)
+    else
+      plain[name] = value
+    end
   end
-  return packed
+  return { plain = plain, base64 = next(bytes) and bytes or nil }
 end
 
 local function unpack_result(packed)
-  for name, value in pairs(packed) do
-    if type(value) == "table" and value.base64 then packed[name] = core.base64_decode(value.base64) end
-  end
-  return packed
+  for name, text in pairs(packed.base64 or {}) do packed.plain[name] = core.base64_decode(text) end
+  return packed.plain
 end
 
 ---@param what string the function's name, for errors
