@@ -130,6 +130,7 @@ end
 --- and `fn` is not run. `step.id` is the same in every run. nil, message[, CODE] from `fn` passes through and is not recorded.
 function steps.step(name, fn, ...)
   local state = begin "ctx.step"
+  core.step_check "ctx.step"
   check_name(name)
   if type(fn) ~= "function" then
     misuse(("ctx.step: the second argument must be a function(step, ...), not a %s"):format(type(fn)))

@@ -67,11 +67,13 @@ function Context.progress(text) end
 
 --- Does something once, however often the handler runs for this message: after an error, a crash, `molecule dead retry`, a long
 --- sleep. The first result of `fn(step, ...)`, a JSON value of at most 1 MiB, is recorded in the ledger before the handler
---- continues; a later run gets it, decoded, and `fn` is not run. What `fn` changes in molecule.store is recorded with it.
+--- continues; a later run gets it, decoded, and `fn` is not run. What `fn` changes in molecule.store is recorded with it;
+--- it reads what is committed and its own changes, not those that its handler has made outside.
 --- `step.id` is a UUID that is the same in every run, for an `Idempotency-Key`. If the process ends while `fn` runs, `fn` runs once
 --- more, under the same id. nil, message[, CODE] from `fn` passes through unrecorded, and so does an error. The arguments after
 --- `fn` must be JSON; a later run with others is an error (`REPLAY`). A result that cannot be recorded makes a dead letter at once.
---- At most 1000 in a message; inside one there is no other step and no ctx.sleep. Messages only.
+--- At most 1000 in a message; inside one there is no other step and no ctx.sleep. Messages only,
+--- and not in a coroutine that the script has made.
 ---@param name string 1 to 128 bytes without "/", "#" and control characters; several of one name are told apart by their order
 ---@param fn fun(step: Step, ...: any): any
 ---@param ... any

@@ -55,8 +55,10 @@ static bool perform_record(struct job *job)
                                .kind = made->texts.kind,
                                .digest = made->texts.digest,
                                .value = made->texts.value};
-    return ledger_step_set(job->journal->ledger, made->texts.row_id, &step) &&
-           (!made->changes || ledger_store_apply(job->journal->ledger, made->changes));
+    bool added;
+    /* one that was on its way when its handler was run again was first; what it stored stands */
+    return ledger_step_set(job->journal->ledger, made->texts.row_id, &step, &added) &&
+           (!added || !made->changes || ledger_store_apply(job->journal->ledger, made->changes));
 }
 
 static void deliver_record(struct job *job)

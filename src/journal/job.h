@@ -171,6 +171,7 @@ struct journal {
     struct retry *retry;     /* its timer; NULL: not needed yet */
     /* the network thread's */
     bool exists, failing, closing;
+    bool had_steps; /* of handlers, when this process began */
     char problem[256];
     struct job_queue patient; /* may wait to share a commit */
     struct job_queue late;    /* came when the journal was closing; never done */

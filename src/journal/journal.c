@@ -186,6 +186,11 @@ void journal_free(struct journal *journal)
     uv_close((uv_handle_t *)&journal->patience, free_closed);
 }
 
+bool journal_had_steps(const struct journal *journal)
+{
+    return journal->had_steps;
+}
+
 bool journal_exists(const struct journal *journal)
 {
     return journal->exists;

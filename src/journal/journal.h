@@ -85,6 +85,9 @@ bool journal_lacks_outcome(struct journal *journal, const char *row_id, unsigned
 bool journal_knows(struct journal *journal, const char *row_id);
 /* Whether there is a ledger at all: without one no row can be known. */
 bool journal_exists(const struct journal *journal);
+/* Whether handlers of an earlier process have left steps: a message that is new to this one may
+ * have some. */
+bool journal_had_steps(const struct journal *journal);
 const char *journal_problem(const struct journal *journal); /* NULL: writing works */
 
 /* Which of the rows of a page are finished already. The ids are copied. `take_back`: what was left

@@ -77,6 +77,7 @@ void journal_load(struct journal *journal, const char *file_cursor, bool file_re
         return;
     }
     journal->exists = journal->made = true;
+    journal->had_steps = ledger_steps_any(journal->ledger);
     journal_say_mode(journal);
 }
 

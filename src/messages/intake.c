@@ -147,6 +147,8 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     struct inbox_entry *entry = admit(intake, message, row, in_order);
     if (!entry)
         return;
+    /* a handler that an earlier process ended when it stopped may have left some */
+    entry->has_steps = journal_had_steps(intake->dispatch->journal) && !batch->newer;
     if (!in_order)
         log_debug(id_of(intake), "row %s came late", entry->row_id);
     if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {

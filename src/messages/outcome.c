@@ -114,6 +114,7 @@ static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry
 {
     const char *id = dispatch->link->options->id,
                *reason = outcome->reason ? outcome->reason : "it was ended";
+    entry->has_steps = true; /* one may be on its way to the disk */
     int64_t wait = outcome->retry_after_ms > 0 ? outcome->retry_after_ms
                    : entry->excused > 0        ? failure_delay(entry->excused)
                                                : 0;

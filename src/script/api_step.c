@@ -65,6 +65,19 @@ static int digest(lua_State *L)
     return 1;
 }
 
+/* core.step_check(what): raises in a coroutine that the script has made, which may never come back:
+ * what is stored afterwards would belong to its step. */
+static int step_check(lua_State *L)
+{
+    const struct branch *branch = vm_of(L)->branch;
+    if (branch && L != branch->co)
+        return api_misuse(L,
+                          "%s cannot be used in a coroutine that the script has made; to do "
+                          "several things at once use molecule.all",
+                          luaL_checkstring(L, 1));
+    return 0;
+}
+
 /* core.step_begin(key): what the branch stores from now on belongs to this step. */
 static int step_begin(lua_State *L)
 {
@@ -159,10 +172,16 @@ static int defer(lua_State *L)
 
 void api_step_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"step_state", step_state}, {"steps_load", steps_load},
-                                         {"step_id", step_id},       {"digest", digest},
-                                         {"step_begin", step_begin}, {"step_inside", step_inside},
-                                         {"step_drop", step_drop},   {"step_record", step_record},
-                                         {"defer", defer},           {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"step_state", step_state},
+                                         {"steps_load", steps_load},
+                                         {"step_id", step_id},
+                                         {"digest", digest},
+                                         {"step_check", step_check},
+                                         {"step_begin", step_begin},
+                                         {"step_inside", step_inside},
+                                         {"step_drop", step_drop},
+                                         {"step_record", step_record},
+                                         {"defer", defer},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -125,6 +125,12 @@ static int store_lock(lua_State *L)
     struct store_scope *store = branch_store(vm->branch);
     if (!vm->locks)
         return push_result(L, LOCKS_TAKEN);
+    if (store != &vm->running->store && vm->running->store.ticket &&
+        locks_holds(vm->locks, vm->running->store.ticket, key)) /* it would wait for itself */
+        return api_misuse(L,
+                          "molecule.store: the step \"%s\" changes \"%s\", which its handler has "
+                          "locked: change a key either inside or outside of steps",
+                          store->key, key);
     if (!store->ticket)
         store->ticket = locks_ticket(vm->locks);
     struct lock_operation *lock = memory_allocate(sizeof *lock);

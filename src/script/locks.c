@@ -220,6 +220,14 @@ static void on_timer(uv_timer_t *timer)
     settled(context, result);
 }
 
+bool locks_holds(const struct locks *locks, uint64_t ticket, const char *key)
+{
+    for (const struct hold *hold = locks->holds; hold; hold = hold->next)
+        if (hold->ticket == ticket && strcmp(hold->key, key) == 0)
+            return true;
+    return false;
+}
+
 void locks_release(struct locks *locks, uint64_t ticket)
 {
     bool released = false;

@@ -28,6 +28,7 @@ enum locks_result locks_take(struct locks *locks, uint64_t ticket, const char *k
                              locks_settled *settled, void *context);
 /* It no longer waits (its handler, or the branch of it, was ended). */
 void locks_forget(struct locks *locks, void *context);
+bool locks_holds(const struct locks *locks, uint64_t ticket, const char *key);
 void locks_release(struct locks *locks, uint64_t ticket); /* all that it holds; 0 is fine */
 void locks_release_all(struct locks *locks);              /* of every ticket */
 

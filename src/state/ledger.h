@@ -200,8 +200,11 @@ struct ledger_step {
     int64_t at_ms;      /* wall clock; when it was recorded */
 };
 
-/* One that is recorded already stays as it is. */
-bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step);
+/* `*added` false: its key is recorded already, and stays as it is. */
+bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step,
+                     bool *added);
+/* Whether there is any, of whatever message; false where that cannot be read, too. */
+bool ledger_steps_any(struct ledger *ledger);
 /* In the order in which they were recorded. */
 bool ledger_steps_each(struct ledger *ledger, const char *row_id,
                        void (*each)(const struct ledger_step *step, void *context), void *context);

@@ -113,6 +113,7 @@
     X(SLEEPERS, "SELECT row_id, due FROM messages WHERE state = 4 AND due > ?1 AND EXISTS"         \
                 " (SELECT 1 FROM steps WHERE steps.row_id = messages.row_id AND kind = 'sleep')"   \
                 " ORDER BY due LIMIT ?2")                                                          \
+    X(STEPS_ANY, "SELECT 1 FROM steps LIMIT 1")                                                    \
     X(STEPS_FORGET, "DELETE FROM steps WHERE row_id = ?1")                                         \
     X(STEPS_PRUNE, "DELETE FROM steps WHERE at < ?1 AND NOT EXISTS"                                \
                    " (SELECT 1 FROM messages WHERE messages.row_id = steps.row_id)")               \

@@ -4,7 +4,8 @@
 
 #include "base/clock.h"
 
-bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step)
+bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct ledger_step *step,
+                     bool *added)
 {
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEP_SET);
     if (statement) {
@@ -15,7 +16,18 @@ bool ledger_step_set(struct ledger *ledger, const char *row_id, const struct led
         ledger_bind_text(statement, 5, step->value);
         sqlite3_bind_int64(statement, 6, clock_steady_ms());
     }
-    return ledger_run(ledger, statement, "record a step");
+    bool done = ledger_run(ledger, statement, "record a step");
+    *added = done && sqlite3_changes(ledger->database) > 0;
+    return done;
+}
+
+bool ledger_steps_any(struct ledger *ledger)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_STEPS_ANY);
+    bool any = statement && sqlite3_step(statement) == SQLITE_ROW;
+    if (statement)
+        sqlite3_reset(statement);
+    return any;
 }
 
 bool ledger_steps_each(struct ledger *ledger, const char *row_id,

@@ -134,6 +134,55 @@ describe("a step", function()
     one:stop()
   end)
 
+  it("is not run again when the host was stopped in the middle of the handler", function()
+    local body = [[
+      ctx.step("first", function() note "first" end)
+      note "after"
+      if not io.open(%q) then molecule.sleep(60) end
+      return "done"]]
+    local one = connect(body:format(outside .. ".go"), { "--drain", "50ms" })
+    say()
+    wait_noted(2)
+    one:stop()
+    host.write(outside .. ".go", "")
+    one = connect(body:format(outside .. ".go"))
+    assert.same({ "done" }, one:canvas(1))
+    assert.same({ "first", "after", "after" }, noted())
+    one:stop()
+  end)
+
+  it("is recorded once, with what it stored, when its Lua state is replaced while it is being written", function()
+    local peer = host.workspace(platform)
+    local one = connect(([[
+      if msg.text == "explode" then
+        local all = {}
+        for i = 1, 1e9 do all[i] = ("x"):rep(1e6) .. i end
+      end
+      local result = ctx.step("s", function()
+        molecule.store.incr "n"
+        note("step " .. msg.text)
+        while msg.text == "first" and not io.open(%q) do molecule.sleep(0.01) end
+        return "made " .. msg.text
+      end)
+      return result .. " " .. molecule.store.get "n"]]):format(outside .. ".go"),
+      { "--concurrency", "4", "--memory-limit", "32M", "--max-attempts", "1" })
+    say("warm", { from = peer.id }) -- there is a ledger
+    assert.same({ "made warm 1" }, (one:peer(peer.id, 1)))
+    say "first"
+    wait_noted(2)
+    local other = assert(io.popen(("sqlite3 %s/%s.db"):format(state_dir, workspace.id), "w"))
+    other:write "BEGIN IMMEDIATE;\n" -- commits wait
+    other:flush()
+    host.write(outside .. ".go", "")
+    say("explode", { from = peer.id })
+    one:log "the script's Lua state ran into %-%-memory%-limit and is replaced"
+    other:write "COMMIT;\n.quit\n"
+    other:close()
+    assert.same({ "made first 2" }, one:canvas(1))
+    one:stop()
+    assert.equal("2\n", ledger "SELECT value FROM store WHERE key = 'n'")
+  end)
+
   it("passes on nil with a message, and runs again the next time", function()
     local one = connect [[
       local value, problem, code = ctx.step("try", function(step, n)
@@ -245,6 +294,28 @@ describe("a step", function()
     say()
     one:log 'the step "change#1" changes "key", which its handler changed before'
     one:stop()
+  end)
+
+  it("does not wait for a key that a call of its handler locked and did not change", function()
+    local one = connect([[
+      pcall(molecule.store.update, "key", function() error "no" end)
+      ctx.step("change", function() return molecule.store.set("key", 1) end)
+      return "done"]], { "--timeout", "60s" })
+    say()
+    one:log 'the step "change#1" changes "key", which its handler has locked'
+    one:stop()
+  end)
+
+  it("cannot begin in a coroutine of the script, which may never come back", function()
+    local one = connect [[
+      local co = coroutine.wrap(function() return pcall(ctx.step, "a", function() coroutine.yield(1) end) end)
+      local fine, problem = co()
+      molecule.store.set("kept", 1)
+      return tostring(fine) .. tostring(problem):match ": (ctx.step cannot be used in a coroutine)"]]
+    say()
+    assert.same({ "falsectx.step cannot be used in a coroutine" }, one:canvas(1))
+    one:stop()
+    assert.equal("1\n", ledger "SELECT value FROM store WHERE key = 'kept'")
   end)
 
   it("is forgotten when its message is finished, and kept with a dead letter until that is", function()
@@ -368,6 +439,27 @@ describe("a step", function()
     one:stop()
   end)
 
+  it("keeps a request's answer whatever its headers are called", function()
+    local server = uv.new_tcp()
+    server:bind("127.0.0.1", 0)
+    server:listen(8, function()
+      local client = uv.new_tcp()
+      server:accept(client)
+      client:read_start(function()
+        client:write("HTTP/1.1 200 OK\r\nbase64: aGk=\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi")
+        client:read_stop()
+      end)
+    end)
+    local one = connect(([[
+      local answer = assert(molecule.http.get("http://127.0.0.1:%d/", {step = "get"}))
+      return answer.headers.base64 .. " " .. answer.headers["content-type"] .. " " .. answer.body]]):format(
+      server:getsockname().port))
+    say()
+    assert.same({ "aGk= text/plain hi" }, one:canvas(1))
+    one:stop()
+    server:close()
+  end)
+
   it("may be a request or a program, by its name alone", function()
     local count = outside .. ".count"
     local one = connect(([[
@@ -459,6 +551,31 @@ describe("a step", function()
       assert.same({ "others go on" }, (one:peer(other.id, 1)))
       assert.same({}, one:told_canvas())
       one:stop()
+    end)
+
+    it("does not count as interrupted after a restart, whatever attempt it is", function()
+      local body = [[
+        if ctx.attempt == 1 then error "again" end
+        ctx.sleep "1h"]]
+      local one = connect(body)
+      say()
+      wait_asleep()
+      one:stop()
+      one = connect(body, { "-v" })
+      one:log "event stream: open"
+      one:stop()
+      assert.is_nil(one.process.stderr:find("runs again, alone", 1, true))
+    end)
+
+    it("ends when the human cancels", function()
+      local one = connect [[ ctx.sleep "1h" return "woken" ]]
+      local id = say()
+      wait_asleep()
+      platform:message { to = workspace.id, method = "tasks/cancel",
+        request_body = { jsonrpc = "2.0", id = "1", method = "tasks/cancel", params = {} } }
+      one:log_of(id, "canceled")
+      one:stop()
+      assert.equal("0\n", ledger "SELECT count(*) FROM messages")
     end)
 
     it("says what is wrong with its length", function()

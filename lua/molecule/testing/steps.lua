@@ -41,6 +41,11 @@ function steps.add(api, version)
     local branch = branches.in_step(version.branch)
     return branch and branch.step.key
   end
+  function api.step_check(what)
+    if coroutine.running() ~= version.branch.co then
+      api.misuse(what .. " cannot be used in a coroutine that the script has made; to do several things at once use molecule.all")
+    end
+  end
   function api.step_begin(key)
     version.branch.step = { key = key, changes = {}, values = {}, bytes = 0 }
   end
