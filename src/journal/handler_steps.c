@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void add_step(const struct ledger_step *step, void *context)
 {
@@ -48,17 +49,22 @@ void journal_steps_load(struct journal *journal, const char *row_id, journal_val
     journal_submit(job);
 }
 
+bool handler_step_perform(struct journal *journal, const struct journal_handler_step *made,
+                          struct changes *changes)
+{
+    struct ledger_step step = {
+        .key = made->key, .kind = made->kind, .digest = made->digest, .value = made->value};
+    bool added;
+    /* one that was on its way when its handler was run again was first; what it stored stands */
+    return ledger_step_set(journal->ledger, made->row_id, &step, &added) &&
+           (!added || !changes || ledger_store_apply(journal->ledger, changes)) &&
+           (strcmp(made->kind, "answer") != 0 || ledger_wake(journal->ledger, made->row_id));
+}
+
 static bool perform_record(struct job *job)
 {
     const struct job_handler_step *made = &job->handler_step;
-    struct ledger_step step = {.key = made->texts.key,
-                               .kind = made->texts.kind,
-                               .digest = made->texts.digest,
-                               .value = made->texts.value};
-    bool added;
-    /* one that was on its way when its handler was run again was first; what it stored stands */
-    return ledger_step_set(job->journal->ledger, made->texts.row_id, &step, &added) &&
-           (!added || !made->changes || ledger_store_apply(job->journal->ledger, made->changes));
+    return handler_step_perform(job->journal, &made->texts, made->changes);
 }
 
 static void deliver_record(struct job *job)
@@ -68,14 +74,27 @@ static void deliver_record(struct job *job)
     job->handler_step.then(job->handler_step.context, changes);
 }
 
+struct journal_handler_step handler_step_copy(const struct journal_handler_step *step)
+{
+    return (struct journal_handler_step){.row_id = memory_copy_text(step->row_id),
+                                         .key = memory_copy_text(step->key),
+                                         .kind = step->kind,
+                                         .digest = memory_copy_text(step->digest),
+                                         .value = memory_copy_text(step->value)};
+}
+
+void handler_step_free(struct journal_handler_step *step)
+{
+    free((char *)step->row_id);
+    free((char *)step->key);
+    free((char *)step->digest);
+    free((char *)step->value);
+}
+
 static void release_record(struct job *job)
 {
-    struct job_handler_step *made = &job->handler_step;
-    free((char *)made->texts.row_id);
-    free((char *)made->texts.key);
-    free((char *)made->texts.digest);
-    free((char *)made->texts.value);
-    changes_free(made->changes);
+    handler_step_free(&job->handler_step.texts);
+    changes_free(job->handler_step.changes);
 }
 
 static const struct job_type record_type = {perform_record, deliver_record, NULL,
@@ -89,11 +108,7 @@ void journal_step_record(struct journal *journal, const struct journal_handler_s
 {
     struct job *job = journal_job(journal, step->durable ? &durable_record_type : &record_type);
     job->handler_step = (struct job_handler_step){
-        .texts = {.row_id = memory_copy_text(step->row_id),
-                  .key = memory_copy_text(step->key),
-                  .kind = step->kind,
-                  .digest = memory_copy_text(step->digest),
-                  .value = memory_copy_text(step->value)},
+        .texts = handler_step_copy(step),
         .changes = changes,
         .then = then,
         .context = context,

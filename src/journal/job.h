@@ -36,6 +36,7 @@ struct job_reply {
 
 struct job_finish {
     struct job_step step;
+    struct journal_handler_step answer; /* owned, but for the kind; key NULL: it is none */
     char *outcome;
     struct reply_request *request; /* NULL: none */
 };
@@ -184,6 +185,10 @@ void journal_submit_soon(struct job *job); /* with the next one, or within milli
 /* A message as the ledger has it. journal_loaded_free. */
 struct journal_loaded *journal_copy_message(const struct ledger_message *message);
 
+/* handler_steps.c: its texts, but for the kind, are the copy's. */
+struct journal_handler_step handler_step_copy(const struct journal_handler_step *step);
+void handler_step_free(struct journal_handler_step *step);
+
 /* --- the disk thread --- */
 
 /* Says once that its ledger has no write-ahead log. */
@@ -194,6 +199,9 @@ void writer_commit_batch(struct disk_batch *batch);
 /* Commits what is under way, gives back what failed and closes the ledger. false: a checkpoint is
  * under way, try again after it. */
 bool writer_close(struct journal *journal);
+/* handler_steps.c: in a transaction; the changes may be NULL. */
+bool handler_step_perform(struct journal *journal, const struct journal_handler_step *step,
+                          struct changes *changes);
 /* checkpoint.c */
 void checkpoint_if_due(struct journal *journal);
 

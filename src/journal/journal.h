@@ -56,6 +56,12 @@ struct journal_loaded {
 };
 void journal_loaded_free(struct journal_loaded *loaded);
 
+/* A question that has no answer; owned by the struct journal_start. */
+struct journal_question {
+    struct journal_question *next;
+    char *row_id, *key, *asked, *posted; /* see ledger_questions_each */
+};
+
 struct journal_start {
     bool failed; /* the ledger cannot be used: `problem` says what to do */
     char problem[2048];
@@ -66,7 +72,10 @@ struct journal_start {
     int64_t last_poll_ms;        /* wall clock; 0: unknown */
     struct journal_loaded *open; /* in order; the caller takes the list */
     size_t open_count;
+    struct journal_question *questions; /* in order */
 };
+/* Its questions. */
+void journal_start_free(struct journal_start *start);
 
 /* Reads what an earlier process left; creates no file. Blocks: call it before anything runs.
  * `file_cursor` is the cursor file's (NULL: none); `file_readable` false: the file is damaged, so
@@ -106,6 +115,13 @@ void journal_known(struct journal *journal, const char *const *row_ids, size_t c
 
 typedef void journal_callback(struct inbox_entry *entry, void *context);
 
+/* Copied. */
+struct journal_handler_step {
+    const char *row_id, *key, *digest, *value; /* as in struct ledger_step */
+    const char *kind;                          /* static */
+    bool durable;                              /* safe against power loss before it is delivered */
+};
+
 /* What is shared gets one more owner, the changes are taken. */
 struct journal_step {
     struct inbox_entry *entry;
@@ -121,6 +137,9 @@ struct journal_step {
     journal_callback *then;
     void *context;  /* of `then`; borrowed */
     bool has_steps; /* it may have steps, to be forgotten when it is finished */
+    /* journal_finish: it is the answer to a question of another message's handler, which is due
+     * now; copied. NULL: it is none */
+    const struct journal_handler_step *answer;
     /* it may wait some milliseconds to share a commit. What is recorded later is never committed
        before it */
     bool soon;
@@ -175,18 +194,12 @@ void journal_answer_set(struct journal *journal, const char *message_id, const c
 
 /* --- what handlers have done for good (handler_steps.c) --- */
 
-/* Copied. */
-struct journal_handler_step {
-    const char *row_id, *key, *digest, *value; /* as in struct ledger_step */
-    const char *kind;                          /* static */
-    bool durable;                              /* safe against power loss before it is delivered */
-};
-
 /* `value`: a JSON array of [key, kind, digest, value, wall clock in ms], in the order in which they
  * were recorded. */
 void journal_steps_load(struct journal *journal, const char *row_id, journal_value_callback *then,
                         void *context);
-/* Takes the changes, which are applied in the same transaction, and gives them back to `then`. */
+/* Takes the changes, which are applied in the same transaction, and gives them back to `then`. With
+ * a step of the kind "answer" its message is due now. */
 void journal_step_record(struct journal *journal, const struct journal_handler_step *step,
                          struct changes *changes,
                          void (*then)(void *context, struct changes *changes), void *context);

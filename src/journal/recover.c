@@ -22,6 +22,36 @@ static bool collect(const struct ledger_message *message, void *context)
     return true;
 }
 
+struct collecting_questions {
+    struct journal_question **end;
+};
+
+static void collect_question(const char *row_id, const char *key, const char *asked,
+                             const char *posted, void *context)
+{
+    struct collecting_questions *collecting = context;
+    struct journal_question *question = memory_allocate(sizeof *question);
+    question->row_id = memory_copy_text(row_id);
+    question->key = memory_copy_text(key);
+    question->asked = memory_copy_text(asked);
+    question->posted = memory_copy_text(posted);
+    *collecting->end = question;
+    collecting->end = &question->next;
+}
+
+void journal_start_free(struct journal_start *start)
+{
+    while (start->questions) {
+        struct journal_question *question = start->questions;
+        start->questions = question->next;
+        free(question->row_id);
+        free(question->key);
+        free(question->asked);
+        free(question->posted);
+        free(question);
+    }
+}
+
 static bool read_start(struct journal *journal, const char *file_cursor, bool file_readable,
                        struct journal_start *start)
 {
@@ -48,6 +78,9 @@ static bool read_start(struct journal *journal, const char *file_cursor, bool fi
     if (!ledger_each_open(ledger, collect, &collecting) || !ledger_pass_open(ledger))
         return false;
     start->open_count = collecting.count;
+    struct collecting_questions questions = {.end = &start->questions};
+    if (!ledger_questions_each(ledger, collect_question, &questions))
+        return false;
     return ledger_commit(ledger);
 }
 

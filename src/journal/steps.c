@@ -100,7 +100,9 @@ static bool perform_reply(struct job *job)
         uuid_of_name(request->body, digest);
         message.digest = digest;
     }
-    return ledger_reply(job->journal->ledger, &message) && apply_changes(job);
+    return ledger_reply(job->journal->ledger, &message) && apply_changes(job) &&
+           (!message.dead_after_reply || !message.has_steps ||
+            ledger_questions_cancel(job->journal->ledger, message.row_id));
 }
 
 static void release_reply(struct job *job)
@@ -126,6 +128,13 @@ void journal_reply(struct journal *journal, const struct journal_step *step,
 
 /* --- finished --- */
 
+/* It was the answer to what another message's handler asked. */
+static bool record_answer(const struct job *job)
+{
+    const struct journal_handler_step *answer = &job->finish.answer;
+    return !answer->key || handler_step_perform(job->journal, answer, NULL);
+}
+
 static bool perform_finish(struct job *job)
 {
     struct ledger_message message = job->step.message;
@@ -137,13 +146,15 @@ static bool perform_finish(struct job *job)
         message.digest = digest;
     }
     job->journal->finished++;
-    return ledger_finish(job->journal->ledger, &message) && apply_changes(job);
+    return ledger_finish(job->journal->ledger, &message) && apply_changes(job) &&
+           record_answer(job);
 }
 
 static void release_finish(struct job *job)
 {
     reply_request_release(job->finish.request);
     free(job->finish.outcome);
+    handler_step_free(&job->finish.answer);
     release_step(job);
 }
 
@@ -156,6 +167,8 @@ void journal_finish(struct journal *journal, const struct journal_step *step, co
     struct job *job = make_step(journal, &finish_type, step);
     job->finish.outcome = memory_copy_text(outcome);
     job->finish.request = reply_request_take(request);
+    if (step->answer)
+        job->finish.answer = handler_step_copy(step->answer);
     submit(job, step);
 }
 

@@ -214,6 +214,20 @@ bool ledger_sleepers_each(struct ledger *ledger, int most,
                           void *context);
 bool ledger_steps_forget(struct ledger *ledger, const char *row_id);
 
+/* --- questions of handlers (ledger_questions.c): steps of the kinds "ask", "posted" (under its key
+ * and "/posted") and "answer" (… and "/answer"), each a JSON object --- */
+
+/* Those that have no answer, in the order in which they were asked. `posted` NULL: it was not
+ * posted, as far as is known. */
+bool ledger_questions_each(struct ledger *ledger,
+                           void (*each)(const char *row_id, const char *key, const char *asked,
+                                        const char *posted, void *context),
+                           void *context);
+/* Its message is a dead letter: those without an answer are no more. */
+bool ledger_questions_cancel(struct ledger *ledger, const char *row_id);
+/* A message that waits is due now. */
+bool ledger_wake(struct ledger *ledger, const char *row_id);
+
 /* --- schedules (ledger_schedule.c) --- */
 
 /* When a schedule of this name was last due, epoch seconds. `form`: the rest of what it is; false:

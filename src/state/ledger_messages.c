@@ -91,7 +91,8 @@ bool ledger_wait(struct ledger *ledger, const struct ledger_message *message)
 
 bool ledger_die(struct ledger *ledger, const struct ledger_message *message)
 {
-    return put(ledger, STATEMENT_DIE, STATEMENT_DIE_AGAIN, message, "record a dead letter");
+    return put(ledger, STATEMENT_DIE, STATEMENT_DIE_AGAIN, message, "record a dead letter") &&
+           (!message->has_steps || ledger_questions_cancel(ledger, message->row_id));
 }
 
 static bool run_for(struct ledger *ledger, enum statement which, const char *row_id,

@@ -110,13 +110,28 @@
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
     X(STEPS_OF, "SELECT key, kind, digest, value, at FROM steps WHERE row_id = ?1 ORDER BY "       \
                 "sequence")                                                                        \
-    X(SLEEPERS, "SELECT row_id, due FROM messages WHERE state = 4 AND due > ?1 AND EXISTS"         \
-                " (SELECT 1 FROM steps WHERE steps.row_id = messages.row_id AND kind = 'sleep')"   \
-                " ORDER BY due LIMIT ?2")                                                          \
+    X(SLEEPERS, "SELECT row_id, due FROM messages WHERE state = 4 AND due > ?1 AND 'sleep' ="      \
+                " (SELECT kind FROM steps WHERE steps.row_id = messages.row_id"                    \
+                " ORDER BY sequence DESC LIMIT 1) ORDER BY due LIMIT ?2")                          \
     X(STEPS_ANY, "SELECT 1 FROM steps LIMIT 1")                                                    \
     X(STEPS_FORGET, "DELETE FROM steps WHERE row_id = ?1")                                         \
     X(STEPS_PRUNE, "DELETE FROM steps WHERE at < ?1 AND NOT EXISTS"                                \
                    " (SELECT 1 FROM messages WHERE messages.row_id = steps.row_id)")               \
+    X(QUESTIONS,                                                                                   \
+      "SELECT asked.row_id, asked.key, asked.value, posted.value FROM steps AS asked"              \
+      " LEFT JOIN steps AS posted ON posted.row_id = asked.row_id"                                 \
+      " AND posted.key = asked.key || '/posted' WHERE asked.kind = 'ask'"                          \
+      " AND NOT EXISTS (SELECT 1 FROM steps AS answer WHERE answer.row_id = asked.row_id"          \
+      " AND answer.key = asked.key || '/answer')"                                                  \
+      " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.row_id = asked.row_id"               \
+      " AND state IN (5, 6)) ORDER BY asked.sequence")                                             \
+    X(QUESTIONS_CANCEL,                                                                            \
+      "DELETE FROM steps WHERE row_id = ?1 AND kind IN ('ask', 'posted')"                          \
+      " AND NOT EXISTS (SELECT 1 FROM steps AS answer WHERE answer.row_id = ?1 AND answer.key ="   \
+      " CASE steps.kind WHEN 'ask' THEN steps.key"                                                 \
+      " ELSE substr(steps.key, 1, length(steps.key) - 7) END"                                      \
+      " || '/answer')")                                                                            \
+    X(WAKE, "UPDATE messages SET due = ?2 WHERE row_id = ?1 AND state = 4 AND due > ?2")           \
     X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                              \
     X(ANSWER_SET,                                                                                  \
       "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")          \
