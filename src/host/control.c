@@ -1,10 +1,8 @@
-#include "host/control.h"
+#include "host/control_private.h"
 
 #include "base/buffer.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "wire/jsontext.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -19,28 +17,6 @@
 
 #define REQUEST_MAXIMUM (8 * 1024 * 1024) /* a value of the store, as a JSON string */
 #define CLIENTS_MAXIMUM 16
-
-struct control_client {
-    uv_pipe_t pipe; /* first */
-    struct control_client *next;
-    struct control *control; /* NULL once the workspace has closed it */
-    struct buffer request;
-    uv_write_t write;
-    char *answer;
-    bool closing, waiting; /* for the disk thread */
-};
-
-/* A workspace's own socket, or a fleet's, which finds the workspace by its id in the request. */
-struct control {
-    uv_pipe_t pipe;       /* first; unused where a fleet's socket is shared */
-    struct control *next; /* in the list of workspaces, or of shared sockets */
-    struct controls *controls;
-    struct control_env env; /* options NULL: a fleet's */
-    struct control_client *clients;
-    size_t client_count;
-    char *path, *directory;
-    bool borrows; /* its path leads to a fleet's socket */
-};
 
 static void free_client(uv_handle_t *handle)
 {
@@ -85,8 +61,7 @@ static void on_written(uv_write_t *write, int status)
     end_client(write->data);
 }
 
-/* Takes the object. */
-static void answer(struct control_client *client, json_t *object)
+void control_answer(struct control_client *client, json_t *object)
 {
     char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
     json_decref(object);
@@ -100,7 +75,7 @@ static void answer(struct control_client *client, json_t *object)
 }
 
 /* The disk thread has answered; the client or the workspace may be gone. */
-static bool is_still_there(struct control_client *client)
+bool control_still_there(struct control_client *client)
 {
     client->waiting = false;
     if (!client->closing)
@@ -109,68 +84,7 @@ static bool is_still_there(struct control_client *client)
     return false;
 }
 
-static json_t *stamp(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (wall_ms <= 0)
-        return json_null();
-    clock_format(wall_ms, text);
-    return json_string(text);
-}
-
-static json_t *describe(const char *id, const struct control_status *now,
-                        const struct ledger_counts *counts)
-{
-    json_t *by_state = json_object();
-#define X(name, number, text) \
-    json_object_set_new(by_state, text, json_integer(counts ? counts->by_state[number] : 0));
-    LEDGER_STATES(X)
-#undef X
-    json_object_set_new(by_state, "waiting", json_integer((json_int_t)now->waiting));
-    json_t *status = json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}",
-                               "workspace", id, "pid", (int)getpid(), "state", now->state, "since",
-                               stamp(now->started_ms), "last_poll", stamp(now->last_poll_ms),
-                               "wake", now->wake, "last_heartbeat", stamp(now->last_heartbeat_ms),
-                               "cursor", now->cursor, "messages", by_state, "oldest_pending",
-                               stamp(counts ? counts->oldest_pending_ms : 0), "answered",
-                               (int)now->answered);
-    json_object_set_new(status, "schedules", now->schedules);
-    if (now->away_ms) {
-        json_object_set_new(status, "unreachable_since", stamp(now->away_ms));
-        json_object_set_new(status, "unreachable_seconds",
-                            json_integer((clock_wall_ms() - now->away_ms) / 1000));
-        json_object_set_new(status, "unreachable_reason",
-                            jsontext_string(now->away_reason, strlen(now->away_reason)));
-    }
-    return status;
-}
-
-static void on_counts(void *context, const struct ledger_counts *counts)
-{
-    struct control_client *client = context;
-    if (!is_still_there(client))
-        return;
-    const struct control_env *env = &client->control->env;
-    struct control_status now = {0};
-    env->look(env->context, &now);
-    json_t *status = describe(env->options->id, &now, counts);
-    answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
-}
-
-static void on_dead_letter(void *context, struct journal_loaded *loaded, bool found)
-{
-    struct control_client *client = context;
-    struct control *control = client->control;
-    if (control && loaded)
-        control->env.retry(control->env.context, loaded);
-    else
-        journal_loaded_free(loaded); /* the next start finds it in the ledger */
-    if (is_still_there(client))
-        answer(client, json_pack("{s:b, s:b}", "ok", 1, "found", found));
-}
-
-/* From the fleet's socket to the workspace the request names; false: no such workspace. */
-static bool hand_on(struct control_client *client, const char *id)
+bool control_hand_on(struct control_client *client, const char *id)
 {
     struct control *control = client->control->controls->workspaces;
     while (control && (!id || strcmp(control->env.options->id, id) != 0))
@@ -180,86 +94,6 @@ static bool hand_on(struct control_client *client, const char *id)
     strike(client);
     enlist(client, control);
     return true;
-}
-
-static void on_timers(void *context, json_t *timers, bool found)
-{
-    struct control_client *client = context;
-    if (!is_still_there(client))
-        json_decref(timers);
-    else
-        answer(client, timers ? json_pack("{s:b, s:o}", "ok", 1, "timers", timers)
-                              : json_pack("{s:b, s:b}", "ok", 1, "found", found));
-}
-
-static void refuse(struct control_client *client, const char *problem)
-{
-    client->waiting = false;
-    answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", problem));
-}
-
-static void ask_timers(struct control_client *client, const json_t *request, bool run)
-{
-    const struct control_env *env = &client->control->env;
-    int64_t id = run ? json_integer_value(json_object_get(request, "id")) : 0;
-    if (run && id <= 0)
-        refuse(client, "id must be the id of a timer");
-    else if (!env->timers(env->context, id, on_timers, client))
-        refuse(client, "the script is not loaded now");
-}
-
-static void on_stored(void *context, struct changes *changes)
-{
-    struct control_client *client = context;
-    changes_free(changes);
-    if (is_still_there(client))
-        answer(client, json_pack("{s:b}", "ok", 1));
-}
-
-/* As if a handler had. */
-static void change_store(struct control_client *client, const json_t *request)
-{
-    const char *key = json_string_value(json_object_get(request, "key"));
-    const char *value = json_string_value(json_object_get(request, "value"));
-    bool deletes = strcmp(json_string_value(json_object_get(request, "do")), "store delete") == 0;
-    struct changes *changes = NULL;
-    if (!key || !*key || (!deletes && !value)) {
-        refuse(client, "a key is needed, and to set it a value");
-        return;
-    }
-    changes_add(&changes, deletes ? CHANGE_DELETE : CHANGE_SET, key, deletes ? NULL : value,
-                deletes ? 0 : strlen(value), 0, 0);
-    journal_store_commit(client->control->env.journal, changes, on_stored, client);
-}
-
-static void serve(struct control_client *client, json_t *request)
-{
-    const char *id = json_string_value(json_object_get(request, "workspace"));
-    if (!client->control->env.options && !hand_on(client, id)) {
-        answer(client, json_pack("{s:b, s:s}", "ok", 0, "error",
-                                 "this process does not serve that workspace"));
-        return;
-    }
-    struct journal *journal = client->control->env.journal;
-    const char *verb = json_string_value(json_object_get(request, "do"));
-    const char *row_id = json_string_value(json_object_get(request, "row_id"));
-    client->waiting = true;
-    if (verb && strcmp(verb, "status") == 0) {
-        if (journal_exists(journal))
-            journal_counts(journal, on_counts, client);
-        else
-            on_counts(client, NULL);
-    } else if (verb && row_id && strcmp(verb, "dead retry") == 0) {
-        journal_dead_letter(journal, JOURNAL_DEAD_RETRY, row_id, on_dead_letter, client);
-    } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {
-        journal_dead_letter(journal, JOURNAL_DEAD_DROP, row_id, on_dead_letter, client);
-    } else if (verb && (strcmp(verb, "timers") == 0 || strcmp(verb, "timer run") == 0)) {
-        ask_timers(client, request, strcmp(verb, "timers") != 0);
-    } else if (verb && (strcmp(verb, "store set") == 0 || strcmp(verb, "store delete") == 0)) {
-        change_store(client, request);
-    } else {
-        refuse(client, "unknown request");
-    }
 }
 
 static void on_allocate(uv_handle_t *handle, size_t suggested, uv_buf_t *bytes)
@@ -283,7 +117,7 @@ static void on_read(uv_stream_t *stream, ssize_t length, const uv_buf_t *bytes)
         return;
     uv_read_stop(stream);
     json_t *request = json_loads(client->request.data, JSON_DISABLE_EOF_CHECK, NULL);
-    serve(client, request);
+    control_serve(client, request);
     json_decref(request);
 }
 

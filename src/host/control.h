@@ -8,6 +8,7 @@
  *   {"do": "store delete", "key": "…"}    -> {"ok": true}
  *   {"do": "timers"}                      -> {"ok": true, "timers": [{id, every_ms, …}, …]}
  *   {"do": "timer run", "id": 1}          -> {"ok": true, "found": true}
+ *   {"do": "answer", "code": "K7QD", "text": "yes"}   -> {"ok": true}; without a text: canceled
  *   anything else                         -> {"ok": false, "error": "…"}
  *
  * The <id>.sock of a fleet's workspaces lead to one socket, fleet-<pid>.sock, where each request
@@ -44,6 +45,7 @@ struct control_status {
     unsigned long answered;
     int64_t away_ms; /* since when the platform has been unreachable */
     const char *away_reason;
+    json_t *questions; /* open ones, of questions_list; the callee's */
     json_t *schedules; /* an array of {name, spec, timezone, next}; the callee's */
 };
 
@@ -57,6 +59,10 @@ struct control_env {
     /* The script's timers, or one of them to run now: script/script.h. `id` 0: all. false: there is
      * no script now. */
     bool (*timers)(void *context, int64_t id, script_timers_callback *then, void *then_context);
+    /* Answers the question of this code; `text` NULL: cancels it. `then` follows when that is
+     * recorded. false: it cannot be answered so, and `problem` says why. */
+    bool (*answer)(void *context, const char *code, const char *text, void (*then)(void *client),
+                   void *client, char *problem, size_t problem_size);
     void *context;
 };
 
