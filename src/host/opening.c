@@ -98,6 +98,7 @@ void opening_free(struct opening *opening)
         start->open = loaded->next;
         journal_loaded_free(loaded);
     }
+    journal_start_free(start);
     free(start->cursor);
     free(start->anchor);
     free(start->set_aside);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "host/opening.h"
+#include "messages/operator_answer.h"
 #include "messages/spool.h"
 
 #include <stdlib.h>
@@ -125,6 +126,13 @@ static void on_ended(void *context)
     heartbeat_changed(&workspace->heartbeat, dispatch_active(&workspace->dispatch));
 }
 
+static void on_look(void *context)
+{
+    struct workspace *workspace = context;
+    if (workspace->state == WORKSPACE_RUNNING)
+        poller_hint(&workspace->poller);
+}
+
 static void on_handling(void *context)
 {
     watchdog_start(&((struct workspace *)context)->watchdog);
@@ -164,6 +172,8 @@ static void on_stuck(void *context)
 
 /* --- what the control socket asks --- */
 
+#define QUESTIONS_LISTED 100 /* at most */
+
 static const char *state_text(const struct workspace *workspace)
 {
     switch (workspace->state) {
@@ -197,6 +207,7 @@ static void look_for_status(void *context, struct control_status *now)
         .answered = workspace->dispatch.answered,
         .away_ms = workspace->link.away_ms,
         .away_reason = workspace->link.away_reason,
+        .questions = questions_list(&workspace->dispatch.questions, QUESTIONS_LISTED),
         .schedules = schedules_list(&workspace->dispatch.schedules),
     };
 }
@@ -227,6 +238,14 @@ static bool ask_timers(void *context, int64_t id, script_timers_callback *then, 
     return true;
 }
 
+static bool answer_question(void *context, const char *code, const char *text,
+                            void (*then)(void *client), void *client, char *problem,
+                            size_t problem_size)
+{
+    struct workspace *workspace = context;
+    return operator_answer(&workspace->dispatch, code, text, then, client, problem, problem_size);
+}
+
 void wiring_open_control(struct workspace *workspace)
 {
     struct control_env env = {.options = &workspace->options,
@@ -234,6 +253,7 @@ void wiring_open_control(struct workspace *workspace)
                               .look = look_for_status,
                               .retry = on_retry_dead,
                               .timers = ask_timers,
+                              .answer = answer_question,
                               .context = workspace};
     workspace->control = control_open(&workspace->host->controls, &env);
 }
@@ -338,7 +358,7 @@ static void wire_messages(struct workspace *workspace)
                                            .context = workspace->host->options.context,
                                            .workspace_id = workspace_id(workspace)};
     dispatch->events = (struct dispatch_events){
-        .settled = on_settled, .ended = on_ended, .handling = on_handling};
+        .settled = on_settled, .ended = on_ended, .look = on_look, .handling = on_handling};
     dispatch->context = workspace;
     dispatch->schedules.due = on_due;
     dispatch->schedules.context = workspace;

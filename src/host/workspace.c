@@ -78,6 +78,7 @@ void workspace_registered(struct workspace *workspace)
     set_state(workspace, WORKSPACE_RUNNING);
     heartbeat_start(&workspace->heartbeat);
     poller_start(&workspace->poller);
+    host_calls_ask_again(&workspace->dispatch.calls);
     if (workspace->options.wake_by_stream)
         event_stream_start(&workspace->stream);
 }
@@ -315,6 +316,10 @@ static void take_up(struct workspace *workspace, struct opening *opening)
     struct deferred *deferred = deferred_read(cursor->members);
     deferred_leave_out(deferred, is_in_ledger, workspace->journal);
     poller_recover(&workspace->poller, deferred);
+    for (const struct journal_question *each = start->questions; each; each = each->next)
+        questions_load(&workspace->dispatch.questions, each->row_id, each->key, each->asked,
+                       each->posted);
+    workspace->dispatch.questions.say_again = start->taken_over;
     if (workspace->host->options.fleet)
         journal_rest(workspace->journal);
     while (start->open) {

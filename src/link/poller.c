@@ -355,8 +355,10 @@ static void fetch(struct poller *poller)
         poller->watched = event_stream_trusted(poller->stream);
     }
     poller->asked_ms = clock_monotonic_ms();
-    if (poller->batch.count == 0)
+    if (poller->batch.count == 0) {
         poller->asked_wall_ms = clock_wall_ms();
+        poller->began_ms = poller->asked_ms;
+    }
     poller->asked = poller->limit;
     struct platform_fetch wanted = {.limit = poller->limit};
     name_rows(poller, again, &wanted);

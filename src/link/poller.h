@@ -41,6 +41,7 @@ struct poller {
     /* wall clock: when the poll under way began; of a window that is paged: its first */
     int64_t asked_wall_ms;
     int64_t asked_ms; /* the same, monotonic, of the last one */
+    int64_t began_ms; /* the same, monotonic, of the first one of a window that is paged */
     /* of the last window: how far back it reached, and from when */
     int64_t window_s, window_asked_ms;
     int limit; /* rows a page, halved when a page is too large */

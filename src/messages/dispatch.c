@@ -195,6 +195,23 @@ void dispatch_step(struct dispatch *dispatch)
         dispatch->events.handling(dispatch->context);
 }
 
+/* The message waits for an answer to its question, or for its turn to ask. */
+static void on_wake(void *context, const char *row_id)
+{
+    struct dispatch *dispatch = context;
+    struct inbox_entry *entry = inbox_find(dispatch->inbox, row_id);
+    if (!entry || dispatch->link->over)
+        return;
+    inbox_wake(entry, clock_monotonic_ms());
+    dispatch->events.ended(dispatch->context);
+}
+
+static void on_look(void *context)
+{
+    struct dispatch *dispatch = context;
+    dispatch->events.look(dispatch->context);
+}
+
 static void on_named(void *context)
 {
     struct dispatch *dispatch = context;
@@ -232,6 +249,8 @@ void dispatch_open(struct dispatch *dispatch)
                                           .echoes = &dispatch->echoes,
                                           .answered = outcome_answered,
                                           .advanced = outcome_advanced,
+                                          .look = on_look,
+                                          .questions = &dispatch->questions,
                                           .context = dispatch};
     dispatch->schedules.link = link;
     dispatch->schedules.inbox = dispatch->inbox;
@@ -242,6 +261,8 @@ void dispatch_open(struct dispatch *dispatch)
                                        .observer = &dispatch->observer,
                                        .events = outcome_outbox_events,
                                        .context = dispatch};
+    dispatch->questions.wake = on_wake;
+    dispatch->questions.context = dispatch;
     dispatch->naming = (struct naming){.workspace_id = link->options->id,
                                        .inbox = dispatch->inbox,
                                        .named = on_named,
@@ -267,5 +288,6 @@ void dispatch_close(struct dispatch *dispatch)
     host_calls_close(&dispatch->calls);
     schedules_close(&dispatch->schedules);
     breaker_close(&dispatch->breaker);
+    questions_free(&dispatch->questions);
     echoes_free(&dispatch->echoes);
 }

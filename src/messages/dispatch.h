@@ -7,6 +7,7 @@
 #include "messages/inbox.h"
 #include "messages/naming.h"
 #include "messages/outbox.h"
+#include "messages/questions.h"
 #include "messages/schedules.h"
 
 #include <stdbool.h>
@@ -26,6 +27,8 @@ struct dispatch_events {
     void (*settled)(void *context);
     /* Something ended: call dispatch_step, unless the workspace was only waiting for that. */
     void (*ended)(void *context);
+    /* The inbox should be looked at soon. */
+    void (*look)(void *context);
     /* The script has something to do. */
     void (*handling)(void *context);
 };
@@ -43,6 +46,7 @@ struct dispatch {
     struct echoes echoes;
     struct observer observer;
     struct naming naming;
+    struct questions questions;
     struct schedules schedules; /* `due` and its context are the owner's */
     const char *state_path;     /* for commands that the log names; NULL: temporary state
                                  */

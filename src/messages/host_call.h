@@ -35,6 +35,8 @@ struct host_call {
     json_t *delegation;                  /* what the platform answered to it; NULL: nothing yet */
     char delegation_key[UUID_TEXT_SIZE]; /* DELEGATE: the same in each attempt */
     char *file_id;                       /* of an acknowledgment, which nobody waits for */
+    struct question *question;           /* CLOSE: being recorded */
+    bool looking;                        /* QUESTION, CLOSE: a poll is awaited */
     char problem[RETRY_REASON_SIZE];
 };
 
@@ -56,6 +58,13 @@ void host_call_take_result(struct host_call *call, const struct call_answer *giv
 void host_call_know_answer(struct host_call *call);
 void host_call_await_reply(struct host_call *call);
 void host_call_await_delegation(struct host_call *call, const struct call_answer *given);
+
+/* host_call_question.c. ctx.ask is recorded: JSON of the question (question_describe) and
+ * `may_post`; null: it has its answer. Its post has arrived: JSON of its deadline (wall clock, ms),
+ * or null. It ends: true: it has an answer, this one or another; false: not yet. */
+void host_call_question(struct host_call *call);
+void host_call_posted(struct host_call *call);
+void host_call_close(struct host_call *call);
 
 /* host_call_notify.c: tells the canvas, unless an earlier attempt of the handler did; it was told;
  * it may have been told. */

@@ -47,7 +47,8 @@ static void again(struct host_call *call, const struct call_answer *given, int64
  * deduplicated. */
 static bool may_repeat(const struct host_call *call, const struct call_answer *given)
 {
-    return !call->ask || call->ask->kind != SCRIPT_ASK_NOTIFY || !given->sent;
+    bool tells_canvas = call->ask ? call->ask->kind == SCRIPT_ASK_NOTIFY : call->request.to_canvas;
+    return !tells_canvas || !given->sent;
 }
 
 /* T1 stages nothing for a workspace that polls, and will not do so later either (contract §1.16).
@@ -138,6 +139,8 @@ static void on_answer(const struct call_answer *given, void *context)
             host_call_fail(call, given->verdict.reason, "UNAVAILABLE");
         else if (may_repeat(call, given))
             again(call, given, given->verdict.floor_ms);
+        else if (!call->ask)
+            host_call_fail(call, given->verdict.reason, "UNCONFIRMED");
         else
             host_call_show_unsure(call, given);
         return;
@@ -158,8 +161,15 @@ static struct platform_request make_request(const struct host_call *call)
     const struct platform *platform = &call->calls->link->platform;
     const char *token = call->calls->link->token.current;
     const struct script_ask *ask = call->ask;
-    if (!ask)
+    if (!ask && call->file_id)
         return platform_ack(platform, token, call->file_id);
+    if (!ask && call->request.target)
+        return platform_send(platform, token, call->request.target, call->request.body,
+                             call->request.body_length);
+    if (!ask) {
+        echoes_told_body(call->calls->echoes, call->request.body, call->request.body_length);
+        return platform_say(platform, token, call->request.body, call->request.body_length);
+    }
     switch (ask->kind) {
     case SCRIPT_ASK_SEND:
         return platform_send(platform, token, ask->key, call->request.body,

@@ -13,16 +13,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The question as the wire has it. false: it cannot be sent, and was answered so. */
-bool host_call_build_message(struct host_call *call)
+/* What the message's id is made of, from its place in the handler and its content. */
+static char *purpose_of(const struct script_ask *ask)
 {
-    struct script_ask *ask = call->ask;
-    char digest[UUID_TEXT_SIZE], random[UUID_TEXT_SIZE], problem[512];
+    char digest[UUID_TEXT_SIZE];
     char *parts = ask->reply.parts ? json_dumps(ask->reply.parts, JSON_COMPACT) : NULL;
     char *content = memory_format("%s\n%s\n%s", ask->key ? ask->key : "",
                                   ask->reply.text ? ask->reply.text : "", parts ? parts : "");
     uuid_of_name(content, digest);
-    uuid_random(random);
     char *purpose = ask->retries > 0
                         ? memory_format("/send/%u.%u/%s", ask->retries, ask->number, digest)
                         : memory_format("/send/%u/%s", ask->number, digest);
@@ -31,16 +29,29 @@ bool host_call_build_message(struct host_call *call)
         free(purpose);
         purpose = of_branch;
     }
+    free(parts);
+    free(content);
+    return purpose;
+}
+
+/* The message as the wire has it. false: it cannot be sent, and was answered so. */
+bool host_call_build_message(struct host_call *call)
+{
+    struct script_ask *ask = call->ask;
+    char random[UUID_TEXT_SIZE], problem[512];
+    uuid_random(random);
+    const char *of_question = ask->question.purpose;
+    char *purpose = of_question ? memory_copy_text(of_question) : purpose_of(ask);
     struct message origin = {.row_id = ask->row_id ? ask->row_id : random,
                              .source_id = ask->key,
                              .context_id = ask->context_id,
-                             .hops = ask->hops};
-    ask->reply.question = true;
+                             .message_id = ask->question.reply_to,
+                             .hops = of_question ? (unsigned)ask->question.hops
+                                                 : (unsigned)ask->hops};
+    ask->reply.question = !ask->question.reply_to;
     link_fit_reply(call->calls->link, &ask->reply);
     bool built = reply_build(&origin, &ask->reply, purpose, &call->request, problem,
                              sizeof problem);
-    free(parts);
-    free(content);
     free(purpose);
     if (!built)
         host_call_fail(call, problem, "TOO_LARGE");

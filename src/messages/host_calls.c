@@ -15,6 +15,7 @@
 
 #define BACKOFF_CAP_MS 10000
 #define ACK_TIMEOUT_MS 30000
+#define SAY_TIMEOUT_MS 60000
 #define LIMITS_EVERY_MS 600000
 
 static void free_call(uv_handle_t *timer)
@@ -75,7 +76,7 @@ void host_call_fail(struct host_call *call, const char *problem, const char *cod
         ask->problem = memory_copy_text(problem);
         ask->code = code;
         give_back(call, ask);
-    } else if (call->file_id) {
+    } else if (call->file_id || call->request.id) {
         log_debug(call->calls->link->options->id, "%s", problem);
     }
     end_if_idle(call);
@@ -209,6 +210,9 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
         if (host_call_build_message(call))
             host_call_show(call);
         return;
+    case SCRIPT_ASK_QUESTION: host_call_question(call); return;
+    case SCRIPT_ASK_POSTED: host_call_posted(call); return;
+    case SCRIPT_ASK_CLOSE: host_call_close(call); return;
     case SCRIPT_ASK_LIMITS:
         if (calls->upload_limits_ms &&
             clock_monotonic_ms() - calls->upload_limits_ms < LIMITS_EVERY_MS)
@@ -226,6 +230,21 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
     case SCRIPT_ASK_PEERS:
     case SCRIPT_ASK_FETCH:
     case SCRIPT_ASK_UPLOAD: host_call_transmit(call); return;
+    }
+}
+
+void host_calls_say(struct host_calls *calls, const struct message *message, const char *text,
+                    const char *purpose, bool question)
+{
+    char problem[512];
+    struct host_call *call = open_call(calls, NULL, SAY_TIMEOUT_MS);
+    struct reply reply = {.text = (char *)text, .text_length = strlen(text), .question = question};
+    link_fit_reply(calls->link, &reply);
+    if (reply_build(message, &reply, purpose, &call->request, problem, sizeof problem)) {
+        host_call_transmit(call);
+    } else {
+        log_debug(calls->link->options->id, "%s", problem);
+        host_call_end(call);
     }
 }
 

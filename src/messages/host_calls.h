@@ -15,6 +15,7 @@ struct journal;
 struct link;
 struct message;
 struct observer;
+struct questions;
 
 struct host_calls {
     struct link *link;
@@ -26,7 +27,10 @@ struct host_calls {
     void (*answered)(void *context, struct inbox_entry *entry);
     /* a step of the message's handler is recorded */
     void (*advanced)(void *context, const char *row_id);
+    /* the inbox should be looked at: host_calls_polled follows */
+    void (*look)(void *context);
     void *context;
+    struct questions *questions;
     struct host_call *first;  /* under way */
     bool closed;              /* the workspace is: every question is answered with a problem */
     char *upload_limits;      /* the platform's answer; NULL: not asked, or it says nothing */
@@ -47,6 +51,14 @@ void host_calls_acknowledge(struct host_calls *calls, const char *file_id);
 /* A message is finished: what its conversation's next one says to the same receiver no longer has
  * to wait for its reply. */
 void host_calls_go_on(struct host_calls *calls);
+/* A poll that began then (monotonic) has read the inbox to its end, and its rows were taken in. */
+void host_calls_polled(struct host_calls *calls, int64_t since_ms);
+/* Tells the message's sender what no handler said: as a reply to it, or with `question` as a
+ * message by itself. It is tried for a minute, and nobody hears how it went. */
+void host_calls_say(struct host_calls *calls, const struct message *message, const char *text,
+                    const char *purpose, bool question);
+/* Questions that were posted before another client had the inbox are told again, if that is due. */
+void host_calls_ask_again(struct host_calls *calls);
 /* Everything under way is answered with a problem. Later questions are still taken. */
 void host_calls_interrupt(struct host_calls *calls);
 /* Like host_calls_interrupt, and frees what is left. */

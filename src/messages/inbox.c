@@ -30,6 +30,7 @@ static void free_entry(struct inbox_entry *entry)
     shared_release(entry->row);
     changes_free(entry->changes);
     free(entry->calls);
+    free(entry->reply_to);
     reply_request_release(entry->reply);
     free(entry);
 }
@@ -291,6 +292,17 @@ void inbox_postpone(struct inbox *inbox, struct inbox_entry *entry, int64_t at_m
     check(entry->state == INBOX_WAITING);
     go(inbox, entry, hold ? INBOX_WAITING : INBOX_ASIDE);
     entry->not_before_ms = at_ms;
+}
+
+void inbox_wake(struct inbox_entry *entry, int64_t now_ms)
+{
+    int64_t *until_ms = inbox_is_waiting(entry)           ? &entry->not_before_ms
+                        : entry->state == INBOX_RECORDING ? &entry->wait.until_ms
+                                                          : NULL;
+    if (!until_ms || *until_ms <= now_ms)
+        return;
+    entry->awake_from_ms -= *until_ms - now_ms; /* that time was added to it */
+    *until_ms = now_ms;
 }
 
 struct inbox_entry *inbox_parked_after(const struct inbox_entry *entry)

@@ -21,8 +21,9 @@ struct inbox;
 struct inbox_conversation;
 struct script_job;
 
-struct reply_request;
 struct post;
+struct question;
+struct reply_request;
 
 /* What an entry is doing. inbox.c has every edge between these in one table, and refuses any other.
  */
@@ -78,10 +79,15 @@ struct inbox_entry {
     struct {
         int64_t until_ms; /* monotonic */
         bool hold, defer;
-        bool asleep; /* the next run is the same attempt */
-    } wait;          /* the next attempt, while that is being recorded */
-    bool has_steps;  /* its handler has, or may have, done something for good */
-    bool deferring;  /* that it is deferred is being recorded, whatever else it does */
+        bool asleep;          /* the next run is the same attempt */
+    } wait;                   /* the next attempt, while that is being recorded */
+    bool has_steps;           /* its handler has, or may have, done something for good */
+    struct question *answers; /* of another message's handler, while that is being recorded; NULL */
+    bool deferring;           /* that it is deferred is being recorded, whatever else it does */
+    /* its sender's last answer to a question of its handler; NULL: none. Its reply replies to that
+     */
+    char *reply_to;
+    unsigned reply_hops;
     /* outbox */
     struct reply_request *reply; /* to be posted without running the script; NULL: none */
     struct post *post;           /* the one under way with it; NULL: none */
@@ -130,6 +136,9 @@ void inbox_retry(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, 
                  bool counted);
 /* WAITING -> WAITING, or ASIDE without `hold`: not before `at_ms`. */
 void inbox_postpone(struct inbox *inbox, struct inbox_entry *entry, int64_t at_ms, bool hold);
+/* WAITING, ASIDE, RECORDING: what it waits for has happened, so that it may run at `now_ms`. In
+ * other states nothing happens. */
+void inbox_wake(struct inbox_entry *entry, int64_t now_ms);
 /* WAITING, RECORDING, SENT, SETTLED -> FINISHED. The entry may be freed by this. */
 void inbox_finish(struct inbox *inbox, struct inbox_entry *entry);
 /* The ledger has it whole: the watermark may pass it. In any state but FINISHED; does not change
@@ -192,6 +201,8 @@ void inbox_each_blocked(struct inbox *inbox, int64_t before_ms,
 const struct inbox_entry *inbox_first_running(const struct inbox *inbox);
 /* NULL: the script does not have it. */
 struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *row_id);
+/* In whatever state; NULL: none. */
+struct inbox_entry *inbox_find(const struct inbox *inbox, const char *row_id);
 /* A peer's reply to this message of ours that waits for its turn; NULL: none. */
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to,
                                      const char *source_id);

@@ -65,6 +65,15 @@ struct inbox_entry *inbox_find_running(const struct inbox *inbox, const char *ro
     return NULL;
 }
 
+struct inbox_entry *inbox_find(const struct inbox *inbox, const char *row_id)
+{
+    for (const struct inbox_conversation *each = inbox->conversations; each; each = each->next)
+        for (struct inbox_entry *entry = each->first; entry; entry = entry->conversation_next)
+            if (entry->row_id && strcmp(entry->row_id, row_id) == 0)
+                return entry;
+    return NULL;
+}
+
 struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_to,
                                      const char *source_id)
 {

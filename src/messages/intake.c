@@ -92,6 +92,22 @@ static struct inbox_entry *admit(struct intake *intake, struct message *message,
     return entry;
 }
 
+/* A question of a handler (ctx.ask). */
+static bool answers(struct dispatch *dispatch, struct inbox_entry *entry)
+{
+    const char *id = dispatch->link->options->id;
+    if (!dispatch->questions.first)
+        return false;
+    const struct message *message = inbox_content(entry, id);
+    struct question_answer answer = questions_match(&dispatch->questions, message);
+    if (answer.question)
+        outcome_answer(dispatch, entry, &answer);
+    else if (answer.hint)
+        host_calls_say(&dispatch->calls, message, answer.hint, "/hint", false);
+    free(answer.hint);
+    return answer.question;
+}
+
 /* Decides about a row that was just admitted, and of which the ledger knows `state`. */
 static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledger_state state,
                      bool in_order)
@@ -116,7 +132,7 @@ static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledg
     } else if (kind != ENVELOPE_MESSAGE) {
         log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
         inbox_finish(dispatch->inbox, entry);
-    } else if (!host_calls_take_answer(&dispatch->calls, entry) &&
+    } else if (!host_calls_take_answer(&dispatch->calls, entry) && !answers(dispatch, entry) &&
                !was_interrupted_too_often(intake, entry) && !in_order) {
         outcome_defer(dispatch, entry, 0, "it was committed late");
     }
@@ -128,6 +144,7 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     struct message *message = row->message;
     bool in_order = !batch->again;
     row->message = NULL;
+    questions_saw(&intake->dispatch->questions, message->created_at, message->row_id);
     if (message->kind == ENVELOPE_ECHO)
         look_at_echo(intake, message, batch->newer);
     /* the inbox has forgotten it, but it is not new */
@@ -180,10 +197,13 @@ static void take_rows(struct intake *intake, const struct journal_known *known)
         shared_release(row->row);
         row->row = NULL;
     }
+    int64_t read_since_ms = batch->again || intake->poller->more ? 0 : intake->poller->began_ms;
     intake_cancel(intake);
     spool_follow(dispatch);
     poller_taken(intake->poller, intake->found);
     dispatch_step(dispatch);
+    if (read_since_ms)
+        host_calls_polled(&dispatch->calls, read_since_ms);
     dispatch->events.settled(dispatch->context);
 }
 

@@ -65,14 +65,18 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     outcome_try_later(dispatch, entry, delay, true, reason);
 }
 
-/* ctx.sleep: the next run is the same attempt, and the time until then is not the message's age. */
+/* ctx.sleep and ctx.ask: the next run is the same attempt, and the time until then is not the
+ * message's age. */
 static void handler_sleeps(struct dispatch *dispatch, struct inbox_entry *entry,
                            const struct script_outcome *outcome)
 {
     log_debug(dispatch->link->options->id, "message %s from %s: %s", entry->row_id,
               inbox_sender(entry), outcome->reason);
     entry->has_steps = true;
-    outcome_sleep(dispatch, entry, outcome->retry_after_ms, outcome->hold, outcome->reason);
+    bool is_over = outcome->asks &&
+                   !questions_find(&dispatch->questions, entry->row_id, outcome->asks);
+    outcome_sleep(dispatch, entry, is_over ? 0 : outcome->retry_after_ms, outcome->hold,
+                  outcome->reason);
 }
 
 static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry,
@@ -142,6 +146,10 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
     const char *id = dispatch->link->options->id;
     entry->changes = outcome->changes;
     outcome->changes = NULL;
+    free(entry->reply_to);
+    entry->reply_to = outcome->reply_to;
+    entry->reply_hops = outcome->reply_hops;
+    outcome->reply_to = NULL;
     free(entry->calls);
     entry->calls = outcome->calls;
     outcome->calls = NULL;

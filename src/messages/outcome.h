@@ -7,6 +7,7 @@
 
 #include <stdint.h>
 
+struct question_answer;
 struct script_outcome;
 
 /* An attempt has ended with this outcome, after this long. Takes the outcome's changes and calls.
@@ -15,6 +16,9 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
                    struct script_outcome *outcome, int64_t took_ms);
 /* It has its outcome without a handler: it is recorded, then the conversation continues. */
 void outcome_finish(struct dispatch *dispatch, struct inbox_entry *entry, const char *outcome);
+/* It answers a question of another message's handler: both are recorded at once. */
+void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
+                    const struct question_answer *answer);
 /* A dead letter, without a handler. */
 void outcome_dead(struct dispatch *dispatch, struct inbox_entry *entry, const char *reason);
 /* Waits in the ledger for this long; the cursor may pass it. */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/shell.h"
 #include "journal/attempts.h"
 #include "journal/journal.h"
@@ -87,6 +88,10 @@ static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, c
 static void on_finished(struct inbox_entry *entry, void *context)
 {
     struct dispatch *dispatch = context;
+    struct question *answered = entry->answers;
+    entry->answers = NULL;
+    if (answered)
+        questions_close(&dispatch->questions, answered);
     outcome_settle_suspect(dispatch, entry);
     struct inbox_entry *parked = inbox_parked_after(entry);
     inbox_finish(dispatch->inbox, entry);
@@ -99,11 +104,19 @@ static void on_finished(struct inbox_entry *entry, void *context)
     dispatch->events.ended(dispatch->context);
 }
 
+/* From now on its questions can no longer be answered. */
+static void forget_questions(struct dispatch *dispatch, const struct inbox_entry *entry)
+{
+    if (entry->has_steps)
+        questions_forget(&dispatch->questions, entry->row_id);
+}
+
 void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
                            const char *outcome, const char *reason)
 {
     check(entry->state == INBOX_RECORDING);
     note_outcome(dispatch, entry, outcome, reason, NULL);
+    forget_questions(dispatch, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     journal_finish(dispatch->journal, &step, outcome, entry->reply);
 }
@@ -113,6 +126,31 @@ void outcome_finish(struct dispatch *dispatch, struct inbox_entry *entry, const 
     inbox_start(dispatch->inbox, entry);
     inbox_record(dispatch->inbox, entry);
     outcome_record_finish(dispatch, entry, outcome, NULL);
+}
+
+void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
+                    const struct question_answer *answer)
+{
+    struct question *question = answer->question;
+    json_t *object = question_answer_value(answer, entry->message);
+    char *value = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+    char *key = memory_join(question->key, "/answer");
+    struct journal_handler_step step = {
+        .row_id = question->row_id, .key = key, .kind = "answer", .digest = "", .value = value};
+    log_info(dispatch->link->options->id,
+             "message %s from %s: the answer to question %s of message %s", entry->row_id,
+             inbox_sender(entry), question->code, question->row_id);
+    question->closing = true;
+    entry->answers = question;
+    inbox_start(dispatch->inbox, entry);
+    inbox_record(dispatch->inbox, entry);
+    note_outcome(dispatch, entry, "answer", NULL, NULL);
+    struct journal_step finish = step_of(dispatch, entry, on_finished);
+    finish.answer = &step;
+    journal_finish(dispatch->journal, &finish, "answer", NULL);
+    free(key);
+    free(value);
+    json_decref(object);
 }
 
 void outcome_answered(void *context, struct inbox_entry *entry)
@@ -162,6 +200,7 @@ void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, c
     dispatch->dead++;
     say_what_next(dispatch, entry);
     note_outcome(dispatch, entry, "dead", reason, traceback);
+    forget_questions(dispatch, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     journal_dead(dispatch->journal, &step, reason, traceback);
 }
@@ -189,9 +228,15 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
 {
     struct reply_request request = {0};
     char problem[512];
+    struct message answered = *entry->message;
+    if (entry->reply_to) {
+        answered.message_id = entry->reply_to;
+        answered.hops = entry->reply_hops;
+    }
     link_fit_reply(dispatch->link, reply);
     inbox_record(dispatch->inbox, entry);
-    if (!reply_build(entry->message, reply, purpose, &request, problem, sizeof problem)) {
+    forget_questions(dispatch, entry);
+    if (!reply_build(&answered, reply, purpose, &request, problem, sizeof problem)) {
         outcome_drop_changes(dispatch, entry);
         log_error(dispatch->link->options->id,
                   "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",
