@@ -5,47 +5,16 @@
 local core = require "molecule.core"
 local json = require "molecule.json"
 local misuse = require "molecule.misuse"
+local step_state = require "molecule.step_state"
 local check_options = require "molecule.options"
 
 local steps = {}
 
-local NAME_MAXIMUM, RESULT_MAXIMUM, STEPS_MAXIMUM = 128, 1 << 20, 1000
+local begin, recorded = step_state.begin, step_state.recorded
+local next_key, check_total = step_state.next_key, step_state.check_total
+
+local NAME_MAXIMUM, RESULT_MAXIMUM = 128, 1 << 20
 local SHORT = 30 -- seconds; a longer sleep ends this run
-
--- The state of this run.
-local function begin(what)
-  local state = core.step_state()
-  if not state then misuse(what .. ": only a message's handler has steps") end
-  local inside = core.step_inside()
-  if inside then misuse(("%s cannot be used inside the step %q"):format(what, inside)) end
-  return state
-end
-
--- What earlier runs recorded: key -> {kind, digest, value}.
-local function recorded(state)
-  if not state.recorded then
-    local list = {}
-    if state.unread then
-      local problem
-      list, problem = core.steps_load()
-      if not list then error(problem, 0) end
-    end
-    local found = {}
-    for _, one in ipairs(list) do found[one[1]] = { kind = one[2], digest = one[3], value = one[4] } end
-    state.total = state.total or #list
-    state.recorded = state.recorded or found -- another branch may have been faster
-  end
-  return state.recorded
-end
-
--- Branches of the handler count their own.
-local function next_key(state, name)
-  local branch = core.branch_path()
-  name = branch and branch .. "/" .. name or name
-  local count = (state.counts[name] or 0) + 1
-  state.counts[name] = count
-  return ("%s#%d"):format(name, count)
-end
 
 local function check_name(name)
   if type(name) ~= "string" or name == "" or #name > NAME_MAXIMUM or not utf8.len(name) or name:find "[%c/#]" then
@@ -94,8 +63,7 @@ end
 local function record(state, key, kind, digest, value)
   local done, problem = core.step_record(key, kind, digest, value)
   if not done then error(problem, 0) end
-  state.total = state.total + 1
-  state.recorded[key] = { kind = kind, digest = digest, value = value }
+  step_state.add(state, key, kind, digest, value)
 end
 
 local guard = {
@@ -117,12 +85,6 @@ local function run(state, key, name, digest, fn, ...)
     end
     record(state, key, "step", digest, text)
     return replay(key, state.recorded[key], digest)
-  end
-end
-
-local function check_total(state, key)
-  if state.total >= STEPS_MAXIMUM then
-    misuse(("ctx.step: step %s is one too many: a message has at most %d steps"):format(key, STEPS_MAXIMUM))
   end
 end
 

@@ -32,7 +32,12 @@ void agent_push_function(lua_State *L, const char *module, const char *name)
 
 static const char context_key = 0; /* registry: the metatable of ctx */
 
-static const char *const later[] = {"step", "sleep", "sleep_until"};
+static const struct {
+    const char *name, *module;
+} later[] = {{"step", "molecule.steps"},
+             {"sleep", "molecule.steps"},
+             {"sleep_until", "molecule.steps"},
+             {"ask", "molecule.questions"}};
 #define LATER_COUNT (sizeof later / sizeof *later)
 
 /* ctx.step and its like are loaded when they are first used: most handlers do not. */
@@ -40,8 +45,8 @@ static int index_context(lua_State *L)
 {
     const char *name = lua_tostring(L, 2);
     for (size_t i = 0; name && i < LATER_COUNT; i++)
-        if (strcmp(name, later[i]) == 0) {
-            agent_push_function(L, "molecule.steps", name);
+        if (strcmp(name, later[i].name) == 0) {
+            agent_push_function(L, later[i].module, name);
             return 1;
         }
     lua_pushnil(L);
@@ -51,8 +56,8 @@ static int index_context(lua_State *L)
 static int pairs_of_context(lua_State *L)
 {
     for (size_t i = 0; i < LATER_COUNT; i++) {
-        agent_push_function(L, "molecule.steps", later[i]);
-        lua_setfield(L, 1, later[i]);
+        agent_push_function(L, later[i].module, later[i].name);
+        lua_setfield(L, 1, later[i].name);
     }
     lua_getglobal(L, "next");
     lua_pushvalue(L, 1);

@@ -20,6 +20,7 @@
     X(api_sse_install)         \
     X(api_store_install)       \
     X(api_step_install)        \
+    X(api_question_install)    \
     X(api_peers_install)       \
     X(api_files_install)       \
     X(api_base64_install)      \

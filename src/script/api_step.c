@@ -149,14 +149,15 @@ static void free_operation(struct operation *operation)
     free(operation);
 }
 
-/* core.defer(epoch, hold, reason): this run ends here. The handler runs again then, as the same
- * attempt. Does not return; no pcall and no __close sees it. */
+/* core.defer(epoch, hold, reason, key): this run ends here. The handler runs again then, as the
+ * same attempt. With `key` it waits for the answer to that question until then. Does not return; no
+ * pcall and no __close sees it. */
 static int defer(lua_State *L)
 {
     lua_Number until = luaL_checknumber(L, 1);
     bool hold = lua_toboolean(L, 2);
-    const char *reason = luaL_checkstring(L, 3);
-    vm_check_await(L, "ctx.sleep");
+    const char *reason = luaL_checkstring(L, 3), *asks = luaL_optstring(L, 4, NULL);
+    vm_check_await(L, asks ? "ctx.ask" : "ctx.sleep");
     struct handler *handler = vm_of(L)->running;
     int64_t wait_ms = (int64_t)(until * 1000) - clock_wall_ms();
     struct operation *operation = memory_allocate(sizeof *operation);
@@ -167,6 +168,7 @@ static int defer(lua_State *L)
     handler->outcome.retry_after_ms = wait_ms > 0 ? wait_ms : 0;
     handler->outcome.hold = hold;
     handler->outcome.reason = memory_copy_text(reason);
+    handler->outcome.asks = memory_copy_text(asks);
     return vm_await(L, operation);
 }
 

@@ -104,11 +104,19 @@ void branch_release(struct branch *branch)
     free(branch->raised_traceback);
 }
 
+void handler_give_reply_to(struct handler *handler, struct script_outcome *outcome)
+{
+    outcome->reply_to = handler->reply_to;
+    outcome->reply_hops = handler->reply_hops;
+    handler->reply_to = NULL;
+}
+
 void handler_free(struct handler *handler)
 {
     script_outcome_free(&handler->outcome);
     changes_free(handler->store.changes);
     branch_release(&handler->main);
     free(handler->misuse);
+    free(handler->reply_to);
     free(handler);
 }

@@ -97,7 +97,11 @@ struct handler {
     int steps;                /* registry reference of what lua/molecule/steps.lua knows of it;
                                  LUA_NOREF */
     bool asleep;              /* it has called core.defer, and ends */
-    unsigned said;            /* how many lines it logged */
+    /* id and hops of the message that its reply answers: the sender's last answer to a question of
+     * its (ctx.ask); NULL: its own message */
+    char *reply_to;
+    unsigned reply_hops;
+    unsigned said;       /* how many lines it logged */
     struct calls *calls; /* of its message: what it asked of the world; NULL: nobody wants to know
                           */
     void (*finished)(struct handler *handler); /* called once; frees it with handler_free */
@@ -127,6 +131,8 @@ struct store_scope *branch_store(struct branch *branch);
 /* Whose step that is; NULL: no step is under way. */
 struct branch *branch_in_step(struct branch *branch);
 
+/* Whose message its reply answers, if not its own's: the outcome's from now on. */
+void handler_give_reply_to(struct handler *handler, struct script_outcome *outcome);
 /* One that has ended. */
 void handler_free(struct handler *handler);
 

@@ -151,6 +151,7 @@ static void on_handled(struct handler *handler)
     struct changes *changes = script_take_changes(script, handler);
     job->outcome = handler->outcome;
     job->outcome.changes = changes;
+    handler_give_reply_to(handler, &job->outcome);
     job->outcome.calls = calls_take(handler->calls);
     job->outcome.cpu_ms = handler->cpu_used_ms;
     job->outcome.memory_bytes = vm_memory(vm);

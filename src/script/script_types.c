@@ -21,6 +21,8 @@ void script_outcome_free(struct script_outcome *outcome)
     free(outcome->traceback);
     changes_free(outcome->changes);
     free(outcome->calls);
+    free(outcome->asks);
+    free(outcome->reply_to);
     *outcome = (struct script_outcome){.retry_after_ms = -1};
 }
 

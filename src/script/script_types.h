@@ -59,7 +59,12 @@ struct script_outcome {
     size_t memory_bytes;    /* what the state held at its end, garbage included */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool asleep;            /* SCRIPT_RETRY: ctx.sleep; the next run is the same attempt */
-    bool hold;              /* SCRIPT_RETRY: the conversation waits too */
+    char *asks;             /* … or ctx.ask: the key of its question; NULL: it sleeps */
+    /* SCRIPT_REPLIED: id and hops of the message that it answers: the last answer of the sender to
+     * a question; NULL: the handler's own message */
+    char *reply_to;
+    unsigned reply_hops;
+    bool hold; /* SCRIPT_RETRY: the conversation waits too */
     /* what the handler stored, to be applied with the outcome; NULL: nothing */
     struct changes *changes;
     /* what the handler asked of the world and what came of it (script/calls.h), a JSON array; NULL:
@@ -88,18 +93,21 @@ struct script_agent {
 
 /* What a script asks of its host, each through one function of its API. X(enumerator, name in Lua)
  */
-#define SCRIPT_ASKS(X)                                                                            \
-    X(SCRIPT_ASK_GET, "molecule.store.get")   /* key -> value */                                  \
-    X(SCRIPT_ASK_KEYS, "molecule.store.keys") /* key: prefix; most -> JSON array */               \
-    X(SCRIPT_ASK_COMMIT, "the store")         /* changes, of start, stop or a timer */            \
-    X(SCRIPT_ASK_STEPS, "the steps")          /* -> JSON array, see journal_steps_load */         \
-    X(SCRIPT_ASK_STEP, "ctx.step")            /* key; step; text: value; changes */               \
-    X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */   \
-    X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                       \
-    X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                        \
-    X(SCRIPT_ASK_DELEGATE, "molecule.delegate") /* key: to whom; text: the task -> JSON object */ \
-    X(SCRIPT_ASK_FETCH, "file:read")            /* key: id of a staged upload -> its bytes */     \
-    X(SCRIPT_ASK_UPLOAD, "molecule.files") /* text: a multipart body -> JSON array of files */    \
+#define SCRIPT_ASKS(X)                                                                             \
+    X(SCRIPT_ASK_GET, "molecule.store.get")   /* key -> value */                                   \
+    X(SCRIPT_ASK_KEYS, "molecule.store.keys") /* key: prefix; most -> JSON array */                \
+    X(SCRIPT_ASK_COMMIT, "the store")         /* changes, of start, stop or a timer */             \
+    X(SCRIPT_ASK_STEPS, "the steps")          /* -> JSON array, see journal_steps_load */          \
+    X(SCRIPT_ASK_STEP, "ctx.step")            /* key; step; text: value; changes */                \
+    X(SCRIPT_ASK_QUESTION, "ctx.ask")         /* key; text: spec or none -> see host_call_ask */   \
+    X(SCRIPT_ASK_POSTED, "ctx.ask")           /* key; text: task id or none -> null: has answer */ \
+    X(SCRIPT_ASK_CLOSE, "ctx.ask")            /* key; text: answer -> closed? see host_call_ask */ \
+    X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */    \
+    X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                        \
+    X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                         \
+    X(SCRIPT_ASK_DELEGATE, "molecule.delegate") /* key: to whom; text: the task -> JSON object */  \
+    X(SCRIPT_ASK_FETCH, "file:read")            /* key: id of a staged upload -> its bytes */      \
+    X(SCRIPT_ASK_UPLOAD, "molecule.files") /* text: a multipart body -> JSON array of files */     \
     X(SCRIPT_ASK_LIMITS, "the limits of files") /* -> JSON object, see host_calls_ask */
 enum script_ask_kind {
 #define X(name, text) name,
@@ -126,8 +134,13 @@ struct script_ask {
     struct {
         const char *kind; /* static */
         char *digest;
-    } step;       /* STEP */
-    char *row_id; /* of the message whose handler asks; NULL: a timer, start or stop */
+    } step; /* STEP; CLOSE: the kind alone, of enum question_close's words */
+    struct {
+        char *purpose;  /* its message's id is made of this; NULL: it posts no question */
+        char *reply_to; /* id of the message that it replies to; NULL: none */
+        int hops;       /* … and its hops */
+    } question;         /* SEND, NOTIFY: the post of a question (ctx.ask) */
+    char *row_id;       /* of the message whose handler asks; NULL: a timer, start or stop */
     /* sequence number within its branch of the handler: with row_id, the same when the handler runs
      * again */
     unsigned number;
