@@ -19,6 +19,7 @@
     X(command_peers)   \
     X(command_send)    \
     X(command_dead)    \
+    X(command_answer)  \
     X(command_version)
 
 #define X(symbol) extern const struct command symbol;

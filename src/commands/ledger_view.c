@@ -1,6 +1,7 @@
 #include "commands/ledger_view.h"
 
 #include "base/clock.h"
+#include "messages/questions.h"
 #include "wire/jsontext.h"
 
 #include <string.h>
@@ -39,4 +40,19 @@ json_t *ledger_view_sleepers(struct ledger *ledger)
     json_t *sleepers = json_array();
     ledger_sleepers_each(ledger, LEDGER_VIEW_SLEEPERS, add_sleeper, sleepers);
     return sleepers;
+}
+
+static void add_question(const char *row_id, const char *key, const char *asked, const char *posted,
+                         void *context)
+{
+    questions_load(context, row_id, key, asked, posted);
+}
+
+json_t *ledger_view_questions(struct ledger *ledger)
+{
+    struct questions questions = {0};
+    ledger_questions_each(ledger, add_question, &questions);
+    json_t *list = questions_list(&questions, LEDGER_VIEW_SLEEPERS);
+    questions_free(&questions);
+    return list;
 }

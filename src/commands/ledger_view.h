@@ -12,5 +12,7 @@
 json_t *ledger_view_steps(struct ledger *ledger, const char *row_id);
 /* Messages whose handlers sleep: [{row_id, until}, …], those that are due first first. Yours. */
 json_t *ledger_view_sleepers(struct ledger *ledger);
+/* Open questions of handlers: [{code, text, choices, to, message, asked, until}, …]. Yours. */
+json_t *ledger_view_questions(struct ledger *ledger);
 
 #endif

@@ -89,17 +89,18 @@ cleanup:
 }
 
 /* Anybody may read the ledger, also while a host has it. */
-static json_t *read_sleepers(const char *directory, const char *workspace_id)
+static void add_handlers(json_t *status, const char *directory, const char *workspace_id)
 {
     char problem[512], *path = local_state_path(directory, workspace_id, "db");
     struct ledger *ledger = NULL;
-    json_t *sleepers = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) ==
-                               LEDGER_OPENED
-                           ? ledger_view_sleepers(ledger)
-                           : json_array();
+    bool opened = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) ==
+                  LEDGER_OPENED;
+    json_object_set_new(status, "sleepers", opened ? ledger_view_sleepers(ledger) : json_array());
+    if (!json_object_get(status, "questions")) /* no host is running */
+        json_object_set_new(status, "questions",
+                            opened ? ledger_view_questions(ledger) : json_array());
     ledger_close(ledger);
     free(path);
-    return sleepers;
 }
 
 static void print_text(const char *name, const char *text)
@@ -180,6 +181,21 @@ static void print_sleepers(const json_t *sleepers)
     free(text);
 }
 
+static void print_questions(const json_t *questions)
+{
+    size_t i;
+    json_t *each;
+    json_array_foreach (questions, i, each) {
+        const char *text = json_string_value(json_object_get(each, "text")),
+                   *to = json_string_value(json_object_get(each, "to")),
+                   *code = json_string_value(json_object_get(each, "code"));
+        char *line = memory_format("%s to %s: %s", code,
+                                   strcmp(to, "canvas") == 0 ? "the canvas" : to, text);
+        print_text("question", line);
+        free(line);
+    }
+}
+
 static void print_table(const json_t *status)
 {
     static const char *const names[] = {"workspace", "state",          "pid",
@@ -189,6 +205,7 @@ static void print_table(const json_t *status)
         print_value(names[i], json_object_get(status, names[i]));
     print_platform(status);
     print_sleepers(json_object_get(status, "sleepers"));
+    print_questions(json_object_get(status, "questions"));
     print_schedules(json_object_get(status, "schedules"));
     const char *state;
     json_t *count;
@@ -225,7 +242,7 @@ static int show(const struct command *command, const struct status_options *give
         free(lock);
     }
     if (status)
-        json_object_set_new(status, "sleepers", read_sleepers(directory, workspace_id));
+        add_handlers(status, directory, workspace_id);
     free(directory);
     if (!status) {
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
@@ -273,8 +290,9 @@ const struct command command_status = {
         "start time,\n"
         "last poll and heartbeat, how long the platform has been unreachable, the cursor, message "
         "counts by state,\n"
-        "the age of the oldest unfinished message, and the next runs of schedules "
-        "(molecule.cron).\n\n"
+        "the age of the oldest unfinished message, open questions of handlers (ctx.ask), and the "
+        "next runs of\n"
+        "schedules (molecule.cron).\n\n"
         "Exit codes:\n"
         "  0  running and healthy\n"
         "  1  stopped\n"
