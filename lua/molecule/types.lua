@@ -93,6 +93,33 @@ function Context.sleep(duration, options) end
 ---@param options {hold: boolean?}?
 function Context.sleep_until(epoch, options) end
 
+--- Asks the sender of the message, or `from`, and waits for the answer, also over restarts of the host and for days. The run
+--- ends here, as with ctx.sleep, and the handler runs again with the answer; a later run gets the same one. It needs no step.
+---
+--- What the asked one says next, in the same conversation, is the answer, and no message of its own: neither `conversation(msg)`
+--- nor `--allow-from` sees it. With `choices` it must be one of them or the beginning of exactly one, in whatever case; what is
+--- none of them is an ordinary message, and who is asked is told the choices once. If several questions to the canvas are open,
+--- an answer begins with the code that each is shown with. A peer is asked one question at a time; its reply
+--- (`metadata.molecule.in_reply_to`) or its next message is the answer. What was sent before the question answers nothing.
+--- `molecule answer` answers from the shell (`from` is `"operator"`).
+---
+--- nil, message, CODE: `TIMEOUT` (no answer in time, counted from when the question was posted), `UNDELIVERED` (the platform
+--- refused it, or could not be reached in that time), `CANCELLED` (`molecule answer --cancel`). The death of the message
+--- cancels its questions: `molecule dead retry` asks those again, under new codes. Messages only; not inside a step, in
+--- molecule.all, map and race, or in a coroutine that the script has made.
+---@param question string 1 to 100,000 bytes
+---@param options {from: string?, choices: string[]?, timeout: Duration?, hold: boolean?}? `from`: `"canvas"` or a peer's id;
+---  `choices`: 1 to 20, of 1 to 100 bytes; `timeout`: 24 h, at most 366 days; `hold = false`: later messages of the
+---  conversation are handled meanwhile
+---@return Answer? answer, string? problem, string? code
+function Context.ask(question, options) end
+
+---@class Answer
+---@field text string what was answered, without the code; `""` if it is files alone
+---@field choice string? the one of `choices` that it means
+---@field from string `"canvas"`, the peer's id, or `"operator"`
+---@field files File[]? what came with it
+
 ---@class Step
 ---@field id string a UUID, the same in every run of this message
 ---@field name string

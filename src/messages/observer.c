@@ -95,7 +95,10 @@ void observer_later(const struct observer *observer, const struct inbox_entry *e
 {
     tell(observer, entry,
          (struct molecule_event){
-             .kind = MOLECULE_EVENT_LATER, .again_ms = again_ms, .reason = reason});
+             .kind = MOLECULE_EVENT_LATER,
+             .outcome = entry->wait.asleep ? "asleep" : NULL,
+             .again_ms = again_ms,
+             .reason = reason});
 }
 
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,

@@ -144,7 +144,9 @@ void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
     entry->answers = question;
     inbox_start(dispatch->inbox, entry);
     inbox_record(dispatch->inbox, entry);
-    note_outcome(dispatch, entry, "answer", NULL, NULL);
+    char *reason = memory_join("the answer to question ", question->code);
+    note_outcome(dispatch, entry, "answer", reason, NULL);
+    free(reason);
     struct journal_step finish = step_of(dispatch, entry, on_finished);
     finish.answer = &step;
     journal_finish(dispatch->journal, &finish, "answer", NULL);

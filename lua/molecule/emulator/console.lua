@@ -139,10 +139,15 @@ end
 local function told(event)
   local message = open[event.row_id] or earlier(event.row_id)
   local why = event.reason and ": " .. first_line(event.reason) or ""
+  if event.outcome == "asleep" then -- it sleeps, or has asked
+    if event.again_ms > 0 then show(message.number, event.reason) end
+    return
+  end
   if event.kind == "later" then
     return show(message.number, ("no outcome yet, retrying in %s%s"):format(duration(event.again_ms), why))
   end
-  show(message.number, ("%s in %s%s"):format(event.outcome == "dead" and "dead letter" or event.outcome,
+  local is_answer = event.outcome == "answer" and event.reason
+  show(message.number, is_answer or ("%s in %s%s"):format(event.outcome == "dead" and "dead letter" or event.outcome,
     duration(host.monotonic_ms() - message.since), why))
   open[event.row_id] = nil
   if message.typed then typed = typed - 1 end
