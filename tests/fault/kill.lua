@@ -31,6 +31,17 @@ return function(msg, ctx)
   end
   return "answer " .. number
 end]]
+-- Asks its sender, and leaves a line outside with the answer.
+local QUESTION_SCRIPT = [[
+local outside = assert(io.open(%q, "a"))
+outside:setvbuf "no"
+return function(msg, ctx)
+  local number = msg.text:match("%%d+")
+  if not msg.text:find "^question" then outside:write(("seen %%s\n"):format(msg.text)) return end
+  local answer = ctx.ask("sure " .. number .. "?", {choices = {"yes " .. number, "no"}})
+  outside:write(("used %%s %%s\n"):format(number, answer.choice))
+  return "answer " .. number
+end]]
 local OUTAGE_MS = 3000 -- at most
 local SETTLE_MS = 180000 -- only ends a hang
 
@@ -62,9 +73,9 @@ local function parse(arguments)
 end
 
 --- A platform with a workspace, its peers, and a state directory of its own. Who writes: 20 peers and the canvas in turn, the
---- canvas alone, or every other message the canvas.
+--- canvas alone, every other message the canvas, or the peers alone.
 ---@param profile string?
----@param writers "all"|"canvas"|"half"|nil
+---@param writers "all"|"canvas"|"half"|"peers"|nil
 ---@param script string?
 local function stage(profile, writers, script)
   local self = { platform = emulator.start { profile = profile or "t1", args = { "--rate-limit", "-1" } },
@@ -88,6 +99,7 @@ end
 -- nil: the canvas
 local function writer(self)
   if self.writers == "canvas" or self.writers == "half" and self.sent % 2 == 0 then return nil end
+  if self.writers == "peers" then return self.peers[self.sent % PEERS + 1] end
   return self.peers[self.sent % (PEERS + 1)] -- of all, one in 21 is the canvas's
 end
 
@@ -129,6 +141,7 @@ local function settle(self, disturb)
   local deadline = loop.now() + SETTLE_MS
   repeat
     self.tally:read()
+    if self.watch then self:watch() end
     if self.tally:answered(self.sent) == self.sent then break end
     wait_ms(20)
   until loop.now() > deadline
@@ -218,6 +231,66 @@ local function step_kills(options)
   if counts.again + counts.two_ids + counts.missing > 0 or counts.repeats > options.runs * CONCURRENCY then
     broken = true
     print "  BROKEN: a step is done once it is recorded, and begins again at most once for each kill"
+  end
+  strike(self)
+end
+
+-- Peers answer the questions that have come since the last look, each once.
+local function answer_questions(self)
+  for _, entry in ipairs(self.platform:journal(self.answered_to or 0)) do
+    if not entry.status then break end
+    self.answered_to = entry.n
+    local peer = entry.status == 200 and entry.path:match "^/workspaces/([^/]+)/a2a$"
+    local message = peer and cjson.decode(entry.body).params.message
+    local number = message and message.parts[1].text:match "^sure (%d+)"
+    if number and not self.asked[number] then
+      self.asked[number] = message.messageId
+      local answer = { role = "user", messageId = emulator.uuid(), parts = { { kind = "text", text = "yes " .. number } },
+        metadata = { molecule = { in_reply_to = message.messageId, hops = 1 } } }
+      self.platform:message { to = self.id, from = peer, request_body = { jsonrpc = "2.0", id = answer.messageId,
+        method = "message/send", params = { message = answer } } }
+    elseif number and self.asked[number] ~= message.messageId then
+      self.two_ids = self.two_ids + 1
+    end
+  end
+end
+
+-- What the file outside says of answers: how many messages used another one than was given, and how many answers a handler saw.
+local function count_answers(self)
+  local counts = { wrong = 0, seen = 0 }
+  for line in io.lines(self.directory .. "/outside") do
+    local number, choice = line:match "^used (%d+) (.*)$"
+    if not number then
+      counts.seen = counts.seen + 1
+    elseif choice ~= "yes " .. number then
+      counts.wrong = counts.wrong + 1
+    end
+  end
+  return counts
+end
+
+local function question_kills(options)
+  local self = stage(nil, "peers", QUESTION_SCRIPT)
+  self.asked, self.two_ids, self.watch = {}, 0, answer_questions
+  local each = math.max(options.messages // options.runs // 4, 1)
+  for run = 1, options.runs do
+    send(self, each)
+    local host = start(self)
+    wait_ms(math.random(1, run % 10 == 0 and 200 or 60))
+    answer_questions(self)
+    wait_ms(math.random(1, run % 10 == 0 and 200 or 60))
+    host:kill()
+    self.tally:read()
+    if run % 2 == 0 then answer_questions(self) end -- while no host runs
+  end
+  local report = settle(self)
+  judge("SIGKILL, handlers that ask their sender", options.runs, report, self.sent)
+  local counts = count_answers(self)
+  print(("  %d questions: %d under two ids, %d with another's answer; %d answers came to a handler"):format(self.sent,
+    self.two_ids, counts.wrong, counts.seen))
+  if self.two_ids + counts.wrong + counts.seen > 0 then
+    broken = true
+    print "  BROKEN: a question is asked under one id, and its answer is used once, by it alone"
   end
   strike(self)
 end
@@ -333,6 +406,7 @@ math.randomseed(options.seed)
 row("what happened to the host", "times", "messages", "lost", "two ids", "dead", "repeats", "disorder")
 random_kills(options)
 step_kills(options)
+question_kills(options)
 outages(options, "t1", "canvas", "SIGKILL, database outages, the canvas alone")
 outages(options, "t1", "half", "SIGKILL, database outages, canvas and peers")
 outages(options, "latest", "half", "the same, newest version of the platform")
