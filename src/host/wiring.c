@@ -130,7 +130,7 @@ static void on_look(void *context)
 {
     struct workspace *workspace = context;
     if (workspace->state == WORKSPACE_RUNNING)
-        poller_hint(&workspace->poller);
+        poller_look(&workspace->poller);
 }
 
 static void on_handling(void *context)

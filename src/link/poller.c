@@ -8,6 +8,7 @@
 #include "base/random.h"
 #include "base/timer.h"
 #include "link/collect.h"
+#include "link/poller_pace.h"
 #include "wire/page.h"
 
 #include <stdlib.h>
@@ -24,12 +25,6 @@
 /* the platform keeps rows no longer (contract §4.10) */
 #define AWAY_MAXIMUM_MS ((int64_t)7 * 86400 * 1000)
 #define WINDOW_SLACK_S 60 /* clocks differ, and rows are committed late */
-/* intervals between polls while the event stream is trusted */
-#define WATCHED_TIMES 5
-#define WATCHED_MAXIMUM_MS 5000
-#define HINT_GAP_MS 20 /* between two polls prompted by hints */
-/* while an announced message is missing */
-#define MISSING_PAUSE_MS 500
 
 static void fetch(struct poller *poller);
 
@@ -42,46 +37,6 @@ static void schedule(struct poller *poller, int64_t after_ms)
 {
     if (poller->running)
         timer_arm(&poller->timer, on_timer, after_ms);
-}
-
-/* Until the next poll when nothing hints at something new. */
-static int64_t pause_ms(const struct poller *poller)
-{
-    int64_t interval = poller->link->options->interval_ms;
-    if (announced_any(poller->stream->announced) && interval > MISSING_PAUSE_MS)
-        return MISSING_PAUSE_MS;
-    if (!event_stream_trusted(poller->stream) || interval >= WATCHED_MAXIMUM_MS)
-        return interval;
-    int64_t stretched = interval * WATCHED_TIMES;
-    return stretched < WATCHED_MAXIMUM_MS ? stretched : WATCHED_MAXIMUM_MS;
-}
-
-/* When a hint may prompt a poll. A burst of hints prompts few, and hints beyond the platform's rate
- * budget none: where it is low, the workspaces take turns, and asking takes the turn. */
-static int64_t take_hint_turn(struct poller *poller)
-{
-    struct link_shared *shared = poller->link->shared;
-    int64_t now = clock_monotonic_ms(), pause = pause_ms(poller), free_ms = poller->hint_free_ms;
-    if (now < poller->link->budget.quiet_until_ms)
-        return pause;
-    if (poller->link->budget.hint_gap_ms > 0) {
-        free_ms = shared->hint_free_ms > free_ms ? shared->hint_free_ms : free_ms;
-        if (free_ms - now < pause)
-            shared->hint_free_ms = (free_ms > now ? free_ms : now) +
-                                   poller->link->budget.hint_gap_ms;
-    }
-    int64_t wait = free_ms - now;
-    return wait > pause ? pause : wait > 0 ? wait : 0;
-}
-
-/* Hints that keep leading to nothing prompt fewer and fewer polls. */
-static void note_hint_led(struct poller *poller, bool somewhere)
-{
-    int64_t wait = somewhere || poller->hint_wait_ms == 0 ? HINT_GAP_MS : poller->hint_wait_ms * 2;
-    poller->hint_wait_ms = wait < poller->link->options->interval_ms
-                               ? wait
-                               : poller->link->options->interval_ms;
-    poller->hint_free_ms = clock_monotonic_ms() + poller->hint_wait_ms;
 }
 
 /* How long ago every earlier row had been fetched. Where only an earlier process's wall clock
@@ -164,13 +119,17 @@ void poller_taken(struct poller *poller, bool found)
     note_covered(poller);
     if (found && !poller->expected && poller->watched && !poller->hinted)
         event_stream_doubt(poller->stream);
-    int64_t pause = pause_ms(poller);
+    int64_t pause = poller_pause_ms(poller);
     if (poller->by_hint)
-        note_hint_led(poller, found);
+        poller_note_hint_led(poller, found);
     if (poller->link->shared->fleet && !poller->spread)
         pause = link_phase(poller->link, pause);
     poller->spread = true;
-    schedule(poller, poller->more ? 0 : poller->hinted ? take_hint_turn(poller) : pause);
+    if (poller->hinted)
+        pause = poller_hint_turn(poller);
+    if (poller->wanted && poller_look_wait(poller) < pause)
+        pause = poller_look_wait(poller);
+    schedule(poller, poller->more ? 0 : pause);
 }
 
 static void hand_over(struct poller *poller)
@@ -182,6 +141,13 @@ static void hand_over(struct poller *poller)
     poller->events.arrived(poller->context, batch);
 }
 
+static void schedule_sooner(struct poller *poller, int64_t wait_ms)
+{
+    if (!uv_is_active((uv_handle_t *)&poller->timer) ||
+        uv_timer_get_due_in(&poller->timer) > (uint64_t)wait_ms)
+        schedule(poller, wait_ms);
+}
+
 void poller_hint(struct poller *poller)
 {
     bool was_hinted = poller->hinted;
@@ -189,10 +155,14 @@ void poller_hint(struct poller *poller)
     if (was_hinted || poller->paused || poller->failing || poller->taking ||
         call_busy(&poller->call))
         return; /* the next poll comes when it may */
-    int64_t wait = take_hint_turn(poller);
-    if (!uv_is_active((uv_handle_t *)&poller->timer) ||
-        uv_timer_get_due_in(&poller->timer) > (uint64_t)wait)
-        schedule(poller, wait);
+    schedule_sooner(poller, poller_hint_turn(poller));
+}
+
+void poller_look(struct poller *poller)
+{
+    poller->wanted = true;
+    if (!poller->paused && !poller->failing && !poller->taking && !call_busy(&poller->call))
+        schedule_sooner(poller, poller_look_wait(poller));
 }
 
 static void forget_cursor(struct poller *poller)
@@ -350,8 +320,8 @@ static void fetch(struct poller *poller)
     bool again = !poller->deferred && poller->position && reread_is_reading(poller->reread);
     poller->by_hint = !again && poller->hinted;
     if (!again) {
-        poller->expected = poller->hinted || poller->more;
-        poller->hinted = false;
+        poller->expected = poller->hinted || poller->wanted || poller->more;
+        poller->hinted = poller->wanted = false;
         poller->watched = event_stream_trusted(poller->stream);
     }
     poller->asked_ms = clock_monotonic_ms();

@@ -53,6 +53,7 @@ struct poller {
     bool taking;  /* the batch is the taker's */
     bool more;    /* the last poll's page was full */
     bool hinted;  /* there may be something new that no poll has looked for */
+    bool wanted;  /* somebody waits for a poll that begins after now */
     bool by_hint; /* a hint prompted the poll under way, not a full page before it */
     /* of the poll under way: a hint prompted it; the event stream was open when it began */
     bool expected, watched;
@@ -73,6 +74,8 @@ void poller_recover(struct poller *poller, struct deferred *deferred);
 void poller_start(struct poller *poller);
 void poller_resume(struct poller *poller); /* there may be room again */
 void poller_hint(struct poller *poller);   /* there may be something new: poll soon */
+/* What the inbox has must be known: poll soon, whether or not there is anything new. */
+void poller_look(struct poller *poller);
 /* The batch was taken in. `found`: it had an unknown message. */
 void poller_taken(struct poller *poller, bool found);
 void poller_close(struct poller *poller); /* stops fetching */

@@ -94,11 +94,10 @@ void observer_later(const struct observer *observer, const struct inbox_entry *e
                     int64_t again_ms, const char *reason)
 {
     tell(observer, entry,
-         (struct molecule_event){
-             .kind = MOLECULE_EVENT_LATER,
-             .outcome = entry->wait.asleep ? "asleep" : NULL,
-             .again_ms = again_ms,
-             .reason = reason});
+         (struct molecule_event){.kind = MOLECULE_EVENT_LATER,
+                                 .outcome = entry->wait.asleep ? "asleep" : NULL,
+                                 .again_ms = again_ms,
+                                 .reason = reason});
 }
 
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,
