@@ -8,6 +8,7 @@ local stage = require "tests.bench.stage"
 local drain = require "tests.bench.drain"
 local times = require "tests.bench.times"
 local costs = require "tests.bench.costs"
+local questions = require "tests.bench.questions"
 
 local BASELINE = "tests/bench/baseline"
 
@@ -34,6 +35,7 @@ local FIGURES = {
   { name = "idle", run = function(options) return { ["idle-kib"] = times.idle(options) } end, checked = true },
   { name = "fleet", run = times.fleet },
   { name = "growth", run = costs.growth, checked = true },
+  { name = "questions", run = questions.run },
 }
 
 local function names()

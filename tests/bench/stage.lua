@@ -162,25 +162,27 @@ function Platform:ask(path, timeout_ms)
 end
 
 ---@param options {platform: Platform, place: "disk"|"memory"|nil, script: string?, args: string[]?, under: string[]?,
----  free: boolean?, behind: boolean?}
----  under: a command that runs it; free: on any core; behind: its cursor stands before the first row
+---  free: boolean?, behind: boolean?, again: Child?}
+---  under: a command that runs it; free: on any core; behind: its cursor stands before the first row; again: one that has
+---  ended, whose state and script it has
 ---@return Child
 function stage.host(options)
-  local directory = stage.directory(options.place or "disk")
+  local directory = options.again and options.again.directory or stage.directory(options.place or "disk")
   local state = directory .. "/state"
-  assert(uv.fs_mkdir(state, 448))
-  if options.behind ~= false then
+  if not options.again then assert(uv.fs_mkdir(state, 448)) end
+  if options.behind ~= false and not options.again then
     local path = support.write(("%s/%s.json"):format(state, WORKSPACE),
       ('{"workspace_id": "%s", "last_since_id": "%s"}'):format(WORKSPACE, ROW_ZERO))
     uv.fs_chmod(path, 384)
   end
-  local script = support.write(directory .. "/agent.lua", options.script or stage.SCRIPT)
+  local script = directory .. "/agent.lua"
+  if not options.again then support.write(script, options.script or stage.SCRIPT) end
   local command = { table.unpack(options.under or {}) }
   for _, word in ipairs { "build/release/molecule", "connect", WORKSPACE, "--script", script, "--api-url",
     options.platform.url, "--state-dir", state } do command[#command + 1] = word end
   for _, word in ipairs(options.args or {}) do command[#command + 1] = word end
   local self = stage.spawn(command, directory .. "/host.log", not options.free and stage.core or nil)
-  self.state = state
+  self.state, self.directory = state, directory
   return self
 end
 

@@ -253,7 +253,9 @@ describe("the documentation", function()
   end)
 
   -- Times differ from run to run, and codes of questions.
-  local function timeless(line) return (line:gsub("%d[%d.]* m?s%f[%W]", "N ms"):gsub("uestion %w%w%w%w%f[%W]", "uestion CODE")) end
+  local function timeless(line)
+    return (line:gsub("%d[%d.]* m?s%f[%W]", "N ms"):gsub("uestion %w%w%w%w%f[%W]", "uestion CODE"))
+  end
 
   local function compare_output(directory, words, lines, where)
     local child = process.spawn { command = { binary, table.unpack(words, 2) }, cwd = directory }
