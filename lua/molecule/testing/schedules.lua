@@ -51,10 +51,11 @@ local function add_run(agent, one, at)
   local source = "cron/" .. one.name
   if not has_room(agent, source, at) then return end
   local run = {id = words.uuid(), name = one.name, spec = one.spec, timezone = one.zone, scheduled_at = at}
-  local result = {id = run.id, name = one.name, scheduled_at = at, attempts = 0, progress = {}, log = {}, sent = {}, files = {}}
+  local result = {id = run.id, name = one.name, scheduled_at = at, attempts = 0, progress = {}, log = {}, sent = {}, files = {},
+    steps = {}, questions = {}}
   table.insert(agent.runs, result)
   table.insert(agent.entries, {row = {id = run.id, from = source, conversation = source, run = run}, result = result,
-    state = "queued", attempts = 0, failures = 0, since = agent.clock:now()})
+    state = "queued", attempts = 0, failures = 0, since = agent.clock:now(), steps = {}})
 end
 
 local function look(version, one)
