@@ -5,6 +5,7 @@ local handler = require "molecule.testing.handler"
 local locks = require "molecule.testing.locks"
 local message = require "molecule.testing.message"
 local outcome = require "molecule.testing.outcome"
+local questions = require "molecule.testing.questions"
 local schedules = require "molecule.testing.schedules"
 local store = require "molecule.testing.store"
 local stubs = require "molecule.testing.stubs"
@@ -48,7 +49,8 @@ function agent.new(shared, path, given)
     workspace = given.workspace or words.uuid(), timeout = words.seconds(given.timeout or 300),
     max_attempts = given.max_attempts or 5, error_reply = given.error_reply, reply_ttl = words.seconds(given.reply_ttl or 86400),
     concurrency = given.concurrency, entries = {}, uploads = {}, peers = {}, peer_list = {}, log = {}, progress = {}, sent = {},
-    runs = {}, last_runs = {}, locks = locks.new(), is_ours = environment.is_ours}, Agent)
+    runs = {}, last_runs = {}, questions = {}, asked = {}, question_count = 0, dead = {}, locks = locks.new(),
+    is_ours = environment.is_ours}, Agent)
   self.store = store.new(shared.json, shared.clock)
   for key, value in pairs(given.store or {}) do self.store:set(key, value) end
   self.stubs = stubs.new(self)
@@ -95,6 +97,8 @@ end
 
 local function finish(self, entry, kind, reason)
   entry.state = "finished"
+  self.dead[entry.result] = kind == "dead" and entry or nil
+  questions.forget(self, entry)
   entry.result.outcome, entry.result.reason, entry.result.again_in = kind, reason, nil
   self:pump()
 end
@@ -104,14 +108,33 @@ local function give_up(self, entry, reason)
   finish(self, entry, "dead", reason)
 end
 
-local function later(self, entry, kind, delay, hold, reason)
+local function later(self, entry, kind, delay, hold, reason, epoch)
   entry.state, entry.hold = "later", hold
   entry.result.outcome, entry.result.reason, entry.result.again_in = kind, reason, delay
-  entry.due = self.clock:at(self.clock:now() + delay, function()
+  entry.due = self.clock:at(epoch or self.clock:now() + delay, function()
     if entry.state == "later" then entry.state = "queued" end
     self:pump()
   end)
   self:pump()
+end
+
+-- Until it is due, or its question has an answer.
+local function sleep(self, entry, ended)
+  local is_over = ended.asks and not questions.find(self, entry, ended.asks)
+  local delay = is_over and 0 or math.max(ended.epoch - self.clock:now(), 0)
+  entry.attempts, entry.since, entry.asks = entry.attempts - 1, entry.since + delay, ended.asks
+  later(self, entry, "asleep", delay, ended.hold, ended.reason, ended.epoch)
+  if delay > 0 then return end
+  self:wake(entry)
+  self:pump()
+end
+
+--- What it waits for has happened: it is handled when it is its turn.
+function Agent:wake(entry)
+  if entry.state ~= "later" then return end
+  local left = math.max(entry.due.at - self.clock:now(), 0)
+  if entry.result.outcome == "asleep" then entry.since = entry.since - left end
+  entry.state, entry.due.cancelled = "queued", true
 end
 
 local function failure_delay(failures)
@@ -152,9 +175,7 @@ end
 local function apply(self, entry, one, ended)
   local read
   if ended.asleep then
-    entry.attempts = entry.attempts - 1
-    entry.since = entry.since + ended.after
-    return later(self, entry, "asleep", ended.after, ended.hold, ended.reason)
+    return sleep(self, entry, ended)
   elseif ended.fine then
     read = outcome.read(self.json, one.version.verdict, ended.results[2], ended.results[3])
   else
@@ -188,27 +209,26 @@ end
 
 local function start(self, entry)
   local one = self.version
-  entry.state, entry.attempts = "running", entry.attempts + 1
+  entry.state, entry.attempts, entry.asks = "running", entry.attempts + 1, nil
   entry.result.attempts = entry.attempts
   handler.start(one, {entry = entry, timeout = self.timeout, body = function() return handle(self, entry, one) end,
     done = function(run, ended) apply(self, entry, run, ended) end})
 end
 
--- Whether an earlier message of its conversation has to be over first.
-local function is_blocked(self, entry)
+-- An earlier message of its conversation that has to be over first; nil.
+local function find_blocking(self, entry)
   for _, other in ipairs(self.entries) do
-    if other == entry then return false end
+    if other == entry then return nil end
     local waits = other.state == "running" or other.state == "queued" or other.state == "later" and other.hold
-    if waits and other.row.conversation == entry.row.conversation then return true end
+    if waits and other.row.conversation == entry.row.conversation then return other end
   end
-  return false
 end
 
 local function next_entry(self)
   local running, chosen = 0, nil
   for _, entry in ipairs(self.entries) do
     if entry.state == "running" then running = running + 1 end
-    if not chosen and entry.state == "queued" and not is_blocked(self, entry) then chosen = entry end
+    if not chosen and entry.state == "queued" and not find_blocking(self, entry) then chosen = entry end
   end
   local most = self.concurrency or self.version.agent_table.concurrency or 1
   return running < most and chosen or nil
@@ -254,10 +274,25 @@ end
 
 -- --- what a test does ---
 
+-- Whom a message that answers none tells what would be an answer.
+local function give_hint(self, row, result, hint)
+  local kind = row.from == "canvas" and "progress" or "sent"
+  local told = kind == "sent" and {to = row.from, text = hint, in_reply_to = message.read(self, row).message_id} or hint
+  for _, list in ipairs {self[kind], result[kind]} do list[#list + 1] = told end
+end
+
+-- The message's result, and the entry whose handler it starts.
 local function post(self, given)
   local row = message.row(self, given)
+  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, steps = {}, questions = {}, id = row.id}
+  local question, answer, hint = questions.match(self, row)
+  if question then
+    result.outcome = "answer"
+    questions.close(self, question, answer)
+    return result, question.entry
+  end
+  if hint then give_hint(self, row, result, hint) end
   name_conversation(self, row)
-  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, steps = {}, id = row.id}
   local entry = {row = row, result = result, state = "queued", attempts = 0, failures = 0, since = self.clock:now(), steps = {}}
   if row.in_reply_to and not self.version.agent_table.answers_replies then
     entry.state, result.outcome = "finished", "answer"
@@ -266,6 +301,17 @@ local function post(self, given)
   table.insert(self.entries, entry)
   self:pump()
   return result, entry
+end
+
+-- Lets the time pass that its handler takes. One that is behind a question nobody has answered waits on.
+local function await(self, entry)
+  while entry.state == "running" or entry.state == "queued" do
+    local blocking = entry.state == "queued" and find_blocking(self, entry)
+    if blocking and blocking.state == "later" and blocking.asks then break end
+    self:check(3)
+    if not self.clock:step() then error("the handler waits for something that does not come", 3) end
+  end
+  self:check(3)
 end
 
 --- A message that the test does not wait for: its result fills as the clock moves.
@@ -279,14 +325,45 @@ end
 
 --- A message, and the time that its handler takes. Ends when the message has its outcome, or is to be handled again later.
 ---@param given string|table
----@return table result {outcome, reply, reason, progress, log, sent, files, steps, parts, attempts, again_in, error, traceback}
+---@return table result {outcome, reply, reason, progress, log, sent, files, steps, questions, parts, attempts, again_in, error,
+---  traceback}
 function Agent:send(given)
   local result, entry = post(self, given)
-  while entry.state == "running" or entry.state == "queued" do
-    self:check(2)
-    if not self.clock:step() then error("the handler waits for something that does not come", 2) end
-  end
-  self:check(2)
+  await(self, entry)
+  return result
+end
+
+--- Answers a question, as whom it asked, and lets its handler run.
+---@param given string|{text: string, files: table?}
+---@param options {code: string?, from: string?}? from: "operator" answers as `molecule answer` does
+---@return table result of the message whose handler asked
+function Agent:answer(given, options)
+  local question, value = questions.answered(self, given, options)
+  questions.close(self, question, value)
+  await(self, question.entry)
+  return question.entry.result
+end
+
+--- Cancels a question, as `molecule answer --cancel` does, and lets its handler run.
+---@param code string? needed where several are open
+---@return table result of the message whose handler asked
+function Agent:cancel_question(code)
+  local question, value = questions.canceled(self, code)
+  questions.close(self, question, value)
+  await(self, question.entry)
+  return question.entry.result
+end
+
+--- Hands a dead letter to the script again, as `molecule dead retry` does. What its steps recorded stays.
+---@param result table of the message
+---@return table result the same
+function Agent:retry(result)
+  local entry = self.dead[result] or error("retry takes the result of a dead letter", 2)
+  self.dead[result], result.outcome, result.reason, result.reply = nil, nil, nil, nil
+  entry.state, entry.attempts, entry.failures, entry.since = "queued", 0, 0, self.clock:now()
+  table.insert(self.entries, entry)
+  self:pump()
+  await(self, entry)
   return result
 end
 
@@ -349,7 +426,7 @@ function Agent:close()
   for _, entry in ipairs(self.entries) do
     if entry.due then entry.due.cancelled = true end
   end
-  self.entries = {}
+  self.entries, self.asked, self.questions, self.dead = {}, {}, {}, {}
 end
 
 return agent

@@ -7,6 +7,9 @@ local function describe(result)
   local lines = {("%s%s"):format(tostring(result.outcome), result.reason and ": " .. result.reason or "")}
   if result.reply then lines[#lines + 1] = ("reply: %q"):format(result.reply) end
   if result.traceback then lines[#lines + 1] = result.traceback end
+  for _, one in ipairs(result.questions or {}) do
+    lines[#lines + 1] = ("question %s to %s: %s"):format(one.code, one.to, one.text)
+  end
   for _, line in ipairs(result.log or {}) do lines[#lines + 1] = "log " .. line end
   return table.concat(lines, "\n")
 end
@@ -19,6 +22,12 @@ local function matches(text, wanted)
   return fine and found ~= nil
 end
 
+local function open_texts(result)
+  local texts = {}
+  for i, one in ipairs(result.questions or {}) do texts[i] = one.text end
+  return table.concat(texts, "\n")
+end
+
 -- name -> what of the result has to match, and when.
 local CHECKS = {
   replied = function(result) return result.outcome == "replied", result.reply end,
@@ -28,6 +37,7 @@ local CHECKS = {
   retried = function(result) return result.outcome == "retry", result.reason end,
   failed = function(result) return result.outcome == "failed" or result.outcome == "dead" and result.error ~= nil,
     result.error end,
+  asked = function(result) return result.questions ~= nil and #result.questions > 0, open_texts(result) end,
 }
 
 --- Adds them, where luassert is there.

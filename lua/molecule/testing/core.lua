@@ -4,6 +4,7 @@
 local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
 local handlers = require "molecule.testing.handler"
+local questions = require "molecule.testing.questions"
 local schedules = require "molecule.testing.schedules"
 local sse = require "molecule.testing.sse"
 local steps = require "molecule.testing.steps"
@@ -353,7 +354,8 @@ function core.make(version)
     if not LEVELS[level] then error("log: no such level", 0) end
     version.agent:note("log", level .. ": " .. text)
   end
-  local parts = {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files, steps.add}
+  local parts = {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files, steps.add,
+    questions.add}
   for _, add in ipairs(parts) do add(api, version) end
   branches.add(api, version, handlers.frames)
   return api

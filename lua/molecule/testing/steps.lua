@@ -67,10 +67,10 @@ function steps.add(api, version)
     run.entry.failures = 0
     return true
   end
-  function api.defer(epoch, hold, reason)
-    local run = api.check_await("ctx.sleep")
+  function api.defer(epoch, hold, reason, asks)
+    local run = api.check_await(asks and "ctx.ask" or "ctx.sleep")
     coroutine.yield(environment.WAIT, function()
-      handler.finish(run, { asleep = true, after = math.max(epoch - agent.clock:now(), 0), hold = hold, reason = reason })
+      handler.finish(run, { asleep = true, epoch = epoch, hold = hold, reason = reason, asks = asks })
       return {}
     end)
   end

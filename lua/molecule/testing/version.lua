@@ -96,6 +96,7 @@ function version.context(self, one)
     ctx.attempt, ctx.redelivered = one.attempts, one.attempts > 1
     ctx.deadline = agent.timeout > 0 and agent.clock:now() + agent.timeout or nil
     for _, name in ipairs {"step", "sleep", "sleep_until"} do ctx[name] = self.globals.require("molecule.steps")[name] end
+    ctx.ask = self.globals.require("molecule.questions").ask
   end
   return ctx
 end
