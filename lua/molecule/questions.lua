@@ -126,9 +126,6 @@ end
 function questions.ask(question, options)
   local state = step_state.begin "ctx.ask"
   core.step_check "ctx.ask"
-  if core.branch_path() then
-    misuse "ctx.ask: it ends the handler until the answer comes, so no function of molecule.all, map or race can ask"
-  end
   if not is_text(question, TEXT_MAXIMUM) then
     misuse(("ctx.ask: the question must be a text of 1 to %d bytes of UTF-8"):format(TEXT_MAXIMUM))
   end

@@ -144,10 +144,6 @@ local function sleep(what, epoch_of, options)
   end
   local epoch = found and json.decode(found.value) or epoch_of()
   if not found and epoch - core.now() <= SHORT then return sleep_until(epoch) end
-  if core.branch_path() and epoch - core.now() > SHORT then
-    misuse(("%s: more than %d s end the handler for that time, so no function of molecule.all, map or race can sleep so "
-      .. "long"):format(what, SHORT))
-  end
   if not found then record(state, key, "sleep", "", json.encode(epoch)) end
   sleep_until(epoch, options.hold ~= false)
 end

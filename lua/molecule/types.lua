@@ -82,8 +82,8 @@ function Context.step(name, fn, ...) end
 
 --- Sleeps. Up to 30 s it is molecule.sleep. For longer the run ends here: no `pcall` and no `__close` sees it, what it stored
 --- outside of steps is forgotten, and the handler runs again when it is due, also in a later process, as the same attempt. With
---- `hold = false` later messages of the conversation are handled meanwhile. Messages only; in molecule.all, map and race at most
---- 30 s.
+--- `hold = false` later messages of the conversation are handled meanwhile. In molecule.all, map and race the run ends when none of
+--- the functions continues, until the first sleep is over or the first question answered. Messages only.
 ---@param duration Duration up to ten years
 ---@param options {hold: boolean?}?
 function Context.sleep(duration, options) end
@@ -105,8 +105,8 @@ function Context.sleep_until(epoch, options) end
 ---
 --- nil, message, CODE: `TIMEOUT` (no answer in time, counted from when the question was posted), `UNDELIVERED` (the platform
 --- refused it, or could not be reached in that time), `CANCELLED` (`molecule answer --cancel`). The death of the message
---- cancels its questions: `molecule dead retry` asks those again, under new codes. Messages only; not inside a step, in
---- molecule.all, map and race, or in a coroutine that the script has made.
+--- cancels its questions: `molecule dead retry` asks those again, under new codes. Messages only; not inside a step, and not
+--- in a coroutine that the script has made.
 ---@param question string 1 to 100,000 bytes
 ---@param options {from: string?, choices: string[]?, timeout: Duration?, hold: boolean?}? `from`: `"canvas"` or a peer's id;
 ---  `choices`: 1 to 20, of 1 to 100 bytes; `timeout`: 24 h, at most 366 days; `hold = false`: later messages of the

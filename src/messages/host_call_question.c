@@ -183,12 +183,15 @@ static void look_first(struct host_call *call)
 
 void host_calls_polled(struct host_calls *calls, int64_t since_ms)
 {
-    struct host_call *next;
-    for (struct host_call *call = calls->first; call; call = next) {
-        next = call->next;
-        if (call->looking && since_ms >= call->started_ms)
-            act(call);
-    }
+    struct host_call *oldest;
+    do { /* they are asked in the order in which their handlers ask */
+        oldest = NULL;
+        for (struct host_call *call = calls->first; call; call = call->next)
+            if (call->looking && since_ms >= call->started_ms)
+                oldest = call;
+        if (oldest)
+            act(oldest);
+    } while (oldest);
 }
 
 void host_calls_ask_again(struct host_calls *calls)

@@ -1,5 +1,4 @@
 /* What lua/molecule/steps.lua is made of: what a handler has done for good, and long sleeps. */
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "script/api.h"
@@ -149,7 +148,8 @@ static void free_operation(struct operation *operation)
     free(operation);
 }
 
-/* core.defer(epoch, hold, reason, key): this run ends here. The handler runs again then, as the
+/* core.defer(epoch, hold, reason, key): nothing in this run ends the wait. The run ends when all
+ * branches have called it, or are over; the handler runs again when the first one is due, as the
  * same attempt. With `key` it waits for the answer to that question until then. Does not return; no
  * pcall and no __close sees it. */
 static int defer(lua_State *L)
@@ -158,17 +158,16 @@ static int defer(lua_State *L)
     bool hold = lua_toboolean(L, 2);
     const char *reason = luaL_checkstring(L, 3), *asks = luaL_optstring(L, 4, NULL);
     vm_check_await(L, asks ? "ctx.ask" : "ctx.sleep");
-    struct handler *handler = vm_of(L)->running;
-    int64_t wait_ms = (int64_t)(until * 1000) - clock_wall_ms();
+    struct branch *branch = vm_of(L)->branch;
     struct operation *operation = memory_allocate(sizeof *operation);
     *operation = (struct operation){
         .results = nothing, .cancel = forget, .release = free_operation};
-    handler->outcome.kind = SCRIPT_RETRY;
-    handler->outcome.asleep = handler->asleep = true;
-    handler->outcome.retry_after_ms = wait_ms > 0 ? wait_ms : 0;
-    handler->outcome.hold = hold;
-    handler->outcome.reason = memory_copy_text(reason);
-    handler->outcome.asks = memory_copy_text(asks);
+    branch->deferral = memory_allocate(sizeof *branch->deferral);
+    *branch->deferral = (struct deferral){.until_ms = (int64_t)(until * 1000),
+                                          .hold = hold,
+                                          .reason = memory_copy_text(reason),
+                                          .key = memory_copy_text(asks)};
+    branch->handler->deferring = true;
     return vm_await(L, operation);
 }
 

@@ -97,8 +97,23 @@ struct store_scope *branch_store(struct branch *branch)
     return inside ? inside->step : &branch->handler->store;
 }
 
+bool branch_is_deferred(const struct branch *branch)
+{
+    if (branch->ready || (!branch->parts && !branch->deferral))
+        return false;
+    const struct branch *part = branch->parts;
+    while (part && branch_is_deferred(part))
+        part = part->next;
+    return !part;
+}
+
 void branch_release(struct branch *branch)
 {
+    if (branch->deferral) {
+        free(branch->deferral->reason);
+        free(branch->deferral->key);
+        free(branch->deferral);
+    }
     free(branch->path);
     free(branch->traceback);
     free(branch->raised_traceback);

@@ -35,6 +35,14 @@ struct store_scope {
 /* What calls are that run functions at once; each kind is counted. */
 enum branch_kind { BRANCH_ALL, BRANCH_MAP, BRANCH_RACE, BRANCH_KINDS };
 
+/* A branch waits for longer than its run should: core.defer. */
+struct deferral {
+    int64_t until_ms; /* wall clock */
+    bool hold;        /* its conversation waits with it */
+    char *reason;
+    char *key; /* of the question whose answer ends it; NULL: none */
+};
+
 /* One line of execution of a handler, with its coroutine and what it waits for. Each handler has
  * one; molecule.all, map and race make more (api_at_once.c), which are parts of the one that waits
  * for them. They take turns: one runs in each turn of the handler. */
@@ -49,6 +57,7 @@ struct branch {
     lua_State *co;
     int co_reference;
     struct operation *operation;  /* what it waits for; NULL while it runs */
+    struct deferral *deferral;    /* … and nothing in this run ends it; NULL: no */
     struct resource *resources;   /* the newest first */
     struct store_scope *step;     /* of its step under way (api_step.c); NULL: none */
     unsigned asked;               /* how many messages it sent */
@@ -96,7 +105,8 @@ struct handler {
     struct store_scope store; /* recorded with its outcome */
     int steps;                /* registry reference of what lua/molecule/steps.lua knows of it;
                                  LUA_NOREF */
-    bool asleep;              /* it has called core.defer, and ends */
+    bool deferring;           /* a branch of it has called core.defer */
+    bool asleep;              /* all that are left have, and it ends */
     /* id and hops of the message that its reply answers: the sender's last answer to a question of
      * its (ctx.ask); NULL: its own message */
     char *reply_to;
@@ -123,6 +133,8 @@ const struct branch *branch_innermost(const struct handler *handler);
 /* It is the parent's newest part. */
 void branch_link(struct branch *branch, struct branch *parent);
 void branch_unlink(struct branch *branch);
+/* Neither it nor a part of it is going to continue in this run: each has called core.defer. */
+bool branch_is_deferred(const struct branch *branch);
 /* What it holds outside the Lua state; not itself. */
 void branch_release(struct branch *branch);
 

@@ -136,6 +136,45 @@ static void end_activity(struct vm_activity *activity)
         activity->job = NULL;
 }
 
+/* Adds what the branch and its parts wait for. */
+static void add_deferrals(const struct branch *branch, int64_t *until_ms,
+                          struct script_outcome *outcome)
+{
+    const struct deferral *deferral = branch->deferral;
+    for (const struct branch *part = branch->parts; part; part = part->next)
+        add_deferrals(part, until_ms, outcome);
+    if (!deferral)
+        return;
+    outcome->hold = outcome->hold || deferral->hold;
+    if (!outcome->reason || deferral->until_ms < *until_ms) {
+        *until_ms = deferral->until_ms;
+        free(outcome->reason);
+        outcome->reason = memory_copy_text(deferral->reason);
+    }
+    if (!deferral->key)
+        return;
+    char *asks = outcome->asks ? memory_join(outcome->asks, "\n", deferral->key)
+                               : memory_copy_text(deferral->key);
+    free(outcome->asks);
+    outcome->asks = asks;
+}
+
+/* All that is left of it waits for longer than a run should. */
+static bool falls_asleep(struct handler *handler)
+{
+    struct script_outcome *outcome = &handler->outcome;
+    int64_t until_ms = 0;
+    if (!handler->deferring || handler->asleep || !branch_is_deferred(&handler->main))
+        return handler->asleep;
+    script_outcome_free(outcome);
+    add_deferrals(&handler->main, &until_ms, outcome);
+    int64_t wait_ms = until_ms - clock_wall_ms();
+    outcome->kind = SCRIPT_RETRY;
+    outcome->retry_after_ms = wait_ms > 0 ? wait_ms : 0;
+    outcome->asleep = handler->asleep = true;
+    return true;
+}
+
 static void run_slice(struct branch *branch, int arguments)
 {
     struct handler *handler = branch->handler;
@@ -149,14 +188,15 @@ static void run_slice(struct branch *branch, int arguments)
     if (handler->expired) {
         outcome_fail(&handler->outcome, handler->limit, vm_limit_text(handler),
                      vm_traceback(vm, branch->co));
-    } else if (handler->asleep) {
+    } else if (waits && !branch->ran && falls_asleep(handler)) {
         /* it has its outcome */
     } else if (waits && handler->deadline_ms && clock_monotonic_ms() >= handler->deadline_ms) {
         handler_abandon(handler, SCRIPT_LIMIT_WALL, NULL);
         return;
     } else if (branch->ran) {
         branch->ran(branch, status);
-        return;
+        if (!falls_asleep(handler))
+            return;
     } else if (waits) {
         return;
     } else if (status == LUA_YIELD) {

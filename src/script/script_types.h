@@ -59,7 +59,7 @@ struct script_outcome {
     size_t memory_bytes;    /* what the state held at its end, garbage included */
     int64_t retry_after_ms; /* SCRIPT_RETRY; -1: the host's backoff decides */
     bool asleep;            /* SCRIPT_RETRY: ctx.sleep; the next run is the same attempt */
-    char *asks;             /* … or ctx.ask: the key of its question; NULL: it sleeps */
+    char *asks;             /* … or ctx.ask: the keys of its questions, a line each; NULL: none */
     /* SCRIPT_REPLIED: id and hops of the message that it answers: the last answer of the sender to
      * a question; NULL: the handler's own message */
     char *reply_to;

@@ -110,9 +110,9 @@
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                \
     X(STEPS_OF, "SELECT key, kind, digest, value, at FROM steps WHERE row_id = ?1 ORDER BY "       \
                 "sequence")                                                                        \
-    X(SLEEPERS, "SELECT row_id, due FROM messages WHERE state = 4 AND due > ?1 AND 'sleep' ="      \
-                " (SELECT kind FROM steps WHERE steps.row_id = messages.row_id"                    \
-                " ORDER BY sequence DESC LIMIT 1) ORDER BY due LIMIT ?2")                          \
+    X(SLEEPERS, "SELECT row_id, due FROM messages WHERE state = 4 AND due > ?1 AND EXISTS"         \
+                " (SELECT 1 FROM steps WHERE steps.row_id = messages.row_id AND kind = 'sleep'"    \
+                " AND CAST(value AS REAL) * 1000 > ?1) ORDER BY due LIMIT ?2")                     \
     X(STEPS_ANY, "SELECT 1 FROM steps LIMIT 1")                                                    \
     X(STEPS_FORGET, "DELETE FROM steps WHERE row_id = ?1")                                         \
     X(STEPS_PRUNE, "DELETE FROM steps WHERE at < ?1 AND NOT EXISTS"                                \

@@ -450,13 +450,61 @@ describe("a question", function()
       ['ctx.ask("?", {timeout = 0})'] = "timeout must be more than 0",
       ['ctx.ask("?", {timout = 1})'] = "timout",
       ['ctx.step("s", function() ctx.ask "?" end)'] = 'ctx%.ask cannot be used inside the step "s#1"',
-      ['molecule.all {function() ctx.ask "?" end}'] = "no function of molecule%.all, map or race can ask",
     } do
       local one = connect(code, { args = { "--max-attempts", "1" } })
       say "ask"
       one:log("agent%.lua:4: .*" .. problem)
       one:stop()
     end
+  end)
+
+  it("may be one of several at once, answered in any order, over kill -9", function()
+    local peer = host.workspace(platform).id
+    local body = ([[
+      local both = molecule.all {
+        function() return ctx.ask("Canvas?", {from = "canvas"}).text end,
+        function() return ctx.ask("Peer?", {from = "%s"}).text end,
+        function() return ctx.step("count", function() return 1 end) end,
+      }
+      return table.concat(both, " ")]]):format(peer)
+    local one = connect(body)
+    say "ask"
+    wait_open(2)
+    kill(one)
+    from_peer(peer, "44444444-0000-4000-8000-000000000001", "two")
+    local again = connect(body)
+    wait_open(1)
+    say "one"
+    assert.equal("one two 1", again:canvas(2)[2])
+    again:stop()
+  end)
+
+  it("is raced by a long sleep", function()
+    local one = connect [[
+      local won, which = molecule.race {
+        function() return ctx.ask("Hurry?").text end,
+        function() ctx.sleep "1h" return "too late" end,
+      }
+      return ("%s %d"):format(won, which)]]
+    say "ask"
+    wait_open(1)
+    say "here"
+    assert.equal("here 1", one:canvas(2)[2])
+    one:stop()
+  end)
+
+  it("of one function at once lets the others finish first", function()
+    local one = connect [[
+      local all = molecule.all {
+        function() return ctx.ask("Well?").text end,
+        function() molecule.sleep(0.3) return ctx.step("slow", function() molecule.sleep(0.2) return "done" end) end,
+      }
+      return table.concat(all, " ")]]
+    say "ask"
+    one:canvas(1)
+    say "yes"
+    assert.equal("yes done", one:canvas(2)[2])
+    one:stop()
   end)
 
   it("is told again after another client had the inbox", function()

@@ -516,6 +516,33 @@ describe("a step", function()
       one:stop()
     end)
 
+    it("of functions that run at once ends the run when none of them continues, until the first is due", function()
+      local directory = host.directory()
+      local env = { LD_PRELOAD = preload.build("tests/fault/shim.c", directory), FAULT_SHIM = directory }
+      local body = [[
+        local both = molecule.all {
+          function() ctx.sleep "2h" note "two hours" return "b" end,
+          function() molecule.sleep(0.1) return ctx.step("work", function() note "work" return "a" end) end,
+          function() ctx.sleep "1h" ctx.step("hour", function() note "one hour" end) return "c" end,
+        }
+        return table.concat(both)]]
+      local one = connect(body, { "-v" }, { env = env })
+      say()
+      wait_asleep()
+      assert.same({ "work" }, noted())
+      kill(one)
+      host.write(directory .. "/clock", "3605")
+      one = connect(body, { "-v" }, { env = env })
+      wait_noted(2)
+      wait_asleep()
+      kill(one)
+      host.write(directory .. "/clock", "7210")
+      one = connect(body, nil, { env = env })
+      assert.same({ "bac" }, one:canvas(1))
+      assert.same({ "work", "one hour", "two hours" }, noted())
+      one:stop()
+    end)
+
     it("is told of by molecule status, and the steps of a dead letter by molecule dead show", function()
       local one = connect([[
         ctx.step("count", function() return {n = 5} end)

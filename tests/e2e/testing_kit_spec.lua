@@ -846,6 +846,14 @@ molecule.cron("* * * * *", function(run) for name in pairs(run) do molecule.log(
 return function() end]] })
     t.clock:advance "1m"
     for _, line in ipairs(cron.log) do there["CronRun." .. line:match "^info: (.*)"] = true end
+    local asks = t.agent("ask.lua", { source = [[
+local molecule = require "molecule"
+return function(msg, ctx)
+  for name in pairs(ctx.ask("?", {choices = {"yes"}})) do molecule.log(name) end
+end]] })
+    asks:send "x"
+    asks:answer { text = "yes", files = { { name = "a.txt", data = "x" } } }
+    for _, line in ipairs(asks.log) do there["Answer." .. (line:match "^info: (.*)" or "?")] = true end
     local missing = {}
     for name in names:gmatch "[^\n]+" do
       local is_given = name:find "^Agent%." or name:find "^%w+Options%."

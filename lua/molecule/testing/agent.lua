@@ -120,9 +120,10 @@ end
 
 -- Until it is due, or its question has an answer.
 local function sleep(self, entry, ended)
-  local is_over = ended.asks and not questions.find(self, entry, ended.asks)
+  local is_over = false
+  for _, key in ipairs(ended.asks) do is_over = is_over or not questions.find(self, entry, key) end
   local delay = is_over and 0 or math.max(ended.epoch - self.clock:now(), 0)
-  entry.attempts, entry.since, entry.asks = entry.attempts - 1, entry.since + delay, ended.asks
+  entry.attempts, entry.since, entry.asks = entry.attempts - 1, entry.since + delay, ended.asks[1] and ended.asks
   later(self, entry, "asleep", delay, ended.hold, ended.reason, ended.epoch)
   if delay > 0 then return end
   self:wake(entry)

@@ -23,6 +23,30 @@ function branches.stop(branch)
   if step then branch.handler.version.agent.locks:release(step) end
 end
 
+-- What the branch and its parts wait for, all of them for longer than a run should; nil: one of them continues.
+local function deferrals(branch, list)
+  local waiting = branch.waiting
+  if not waiting then return nil end
+  if waiting.deferral then list[#list + 1] = waiting.deferral end
+  for _, part in ipairs(waiting.live or {}) do
+    if not deferrals(part, list) then return nil end
+  end
+  return (waiting.deferral or waiting.live and waiting.live[1]) and list
+end
+
+-- The handler ends when nothing of it continues in this run.
+local function rest(handler)
+  local list = not handler.over and deferrals(handler, {})
+  if not list then return end
+  local ended = { asleep = true, epoch = math.huge, hold = false, asks = {} }
+  for _, one in ipairs(list) do
+    if one.epoch < ended.epoch then ended.epoch, ended.reason = one.epoch, one.reason end
+    ended.hold = ended.hold or one.hold
+    if one.asks then table.insert(ended.asks, one.asks) end
+  end
+  handler:finish(ended)
+end
+
 --- It has yielded with what begins its wait; `resume` ends that, and may be called before the beginning returns.
 function branches.wait(branch, begin, resume)
   local over = false
@@ -30,7 +54,9 @@ function branches.wait(branch, begin, resume)
     over = true
     resume(...)
   end)
-  if not over then branch.waiting = waiting end
+  if over then return end
+  branch.waiting = waiting
+  rest(branch.handler)
 end
 
 --- The branch in whose step this one is; nil.
@@ -104,6 +130,7 @@ local function ended(group, branch, results)
     return decide(group)
   end
   group.pump()
+  if not group.decided then rest(branch.handler) end
 end
 
 local function advance(group, branch, ...)

@@ -68,10 +68,6 @@ local function finish(self, ended)
   self.version.agent.locks:release(self)
 end
 
---- Ends it where it waits.
----@param ended table
-function handler.finish(self, ended) finish(self, ended) end
-
 local function step(self, ...)
   if self.over then return end
   local version, agent = self.version, self.version.agent
@@ -99,7 +95,7 @@ end
 function handler.start(version, options)
   local agent = version.agent
   local self = {version = version, entry = options.entry, done = options.done, may_not_wait = options.may_not_wait, changes = {},
-    values = {}, bytes = 0}
+    values = {}, bytes = 0, finish = finish}
   branches.root(self)
   version.handlers[self] = true
   self.co = coroutine.create(function()

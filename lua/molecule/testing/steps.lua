@@ -3,7 +3,6 @@
 
 local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
-local handler = require "molecule.testing.handler"
 
 local steps = {}
 
@@ -68,10 +67,9 @@ function steps.add(api, version)
     return true
   end
   function api.defer(epoch, hold, reason, asks)
-    local run = api.check_await(asks and "ctx.ask" or "ctx.sleep")
+    api.check_await(asks and "ctx.ask" or "ctx.sleep")
     coroutine.yield(environment.WAIT, function()
-      handler.finish(run, { asleep = true, epoch = epoch, hold = hold, reason = reason, asks = asks })
-      return {}
+      return { deferral = { epoch = epoch, hold = hold, reason = reason, asks = asks } }
     end)
   end
 end
