@@ -30,7 +30,8 @@ describe("the playground", function()
       "2" }, keep_stdin = true }
     port = math.tointeger(tonumber(child:wait_line "^playground: ":match ":(%d+)/"))
     workspace = child:wait_line " serves workspace ":match "workspace (%x[%x%-]+)"
-    child:wait_line("registered", { stream = "stderr" }) -- the script has loaded, and its file is watched
+    -- the script has loaded, its file is watched, and the token survives a kill
+    child:wait_line("the platform minted a token; it is kept in", { stream = "stderr" })
   end)
 
   after_each(function()
