@@ -115,6 +115,8 @@ describe("the playground", function()
     { "POST", "playground/messages/x/again" }, { "POST", "playground/messages/x/retry" },
     { "GET", "playground/messages/x/ledger" }, { "GET", "playground/store" }, { "POST", "playground/store" },
     { "POST", "playground/store/delete" }, { "GET", "playground/timers" }, { "POST", "playground/timers/1/run" },
+    { "GET", "playground/questions" }, { "POST", "playground/questions/K7QD/answer" },
+    { "POST", "playground/questions/K7QD/cancel" },
     { "POST", "kill" }, { "POST", "quit" } }
 
   it("refuses a page whose name points here, on every route", function()

@@ -18,6 +18,9 @@
 --- POST playground/store  {key, value}, POST playground/store/delete {key}
 --- GET  playground/timers                     -> {timers: [{id, every_ms (0: once), due_ms, running, place}]}
 --- POST playground/timers/:id/run             at once; its period stays as it is
+--- GET  playground/questions                  the open ones of ctx.ask
+---                                            -> {questions: [{code, text, choices, to, message, asked, until}]}
+--- POST playground/questions/:code/answer {text}, POST playground/questions/:code/cancel
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -27,6 +30,7 @@ local export = require "molecule.playground.export"
 local journal = require "molecule.emulator.journal"
 local live = require "molecule.playground.live"
 local messages = require "molecule.emulator.messages"
+local questions = require "molecule.playground.questions"
 local record = require "molecule.playground.record"
 local store = require "molecule.emulator.store"
 local stream = require "molecule.playground.stream"
@@ -185,6 +189,11 @@ local function wire_entry(request)
   request:json(200, result)
 end
 
+local function listen(request)
+  stream.serve(request)
+  questions.look()
+end
+
 local function export_lines(request)
   request:respond(200, export.lines(), { ["Content-Type"] = "application/jsonl; charset=utf-8",
     ["Content-Disposition"] = 'attachment; filename="messages.jsonl"' })
@@ -209,7 +218,7 @@ function playground.routes(router)
   local function add(method, path, handler) router:add(method, "/__emulator/playground" .. path, guarded(handler)) end
   add("GET", "", function(request) static(request, "index.html") end)
   add("GET", "/:file", function(request) static(request, request.parameters.file) end)
-  add("GET", "/events", stream.serve)
+  add("GET", "/events", listen)
   add("GET", "/messages", list)
   add("GET", "/messages/:id", with_message(detail))
   add("POST", "/messages/:id/again", with_message(again))
@@ -227,6 +236,9 @@ function playground.routes(router)
   add("POST", "/store/delete", live.delete)
   add("GET", "/timers", live.timers)
   add("POST", "/timers/:id/run", live.run_timer)
+  add("GET", "/questions", questions.list)
+  add("POST", "/questions/:code/answer", questions.answer)
+  add("POST", "/questions/:code/cancel", questions.cancel)
 end
 
 ---The client of a stream went away.
@@ -239,6 +251,7 @@ end
 function playground.reset()
   record.reset()
   stream.restart()
+  questions.reset()
 end
 
 ---@param workspace string the id of the script's workspace
@@ -246,6 +259,7 @@ end
 function playground.start(workspace, script)
   record.start(workspace, script)
   watch.add(record.hear)
+  questions.start()
 end
 
 return playground

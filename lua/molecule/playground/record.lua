@@ -413,7 +413,7 @@ end
 ---@param item Item
 ---@return table
 function record.summary(item)
-  return item.kind == "status" and summary_of_status() or summary.item(item)
+  return item.told or item.kind == "status" and summary_of_status() or summary.item(item)
 end
 
 ---Everything about a message.

@@ -50,6 +50,11 @@ changes.listen(function()
   for _, one in pairs(streams) do pump(one) end
 end)
 
+---@return boolean whether a page is open
+function stream.is_heard()
+  return next(streams) ~= nil
+end
+
 ---@param handle userdata
 function stream.forget(handle)
   streams[handle] = nil
