@@ -99,8 +99,8 @@ function fill(select, options) {
   select.value = options.some(([key]) => key === value) ? value : "";
 }
 
-fill(filter.outcome, [["", "any"], ...["replied", "no_reply", "skipped", "dead", "canceled", "waiting", "running", "retrying"]
-  .map((key) => [key, stateOf({ outcome: key }).word])]);
+fill(filter.outcome, [["", "any"], ...["replied", "no_reply", "skipped", "dead", "canceled", "waiting", "running", "retrying",
+  "asleep"].map((key) => [key, stateOf({ outcome: key }).word])]);
 for (const field of Object.values(filter)) field.addEventListener("input", showItems);
 document.getElementById("filter").addEventListener("submit", (event) => event.preventDefault());
 

@@ -43,6 +43,13 @@ const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-d
 
 export const timeOf = (ms) => clock.format(new Date(ms));
 
+const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+// With its day, where that is another than today.
+export function whenOf(ms) {
+  return new Date(ms).toDateString() === new Date().toDateString() ? timeOf(ms) : calendar.format(new Date(ms));
+}
+
 export function duration(ms) {
   if (ms === undefined || ms === null) return "";
   return ms < 1000 ? `${ms} ms` : `${(ms / 1000).toFixed(1)} s`;
@@ -91,8 +98,8 @@ export const copier = (text, what) => doing(async () => {
   toast(`copied ${what}`);
 });
 
-const WORDS = { waiting: "waiting", running: "running", sending: "sending the reply", retrying: "retrying", replied: "replied",
-  no_reply: "no reply", skipped: "skipped", dead: "dead letter", canceled: "canceled", answer: "answer" };
+const WORDS = { waiting: "waiting", running: "running", sending: "sending the reply", retrying: "retrying", asleep: "asleep",
+  replied: "replied", no_reply: "no reply", skipped: "skipped", dead: "dead letter", canceled: "canceled", answer: "answer" };
 
 // What has become of a message so far, as a word and as a class of words.
 export function stateOf(item) {

@@ -1,7 +1,7 @@
 // The conversation: one list, of which only what can be seen is in the page. Heights are measured as rows are shown, and guessed
 // before.
 
-import { chip, filesOf, h, hueOf, placeOf, senderOf, timeOf } from "./dom.js";
+import { chip, filesOf, h, hueOf, placeOf, senderOf, timeOf, whenOf } from "./dom.js";
 import { markdown } from "./markdown.js";
 
 const GUESS = 96, MARGIN = 600;
@@ -24,8 +24,10 @@ function answerOf(item) {
 
 function troubleOf(item) {
   if (!item.reason && !item.place) return null;
-  const again = item.state === "retrying" ? h("span", { class: "again" }, `next attempt at ${timeOf(item.again_at)}`) : null;
-  return h("div", { class: "trouble" }, h("p", null, (item.reason || "").split("\n")[0], " ", again), placeOf(item.place));
+  const when = { retrying: "next attempt at", asleep: "until" }[item.state];
+  const again = when ? h("span", { class: "again" }, `${when} ${whenOf(item.again_at)}`) : null;
+  return h("div", { class: item.state === "asleep" ? "trouble calm" : "trouble" },
+    h("p", null, (item.reason || "").split("\n")[0], " ", again), placeOf(item.place));
 }
 
 function messageRow(item) {

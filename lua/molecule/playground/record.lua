@@ -251,7 +251,9 @@ end
 
 function heard.later(event)
   local item = get(event.row_id)
-  item.state, item.reason, item.again_at = "retrying", event.reason, host.now_us() // 1000 + event.again_ms
+  local attempt = item.attempts[#item.attempts]
+  item.state = attempt and attempt.outcome == "asleep" and "asleep" or "retrying"
+  item.reason, item.again_at = event.reason, host.now_us() // 1000 + event.again_ms
   changes.touch(item)
 end
 

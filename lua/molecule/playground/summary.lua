@@ -17,6 +17,15 @@ end
 
 local name_of = summary.name_of
 
+-- A handler that was asleep continues: that is no other attempt.
+local function count_attempts(item)
+  local count = #item.attempts
+  for i = 1, #item.attempts - 1 do
+    if item.attempts[i].outcome == "asleep" then count = count - 1 end
+  end
+  return count
+end
+
 local function summary_of_reply(one)
   if not one then return nil end
   local text, cut = shown.cut(one.text, TEXT_MAXIMUM)
@@ -38,7 +47,7 @@ function summary.item(item)
   for i, said in ipairs(item.interim) do interim[i] = summary_of_reply(said) end
   result.outcome, result.reason, result.again_at, result.took_ms = item.outcome, item.reason, item.again_at, item.took_ms
   result.place, result.reply, result.interim = item.place, summary_of_reply(item.reply), interim
-  result.attempts, result.posts = #item.attempts, #item.posts
+  result.attempts, result.posts = count_attempts(item), #item.posts
   result.again_of, result.edited, result.dropped = item.again_of, item.edited, item.dropped
   return result
 end

@@ -258,7 +258,8 @@ class What extends HTMLElement {
     const long = item.text.length > LONG || (reply && reply.text.length > LONG);
     const list = (tag, ...children) => h(tag, { class: "plainlist" }, ...children);
     return [
-      item.reason ? h("div", { class: "trouble" }, h("p", null, item.reason), placeOf(item.place)) : null,
+      item.reason ? h("div", { class: item.state === "asleep" ? "trouble calm" : "trouble" }, h("p", null, item.reason),
+        placeOf(item.place)) : null,
       long ? this.#part("Text", false, block(item.text, "Message"), reply ? block(reply.text, "Reply") : null) : null,
       item.files.length ? this.#part("Files", true, filesOf(item, item.files)) : null,
       this.#part(`Attempts (${attempts.length})`, true, attempts.length
