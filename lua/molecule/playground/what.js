@@ -2,6 +2,7 @@
 
 import { chip, copier, doing, duration, filesOf, h, json, path, placeOf, pretty, request, senderOf, size, timeOf,
   toast } from "./dom.js";
+import { stepOf } from "./steps.js";
 
 const LEDGER_MS = 1000; // the ledger may change later than the message does
 const LONG = 1900; // characters; the list shows no more of a text
@@ -39,7 +40,7 @@ function askedOf(asked) {
 }
 
 // What the ledger knows: recorded, posted, confirmed, finished, and whether the cursor has passed it.
-function ledgerOf(ledger) {
+function ledgerOf(ledger, nameOf) {
   const { message, cursor, passed } = ledger, facts = [];
   const add = (name, value) => {
     if (value !== undefined && value !== null && value !== "") facts.push(h("dt", null, name), h("dd", null, String(value)));
@@ -56,9 +57,7 @@ function ledgerOf(ledger) {
   }
   add("cursor", cursor ? `${cursor}${passed === undefined ? "" : passed ? ", which has passed it" : ", which is before it"}`
     : "none yet");
-  for (const step of ledger.steps || []) {
-    facts.push(h("dt", null, step.kind), h("dd", null, h("code", null, step.key), ` = ${JSON.stringify(step.value)}`));
-  }
+  for (const step of ledger.steps || []) facts.push(...stepOf(step, nameOf));
   return h("dl", { class: "facts" }, facts);
 }
 
@@ -145,7 +144,7 @@ class What extends HTMLElement {
     if (!part || !part.open || document.hidden || this.checkVisibility?.() === false) return;
     let shown;
     try {
-      shown = ledgerOf(await request("GET", path(`/messages/${id}/ledger`)));
+      shown = ledgerOf(await request("GET", path(`/messages/${id}/ledger`)), (peer) => this.#nameOf(peer));
     } catch (error) {
       shown = h("p", { class: "error" }, error.message);
     }
@@ -155,6 +154,10 @@ class What extends HTMLElement {
   }
 
   #ledger = null;
+
+  #nameOf(id) {
+    return this.#peers.find((peer) => peer.id === id)?.name || id || "canvas";
+  }
 
   async #sendAgain(body) {
     const { id } = await request("POST", path(`/messages/${this.#id}/again`), body || {});
