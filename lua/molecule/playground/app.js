@@ -1,7 +1,8 @@
 // The page: what is chosen, what is filtered, and who is told.
 
-import { copier, h, placeOf, senderOf, stateOf, timeOf } from "./dom.js";
+import { copier, doing, h, placeOf, senderOf, stateOf, timeOf } from "./dom.js";
 import { Model } from "./model.js";
+import { answerOf, noteOutcome, noteSent, noteUnsent, setOpen } from "./questions.js";
 import "./list.js";
 import "./what.js";
 import "./composer.js";
@@ -12,6 +13,7 @@ const model = new Model();
 const list = document.querySelector("molecule-list"), what = document.querySelector("molecule-what");
 const composer = document.querySelector("molecule-composer"), faults = document.querySelector("molecule-faults");
 const dead = document.querySelector("molecule-dead"), wire = document.querySelector("molecule-wire");
+const questions = document.querySelector("molecule-questions");
 const kept = [document.querySelector("molecule-store"), document.querySelector("molecule-timers")];
 const filter = { text: document.getElementById("filter-text"), outcome: document.getElementById("filter-outcome"),
   from: document.getElementById("filter-from") };
@@ -147,6 +149,39 @@ model.addEventListener("connection", () => {
 
 // --- what changes ---
 
+function announceQuestions() {
+  const before = announceQuestions.known || new Set();
+  announceQuestions.known = new Set(model.questions.map(({ code }) => code));
+  const fresh = model.questions.find(({ code }) => !before.has(code));
+  if (!fresh || !model.whole) return;
+  document.getElementById("announcer").textContent = `Question ${fresh.code}: ${fresh.text.slice(0, 200)}`;
+}
+
+function showQuestions() {
+  const count = document.getElementById("question-count");
+  questions.show(model.questions, (id) => model.byId.get(id)?.n);
+  count.hidden = model.questions.length === 0;
+  count.textContent = String(model.questions.length);
+  count.title = "open questions";
+}
+
+// A choice in the conversation: sent as a human would.
+document.addEventListener("answer", doing(async (event) => {
+  const { code, choice } = event.detail;
+  noteSent(code, "");
+  showItems();
+  try {
+    const id = await composer.say(answerOf(code, choice));
+    noteSent(code, id);
+    noteOutcome(model.byId.get(id)); // which may be known already
+  } catch (error) {
+    noteUnsent(code);
+    throw error;
+  } finally {
+    showItems();
+  }
+}));
+
 const isDead = (item) => item.outcome === "dead" && !item.dropped;
 
 function showDead() {
@@ -179,7 +214,10 @@ function arrive() {
 model.addEventListener("change", (event) => {
   const { fresh } = event.detail;
   if (model.status && fresh.has(model.status)) showStatus(model.status);
+  for (const item of fresh) noteOutcome(item);
+  setOpen(model.questions);
   showItems();
+  showQuestions();
   showDead();
   arrive();
   if (chosen === null && newest() !== what.id) {
@@ -189,6 +227,7 @@ model.addEventListener("change", (event) => {
   for (const item of fresh) {
     if (item.id && item.id === what.id) what.refresh();
     if (model.whole && item.kind === "message") announce(item);
+    if (item.kind === "questions") announceQuestions();
   }
 });
 

@@ -41,6 +41,17 @@ class Composer extends HTMLElement {
     this.text.focus();
   }
 
+  // As the human in the canvas, whoever is chosen. The message's id.
+  async say(text) {
+    return this.#post([{ kind: "text", text }]);
+  }
+
+  async #post(parts, from) {
+    const { ids } = await control("POST", "messages", { to: this.#workspace, parts, from });
+    this.dispatchEvent(new CustomEvent("sent", { detail: { id: ids[0] }, bubbles: true }));
+    return ids[0];
+  }
+
   #peers(peers) {
     const chosen = this.wanted || this.as.value || "canvas";
     const options = [h("option", { value: "canvas" }, "canvas (the human)"),
@@ -123,9 +134,7 @@ class Composer extends HTMLElement {
         const { part } = await request("POST", path(`/files?name=${encodeURIComponent(file.name)}${sender}`), file);
         parts.push(part);
       }
-      const speaker = from === "canvas" ? undefined : from;
-      const { ids } = await control("POST", "messages", { to: this.#workspace, parts, from: speaker });
-      this.dispatchEvent(new CustomEvent("sent", { detail: { id: ids[0] }, bubbles: true }));
+      await this.#post(parts, from === "canvas" ? undefined : from);
     } catch (error) {
       this.text.value = [text, this.text.value].filter((each) => each !== "").join("\n"); // and what was typed meanwhile
       this.#files = [...files, ...this.#files];

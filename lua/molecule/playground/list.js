@@ -3,6 +3,7 @@
 
 import { chip, filesOf, h, hueOf, placeOf, senderOf, timeOf, whenOf } from "./dom.js";
 import { markdown } from "./markdown.js";
+import { askedIn, choicesOf } from "./questions.js";
 
 const GUESS = 96, MARGIN = 600;
 
@@ -14,7 +15,7 @@ const plain = (text) => h("p", { class: "plain", dir: "auto" }, text);
 
 function agentBubble(item, one, className, of) {
   return h("div", { class: `bubble agent ${className || ""}` }, one.text ? markdown(one.text) : null, more(one),
-    filesOf(item, one.files, of));
+    filesOf(item, one.files, of), choicesOf(one));
 }
 
 function answerOf(item) {
@@ -64,7 +65,7 @@ class List extends HTMLElement {
   #all = [];            // the items that match
   #offsets = [0];
   #heights = new Map(); // number -> pixels
-  #shown = new Map();   // number -> {element, item}
+  #shown = new Map();   // number -> {element, item, asked}
   #selected = null;
   #follow = true;
   #depth = 0;
@@ -157,13 +158,14 @@ class List extends HTMLElement {
 
   #place(item, offset) {
     let one = this.#shown.get(item.n);
-    if (!one || one.item !== item) {
+    const asked = askedIn(item);
+    if (!one || one.item !== item || one.asked !== asked) {
       const className = `row ${item.kind} ${hueOf(item.from || item.to)}`;
       const element = h("article", { class: className, "data-n": item.n }, ROWS[item.kind](item));
       element.classList.toggle("selected", item.id !== undefined && item.id === this.#selected);
       if (one) this.#replace(one.element, element);
       else this.canvas.append(element);
-      one = { element, item };
+      one = { element, item, asked };
       this.#shown.set(item.n, one);
     }
     one.element.style.transform = `translateY(${offset}px)`;
@@ -172,7 +174,7 @@ class List extends HTMLElement {
   #replace(before, element) {
     const focused = before.contains(document.activeElement);
     before.replaceWith(element);
-    if (focused) element.querySelector("button")?.focus();
+    if (focused) (element.querySelector("button:enabled") || this).focus();
   }
 
   #measure() {
@@ -219,7 +221,7 @@ class List extends HTMLElement {
   }
 
   #click(event) {
-    if (event.target.closest("a, .place button") || String(getSelection())) return;
+    if (event.target.closest("a, .place button, .choose") || String(getSelection())) return;
     const row = event.target.closest(".row.message");
     if (row) this.#choose(this.#shown.get(Number(row.dataset.n)).item.id);
   }

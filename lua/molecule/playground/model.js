@@ -7,6 +7,7 @@ export class Model extends EventTarget {
   byNumber = new Map();
   byId = new Map();
   status = null;
+  questions = [];      // that are open
   connected = false;
   whole = false;       // all that there was has arrived
   run = null;
@@ -38,6 +39,7 @@ export class Model extends EventTarget {
 
   #forget() {
     this.items = [];
+    this.questions = [];
     this.byNumber.clear();
     this.byId.clear();
     this.whole = false;
@@ -50,6 +52,8 @@ export class Model extends EventTarget {
     if (item.kind === "status") {
       this.status = item;
       this.#dropOld(item.oldest);
+    } else if (item.kind === "questions") {
+      this.questions = item.questions;
     } else {
       this.#put(item);
     }

@@ -17,6 +17,11 @@ end
 
 local name_of = summary.name_of
 
+-- The code of the question that the agent asks with it.
+local function question_in(text)
+  return text:match "%(Question (%w%w%w%w)[%).]"
+end
+
 -- A handler that was asleep continues: that is no other attempt.
 local function count_attempts(item)
   local count = #item.attempts
@@ -29,7 +34,7 @@ end
 local function summary_of_reply(one)
   if not one then return nil end
   local text, cut = shown.cut(one.text, TEXT_MAXIMUM)
-  return { text = text, cut = cut or nil, files = shown.files(one.files), times = one.times }
+  return { text = text, cut = cut or nil, files = shown.files(one.files), times = one.times, question = question_in(one.text) }
 end
 
 ---What the page keeps of a message or of what the agent said: no envelope, no log, and only the beginning of a long text.
@@ -42,7 +47,10 @@ function summary.item(item)
     to_name = name_of(item.to), claimed = item.claimed }
   if item.kind == "log" then return result end
   result.files = shown.files(item.files)
-  if item.kind == "said" then return result end
+  if item.kind == "said" then
+    result.question = question_in(item.text)
+    return result
+  end
   local interim = json.array {}
   for i, said in ipairs(item.interim) do interim[i] = summary_of_reply(said) end
   result.outcome, result.reason, result.again_at, result.took_ms = item.outcome, item.reason, item.again_at, item.took_ms
