@@ -170,7 +170,7 @@ function questions.add(api, version)
   function api.ask_posted(key, task_id)
     local question = here(key)
     if not question then return json.null end
-    question.deadline_ms = math.floor(agent.clock:now() * 1000 + 0.5) + question.timeout_ms
+    question.deadline_ms = math.floor(agent.clock:now() * 1000) + question.timeout_ms
     question.task_id, question.shown["until"] = task_id, question.deadline_ms / 1000
     record(agent, question, "/posted", "posted", {deadline_ms = question.deadline_ms, task_id = task_id})
     return question.deadline_ms
