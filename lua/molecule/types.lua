@@ -71,7 +71,9 @@ function Context.progress(text) end
 --- it reads what is committed and its own changes, not those that its handler has made outside.
 --- `step.id` is a UUID that is the same in every run, for an `Idempotency-Key`. If the process ends while `fn` runs, `fn` runs once
 --- more, under the same id. nil, message[, CODE] from `fn` passes through unrecorded, and so does an error. The arguments after
---- `fn` must be JSON; a later run with others is an error (`REPLAY`). A result that cannot be recorded makes a dead letter at once.
+--- `fn` must be JSON; a later run with others is an error (`REPLAY`). With
+--- `--replay-check`, and always in `molecule dev` and `molecule test`, so is a step that is reached in another order than the recorded
+--- ones, unless the script has changed since. A result that cannot be recorded makes a dead letter at once.
 --- At most 1000 in a message; inside one there is no other step and no ctx.sleep. Messages only,
 --- and not in a coroutine that the script has made.
 ---@param name string 1 to 128 bytes without "/", "#" and control characters; several of one name are told apart by their order

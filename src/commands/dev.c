@@ -88,6 +88,7 @@ static const struct option_note elsewhere[] = {
     {.name = "token-file", .text = OWN_TOKEN},
     {.name = "bootstrap", .text = OWN_TOKEN},
     {.name = "watch", .text = "dev always reloads a script that changes; leave it out"},
+    {.name = "replay-check", .text = "dev always checks that; leave it out"},
     {.name = "workers", .text = "dev serves one workspace; leave it out"},
     {.name = "dry-run", .text = "molecule connect --dry-run checks a script without running it"},
     {.name = NULL},
@@ -124,6 +125,7 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.bootstrap = true;
     workspace.temporary_state = !given->state_directory && !given->keep;
     workspace.watch = workspace.script != NULL;
+    workspace.replay_check = true;
     if (workspace.since_secs < SINCE_SECS_LEAST)
         workspace.since_secs = SINCE_SECS_LEAST;
     return workspace;

@@ -6,6 +6,7 @@
 #include "script/beside.h"
 #include "script/handler.h"
 #include "script/json.h"
+#include "script/loader.h"
 #include "script/outcome.h"
 #include "script/sandbox.h"
 #include "script/script_said.h"
@@ -205,6 +206,7 @@ int agent_load_body(lua_State *L)
     if (options->sandbox)
         sandbox_install(L);
     if (options->script) {
+        loader_note_file(vm_of(L), options->script);
         if (luaL_loadfilex(L, options->script, "t") != LUA_OK)
             return lua_error(L);
         lua_callk(L, 0, 1, 0, after_script);
@@ -264,6 +266,10 @@ static int after_attach(lua_State *L, int status, lua_KContext context)
     (void)context;
     struct handler *handler = lua_touserdata(L, 1);
     outcome_read(L, 3, &handler->outcome);
+    if (handler->steps != LUA_NOREF && handler->vm->settings->options->replay_check) {
+        agent_push_function(L, "molecule.step_state", "finish");
+        lua_call(L, 0, 0);
+    }
     return 0;
 }
 

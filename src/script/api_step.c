@@ -43,6 +43,18 @@ static int steps_load(lua_State *L)
     return ask_await(L, ask_make(L, SCRIPT_ASK_STEPS, 0), ask_push_json);
 }
 
+/* core.replay_since() -> since when the script is as it is, wall clock in ms: what is recorded
+ * since then it must reach in the same order (--replay-check); nil: that is not checked */
+static int replay_since(lua_State *L)
+{
+    const struct vm *vm = vm_of(L);
+    if (vm->settings->options->replay_check)
+        lua_pushinteger(L, vm->files_changed_ms);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 /* core.step_id(key) -> a UUID, the same in every run of this message */
 static int step_id(lua_State *L)
 {
@@ -175,6 +187,7 @@ void api_step_install(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"step_state", step_state},
                                          {"steps_load", steps_load},
+                                         {"replay_since", replay_since},
                                          {"step_id", step_id},
                                          {"digest", digest},
                                          {"step_check", step_check},

@@ -8,6 +8,7 @@
 #include <lualib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define LOADER_EMBEDDED "=" /* what the names of embedded chunks begin with; files have "@" */
 
@@ -38,11 +39,22 @@ bool loader_is_embedded(const char *source)
     return strncmp(source, LOADER_EMBEDDED, length) == 0 && embedded_find(source + length);
 }
 
+void loader_note_file(struct vm *vm, const char *path)
+{
+    struct stat found;
+    if (stat(path, &found) != 0)
+        return;
+    int64_t changed_ms = (int64_t)found.st_mtim.tv_sec * 1000 + found.st_mtim.tv_nsec / 1000000;
+    if (changed_ms > vm->files_changed_ms)
+        vm->files_changed_ms = changed_ms;
+}
+
 /* Loads the file whose name is on top as the module at 1. */
 int loader_load_file(lua_State *L)
 {
     const char *name = lua_tostring(L, -1);
-    const struct vm *vm = vm_of(L);
+    struct vm *vm = vm_of(L);
+    loader_note_file(vm, name);
     if (vm->on_file) /* also for one with a mistake in it: it will change */
         vm->on_file(vm->script, name);
     if (luaL_loadfilex(L, name, "t") != LUA_OK)

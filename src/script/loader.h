@@ -6,6 +6,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
+struct vm;
+
 /* Puts the searcher after package.preload and before the Lua path: nobody replaces our modules by
  * accident. The searcher for files loads text only. May raise. */
 void loader_install(lua_State *L);
@@ -16,6 +18,8 @@ void loader_install_embedded(lua_State *L);
 bool loader_find_beside(lua_State *L);
 /* A searcher's results for the module at index 1 and the file whose name is on top. May raise. */
 int loader_load_file(lua_State *L);
+/* The state is made of this file, too: its vm->files_changed_ms. */
+void loader_note_file(struct vm *vm, const char *path);
 /* A chunk's source, as lua_getinfo reports it, is one of ours and not a file, whatever the file is
  * called. */
 bool loader_is_embedded(const char *source);

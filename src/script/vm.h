@@ -66,8 +66,10 @@ struct vm {
     struct quota_use *quotas; /* the script's; NULL: nobody's */
     /* code is about to be loaded from this file; NULL: nobody needs to know */
     void (*on_file)(struct script *script, const char *path);
-    struct locks *locks;  /* of the store's keys; the script's */
-    struct timer *timers; /* of molecule.every and after */
+    int64_t files_changed_ms; /* when the newest of the files that were loaded was written; wall
+                                 clock */
+    struct locks *locks;      /* of the store's keys; the script's */
+    struct timer *timers;     /* of molecule.every and after */
     size_t timer_count;
     int64_t last_timer;         /* its id */
     struct schedule *schedules; /* of molecule.cron */

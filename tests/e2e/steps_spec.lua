@@ -479,6 +479,53 @@ describe("a step", function()
     one:stop()
   end)
 
+  describe("that is reached in another order than it was recorded", function()
+    local BODY = [[
+      local order = ctx.attempt == 1 and {"a", "b", "c"} or {"b", "a"}
+      for _, name in ipairs(order) do ctx.step(name, function() note(name) return name end) end
+      if ctx.attempt == 1 then error "again" end
+      return "done"]]
+
+    it("is a mistake with --replay-check, and makes a dead letter at once", function()
+      local one = connect(BODY, { "--replay-check" })
+      say()
+      one:log "attempt 2 of 2.*agent.lua:9: REPLAY: step b#1 comes where a#1 came when they were recorded"
+      assert.same({ "a", "b", "c" }, noted())
+      one:stop()
+    end)
+
+    it("is fine without, and where the script has changed since", function()
+      local one = connect(BODY)
+      say()
+      assert.same({ "done" }, one:canvas(1))
+      one:stop()
+      one = connect([[
+        local order = ctx.attempt == 1 and {"a", "b"} or {"b", "a"}
+        for _, name in ipairs(order) do ctx.step(name, function() return name end) end
+        if ctx.attempt == 1 then ctx.step("wait", function() note "ready" end) molecule.sleep(600) end
+        return "changed"]], { "--replay-check" })
+      say()
+      wait_noted(4)
+      kill(one)
+      local again = connect([[
+        for _, name in ipairs {"b", "a"} do ctx.step(name, function() return name end) end
+        return "changed"]], { "--replay-check" })
+      assert.equal("changed", again:canvas(2)[2])
+      again:stop()
+    end)
+
+    it("or not at all, is told of at the end", function()
+      local one = connect([[
+        if ctx.attempt == 1 then ctx.step("a", print) ctx.step("b", print) error "again" end
+        ctx.step("a", print)
+        return "done"]], { "--replay-check" })
+      say()
+      assert.same({ "done" }, one:canvas(1))
+      one:log "script: steps that an earlier run recorded were not reached: b#1 %(%-%-replay%-check%)"
+      one:stop()
+    end)
+  end)
+
   describe("and a sleep", function()
     local SLEEPER = [[
       ctx.step("before", function() note "before" end)

@@ -164,6 +164,22 @@ describe("a question in the testing kit", function()
     one:stop()
   end)
 
+  it("finds steps that come in another order than they were recorded, unless the script has changed", function()
+    local body = [[
+      for _, name in ipairs(ctx.attempt == 1 and {"a", "b"} or {"b", "a"}) do ctx.step(name, function() return name end) end
+      if ctx.attempt == 1 then error "again" end
+      return "done"]]
+    local result = agent(body):send "ask"
+    t.clock:advance "1m"
+    assert.equal("dead", result.outcome)
+    assert.matches("REPLAY: step b#1 comes where a#1 came when they were recorded", result.reason)
+    local a = agent [[ctx.step("a", function() return 1 end) ctx.ask "?"]]
+    a:send "ask"
+    t.clock:advance "1m"
+    a:reload(script [[ctx.ask "?" return "changed"]])
+    assert.replied(a:answer "yes", "changed")
+  end)
+
   it("shows that its handler waits, for what and until when", function()
     local a = agent(CHOICE)
     local result = a:send "ask"

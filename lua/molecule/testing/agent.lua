@@ -205,6 +205,7 @@ local function handle(self, entry, one)
   if type(value) == "table" and rawget(value, "files") ~= nil then
     results[1] = one.globals.require("molecule.files").attach(value, entry.row.from == "canvas", entry.row.id)
   end
+  if one.running.steps then one.globals.require("molecule.step_state").finish() end
   return table.unpack(results, 1, results.n)
 end
 

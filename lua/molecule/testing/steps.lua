@@ -34,6 +34,7 @@ function steps.add(api, version)
     api.check_await("ctx.step")
     return { table.unpack(version.running.entry.steps) }
   end
+  function api.replay_since() return agent.changed_ms end
   function api.step_id(key) return uuid_of(version.running.entry.row.id .. "/step/" .. key) end
   api.digest = uuid_of
   function api.step_inside()

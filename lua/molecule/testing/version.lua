@@ -62,11 +62,24 @@ function version.call(self, body, timeout)
   return problem == nil, problem
 end
 
+-- Since when the script is as it is: what is recorded since then it must reach in the same order.
+local function note_change(agent)
+  local text = agent.options.source
+  if not text then
+    local file = io.open(agent.path, "rb")
+    text = file and file:read "a"
+    if file then file:close() end
+  end
+  if text == agent.text then return end
+  agent.text, agent.changed_ms = text, math.floor(agent.clock:now() * 1000)
+end
+
 --- Loads a script and calls its `start`. nil and why not: nothing of it is left.
 function version.load(agent)
   local self = {agent = agent, handlers = {}, timers = {}, schedules = {}, directory = agent.path:match("^(.*)/[^/]*$") or "."}
   self.core = core.make(self)
   environment.install(self)
+  note_change(agent)
   local fine, problem = version.call(self, function()
     local chunk, refusal
     if agent.options.source then
