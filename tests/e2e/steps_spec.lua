@@ -343,8 +343,9 @@ describe("a step", function()
     local body = [[
       for i = 1, 8 do
         ctx.step("item", function() return i end)
+        local may_pass = io.open(%q .. i)
         note("item " .. i)
-        if not io.open(%q .. i) then molecule.sleep(60) end
+        if not may_pass then molecule.sleep(60) end
       end
       return "done"]]
     local one = connect(body:format(outside), { "--max-attempts", "2" })
