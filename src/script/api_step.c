@@ -4,8 +4,10 @@
 #include "script/api.h"
 #include "script/api_ask.h"
 #include "script/api_errors.h"
+#include "script/calls.h"
 #include "script/handler.h"
 #include "script/handler_run.h"
+#include "script/playback.h"
 #include "script/step_scope.h"
 #include "script/vm.h"
 #include "script/vm_await.h"
@@ -28,7 +30,7 @@ static int step_state(lua_State *L)
         lua_newtable(L);
         lua_newtable(L);
         lua_setfield(L, -2, "counts");
-        lua_pushboolean(L, handler->job->has_steps);
+        lua_pushboolean(L, handler->job->has_steps || playback_answers(handler->vm));
         lua_setfield(L, -2, "unread");
         handler->steps = luaL_ref(L, LUA_REGISTRYINDEX);
     }
@@ -36,11 +38,32 @@ static int step_state(lua_State *L)
     return 1;
 }
 
+/* --record: what this attempt does not do again. */
+static int push_steps(lua_State *L, const struct script_ask *ask)
+{
+    const struct vm *vm = vm_of(L);
+    if (ask->value && strcmp(ask->value, "[]") != 0) {
+        struct calls_result result = calls_answered(vm->running, calls_asked(vm, calls_steps()));
+        calls_set_bytes(&result, "steps", ask->value, ask->value_length, ask->value_length);
+        free(calls_end(&result, 0));
+    }
+    return ask_push_json(L, ask);
+}
+
 /* core.steps_load() -> list of {key, kind, digest, value, at}; nil, problem, CODE */
 static int steps_load(lua_State *L)
 {
     vm_check_await(L, "ctx.step");
-    return ask_await(L, ask_make(L, SCRIPT_ASK_STEPS, 0), ask_push_json);
+    json_t *played = playback_steps(vm_of(L));
+    if (played || playback_answers(vm_of(L))) {
+        char *text = played ? json_dumps(played, JSON_COMPACT) : memory_copy_text("[]");
+        json_decref(played);
+        struct script_ask given = {.value = text, .value_length = strlen(text)};
+        int count = ask_push_json(L, &given);
+        free(text);
+        return count;
+    }
+    return ask_await(L, ask_make(L, SCRIPT_ASK_STEPS, 0), push_steps);
 }
 
 /* core.replay_since() -> since when the script is as it is, wall clock in ms: what is recorded

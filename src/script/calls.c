@@ -156,6 +156,11 @@ size_t calls_asked(const struct vm *vm, json_t *question)
     return json_array_size(calls->list);
 }
 
+json_t *calls_steps(void)
+{
+    return json_pack("{s:s}", "call", CALLS_STEPS);
+}
+
 /* --- results --- */
 
 struct calls_result calls_answered(const struct handler *handler, size_t number)

@@ -3,8 +3,9 @@
  * fields.
  *
  * A question is {call, method, url} or {call, argv}, with {request_bytes, request_digest} if it has
- * a body or standard input; its result is added to it. Nothing here raises a Lua error. On the
- * worker thread. */
+ * a body or standard input; its result is added to it. What earlier attempts recorded (ctx.step) is
+ * a question of the call alone, whose `steps` is the text of journal_steps_load. Nothing here
+ * raises a Lua error. On the worker thread. */
 #ifndef MOLECULE_SCRIPT_CALLS_H
 #define MOLECULE_SCRIPT_CALLS_H
 
@@ -18,6 +19,8 @@
 /* of a body that arrives in pieces, how much of its beginning calls_set_bytes looks at */
 #define CALLS_SEEN_MAXIMUM (CALLS_BODY_MAXIMUM + 4096)
 #define CALLS_COUNT_MAXIMUM 1000 /* of one attempt */
+
+#define CALLS_STEPS "ctx.step"
 
 struct handler;
 struct vm;
@@ -34,6 +37,7 @@ char *calls_take(struct calls *calls);
 
 /* Questions. The texts are borrowed; bodies may be NULL. */
 json_t *calls_http(const char *method, const char *url, const char *body, size_t length);
+json_t *calls_steps(void);
 json_t *calls_program(const char *call, char *const *argv, const char *input, size_t length);
 /* "GET https://…", "git log"; yours to free. */
 char *calls_describe(const json_t *question);

@@ -16,6 +16,7 @@ struct playback {
     pthread_mutex_t mutex;
     char *row_id;   /* of the message that is handled; NULL: none, or it is not answered */
     json_t *calls;  /* recorded, in order; those that answered were removed */
+    json_t *steps;  /* of earlier attempts; NULL: none */
     json_t *added;  /* questions that have no answer: their texts */
     size_t other;   /* questions that were answered though their body is another one */
     size_t dropped; /* calls that the recording says it left out */
@@ -33,8 +34,9 @@ static void forget(struct playback *playback)
     free(playback->row_id);
     json_decref(playback->calls);
     json_decref(playback->added);
+    json_decref(playback->steps);
     playback->row_id = NULL;
-    playback->calls = playback->added = NULL;
+    playback->calls = playback->added = playback->steps = NULL;
     playback->other = playback->dropped = 0;
 }
 
@@ -59,6 +61,22 @@ static void take_dropped(struct playback *playback)
     json_array_remove(playback->calls, last - 1);
 }
 
+/* They are no call: the handler does not ask the world for them. */
+static void take_steps(struct playback *playback)
+{
+    size_t index;
+    json_t *call;
+    json_array_foreach (playback->calls, index, call) {
+        const char *name = json_string_value(json_object_get(call, "call")),
+                   *steps = json_string_value(json_object_get(call, "steps"));
+        if (!name || strcmp(name, CALLS_STEPS) != 0)
+            continue;
+        playback->steps = steps ? json_loads(steps, 0, NULL) : NULL;
+        json_array_remove(playback->calls, index);
+        return;
+    }
+}
+
 void playback_begin(struct playback *playback, const char *row_id, const char *calls)
 {
     json_t *list = calls ? jsontext_read(calls, strlen(calls), NULL, NULL) : NULL;
@@ -69,6 +87,7 @@ void playback_begin(struct playback *playback, const char *row_id, const char *c
         playback->calls = list;
         playback->added = json_array();
         take_dropped(playback);
+        take_steps(playback);
         list = NULL;
     }
     pthread_mutex_unlock(&playback->mutex);
@@ -186,6 +205,19 @@ static json_t *refusal(const json_t *question, const char *why)
     free(text);
     free(words);
     return call;
+}
+
+json_t *playback_steps(const struct vm *vm)
+{
+    struct playback *playback = playback_of(vm);
+    json_t *steps = NULL;
+    if (!playback)
+        return NULL;
+    pthread_mutex_lock(&playback->mutex);
+    if (is_current(playback, vm))
+        steps = json_incref(playback->steps);
+    pthread_mutex_unlock(&playback->mutex);
+    return steps;
 }
 
 json_t *playback_find(const struct vm *vm, json_t *question)

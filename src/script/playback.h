@@ -24,6 +24,9 @@ char *playback_end(struct playback *playback, const char *row_id);
 
 /* Whether what the running handler asks is answered from a recording. */
 bool playback_answers(const struct vm *vm);
+/* What earlier attempts had recorded when the recorded one began: a list as of journal_steps_load,
+ * the caller's. NULL: nothing. */
+json_t *playback_steps(const struct vm *vm);
 /* The recorded call that answers this question (script/calls.h), or one that says in `error` and
  * `code` that there is none. `unfinished` in it: a branch of the handler asks, and was cancelled
  * before there was a result: it is to wait until it is cancelled again. Takes the question; the

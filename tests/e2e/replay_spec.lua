@@ -63,6 +63,28 @@ end]]
     assert.same({ "5 as recorded, 0 different\n", 0, "" }, { printed, code, errors })
   end)
 
+  it("gives a handler the steps and the answers that earlier attempts had recorded", function()
+    local outside = host.directory() .. "/outside"
+    local script = ([[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        local n = ctx.step("count", function() assert(io.open(%q, "a")):write("x"):close() return 7 end)
+        local answer = ctx.ask("Sure?", {choices = {"yes", "no"}})
+        return ("%%d %%s"):format(n, answer.choice)
+      end]]):format(outside)
+    local workspace = host.workspace(platform)
+    local one = host.connect { platform = platform, workspace = workspace, script = script, args = { "--record", recording } }
+    platform:message { to = workspace.id, text = "go" }
+    one:canvas(1)
+    platform:message { to = workspace.id, text = "y" }
+    assert.equal("7 yes", one:canvas(2)[2])
+    one:stop()
+    host.write(agent, script)
+    local printed, code = run { recording, agent }
+    assert.same({ "1 as recorded, 0 different\n", 0 }, { printed, code })
+    assert.equal("x", host.read(outside))
+  end)
+
   it("shows replies and outcomes that differ, and exits with 1", function()
     local peer = record()
     local before = host.read(recording)
