@@ -138,6 +138,8 @@ function questions.ask(question, options)
   local asked = found(state, key, "ask")
   local answer = asked and found(state, key .. "/answer", "answer")
   if answer then return result(state, asked, answer) end
+  state.open = state.open or {}
+  state.open[key] = core.branch_path() or ""
   local posted = asked and found(state, key .. "/posted", "posted")
   local now = asked or open(state, key, spec)
   if asked and not posted then now = check(core.ask_open(key)) end

@@ -89,6 +89,21 @@ function step_state.check_total(state, key)
   end
 end
 
+--- What a function asked that ran at once and has ended before its answer came: nobody waits for that any longer, and no message
+--- is to be taken for it. For molecule.race, once its winner is recorded.
+function step_state.abandon(state)
+  local own, left = core.branch_path(), {}
+  own = own and own .. "/" or ""
+  for key, path in pairs(state.open or {}) do
+    if #path > #own and path:sub(1, #own) == own then left[#left + 1] = key end
+  end
+  for _, key in ipairs(left) do
+    state.open[key] = nil
+    local closed, problem = core.ask_close(key, "another function of molecule.race was faster", "CANCELLED")
+    if closed == nil then error(problem, 0) end
+  end
+end
+
 --- It was recorded just now.
 function step_state.add(state, key, kind, digest, value)
   state.total = state.total + 1

@@ -121,6 +121,7 @@ function steps.race(run_race, skip)
         problem or "it has more than 1 MiB as JSON"))
     end
     record(state, key, "step", "race", text)
+    step_state.abandon(state)
   end
   local won = replay(key, state.recorded[key], "race")
   return won.value, won.which

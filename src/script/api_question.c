@@ -46,7 +46,7 @@ static int ask_posted(lua_State *L)
  * names. nil, problem, CODE */
 static int ask_close(lua_State *L)
 {
-    static const char *const ways[] = {"ANSWER", "TIMEOUT", "UNDELIVERED", NULL};
+    static const char *const ways[] = {"ANSWER", "TIMEOUT", "UNDELIVERED", "CANCELLED", NULL};
     const char *how = ways[luaL_checkoption(L, 3, NULL, ways)];
     struct script_ask *ask = make(L, SCRIPT_ASK_CLOSE);
     ask->step.kind = how;

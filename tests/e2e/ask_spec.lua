@@ -493,6 +493,22 @@ describe("a question", function()
     one:stop()
   end)
 
+  it("that lost a race is answered by nobody", function()
+    local one = connect([[
+      local won = molecule.race {
+        function() return ctx.ask("Hurry?", {from = "canvas"}).text end,
+        function() molecule.sleep(0.3) return "too late" end,
+      }
+      local answer = ctx.ask("Sorry, " .. won .. ". Go on?")
+      return answer.text]])
+    say "ask"
+    one:canvas(2)
+    assert.equal("Sorry, too late. Go on?", wait_open(1)[1].text)
+    say "yes"
+    assert.equal("yes", one:canvas(3)[3])
+    one:stop()
+  end)
+
   it("of one function at once lets the others finish first", function()
     local one = connect [[
       local all = molecule.all {
