@@ -95,8 +95,10 @@ static void add_handlers(json_t *status, const char *directory, const char *work
     struct ledger *ledger = NULL;
     bool opened = ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) ==
                   LEDGER_OPENED;
-    json_object_set_new(status, "sleepers", opened ? ledger_view_sleepers(ledger) : json_array());
-    if (!json_object_get(status, "questions")) /* no host is running */
+    if (!json_object_get(status, "sleepers")) /* no host has told */
+        json_object_set_new(status, "sleepers",
+                            opened ? ledger_view_sleepers(ledger) : json_array());
+    if (!json_object_get(status, "questions"))
         json_object_set_new(status, "questions",
                             opened ? ledger_view_questions(ledger) : json_array());
     ledger_close(ledger);

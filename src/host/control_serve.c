@@ -44,7 +44,7 @@ static json_t *describe(const char *id, const struct control_status *now,
     return status;
 }
 
-static void on_counts(void *context, const struct ledger_counts *counts)
+static void on_counts(void *context, const struct ledger_counts *counts, json_t *sleepers)
 {
     struct control_client *client = context;
     if (!control_still_there(client))
@@ -53,6 +53,7 @@ static void on_counts(void *context, const struct ledger_counts *counts)
     struct control_status now = {0};
     env->look(env->context, &now);
     json_t *status = describe(env->options->id, &now, counts);
+    json_object_set_new(status, "sleepers", sleepers ? json_incref(sleepers) : json_array());
     control_answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }
 
@@ -154,7 +155,7 @@ void control_serve(struct control_client *client, json_t *request)
         if (journal_exists(journal))
             journal_counts(journal, on_counts, client);
         else
-            on_counts(client, NULL);
+            on_counts(client, NULL, NULL);
     } else if (verb && row_id && strcmp(verb, "dead retry") == 0) {
         journal_dead_letter(journal, JOURNAL_DEAD_RETRY, row_id, on_dead_letter, client);
     } else if (verb && row_id && strcmp(verb, "dead drop") == 0) {

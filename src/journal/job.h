@@ -79,7 +79,8 @@ struct job_dead_letter {
 
 struct job_counts {
     struct ledger_counts counts;
-    void (*then)(void *context, const struct ledger_counts *counts);
+    json_t *sleepers;
+    journal_counts_callback *then;
     void *context;
 };
 

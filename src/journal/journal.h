@@ -16,6 +16,7 @@
 #include "state/ledger.h"
 #include "wire/reply_request.h"
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -234,8 +235,11 @@ enum journal_dead_verb { JOURNAL_DEAD_RETRY, JOURNAL_DEAD_DROP };
 void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, const char *row_id,
                          void (*done)(void *context, struct journal_loaded *loaded, bool found),
                          void *context);
-void journal_counts(struct journal *journal,
-                    void (*counted)(void *context, const struct ledger_counts *counts),
-                    void *context);
+#define JOURNAL_SLEEPERS 100 /* at most */
+/* NULL: the journal is closing. `sleepers`: messages whose handlers sleep, [{row_id, until}, …],
+ * those that are due first first; borrowed. */
+typedef void journal_counts_callback(void *context, const struct ledger_counts *counts,
+                                     json_t *sleepers);
+void journal_counts(struct journal *journal, journal_counts_callback *counted, void *context);
 
 #endif

@@ -199,32 +199,41 @@ void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, c
     journal_submit(job);
 }
 
+static void add_sleeper(const char *row_id, int64_t until_ms, void *context)
+{
+    char until[CLOCK_TEXT_SIZE];
+    clock_format(until_ms, until);
+    json_array_append_new(context, json_pack("{s:s, s:s}", "row_id", row_id, "until", until));
+}
+
 static bool perform_counts(struct job *job)
 {
-    return ledger_count(job->journal->ledger, &job->counts.counts);
+    json_decref(job->counts.sleepers); /* of a try that failed */
+    job->counts.sleepers = json_array();
+    return ledger_count(job->journal->ledger, &job->counts.counts) &&
+           ledger_sleepers_each(job->journal->ledger, JOURNAL_SLEEPERS, add_sleeper,
+                                job->counts.sleepers);
 }
 
 static void deliver_counts(struct job *job)
 {
-    job->counts.then(job->counts.context, &job->counts.counts);
+    job->counts.then(job->counts.context, &job->counts.counts, job->counts.sleepers);
 }
 
 static void give_up_counts(struct job *job)
 {
-    job->counts.then(job->counts.context, NULL);
+    job->counts.then(job->counts.context, NULL, NULL);
 }
 
 static void release_counts(struct job *job)
 {
-    (void)job;
+    json_decref(job->counts.sleepers);
 }
 
 static const struct job_type counts_type = {perform_counts, deliver_counts, give_up_counts,
                                             release_counts, false,          true};
 
-void journal_counts(struct journal *journal,
-                    void (*counted)(void *context, const struct ledger_counts *counts),
-                    void *context)
+void journal_counts(struct journal *journal, journal_counts_callback *counted, void *context)
 {
     struct job *job = journal_job(journal, &counts_type);
     job->counts.then = counted;

@@ -153,9 +153,10 @@ static void what_cannot_be_written_is_written_later_once_and_in_order(void **sta
     uv_run(&network.loop, UV_RUN_NOWAIT);
 }
 
-static void on_counted(void *context, const struct ledger_counts *counts)
+static void on_counted(void *context, const struct ledger_counts *counts, json_t *sleepers)
 {
     assert_null(counts); /* nothing was read */
+    assert_null(sleepers);
     ((struct one *)context)->answered++;
 }
 

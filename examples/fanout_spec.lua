@@ -2,10 +2,10 @@ local t = require "molecule.testing"
 
 local ONE, TWO = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
-describe("panel", function()
+describe("fanout", function()
   local a
 
-  before_each(function() a = t.agent("panel.lua", {options = {peers = ONE .. "," .. TWO}}) end)
+  before_each(function() a = t.agent("fanout.lua", {options = {peers = ONE .. "," .. TWO}}) end)
   after_each(t.reset)
 
   it("puts the answers together", function()

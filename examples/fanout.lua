@@ -1,6 +1,6 @@
 --- Asks two peers at once and merges their answers. One that does not answer in time, or fails, is named instead.
 ---
----   molecule connect <workspace-id> --script examples/panel.lua --script-opt peers=<workspace id>,<workspace id>
+---   molecule connect <workspace-id> --script examples/fanout.lua --script-opt peers=<workspace id>,<workspace id>
 local molecule = require "molecule"
 
 local function peers_of(ctx)
@@ -24,17 +24,17 @@ local function ask(id, name, text)
 end
 
 return {
-  name = "panel",
+  name = "fanout",
   description = "asks several agents and puts their answers together",
 
   start = function(ctx)
-    if #peers_of(ctx) < 2 then error("panel.lua needs --script-opt peers=<workspace id>,<workspace id>", 0) end
+    if #peers_of(ctx) < 2 then error("fanout.lua needs --script-opt peers=<workspace id>,<workspace id>", 0) end
   end,
 
   handle = function(msg, ctx)
     local known = names()
     for _, id in ipairs(peers_of(ctx)) do
-      if msg.from == id then return molecule.skip "a member of the panel: it would hear its own question" end
+      if msg.from == id then return molecule.skip "one of those asked: it would hear its own question" end
     end
     local paragraphs = molecule.map(peers_of(ctx), function(id)
       ctx.progress(("asking %s"):format(known[id] or id))
