@@ -134,6 +134,7 @@ function questions.ask(question, options)
   if not (timeout > 0 and timeout <= TIMEOUT_MAXIMUM) then misuse "ctx.ask: timeout must be more than 0, and at most 366 days" end
   local spec = { text = question, choices = check_choices(options.choices), timeout_ms = math.ceil(timeout * 1000),
     peer = check_peer(options.from, core.ask_sender()) or CANVAS }
+  step_state.abandon(state)
   local key = step_state.next_key(state, "/ask")
   local asked = found(state, key, "ask")
   local answer = asked and found(state, key .. "/answer", "answer")

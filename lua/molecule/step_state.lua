@@ -89,8 +89,8 @@ function step_state.check_total(state, key)
   end
 end
 
---- What a function asked that ran at once and has ended before its answer came: nobody waits for that any longer, and no message
---- is to be taken for it. For molecule.race, once its winner is recorded.
+--- What functions asked that ran at once and have ended before their answers came: nobody waits for those any longer, and no
+--- message is to be taken for one. The branch that calls this runs, so that none of its functions does.
 function step_state.abandon(state)
   local own, left = core.branch_path(), {}
   own = own and own .. "/" or ""
@@ -99,7 +99,7 @@ function step_state.abandon(state)
   end
   for _, key in ipairs(left) do
     state.open[key] = nil
-    local closed, problem = core.ask_close(key, "another function of molecule.race was faster", "CANCELLED")
+    local closed, problem = core.ask_close(key, "its function had ended", "CANCELLED")
     if closed == nil then error(problem, 0) end
   end
 end

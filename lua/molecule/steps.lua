@@ -138,6 +138,7 @@ end
 local function sleep(what, epoch_of, options)
   local state = begin(what)
   options = check_options(what, options, { hold = "boolean" })
+  step_state.abandon(state)
   local known, key = recorded(state), next_key(state, "/sleep")
   local found = known[key]
   if found and found.kind ~= "sleep" then

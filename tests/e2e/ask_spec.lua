@@ -509,6 +509,21 @@ describe("a question", function()
     one:stop()
   end)
 
+  it("of a function that another one has ended by an error is answered by nobody", function()
+    local one = connect [[
+      local fine, problem = pcall(molecule.all, {
+        function() return ctx.ask "First?" end,
+        function() molecule.sleep(0.3) error("enough", 0) end,
+      })
+      return problem .. " " .. ctx.ask("Second?").text]]
+    say "ask"
+    one:canvas(2)
+    assert.equal("Second?", wait_open(1)[1].text)
+    say "yes"
+    assert.equal("enough yes", one:canvas(3)[3])
+    one:stop()
+  end)
+
   it("of one function at once lets the others finish first", function()
     local one = connect [[
       local all = molecule.all {
