@@ -56,14 +56,6 @@ describe("molecule dev --keep", function()
     return answer.json or answer.body
   end
 
-  local function say(text, more)
-    local message = { to = workspace, text = text }
-    for name, value in pairs(more or {}) do message[name] = value end
-    local id = good("POST", "messages", { json = message }).ids[1]
-    loop.wait(function() return good("GET", "playground/messages/" .. id).outcome ~= nil end)
-    return id
-  end
-
   -- For what is no event of the loop.
   local function eventually(condition)
     local timer = uv.new_timer()
@@ -71,6 +63,14 @@ describe("molecule dev --keep", function()
     local found = loop.wait(condition)
     timer:close()
     return assert(found, "in time")
+  end
+
+  local function say(text, more)
+    local message = { to = workspace, text = text }
+    for name, value in pairs(more or {}) do message[name] = value end
+    local id = good("POST", "messages", { json = message }).ids[1]
+    eventually(function() return good("GET", "playground/messages/" .. id).outcome ~= nil end)
+    return id
   end
 
   local function kept(text) return (host.read(directory .. "/kept/session.jsonl") or ""):find(text, 1, true) ~= nil end
@@ -104,7 +104,7 @@ describe("molecule dev --keep", function()
     local id = say "hello"
     local timer = uv.new_timer()
     timer:start(10, 10, function() end) -- a file's change is no event of the loop
-    assert(loop.wait(function() return kept(id) and kept '"outcome":"replied"' end))
+    eventually(function() return kept(id) and kept '"outcome":"replied"' end)
     timer:close()
     child:signal "sigkill"
     child:wait_exit()

@@ -7,16 +7,19 @@ local loop = {}
 --- How long anything is waited for, in milliseconds. It only ends a hang: no test depends on how fast a machine is.
 loop.LIMIT_MS = 180000
 
----@param done fun(): any looked at after every event
+-- What no event tells of, such as files and processes, is looked at as often, in milliseconds.
+local LOOK_MS = 20
+
+---@param done fun(): any looked at after every event, and every 20 ms
 ---@param timeout_ms integer? loop.LIMIT_MS
 ---@return any what `done` returned last
 function loop.wait(done, timeout_ms)
   timeout_ms = timeout_ms or loop.LIMIT_MS
   local result, expired = done(), false
   if result then return result end
-  local timer = uv.new_timer()
+  local timer, began_ms, look_ms = uv.new_timer(), loop.now(), math.max(math.min(timeout_ms, LOOK_MS), 1)
   -- it repeats: run "once" calls due timers first and then waits for an event all the same
-  timer:start(timeout_ms, math.max(timeout_ms, 1), function() expired = true end)
+  timer:start(look_ms, look_ms, function() expired = loop.now() - began_ms >= timeout_ms end)
   while not result and not expired do
     uv.run "once"
     result = done()
