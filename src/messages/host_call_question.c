@@ -24,11 +24,12 @@ static void answer_json(struct host_call *call, json_t *object)
 
 /* --- a new one --- */
 
-static void answer_asked(struct host_call *call, const struct question *question)
+static void answer_asked(struct host_call *call, struct question *question)
 {
-    struct questions *questions = call->calls->questions;
     json_t *value = question_describe(question);
-    json_object_set_new(value, "may_post", json_boolean(questions_may_post(questions, question)));
+    bool may_post = questions_may_post(call->calls->questions, question);
+    question->waits_turn = !may_post;
+    json_object_set_new(value, "may_post", json_boolean(may_post));
     answer_json(call, value);
 }
 
@@ -56,8 +57,7 @@ static void on_asked(void *context, struct changes *changes)
         return;
     }
     calls->advanced(calls->context, call->ask->row_id);
-    const struct question *question = questions_find(calls->questions, call->ask->row_id,
-                                                     call->ask->key);
+    struct question *question = questions_find(calls->questions, call->ask->row_id, call->ask->key);
     if (question)
         answer_asked(call, question);
     else
@@ -219,7 +219,7 @@ void host_calls_ask_again(struct host_calls *calls)
 void host_call_question(struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
-    const struct question *question = questions_find(call->calls->questions, ask->row_id, ask->key);
+    struct question *question = questions_find(call->calls->questions, ask->row_id, ask->key);
     if (question)
         answer_asked(call, question);
     else if (ask->text)

@@ -295,7 +295,8 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
     entry->first_seen_ms = seen_ms(loaded);
     entry->awake_from_ms = clock_awake_ms() - loaded->age_ms;
     entry->has_steps = true; /* for all that is known here */
-    int64_t wait_ms = left_ms(loaded);
+    const struct questions *questions = &intake->dispatch->questions;
+    int64_t wait_ms = questions_any_turn(questions, entry->row_id) ? 0 : left_ms(loaded);
     if (wait_ms > 0) /* its handler may sleep for days: that is not the message's age */
         entry->awake_from_ms += wait_ms;
     if (wait_ms > 0)

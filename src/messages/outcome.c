@@ -66,18 +66,20 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     outcome_try_later(dispatch, entry, delay, true, reason);
 }
 
-/* One of the questions whose keys these are, a line each, has its answer. */
-static bool has_answer(const struct dispatch *dispatch, const char *row_id, const char *keys)
+/* One of the questions whose keys these are, a line each, has its answer, or can be posted now. */
+static bool can_continue(const struct dispatch *dispatch, const char *row_id, const char *keys)
 {
-    bool open = true;
-    for (const char *at = keys; at && *at && open;) {
+    const struct questions *questions = &dispatch->questions;
+    bool waits = true;
+    for (const char *at = keys; at && *at && waits;) {
         size_t length = strcspn(at, "\n");
         char *key = memory_copy(at, length);
-        open = questions_find(&dispatch->questions, row_id, key);
+        const struct question *question = questions_find(questions, row_id, key);
+        waits = question && !(question->waits_turn && questions_may_post(questions, question));
         free(key);
         at += length + (at[length] == '\n');
     }
-    return !open;
+    return !waits;
 }
 
 /* ctx.sleep and ctx.ask: the next run is the same attempt, and the time until then is not the
@@ -88,7 +90,7 @@ static void handler_sleeps(struct dispatch *dispatch, struct inbox_entry *entry,
     log_debug(dispatch->link->options->id, "message %s from %s: %s", entry->row_id,
               inbox_sender(entry), outcome->reason);
     entry->has_steps = true;
-    bool is_over = has_answer(dispatch, entry->row_id, outcome->asks);
+    bool is_over = can_continue(dispatch, entry->row_id, outcome->asks);
     outcome_sleep(dispatch, entry, is_over ? 0 : outcome->retry_after_ms, outcome->hold,
                   outcome->reason);
 }

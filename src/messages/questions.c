@@ -237,6 +237,15 @@ bool questions_may_post(const struct questions *questions, const struct question
     return !question->peer || each == question;
 }
 
+bool questions_any_turn(const struct questions *questions, const char *row_id)
+{
+    for (const struct question *each = questions->first; each; each = each->next)
+        if (!each->closing && each->deadline_ms == 0 && strcmp(each->row_id, row_id) == 0 &&
+            questions_may_post(questions, each))
+            return true;
+    return false;
+}
+
 void question_set_posted(struct question *question, const char *task_id)
 {
     question->deadline_ms = clock_wall_ms() + question->timeout_ms;

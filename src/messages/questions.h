@@ -28,8 +28,9 @@ struct question {
     int64_t after_us;
     char *after_id;
     int64_t asked_ms, timeout_ms, deadline_ms; /* wall clock; 0: not posted yet */
-    bool closing; /* its answer is being recorded: there will be no other */
-    bool hinted;  /* the asked one was told what would be an answer */
+    bool closing;    /* its answer is being recorded: there will be no other */
+    bool waits_turn; /* its handler waits until it may ask that peer */
+    bool hinted;     /* the asked one was told what would be an answer */
 };
 
 struct questions {
@@ -66,6 +67,8 @@ struct question *questions_find(const struct questions *questions, const char *r
 struct question *questions_find_code(const struct questions *questions, const char *code);
 /* A peer is asked one question at a time. */
 bool questions_may_post(const struct questions *questions, const struct question *question);
+/* One of this message's questions, of an earlier process, can be posted. */
+bool questions_any_turn(const struct questions *questions, const char *row_id);
 void question_set_posted(struct question *question, const char *task_id);
 
 struct question_answer {

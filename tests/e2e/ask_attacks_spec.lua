@@ -1,0 +1,135 @@
+--- Questions of handlers where something else happens at the same time: no message is lost, and none waits for nothing.
+
+local cjson = require "cjson"
+local uv = require "luv"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local loop = require "tests.support.loop"
+
+describe("a question meanwhile", function()
+  local platform, workspace, state_dir
+
+  setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
+  before_each(function()
+    workspace = host.workspace(platform)
+    state_dir = host.directory() .. "/state"
+  end)
+  after_each(host.clean_up)
+  teardown(function() platform:stop() end)
+
+  -- The body sees msg, ctx, molecule. A message that begins with "ask" is asked about; others are repeated.
+  local function script(body)
+    return ([[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        if not msg.text:find "^ask" then return "heard " .. msg.text end
+        %s
+      end]]):format(body)
+  end
+
+  local function connect(body, more)
+    local options = { platform = platform, workspace = workspace, state_dir = state_dir, script = script(body) }
+    for name, value in pairs(more or {}) do options[name] = value end
+    return host.connect(options)
+  end
+
+  local function say(text, more)
+    local message = { to = workspace.id, text = text }
+    for name, value in pairs(more or {}) do message[name] = value end
+    return platform:message(message)[1]
+  end
+
+  local function eventually(done)
+    local timer = uv.new_timer()
+    timer:start(10, 10, function() end)
+    local fine = loop.wait(done)
+    timer:close()
+    assert.is_truthy(fine)
+  end
+
+  local function molecule(words)
+    local pipe = assert(io.popen(("%s %s --state-dir %s 2>&1"):format(emulator.binary(), words, state_dir)))
+    local text = pipe:read "a"
+    local fine = pipe:close()
+    return text, fine
+  end
+
+  local function open_questions()
+    return cjson.decode((molecule("status " .. workspace.id .. " --json"))).questions
+  end
+
+  -- Waits until so many are open; the list.
+  local function wait_open(count)
+    local list
+    eventually(function()
+      list = open_questions()
+      local posted = 0
+      for _, one in ipairs(list) do posted = posted + (one["until"] ~= cjson.null and 1 or 0) end
+      return #list == count and posted == count
+    end)
+    return list
+  end
+
+  local function kill(one)
+    one.process:signal "sigkill"
+    one.process:wait_exit()
+  end
+
+  local function pause(ms)
+    local timer, over = uv.new_timer(), false
+    timer:start(ms, 0, function() over = true end)
+    loop.wait(function() return over end)
+    timer:close()
+  end
+
+  local function from_peer(peer, id, text, in_reply_to)
+    local message = { role = "user", messageId = id, parts = { { kind = "text", text = text } } }
+    if in_reply_to then message.metadata = { molecule = { in_reply_to = in_reply_to, hops = 1 } } end
+    local body = { jsonrpc = "2.0", id = id, method = "message/send", params = { message = message } }
+    say(text, { from = peer, request_body = body })
+  end
+
+  it("to a peer has its turn, though it came while the handler still ran", function()
+    local peer, other = host.workspace(platform).id, host.workspace(platform).id
+    local one = connect(([[
+      local both = molecule.all {
+        function() return ctx.ask(msg.text, {from = "%s"}).text end,
+        function() if msg.text == "ask 2" then molecule.sleep(2) end return "" end,
+      }
+      return both[1] ]]):format(peer), { args = { "--concurrency", "2" } })
+    say("ask 1", { from = other })
+    one:peer(peer, 1)
+    wait_open(1)
+    say "ask 2"
+    eventually(function() return #open_questions() == 2 end)
+    from_peer(peer, "33333333-0000-4000-8000-000000000001", "one")
+    assert.equal("one", one:peer(other, 1)[1])
+    assert.equal("ask 2", one:peer(peer, 2)[2])
+    from_peer(peer, "33333333-0000-4000-8000-000000000002", "two")
+    assert.equal("two", one:canvas(1)[1])
+    one:stop()
+  end)
+
+  it("to a peer has its turn, though the host was killed before it was posted", function()
+    local peer, other = host.workspace(platform).id, host.workspace(platform).id
+    local body = ([[return ctx.ask(msg.text, {from = "%s"}).text]]):format(peer)
+    local one = connect(body, { args = { "--concurrency", "2" } })
+    say("ask 1", { from = other })
+    one:peer(peer, 1)
+    wait_open(1)
+    say "ask 2"
+    eventually(function() return #open_questions() == 2 end)
+    pause(200)
+    platform:fault({ kind = "status", status = 503 }, { path = peer .. "/a2a" }, { times = -1 })
+    local mark = platform:mark()
+    from_peer(peer, "33333333-0000-4000-8000-000000000001", "one")
+    platform:wait { path = peer .. "/a2a", count = 1, since = mark }
+    kill(one)
+    platform:clear_faults()
+    local again = connect(body, { args = { "--concurrency", "2" } })
+    eventually(function() return #again:peer(peer, 2) == 2 end)
+    from_peer(peer, "33333333-0000-4000-8000-000000000002", "two")
+    assert.equal("two", again:canvas(1)[1])
+    again:stop()
+  end)
+end)
