@@ -64,11 +64,23 @@ static void on_asked(void *context, struct changes *changes)
         answer_json(call, json_null());
 }
 
+/* Also one whose answer is being recorded. */
+static const struct question *find_asked(const struct host_call *call)
+{
+    const struct question *each = call->calls->questions->first;
+    while (each &&
+           (strcmp(each->row_id, call->ask->row_id) != 0 || strcmp(each->key, call->ask->key) != 0))
+        each = each->next;
+    return each;
+}
+
+/* An earlier run of the handler may have asked it while it waited for the same look at the inbox.
+ * It is recorded once. */
 static void ask_now(struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
     struct host_calls *calls = call->calls;
-    const struct inbox_entry *entry = inbox_find_running(calls->inbox, ask->row_id);
+    struct inbox_entry *entry = inbox_find_running(calls->inbox, ask->row_id);
     json_t *spec = json_loadb(ask->text, ask->text_length, 0, NULL);
     if (!entry || !spec) {
         json_decref(spec);
@@ -76,9 +88,11 @@ static void ask_now(struct host_call *call)
                        "UNAVAILABLE");
         return;
     }
-    const struct question *question = questions_ask(calls->questions, entry->message, ask->key,
-                                                    spec);
+    const struct question *question = find_asked(call);
+    if (!question)
+        question = questions_ask(calls->questions, entry->message, ask->key, spec);
     json_decref(spec);
+    entry->has_steps = true; /* whatever becomes of this run, the question goes with its message */
     record(call, ask->key, "ask", question_describe(question), on_asked);
 }
 

@@ -89,6 +89,23 @@ describe("a question meanwhile", function()
     say(text, { from = peer, request_body = body })
   end
 
+  it("is asked once, though the run that asked it ended before the inbox was looked at", function()
+    local one = connect([[
+      molecule.log "begins"
+      if ctx.attempt == 1 then molecule.sleep(0.3) end
+      return "answer: " .. ctx.ask("Shall I?").text]], { args = { "--timeout", "1.5s" } })
+    say "ask"
+    one:log "begins"
+    platform:fault({ kind = "status", status = 503, headers = { ["Retry-After"] = "3" } }, { path = "/activity" })
+    one:log "attempt 1 of"
+    one:canvas(1)
+    pause(500)
+    assert.equal(1, #open_questions())
+    say "yes"
+    assert.equal("answer: yes", one:canvas(2)[2])
+    one:stop()
+  end)
+
   it("to a peer has its turn, though it came while the handler still ran", function()
     local peer, other = host.workspace(platform).id, host.workspace(platform).id
     local one = connect(([[
