@@ -146,7 +146,9 @@ bool ledger_leave_to_others(struct ledger *ledger)
     sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_LEAVE);
     if (statement)
         sqlite3_bind_int64(statement, 1, clock_steady_ms());
-    return ledger_run(ledger, statement, "leave messages to another client");
+    return ledger_run(ledger, statement, "leave messages to another client") &&
+           ledger_run(ledger, ledger_prepare(ledger, STATEMENT_QUESTIONS_LEAVE),
+                      "leave the questions of messages to another client");
 }
 
 bool ledger_take_back(struct ledger *ledger, const char *row_id)

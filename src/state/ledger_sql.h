@@ -14,6 +14,12 @@
     "to_canvas, target,"                                                                           \
     " reply_id, body, outcome, reason, traceback, source, created_at, hold"
 
+/* Those that have no answer; of which messages follows. */
+#define CANCEL_QUESTIONS                                                                          \
+    "DELETE FROM steps WHERE kind IN ('ask', 'posted') AND NOT EXISTS (SELECT 1 FROM steps AS "   \
+    "answer WHERE answer.row_id = steps.row_id AND answer.key = CASE steps.kind WHEN 'ask' THEN " \
+    "steps.key ELSE substr(steps.key, 1, length(steps.key) - 7) END || '/answer') AND row_id "
+
 /* X(enumerator, SQL): prepared at first use */
 #define STATEMENTS(X)                                                                              \
     X(STATE_OF, "SELECT state FROM messages WHERE row_id = ?1 UNION ALL SELECT 3 FROM finished "   \
@@ -125,12 +131,8 @@
       " AND answer.key = asked.key || '/answer')"                                                  \
       " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.row_id = asked.row_id"               \
       " AND state IN (5, 6)) ORDER BY asked.sequence")                                             \
-    X(QUESTIONS_CANCEL,                                                                            \
-      "DELETE FROM steps WHERE row_id = ?1 AND kind IN ('ask', 'posted')"                          \
-      " AND NOT EXISTS (SELECT 1 FROM steps AS answer WHERE answer.row_id = ?1 AND answer.key ="   \
-      " CASE steps.kind WHEN 'ask' THEN steps.key"                                                 \
-      " ELSE substr(steps.key, 1, length(steps.key) - 7) END"                                      \
-      " || '/answer')")                                                                            \
+    X(QUESTIONS_CANCEL, CANCEL_QUESTIONS "= ?1")                                                   \
+    X(QUESTIONS_LEAVE, CANCEL_QUESTIONS "IN (SELECT row_id FROM messages WHERE state = 6)")        \
     X(WAKE, "UPDATE messages SET due = ?2 WHERE row_id = ?1 AND state = 4 AND due > ?2")           \
     X(ANSWER_GET, "SELECT answer FROM answers WHERE message_id = ?1")                              \
     X(ANSWER_SET,                                                                                  \

@@ -149,4 +149,28 @@ describe("a question meanwhile", function()
     assert.equal("two", again:canvas(1)[1])
     again:stop()
   end)
+
+  it("of a message that another client had, and that comes back, is asked anew", function()
+    local body = [[
+      molecule.log "begins"
+      return "answer: " .. ctx.ask("Shall I?", {timeout = "25s"}).text]]
+    local one = connect(body)
+    local first = say "1"
+    say "2"
+    say "3"
+    one:canvas(3)
+    pause(300)
+    say "ask"
+    wait_open(1)
+    kill(one)
+    local state = one:state()
+    state.last_since_id = first
+    host.write(one.state_path, cjson.encode(state))
+    local again = connect(body)
+    again:canvas(5)
+    say "yes"
+    assert.equal("answer: yes", again:canvas(6)[6])
+    again:stop()
+    assert.is_true(again:count_log "begins" < 5)
+  end)
 end)
