@@ -166,7 +166,8 @@ struct question *questions_ask(struct questions *questions, const struct message
     question->choices = json_incref(json_object_get(spec, "choices"));
     question->timeout_ms = json_integer_value(json_object_get(spec, "timeout_ms"));
     question->asked_ms = clock_wall_ms();
-    questions_saw(questions, message->created_at, message->row_id);
+    /* a run's time is of our clock */
+    questions_saw(questions, message->run ? NULL : message->created_at, message->row_id);
     question->after_us = questions->newest_us;
     question->after_id = memory_copy_text(questions->newest_id);
     make_code(questions, question);

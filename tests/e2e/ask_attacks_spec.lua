@@ -5,6 +5,7 @@ local uv = require "luv"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
+local preload = require "tests.support.preload"
 
 describe("a question meanwhile", function()
   local platform, workspace, state_dir
@@ -172,5 +173,28 @@ describe("a question meanwhile", function()
     assert.equal("answer: yes", again:canvas(6)[6])
     again:stop()
     assert.is_true(again:count_log "begins" < 5)
+  end)
+
+  it("of a schedule is answered, though the host's clock is ahead of the platform's", function()
+    local directory = host.directory()
+    local library = preload.build("tests/fault/shim.c", directory)
+    local function set_clock(ahead)
+      host.write(directory .. "/clock.new", ("%d"):format(ahead))
+      assert(os.rename(directory .. "/clock.new", directory .. "/clock"))
+    end
+    local midnight = (os.time() // 86400 + 1) * 86400 - os.time()
+    set_clock(midnight + 7 * 3600)
+    local one = host.connect { platform = platform, workspace = workspace, state_dir = state_dir, args = { "-v" },
+      env = { LD_PRELOAD = library, FAULT_SHIM = directory }, script = [[
+      local molecule = require "molecule"
+      molecule.cron("0 8 * * *", function(run, ctx) molecule.log("heard %s", ctx.ask("Shall I?").text) end, { timezone = "UTC" })
+      return function(msg) return "not for the schedule" end]] }
+    one:log "is due next at"
+    set_clock(midnight + 8 * 3600)
+    one:canvas(1)
+    wait_open(1)
+    say "you may"
+    one:log "heard you may"
+    one:stop()
   end)
 end)
