@@ -289,10 +289,9 @@ static struct question *find_named(const struct questions *questions, const stru
 static struct question *find_of_peer(const struct questions *questions,
                                      const struct message *message)
 {
-    struct question *named = find_named(questions, message);
+    struct question *named = find_named(questions, message), *first = questions->first;
     if (named || message->in_reply_to)
         return named;
-    struct question *first = questions->first;
     while (first && (first->closing || !is_same(first->peer, message->source_id)))
         first = first->next;
     return first && may_answer(first, message) && has_its_context(first, message) ? first : NULL;
@@ -411,9 +410,11 @@ void questions_forget(struct questions *questions, const char *row_id)
         char *peer = each->peer;
         each->peer = NULL;
         drop(questions, each);
-        if (peer)
+        if (peer) {
             wake_next(questions, peer);
-        free(peer);
+            next = questions->first; /* the one that was woken may be finished by now */
+            free(peer);
+        }
     }
 }
 
