@@ -257,7 +257,9 @@ bool host_calls_take_answer(struct host_calls *calls, struct inbox_entry *entry)
         return false;
     for (struct host_call *call = calls->first; call; call = call->next) {
         const struct script_ask *ask = call->ask;
-        bool waits = ask && (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE);
+        /* what answers a question of ctx.ask is recognized by itself (questions.h) */
+        bool waits = ask && !ask->question.purpose &&
+                     (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE);
         if (!waits || !call->request.id || call->recording ||
             strcmp(call->request.id, message->in_reply_to) != 0 ||
             strcmp(ask->key, message->source_id) != 0)
@@ -287,8 +289,10 @@ void host_calls_remember_answer(struct host_calls *calls, const struct message *
 /* The answer may have come before the question: in an earlier run of the handler. */
 static void send_or_take(struct host_call *call)
 {
-    struct inbox_entry *entry = inbox_find_reply(call->calls->inbox, call->request.id,
-                                                 call->ask->key);
+    struct inbox_entry *entry = call->ask->question.purpose
+                                    ? NULL
+                                    : inbox_find_reply(call->calls->inbox, call->request.id,
+                                                       call->ask->key);
     if (entry)
         take(call, entry);
     else if (!call->delegation) /* the peer already has the delegation */

@@ -197,4 +197,23 @@ describe("a question meanwhile", function()
     one:log "heard you may"
     one:stop()
   end)
+
+  it("to a peer that answers before its post is known to have arrived is told the choices", function()
+    local peer = host.workspace(platform).id
+    local one = connect(([[
+      local answer, problem = ctx.ask("Which?", {from = "%s", choices = {"left", "right"}})
+      return answer and answer.choice or problem]]):format(peer), { args = { "-v" } })
+    platform:fault({ kind = "reset_after" }, { path = peer .. "/a2a" }, { times = 1 })
+    say "ask"
+    eventually(function() return #open_questions() == 1 end)
+    local sent = platform:wait { path = "/workspaces/" .. peer .. "/a2a", count = 1 }
+    local id = cjson.decode(sent[1].body).params.message.messageId
+    from_peer(peer, "55555555-0000-4000-8000-000000000001", "perhaps", id)
+    local told = one:peer(peer, 2)
+    table.sort(told)
+    assert.equal("Please answer left or right.", told[1])
+    from_peer(peer, "55555555-0000-4000-8000-000000000002", "left", id)
+    assert.equal("left", one:canvas(1)[1])
+    one:stop()
+  end)
 end)
