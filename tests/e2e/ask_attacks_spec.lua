@@ -209,6 +209,7 @@ describe("a question meanwhile", function()
     local sent = platform:wait { path = "/workspaces/" .. peer .. "/a2a", count = 1 }
     local id = cjson.decode(sent[1].body).params.message.messageId
     from_peer(peer, "55555555-0000-4000-8000-000000000001", "perhaps", id)
+    platform:wait { path = "/workspaces/" .. peer .. "/a2a", count = 3 } -- the question twice
     local told = one:peer(peer, 2)
     table.sort(told)
     assert.equal("Please answer left or right.", told[1])
