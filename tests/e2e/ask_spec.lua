@@ -272,7 +272,7 @@ describe("a question", function()
       return answer and answer.text or problem]]
     say "ask"
     wait_open(1)
-    platform:fault({ kind = "status", status = 503 }, { path = "/activity" })
+    platform:fault({ kind = "status", status = 503 }, { path = "/activity" }, { times = -1 })
     local mark = platform:mark()
     say "in time"
     platform:wait { path = "/workspaces/" .. workspace.id .. "/activity", count = 3, since = mark }
