@@ -12,9 +12,12 @@
 void question_code(char code[QUESTION_CODE_LENGTH + 1], unsigned long long random)
 {
     static const char letters[] = "ABCDEFGHJKMNPQRSTUVWXYZ23456789";
+    const size_t count = sizeof letters - 1, digits = 8;
     for (size_t i = 0; i < QUESTION_CODE_LENGTH; i++) {
-        code[i] = letters[random % (sizeof letters - 1)];
-        random /= sizeof letters - 1;
+        /* a letter, a digit, and what comes: neither a word nor a number */
+        size_t first = i == 1 ? count - digits : 0, last = i == 0 ? count - digits : count;
+        code[i] = letters[first + random % (last - first)];
+        random /= last - first;
     }
     code[QUESTION_CODE_LENGTH] = '\0';
 }
