@@ -82,7 +82,9 @@ static void on_timers(void *context, json_t *timers, bool found)
 static void refuse(struct control_client *client, const char *problem)
 {
     client->waiting = false;
-    control_answer(client, json_pack("{s:b, s:s}", "ok", 0, "error", problem));
+    /* it may be cut within a character */
+    json_t *words = jsontext_string(problem, strlen(problem));
+    control_answer(client, json_pack("{s:b, s:o}", "ok", 0, "error", words));
 }
 
 static void ask_timers(struct control_client *client, const json_t *request, bool run)

@@ -49,7 +49,7 @@ bool operator_answer(struct dispatch *dispatch, const char *code, const char *te
                                                    : NULL;
     if (text && question->choices && !choice) {
         char *choices = question_hint(question->choices);
-        snprintf(problem, problem_size, "\"%s\" is none of the choices: %s", text, choices);
+        snprintf(problem, problem_size, "\"%.200s\" is none of the choices: %s", text, choices);
         free(choices);
         return false;
     }

@@ -217,4 +217,12 @@ describe("a question meanwhile", function()
     assert.equal("left", one:canvas(1)[1])
     one:stop()
   end)
+
+  it("with choices refuses a long answer from the shell in words", function()
+    local one = connect [[return ctx.ask("Which?", {choices = {"left", "right"}}).choice]]
+    say "ask"
+    local code = wait_open(1)[1].code
+    assert.matches("is none of the choices", (molecule(("answer %s %s x%s"):format(workspace.id, code, ("é"):rep(700)))))
+    one:stop()
+  end)
 end)
