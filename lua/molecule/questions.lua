@@ -91,8 +91,8 @@ local function post(state, key, asked)
   if not asked.may_post and core.now() < latest then wait(key, asked, latest) end
   if not asked.may_post then give_up(key, asked, "another question to the same peer was open all the time") end
   local id, hops, context = reply_to(state, asked)
-  local sent, problem, code = core.ask_post(("/question%s/%s"):format(key, asked.code), asked.announcement, asked.peer, context,
-    id, hops)
+  local sent, problem, code = core.ask_post(key, ("/question%s/%s"):format(key, asked.code), asked.announcement, asked.peer,
+    context, id, hops)
   if not sent then
     if not TRANSIENT[code] or core.now() > latest then give_up(key, asked, problem) end
     wait(key, asked, core.now() + AGAIN)
@@ -115,7 +115,8 @@ local function result(state, asked, answer)
   }
 end
 
--- Records a new question: {code, peer, …}, see question_describe in src/messages/questions.h.
+-- Records a new question: what question_describe (src/messages/questions.h) says of it, and may_post; json.null: it is
+-- answered.
 local function open(state, key, spec)
   step_state.check_total(state, key)
   return check(core.ask_open(key, json.encode(spec)))
@@ -144,7 +145,7 @@ function questions.ask(question, options)
   local posted = asked and found(state, key .. "/posted", "posted")
   local now = asked or open(state, key, spec)
   if asked and not posted then now = check(core.ask_open(key)) end
-  if now == json.null then core.defer(core.now(), true, "answered meanwhile", key) end
+  if now == json.null then core.defer(core.now() + 0.2, true, "answered meanwhile") end
   asked = asked or now
   asked.hold = options.hold ~= false
   asked.may_post = now.may_post

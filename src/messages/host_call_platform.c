@@ -1,6 +1,7 @@
 /* What handlers ask of the platform: the request, when it may go, and what its answer means. After
  * a transient failure it is repeated until the question's time is up. */
 #include "messages/host_call.h"
+#include "messages/questions.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -115,10 +116,34 @@ static void on_limits(struct host_call *call, const struct call_answer *given)
     host_call_answer_limits(call);
 }
 
+/* The post of a question: from its beginning the question may have been seen, unless it failed for
+ * certain. */
+static void note_post(struct host_call *call, bool begins)
+{
+    const struct script_ask *ask = call->ask;
+    struct question *question = ask && ask->question.key
+                                    ? questions_find(call->calls->questions, ask->row_id,
+                                                     ask->question.key)
+                                    : NULL;
+    if (question && begins)
+        questions_post_begins(call->calls->questions, question);
+    else if (question)
+        question_post_failed(question);
+}
+
+static bool has_failed(const struct call_answer *given)
+{
+    bool delivered = given->verdict.class == RETRY_OK || given->verdict.class == RETRY_DELIVERED ||
+                     given->verdict.class == RETRY_UNCONFIRMED;
+    return !delivered && (given->status != 0 || !given->sent);
+}
+
 static void on_answer(const struct call_answer *given, void *context)
 {
     struct host_call *call = context;
     call->tried = true;
+    if (has_failed(given))
+        note_post(call, false);
     if (call->ask && call->ask->kind == SCRIPT_ASK_LIMITS) {
         on_limits(call, given);
         return;
@@ -250,6 +275,7 @@ void host_call_transmit(struct host_call *call)
         timer_arm(&call->timer, on_try_again, quiet_until_ms - now);
         return;
     }
+    note_post(call, true);
     struct platform_request request = make_request(call);
     if (!request.url) {
         host_call_fail(call, "not a workspace id (a UUID); molecule.peers() lists the ids",

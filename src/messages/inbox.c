@@ -257,6 +257,7 @@ static void go(struct inbox *inbox, struct inbox_entry *entry, enum inbox_state 
 void inbox_start(struct inbox *inbox, struct inbox_entry *entry)
 {
     go(inbox, entry, INBOX_RUNNING);
+    entry->asleep = false;
     entry->attempts++;
 }
 
@@ -296,9 +297,9 @@ void inbox_postpone(struct inbox *inbox, struct inbox_entry *entry, int64_t at_m
 
 void inbox_wake(struct inbox_entry *entry, int64_t now_ms)
 {
-    int64_t *until_ms = inbox_is_waiting(entry)           ? &entry->not_before_ms
-                        : entry->state == INBOX_RECORDING ? &entry->wait.until_ms
-                                                          : NULL;
+    bool waits = inbox_is_waiting(entry) && entry->asleep;
+    bool will_wait = entry->state == INBOX_RECORDING && entry->wait.asleep;
+    int64_t *until_ms = waits ? &entry->not_before_ms : will_wait ? &entry->wait.until_ms : NULL;
     if (!until_ms || *until_ms <= now_ms)
         return;
     entry->awake_from_ms -= *until_ms - now_ms; /* that time was added to it */

@@ -66,6 +66,7 @@ struct inbox_entry {
     int64_t first_seen_ms; /* clock_steady_ms, or an earlier process's */
     int64_t awake_from_ms; /* clock_awake_ms: when it was first seen, counting earlier processes
                             */
+    bool asleep;           /* … and its time until `not_before_ms` was added to that */
     bool suspect;          /* an earlier process ended while it was handled */
     /* dispatch */
     unsigned failures;       /* of the attempts, how many failed since its handler got further */

@@ -297,6 +297,7 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
     entry->has_steps = true; /* for all that is known here */
     const struct questions *questions = &intake->dispatch->questions;
     int64_t wait_ms = questions_any_turn(questions, entry->row_id) ? 0 : left_ms(loaded);
+    entry->asleep = wait_ms > 0;
     if (wait_ms > 0) /* its handler may sleep for days: that is not the message's age */
         entry->awake_from_ms += wait_ms;
     if (wait_ms > 0)

@@ -305,6 +305,7 @@ static void on_wait_recorded(struct inbox_entry *entry, void *context)
     struct dispatch *dispatch = context;
     inbox_retry(dispatch->inbox, entry, entry->wait.until_ms, entry->wait.hold,
                 !entry->wait.asleep);
+    entry->asleep = entry->wait.asleep;
     entry->wait.asleep = false;
     if (entry->wait.defer) {
         outcome_settle_suspect(dispatch, entry);

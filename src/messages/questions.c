@@ -1,18 +1,14 @@
-#include "messages/questions.h"
+#include "messages/questions_private.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/uuid.h"
-#include "wire/jsontext.h"
-#include "wire/parts.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-#define CANVAS "canvas"
 
 /* As the platform writes ids; yours. */
 static char *lower(const char *id)
@@ -29,14 +25,14 @@ static void set(char **to, const char *text)
     *to = memory_copy_text(text);
 }
 
-static bool is_same(const char *one, const char *other)
+bool question_same_id(const char *one, const char *other)
 {
     return one && other ? strcasecmp(one, other) == 0 : one == other;
 }
 
 /* --- the order of the feed --- */
 
-static bool is_newer(int64_t us, const char *id, int64_t than_us, const char *than_id)
+bool question_is_newer(int64_t us, const char *id, int64_t than_us, const char *than_id)
 {
     return us > than_us || (us == than_us && strcmp(id, than_id ? than_id : "") > 0);
 }
@@ -45,7 +41,7 @@ void questions_saw(struct questions *questions, const char *stamp, const char *r
 {
     int64_t us;
     if (!stamp || !row_id || !clock_parse(stamp, &us) ||
-        !is_newer(us, row_id, questions->newest_us, questions->newest_id))
+        !question_is_newer(us, row_id, questions->newest_us, questions->newest_id))
         return;
     questions->newest_us = us;
     set(&questions->newest_id, row_id);
@@ -131,7 +127,7 @@ char *question_purpose(const struct question *question)
     return memory_format("/question%s/%s", question->key, question->code);
 }
 
-static json_t *list_others(const struct questions *questions, const struct question *question)
+json_t *questions_list_others(const struct questions *questions, const struct question *question)
 {
     json_t *others = json_array();
     for (const struct question *each = questions->first; each; each = each->next)
@@ -143,7 +139,7 @@ static json_t *list_others(const struct questions *questions, const struct quest
 
 char *questions_announce(const struct questions *questions, const struct question *question)
 {
-    json_t *others = question->peer ? NULL : list_others(questions, question);
+    json_t *others = question->peer ? NULL : questions_list_others(questions, question);
     char *announcement = question_announce(question->text, question->choices,
                                            question->peer ? NULL : question->code, others);
     json_decref(others);
@@ -157,10 +153,10 @@ struct question *questions_ask(struct questions *questions, const struct message
     const char *to = json_string_value(json_object_get(spec, "peer"));
     const char *sender = message->run || message->unanswerable ? NULL : message->source_id;
     if (!to)
-        to = sender ? sender : CANVAS;
-    question->peer = strcmp(to, CANVAS) == 0 ? NULL : lower(to);
+        to = sender ? sender : QUESTION_CANVAS;
+    question->peer = strcmp(to, QUESTION_CANVAS) == 0 ? NULL : lower(to);
     question->to_sender = !message->run && !message->unanswerable &&
-                          is_same(question->peer, message->source_id);
+                          question_same_id(question->peer, message->source_id);
     question->context_id = memory_copy_text(message->context_id);
     question->text = memory_copy_text(json_string_value(json_object_get(spec, "text")));
     question->choices = json_incref(json_object_get(spec, "choices"));
@@ -222,6 +218,7 @@ void questions_load(struct questions *questions, const char *row_id, const char 
         question->after_id = memory_copy_text(after_id);
         question->asked_ms = asked_ms;
         question->timeout_ms = timeout_ms;
+        question->begun = true; /* for all that is known */
         read_posted(question, sent);
         if (question->deadline_ms == 0)
             question->announcement = memory_copy_text(announcement);
@@ -233,7 +230,7 @@ void questions_load(struct questions *questions, const char *row_id, const char 
 bool questions_may_post(const struct questions *questions, const struct question *question)
 {
     const struct question *each = questions->first;
-    while (question->peer && each != question && !is_same(each->peer, question->peer))
+    while (question->peer && each != question && !question_same_id(each->peer, question->peer))
         each = each->next;
     return !question->peer || each == question;
 }
@@ -247,134 +244,33 @@ bool questions_any_turn(const struct questions *questions, const char *row_id)
     return false;
 }
 
+static void renew_position(const struct questions *questions, struct question *question)
+{
+    if (!question_is_newer(questions->newest_us, questions->newest_id ? questions->newest_id : "",
+                           question->after_us, question->after_id))
+        return;
+    question->after_us = questions->newest_us;
+    set(&question->after_id, questions->newest_id);
+}
+
+void questions_post_begins(const struct questions *questions, struct question *question)
+{
+    if (!question->begun)
+        renew_position(questions, question);
+    question->begun = true;
+}
+
+void question_post_failed(struct question *question)
+{
+    question->begun = question->deadline_ms > 0;
+}
+
 void question_set_posted(struct question *question, const char *task_id)
 {
+    question->begun = true;
     question->deadline_ms = clock_wall_ms() + question->timeout_ms;
     set(&question->task_id, task_id);
     set(&question->announcement, NULL);
-}
-
-/* --- answers --- */
-
-static bool is_behind(const struct question *question, const struct message *message)
-{
-    int64_t us;
-    return message->created_at && clock_parse(message->created_at, &us) &&
-           is_newer(us, message->row_id, question->after_us, question->after_id);
-}
-
-static bool may_answer(const struct question *question, const struct message *message)
-{
-    return !question->closing && is_same(question->peer, message->source_id) &&
-           is_behind(question, message);
-}
-
-static bool has_its_context(const struct question *question, const struct message *message)
-{
-    return !question->to_sender || is_same(question->context_id, message->context_id);
-}
-
-/* It says which post, or which task, it answers. */
-static struct question *find_named(const struct questions *questions, const struct message *message)
-{
-    for (struct question *each = questions->first; each; each = each->next)
-        if (each->peer && may_answer(each, message) &&
-            ((message->in_reply_to && is_same(each->message_id, message->in_reply_to)) ||
-             (message->task_id && is_same(each->task_id, message->task_id))))
-            return each;
-    return NULL;
-}
-
-/* A peer is asked one question at a time: the first one of those that are open is the one. */
-static struct question *find_of_peer(const struct questions *questions,
-                                     const struct message *message)
-{
-    struct question *named = find_named(questions, message), *first = questions->first;
-    if (named || message->in_reply_to)
-        return named;
-    while (first && (first->closing || !is_same(first->peer, message->source_id)))
-        first = first->next;
-    return first && may_answer(first, message) && has_its_context(first, message) ? first : NULL;
-}
-
-static char *which_of(struct questions *questions)
-{
-    bool hinted = true;
-    json_t *open = list_others(questions, NULL);
-    for (struct question *each = questions->first; each; each = each->next)
-        if (!each->peer && !each->closing) {
-            hinted = hinted && each->hinted;
-            each->hinted = true;
-        }
-    char *hint = hinted ? NULL : question_which(open);
-    json_decref(open);
-    return hint;
-}
-
-/* The only one that is open is answered by what comes next; of several, the one whose code the
- * answer begins with. */
-static struct question *find_of_canvas(struct questions *questions, const struct message *message,
-                                       struct question_answer *answer)
-{
-    struct question *candidate = NULL;
-    size_t open = 0;
-    for (struct question *each = questions->first; each; each = each->next) {
-        if (each->peer || each->closing)
-            continue;
-        const char *text = question_after_code(message->text, each->code);
-        if (text && may_answer(each, message)) {
-            answer->text = text;
-            return each;
-        }
-        open++;
-        if (may_answer(each, message) && has_its_context(each, message))
-            candidate = each;
-    }
-    if (!candidate || open == 1)
-        return candidate;
-    answer->hint = which_of(questions);
-    return NULL;
-}
-
-struct question_answer questions_match(struct questions *questions, const struct message *message)
-{
-    struct question_answer answer = {.text = message->text};
-    if (!questions->first || message->run || message->unanswerable)
-        return answer;
-    struct question *question = message->source_id ? find_of_peer(questions, message)
-                                                   : find_of_canvas(questions, message, &answer);
-    if (!question)
-        return answer;
-    if (!question->choices) {
-        answer.question = question;
-        return answer;
-    }
-    answer.choice = question_choice(question->choices, answer.text);
-    if (answer.choice)
-        answer.question = question;
-    else if (!question->hinted)
-        answer.hint = question_hint(question->choices);
-    question->hinted = true;
-    return answer;
-}
-
-json_t *question_answer_value(const struct question_answer *answer, const struct message *message)
-{
-    json_t *value = json_object();
-    size_t length = message->text_length - (size_t)(answer->text - message->text);
-    json_object_set_new(value, "text", jsontext_string(answer->text, length));
-    if (answer->choice)
-        json_object_set_new(value, "choice", json_string(answer->choice));
-    json_object_set_new(value, "from",
-                        json_string(message->source_id ? message->source_id : CANVAS));
-    json_t *parts = message_parts(message), *files = NULL;
-    if (parts && parts_files(parts, &files) && files)
-        json_object_set_new(value, "files", files);
-    json_decref(parts);
-    if (message->source_id && message->message_id)
-        json_object_set_new(value, "message_id", json_string(message->message_id));
-    json_object_set_new(value, "hops", json_integer(message->hops));
-    return value;
 }
 
 /* --- the end --- */
@@ -382,7 +278,7 @@ json_t *question_answer_value(const struct question_answer *answer, const struct
 static void wake_next(const struct questions *questions, const char *peer)
 {
     const struct question *each = questions->first;
-    while (each && !is_same(each->peer, peer))
+    while (each && !question_same_id(each->peer, peer))
         each = each->next;
     if (each && each->deadline_ms == 0)
         questions->wake(questions->context, each->row_id);
@@ -436,8 +332,8 @@ json_t *questions_list(const struct questions *questions, size_t most)
             json_array_append_new(
                 list, json_pack("{s:s, s:s, s:O?, s:s, s:s, s:o, s:o}", "code", each->code, "text",
                                 each->text, "choices", each->choices, "to",
-                                each->peer ? each->peer : CANVAS, "message", each->row_id, "asked",
-                                stamp(each->asked_ms), "until", stamp(each->deadline_ms)));
+                                each->peer ? each->peer : QUESTION_CANVAS, "message", each->row_id,
+                                "asked", stamp(each->asked_ms), "until", stamp(each->deadline_ms)));
     return list;
 }
 

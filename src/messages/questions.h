@@ -28,6 +28,7 @@ struct question {
     int64_t after_us;
     char *after_id;
     int64_t asked_ms, timeout_ms, deadline_ms; /* wall clock; 0: not posted yet */
+    bool begun;                                /* its post has, so that it may have been seen */
     bool closing;    /* its answer is being recorded: there will be no other */
     bool waits_turn; /* its handler waits until it may ask that peer */
     bool hinted;     /* the asked one was told what would be an answer */
@@ -69,6 +70,9 @@ struct question *questions_find_code(const struct questions *questions, const ch
 bool questions_may_post(const struct questions *questions, const struct question *question);
 /* One of this message's questions, of an earlier process, can be posted. */
 bool questions_any_turn(const struct questions *questions, const char *row_id);
+/* Its post begins: an answer is newer than what has been read by now. It has failed for certain. */
+void questions_post_begins(const struct questions *questions, struct question *question);
+void question_post_failed(struct question *question);
 void question_set_posted(struct question *question, const char *task_id);
 
 struct question_answer {

@@ -60,19 +60,20 @@ static int push_true(lua_State *L, const struct script_ask *ask)
     return 1;
 }
 
-/* core.ask_post(purpose, text, peer, context_id, reply_to, hops) -> as core.send without a timeout;
- * `peer` nil: as core.notify */
+/* core.ask_post(key, purpose, text, peer, context_id, reply_to, hops) -> as core.send without a
+ * timeout; `peer` nil: as core.notify */
 static int ask_post(lua_State *L)
 {
     size_t length;
-    const char *purpose = luaL_checkstring(L, 1), *text = luaL_checklstring(L, 2, &length),
-               *peer = luaL_optstring(L, 3, NULL), *context_id = luaL_optstring(L, 4, NULL),
-               *reply_to = luaL_optstring(L, 5, NULL);
-    lua_Integer hops = luaL_optinteger(L, 6, 0);
+    const char *key = luaL_checkstring(L, 1), *purpose = luaL_checkstring(L, 2),
+               *text = luaL_checklstring(L, 3, &length), *peer = luaL_optstring(L, 4, NULL),
+               *context_id = luaL_optstring(L, 5, NULL), *reply_to = luaL_optstring(L, 6, NULL);
+    lua_Integer hops = luaL_optinteger(L, 7, 0);
     vm_check_await(L, "ctx.ask");
     struct script_ask *ask = ask_make(L, peer ? SCRIPT_ASK_SEND : SCRIPT_ASK_NOTIFY, length);
     ask->key = memory_copy_text(peer);
     ask->context_id = memory_copy_text(context_id);
+    ask->question.key = memory_copy_text(key);
     ask->question.purpose = memory_copy_text(purpose);
     ask->question.reply_to = memory_copy_text(reply_to);
     ask->question.hops = (int)hops;

@@ -21,6 +21,7 @@ void ask_free(struct script_ask *ask)
     free(ask->text);
     free(ask->context_id);
     free(ask->step.digest);
+    free(ask->question.key);
     free(ask->question.purpose);
     free(ask->question.reply_to);
     free(ask->row_id);

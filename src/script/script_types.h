@@ -136,6 +136,7 @@ struct script_ask {
         char *digest;
     } step; /* STEP; CLOSE: the kind alone, of enum question_close's words */
     struct {
+        char *key;      /* of its step */
         char *purpose;  /* its message's id is made of this; NULL: it posts no question */
         char *reply_to; /* id of the message that it replies to; NULL: none */
         int hops;       /* … and its hops */

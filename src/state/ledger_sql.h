@@ -130,7 +130,7 @@
       " AND NOT EXISTS (SELECT 1 FROM steps AS answer WHERE answer.row_id = asked.row_id"          \
       " AND answer.key = asked.key || '/answer')"                                                  \
       " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.row_id = asked.row_id"               \
-      " AND state IN (5, 6)) ORDER BY asked.sequence")                                             \
+      " AND state IN (2, 5, 6)) ORDER BY asked.sequence")                                          \
     X(QUESTIONS_CANCEL, CANCEL_QUESTIONS "= ?1")                                                   \
     X(QUESTIONS_LEAVE, CANCEL_QUESTIONS "IN (SELECT row_id FROM messages WHERE state = 6)")        \
     X(WAKE, "UPDATE messages SET due = ?2 WHERE row_id = ?1 AND state = 4 AND due > ?2")           \

@@ -225,4 +225,20 @@ describe("a question meanwhile", function()
     assert.matches("is none of the choices", (molecule(("answer %s %s x%s"):format(workspace.id, code, ("é"):rep(700)))))
     one:stop()
   end)
+
+  it("that could not yet be shown is not answered by what is said meanwhile", function()
+    platform:fault({ kind = "status", status = 503 }, { path = "/notify" }, { times = -1 })
+    local one = connect [[return "answer: " .. ctx.ask("Shall I?").text]]
+    local mark = platform:mark()
+    say "ask"
+    platform:wait { path = "/workspaces/" .. workspace.id .. "/notify", count = 2, since = mark }
+    mark = platform:mark()
+    say "something else"
+    platform:wait { path = "/workspaces/" .. workspace.id .. "/activity", count = 3, since = mark }
+    platform:clear_faults()
+    assert.matches("^Shall I", one:canvas(1)[1])
+    say "yes"
+    assert.same({ "answer: yes", "heard something else" }, { table.unpack(one:canvas(3), 2) })
+    one:stop()
+  end)
 end)

@@ -24,6 +24,7 @@ static struct question *ask(struct questions *questions, const char *key, const 
                              (json_int_t)1000, "choices",
                              choices ? json_loads(choices, 0, NULL) : NULL);
     struct question *question = questions_ask(questions, &asker, key, spec);
+    questions_post_begins(questions, question);
     json_decref(spec);
     return question;
 }

@@ -188,7 +188,7 @@ function questions.add(api, version)
     questions.close(agent, question, {text = given, choice = choice, from = question.peer})
     return true
   end
-  function api.ask_post(purpose, text, peer, context_id, reply_to)
+  function api.ask_post(_, purpose, text, peer, context_id, reply_to)
     if not peer then return api.notify(text) end
     return post(agent, here(purpose:match("^/question(.*)/%w+$")), peer, text, context_id, reply_to)
   end
