@@ -226,6 +226,39 @@ describe("a question meanwhile", function()
     one:stop()
   end)
 
+  it("is asked once, and answered, though the host is stopped at any stage of it", function()
+    local body = [[return "answer: " .. ctx.ask("Shall I?").text]]
+    local faults = {
+      { kind = "hang" }, -- while the inbox is read, and while it is posted
+      { kind = "status", status = 503 },
+    }
+    local count = 0
+    for _, path in ipairs { "/activity", "/notify" } do
+      for _, fault in ipairs(faults) do
+        workspace, state_dir, count = host.workspace(platform), host.directory() .. "/state", count + 1
+        local one = connect(body, { args = { "--drain", "100ms" } })
+        one:wait { path = "/workspaces/" .. workspace.id .. "/activity" }
+        local mark = platform:mark()
+        if path == "/notify" then platform:fault(fault, { path = path }, { times = -1 }) end
+        say "ask"
+        if path == "/activity" then
+          one:wait { path = "/workspaces/" .. workspace.id .. "/activity", since = mark }
+          platform:fault(fault, { path = path }, { times = -1 })
+        else
+          eventually(function() return #open_questions() == 1 end)
+        end
+        one:stop()
+        platform:clear_faults()
+        local again = connect(body)
+        wait_open(1)
+        say "yes"
+        assert.equal("answer: yes", again:canvas(2)[2])
+        again:stop()
+      end
+    end
+    assert.equal(4, count)
+  end)
+
   it("that could not yet be shown is not answered by what is said meanwhile", function()
     platform:fault({ kind = "status", status = 503 }, { path = "/notify" }, { times = -1 })
     local one = connect [[return "answer: " .. ctx.ask("Shall I?").text]]
