@@ -1,94 +1,30 @@
 --- Questions of handlers where something else happens at the same time: no message is lost, and none waits for nothing.
 
 local cjson = require "cjson"
-local uv = require "luv"
+local asking = require "tests.support.asking"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
-local loop = require "tests.support.loop"
 local preload = require "tests.support.preload"
 
+local eventually, kill, pause = asking.eventually, asking.kill, asking.pause
+
 describe("a question meanwhile", function()
-  local platform, workspace, state_dir
+  local platform, workspace, state_dir, stage
 
   setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
   before_each(function()
-    workspace = host.workspace(platform)
-    state_dir = host.directory() .. "/state"
+    stage = asking.new(platform)
+    workspace, state_dir = stage.workspace, stage.state_dir
   end)
   after_each(host.clean_up)
   teardown(function() platform:stop() end)
 
-  -- The body sees msg, ctx, molecule. A message that begins with "ask" is asked about; others are repeated.
-  local function script(body)
-    return ([[
-      local molecule = require "molecule"
-      return function(msg, ctx)
-        if not msg.text:find "^ask" then return "heard " .. msg.text end
-        %s
-      end]]):format(body)
-  end
-
-  local function connect(body, more)
-    local options = { platform = platform, workspace = workspace, state_dir = state_dir, script = script(body) }
-    for name, value in pairs(more or {}) do options[name] = value end
-    return host.connect(options)
-  end
-
-  local function say(text, more)
-    local message = { to = workspace.id, text = text }
-    for name, value in pairs(more or {}) do message[name] = value end
-    return platform:message(message)[1]
-  end
-
-  local function eventually(done)
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
-    local fine = loop.wait(done)
-    timer:close()
-    assert.is_truthy(fine)
-  end
-
-  local function molecule(words)
-    local pipe = assert(io.popen(("%s %s --state-dir %s 2>&1"):format(emulator.binary(), words, state_dir)))
-    local text = pipe:read "a"
-    local fine = pipe:close()
-    return text, fine
-  end
-
-  local function open_questions()
-    return cjson.decode((molecule("status " .. workspace.id .. " --json"))).questions
-  end
-
-  -- Waits until so many are open; the list.
-  local function wait_open(count)
-    local list
-    eventually(function()
-      list = open_questions()
-      local posted = 0
-      for _, one in ipairs(list) do posted = posted + (one["until"] ~= cjson.null and 1 or 0) end
-      return #list == count and posted == count
-    end)
-    return list
-  end
-
-  local function kill(one)
-    one.process:signal "sigkill"
-    one.process:wait_exit()
-  end
-
-  local function pause(ms)
-    local timer, over = uv.new_timer(), false
-    timer:start(ms, 0, function() over = true end)
-    loop.wait(function() return over end)
-    timer:close()
-  end
-
-  local function from_peer(peer, id, text, in_reply_to)
-    local message = { role = "user", messageId = id, parts = { { kind = "text", text = text } } }
-    if in_reply_to then message.metadata = { molecule = { in_reply_to = in_reply_to, hops = 1 } } end
-    local body = { jsonrpc = "2.0", id = id, method = "message/send", params = { message = message } }
-    say(text, { from = peer, request_body = body })
-  end
+  local function connect(...) return stage:connect(...) end
+  local function say(...) return stage:say(...) end
+  local function from_peer(...) stage:from_peer(...) end
+  local function molecule(words) return stage:molecule(words) end
+  local function open_questions() return stage:open() end
+  local function wait_open(count) return stage:wait_open(count) end
 
   it("is asked once, though the run that asked it ended before the inbox was looked at", function()
     local one = connect([[
@@ -235,7 +171,8 @@ describe("a question meanwhile", function()
     local count = 0
     for _, path in ipairs { "/activity", "/notify" } do
       for _, fault in ipairs(faults) do
-        workspace, state_dir, count = host.workspace(platform), host.directory() .. "/state", count + 1
+        stage, count = asking.new(platform), count + 1
+        workspace = stage.workspace
         local one = connect(body, { args = { "--drain", "100ms" } })
         one:wait { path = "/workspaces/" .. workspace.id .. "/activity" }
         local mark = platform:mark()

@@ -2,84 +2,36 @@
 
 local cjson = require "cjson"
 local uv = require "luv"
+local asking = require "tests.support.asking"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 
+local eventually, kill = asking.eventually, asking.kill
+
 describe("a question", function()
-  local platform, workspace, state_dir
+  local platform, workspace, state_dir, stage
 
   setup(function() platform = emulator.start { args = { "--rate-limit", "-1" } } end)
   before_each(function()
-    workspace = host.workspace(platform)
-    state_dir = host.directory() .. "/state"
+    stage = asking.new(platform)
+    workspace, state_dir = stage.workspace, stage.state_dir
   end)
   after_each(host.clean_up)
   teardown(function() platform:stop() end)
 
-  -- The body sees msg, ctx, molecule. A message that begins with "ask" is asked about; others are repeated.
-  local function script(body)
-    return ([[
-      local molecule = require "molecule"
-      return function(msg, ctx)
-        if not msg.text:find "^ask" then return "heard " .. msg.text end
-        %s
-      end]]):format(body)
-  end
-
-  local function connect(body, more)
-    local options = { platform = platform, workspace = workspace, state_dir = state_dir, script = script(body) }
-    for name, value in pairs(more or {}) do options[name] = value end
-    return host.connect(options)
-  end
-
-  local function say(text, more)
-    local message = { to = workspace.id, text = text }
-    for name, value in pairs(more or {}) do message[name] = value end
-    return platform:message(message)[1]
-  end
-
-  local function eventually(done)
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
-    local fine = loop.wait(done)
-    timer:close()
-    assert.is_truthy(fine)
-  end
-
-  local function molecule(words)
-    local pipe = assert(io.popen(("%s %s --state-dir %s 2>&1"):format(emulator.binary(), words, state_dir)))
-    local text = pipe:read "a"
-    local fine = pipe:close()
-    return text, fine
-  end
-
-  local function open_questions()
-    return cjson.decode((molecule("status " .. workspace.id .. " --json"))).questions
-  end
-
-  -- Waits until so many are open; the list.
-  local function wait_open(count)
-    local list
-    eventually(function()
-      list = open_questions()
-      local posted = 0
-      for _, one in ipairs(list) do posted = posted + (one["until"] ~= cjson.null and 1 or 0) end
-      return #list == count and posted == count
-    end)
-    return list
-  end
+  local function connect(...) return stage:connect(...) end
+  local function say(...) return stage:say(...) end
+  local function from_peer(...) stage:from_peer(...) end
+  local function molecule(words) return stage:molecule(words) end
+  local function open_questions() return stage:open() end
+  local function wait_open(count) return stage:wait_open(count) end
 
   local ANSWER = [[
     local answer, problem, code = ctx.ask("Shall I?")
     if not answer then return ("%s: %s"):format(code, problem) end
     return ("answer: %s from %s"):format(answer.text, answer.from)]]
 
-
-  local function kill(one)
-    one.process:signal "sigkill"
-    one.process:wait_exit()
-  end
 
   it("is answered by the next message of whom it asks, and that one is no message of its own", function()
     local one = connect(ANSWER)
@@ -347,13 +299,6 @@ describe("a question", function()
     local _, entries = one:peer(peer, count)
     local message = cjson.decode(entries[count].body).params.message
     return message.parts[1].text, message.metadata.molecule.in_reply_to, message.messageId
-  end
-
-  local function from_peer(peer, id, text, in_reply_to)
-    local message = { role = "user", messageId = id, parts = { { kind = "text", text = text } } }
-    if in_reply_to then message.metadata = { molecule = { in_reply_to = in_reply_to, hops = 1 } } end
-    local body = { jsonrpc = "2.0", id = id, method = "message/send", params = { message = message } }
-    say(text, { from = peer, request_body = body })
   end
 
   it("to the peer that asks is the reply to its message, and the reply then answers what it said last", function()
