@@ -1,25 +1,18 @@
 #include "commands/ledger_view.h"
 
-#include "base/clock.h"
 #include "messages/questions.h"
 #include "wire/jsontext.h"
 
 #include <string.h>
-
-static json_t *stamp(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    clock_format(wall_ms, text);
-    return json_string(text);
-}
 
 static void add_step(const struct ledger_step *step, void *context)
 {
     json_t *value = jsontext_read(step->value, strlen(step->value), NULL, NULL);
     if (!value) /* why it could not be recorded */
         value = jsontext_string(step->value, strlen(step->value));
-    json_array_append_new(context, json_pack("{s:s, s:s, s:o, s:o}", "key", step->key, "kind",
-                                             step->kind, "value", value, "at", stamp(step->at_ms)));
+    json_array_append_new(context,
+                          json_pack("{s:s, s:s, s:o, s:o}", "key", step->key, "kind", step->kind,
+                                    "value", value, "at", jsontext_time(step->at_ms)));
 }
 
 json_t *ledger_view_steps(struct ledger *ledger, const char *row_id)
@@ -31,8 +24,8 @@ json_t *ledger_view_steps(struct ledger *ledger, const char *row_id)
 
 static void add_sleeper(const char *row_id, int64_t until_ms, void *context)
 {
-    json_array_append_new(context,
-                          json_pack("{s:s, s:o}", "row_id", row_id, "until", stamp(until_ms)));
+    json_array_append_new(
+        context, json_pack("{s:s, s:o}", "row_id", row_id, "until", jsontext_time(until_ms)));
 }
 
 json_t *ledger_view_sleepers(struct ledger *ledger)

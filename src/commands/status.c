@@ -10,6 +10,7 @@
 #include "state/cursor.h"
 #include "state/ledger.h"
 #include "state/lock.h"
+#include "wire/jsontext.h"
 #include "wire/platform.h"
 
 #include <stdlib.h>
@@ -33,15 +34,6 @@ static const struct option options[] = {
     STATUS_OPTIONS(X)
 #undef X
 };
-
-static json_t *stamp(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (wall_ms <= 0)
-        return json_null();
-    clock_format(wall_ms, text);
-    return json_string(text);
-}
 
 /* No host serves the workspace: reads its files. NULL: there are none, or they cannot be read. */
 static json_t *read_files(const char *directory, const char *workspace_id, char *problem,
@@ -76,9 +68,9 @@ static json_t *read_files(const char *directory, const char *workspace_id, char 
     LEDGER_STATES(X)
 #undef X
     status = json_pack("{s:s, s:n, s:s, s:n, s:o, s:n, s:s?, s:o, s:o}", "workspace", workspace_id,
-                       "pid", "state", NOT_RUNNING, "since", "last_poll", stamp(last_poll),
+                       "pid", "state", NOT_RUNNING, "since", "last_poll", jsontext_time(last_poll),
                        "last_heartbeat", "cursor", cursor.last_since_id, "messages", by_state,
-                       "oldest_pending", stamp(counts.oldest_pending_ms));
+                       "oldest_pending", jsontext_time(counts.oldest_pending_ms));
 
 cleanup:
     ledger_close(ledger);

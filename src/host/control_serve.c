@@ -7,15 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *stamp(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (wall_ms <= 0)
-        return json_null();
-    clock_format(wall_ms, text);
-    return json_string(text);
-}
-
 static json_t *describe(const char *id, const struct control_status *now,
                         const struct ledger_counts *counts)
 {
@@ -25,17 +16,17 @@ static json_t *describe(const char *id, const struct control_status *now,
     LEDGER_STATES(X)
 #undef X
     json_object_set_new(by_state, "waiting", json_integer((json_int_t)now->waiting));
-    json_t *status = json_pack("{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}",
-                               "workspace", id, "pid", (int)getpid(), "state", now->state, "since",
-                               stamp(now->started_ms), "last_poll", stamp(now->last_poll_ms),
-                               "wake", now->wake, "last_heartbeat", stamp(now->last_heartbeat_ms),
-                               "cursor", now->cursor, "messages", by_state, "oldest_pending",
-                               stamp(counts ? counts->oldest_pending_ms : 0), "answered",
-                               (int)now->answered);
+    json_t *status = json_pack(
+        "{s:s, s:i, s:s, s:o, s:o, s:s, s:o, s:s?, s:o, s:o, s:i}", "workspace", id, "pid",
+        (int)getpid(), "state", now->state, "since", jsontext_time(now->started_ms), "last_poll",
+        jsontext_time(now->last_poll_ms), "wake", now->wake, "last_heartbeat",
+        jsontext_time(now->last_heartbeat_ms), "cursor", now->cursor, "messages", by_state,
+        "oldest_pending", jsontext_time(counts ? counts->oldest_pending_ms : 0), "answered",
+        (int)now->answered);
     json_object_set_new(status, "schedules", now->schedules);
     json_object_set_new(status, "questions", now->questions);
     if (now->away_ms) {
-        json_object_set_new(status, "unreachable_since", stamp(now->away_ms));
+        json_object_set_new(status, "unreachable_since", jsontext_time(now->away_ms));
         json_object_set_new(status, "unreachable_seconds",
                             json_integer((clock_wall_ms() - now->away_ms) / 1000));
         json_object_set_new(status, "unreachable_reason",

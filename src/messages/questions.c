@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/uuid.h"
+#include "wire/jsontext.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -314,15 +315,6 @@ void questions_forget(struct questions *questions, const char *row_id)
     }
 }
 
-static json_t *stamp(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-    if (wall_ms <= 0)
-        return json_null();
-    clock_format(wall_ms, text);
-    return json_string(text);
-}
-
 json_t *questions_list(const struct questions *questions, size_t most)
 {
     json_t *list = json_array();
@@ -333,7 +325,8 @@ json_t *questions_list(const struct questions *questions, size_t most)
                 list, json_pack("{s:s, s:s, s:O?, s:s, s:s, s:o, s:o}", "code", each->code, "text",
                                 each->text, "choices", each->choices, "to",
                                 each->peer ? each->peer : QUESTION_CANVAS, "message", each->row_id,
-                                "asked", stamp(each->asked_ms), "until", stamp(each->deadline_ms)));
+                                "asked", jsontext_time(each->asked_ms), "until",
+                                jsontext_time(each->deadline_ms)));
     return list;
 }
 

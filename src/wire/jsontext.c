@@ -1,5 +1,6 @@
 #include "wire/jsontext.h"
 
+#include "base/clock.h"
 #include "base/decimal.h"
 #include "wire/plain.h"
 #include "wire/repair.h"
@@ -140,4 +141,13 @@ json_t *jsontext_string(const char *text, size_t length)
     json_t *string = json_stringn_nocheck(clean, clean_length);
     free(clean);
     return string;
+}
+
+json_t *jsontext_time(int64_t wall_ms)
+{
+    char text[CLOCK_TEXT_SIZE];
+    if (wall_ms <= 0)
+        return json_null();
+    clock_format(wall_ms, text);
+    return json_string(text);
 }

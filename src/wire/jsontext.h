@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define JSONTEXT_PROBLEM_SIZE 256
 
@@ -28,6 +29,9 @@ bool jsontext_append_string(struct buffer *buffer, const char *text, size_t leng
 /* Appends the text as jsontext_write would write a string of it. false: larger than the buffer
  * takes, or the platform does not take it as it stands. */
 bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length);
+
+/* A time (wall clock) as RFC 3339; null: never (0 or less). */
+json_t *jsontext_time(int64_t wall_ms);
 
 /* A string that the platform takes (repair_text). NULL: out of memory. */
 json_t *jsontext_string(const char *text, size_t length);
