@@ -20,7 +20,7 @@ local function status(host)
   return value
 end
 
--- A host that has asked about so many messages, each of its own conversation, and runs none.
+-- A host that has asked about so many messages, each of another conversation, and runs none.
 local function waiting(count)
   local platform = stage.platform { rows = count, peers = count }
   local host = stage.host { platform = platform, script = SCRIPT, args = { "--concurrency", "16", "--interval-ms", "3600000" } }

@@ -87,7 +87,7 @@ describe("a question meanwhile", function()
     again:stop()
   end)
 
-  it("of a message that another client had, and that comes back, is asked anew", function()
+  it("of a message that another client had, and that comes back, is asked again", function()
     local body = [[
       molecule.log "begins"
       return "answer: " .. ctx.ask("Shall I?", {timeout = "25s"}).text]]

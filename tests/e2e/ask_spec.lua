@@ -33,7 +33,7 @@ describe("a question", function()
     return ("answer: %s from %s"):format(answer.text, answer.from)]]
 
 
-  it("is answered by the next message of whom it asks, and that one is no message of its own", function()
+  it("is answered by the next message of whom it asks, and that one is not handled", function()
     local one = connect(ANSWER)
     say "ask"
     assert.matches("^Shall I%?\n\n%(Question %w%w%w%w%)$", one:canvas(1)[1])
@@ -261,7 +261,7 @@ describe("a question", function()
     one:stop()
   end)
 
-  it("is canceled by the death of its message, and asked anew when that is retried; answers stay", function()
+  it("is canceled by the death of its message, and asked again when that is retried; answers stay", function()
     local body = [[
       local name = ctx.ask("Your name?").text
       local sure = ctx.step("half", function() return 1 end) and ctx.ask("Sure, " .. name .. "?")
