@@ -125,7 +125,7 @@ void poller_taken(struct poller *poller, bool found)
     if (poller->link->shared->fleet && !poller->spread)
         pause = link_phase(poller->link, pause);
     poller->spread = true;
-    if (poller->hinted)
+    if (poller->hinted && !poller->more)
         pause = poller_hint_turn(poller);
     if (poller->wanted && poller_look_wait(poller) < pause)
         pause = poller_look_wait(poller);
