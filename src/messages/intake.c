@@ -144,7 +144,6 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     struct message *message = row->message;
     bool in_order = !batch->again;
     row->message = NULL;
-    questions_saw(&intake->dispatch->questions, message->created_at, message->row_id);
     if (message->kind == ENVELOPE_ECHO)
         look_at_echo(intake, message, batch->newer);
     /* the inbox has forgotten it, but it is not new */
@@ -175,12 +174,25 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     sort_out(intake, entry, state, in_order);
 }
 
+/* Rows come in the platform's order: the last one is the newest. */
+static void note_newest(struct intake *intake)
+{
+    const struct batch *batch = intake->batch;
+    size_t i = batch->count;
+    while (i > 0 && !batch->rows[i - 1].message->created_at)
+        i--;
+    if (i > 0)
+        questions_saw(&intake->dispatch->questions, batch->rows[i - 1].message->created_at,
+                      batch->rows[i - 1].message->row_id);
+}
+
 /* Nothing that follows at once from a row closes the poller: what ends a workspace comes later. */
 static void take_rows(struct intake *intake, const struct journal_known *known)
 {
     struct dispatch *dispatch = intake->dispatch;
     struct batch *batch = intake->batch;
     size_t asked = 0;
+    note_newest(intake);
     for (size_t i = 0; i < batch->count; i++) {
         struct batch_row *row = &batch->rows[i];
         enum ledger_state state = LEDGER_UNKNOWN;
