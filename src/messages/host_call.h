@@ -40,6 +40,8 @@ struct host_call {
     char problem[RETRY_REASON_SIZE];
 };
 
+/* What handlers have done for good is to be safe against power loss (--step-sync). */
+bool host_call_durable(const struct host_call *call);
 /* Asks the platform, now or when it may. */
 void host_call_transmit(struct host_call *call);
 /* What /uploads/limits said, where the platform has it, and how long a message may be. */

@@ -39,6 +39,7 @@ static void record(struct host_call *call, const char *key, const char *kind, js
     char *text = json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
     struct journal_handler_step step = {
         .row_id = call->ask->row_id, .key = key, .kind = kind, .digest = "", .value = text};
+    step.durable = host_call_durable(call);
     call->recording = true;
     uv_timer_stop(&call->timer);
     journal_step_record(call->calls->journal, &step, NULL, then, call);
@@ -151,13 +152,27 @@ static bool is(const struct host_call *call, const char *how)
     return strcmp(call->ask->step.kind, how) == 0;
 }
 
+/* A function that lost a race was about to ask it. */
+static void drop_looking(struct host_calls *calls, const struct script_ask *closed)
+{
+    for (struct host_call *call = calls->first; call; call = call->next) {
+        const struct script_ask *ask = call->looking ? call->ask : NULL;
+        if (!ask || ask->kind != SCRIPT_ASK_QUESTION || strcmp(ask->row_id, closed->row_id) != 0 ||
+            strcmp(ask->key, closed->key) != 0)
+            continue;
+        host_call_fail(call, "it is no longer asked", "CANCELLED");
+        return;
+    }
+}
+
 static void close_now(struct host_call *call)
 {
     const struct script_ask *ask = call->ask;
     struct question *question = questions_find(call->calls->questions, ask->row_id, ask->key);
-    if (!question)
-        answer_json(call, json_true()); /* the handler that runs again finds the answer */
-    else if (is(call, "ANSWER"))
+    if (!question) {
+        drop_looking(call->calls, ask);
+        answer_json(call, json_true()); /* or the handler that runs again finds the answer */
+    } else if (is(call, "ANSWER"))
         close_with_answer(call, question);
     else
         close_with(call, question, problem_value(ask->text, ask->step.kind));

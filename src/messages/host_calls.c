@@ -125,17 +125,21 @@ static void on_step_recorded(void *context, struct changes *changes)
     on_committed(call, changes);
 }
 
+bool host_call_durable(const struct host_call *call)
+{
+    return strcmp(call->calls->link->options->step_sync, "full") == 0;
+}
+
 static void record_step(struct host_call *call)
 {
     struct script_ask *ask = call->ask;
     struct changes *changes = ask->changes;
-    const char *sync = call->calls->link->options->step_sync;
     struct journal_handler_step step = {.row_id = ask->row_id,
                                         .key = ask->key,
                                         .kind = ask->step.kind,
                                         .digest = ask->step.digest,
                                         .value = ask->text,
-                                        .durable = strcmp(sync, "full") == 0};
+                                        .durable = host_call_durable(call)};
     ask->changes = NULL;
     journal_step_record(call->calls->journal, &step, changes, on_step_recorded, call);
 }

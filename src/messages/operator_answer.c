@@ -59,8 +59,12 @@ bool operator_answer(struct dispatch *dispatch, const char *code, const char *te
     json_t *object = value_of(text, choice);
     char *value = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
     char *key = memory_join(question->key, "/answer");
-    struct journal_handler_step step = {
-        .row_id = question->row_id, .key = key, .kind = "answer", .digest = "", .value = value};
+    struct journal_handler_step step = {.row_id = question->row_id,
+                                        .key = key,
+                                        .kind = "answer",
+                                        .digest = "",
+                                        .value = value,
+                                        .durable = true}; /* nobody says it again */
     log_info(dispatch->link->options->id, "question %s of message %s: %s by the operator",
              question->code, question->row_id, text ? "answered" : "canceled");
     question->closing = true;

@@ -196,6 +196,27 @@ describe("a question meanwhile", function()
     assert.equal(4, count)
   end)
 
+  it("that lost a race before it was asked is not asked, and blocks no other", function()
+    local peer = host.workspace(platform).id
+    local one = connect(([[
+      molecule.log "begins"
+      molecule.sleep(0.3)
+      local won = molecule.race {
+        function() return ctx.ask("First?", {from = "%s"}).text end,
+        function() molecule.sleep(0.2) return "won" end,
+      }
+      molecule.log "raced"
+      return ctx.ask("Second?", {from = "%s"}).text]]):format(peer, peer))
+    say "ask"
+    one:log "begins"
+    platform:fault({ kind = "status", status = 503 }, { path = "/activity" }, { times = -1 })
+    one:log "raced"
+    platform:clear_faults()
+    assert.equal("Second?", one:peer(peer, 1)[1])
+    assert.equal("Second?", wait_open(1)[1].text)
+    one:stop()
+  end)
+
   it("that could not yet be shown is not answered by what is said meanwhile", function()
     platform:fault({ kind = "status", status = 503 }, { path = "/notify" }, { times = -1 })
     local one = connect [[return "answer: " .. ctx.ask("Shall I?").text]]
