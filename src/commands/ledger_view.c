@@ -22,19 +22,6 @@ json_t *ledger_view_steps(struct ledger *ledger, const char *row_id)
     return steps;
 }
 
-static void add_sleeper(const char *row_id, int64_t until_ms, void *context)
-{
-    json_array_append_new(
-        context, json_pack("{s:s, s:o}", "row_id", row_id, "until", jsontext_time(until_ms)));
-}
-
-json_t *ledger_view_sleepers(struct ledger *ledger)
-{
-    json_t *sleepers = json_array();
-    ledger_sleepers_each(ledger, LEDGER_VIEW_SLEEPERS, add_sleeper, sleepers);
-    return sleepers;
-}
-
 static void add_question(const char *row_id, const char *key, const char *asked, const char *posted,
                          void *context)
 {
@@ -45,7 +32,7 @@ json_t *ledger_view_questions(struct ledger *ledger)
 {
     struct questions questions = {0};
     ledger_questions_each(ledger, add_question, &questions);
-    json_t *list = questions_list(&questions, LEDGER_VIEW_SLEEPERS);
+    json_t *list = questions_list(&questions);
     questions_free(&questions);
     return list;
 }

@@ -6,12 +6,8 @@
 
 #include <jansson.h>
 
-#define LEDGER_VIEW_SLEEPERS 100 /* at most */
-
 /* The recorded steps of a message, in order: [{key, kind, value, at}, …]. Yours. */
 json_t *ledger_view_steps(struct ledger *ledger, const char *row_id);
-/* Messages whose handlers sleep: [{row_id, until}, …], those that are due first first. Yours. */
-json_t *ledger_view_sleepers(struct ledger *ledger);
 /* Open questions of handlers: [{code, text, choices, to, message, asked, until}, …]. Yours. */
 json_t *ledger_view_questions(struct ledger *ledger);
 

@@ -7,6 +7,7 @@
 #include "base/terminal.h"
 #include "commands/ledger_view.h"
 #include "commands/local_state.h"
+#include "journal/journal.h"
 #include "state/cursor.h"
 #include "state/ledger.h"
 #include "state/lock.h"
@@ -89,7 +90,7 @@ static void add_handlers(json_t *status, const char *directory, const char *work
                   LEDGER_OPENED;
     if (!json_object_get(status, "sleepers")) /* no host has told */
         json_object_set_new(status, "sleepers",
-                            opened ? ledger_view_sleepers(ledger) : json_array());
+                            opened ? journal_list_sleepers(ledger) : json_array());
     if (!json_object_get(status, "questions"))
         json_object_set_new(status, "questions",
                             opened ? ledger_view_questions(ledger) : json_array());
@@ -170,7 +171,7 @@ static void print_sleepers(const json_t *sleepers)
         return;
     const char *until = json_string_value(json_object_get(json_array_get(sleepers, 0), "until"));
     char *text = memory_format("%zu%s, the next until %s", count,
-                               count == LEDGER_VIEW_SLEEPERS ? " or more" : "", until);
+                               count == JOURNAL_SLEEPERS ? " or more" : "", until);
     print_text("sleeping", text);
     free(text);
 }

@@ -172,8 +172,6 @@ static void on_stuck(void *context)
 
 /* --- what the control socket asks --- */
 
-#define QUESTIONS_LISTED 100 /* at most */
-
 static const char *state_text(const struct workspace *workspace)
 {
     switch (workspace->state) {
@@ -207,7 +205,7 @@ static void look_for_status(void *context, struct control_status *now)
         .answered = workspace->dispatch.answered,
         .away_ms = workspace->link.away_ms,
         .away_reason = workspace->link.away_reason,
-        .questions = questions_list(&workspace->dispatch.questions, QUESTIONS_LISTED),
+        .questions = questions_list(&workspace->dispatch.questions),
         .schedules = schedules_list(&workspace->dispatch.schedules),
     };
 }

@@ -241,5 +241,7 @@ void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, c
 typedef void journal_counts_callback(void *context, const struct ledger_counts *counts,
                                      json_t *sleepers);
 void journal_counts(struct journal *journal, journal_counts_callback *counted, void *context);
+/* That list, of a ledger that is open. Yours; empty where it cannot be read. */
+json_t *journal_list_sleepers(struct ledger *ledger);
 
 #endif

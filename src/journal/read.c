@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <stdlib.h>
 
@@ -201,18 +202,22 @@ void journal_dead_letter(struct journal *journal, enum journal_dead_verb verb, c
 
 static void add_sleeper(const char *row_id, int64_t until_ms, void *context)
 {
-    char until[CLOCK_TEXT_SIZE];
-    clock_format(until_ms, until);
-    json_array_append_new(context, json_pack("{s:s, s:s}", "row_id", row_id, "until", until));
+    json_array_append_new(
+        context, json_pack("{s:s, s:o}", "row_id", row_id, "until", jsontext_time(until_ms)));
+}
+
+json_t *journal_list_sleepers(struct ledger *ledger)
+{
+    json_t *sleepers = json_array();
+    ledger_sleepers_each(ledger, JOURNAL_SLEEPERS, add_sleeper, sleepers);
+    return sleepers;
 }
 
 static bool perform_counts(struct job *job)
 {
     json_decref(job->counts.sleepers); /* of a try that failed */
-    job->counts.sleepers = json_array();
-    return ledger_count(job->journal->ledger, &job->counts.counts) &&
-           ledger_sleepers_each(job->journal->ledger, JOURNAL_SLEEPERS, add_sleeper,
-                                job->counts.sleepers);
+    job->counts.sleepers = journal_list_sleepers(job->journal->ledger);
+    return ledger_count(job->journal->ledger, &job->counts.counts);
 }
 
 static void deliver_counts(struct job *job)

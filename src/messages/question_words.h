@@ -22,7 +22,7 @@ const char *question_choice(const json_t *choices, const char *text);
  * open questions from which this one must be told apart, an array of {code, text}; NULL: none. */
 char *question_announce(const char *text, const json_t *choices, const char *code,
                         const json_t *others);
-/* What the asked one is told after an answer that is none of the choices; yours. */
+/* What to say to somebody whose answer is none of the choices. Yours. */
 char *question_hint(const json_t *choices);
 /* … that does not say which of these it answers. */
 char *question_which(const json_t *open);

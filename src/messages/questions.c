@@ -315,11 +315,11 @@ void questions_forget(struct questions *questions, const char *row_id)
     }
 }
 
-json_t *questions_list(const struct questions *questions, size_t most)
+json_t *questions_list(const struct questions *questions)
 {
     json_t *list = json_array();
-    for (const struct question *each = questions->first; each && json_array_size(list) < most;
-         each = each->next)
+    for (const struct question *each = questions->first;
+         each && json_array_size(list) < QUESTIONS_LISTED; each = each->next)
         if (!each->closing)
             json_array_append_new(
                 list, json_pack("{s:s, s:s, s:O?, s:s, s:s, s:o, s:o}", "code", each->code, "text",

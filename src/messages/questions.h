@@ -31,7 +31,7 @@ struct question {
     bool begun;                                /* its post has, so that it may have been seen */
     bool closing;    /* its answer is being recorded: there will be no other */
     bool waits_turn; /* its handler waits until it may ask that peer */
-    bool hinted;     /* the asked one was told what would be an answer */
+    bool hinted;     /* whoever was asked was told what would be an answer */
 };
 
 struct questions {
@@ -90,8 +90,9 @@ json_t *question_answer_value(const struct question_answer *answer, const struct
 void questions_close(struct questions *questions, struct question *question);
 /* The message is finished, or dead: its questions are no more. */
 void questions_forget(struct questions *questions, const char *row_id);
-/* An array of {code, text, choices, to, message, asked, until}, at most so many; yours. */
-json_t *questions_list(const struct questions *questions, size_t most);
+#define QUESTIONS_LISTED 100 /* at most */
+/* An array of {code, text, choices, to, message, asked, until}; yours. */
+json_t *questions_list(const struct questions *questions);
 void questions_free(struct questions *questions);
 
 #endif
