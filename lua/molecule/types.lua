@@ -98,9 +98,9 @@ function Context.sleep_until(epoch, options) end
 --- Asks the sender of the message, or `from`, and waits for the answer, also over restarts of the host and for days. The run
 --- ends here, as with ctx.sleep, and the handler runs again with the answer; a later run gets the same one. It needs no step.
 ---
---- What the asked one says next, in the same conversation, is the answer, and is not handled as a message: neither
+--- The next message of whoever was asked, in the same conversation, is the answer, and is not handled: neither
 --- `conversation(msg)` nor `--allow-from` sees it. With `choices` it must be one of them or the beginning of exactly one, in
---- whatever case; what is none of them is an ordinary message, and who is asked is told the choices once. If several questions to
+--- whatever case; what is none of them is an ordinary message, and is answered once with the choices. If several questions to
 --- the canvas are open, an answer begins with the code that each is shown with. A peer is asked one question at a time; its reply
 --- (`metadata.molecule.in_reply_to`) or its next message is the answer. What was sent before the question answers nothing.
 --- `molecule answer` answers from the shell (`from` is `"operator"`).

@@ -3,8 +3,10 @@
 
 local question_words = {}
 
-local LETTERS = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"
-local CODE_LENGTH, CODES = 4, 31 * 31 * 31 * 31
+local LETTERS, DIGITS = "ABCDEFGHJKMNPQRSTUVWXYZ", "23456789"
+local BOTH = LETTERS .. DIGITS
+local PLACES = { LETTERS, DIGITS, BOTH, BOTH } -- neither a word nor a number
+local CODES = 23 * 8 * 31 * 31
 local STRIDE = 700001 -- has no divisor in common with CODES: none comes twice
 local SHORT_BYTES = 60 -- of another question's text
 
@@ -13,9 +15,9 @@ local SHORT_BYTES = 60 -- of another question's text
 ---@return string
 function question_words.code(number)
   local rest, letters = number * STRIDE % CODES, {}
-  for i = 1, CODE_LENGTH do
-    local at = rest % #LETTERS + 1
-    letters[i], rest = LETTERS:sub(at, at), rest // #LETTERS
+  for i, place in ipairs(PLACES) do
+    local at = rest % #place + 1
+    letters[i], rest = place:sub(at, at), rest // #place
   end
   return table.concat(letters)
 end
