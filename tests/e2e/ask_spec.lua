@@ -1,11 +1,9 @@
 --- A handler asks a human or a peer, and runs again with the answer: once, however long that takes and whatever happens.
 
 local cjson = require "cjson"
-local uv = require "luv"
 local asking = require "tests.support.asking"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
-local loop = require "tests.support.loop"
 
 local eventually, kill = asking.eventually, asking.kill
 
@@ -228,10 +226,7 @@ describe("a question", function()
     local mark = platform:mark()
     say "in time"
     platform:wait { path = "/workspaces/" .. workspace.id .. "/activity", count = 3, since = mark }
-    local timer, over = uv.new_timer(), false
-    timer:start(1500, 0, function() over = true end)
-    loop.wait(function() return over end)
-    timer:close()
+    asking.pause(1500) -- its deadline passes
     platform:clear_faults()
     assert.equal("in time", one:canvas(2)[2])
     one:stop()

@@ -189,10 +189,7 @@ describe("a terminal that is dead", function()
     local words = redirected((">%s 2>&1"):format(path))
     for _, word in ipairs { emulator.binary(), "dev", script, "--port", "0" } do words[#words + 1] = word end
     local one = process.spawn { command = words }
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
     assert(loop.wait(function() return uv.fs_stat(directory .. "/started") end))
-    timer:close()
     one:signal "sigterm"
     assert.equal(0, (one:wait_exit()))
     uv.fs_close(fd)

@@ -222,8 +222,6 @@ describe("molecule dev", function()
     host.write(directory .. "/agent.lua", ([[
       local function busy() io.open(%q, "w"):close() while true do end end
       return function() string.gsub("x", "x", busy) end]]):format(directory .. "/running"))
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
     for _, case in ipairs { { 0, "two signals", { "--cpu-limit", "0", "--timeout", "0", "--drain", "1h" } },
       { 75, "stuck", { "--cpu-limit", "0", "--timeout", "0", "--stuck-after", "1s", "--drain", "0" } } } do
       os.remove(directory .. "/running")
@@ -238,7 +236,6 @@ describe("molecule dev", function()
       assert.equal(case[1], (child:wait_exit()), child:report())
       assert.same({}, host.list(temporary))
     end
-    timer:close()
   end)
 
   it("ends when its terminal is closed, and its host with it", function()
@@ -254,10 +251,7 @@ describe("molecule dev", function()
     assert(dev and its_host)
     terminal:signal "sigkill"
     terminal:wait_exit()
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
     assert(loop.wait(function() return not uv.fs_stat("/proc/" .. dev) and not uv.fs_stat("/proc/" .. its_host) end))
-    timer:close()
   end)
 
   it("takes no orders from the environment, and passes none on", function()

@@ -865,10 +865,7 @@ describe_with_platform("a script's child processes", function(context)
     context.platform:message { to = context.workspace.id, text = "hello" }
     assert.same({ "failed" }, one:canvas(1))
     local path = "/proc/" .. host.read(pid_file):match "%d+"
-    local timer = uv.new_timer()
-    timer:start(10, 10, function() end)
     assert(loop.wait(function() return not uv.fs_stat(path) end), "it still runs")
-    timer:close()
     one:stop()
   end)
 

@@ -53,10 +53,7 @@ describe("a step", function()
 
   -- Waits until the file outside has so many lines.
   local function wait_noted(count)
-    local timer = uv.new_timer()
-    timer:start(5, 5, function() end)
     assert(loop.wait(function() return #noted() >= count end), table.concat(noted(), ", "))
-    timer:close()
   end
 
   local function kill(one)
@@ -80,13 +77,11 @@ describe("a step", function()
 
   -- Waits until the ledger has a sleeper; what molecule status says.
   local function wait_asleep()
-    local timer, status = uv.new_timer(), nil
-    timer:start(10, 10, function() end)
+    local status
     loop.wait(function()
       status = cjson.decode(told("status " .. workspace.id .. " --json"))
       return #status.sleepers == 1
     end)
-    timer:close()
     return status
   end
 
@@ -352,10 +347,7 @@ describe("a step", function()
     say()
     for i = 1, 8 do
       local name = "item " .. i
-      local timer = uv.new_timer()
-      timer:start(5, 5, function() end)
       assert(loop.wait(function() return noted()[#noted()] == name end))
-      timer:close()
       host.write(outside .. i, "")
       kill(one)
       one = connect(body:format(outside), { "--max-attempts", "2" })
