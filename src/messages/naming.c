@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "journal/attempts.h"
 #include "script/script.h"
-#include "wire/cron_run.h"
+#include "wire/served.h"
 
 #include <stdlib.h>
 
@@ -72,7 +72,7 @@ void naming_step(struct naming *naming)
         }
         job->sequences[i] = entries[i]->sequence;
         job->counts[i] = (struct attempt_counts){entries[i]->attempts + 1, entries[i]->failures};
-        job->messages[i] = cron_run_or_row(row, naming->workspace_id);
+        job->messages[i] = ledger_row_read(row, naming->workspace_id);
         if (!job->messages[i]->row_id)
             job->messages[i]->row_id = memory_copy_text(entries[i]->row_id);
     }

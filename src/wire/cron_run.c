@@ -65,8 +65,3 @@ struct message *cron_run_read(struct page_row row)
     json_decref(parsed);
     return message;
 }
-
-struct message *cron_run_or_row(struct page_row row, const char *self)
-{
-    return cron_run_is(row) ? cron_run_read(row) : envelope_read(row, self);
-}

@@ -25,7 +25,4 @@ bool cron_run_is(struct page_row row);
  * back as ENVELOPE_UNREADABLE. */
 struct message *cron_run_read(struct page_row row);
 
-/* A row of the ledger, whichever it is. */
-struct message *cron_run_or_row(struct page_row row, const char *self);
-
 #endif

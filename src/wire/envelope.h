@@ -78,6 +78,9 @@ struct message {
     /* a due run of a schedule, and no row of the platform (wire/cron_run.h): an object with its
      * name, spec, timezone and scheduled_at; NULL: a row */
     json_t *run;
+    /* it came in through a door of ours (wire/served.h): an object of what it knows of its task;
+     * NULL: a row of the platform */
+    json_t *served;
     /* base/shared.h: where strings above stand that were found in the row's bytes; the others are
        each their own. NULL: none */
     const char *names;
@@ -105,6 +108,8 @@ struct message_names {
     const char *row_id, *source_id, *created_at;
 };
 struct message_names message_take_names(const struct message *message);
+/* It replies to nothing, whatever it says: in_reply_to, hops, unanswerable. */
+void message_forget_marks(struct message *message);
 void message_set_conversation(struct message *message, const char *conversation);
 
 /* A new reference to its parts, wherever they are; NULL: none, or out of memory. */

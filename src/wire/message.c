@@ -108,6 +108,14 @@ struct message_names message_take_names(const struct message *message)
     return names;
 }
 
+void message_forget_marks(struct message *message)
+{
+    free_text(message, message->in_reply_to);
+    message->in_reply_to = NULL;
+    message->hops = 0;
+    message->unanswerable = false;
+}
+
 void message_set_conversation(struct message *message, const char *conversation)
 {
     free_text(message, message->conversation);
@@ -123,8 +131,8 @@ void message_free(struct message *message)
                              message->task_id,      message->peer_name,  message->peer_role,
                              message->conversation, message->text,       message->raw,
                              message->in_reply_to,  message->problem,    message->echo};
-    json_t *const values[] = {message->parts, message->files, message->metadata, message->history,
-                              message->run};
+    json_t *const values[] = {message->parts,   message->files, message->metadata,
+                              message->history, message->run,   message->served};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         free_text(message, strings[i]);
     shared_release(message->names);

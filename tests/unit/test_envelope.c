@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "tests/support/message_tree.h"
 #include "wire/cron_run.h"
+#include "wire/served.h"
 #include "wire/envelope.h"
 
 #include <stdbool.h>
@@ -580,7 +581,7 @@ static void a_run_of_a_schedule_is_a_message_that_no_row_of_the_platform_can_be(
     char *row = cron_run_row(&run);
     struct page_row bytes = {row, strlen(row)};
     assert_true(cron_run_is(bytes));
-    struct message *read = cron_run_or_row(bytes, SELF);
+    struct message *read = ledger_row_read(bytes, SELF);
     cron_run_id(&run, id);
     assert_int_equal(read->kind, ENVELOPE_MESSAGE);
     assert_string_equal(read->row_id, id);
@@ -596,7 +597,7 @@ static void a_run_of_a_schedule_is_a_message_that_no_row_of_the_platform_can_be(
     static const char peers[] = "{\"id\":\"x\",\"source_id\":\"" PEER
                                 "\",\"method\":\"cron\",\"molecule_cron\":{\"name\":\"a\"}}";
     assert_false(cron_run_is((struct page_row){peers, strlen(peers)}));
-    read = cron_run_or_row((struct page_row){peers, strlen(peers)}, SELF);
+    read = ledger_row_read((struct page_row){peers, strlen(peers)}, SELF);
     assert_null(read->run);
     message_free(read);
 }

@@ -1,0 +1,80 @@
+#include "wire/served.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "wire/a2a.h"
+#include "wire/cron_run.h"
+#include "wire/jsontext.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define MARK "{\"molecule_served\":" /* the platform's rows begin differently */
+
+void served_id(const char *principal, const char *message_id, char id[UUID_TEXT_SIZE])
+{
+    /* a principal has no "/" in it */
+    char *name = memory_join("served/", principal, "/");
+    char *whole = memory_join(name, message_id);
+    uuid_of_name(whole, id);
+    free(whole);
+    free(name);
+}
+
+char *served_row(const struct served *served, const char *id)
+{
+    char when[CLOCK_TEXT_SIZE];
+    clock_format(served->at_ms, when);
+    json_t *message = a2a_v03_message(served->message);
+    json_t *said = json_pack("{s:s, s:b}", "task", served->task_id, "answers", served->answers);
+    json_t *params = json_pack("{s:o, s:O*}", "message", message, "metadata", served->metadata);
+    json_t *envelope = json_pack("{s:s, s:o}", "method", "message/send", "params", params);
+    json_t *row = json_pack("{s:o, s:s, s:s, s:s, s:o}", "molecule_served", said, "id", id,
+                            "created_at", when, "source_id", served->principal, "request_body",
+                            envelope);
+    char *text = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    json_decref(row);
+    return text;
+}
+
+bool served_is(struct page_row row)
+{
+    return row.length > strlen(MARK) && memcmp(row.bytes, MARK, strlen(MARK)) == 0;
+}
+
+struct message *served_read(struct page_row row)
+{
+    struct page_row said;
+    struct message *message = envelope_read(row, NULL); /* no row of the platform's about us */
+    bool found = page_member(row, "molecule_served", &said);
+    json_t *served = found ? jsontext_read(said.bytes, said.length, NULL, NULL) : NULL;
+    bool whole = message->kind == ENVELOPE_MESSAGE && message->source_id &&
+                 json_string_value(json_object_get(served, "task"));
+    message_forget_marks(message); /* what a client says there is its own business */
+    if (whole) {
+        message->served = served;
+        return message;
+    }
+    json_decref(served);
+    message->kind = ENVELOPE_UNREADABLE;
+    if (!message->problem)
+        message->problem = memory_copy_text("it is a damaged message of a task");
+    return message;
+}
+
+const char *served_task_id(const struct message *message)
+{
+    return json_string_value(json_object_get(message->served, "task"));
+}
+
+bool served_answers(const struct message *message)
+{
+    return json_is_true(json_object_get(message->served, "answers"));
+}
+
+struct message *ledger_row_read(struct page_row row, const char *self)
+{
+    return cron_run_is(row) ? cron_run_read(row)
+           : served_is(row) ? served_read(row)
+                            : envelope_read(row, self);
+}
