@@ -239,6 +239,61 @@ bool ledger_schedule_set(struct ledger *ledger, const char *name, const char *fo
  * messages are forgotten, does not tell how old they are. */
 bool ledger_schedule_prune(struct ledger *ledger);
 
+/* --- tasks of molecule serve (ledger_tasks.c) --- */
+
+/* Borrowed. */
+struct ledger_task {
+    const char *id, *principal, *context_id;
+    int state;            /* the caller's number for it */
+    bool open;            /* it has not ended */
+    int64_t updated_ms;   /* when its status last changed; wall clock */
+    const char *document; /* JSON; the caller's */
+};
+typedef void ledger_task_visitor(const struct ledger_task *task, void *context);
+
+/* `*added` false: it is there already, and stays as it is. */
+bool ledger_task_add(struct ledger *ledger, const struct ledger_task *task, bool *added);
+/* Its state, open, updated_ms and document; one that is not there is left out. */
+bool ledger_task_put(struct ledger *ledger, const struct ledger_task *task);
+/* `each` is not called if there is none. */
+bool ledger_task_get(struct ledger *ledger, const char *id, ledger_task_visitor *each,
+                     void *context);
+/* In the order in which they began. */
+bool ledger_tasks_open(struct ledger *ledger, ledger_task_visitor *each, void *context);
+
+struct ledger_task_query {
+    const char *principal, *context_id; /* context_id NULL: any */
+    int state;                          /* -1: any */
+    int64_t since_ms;                   /* status changed then or later; 0: whenever */
+    /* only what follows this one in the list; NULL: from its beginning */
+    const char *after_id;
+    int64_t after_ms;
+    int most;
+};
+/* Of those that have ended, the ones whose status changed last first. `*total`: how many there are
+ * in all, whatever `after` and `most`. */
+bool ledger_tasks_ended(struct ledger *ledger, const struct ledger_task_query *query,
+                        ledger_task_visitor *each, void *context, int64_t *total);
+/* Forgets tasks that ended before, and finished messages, at most so many of each. */
+bool ledger_tasks_expire(struct ledger *ledger, int64_t before_ms, int most);
+
+/* What is to be told to a webhook of a task. Borrowed. */
+struct ledger_notification {
+    int64_t sequence; /* the caller's, rising */
+    const char *task_id;
+    const char *config; /* JSON: where to, and how; the caller's */
+    const char *type;   /* Content-Type */
+    const char *body;
+    size_t length;
+    int64_t at_ms; /* wall clock */
+};
+bool ledger_notification_add(struct ledger *ledger, const struct ledger_notification *notification);
+bool ledger_notification_drop(struct ledger *ledger, int64_t sequence);
+bool ledger_notifications_each(struct ledger *ledger,
+                               void (*each)(const struct ledger_notification *notification,
+                                            void *context),
+                               void *context);
+
 struct ledger_counts {
     int64_t by_state[LEDGER_ELSEWHERE + 1];
     int64_t oldest_pending_ms; /* first_seen_ms of the oldest open message; 0: none */

@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 5
+#define SCHEMA_VERSION 6
 #define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it only briefly */
 
 /* migrations[n] takes a database from version n to n + 1. */
@@ -73,6 +73,19 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "  row_id TEXT NOT NULL, key TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,"
     "  value TEXT NOT NULL, at INTEGER NOT NULL,"
     "  UNIQUE (row_id, key));",
+    /* tasks of molecule serve, and what is still to be told of them */
+    "CREATE TABLE tasks ("
+    "  sequence INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE, principal TEXT NOT NULL, context TEXT NOT NULL,"
+    "  state INTEGER NOT NULL, open INTEGER NOT NULL,"
+    "  updated INTEGER NOT NULL," /* ms: when its status last changed */
+    "  document TEXT NOT NULL);"
+    "CREATE INDEX tasks_open ON tasks (sequence) WHERE open = 1;"
+    "CREATE INDEX tasks_ended ON tasks (principal, updated, id) WHERE open = 0;"
+    "CREATE INDEX tasks_expire ON tasks (updated) WHERE open = 0;"
+    "CREATE TABLE notifications ("
+    "  sequence INTEGER PRIMARY KEY, task TEXT NOT NULL, config TEXT NOT NULL,"
+    "  type TEXT NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL);",
 };
 
 static int log_hook(void *context, sqlite3 *database, const char *name, int pages)

@@ -139,6 +139,32 @@
       "INSERT OR REPLACE INTO answers (message_id, answer, expires) VALUES (?1, ?2, ?3)")          \
     X(ANSWER_EXPIRE, "DELETE FROM answers WHERE expires <= ?1 OR message_id IN "                   \
                      "(SELECT message_id FROM answers ORDER BY expires DESC LIMIT -1 OFFSET ?2)")  \
+    X(TASK_ADD, "INSERT OR IGNORE INTO tasks (id, principal, context, state, open, updated, "      \
+                "document) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                   \
+    X(TASK_PUT, "UPDATE tasks SET state = ?4, open = ?5, updated = ?6, document = ?7"              \
+                " WHERE id = ?1")                                                                  \
+    X(TASK_GET, "SELECT id, principal, context, state, open, updated, document FROM tasks"         \
+                " WHERE id = ?1")                                                                  \
+    X(TASKS_OPEN, "SELECT id, principal, context, state, open, updated, document FROM tasks"       \
+                  " WHERE open = 1 ORDER BY sequence")                                             \
+    X(TASKS_ENDED,                                                                                 \
+      "SELECT id, principal, context, state, open, updated, document FROM tasks"                   \
+      " WHERE principal = ?1 AND open = 0 AND (?2 IS NULL OR context = ?2)"                        \
+      " AND (?3 < 0 OR state = ?3) AND updated >= ?4 AND (updated, id) < (?5, ?6)"                 \
+      " ORDER BY updated DESC, id DESC LIMIT ?7")                                                  \
+    X(TASKS_COUNT,                                                                                 \
+      "SELECT count(*) FROM tasks WHERE principal = ?1 AND open = 0"                               \
+      " AND (?2 IS NULL OR context = ?2) AND (?3 < 0 OR state = ?3) AND updated >= ?4")            \
+    X(TASKS_EXPIRE, "DELETE FROM tasks WHERE sequence IN (SELECT sequence FROM tasks"              \
+                    " WHERE open = 0 AND updated < ?1 ORDER BY updated LIMIT ?2)")                 \
+    X(FINISHED_EXPIRE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT "     \
+                       "sequence, updated FROM finished ORDER BY sequence LIMIT ?2)"               \
+                       " WHERE updated < ?1)")                                                     \
+    X(NOTIFICATION_ADD, "INSERT OR IGNORE INTO notifications (sequence, task, config, type, body,"  \
+                        " at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                    \
+    X(NOTIFICATION_DROP, "DELETE FROM notifications WHERE sequence = ?1")                          \
+    X(NOTIFICATIONS, "SELECT sequence, task, config, type, body, at FROM notifications"            \
+                     " ORDER BY sequence")                                                         \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(ROLLBACK, "ROLLBACK")
