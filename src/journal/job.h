@@ -24,6 +24,7 @@ struct job_step {
     const char *names;         /* base/shared.h: of the message's texts */
     struct ledger_message message;
     struct changes *changes;
+    struct journal_task *task; /* NULL: none */
     journal_callback *then;
     void *context;
 };
@@ -120,6 +121,24 @@ struct job_schedule {
     void *context;
 };
 
+/* A task of molecule serve, or what is asked of them. */
+struct job_task {
+    struct journal_task *task; /* to be recorded; NULL: none */
+    bool begins;
+    char *row_id, *row, *created_at, *source; /* of its message */
+    size_t row_length;
+    struct journal_loaded *loaded;
+    bool is_new;                    /* it was, in a try whose commit failed perhaps */
+    struct ledger_task_query query; /* its texts are owned */
+    int64_t number;                 /* a sequence, or a time */
+    struct journal_task *found, **found_end;
+    int64_t total;
+    journal_admit_callback *admitted;
+    journal_tasks_callback *then_found;
+    void (*then)(void *context);
+    void *context;
+};
+
 /* One thing to write or to read, on its way to the disk thread and back. It holds nothing that
  * anyone else changes. */
 struct job {
@@ -141,6 +160,7 @@ struct job {
         struct job_commit commit;
         struct job_handler_step handler_step;
         struct job_schedule schedule;
+        struct job_task tasks;
     };
 };
 
@@ -203,6 +223,8 @@ bool writer_close(struct journal *journal);
 /* handler_steps.c: in a transaction; the changes may be NULL. */
 bool handler_step_perform(struct journal *journal, const struct journal_handler_step *step,
                           struct changes *changes);
+/* tasks.c: in a transaction. NULL is fine, and true. */
+bool task_perform(struct ledger *ledger, const struct journal_task *task);
 /* checkpoint.c */
 void checkpoint_if_due(struct journal *journal);
 

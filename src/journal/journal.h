@@ -116,6 +116,27 @@ void journal_known(struct journal *journal, const char *const *row_ids, size_t c
 
 typedef void journal_callback(struct inbox_entry *entry, void *context);
 
+/* What is to be told to a webhook; owned. See struct ledger_notification. */
+struct journal_notification {
+    struct journal_notification *next;
+    int64_t sequence;
+    char *task_id, *config, *type, *body;
+    size_t length;
+    int64_t at_ms;
+};
+void journal_notification_free(struct journal_notification *notification); /* that one alone */
+
+/* A task of molecule serve; owned. See struct ledger_task. */
+struct journal_task {
+    struct journal_task *next;
+    char *id, *principal, *context_id, *document;
+    int state;
+    bool open;
+    int64_t updated_ms;
+    struct journal_notification *notifications; /* to be recorded with it */
+};
+void journal_task_free(struct journal_task *task); /* that one alone; NULL is fine */
+
 /* Copied. */
 struct journal_handler_step {
     const char *row_id, *key, *digest, *value; /* as in struct ledger_step */
@@ -141,6 +162,8 @@ struct journal_step {
     /* journal_finish: it is the answer to a question of another message's handler, which is due
      * now; copied. NULL: it is none */
     const struct journal_handler_step *answer;
+    /* journal_finish, journal_dead: what becomes of its task; taken. NULL: it has none */
+    struct journal_task *task;
     /* it may wait some milliseconds to share a commit. What is recorded later is never committed
        before it */
     bool soon;
@@ -227,6 +250,33 @@ typedef void journal_run_callback(void *context, const char *name, struct journa
 /* It is due: it is kept as a message, and its time is recorded. */
 void journal_schedule_run(struct journal *journal, const struct journal_run *run,
                           journal_run_callback *then, void *context);
+
+/* --- tasks of molecule serve (tasks.c) --- */
+
+/* A message that begins a task, or that its task waited for, is kept, and the task is recorded.
+ * Takes the task. `known`: the ledger had the task already (`begins`) or has had the message, and
+ * nothing was changed; else `loaded` is the message, the callback's. */
+typedef void journal_admit_callback(void *context, struct journal_loaded *loaded,
+                                    const struct journal_task *known);
+void journal_task_admit(struct journal *journal, struct journal_task *task, bool begins,
+                        const struct journal_run *row, journal_admit_callback *then, void *context);
+/* Takes the task. */
+void journal_task_put(struct journal *journal, struct journal_task *task,
+                      void (*then)(void *context), void *context);
+/* `tasks`: what was found, to be taken by the callback; `total`: see ledger_tasks_ended. `failed`:
+ * the ledger cannot be read. */
+typedef void journal_tasks_callback(void *context, struct journal_task *tasks, int64_t total,
+                                    bool failed);
+void journal_task_get(struct journal *journal, const char *id, journal_tasks_callback *then,
+                      void *context);
+void journal_tasks_ended(struct journal *journal, const struct ledger_task_query *query,
+                         journal_tasks_callback *then, void *context);
+void journal_notification_drop(struct journal *journal, int64_t sequence);
+void journal_tasks_expire(struct journal *journal, int64_t before_ms);
+/* What an earlier process left, in order; the caller takes both lists. Blocks: before anything
+ * runs. false: the ledger cannot be read. */
+bool journal_tasks_load(struct journal *journal, struct journal_task **tasks,
+                        struct journal_notification **notifications);
 
 /* --- for the control socket --- */
 

@@ -32,6 +32,7 @@ static struct job *make_step(struct journal *journal, const struct job_type *typ
                 .has_steps = step->has_steps,
             },
         .changes = step->changes,
+        .task = step->task,
         .then = step->then,
         .context = step->context,
     };
@@ -62,6 +63,7 @@ static void release_step(struct job *job)
     shared_release(job->step.message.row);
     shared_release(job->step.names);
     changes_free(job->step.changes);
+    journal_task_free(job->step.task);
 }
 
 /* What the handler stored becomes visible with the step. */
@@ -147,7 +149,7 @@ static bool perform_finish(struct job *job)
     }
     job->journal->finished++;
     return ledger_finish(job->journal->ledger, &message) && apply_changes(job) &&
-           record_answer(job);
+           record_answer(job) && task_perform(job->journal->ledger, job->step.task);
 }
 
 static void release_finish(struct job *job)
@@ -225,7 +227,8 @@ static bool perform_dead(struct job *job)
     struct ledger_message message = job->step.message;
     message.reason = job->dead.reason;
     message.traceback = job->dead.traceback;
-    return ledger_die(job->journal->ledger, &message) && apply_changes(job);
+    return ledger_die(job->journal->ledger, &message) && apply_changes(job) &&
+           task_perform(job->journal->ledger, job->step.task);
 }
 
 static void release_dead(struct job *job)
