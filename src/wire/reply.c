@@ -18,6 +18,7 @@ void reply_free(struct reply *reply)
 {
     free(reply->text);
     json_decref(reply->parts);
+    json_decref(reply->artifacts);
     free(reply->plain_parts);
     *reply = (struct reply){0};
 }

@@ -26,7 +26,11 @@ struct reply {
      * the kinds text and data; `plain_text` tells if a text is among them */
     char *plain_parts;
     bool plain_text;
-    size_t maximum; /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
+    /* array of {name?, description?, metadata?, parts}, for the task of an A2A client (checked:
+     * wire/artifacts.h); NULL: none */
+    json_t *artifacts;
+    bool as_message; /* such a client gets a message for an answer, and no artifact */
+    size_t maximum;  /* bytes of its body; 0: REPLY_BODY_MAXIMUM */
     /* for the canvas: the platform cuts its summary of the text at byte REPLY_SUMMARY_BYTES, and
      * loses the summary if that is inside a character (T1, contract §12): leading newlines shift
      * the text */

@@ -64,6 +64,11 @@ static json_t *clean(const json_t *value)
     return copy;
 }
 
+json_t *reply_clean(const json_t *value)
+{
+    return deeper_than(value, DEPTH_MAXIMUM) ? NULL : clean(value);
+}
+
 /* A2A 1.0's file is a flat part: {raw | url, filename, mediaType}; what goes out is 0.3's. false:
  * out of memory. */
 static bool nest_file(json_t *part)
