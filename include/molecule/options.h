@@ -40,6 +40,9 @@ struct molecule_workspace_options {
     const char *platform_name;
     /* state_directory is gone when the host ends: the log suggests no commands that use it */
     bool temporary_state;
+    /* there is no platform: messages come in through molecule_serve alone, and api_url, tokens and
+       what concerns polls do not matter */
+    bool serve;
     /* what the script asks of the network and of programs fails with OFFLINE; the platform is
        still talked to */
     bool offline;

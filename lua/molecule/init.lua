@@ -113,4 +113,10 @@ molecule.dead = public(function(reason)
   return setmetatable({kind = "dead", reason = reason}, core.verdict)
 end)
 
+--- This message is refused: the task of an A2A client ends as rejected; elsewhere the reason is the reply.
+molecule.reject = public(function(reason)
+  check_reason("reject", reason)
+  return setmetatable({kind = "reject", reason = reason}, core.verdict)
+end)
+
 return molecule

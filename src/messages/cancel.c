@@ -89,3 +89,18 @@ bool cancel_carry_out(struct dispatch *dispatch, const struct message *message, 
     json_decref(envelope);
     return true;
 }
+
+bool cancel_message(struct dispatch *dispatch, const char *row_id)
+{
+    struct inbox_entry *entry = inbox_find(dispatch->inbox, row_id);
+    if (!entry)
+        return false;
+    if (entry->state == INBOX_RUNNING && entry->job) {
+        script_cancel(dispatch->script, entry->job);
+    } else if (inbox_is_waiting(entry) && !entry->reply) {
+        log_info(dispatch->link->options->id, "message %s from %s: canceled before it was handled",
+                 entry->row_id, inbox_sender(entry));
+        outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
+    }
+    return true;
+}

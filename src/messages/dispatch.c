@@ -8,6 +8,7 @@
 #include "journal/attempts.h"
 #include "journal/journal.h"
 #include "link/heartbeat.h"
+#include "messages/door.h"
 #include "messages/outcome.h"
 #include "script/script.h"
 
@@ -71,7 +72,7 @@ static bool is_allowed(const struct molecule_workspace_options *options,
 static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
-    if (entry->message->run || is_allowed(options, entry->message))
+    if (entry->message->run || entry->message->served || is_allowed(options, entry->message))
         return false;
     log_info(options->id, "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
              inbox_sender(entry));
@@ -129,7 +130,8 @@ static bool on_starting(struct script_job *job)
 
 static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
 {
-    int64_t held_ms = breaker_wait(&dispatch->breaker, entry);
+    bool served = entry->message->served;
+    int64_t held_ms = served ? 0 : breaker_wait(&dispatch->breaker, entry);
     if (held_ms > 0) {
         outcome_defer(dispatch, entry, held_ms, "its peer is held (--breaker)");
         return;
@@ -154,6 +156,8 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     entry->job = &attempt->job;
     attempt->started_ms = clock_monotonic_ms();
     observer_attempt(&dispatch->observer, entry);
+    if (served && dispatch->door)
+        dispatch->door->begun(dispatch->door->context, entry->message);
     script_submit(dispatch->script, &attempt->job);
 }
 
@@ -275,6 +279,12 @@ void dispatch_set_journal(struct dispatch *dispatch, struct journal *journal,
     dispatch->journal = dispatch->calls.journal = dispatch->outbox.journal = journal;
     dispatch->schedules.journal = journal;
     dispatch->attempts = dispatch->naming.attempts = attempts;
+}
+
+void dispatch_set_door(struct dispatch *dispatch, struct door *door)
+{
+    dispatch->door = door;
+    dispatch->calls.door = door;
 }
 
 void dispatch_set_script(struct dispatch *dispatch, struct script *script)

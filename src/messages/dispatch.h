@@ -16,6 +16,7 @@
 
 struct attempts;
 struct changes;
+struct door;
 struct heartbeat;
 struct journal;
 struct link;
@@ -40,6 +41,7 @@ struct dispatch {
     struct attempts *attempts;
     struct heartbeat *heartbeat;
     struct script *script; /* NULL: closed */
+    struct door *door;     /* of messages that are no rows of the platform; NULL: there are none */
     struct outbox outbox;
     struct host_calls calls;
     struct breaker breaker;
@@ -64,10 +66,11 @@ struct dispatch {
 };
 
 /* Wires the parts. The owner has set link, inbox, heartbeat, observer, events and context, and sets
- * journal, attempts, script and state_path with dispatch_set… below. */
+ * journal, attempts, door, script and state_path with dispatch_set… below. */
 void dispatch_open(struct dispatch *dispatch);
 void dispatch_set_journal(struct dispatch *dispatch, struct journal *journal,
                           struct attempts *attempts);
+void dispatch_set_door(struct dispatch *dispatch, struct door *door);
 void dispatch_set_script(struct dispatch *dispatch, struct script *script);
 /* Gives the script what is ready. */
 void dispatch_step(struct dispatch *dispatch);

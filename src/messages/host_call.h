@@ -68,6 +68,12 @@ void host_call_question(struct host_call *call);
 void host_call_posted(struct host_call *call);
 void host_call_close(struct host_call *call);
 
+/* host_call_door.c: what is said of a message that came in through a door; false: it did not, and
+ * the platform is asked. */
+bool host_call_says(struct host_call *call);
+/* A piece of a task's result (ctx.artifact). */
+void host_call_artifact(struct host_call *call);
+
 /* host_call_notify.c: tells the canvas, unless an earlier attempt of the handler did; it was told;
  * it may have been told. */
 void host_call_show(struct host_call *call);

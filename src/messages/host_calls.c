@@ -180,6 +180,13 @@ static void make_delegation_key(struct host_call *call)
     free(name);
 }
 
+static bool needs_platform(enum script_ask_kind kind)
+{
+    return kind == SCRIPT_ASK_SEND || kind == SCRIPT_ASK_NOTIFY || kind == SCRIPT_ASK_PEERS ||
+           kind == SCRIPT_ASK_DELEGATE || kind == SCRIPT_ASK_FETCH || kind == SCRIPT_ASK_UPLOAD ||
+           kind == SCRIPT_ASK_LIMITS;
+}
+
 void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
 {
     struct host_call *call = open_call(calls, ask, ask->timeout_ms);
@@ -190,6 +197,12 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
     if (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE)
         for (char *at = ask->key; *at; at++) /* as the platform writes ids */
             *at = (char)tolower((unsigned char)*at);
+    if (host_call_says(call))
+        return;
+    if (calls->link->options->serve && needs_platform(ask->kind)) {
+        host_call_fail(call, "there is no platform: molecule serve has none", "NO_PLATFORM");
+        return;
+    }
     switch (ask->kind) {
     case SCRIPT_ASK_GET:
     case SCRIPT_ASK_KEYS:
@@ -214,6 +227,7 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
         if (host_call_build_message(call))
             host_call_show(call);
         return;
+    case SCRIPT_ASK_ARTIFACT: host_call_artifact(call); return;
     case SCRIPT_ASK_QUESTION: host_call_question(call); return;
     case SCRIPT_ASK_POSTED: host_call_posted(call); return;
     case SCRIPT_ASK_CLOSE: host_call_close(call); return;

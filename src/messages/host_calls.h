@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct door;
 struct host_call;
 struct journal;
 struct link;
@@ -31,6 +32,7 @@ struct host_calls {
     void (*look)(void *context);
     void *context;
     struct questions *questions;
+    const struct door *door;  /* as struct dispatch has it */
     struct host_call *first;  /* under way */
     bool closed;              /* the workspace is: every question is answered with a problem */
     char *upload_limits;      /* the platform's answer; NULL: not asked, or it says nothing */

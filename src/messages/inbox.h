@@ -83,6 +83,7 @@ struct inbox_entry {
         bool asleep;          /* the next run is the same attempt */
     } wait;                   /* the next attempt, while that is being recorded */
     bool has_steps;           /* its handler has, or may have, done something for good */
+    bool said;                /* why it is a dead letter: the script's own words */
     struct question *answers; /* of another message's handler, while that is being recorded; NULL */
     bool deferring;           /* that it is deferred is being recorded, whatever else it does */
     /* its sender's last answer to a question of its handler; NULL: none. Its reply replies to that

@@ -13,7 +13,7 @@
 #include "messages/outcome.h"
 #include "messages/spool.h"
 #include "script/script.h"
-#include "wire/cron_run.h"
+#include "wire/served.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -264,6 +264,20 @@ void intake_cancel(struct intake *intake)
 
 /* --- what an earlier process left --- */
 
+/* The question may have been answered otherwise meanwhile, or given up. */
+static void resume_answer(struct intake *intake, struct inbox_entry *entry)
+{
+    struct dispatch *dispatch = intake->dispatch;
+    const struct message *message = inbox_content(entry, id_of(intake));
+    struct question_answer answer = questions_match_task(&dispatch->questions,
+                                                         served_task_id(message), message->text);
+    if (answer.question)
+        outcome_answer(dispatch, entry, &answer);
+    else
+        outcome_finish(dispatch, entry, "answer");
+    free(answer.hint);
+}
+
 /* A dead letter that someone retried, though it cannot be handled. */
 static void resume_unreadable(struct intake *intake, struct inbox_entry *entry)
 {
@@ -317,6 +331,8 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
                        loaded->hold);
     if (entry->message->kind != ENVELOPE_MESSAGE)
         resume_unreadable(intake, entry);
+    else if (entry->message->served && served_answers(entry->message))
+        resume_answer(intake, entry);
     else if (loaded->reply.body)
         resume_reply(intake, entry, loaded);
     else
@@ -328,7 +344,7 @@ void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool mo
     struct inbox *inbox = intake->dispatch->inbox;
     const char *bytes = shared_copy(loaded->row, loaded->row ? loaded->row_length : 0);
     struct page_row row = {.bytes = bytes, .length = loaded->row ? loaded->row_length : 0};
-    struct message *message = cron_run_or_row(row, id_of(intake));
+    struct message *message = ledger_row_read(row, id_of(intake));
     if (!message->row_id)
         message->row_id = memory_copy_text(loaded->row_id);
     message_shed_large(message, row);
@@ -359,7 +375,8 @@ int64_t intake_covered_ms(const struct intake *intake, int64_t covered_ms)
 static void list_one(struct inbox_entry *entry, void *context)
 {
     int64_t us;
-    if (entry->message && entry->message->run) /* the platform does not have it */
+    if (entry->message && (entry->message->run || entry->message->served)) /* the platform does not
+                                                                              have it */
         return;
     if ((entry->deferred || !entry->moves_cursor) && entry->row_id)
         deferred_list_add(context, entry->row_id,

@@ -29,7 +29,7 @@ static void give_up(struct dispatch *dispatch, struct inbox_entry *entry, const 
                     const char *traceback)
 {
     const char *words = dispatch->link->options->error_reply;
-    if (words && !entry->message->unanswerable) {
+    if (words && !entry->message->unanswerable && !entry->message->served) {
         struct reply reply = {.text = (char *)words, .text_length = strlen(words)};
         outcome_store_reply(dispatch, entry, &reply, "/error", reason, traceback);
         return;
@@ -116,6 +116,24 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
              outcome->reason ? outcome->reason : "");
     entry->retries++;
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
+}
+
+/* Elsewhere than in a task the reason is the reply. */
+static void handler_rejects(struct dispatch *dispatch, struct inbox_entry *entry,
+                            const struct script_outcome *outcome)
+{
+    const char *reason = outcome->reason;
+    const char *rejected = script_outcome_text(SCRIPT_REJECTED);
+    log_info(dispatch->link->options->id, "message %s from %s: %s%s%s", entry->row_id,
+             inbox_sender(entry), rejected, reason ? ": " : "", reason ? reason : "");
+    entry->said = true;
+    if (entry->message->served || entry->message->unanswerable || !reason) {
+        inbox_record(dispatch->inbox, entry);
+        outcome_record_finish(dispatch, entry, rejected, reason);
+        return;
+    }
+    struct reply reply = {.text = outcome->reason, .text_length = strlen(reason)};
+    outcome_store_reply(dispatch, entry, &reply, "/reply", NULL, NULL);
 }
 
 static void handler_waits(struct dispatch *dispatch, struct inbox_entry *entry,
@@ -208,7 +226,9 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
         outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED), NULL);
         return;
     case SCRIPT_RETRY: handler_waits(dispatch, entry, outcome); return;
+    case SCRIPT_REJECTED: handler_rejects(dispatch, entry, outcome); return;
     case SCRIPT_DEAD:
+        entry->said = outcome->reason != NULL;
         log_warn(id, "message %s from %s: dead letter%s%s", entry->row_id, inbox_sender(entry),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         inbox_record(dispatch->inbox, entry);

@@ -10,7 +10,9 @@
 #include "journal/journal.h"
 #include "journal/transcript.h"
 #include "link/link.h"
+#include "messages/door.h"
 #include "script/script.h"
+#include "wire/artifacts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +41,17 @@ static struct journal_step step_of(struct dispatch *dispatch, struct inbox_entry
         .then = then,
         .context = dispatch,
     };
+}
+
+/* What becomes of the task that it came with; NULL: it has none. */
+static struct journal_task *task_of(struct dispatch *dispatch, const struct inbox_entry *entry,
+                                    struct door_end end)
+{
+    const struct door *door = dispatch->door;
+    end.said = entry->said;
+    return door && entry->message && entry->message->served
+               ? door->ends(door->context, entry->message, &end)
+               : NULL;
 }
 
 void outcome_drop_changes(struct dispatch *dispatch, struct inbox_entry *entry)
@@ -94,6 +107,8 @@ static void on_finished(struct inbox_entry *entry, void *context)
         questions_close(&dispatch->questions, answered);
     outcome_settle_suspect(dispatch, entry);
     struct inbox_entry *parked = inbox_parked_after(entry);
+    if (dispatch->door && entry->message && entry->message->served)
+        dispatch->door->ended(dispatch->door->context, entry->message);
     inbox_finish(dispatch->inbox, entry);
     if (dispatch->link->over)
         return;
@@ -118,6 +133,7 @@ void outcome_record_finish(struct dispatch *dispatch, struct inbox_entry *entry,
     note_outcome(dispatch, entry, outcome, reason, NULL);
     forget_questions(dispatch, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
+    step.task = task_of(dispatch, entry, (struct door_end){.outcome = outcome, .reason = reason});
     journal_finish(dispatch->journal, &step, outcome, entry->reply);
 }
 
@@ -204,6 +220,7 @@ void outcome_record_dead(struct dispatch *dispatch, struct inbox_entry *entry, c
     note_outcome(dispatch, entry, "dead", reason, traceback);
     forget_questions(dispatch, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
+    step.task = task_of(dispatch, entry, (struct door_end){.outcome = "dead", .reason = reason});
     journal_dead(dispatch->journal, &step, reason, traceback);
 }
 
@@ -225,6 +242,17 @@ static void on_reply_recorded(struct inbox_entry *entry, void *context)
     dispatch_step(dispatch); /* the next one of its conversation */
 }
 
+/* Its task is where the reply goes: nothing has to be posted. */
+static void finish_served(struct dispatch *dispatch, struct inbox_entry *entry,
+                          const struct reply *reply)
+{
+    dispatch->answered++;
+    note_outcome(dispatch, entry, "replied", NULL, NULL);
+    struct journal_step step = step_of(dispatch, entry, on_finished);
+    step.task = task_of(dispatch, entry, (struct door_end){.outcome = "replied", .reply = reply});
+    journal_finish(dispatch->journal, &step, "replied", NULL);
+}
+
 void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, struct reply *reply,
                          const char *purpose, const char *dead_reason, const char *traceback)
 {
@@ -238,6 +266,11 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
     link_fit_reply(dispatch->link, reply);
     inbox_record(dispatch->inbox, entry);
     forget_questions(dispatch, entry);
+    if (entry->message->served) {
+        finish_served(dispatch, entry, reply);
+        return;
+    }
+    artifacts_join(reply);
     if (!reply_build(&answered, reply, purpose, &request, problem, sizeof problem)) {
         outcome_drop_changes(dispatch, entry);
         log_error(dispatch->link->options->id,

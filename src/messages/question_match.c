@@ -17,7 +17,7 @@ static bool is_behind(const struct question *question, const struct message *mes
 
 static bool may_answer(const struct question *question, const struct message *message)
 {
-    return question->begun && !question->closing &&
+    return question->begun && !question->closing && !question->served &&
            question_same_id(question->peer, message->source_id) && is_behind(question, message);
 }
 
@@ -44,8 +44,8 @@ static struct question *find_of_peer(const struct questions *questions,
     struct question *named = find_named(questions, message), *first = questions->first;
     if (named || message->in_reply_to)
         return named;
-    while (first &&
-           (first->closing || !first->begun || !question_same_id(first->peer, message->source_id)))
+    while (first && (first->closing || !first->begun || first->served ||
+                     !question_same_id(first->peer, message->source_id)))
         first = first->next;
     return first && may_answer(first, message) && has_its_context(first, message) ? first : NULL;
 }
@@ -89,6 +89,21 @@ static struct question *find_of_canvas(struct questions *questions, const struct
     return NULL;
 }
 
+/* If its text is one of the question's choices. */
+static void choose(struct question *question, bool whole, struct question_answer *answer)
+{
+    if (!question->choices) {
+        answer->question = question;
+        return;
+    }
+    answer->choice = whole ? question_choice(question->choices, answer->text) : NULL;
+    if (answer->choice)
+        answer->question = question;
+    else if (!question->hinted)
+        answer->hint = question_hint(question->choices);
+    question->hinted = true;
+}
+
 struct question_answer questions_match(struct questions *questions, const struct message *message)
 {
     struct question_answer answer = {.text = message->text};
@@ -98,17 +113,34 @@ struct question_answer questions_match(struct questions *questions, const struct
                                                    : find_of_canvas(questions, message, &answer);
     if (!question)
         return answer;
-    if (!question->choices) {
-        answer.question = question;
-        return answer;
-    }
     bool whole = strlen(message->text) == message->text_length; /* no U+0000 in it */
-    answer.choice = whole ? question_choice(question->choices, answer.text) : NULL;
-    if (answer.choice)
-        answer.question = question;
-    else if (!question->hinted)
-        answer.hint = question_hint(question->choices);
-    question->hinted = true;
+    choose(question, whole, &answer);
+    return answer;
+}
+
+static struct question *find_of_task(const struct questions *questions, const char *row_id)
+{
+    struct question *each = questions->first;
+    while (each &&
+           (!each->served || !each->begun || each->closing || strcmp(each->row_id, row_id) != 0))
+        each = each->next;
+    return each;
+}
+
+bool questions_wait(const struct questions *questions, const char *row_id)
+{
+    return find_of_task(questions, row_id);
+}
+
+struct question_answer questions_match_task(struct questions *questions, const char *row_id,
+                                            const char *text)
+{
+    struct question_answer answer = {.text = text};
+    struct question *each = find_of_task(questions, row_id);
+    if (!each)
+        return answer;
+    each->hinted = false; /* whoever asks gets an answer each time */
+    choose(each, true, &answer);
     return answer;
 }
 

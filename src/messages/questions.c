@@ -156,6 +156,8 @@ struct question *questions_ask(struct questions *questions, const struct message
     if (!to)
         to = sender ? sender : QUESTION_CANVAS;
     question->peer = strcmp(to, QUESTION_CANVAS) == 0 ? NULL : lower(to);
+    question->served = message->served && sender && strcasecmp(to, sender) == 0;
+    question->authorization = json_is_true(json_object_get(spec, "authorization"));
     question->to_sender = !message->run && !message->unanswerable &&
                           question_same_id(question->peer, message->source_id);
     question->context_id = memory_copy_text(message->context_id);
@@ -175,13 +177,14 @@ struct question *questions_ask(struct questions *questions, const struct message
 
 json_t *question_describe(const struct question *question)
 {
-    return json_pack("{s:s, s:s*, s:b, s:s*, s:s, s:O*, s:s, s:I, s:s*, s:I, s:I, s:s*}", "code",
-                     question->code, "peer", question->peer, "to_sender", question->to_sender,
-                     "context_id", question->context_id, "text", question->text, "choices",
-                     question->choices, "message_id", question->message_id, "after_us",
-                     (json_int_t)question->after_us, "after_id", question->after_id, "asked_ms",
-                     (json_int_t)question->asked_ms, "timeout_ms", (json_int_t)question->timeout_ms,
-                     "announcement", question->announcement);
+    return json_pack("{s:s, s:s*, s:b, s:s*, s:s, s:O*, s:s, s:I, s:s*, s:I, s:I, s:s*, s:b, s:b}",
+                     "code", question->code, "peer", question->peer, "to_sender",
+                     question->to_sender, "context_id", question->context_id, "text",
+                     question->text, "choices", question->choices, "message_id",
+                     question->message_id, "after_us", (json_int_t)question->after_us, "after_id",
+                     question->after_id, "asked_ms", (json_int_t)question->asked_ms, "timeout_ms",
+                     (json_int_t)question->timeout_ms, "announcement", question->announcement,
+                     "served", question->served, "authorization", question->authorization);
 }
 
 static void read_posted(struct question *question, const json_t *posted)
@@ -219,6 +222,8 @@ void questions_load(struct questions *questions, const char *row_id, const char 
         question->after_id = memory_copy_text(after_id);
         question->asked_ms = asked_ms;
         question->timeout_ms = timeout_ms;
+        question->served = json_is_true(json_object_get(value, "served"));
+        question->authorization = json_is_true(json_object_get(value, "authorization"));
         question->begun = true; /* for all that is known */
         read_posted(question, sent);
         if (question->deadline_ms == 0)
@@ -231,9 +236,10 @@ void questions_load(struct questions *questions, const char *row_id, const char 
 bool questions_may_post(const struct questions *questions, const struct question *question)
 {
     const struct question *each = questions->first;
-    while (question->peer && each != question && !question_same_id(each->peer, question->peer))
+    while (question->peer && each != question &&
+           (each->served || !question_same_id(each->peer, question->peer)))
         each = each->next;
-    return !question->peer || each == question;
+    return !question->peer || question->served || each == question;
 }
 
 bool questions_any_turn(const struct questions *questions, const char *row_id)

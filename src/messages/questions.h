@@ -29,9 +29,12 @@ struct question {
     char *after_id;
     int64_t asked_ms, timeout_ms, deadline_ms; /* wall clock; 0: not posted yet */
     bool begun;                                /* its post has, so that it may have been seen */
-    bool closing;    /* its answer is being recorded: there will be no other */
-    bool waits_turn; /* its handler waits until it may ask that peer */
-    bool hinted;     /* whoever was asked was told what would be an answer */
+    bool closing; /* its answer is being recorded: there will be no other */
+    /* its message came in through a door: the next message to its task answers, and no other */
+    bool served;
+    bool authorization; /* … ctx.auth_required */
+    bool waits_turn;    /* its handler waits until it may ask that peer */
+    bool hinted;        /* whoever was asked was told what would be an answer */
 };
 
 struct questions {
@@ -83,6 +86,12 @@ struct question_answer {
 };
 /* Which question this message answers. Its content is needed. */
 struct question_answer questions_match(struct questions *questions, const struct message *message);
+/* Of a message to a task that waits: which question of the task's message (`row_id`) it answers, as
+ * it would be given by questions_match. `text` is borrowed. */
+struct question_answer questions_match_task(struct questions *questions, const char *row_id,
+                                            const char *text);
+/* One that was told to the client of that task waits for its answer. */
+bool questions_wait(const struct questions *questions, const char *row_id);
 /* The value of the step that records it: an object; yours. */
 json_t *question_answer_value(const struct question_answer *answer, const struct message *message);
 

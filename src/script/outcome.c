@@ -4,7 +4,9 @@
 #include "base/nearest.h"
 #include "script/json.h"
 #include "script/json_state.h"
+#include "wire/artifacts.h"
 #include "wire/parts_plain.h"
+#include "wire/served.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -12,8 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALLOWED \
-    "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
+#define ALLOWED                                                                     \
+    "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{}, " \
+    "molecule.reject() or molecule.dead()"
 #define RETRY_AFTER_MAXIMUM_S (366.0 * 86400)
 
 const char outcome_verdict_key;
@@ -116,6 +119,13 @@ void message_push(lua_State *L, const struct message *message)
     set_text(L, "conversation", message->conversation);
     set_text(L, "context_id", message->context_id);
     set_text(L, "task_id", message->task_id);
+    if (message->served) {
+        set_text(L, "principal", message->source_id);
+        lua_createtable(L, 0, 2);
+        set_text(L, "id", served_task_id(message));
+        set_text(L, "context_id", message->context_id);
+        lua_setfield(L, -2, "task");
+    }
     set_text(L, "method", message->method);
     set_text(L, "in_reply_to", message->in_reply_to);
     set_text(L, "created_at", message->created_at);
@@ -178,11 +188,12 @@ static enum script_outcome_kind verdict_kind(const char *kind)
 {
     return strcmp(kind, "retry") == 0    ? SCRIPT_RETRY
            : strcmp(kind, "dead") == 0   ? SCRIPT_DEAD
+           : strcmp(kind, "reject") == 0 ? SCRIPT_REJECTED
            : strcmp(kind, "failed") == 0 ? SCRIPT_FAILED
                                          : SCRIPT_SKIPPED;
 }
 
-/* molecule.skip, retry and dead: {kind=…, reason=…, after=…, hold=…} with our metatable
+/* molecule.skip, retry, reject and dead: {kind=…, reason=…, after=…, hold=…} with our metatable
  * (lua/molecule/init.lua); and of the backends (lua/molecule/backend.lua) "failed": an error that
  * the next attempt would only repeat. */
 static void read_verdict(lua_State *L, int index, struct script_outcome *outcome)
@@ -236,7 +247,7 @@ static bool take_parts(lua_State *L, struct script_outcome *outcome)
 /* true: a field of the table is nearly one that a reply has, and the outcome says so. */
 static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome)
 {
-    static const char *const known[] = {"text", "parts", "files"};
+    static const char *const known[] = {"text", "parts", "files", "artifacts", "as_message"};
     bool found = false;
     lua_pushnil(L);
     while (!found && lua_next(L, index)) {
@@ -254,6 +265,38 @@ static bool has_mistyped(lua_State *L, int index, struct script_outcome *outcome
     }
     lua_settop(L, lua_gettop(L) - (found ? 1 : 0));
     return found;
+}
+
+/* The list of artifacts on top of the stack. false: it cannot be sent, and the outcome says so. */
+static bool take_artifacts(lua_State *L, struct script_outcome *outcome)
+{
+    char problem[512];
+    json_t *artifacts = json_take(L, -1, problem, sizeof problem, NULL);
+    if (artifacts && is_empty(artifacts)) {
+        json_decref(artifacts);
+        return true;
+    }
+    if (artifacts && artifacts_take(artifacts, &outcome->reply.artifacts, problem, sizeof problem))
+        return true;
+    wrong_type(outcome, memory_format("`artifacts` that cannot be sent: %s", problem));
+    return false;
+}
+
+/* What only a task of an A2A client tells apart; pushes nothing. */
+static bool read_task_fields(lua_State *L, int index, struct script_outcome *outcome)
+{
+    bool taken = true;
+    int type = raw_field(L, index, "artifacts");
+    if (type == LUA_TTABLE)
+        taken = take_artifacts(L, outcome);
+    else if (type != LUA_TNIL)
+        wrong_type(outcome,
+                   memory_format("a table whose `artifacts` is a %s", lua_typename(L, type)));
+    lua_pop(L, 1);
+    raw_field(L, index, "as_message");
+    outcome->reply.as_message = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return taken && (type == LUA_TTABLE || type == LUA_TNIL);
 }
 
 static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
@@ -277,13 +320,13 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
                    memory_format("a table whose `parts` is a %s", lua_typename(L, parts_type)));
         return;
     }
-    if (has_mistyped(L, index, outcome))
+    if (!read_task_fields(L, index, outcome) || has_mistyped(L, index, outcome))
         return;
-    if (text_type == LUA_TNIL && parts_type == LUA_TNIL) {
+    if (text_type == LUA_TNIL && parts_type == LUA_TNIL && !outcome->reply.artifacts) {
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
     }
-    bool replies = outcome->reply.parts || outcome->reply.plain_parts ||
+    bool replies = outcome->reply.artifacts || outcome->reply.parts || outcome->reply.plain_parts ||
                    outcome->reply.text_length > 0;
     outcome->kind = replies ? SCRIPT_REPLIED : SCRIPT_NO_REPLY;
 }

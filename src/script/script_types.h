@@ -23,6 +23,7 @@ struct script;
     X(SCRIPT_REPLIED, "replied")   /* there is a reply */            \
     X(SCRIPT_NO_REPLY, "no_reply") /* nothing to say */              \
     X(SCRIPT_SKIPPED, "skipped")   /* molecule.skip */               \
+    X(SCRIPT_REJECTED, "rejected") /* molecule.reject */             \
     X(SCRIPT_RETRY, "retry")       /* molecule.retry: again later */ \
     X(SCRIPT_DEAD, "dead")         /* molecule.dead */               \
     X(SCRIPT_FAILED, "failed")     /* an error, or a limit */        \
@@ -102,6 +103,7 @@ struct script_agent {
     X(SCRIPT_ASK_QUESTION, "ctx.ask")         /* key; text: spec or none -> see host_call_ask */   \
     X(SCRIPT_ASK_POSTED, "ctx.ask")           /* key; text: task id or none -> null: has answer */ \
     X(SCRIPT_ASK_CLOSE, "ctx.ask")            /* key; text: answer -> closed? see host_call_ask */ \
+    X(SCRIPT_ASK_ARTIFACT, "ctx.artifact")    /* text: a piece, see struct door_saying */          \
     X(SCRIPT_ASK_SEND, "molecule.send") /* key: to whom; reply; timeout -> {text, parts} … */    \
     X(SCRIPT_ASK_NOTIFY, "molecule.notify")     /* reply */                                        \
     X(SCRIPT_ASK_PEERS, "molecule.peers")       /* key: q -> JSON array */                         \
