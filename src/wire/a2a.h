@@ -35,14 +35,16 @@ enum a2a_operation {
 #undef X
 };
 
-/* [1.0 §5.4] X(enumerator, JSON-RPC code, HTTP status, google.rpc status, ErrorInfo reason) */
+/* [1.0 §5.4] X(enumerator, JSON-RPC code, HTTP status, google.rpc status, ErrorInfo reason).
+ * HTTP statuses are 1.0.1's, but for Content-Type: 1.0.0 has 415, which the conformance kit wants
+ * and HTTP means. */
 #define A2A_ERRORS(X)                                                                           \
     X(A2A_TASK_NOT_FOUND, -32001, 404, "NOT_FOUND", "TASK_NOT_FOUND")                           \
     X(A2A_TASK_NOT_CANCELABLE, -32002, 400, "FAILED_PRECONDITION", "TASK_NOT_CANCELABLE")       \
     X(A2A_PUSH_NOT_SUPPORTED, -32003, 400, "FAILED_PRECONDITION",                               \
       "PUSH_NOTIFICATION_NOT_SUPPORTED")                                                        \
     X(A2A_UNSUPPORTED, -32004, 400, "FAILED_PRECONDITION", "UNSUPPORTED_OPERATION")             \
-    X(A2A_CONTENT_TYPE, -32005, 400, "INVALID_ARGUMENT", "CONTENT_TYPE_NOT_SUPPORTED")          \
+    X(A2A_CONTENT_TYPE, -32005, 415, "INVALID_ARGUMENT", "CONTENT_TYPE_NOT_SUPPORTED")          \
     X(A2A_INVALID_RESPONSE, -32006, 500, "INTERNAL", "INVALID_AGENT_RESPONSE")                  \
     X(A2A_NO_EXTENDED_CARD, -32007, 400, "FAILED_PRECONDITION",                                 \
       "EXTENDED_AGENT_CARD_NOT_CONFIGURED")                                                     \
