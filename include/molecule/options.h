@@ -43,6 +43,8 @@ struct molecule_workspace_options {
     /* there is no platform: messages come in through molecule_serve alone, and api_url, tokens and
        what concerns polls do not matter */
     bool serve;
+    /* … under this path of the server, "/name"; NULL: at its root */
+    const char *serve_path;
     /* what the script asks of the network and of programs fails with OFFLINE; the platform is
        still talked to */
     bool offline;
@@ -52,6 +54,12 @@ struct molecule_workspace_options {
 
     /* One member, or two, for each MOLECULE_OPTION of options.def, which says what they mean. */
 #define MOLECULE_OPTION MOLECULE_MEMBER
+#include "molecule/options.def"
+};
+
+/* A server of ours, for workspaces with `serve`. */
+struct molecule_serve_options {
+#define MOLECULE_SERVE_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
 };
 

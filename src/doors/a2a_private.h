@@ -1,0 +1,70 @@
+/* What the files of the A2A server share. Only they include this. */
+#ifndef MOLECULE_DOORS_A2A_PRIVATE_H
+#define MOLECULE_DOORS_A2A_PRIVATE_H
+
+#include "doors/a2a_server.h"
+#include "doors/principals.h"
+#include "journal/journal.h"
+#include "wire/a2a.h"
+
+struct a2a_server {
+    uv_loop_t *loop;
+    struct http_server *http;
+    struct principals *principals;
+    struct a2a_agent *agents;
+    struct a2a_exchange *exchanges; /* all that are under way */
+    uv_timer_t beat;                /* comments in idle streams */
+    char *url;                      /* where the agents are reached, without a "/" at its end */
+    bool draining;
+    int open_handles;
+};
+
+/* One request and its answer. */
+struct a2a_exchange {
+    struct task_watcher watcher; /* first */
+    struct a2a_exchange *next, *previous;
+    struct a2a_server *server;
+    struct a2a_agent *agent;
+    struct http_request *http; /* NULL: the client has gone, or has its answer */
+    struct a2a_request request;
+    char principal[PRINCIPAL_NAME_MAXIMUM + 1];
+    char *extensions;   /* those that were asked for and exist, as the answer names them; NULL: none
+                         */
+    json_int_t history; /* messages that the client wants to see; -1: all */
+    bool at_once;       /* SEND: the client does not wait for the end */
+    bool streaming;     /* the head of the stream is sent */
+    bool silent;        /* … and nothing since the last beat */
+    bool looking;       /* the journal has it */
+    struct a2a_problem problem;
+    struct a2a_listing *listing; /* LIST */
+};
+
+/* Carries out what was asked. The answer follows, at once or later. */
+void a2a_operate(struct a2a_exchange *exchange);
+/* Each ends the exchange, which may be freed by it. The value is borrowed. */
+void a2a_answer(struct a2a_exchange *exchange, const json_t *result);
+void a2a_refuse(struct a2a_exchange *exchange, enum a2a_error error, const char *task_id,
+                const char *format, ...) __attribute__((format(printf, 4, 5)));
+void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *problem);
+/* One event of a stream, which begins with the first. */
+void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last);
+/* No answer was possible, or none is needed any more. */
+void a2a_exchange_end(struct a2a_exchange *exchange);
+
+/* a2a_list.c: ListTasks */
+void a2a_list_tasks(struct a2a_exchange *exchange);
+void a2a_listing_free(struct a2a_listing *listing); /* NULL is fine */
+/* a2a_configs.c: push notification configs */
+void a2a_operate_config(struct a2a_exchange *exchange);
+/* One that a client gave with its message, or created: checked, with its id and version. NULL: the
+ * exchange was refused. Yours. */
+json_t *a2a_take_config(struct a2a_exchange *exchange, const json_t *given);
+
+/* a2a_card_file.c: false: it is not asked for. */
+bool a2a_answer_card(struct a2a_server *server, struct http_request *http,
+                     const struct a2a_agent *agent, const char *path);
+/* The extensions of the card that the header names, as the answer's header; yours, NULL: none.
+ * `*missing`: one that the card requires and the header does not name; NULL: none. */
+char *a2a_extensions(const struct a2a_agent *agent, const char *header, const char **missing);
+
+#endif

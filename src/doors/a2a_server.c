@@ -1,0 +1,460 @@
+/* HTTP requests on their way to an agent, and its answers on their way back. */
+#include "doors/a2a_private.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BEAT_MS 15000 /* proxies close streams that are silent for a minute */
+#define STREAM_MAXIMUM ((size_t)4 << 20)
+
+/* --- an exchange --- */
+
+static void exchange_free(struct a2a_exchange *exchange)
+{
+    if (exchange->next)
+        exchange->next->previous = exchange->previous;
+    if (exchange->previous)
+        exchange->previous->next = exchange->next;
+    else
+        exchange->server->exchanges = exchange->next;
+    tasks_unwatch(&exchange->watcher);
+    a2a_request_free(&exchange->request);
+    a2a_listing_free(exchange->listing);
+    free(exchange->extensions);
+    free(exchange);
+}
+
+void a2a_exchange_end(struct a2a_exchange *exchange)
+{
+    tasks_unwatch(&exchange->watcher);
+    exchange->http = NULL;
+    if (!exchange->looking) /* else the journal's answer ends it */
+        exchange_free(exchange);
+}
+
+static size_t add_extensions(const struct a2a_exchange *exchange, struct http_header *header)
+{
+    if (!exchange->extensions)
+        return 0;
+    *header = (struct http_header){exchange->request.version == A2A_0_3 ? "X-A2A-Extensions"
+                                                                        : "A2A-Extensions",
+                                   exchange->extensions};
+    return 1;
+}
+
+static void send_text(struct a2a_exchange *exchange, struct a2a_text *text)
+{
+    struct http_request *http = exchange->http;
+    struct http_header headers[3] = {{"Content-Type", text->content_type}};
+    size_t count = 1 + add_extensions(exchange, headers + 1);
+    if (text->status == 429)
+        headers[count++] = (struct http_header){"Retry-After", "1"};
+    exchange->http = NULL;
+    http_request_answer(http, &(struct http_answer){.status = text->status,
+                                                    .headers = headers,
+                                                    .header_count = count,
+                                                    .body = text->bytes,
+                                                    .length = text->length});
+    free(text->bytes);
+    a2a_exchange_end(exchange);
+}
+
+void a2a_answer(struct a2a_exchange *exchange, const json_t *result)
+{
+    struct a2a_text text = a2a_write_result(&exchange->request, result);
+    send_text(exchange, &text);
+}
+
+void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *problem)
+{
+    struct a2a_text text;
+    if (!exchange->streaming) {
+        text = a2a_write_problem(&exchange->request, problem);
+        send_text(exchange, &text);
+        return;
+    }
+    struct http_request *http = exchange->http;
+    text = a2a_write_stream_problem(&exchange->request, problem);
+    exchange->http = NULL;
+    http_stream_send(http, text.bytes, text.length);
+    http_stream_end(http);
+    free(text.bytes);
+    a2a_exchange_end(exchange);
+}
+
+void a2a_refuse(struct a2a_exchange *exchange, enum a2a_error error, const char *task_id,
+                const char *format, ...)
+{
+    struct a2a_problem problem = {.error = error};
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(problem.text, sizeof problem.text, format, arguments);
+    va_end(arguments);
+    snprintf(problem.task_id, sizeof problem.task_id, "%s", task_id ? task_id : "");
+    a2a_refuse_with(exchange, &problem);
+}
+
+void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last)
+{
+    struct http_request *http = exchange->http;
+    if (!exchange->streaming) {
+        struct http_header headers[4] = {{"Content-Type", "text/event-stream"},
+                                         {"Cache-Control", "no-store"},
+                                         {"X-Accel-Buffering", "no"}};
+        size_t count = 3 + add_extensions(exchange, headers + 3);
+        exchange->streaming = true;
+        http_stream_begin(http, 200, headers, count);
+    }
+    struct a2a_text text = a2a_write_event(&exchange->request, response, last);
+    bool sent = http_stream_send(http, text.bytes, text.length);
+    free(text.bytes);
+    exchange->silent = false;
+    if (!last && sent)
+        return;
+    exchange->http = NULL;
+    http_stream_end(http); /* a reader who is too slow subscribes again */
+    a2a_exchange_end(exchange);
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+    static const char comment[] = ": still here\n\n";
+    struct a2a_server *server = timer->data;
+    for (struct a2a_exchange *each = server->exchanges; each; each = each->next) {
+        if (each->streaming && each->silent && each->http)
+            (void)http_stream_send(each->http, comment, sizeof comment - 1);
+        each->silent = true;
+    }
+}
+
+/* --- requests --- */
+
+/* Words for whoever is no A2A client, or has no token. */
+static void answer_plainly(struct http_request *http, int status, const char *name,
+                           const char *value, const char *words)
+{
+    struct http_header headers[] = {{"Content-Type", "application/json"}, {name, value}};
+    char body[300];
+    int length = snprintf(body, sizeof body, "{\"error\":\"%s\"}\n", words);
+    http_request_answer(http, &(struct http_answer){.status = status,
+                                                    .headers = headers,
+                                                    .header_count = name ? 2 : 1,
+                                                    .body = body,
+                                                    .length = (size_t)length});
+}
+
+static const char *below(const struct a2a_agent *agent, const char *path)
+{
+    size_t length = strlen(agent->path);
+    bool inside = strncmp(path, agent->path, length) == 0 &&
+                  (path[length] == '\0' || path[length] == '/');
+    return !inside ? NULL : path[length] ? path + length : "/";
+}
+
+/* The one with the longest path. */
+static struct a2a_agent *find_agent(const struct a2a_server *server, const char *path)
+{
+    struct a2a_agent *found = NULL;
+    for (struct a2a_agent *each = server->agents; each; each = each->next)
+        if (below(each, path) && (!found || strlen(each->path) > strlen(found->path)))
+            found = each;
+    return found;
+}
+
+static bool may_ask(struct a2a_server *server, struct http_request *http)
+{
+    const char *principal = principals_find(server->principals,
+                                            http_request_header(http, "Authorization"));
+    if (!principal) {
+        bool given = http_request_header(http, "Authorization");
+        answer_plainly(http, 401, "WWW-Authenticate",
+                       given ? "Bearer realm=\"molecule\", error=\"invalid_token\""
+                             : "Bearer realm=\"molecule\"",
+                       given ? "the token is not valid here" : "a bearer token is needed");
+        return false;
+    }
+    unsigned seconds = principals_wait(server->principals, principal, clock_monotonic_ms());
+    if (seconds > 0) {
+        char text[16];
+        snprintf(text, sizeof text, "%u", seconds);
+        answer_plainly(http, 429, "Retry-After", text, "too many requests");
+        return false;
+    }
+    return true;
+}
+
+/* Before the body is read. false: it has its answer. */
+static bool on_head(struct http_request *http, void *context)
+{
+    struct a2a_server *server = context;
+    const char *path = http_request_path(http), *method = http_request_method(http), *allowed;
+    const struct a2a_agent *agent = find_agent(server, path);
+    if (server->draining) {
+        answer_plainly(http, 503, "Retry-After", "5", "the agent is stopping");
+        return false;
+    }
+    if (!agent) {
+        answer_plainly(http, 404, NULL, NULL, "there is no agent here");
+        return false;
+    }
+    path = below(agent, path);
+    if (a2a_answer_card(server, http, agent, path))
+        return false;
+    if (!a2a_routes(method, path, &allowed)) {
+        if (allowed)
+            answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
+        else
+            answer_plainly(http, 404, NULL, NULL, "this path is no part of A2A");
+        return false;
+    }
+    return may_ask(server, http);
+}
+
+static const char *argument(void *context, const char *name)
+{
+    return http_request_argument(context, name);
+}
+
+static struct a2a_exchange *open_exchange(struct a2a_server *server, struct http_request *http)
+{
+    struct a2a_exchange *exchange = memory_allocate(sizeof *exchange);
+    const char *principal = principals_find(server->principals,
+                                            http_request_header(http, "Authorization"));
+    exchange->agent = find_agent(server, http_request_path(http));
+    exchange->server = server;
+    exchange->http = http;
+    snprintf(exchange->principal, sizeof exchange->principal, "%s", principal ? principal : "");
+    exchange->next = server->exchanges;
+    if (exchange->next)
+        exchange->next->previous = exchange;
+    server->exchanges = exchange;
+    http_request_set_data(http, exchange);
+    return exchange;
+}
+
+static void carry_out(struct a2a_exchange *exchange, struct http_request *http)
+{
+    struct a2a_agent *agent = exchange->agent;
+    const char *version = http_request_header(http, "A2A-Version"), *missing;
+    struct a2a_http about = {.method = http_request_method(http),
+                             .path = below(agent, http_request_path(http)),
+                             .content_type = http_request_header(http, "Content-Type"),
+                             .accept = http_request_header(http, "Accept"),
+                             .version = version ? version
+                                                : http_request_argument(http, "A2A-Version"),
+                             .argument = argument,
+                             .context = http};
+    about.body = http_request_body(http, &about.length);
+    if (!a2a_read(&about, &exchange->request, &exchange->problem)) {
+        a2a_refuse_with(exchange, &exchange->problem);
+        return;
+    }
+    const char *named = http_request_header(
+        http, exchange->request.version == A2A_0_3 ? "X-A2A-Extensions" : "A2A-Extensions");
+    exchange->extensions = a2a_extensions(agent, named, &missing);
+    if (missing)
+        a2a_refuse(exchange, A2A_EXTENSION_REQUIRED, NULL,
+                   "this agent requires the extension %.200s", missing);
+    else if (!agent->card)
+        a2a_refuse(exchange, A2A_UNAVAILABLE, NULL, "the agent is starting; try again");
+    else
+        a2a_operate(exchange);
+}
+
+static void on_request(struct http_request *http, void *context)
+{
+    struct a2a_server *server = context;
+    struct a2a_exchange *exchange = open_exchange(server, http);
+    if (!*exchange->principal || !exchange->agent) { /* tokens were read again meanwhile */
+        answer_plainly(http, 401, "WWW-Authenticate", "Bearer", "the token is no longer valid");
+        exchange->http = NULL;
+        a2a_exchange_end(exchange);
+        return;
+    }
+    carry_out(exchange, http);
+}
+
+static void on_gone(struct http_request *http, void *context)
+{
+    struct a2a_exchange *exchange = http_request_data(http);
+    (void)context;
+    if (exchange)
+        a2a_exchange_end(exchange);
+}
+
+/* --- the server --- */
+
+static const char default_place[] = "127.0.0.1:8090";
+
+static bool is_local(const char *place)
+{
+    return strncmp(place, "http://127.", 11) == 0 || strncmp(place, "http://[::1]", 12) == 0 ||
+           strncmp(place, "unix:", 5) == 0;
+}
+
+/* Whoever reaches a public address must have a token. */
+static bool check_places(const struct a2a_server *server,
+                         const struct molecule_serve_options *options, char *problem,
+                         size_t problem_size)
+{
+    char place[300];
+    for (size_t i = 0; http_server_place(server->http, i, place, sizeof place); i++) {
+        if (!options->no_auth || options->insecure_no_auth || is_local(place))
+            continue;
+        snprintf(problem, problem_size,
+                 "%s can be reached by others, and --no-auth lets everybody ask: give "
+                 "--auth-token-file, or --insecure-no-auth",
+                 place);
+        return false;
+    }
+    return true;
+}
+
+static bool open_http(struct a2a_server *server, const struct molecule_serve_options *options,
+                      char *problem, size_t problem_size)
+{
+    const char *standard = default_place;
+    struct http_server_options settings = {
+        .listen = options->listen_count ? options->listens : &standard,
+        .listen_count = options->listen_count ? options->listen_count : 1,
+        .limits = {.body_bytes = options->max_body ? options->max_body : A2A_BODY_MAXIMUM,
+                   .stream_bytes = STREAM_MAXIMUM,
+                   .connections = options->max_connections},
+        .trust_proxy = options->trust_proxy,
+        .cors_origins = options->cors_origins,
+        .cors_origin_count = options->cors_origin_count,
+        .access_log_name = "serve",
+        .on_head = on_head,
+        .on_request = on_request,
+        .on_gone = on_gone,
+        .context = server,
+    };
+    server->http = http_server_open(server->loop, &settings, problem, problem_size);
+    return server->http && check_places(server, options, problem, problem_size);
+}
+
+/* Where clients reach it: as the operator says, else where it listens. */
+static void set_url(struct a2a_server *server, const char *public_url)
+{
+    char place[300];
+    (void)http_server_place(server->http, 0, place, sizeof place);
+    server->url = memory_copy_text(public_url                        ? public_url
+                                   : strncmp(place, "unix:", 5) == 0 ? "http://localhost"
+                                                                     : place);
+    size_t length = strlen(server->url);
+    while (length > 0 && server->url[length - 1] == '/')
+        server->url[--length] = '\0';
+}
+
+static void say_places(const struct a2a_server *server)
+{
+    char place[300];
+    for (size_t i = 0; http_server_place(server->http, i, place, sizeof place); i++)
+        log_info(NULL, "serving A2A at %s", place);
+}
+
+struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
+                                   char *problem, size_t problem_size)
+{
+    bool open = options->no_auth || options->insecure_no_auth;
+    if (!open && !options->auth_token_file) {
+        snprintf(problem, problem_size,
+                 "who may ask? give --auth-token-file FILE (a line each: name token), or --no-auth "
+                 "to let everybody ask who reaches this machine's loopback address");
+        return NULL;
+    }
+    struct a2a_server *server = memory_allocate(sizeof *server);
+    server->loop = loop;
+    server->principals = principals_open(open ? NULL : options->auth_token_file,
+                                         options->rate_limit, problem, problem_size);
+    uv_timer_init(loop, &server->beat);
+    server->beat.data = server;
+    uv_unref((uv_handle_t *)&server->beat);
+    if (!server->principals || !open_http(server, options, problem, problem_size)) {
+        a2a_server_close(server);
+        return NULL;
+    }
+    set_url(server, options->public_url);
+    uv_timer_start(&server->beat, on_beat, BEAT_MS, BEAT_MS);
+    say_places(server);
+    return server;
+}
+
+void a2a_server_drain(struct a2a_server *server)
+{
+    if (server)
+        server->draining = true;
+}
+
+static void on_beat_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void a2a_server_close(struct a2a_server *server)
+{
+    if (!server)
+        return;
+    while (server->agents)
+        a2a_server_remove(server->agents);
+    http_server_close(server->http);
+    principals_close(server->principals);
+    free(server->url);
+    uv_close((uv_handle_t *)&server->beat, on_beat_closed);
+}
+
+void a2a_server_reload(struct a2a_server *server)
+{
+    char problem[500];
+    if (!server)
+        return;
+    if (principals_reload(server->principals, problem, sizeof problem))
+        log_debug(NULL, "the tokens were read again");
+    else
+        log_error(NULL, "%s; the tokens that were known stay", problem);
+}
+
+void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent)
+{
+    agent->server = server;
+    agent->next = server->agents;
+    server->agents = agent;
+}
+
+/* Those that the journal still has are given up with it. */
+static void end_exchanges(struct a2a_server *server, const struct a2a_agent *agent)
+{
+    struct a2a_exchange *next;
+    for (struct a2a_exchange *each = server->exchanges; each; each = next) {
+        next = each->next;
+        if (each->agent != agent || !each->http)
+            continue;
+        a2a_refuse(each, A2A_UNAVAILABLE, NULL, "the agent is stopping; ask again");
+    }
+}
+
+void a2a_server_remove(struct a2a_agent *agent)
+{
+    struct a2a_server *server = agent->server;
+    if (!server)
+        return;
+    end_exchanges(server, agent);
+    struct a2a_agent **link = &server->agents;
+    while (*link != agent)
+        link = &(*link)->next;
+    *link = agent->next;
+    agent->server = NULL;
+    json_decref(agent->card);
+    json_decref(agent->extended);
+    free(agent->card_text);
+    free(agent->card_tag);
+    free(agent->card_modified);
+    agent->card = agent->extended = NULL;
+    agent->card_text = agent->card_tag = agent->card_modified = NULL;
+}

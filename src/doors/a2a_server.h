@@ -1,0 +1,53 @@
+/* Agents as A2A servers: one listener, each agent under a path of it, A2A 1.0 and 0.3, JSON-RPC and
+ * HTTP+JSON on the same URL. On the network thread. */
+#ifndef MOLECULE_DOORS_A2A_SERVER_H
+#define MOLECULE_DOORS_A2A_SERVER_H
+
+#include "doors/tasks.h"
+#include "molecule/options.h"
+#include "net/http_server.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#define A2A_BODY_MAXIMUM ((size_t)16 << 20)
+
+struct a2a_server;
+struct principals;
+
+/* One agent that is served. The owner sets the first members and keeps it until
+ * a2a_server_remove. */
+struct a2a_agent {
+    const char *id;   /* for the log, and of the path */
+    const char *path; /* "" or "/name", where it is below the server's URL */
+    struct tasks *tasks;
+    struct journal *journal;
+    struct webhooks *webhooks;
+    int64_t task_ttl_ms;
+    /* the server's */
+    struct a2a_agent *next;
+    struct a2a_server *server;
+    json_t *card, *extended; /* NULL: not known yet; no extended one */
+    char *card_text, *card_tag, *card_modified;
+};
+
+/* NULL: `problem` says why. Writes where it listens to the log. */
+struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
+                                   char *problem, size_t problem_size);
+/* New requests are refused; those under way go on. */
+void a2a_server_drain(struct a2a_server *server);
+void a2a_server_close(struct a2a_server *server); /* NULL is fine */
+/* Reads the tokens again; the log says if that failed. */
+void a2a_server_reload(struct a2a_server *server);
+
+void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent);
+void a2a_server_remove(struct a2a_agent *agent);
+/* What the agent says of itself; it is answered for from now on. `said`: the agent's `card`, NULL:
+ * none. Everything is borrowed. false: `problem` says what is wrong with it. */
+bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *description,
+                        const json_t *skills, const json_t *said, char *problem,
+                        size_t problem_size);
+
+#endif
