@@ -1,11 +1,22 @@
-/* A small HTTP/1.1 server on one libuv loop, without threads. Every function is called on that
- * loop's thread.
+/* An HTTP/1.1 server on one libuv loop, without threads, safe to face strangers. Every function is
+ * called on that loop's thread.
  *
- * A request is handed over once it is whole. Whoever gets it holds it until exactly one of these
- * happens: http_request_answer, http_request_reset, http_stream_end, or on_gone (the client went
- * away, or the server closes and on_gone is not even called). After that the pointer is dead. The
- * accessors work while it is held. A client that closes its sending side while waiting counts as
- * gone. */
+ * A request is handed over once it is whole (on_request), or also before its body is read
+ * (on_head). Whoever gets it holds it until exactly one of these happens: http_request_answer,
+ * http_request_reset, http_stream_end, or on_gone (the client went away; if the server closes,
+ * on_gone is not even called). After that the pointer is dead. The accessors work while it is held.
+ * A client that closes its sending side while waiting counts as gone.
+ *
+ * Malformed heads are answered with 4xx (an HTTP version that is not 1.0 or 1.1: 400 or 505), and
+ * the connection is closed: both Content-Length and Transfer-Encoding, repeated Content-Length or
+ * Host, folded lines, a bare LF, CR or NUL, a space before the colon, a length that is not plain
+ * digits, a transfer coding that is not chunked, an absolute-form target. What libmicrohttpd 0.9.75
+ * does by itself: chunk extensions and trailers are skipped, a bare LF may end a chunk's line
+ * (a chunked request is therefore the last of its connection), and its answers to what it cannot
+ * parse have no X-Request-Id.
+ *
+ * There is no TLS: late clients are answered past libmicrohttpd, on the socket. Put a proxy before
+ * the server, on a unix socket or a loopback address. */
 #ifndef MOLECULE_NET_HTTP_SERVER_H
 #define MOLECULE_NET_HTTP_SERVER_H
 
@@ -14,18 +25,49 @@
 #include <stdint.h>
 #include <uv.h>
 
-/* a larger request body is answered with 413 by the server */
-#define HTTP_SERVER_BODY_MAXIMUM ((size_t)104 << 20)
-/* what may wait for a slow reader of a stream */
-#define HTTP_SERVER_STREAM_MAXIMUM ((size_t)16 << 20)
-#define HTTP_SERVER_CONNECTIONS 4096
+#define HTTP_SERVER_BODY_MAXIMUM ((size_t)104 << 20)  /* default of body_bytes */
+#define HTTP_SERVER_STREAM_MAXIMUM ((size_t)16 << 20) /* default of stream_bytes */
+#define HTTP_SERVER_CONNECTIONS 4096                  /* default of connections */
+#define HTTP_SERVER_KEPT 1024                         /* default of kept_connections */
+#define HTTP_SERVER_UNLIMITED UINT32_MAX              /* for a limit that says so */
 
 struct http_server;
 struct http_request;
 
+/* 0 stands for the default. */
+struct http_server_limits {
+    size_t head_bytes;    /* request line and headers (64 KiB); more: 431, or 414 */
+    size_t headers;       /* (100); more: 431 */
+    size_t body_bytes;    /* more: 413, by Content-Length or when it has arrived */
+    size_t stream_bytes;  /* what may wait for a slow reader of a stream */
+    unsigned connections; /* at once; never more than the descriptor limit allows. Others wait */
+    unsigned per_client;  /* connections of an IP address (unlimited); more are closed */
+    unsigned head_ms;     /* for a whole head (10 s), or UNLIMITED; then 408 */
+    unsigned body_ms;     /* for a whole body (60 s), or UNLIMITED; then 408 */
+    unsigned idle_ms;     /* between requests, and for a reader who takes nothing (75 s), or
+                           * UNLIMITED; then closed */
+    /* Connections that stay open after an answer, or UNLIMITED. libmicrohttpd then keeps about
+     * head_bytes + 16 KiB of memory for each. Others are told "Connection: close". */
+    unsigned kept_connections;
+};
+
 struct http_server_options {
-    const char *address; /* an IP address; NULL: 127.0.0.1 */
+    const char *address; /* an IP address; NULL: 127.0.0.1. Not used if there is a list */
     uint16_t port;       /* 0: any free one */
+    /* Places: "127.0.0.1:8080", "[::1]:0", "unix:/path" (mode 0660), or "systemd" for the sockets
+     * of socket activation (LISTEN_FDS; its variables are unset). */
+    const char *const *listen;
+    size_t listen_count;
+    struct http_server_limits limits;
+    bool trust_proxy; /* believe X-Forwarded-For, Forwarded and X-Request-Id */
+    /* Web origins ("https://example.org") that may read answers; copied. */
+    const char *const *cors_origins;
+    size_t cors_origin_count;
+    const char *access_log_name; /* subject of a debug line per request; copied; NULL: none */
+    /* Before any byte of the body is read; may be NULL. true: read it, on_request follows, or
+     * on_gone if the client leaves or the body is refused. false: answered, or it will be, and the
+     * body is not read. To a client that expects "100 Continue" it is sent only after true. */
+    bool (*on_head)(struct http_request *request, void *context);
     void (*on_request)(struct http_request *request, void *context);
     void (*on_gone)(struct http_request *request, void *context); /* may be NULL */
     void *context;
@@ -34,16 +76,29 @@ struct http_server_options {
 /* NULL: `problem` says why in one sentence ("127.0.0.1:8080 is in use by another program"). */
 struct http_server *http_server_open(uv_loop_t *loop, const struct http_server_options *options,
                                      char *problem, size_t problem_size);
+/* Of the first place; 0 for a unix socket. */
 uint16_t http_server_port(const struct http_server *server);
+/* Where the server really listens: "http://127.0.0.1:38211", "unix:/path". false: there are at most
+ * `index` places. "systemd" may stand for several. */
+bool http_server_place(const struct http_server *server, size_t index, char *text, size_t size);
 
-/* Ends every connection and drops every request held. Not from within on_request or on_gone. The
- * loop has to turn once more to release the handles. */
+/* Ends every connection and drops every request held. Not from within a callback. The loop has to
+ * turn once more to release the handles. */
 void http_server_close(struct http_server *server);
 
 const char *http_request_method(const struct http_request *request);
 /* percent-decoded, without the query */
 const char *http_request_path(const struct http_request *request);
+/* Empty in on_head. */
 const char *http_request_body(const struct http_request *request, size_t *length);
+/* The first of that name, in any case; NULL: absent. Valid while the request is held. */
+const char *http_request_header(const struct http_request *request, const char *name);
+/* Of the query, percent-decoded; NULL: absent, "" also without "=". */
+const char *http_request_argument(const struct http_request *request, const char *name);
+/* The client's IP address, or "unix". With trust_proxy the last hop that the proxy tells. */
+const char *http_request_client(const struct http_request *request);
+/* At most 64 of A-Z a-z 0-9 . _ -; also sent as X-Request-Id. */
+const char *http_request_id(const struct http_request *request);
 
 /* `value` is followed by a NUL that `length` does not count. */
 typedef void http_pair_visitor(const char *name, const char *value, size_t length, void *context);
@@ -83,7 +138,8 @@ void http_request_reset(struct http_request *request);
  * or on_gone. */
 void http_stream_begin(struct http_request *request, int status, const struct http_header *headers,
                        size_t count);
-/* false: the reader is too slow and HTTP_SERVER_STREAM_MAXIMUM bytes wait; nothing was taken. */
+/* false: the reader is too slow and stream_bytes wait; nothing was taken. Unless the stream is
+ * ended now, its connection is reset in the loop's next turn, with on_gone. */
 bool http_stream_send(struct http_request *request, const char *bytes, size_t length);
 void http_stream_end(struct http_request *request);
 

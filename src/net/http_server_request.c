@@ -8,7 +8,10 @@
 
 #include "base/memory.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* ---- a request's own handles ---- */
@@ -57,7 +60,8 @@ static void unwatch(struct http_request *request)
 
 void http_server_wake(struct http_request *request)
 {
-    unwatch(request);
+    if (!request->streaming)
+        unwatch(request);
     if (!request->suspended)
         return;
     request->suspended = false;
@@ -65,11 +69,8 @@ void http_server_wake(struct http_request *request)
     http_server_run_soon(request->server);
 }
 
-static void on_departure(uv_poll_t *handle, int status, int events)
+void http_server_depart(struct http_request *request)
 {
-    struct http_request *request = handle->data;
-    if (status >= 0 && !(events & UV_DISCONNECT))
-        return;
     unwatch(request);
     request->aborted = true;
     if (request->held) {
@@ -77,13 +78,22 @@ static void on_departure(uv_poll_t *handle, int status, int events)
         if (request->server->options.on_gone)
             request->server->options.on_gone(request, request->server->options.context);
     }
-    http_server_wake(request);
+    if (request->suspended)
+        http_server_wake(request);
+    else /* libmicrohttpd waits for a reader */
+        (void)shutdown(http_server_socket(request), SHUT_RDWR);
 }
 
-void http_server_suspend(struct http_request *request)
+static void on_departure(uv_poll_t *handle, int status, int events)
 {
-    MHD_suspend_connection(request->connection);
-    request->suspended = true;
+    if (status < 0 || (events & UV_DISCONNECT))
+        http_server_depart(handle->data);
+}
+
+void http_server_watch(struct http_request *request)
+{
+    if (request->watching)
+        return;
     if (!request->has_watch) {
         if (uv_poll_init(request->server->loop, &request->watch, http_server_socket(request)) != 0)
             return;
@@ -94,26 +104,24 @@ void http_server_suspend(struct http_request *request)
     request->watching = uv_poll_start(&request->watch, UV_DISCONNECT, on_departure) == 0;
 }
 
+void http_server_suspend(struct http_request *request)
+{
+    MHD_suspend_connection(request->connection);
+    request->suspended = true;
+    http_server_watch(request);
+}
+
 void http_server_disconnect(struct http_request *request)
 {
     unwatch(request);
     struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     (void)connect(http_server_socket(request), &nobody, sizeof nobody);
+    (void)shutdown(http_server_socket(request), SHUT_RDWR); /* a unix socket */
+    request->on->reset = true;
     request->aborted = true;
 }
 
 /* ---- what libmicrohttpd calls ---- */
-
-static void refuse_large(struct http_request *request)
-{
-    static const char body[] = "{\"error\":\"request body too large\"}";
-    struct http_header type = {"Content-Type", "application/json"};
-    http_request_answer(request, &(struct http_answer){.status = MHD_HTTP_CONTENT_TOO_LARGE,
-                                                       .headers = &type,
-                                                       .header_count = 1,
-                                                       .body = body,
-                                                       .length = sizeof body - 1});
-}
 
 /* Answers if there is something to answer with, else leaves the connection suspended. */
 static enum MHD_Result proceed(struct http_request *request)
@@ -129,54 +137,111 @@ static enum MHD_Result proceed(struct http_request *request)
                                                 request->response);
     MHD_destroy_response(request->response);
     request->response = NULL;
+    if (request->streaming && !request->suspended)
+        http_server_watch(request);
     return result;
 }
 
-static struct http_request *request_open(struct http_server *server,
-                                         struct MHD_Connection *connection, const char *method,
-                                         const char *path)
+static struct http_request *request_open(struct http_connection *on)
 {
+    struct http_server *server = on->server;
     struct http_request *request = memory_allocate(sizeof *request);
     request->server = server;
-    request->connection = connection;
-    request->method = method;
-    request->path = path;
-    buffer_init(&request->body, HTTP_SERVER_BODY_MAXIMUM);
-    buffer_init(&request->outgoing, HTTP_SERVER_STREAM_MAXIMUM);
+    request->on = on;
+    request->connection = on->handle;
+    request->began_ms = uv_now(server->loop);
+    snprintf(request->id, sizeof request->id, "%08" PRIx32 "-%" PRIx64, server->id_prefix,
+             ++server->request_count);
+    buffer_init(&request->body, server->options.limits.body_bytes);
+    buffer_init(&request->outgoing, server->options.limits.stream_bytes);
     request->next = server->requests;
     if (request->next)
         request->next->previous = request;
     server->requests = request;
+    on->request = request;
     return request;
+}
+
+void *http_server_target(void *context, const char *target, struct MHD_Connection *connection)
+{
+    (void)context;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_connection *on = info ? info->socket_context : NULL;
+    if (!on || !target)
+        return NULL;
+    struct http_request *request = request_open(on);
+    request->target = target;
+    request->target_length = strlen(target);
+    request->target_bad = http_server_target_bad(target);
+    if (on->awaited == AWAITED_NEXT)
+        http_connection_await(on, AWAITED_HEAD);
+    return request;
+}
+
+/* The head is complete. */
+static enum MHD_Result begin(struct http_request *request, const char *version)
+{
+    const struct http_server_options *options = &request->server->options;
+    request->phase = PHASE_COLLECTING;
+    unsigned refused = http_server_guard(request, version);
+    bool settled = refused != 0;
+    if (refused) {
+        http_server_refuse(request, refused);
+    } else {
+        http_request_name(request);
+        http_server_match_origin(request);
+        settled = http_server_preflight(request);
+    }
+    if (!settled && options->on_head) {
+        request->held = true;
+        settled = !options->on_head(request, options->context);
+    }
+    if (!settled && request->has_body) {
+        http_connection_await(request->on, AWAITED_BODY);
+        return MHD_YES;
+    }
+    http_connection_await(request->on, AWAITED_NOTHING);
+    if (!settled)
+        return MHD_YES;
+    request->phase = PHASE_HANDED;
+    request->on->refused = request->has_body;
+    /* An answer before the last call makes libmicrohttpd close the connection. */
+    return request->has_body || refused ? proceed(request) : MHD_YES;
+}
+
+static enum MHD_Result collect(struct http_request *request, const char *bytes, size_t length)
+{
+    if (buffer_append(&request->body, bytes, length))
+        return MHD_YES;
+    http_connection_refuse(request->on, MHD_HTTP_CONTENT_TOO_LARGE);
+    return MHD_NO;
 }
 
 enum MHD_Result http_server_access(void *context, struct MHD_Connection *connection,
                                    const char *url, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **slot)
 {
-    (void)version;
+    (void)connection;
     struct http_server *server = context;
     struct http_request *request = *slot;
-    if (!request) {
-        *slot = request_open(server, connection, method, url);
-        return MHD_YES;
+    if (!request)
+        return MHD_NO;
+    if (request->phase == PHASE_ARRIVING) {
+        request->method = method;
+        request->path = url;
+        return begin(request, version);
     }
     if (*upload_size > 0) {
-        if (!buffer_append(&request->body, upload, *upload_size)) {
-            request->too_large = true;
-            buffer_free(&request->body);
-            request->body.maximum = 0;
-        }
+        size_t length = *upload_size;
         *upload_size = 0;
-        return MHD_YES;
+        return collect(request, upload, length);
     }
     if (request->phase == PHASE_COLLECTING) {
         request->phase = PHASE_HANDED;
         request->held = true;
-        if (request->too_large)
-            refuse_large(request);
-        else
-            server->options.on_request(request, server->options.context);
+        http_connection_await(request->on, AWAITED_NOTHING);
+        server->options.on_request(request, server->options.context);
     }
     return proceed(request);
 }
@@ -195,6 +260,7 @@ void http_server_completed(void *context, struct MHD_Connection *connection, voi
         request->held = false;
         server->options.on_gone(request, server->options.context);
     }
+    http_request_log(request);
     if (request->response)
         MHD_destroy_response(request->response);
     if (request->next)
@@ -204,68 +270,12 @@ void http_server_completed(void *context, struct MHD_Connection *connection, voi
     else
         server->requests = request->next;
     unwatch(request);
+    request->on->request = NULL;
+    http_connection_await(request->on, AWAITED_NEXT);
     request->connection = NULL;
     if (request->has_timer)
         uv_close((uv_handle_t *)&request->timer, on_request_handle_closed);
     if (request->has_watch)
         uv_close((uv_handle_t *)&request->watch, on_request_handle_closed);
     request_release(request);
-}
-
-/* ---- looking at a request ---- */
-
-const char *http_request_method(const struct http_request *request)
-{
-    return request->method;
-}
-
-const char *http_request_path(const struct http_request *request)
-{
-    return request->path;
-}
-
-const char *http_request_body(const struct http_request *request, size_t *length)
-{
-    *length = request->body.length;
-    return request->body.data ? request->body.data : "";
-}
-
-struct visit {
-    http_pair_visitor *visitor;
-    void *context;
-};
-
-static enum MHD_Result visit_pair(void *context, enum MHD_ValueKind kind, const char *name,
-                                  size_t name_length, const char *value, size_t length)
-{
-    (void)kind;
-    (void)name_length;
-    struct visit *visit = context;
-    visit->visitor(name, value ? value : "", value ? length : 0, visit->context);
-    return MHD_YES;
-}
-
-void http_request_each_header(struct http_request *request, http_pair_visitor *visitor,
-                              void *context)
-{
-    struct visit visit = {visitor, context};
-    (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, visit_pair, &visit);
-}
-
-void http_request_each_argument(struct http_request *request, http_pair_visitor *visitor,
-                                void *context)
-{
-    struct visit visit = {visitor, context};
-    (void)MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, visit_pair,
-                                      &visit);
-}
-
-void http_request_set_data(struct http_request *request, void *data)
-{
-    request->data = data;
-}
-
-void *http_request_data(const struct http_request *request)
-{
-    return request->data;
 }

@@ -99,6 +99,12 @@ struct emulator *emulator_open(uv_loop_t *loop, const struct emulator_options *o
                                             .context = options->context};
     struct http_server_options server = {.address = options->address,
                                          .port = options->port,
+                                         .limits = {.head_bytes = 262144,
+                                                    .headers = 1000,
+                                                    .head_ms = HTTP_SERVER_UNLIMITED,
+                                                    .body_ms = HTTP_SERVER_UNLIMITED,
+                                                    .idle_ms = HTTP_SERVER_UNLIMITED,
+                                                    .kept_connections = HTTP_SERVER_UNLIMITED},
                                          .on_request = emulator_request_arrived,
                                          .on_gone = emulator_request_gone,
                                          .context = &emulator->host};
