@@ -151,6 +151,38 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
     options->api_url = NULL; /* required of programs */
 }
 
+static const struct option serve_options[] = {
+#define MOLECULE_SERVE_OPTION(type, member, ...) \
+    OPTION_ROW(struct molecule_serve_options, type, member, __VA_ARGS__),
+#include "molecule/options.def"
+};
+
+void molecule_serve_defaults(struct molecule_serve_options *options)
+{
+    memset(options, 0, sizeof *options);
+    for (size_t i = 0; i < sizeof serve_options / sizeof *serve_options; i++)
+        if (serve_options[i].standard)
+            option_set(&serve_options[i], serve_options[i].standard, options);
+}
+
+bool molecule_serve(struct molecule *molecule, const struct molecule_serve_options *options,
+                    char *problem, size_t problem_size)
+{
+    if (molecule->host->a2a) {
+        snprintf(problem, problem_size, "molecule_serve was called before");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof serve_options / sizeof *serve_options; i++) {
+        const char *wrong = option_find_problem(&serve_options[i], options);
+        if (wrong) {
+            snprintf(problem, problem_size, "%s %s; begin with molecule_serve_defaults",
+                     serve_options[i].name, wrong);
+            return false;
+        }
+    }
+    return host_serve(molecule->host, options, problem, problem_size);
+}
+
 /* What the command line's parser has not checked for a program. */
 static bool check_options(const struct molecule_workspace_options *options, char *problem,
                           size_t problem_size)
@@ -158,7 +190,7 @@ static bool check_options(const struct molecule_workspace_options *options, char
     const char *wrong = NULL;
     if (!options->id || !platform_valid_id(options->id))
         wrong = "the workspace id is missing or not of the form [A-Za-z0-9][A-Za-z0-9._-]{0,127}";
-    else if (!options->api_url || !options->state_directory)
+    else if ((!options->api_url && !options->serve) || !options->state_directory)
         wrong = "api_url and state_directory are required";
     else if (!options->script == !options->backend)
         wrong = "exactly one of script and backend is required";
@@ -197,6 +229,10 @@ enum molecule_result molecule_add(struct molecule *molecule,
     settings.id = keep_id(molecule, options->id);
     enum host_exit code;
     struct host *host = molecule->host;
+    if (options->serve && !host->a2a) {
+        snprintf(problem, problem_size, "a workspace with serve needs molecule_serve first");
+        return MOLECULE_USAGE;
+    }
     if (workspace_open(host, &settings, &code, problem, problem_size))
         return MOLECULE_STOPPED;
     if (host->running && host->exit_code == HOST_EXIT_STOPPED) /* as for one that ends later */

@@ -122,9 +122,7 @@ local function open(state, key, spec)
   return check(core.ask_open(key, json.encode(spec)))
 end
 
---- Asks the sender, or `from`, and waits for the answer; it may come days later, after restarts: {text, choice, from, files}.
---- nil, message, CODE: TIMEOUT, UNDELIVERED, CANCELLED.
-function questions.ask(question, options)
+local function ask(question, options, authorization)
   local state = step_state.begin "ctx.ask"
   core.step_check "ctx.ask"
   if not is_text(question, TEXT_MAXIMUM) then
@@ -134,7 +132,7 @@ function questions.ask(question, options)
   local timeout = options.timeout or TIMEOUT
   if not (timeout > 0 and timeout <= TIMEOUT_MAXIMUM) then misuse "ctx.ask: timeout must be more than 0, and at most 366 days" end
   local spec = { text = question, choices = check_choices(options.choices), timeout_ms = math.ceil(timeout * 1000),
-    peer = check_peer(options.from, core.ask_sender()) or CANVAS }
+    peer = check_peer(options.from, core.ask_sender()) or CANVAS, authorization = authorization or nil }
   step_state.abandon(state)
   local key = step_state.next_key(state, "/ask")
   local asked = found(state, key, "ask")
@@ -154,6 +152,18 @@ function questions.ask(question, options)
   local seconds = asked.timeout_ms / 1000
   close(key, asked, ("no answer within %s"):format(seconds % 3600 == 0 and ("%d h"):format(seconds // 3600)
     or ("%g s"):format(seconds)), "TIMEOUT")
+end
+
+--- Asks the sender, or `from`, and waits for the answer; it may come days later, after restarts: {text, choice, from, files}.
+--- nil, message, CODE: TIMEOUT, UNDELIVERED, CANCELLED.
+function questions.ask(question, options)
+  return ask(question, options)
+end
+
+--- ctx.ask for what the sender must do before the handler can continue: log in, grant a right. The task of an A2A client is
+--- `auth-required` meanwhile; elsewhere it is a question like others.
+function questions.auth_required(question, options)
+  return ask(question, options, true)
 end
 
 for name, call in pairs(questions) do questions[name] = core.public(call) end

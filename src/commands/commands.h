@@ -8,6 +8,7 @@
 #define COMMANDS(X)    \
     X(command_connect) \
     X(command_fleet)   \
+    X(command_serve)   \
     X(command_dev)     \
     X(command_try)     \
     X(command_repl)    \

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
+#include "doors/a2a_server.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
 #include "state/atomic_file.h"
@@ -47,6 +48,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct host *host = handle->data;
     if (number == SIGHUP) {
+        a2a_server_reload(host->a2a);
         if (host->options.reload && !host->stops)
             host->options.reload(host->options.context);
         else
@@ -197,6 +199,14 @@ struct worker *host_take_worker(struct host *host)
     return least;
 }
 
+bool host_serve(struct host *host, const struct molecule_serve_options *options, char *problem,
+                size_t problem_size)
+{
+    host->serve = *options;
+    host->a2a = a2a_server_open(&host->network.loop, options, problem, problem_size);
+    return host->a2a;
+}
+
 enum host_exit host_run(struct host *host)
 {
     host->running = true;
@@ -223,6 +233,7 @@ void host_close(struct host *host)
     for (struct workspace *workspace = host->workspaces; workspace;
          workspace = workspace_next(workspace))
         workspace_close(workspace);
+    a2a_server_close(host->a2a);
     control_close_shared(&host->controls);
     close_clients(host);
     close_workers(host);
@@ -250,6 +261,7 @@ void host_stop(struct host *host)
 {
     if (++host->stops > 1)
         host_exit_now(host, HOST_EXIT_STOPPED); /* messages in progress are redelivered */
+    a2a_server_drain(host->a2a);
     if (host->options.fleet)
         host->exit_code = HOST_EXIT_STOPPED; /* as requested; earlier failures were logged */
     for (struct workspace *workspace = host->workspaces; workspace;

@@ -8,6 +8,7 @@
 #include "host/descriptors.h"
 #include "journal/open_ledgers.h"
 #include "link/link.h"
+#include "molecule/options.h"
 #include "state/disk.h"
 
 #include <stdbool.h>
@@ -23,6 +24,7 @@ enum host_exit {
     HOST_EXIT_REFUSED = 77 /* the platform refuses this workspace's credentials (EX_NOPERM) */
 };
 
+struct a2a_server;
 struct workspace;
 struct molecule_event; /* molecule/event.h */
 
@@ -56,6 +58,8 @@ struct host {
     struct host_options options;
     struct disk disk;
     struct link_shared link;
+    struct a2a_server *a2a; /* of workspaces that are served; NULL: none is */
+    struct molecule_serve_options serve;
     struct open_ledgers ledgers;
     struct descriptors descriptors;
     struct controls controls;
@@ -77,6 +81,10 @@ struct host {
 /* NULL: `problem` says why. */
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size);
 /* Runs until every workspace has ended. The exit code. */
+/* Listens for clients of workspaces that are served. Before any of these is opened; the options are
+ * borrowed for the life of the host. false: `problem` says why not. */
+bool host_serve(struct host *host, const struct molecule_serve_options *options, char *problem,
+                size_t problem_size);
 enum host_exit host_run(struct host *host);
 void host_close(struct host *host);
 /* Exits at once, without saving anything more. */

@@ -14,6 +14,8 @@
 #include "messages/intake.h"
 #include "script/script.h"
 
+struct serving;
+
 #define WORKSPACE_TIMERS 11
 
 enum workspace_state {
@@ -49,6 +51,7 @@ struct workspace {
     struct inbox *inbox;
     struct dispatch dispatch;
     struct intake intake;
+    struct serving *serving; /* NULL: it is not served */
     /* script */
     struct script_settings script_settings;
     struct script *script;

@@ -286,7 +286,8 @@ void wiring_open_cursor_writer(struct workspace *workspace, bool lost)
 
 void wiring_open_journal(struct workspace *workspace)
 {
-    const char *platform = workspace->options.platform_name;
+    const char *platform = workspace->options.serve ? "molecule serve"
+                                                    : workspace->options.platform_name;
     struct journal_env env = {
         .workspace_id = workspace_id(workspace),
         .platform_url = platform ? platform : workspace->link.platform.base_url,

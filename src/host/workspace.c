@@ -11,6 +11,7 @@
 #include "host/card.h"
 #include "host/checks.h"
 #include "host/opening.h"
+#include "host/serving.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,22 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
                                                            : 1;
 }
 
+/* There is no platform to register with. */
+static void start_serving(struct workspace *workspace, const struct script_agent *agent)
+{
+    char problem[512];
+    if (!serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem)) {
+        log_error(workspace_id(workspace), "%s", problem);
+        workspace_fail(workspace, HOST_EXIT_USAGE);
+        return;
+    }
+    set_state(workspace, WORKSPACE_RUNNING);
+    log_info(workspace_id(workspace), "serving %s%s%s", workspace->card.name,
+             workspace->options.serve_path ? " at " : "",
+             workspace->options.serve_path ? workspace->options.serve_path : "");
+    dispatch_step(&workspace->dispatch);
+}
+
 static void on_loaded(void *context, const struct script_agent *agent)
 {
     struct workspace *workspace = context;
@@ -115,7 +132,10 @@ static void on_loaded(void *context, const struct script_agent *agent)
     take_agent(workspace, agent);
     set_state(workspace, WORKSPACE_REGISTERING);
     wiring_open_control(workspace);
-    registration_start(&workspace->registration, false);
+    if (workspace->serving)
+        start_serving(workspace, agent);
+    else
+        registration_start(&workspace->registration, false);
 }
 
 static void on_reloaded(void *context, const struct script_agent *agent)
@@ -126,7 +146,11 @@ static void on_reloaded(void *context, const struct script_agent *agent)
     observer_script(&workspace->dispatch.observer, NULL);
     bool changed = card_take(&workspace->card, &workspace->options, agent);
     take_agent(workspace, agent);
-    if (changed) /* the platform has the previous script's card */
+    char problem[512];
+    if (workspace->serving && !serving_describe(workspace->serving, &workspace->card, agent,
+                                                problem, sizeof problem))
+        log_error(workspace_id(workspace), "%s; the card stays as it was", problem);
+    if (changed && !workspace->serving) /* the platform has the previous script's card */
         registration_changed(&workspace->registration);
     dispatch_step(&workspace->dispatch);
 }
@@ -273,6 +297,7 @@ void workspace_stop(struct workspace *workspace)
     if (workspace->state >= WORKSPACE_DRAINING)
         return;
     bool was_running = workspace->state == WORKSPACE_RUNNING;
+    serving_drain(workspace->serving);
     set_state(workspace, WORKSPACE_DRAINING);
     if (!was_running || dispatch_active(&workspace->dispatch) == 0) {
         workspace_close_down(workspace);
@@ -345,6 +370,10 @@ static bool open_state(struct workspace *workspace, char *problem, size_t proble
         return false;
     wiring_open_journal(workspace);
     opened = opening_read(&opening, workspace->journal, problem, problem_size);
+    if (opened && workspace->options.serve) { /* before the messages of its tasks */
+        workspace->serving = serving_open(workspace, problem, problem_size);
+        opened = workspace->serving;
+    }
     if (opened)
         take_up(workspace, &opening);
     opening_free(&opening);
@@ -357,11 +386,13 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     struct host *host = workspace->host;
     const struct molecule_workspace_options *options = &workspace->options;
     *code = HOST_EXIT_USAGE;
-    if (!checks_open_platform(options, &workspace->link.platform, problem, problem_size))
-        return false;
-    token_open(&workspace->link);
-    if (!token_available(&workspace->link) && !options->bootstrap)
-        return checks_say_no_token(options, host->options.fleet, problem, problem_size);
+    if (!options->serve) {
+        if (!checks_open_platform(options, &workspace->link.platform, problem, problem_size))
+            return false;
+        token_open(&workspace->link);
+        if (!token_available(&workspace->link) && !options->bootstrap)
+            return checks_say_no_token(options, host->options.fleet, problem, problem_size);
+    }
     *code = HOST_EXIT_FAILED;
     if (!open_state(workspace, problem, problem_size))
         return false;
@@ -428,9 +459,12 @@ void workspace_close(struct workspace *workspace)
     control_close(workspace->control);
     workspace->control = NULL;
     call_cancel(&workspace->link.query);
+    serving_close(workspace->serving);
     dispatch_close(&workspace->dispatch);
     attempts_close(workspace->attempts);
     journal_free(workspace->journal);
+    serving_free(workspace->serving);
+    workspace->serving = NULL;
     cursor_writer_close(&workspace->cursor_writer);
     poller_free(&workspace->poller);
     event_stream_free(&workspace->stream);

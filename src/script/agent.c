@@ -25,6 +25,7 @@ void agent_info_free(struct agent_info *info)
     free(info->name);
     free(info->description);
     json_decref(info->skills);
+    json_decref(info->card);
     *info = (struct agent_info){0};
 }
 
@@ -45,6 +46,12 @@ static void keep_info(lua_State *L)
         info->skills = json_take(L, -1, problem, sizeof problem, NULL);
         if (!info->skills)
             luaL_error(L, "the agent's `skills` cannot be JSON: %s", problem);
+    }
+    if (lua_getfield(L, agent, "card") == LUA_TTABLE) {
+        char problem[256];
+        info->card = json_take(L, -1, problem, sizeof problem, NULL);
+        if (!info->card)
+            luaL_error(L, "the agent's `card` cannot be JSON: %s", problem);
     }
     lua_getfield(L, agent, "answers_replies");
     info->answers_replies = lua_toboolean(L, -1);
@@ -70,6 +77,7 @@ static const struct agent_field {
                     {"name", LUA_TSTRING},
                     {"description", LUA_TSTRING},
                     {"skills", LUA_TTABLE},
+                    {"card", LUA_TTABLE},
                     {"concurrency", LUA_TNUMBER},
                     {"answers_replies", LUA_TBOOLEAN}};
 

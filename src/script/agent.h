@@ -12,7 +12,7 @@ struct vm;
 
 struct agent_info {
     char *name, *description;
-    json_t *skills;
+    json_t *skills, *card;
     int concurrency;
     bool answers_replies, names_conversations;
 };

@@ -37,7 +37,9 @@ static const struct {
 } later[] = {{"step", "molecule.steps"},
              {"sleep", "molecule.steps"},
              {"sleep_until", "molecule.steps"},
-             {"ask", "molecule.questions"}};
+             {"ask", "molecule.questions"},
+             {"auth_required", "molecule.questions"},
+             {"artifact", "molecule.artifacts"}};
 #define LATER_COUNT (sizeof later / sizeof *later)
 
 /* ctx.step and its like are loaded when they are first used: most handlers do not. */

@@ -115,7 +115,7 @@ static int api_progress(lua_State *L)
         return 3;
     }
     const struct message *message = handler && handler->job ? handler->job->message : NULL;
-    if (message && message->source_id && !message->run) {
+    if (message && message->source_id && !message->run && !message->served) {
         luaL_pushfail(L);
         lua_pushliteral(L, "ctx.progress: the message came from a peer, which would take a "
                            "progress message for the answer");
@@ -123,6 +123,20 @@ static int api_progress(lua_State *L)
         return 3;
     }
     return api_notify(L);
+}
+
+/* core.artifact(json) -> true */
+static int api_artifact(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    vm_check_await(L, "ctx.artifact");
+    struct script_ask *ask = ask_make(L, SCRIPT_ASK_ARTIFACT, length);
+    ask->text = memory_copy(text, length);
+    ask->text_length = length;
+    number_ask(ask, vm_of(L)->branch);
+    ask->timeout_ms = NOTIFY_TIMEOUT_MS;
+    return ask_await(L, ask, push_true);
 }
 
 /* core.peers(q) -> list */
@@ -160,6 +174,7 @@ void api_peers_install(lua_State *L)
 {
     static const luaL_Reg functions[] = {{"send", api_send},         {"notify", api_notify},
                                          {"progress", api_progress}, {"peers", api_peers},
-                                         {"delegate", api_delegate}, {NULL, NULL}};
+                                         {"delegate", api_delegate}, {"artifact", api_artifact},
+                                         {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

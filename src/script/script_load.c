@@ -52,6 +52,7 @@ static void run_loaded(struct task *task)
         .name = loaded->info.name,
         .description = loaded->info.description,
         .skills = loaded->info.skills,
+        .card = loaded->info.card,
         .concurrency = loaded->info.concurrency,
         .answers_replies = loaded->info.answers_replies,
         .names_conversations = loaded->info.names_conversations,

@@ -1,0 +1,226 @@
+/* molecule serve: scripts as A2A servers. */
+#include "commands/commands.h"
+#include "commands/connect_options.h"
+#include "commands/fleet_limits.h"
+#include "commands/local_state.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/output.h"
+#include "base/terminal.h"
+#include "molecule/molecule.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SCRIPTS_MAXIMUM 256
+#define NO_PLATFORM "molecule serve has no platform"
+
+struct serve_options {
+    struct molecule_serve_options serve;
+    struct molecule_workspace_options workspace;
+    struct molecule_options host;
+};
+
+static const struct option options[] = {
+#define MOLECULE_SERVE_OPTION(type, member, ...) \
+    OPTION_ROW(struct serve_options, type, serve.member, __VA_ARGS__),
+#include "molecule/options.def"
+#define MOLECULE_OPTION(type, member, ...) \
+    OPTION_ROW(struct serve_options, type, workspace.member, __VA_ARGS__),
+#define MOLECULE_HOST_OPTION(type, member, ...) \
+    OPTION_ROW(struct serve_options, type, host.member, __VA_ARGS__),
+#include "molecule/options.def"
+};
+
+static const struct option_note elsewhere[] = {
+    {.name = "api-url", .text = NO_PLATFORM},
+    {.name = "insecure-http", .text = NO_PLATFORM},
+    {.name = "mode", .text = NO_PLATFORM},
+    {.name = "token", .text = NO_PLATFORM "; --auth-token-file says who may ask"},
+    {.name = "token-file", .text = NO_PLATFORM "; --auth-token-file says who may ask"},
+    {.name = "bootstrap", .text = NO_PLATFORM},
+    {.name = "org-id", .text = NO_PLATFORM},
+    {.name = "interval-ms", .text = NO_PLATFORM},
+    {.name = "reset-state", .text = NO_PLATFORM},
+    {.name = "wake", .text = NO_PLATFORM},
+    {.name = "heartbeat-ms", .text = NO_PLATFORM},
+    {.name = "since-secs", .text = NO_PLATFORM},
+    {.name = "register-attempts", .text = NO_PLATFORM},
+    {.name = "refusal-patience", .text = NO_PLATFORM},
+    {.name = "allow-from", .text = NO_PLATFORM "; --auth-token-file says who may ask"},
+    {.name = "allow-file-host", .text = NO_PLATFORM},
+    {.name = "max-pending", .text = NO_PLATFORM},
+    {.name = "max-pending-bytes", .text = NO_PLATFORM},
+    {.name = "max-hops", .text = NO_PLATFORM},
+    {.name = "breaker", .text = NO_PLATFORM},
+    {.name = "dry-run", .text = "molecule check finds mistakes in a script without running it"},
+    {.name = "check", .text = "molecule check finds mistakes in a script without running it"},
+    {.name = NULL},
+};
+
+/* One agent. */
+struct served {
+    char *id, *path;
+    struct molecule_workspace_options workspace;
+};
+
+/* The file's name without its folder and ".lua", as an id and a part of a path; yours. */
+static char *id_of(const char *script)
+{
+    const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
+    size_t length = strlen(name);
+    if (length > 4 && strcmp(name + length - 4, ".lua") == 0)
+        length -= 4;
+    char *id = memory_copy(name, length);
+    for (char *at = id; *at; at++)
+        if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
+            *at = '-';
+    if (!isalnum((unsigned char)*id)) {
+        char *longer = memory_join("agent", id);
+        free(id);
+        id = longer;
+    }
+    return id;
+}
+
+static void fill(struct served *served, const struct serve_options *given, const char *script,
+                 bool alone, const char *state_directory)
+{
+    served->workspace = given->workspace;
+    served->id = id_of(script ? script : given->workspace.backend);
+    served->path = alone ? NULL : memory_join("/", served->id);
+    if (script)
+        served->workspace.script = script;
+    served->workspace.id = served->id;
+    served->workspace.serve = true;
+    served->workspace.serve_path = served->path;
+    served->workspace.state_directory = state_directory;
+}
+
+/* 0, or 2 after saying what is wrong. */
+static int check_agents(const struct command *command, const struct served *served, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char *problem = connect_find_problem(&served[i].workspace,
+                                             "00000000-0000-4000-8000-000000000000");
+        int code = problem ? options_complain(command, "%s", problem) : 0;
+        free(problem);
+        for (size_t j = 0; j < i && code == 0; j++)
+            if (strcmp(served[i].id, served[j].id) == 0)
+                code = options_complain(command,
+                                        "%s and %s would both be at /%s; rename one of them",
+                                        served[j].workspace.script, served[i].workspace.script,
+                                        served[i].id);
+        if (code != 0)
+            return code;
+    }
+    return 0;
+}
+
+static enum molecule_result add_all(struct molecule *molecule, const struct served *served,
+                                    size_t count)
+{
+    char problem[1024];
+    enum molecule_result first = MOLECULE_STOPPED;
+    for (size_t i = 0; i < count && first == MOLECULE_STOPPED; i++) {
+        first = molecule_add(molecule, &served[i].workspace, problem, sizeof problem);
+        if (first != MOLECULE_STOPPED)
+            log_error(served[i].id, "%s", problem);
+    }
+    return first == MOLECULE_STOPPED ? molecule_run(molecule) : first;
+}
+
+static int serve(const struct command *command, const struct serve_options *given,
+                 const struct served *served, size_t count)
+{
+    char problem[1024];
+    struct molecule_options settings = given->host;
+    settings.handle_signals = true;
+    settings.workers = fleet_workers(settings.workers, count);
+    struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
+    if (!molecule) {
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+        return MOLECULE_FAILED;
+    }
+    enum molecule_result result = MOLECULE_FAILED;
+    if (molecule_serve(molecule, &given->serve, problem, sizeof problem))
+        result = add_all(molecule, served, count);
+    else
+        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+    molecule_close(molecule);
+    return (int)result;
+}
+
+static int run_all(const struct command *command, const struct serve_options *given,
+                   const char *const *scripts, size_t count)
+{
+    size_t agents = count > 0 ? count : 1;
+    if (count == 0 && !given->workspace.script && !given->workspace.backend)
+        return options_complain(command, "no script given: molecule serve agent.lua --no-auth");
+    if (count > 0 && (given->workspace.script || given->workspace.backend))
+        return options_complain(command, "scripts stand alone, without --script and --backend");
+    char *state_directory = local_state_directory(given->workspace.state_directory);
+    if (!state_directory)
+        return 2;
+    struct served *served = memory_allocate(agents * sizeof *served);
+    for (size_t i = 0; i < agents; i++)
+        fill(&served[i], given, count > 0 ? scripts[i] : given->workspace.script, agents == 1,
+             state_directory);
+    int code = check_agents(command, served, agents);
+    if (code == 0)
+        code = serve(command, given, served, agents);
+    for (size_t i = 0; i < agents; i++) {
+        free(served[i].id);
+        free(served[i].path);
+    }
+    free(served);
+    free(state_directory);
+    return code;
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct serve_options given = {0};
+    const char *scripts[SCRIPTS_MAXIMUM];
+    size_t count = 0;
+    signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
+    enum options_result parsed = options_parse(command, argc, argv, &given, scripts, &count);
+    int code = parsed == OPTIONS_HELP ? 0 : 2;
+    if (parsed == OPTIONS_PARSED) {
+        output_divert();
+        code = run_all(command, &given, scripts, count);
+    }
+    options_free(command, &given);
+    return code;
+}
+
+const struct command command_serve = {
+    .name = "serve",
+    .group = COMMAND_RUN,
+    .usage = "<script>... | --backend NAME (--auth-token-file FILE | --no-auth) [options]",
+    .summary = "let A2A clients ask a script, without a platform",
+    .description =
+        "An A2A server (Agent2Agent protocol): version 1.0 and 0.3, JSON-RPC and HTTP+JSON on one "
+        "URL, with\n"
+        "streams, tasks that survive restarts, and push notifications. The agent card is at\n"
+        "/.well-known/agent-card.json. Each message is handed to the script as molecule connect "
+        "does it: the\n"
+        "same order, retries, steps, questions and dead letters. Several scripts are served under "
+        "paths, each\n"
+        "at /NAME. TLS is a proxy's business: docs/serve.md.\n\n"
+        "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or the script does not load, "
+        "75 the script\n"
+        "is stuck and the process should be restarted.",
+    .examples = "  molecule serve agent.lua --no-auth\n"
+                "  molecule serve agent.lua --listen 0.0.0.0:8090 --auth-token-file tokens \\\n"
+                "      --public-url https://agent.example.com\n"
+                "  molecule serve billing.lua search.lua --no-auth",
+    .options = options,
+    .option_count = sizeof options / sizeof *options,
+    .elsewhere = elsewhere,
+    .positional_maximum = SCRIPTS_MAXIMUM,
+    .run = run,
+};
