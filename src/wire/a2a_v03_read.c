@@ -195,6 +195,9 @@ static json_t *read_send(const json_t *params, struct a2a_problem *problem)
             json_decref(request);
             return NULL;
         }
+        /* relays of 0.3 pass on the role that they got; who sends a request is its user */
+        if (json_object_get(mine, "role"))
+            a2a_put(&mine, "role", json_string("ROLE_USER"));
         a2a_put(&request, "message", mine);
     } else {
         a2a_copy(&request, "message", params, "message");
