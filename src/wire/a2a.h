@@ -165,8 +165,11 @@ struct a2a_card {
     const json_t *extensions; /* array of {uri, description?, required?, params?}; NULL */
     bool streaming, push_notifications, extended;
     bool bearer; /* the security scheme: http bearer; false: none */
+    /* Leaves out what 0.3 alone knows. The SDKs read the document with both; the schema of 1.0
+     * (the conformance kit's CARD-STRUCT-001) allows no other members, and a signature neither. */
+    bool only_1_0;
 };
-/* One document in the shapes of 1.0 and 0.3 [a2a 1.0 §8, 0.3 §5.5]; new reference. */
+/* One document in the shapes of 1.0 and 0.3 [1.0 §8, 0.3 §5.5]; new reference. */
 json_t *a2a_card_build(const struct a2a_card *card);
 
 #endif

@@ -229,146 +229,146 @@ static void the_version_is_what_the_header_says_and_absent_is_0_3(void **state)
 #define CONFIG "\"url\":\"https://x\",\"token\":\"k\""
 #define AUTH "\"authentication\":{\"scheme\":\"Bearer\",\"credentials\":\"c\"}"
 
+static const struct {
+    const char *method;
+    enum a2a_operation operation;
+    const char *given, *taken; /* NULL: as given */
+} taken[] = {
+    {"SendMessage", A2A_SEND, SEND, NULL},
+    {"SendStreamingMessage", A2A_STREAM, SEND, NULL},
+    {"SendMessage", A2A_SEND,
+     "{\"message\":" MESSAGE("[{\"text\":\"a\\u0000\"},{\"raw\":\"aGk=\",\"filename\":\"f\"},"
+                             "{\"raw\":\"\"},{\"raw\":\"aGk\"},{\"raw\":\"_-8=\"},"
+                             "{\"url\":\"u\",\"mediaType\":\"a/b\"},{\"data\":null},"
+                             "{\"data\":[1,2.5],\"metadata\":{}}]") ",\"other\":1}",
+     NULL},
+    {"SendMessage", A2A_SEND,
+     "{\"message\":{\"message_id\":\"m\",\"role\":1,\"context_id\":\"\",\"taskId\":null,"
+     "\"parts\":[{\"text\":\"a\",\"data\":null,\"media_type\":\"t\"}]},"
+     "\"configuration\":{\"history_length\":\"3\",\"return_immediately\":true,"
+     "\"taskPushNotificationConfig\":{" CONFIG "," AUTH "}},\"metadata\":null}",
+     "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\","
+     "\"parts\":[{\"text\":\"a\",\"mediaType\":\"t\"}]},"
+     "\"configuration\":{\"historyLength\":3,\"returnImmediately\":true,"
+     "\"taskPushNotificationConfig\":{" CONFIG "," AUTH "}}}"},
+    {"GetTask", A2A_GET, "{\"id\":\"x\",\"historyLength\":0}", NULL},
+    {"GetTask", A2A_GET, "{\"id\":\"x\",\"history_length\":2.0}",
+     "{\"id\":\"x\",\"historyLength\":2}"},
+    {"ListTasks", A2A_LIST, "{}", NULL},
+    {"ListTasks", A2A_LIST,
+     "{\"context_id\":\"c\",\"status\":2,\"page_size\":\"100\",\"pageToken\":\"\","
+     "\"status_timestamp_after\":\"2026-05-01T20:14:07Z\",\"include_artifacts\":false}",
+     "{\"contextId\":\"c\",\"status\":\"TASK_STATE_WORKING\",\"pageSize\":100,"
+     "\"statusTimestampAfter\":\"2026-05-01T20:14:07Z\",\"includeArtifacts\":false}"},
+    {"ListTasks", A2A_LIST, "{\"status\":\"TASK_STATE_UNSPECIFIED\"}", "{}"},
+    {"ListTasks", A2A_LIST, "{\"status\":0}", "{}"},
+    {"CancelTask", A2A_CANCEL, "{\"id\":\"x\",\"metadata\":{\"a\":1}}", NULL},
+    {"SubscribeToTask", A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
+    {"CreateTaskPushNotificationConfig", A2A_CONFIG_CREATE,
+     "{\"task_id\":\"t\",\"id\":\"c\"," CONFIG "}", "{\"taskId\":\"t\",\"id\":\"c\"," CONFIG "}"},
+    {"GetTaskPushNotificationConfig", A2A_CONFIG_GET, "{\"taskId\":\"t\",\"id\":\"c\"}", NULL},
+    {"ListTaskPushNotificationConfigs", A2A_CONFIG_LIST, "{\"taskId\":\"t\",\"pageSize\":0}",
+     "{\"taskId\":\"t\"}"},
+    {"DeleteTaskPushNotificationConfig", A2A_CONFIG_DELETE, "{\"taskId\":\"t\",\"id\":\"c\"}",
+     NULL},
+    {"GetExtendedAgentCard", A2A_EXTENDED_CARD, "{}", NULL},
+};
+
 static void the_parameters_of_1_0_are_taken_as_they_are_or_mended(void **state)
 {
     (void)state;
-    static const struct {
-        const char *method;
-        enum a2a_operation operation;
-        const char *given, *taken; /* NULL: as given */
-    } cases[] = {
-        {"SendMessage", A2A_SEND, SEND, NULL},
-        {"SendStreamingMessage", A2A_STREAM, SEND, NULL},
-        {"SendMessage", A2A_SEND,
-         "{\"message\":" MESSAGE("[{\"text\":\"a\\u0000\"},{\"raw\":\"aGk=\",\"filename\":\"f\"},"
-                                 "{\"raw\":\"\"},{\"raw\":\"aGk\"},{\"raw\":\"_-8=\"},"
-                                 "{\"url\":\"u\",\"mediaType\":\"a/b\"},{\"data\":null},"
-                                 "{\"data\":[1,2.5],\"metadata\":{}}]") ",\"other\":1}",
-         NULL},
-        {"SendMessage", A2A_SEND,
-         "{\"message\":{\"message_id\":\"m\",\"role\":1,\"context_id\":\"\",\"taskId\":null,"
-         "\"parts\":[{\"text\":\"a\",\"data\":null,\"media_type\":\"t\"}]},"
-         "\"configuration\":{\"history_length\":\"3\",\"return_immediately\":true,"
-         "\"taskPushNotificationConfig\":{" CONFIG "," AUTH "}},\"metadata\":null}",
-         "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\","
-         "\"parts\":[{\"text\":\"a\",\"mediaType\":\"t\"}]},"
-         "\"configuration\":{\"historyLength\":3,\"returnImmediately\":true,"
-         "\"taskPushNotificationConfig\":{" CONFIG "," AUTH "}}}"},
-        {"GetTask", A2A_GET, "{\"id\":\"x\",\"historyLength\":0}", NULL},
-        {"GetTask", A2A_GET, "{\"id\":\"x\",\"history_length\":2.0}",
-         "{\"id\":\"x\",\"historyLength\":2}"},
-        {"ListTasks", A2A_LIST, "{}", NULL},
-        {"ListTasks", A2A_LIST,
-         "{\"context_id\":\"c\",\"status\":2,\"page_size\":\"100\",\"pageToken\":\"\","
-         "\"status_timestamp_after\":\"2026-05-01T20:14:07Z\",\"include_artifacts\":false}",
-         "{\"contextId\":\"c\",\"status\":\"TASK_STATE_WORKING\",\"pageSize\":100,"
-         "\"statusTimestampAfter\":\"2026-05-01T20:14:07Z\",\"includeArtifacts\":false}"},
-        {"ListTasks", A2A_LIST, "{\"status\":\"TASK_STATE_UNSPECIFIED\"}", "{}"},
-        {"ListTasks", A2A_LIST, "{\"status\":0}", "{}"},
-        {"CancelTask", A2A_CANCEL, "{\"id\":\"x\",\"metadata\":{\"a\":1}}", NULL},
-        {"SubscribeToTask", A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
-        {"CreateTaskPushNotificationConfig", A2A_CONFIG_CREATE,
-         "{\"task_id\":\"t\",\"id\":\"c\"," CONFIG "}",
-         "{\"taskId\":\"t\",\"id\":\"c\"," CONFIG "}"},
-        {"GetTaskPushNotificationConfig", A2A_CONFIG_GET, "{\"taskId\":\"t\",\"id\":\"c\"}", NULL},
-        {"ListTaskPushNotificationConfigs", A2A_CONFIG_LIST, "{\"taskId\":\"t\",\"pageSize\":0}",
-         "{\"taskId\":\"t\"}"},
-        {"DeleteTaskPushNotificationConfig", A2A_CONFIG_DELETE, "{\"taskId\":\"t\",\"id\":\"c\"}",
-         NULL},
-        {"GetExtendedAgentCard", A2A_EXTENDED_CARD, "{}", NULL},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(taken); i++) {
         char body[2000];
         snprintf(body, sizeof body,
                  "{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"method\":\"%s\",\"params\":%s}",
-                 cases[i].method, cases[i].given);
+                 taken[i].method, taken[i].given);
         struct a2a_http http = rpc("1.0", body);
-        reads(&http, cases[i].operation, cases[i].taken ? cases[i].taken : cases[i].given);
+        reads(&http, taken[i].operation, taken[i].taken ? taken[i].taken : taken[i].given);
     }
 }
 
 #define WITH(part) "{\"message\":" MESSAGE("[{\"text\":\"a\"}," part "]") "}"
 #define SECOND "message.parts[1]"
 
+static const struct {
+    const char *method, *params, *field;
+} wrong_params[] = {
+    {"SendMessage", "{}", "message"},
+    {"SendMessage", "{\"message\":null}", "message"},
+    {"SendMessage", "{\"message\":[]}", "message"},
+    {"SendMessage", "{\"message\":{}}", "message.messageId"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"\"}}", "message.messageId"},
+    {"SendMessage", "{\"message\":{\"messageId\":7}}", "message.messageId"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"a\\u0000\"}}", "message.messageId"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"m\"}}", "message.role"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":\"user\"}}", "message.role"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":2}}", "message.role"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":99}}", "message.role"},
+    {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\"}}", "message.parts"},
+    {"SendMessage", "{\"message\":" MESSAGE("[]") "}", "message.parts"},
+    {"SendMessage", "{\"message\":" MESSAGE("{}") "}", "message.parts"},
+    {"SendMessage", WITH("7"), SECOND},
+    {"SendMessage", WITH("{}"), SECOND},
+    {"SendMessage", WITH("{\"kind\":\"text\"}"), SECOND},
+    {"SendMessage", WITH("{\"text\":\"a\",\"url\":\"b\"}"), SECOND},
+    {"SendMessage", WITH("{\"text\":\"a\",\"data\":7}"), SECOND},
+    {"SendMessage", WITH("{\"text\":7}"), SECOND ".text"},
+    {"SendMessage", WITH("{\"raw\":\"a\"}"), SECOND ".raw"},
+    {"SendMessage", WITH("{\"raw\":\"aGk=a\"}"), SECOND ".raw"},
+    {"SendMessage", WITH("{\"raw\":\"a$==\"}"), SECOND ".raw"},
+    {"SendMessage", WITH("{\"raw\":\"===\"}"), SECOND ".raw"},
+    {"SendMessage", WITH("{\"raw\":[]}"), SECOND ".raw"},
+    {"SendMessage", WITH("{\"url\":{}}"), SECOND ".url"},
+    {"SendMessage", WITH("{\"text\":\"a\",\"metadata\":[]}"), SECOND ".metadata"},
+    {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"extensions\":\"x\"") "}",
+     "message.extensions"},
+    {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"extensions\":[\"x\",1]") "}",
+     "message.extensions[1]"},
+    {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"referenceTaskIds\":[\"\"]") "}",
+     "message.referenceTaskIds[0]"},
+    {"SendMessage", "{\"message\":" MESSAGE(PARTS) ",\"configuration\":7}", "configuration"},
+    {"SendMessage",
+     "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"returnImmediately\":\"true\"}}",
+     "configuration.returnImmediately"},
+    {"SendMessage", "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"historyLength\":-1}}",
+     "configuration.historyLength"},
+    {"SendMessage",
+     "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"taskPushNotificationConfig\":{}}}",
+     "configuration.taskPushNotificationConfig.url"},
+    {"SendMessage",
+     "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"taskPushNotificationConfig\":"
+                                    "{\"url\":\"u\",\"authentication\":{}}}}",
+     "configuration.taskPushNotificationConfig.authentication.scheme"},
+    {"GetTask", "{}", "id"},
+    {"GetTask", "{\"id\":\"x\",\"historyLength\":1.5}", "historyLength"},
+    {"GetTask", "{\"id\":\"x\",\"historyLength\":1e300}", "historyLength"},
+    {"GetTask", "{\"id\":\"x\",\"historyLength\":\"many\"}", "historyLength"},
+    {"GetTask", "{\"id\":\"x\",\"historyLength\":99999999999999999999999}", "historyLength"},
+    {"ListTasks", "{\"pageSize\":0}", "pageSize"},
+    {"ListTasks", "{\"pageSize\":101}", "pageSize"},
+    {"ListTasks", "{\"pageSize\":true}", "pageSize"},
+    {"ListTasks", "{\"status\":\"working\"}", "status"},
+    {"ListTasks", "{\"status\":9}", "status"},
+    {"ListTasks", "{\"statusTimestampAfter\":\"yesterday\"}", "statusTimestampAfter"},
+    {"ListTasks", "{\"includeArtifacts\":1}", "includeArtifacts"},
+    {"CancelTask", "{\"metadata\":{}}", "id"},
+    {"SubscribeToTask", "{\"id\":[]}", "id"},
+    {"CreateTaskPushNotificationConfig", "{\"url\":\"u\"}", "taskId"},
+    {"CreateTaskPushNotificationConfig", "{\"taskId\":\"t\"}", "url"},
+    {"GetTaskPushNotificationConfig", "{\"taskId\":\"t\"}", "id"},
+    {"DeleteTaskPushNotificationConfig", "{\"id\":\"t\"}", "taskId"},
+    {"ListTaskPushNotificationConfigs", "{}", "taskId"},
+};
+
 static void a_wrong_parameter_is_named(void **state)
 {
     (void)state;
-    static const struct {
-        const char *method, *params, *field;
-    } cases[] = {
-        {"SendMessage", "{}", "message"},
-        {"SendMessage", "{\"message\":null}", "message"},
-        {"SendMessage", "{\"message\":[]}", "message"},
-        {"SendMessage", "{\"message\":{}}", "message.messageId"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"\"}}", "message.messageId"},
-        {"SendMessage", "{\"message\":{\"messageId\":7}}", "message.messageId"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"a\\u0000\"}}", "message.messageId"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"m\"}}", "message.role"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":\"user\"}}", "message.role"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":2}}", "message.role"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":99}}", "message.role"},
-        {"SendMessage", "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\"}}",
-         "message.parts"},
-        {"SendMessage", "{\"message\":" MESSAGE("[]") "}", "message.parts"},
-        {"SendMessage", "{\"message\":" MESSAGE("{}") "}", "message.parts"},
-        {"SendMessage", WITH("7"), SECOND},
-        {"SendMessage", WITH("{}"), SECOND},
-        {"SendMessage", WITH("{\"kind\":\"text\"}"), SECOND},
-        {"SendMessage", WITH("{\"text\":\"a\",\"url\":\"b\"}"), SECOND},
-        {"SendMessage", WITH("{\"text\":\"a\",\"data\":7}"), SECOND},
-        {"SendMessage", WITH("{\"text\":7}"), SECOND ".text"},
-        {"SendMessage", WITH("{\"raw\":\"a\"}"), SECOND ".raw"},
-        {"SendMessage", WITH("{\"raw\":\"aGk=a\"}"), SECOND ".raw"},
-        {"SendMessage", WITH("{\"raw\":\"a$==\"}"), SECOND ".raw"},
-        {"SendMessage", WITH("{\"raw\":\"===\"}"), SECOND ".raw"},
-        {"SendMessage", WITH("{\"raw\":[]}"), SECOND ".raw"},
-        {"SendMessage", WITH("{\"url\":{}}"), SECOND ".url"},
-        {"SendMessage", WITH("{\"text\":\"a\",\"metadata\":[]}"), SECOND ".metadata"},
-        {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"extensions\":\"x\"") "}",
-         "message.extensions"},
-        {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"extensions\":[\"x\",1]") "}",
-         "message.extensions[1]"},
-        {"SendMessage", "{\"message\":" MESSAGE(PARTS ",\"referenceTaskIds\":[\"\"]") "}",
-         "message.referenceTaskIds[0]"},
-        {"SendMessage", "{\"message\":" MESSAGE(PARTS) ",\"configuration\":7}", "configuration"},
-        {"SendMessage",
-         "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"returnImmediately\":\"true\"}}",
-         "configuration.returnImmediately"},
-        {"SendMessage", "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"historyLength\":-1}}",
-         "configuration.historyLength"},
-        {"SendMessage",
-         "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"taskPushNotificationConfig\":{}}}",
-         "configuration.taskPushNotificationConfig.url"},
-        {"SendMessage",
-         "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"taskPushNotificationConfig\":"
-                                        "{\"url\":\"u\",\"authentication\":{}}}}",
-         "configuration.taskPushNotificationConfig.authentication.scheme"},
-        {"GetTask", "{}", "id"},
-        {"GetTask", "{\"id\":\"x\",\"historyLength\":1.5}", "historyLength"},
-        {"GetTask", "{\"id\":\"x\",\"historyLength\":1e300}", "historyLength"},
-        {"GetTask", "{\"id\":\"x\",\"historyLength\":\"many\"}", "historyLength"},
-        {"GetTask", "{\"id\":\"x\",\"historyLength\":99999999999999999999999}", "historyLength"},
-        {"ListTasks", "{\"pageSize\":0}", "pageSize"},
-        {"ListTasks", "{\"pageSize\":101}", "pageSize"},
-        {"ListTasks", "{\"pageSize\":true}", "pageSize"},
-        {"ListTasks", "{\"status\":\"working\"}", "status"},
-        {"ListTasks", "{\"status\":9}", "status"},
-        {"ListTasks", "{\"statusTimestampAfter\":\"yesterday\"}", "statusTimestampAfter"},
-        {"ListTasks", "{\"includeArtifacts\":1}", "includeArtifacts"},
-        {"CancelTask", "{\"metadata\":{}}", "id"},
-        {"SubscribeToTask", "{\"id\":[]}", "id"},
-        {"CreateTaskPushNotificationConfig", "{\"url\":\"u\"}", "taskId"},
-        {"CreateTaskPushNotificationConfig", "{\"taskId\":\"t\"}", "url"},
-        {"GetTaskPushNotificationConfig", "{\"taskId\":\"t\"}", "id"},
-        {"DeleteTaskPushNotificationConfig", "{\"id\":\"t\"}", "taskId"},
-        {"ListTaskPushNotificationConfigs", "{}", "taskId"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(wrong_params); i++) {
         char body[1000];
         snprintf(body, sizeof body, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":%s}",
-                 cases[i].method, cases[i].params);
+                 wrong_params[i].method, wrong_params[i].params);
         struct a2a_http http = rpc("1.0", body);
-        fails(&http, A2A_INVALID_PARAMS, cases[i].field);
+        fails(&http, A2A_INVALID_PARAMS, wrong_params[i].field);
     }
 }
 
@@ -380,125 +380,119 @@ static const char *argument(void *context, const char *name)
     return NULL;
 }
 
+static const struct {
+    const char *method, *path, *query[9], *body;
+    enum a2a_operation operation;
+    const char *params, *wrong; /* `wrong`: the field; then params is NULL */
+} http_cases[] = {
+    {"GET", "/tasks/x", {0}, NULL, A2A_GET, "{\"id\":\"x\"}", NULL},
+    {"GET",
+     "/tasks/a:b/",
+     {"historyLength", "0"},
+     NULL,
+     A2A_GET,
+     "{\"id\":\"a:b\",\"historyLength\":0}",
+     NULL},
+    {"GET", "/tasks/x", {"historyLength", "-1"}, NULL, A2A_GET, NULL, "historyLength"},
+    {"GET", "/tasks/x", {"historyLength", "1x"}, NULL, A2A_GET, NULL, "historyLength"},
+    {"GET",
+     "/tasks/x",
+     {"historyLength", "99999999999999999999"},
+     NULL,
+     A2A_GET,
+     NULL,
+     "historyLength"},
+    {"GET", "/tasks/x", {"historyLength", ""}, NULL, A2A_GET, "{\"id\":\"x\"}", NULL},
+    {"GET", "/tasks/\xff", {0}, NULL, A2A_GET, NULL, "id"},
+    {"GET",
+     "/tasks",
+     {"contextId", "c", "status", "TASK_STATE_FAILED", "pageSize", "5", "includeArtifacts", "true"},
+     NULL,
+     A2A_LIST,
+     "{\"contextId\":\"c\",\"status\":\"TASK_STATE_FAILED\",\"pageSize\":5,"
+     "\"includeArtifacts\":true}",
+     NULL},
+    {"GET", "/tasks", {"includeArtifacts", "yes"}, NULL, A2A_LIST, NULL, "includeArtifacts"},
+    {"GET", "/tasks", {"pageSize", "101"}, NULL, A2A_LIST, NULL, "pageSize"},
+    {"GET", "/tasks", {"pageToken", "\xff"}, NULL, A2A_LIST, NULL, "pageToken"},
+    {"GET", "/tasks", {"statusTimestampAfter", "x"}, NULL, A2A_LIST, NULL, "statusTimestampAfter"},
+    {"GET",
+     "/v1/tasks",
+     {"status", "input-required"},
+     NULL,
+     A2A_LIST,
+     "{\"status\":\"TASK_STATE_INPUT_REQUIRED\"}",
+     NULL},
+    {"GET", "/v1/tasks", {"status", "TASK_STATE_WORKING"}, NULL, A2A_LIST, NULL, "status"},
+    {"POST",
+     "/tasks/x:cancel",
+     {0},
+     "{\"id\":\"y\",\"metadata\":{}}",
+     A2A_CANCEL,
+     "{\"id\":\"x\",\"metadata\":{}}",
+     NULL},
+    {"POST", "/tasks/x:cancel", {0}, "[]", A2A_CANCEL, NULL, ""},
+    {"GET", "/tasks/x:subscribe", {0}, NULL, A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
+    {"POST", "/tasks/x:subscribe", {0}, NULL, A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
+    {"POST", "/message:send", {0}, SEND, A2A_SEND, SEND, NULL},
+    {"POST", "/message:stream", {0}, SEND, A2A_STREAM, SEND, NULL},
+    {"POST", "/message:send", {0}, "{}", A2A_SEND, NULL, "message"},
+    {"POST", "/message:send", {0}, NULL, A2A_SEND, NULL, "message"},
+    {"POST",
+     "/tasks/t/pushNotificationConfigs",
+     {0},
+     "{\"taskId\":\"u\"," CONFIG "}",
+     A2A_CONFIG_CREATE,
+     "{\"taskId\":\"t\"," CONFIG "}",
+     NULL},
+    {"POST",
+     "/v1/tasks/t/pushNotificationConfigs",
+     {0},
+     "{\"taskId\":\"t\",\"pushNotificationConfig\":{\"id\":\"c\"," CONFIG "}}",
+     A2A_CONFIG_CREATE,
+     "{\"taskId\":\"t\",\"id\":\"c\"," CONFIG "}",
+     NULL},
+    {"GET",
+     "/tasks/t/pushNotificationConfigs",
+     {"pageSize", "3"},
+     NULL,
+     A2A_CONFIG_LIST,
+     "{\"taskId\":\"t\",\"pageSize\":3}",
+     NULL},
+    {"GET",
+     "/tasks/t/pushNotificationConfigs/c",
+     {0},
+     NULL,
+     A2A_CONFIG_GET,
+     "{\"taskId\":\"t\",\"id\":\"c\"}",
+     NULL},
+    {"DELETE",
+     "/v1/tasks/t/pushNotificationConfigs/c",
+     {0},
+     NULL,
+     A2A_CONFIG_DELETE,
+     "{\"taskId\":\"t\",\"id\":\"c\"}",
+     NULL},
+    {"GET", "/extendedAgentCard", {0}, NULL, A2A_EXTENDED_CARD, "{}", NULL},
+    {"GET", "/v1/card", {0}, NULL, A2A_EXTENDED_CARD, "{}", NULL},
+};
+
 static void an_http_request_has_its_parameters_in_path_query_and_body(void **state)
 {
     (void)state;
-    static const struct {
-        const char *method, *path, *query[9], *body;
-        enum a2a_operation operation;
-        const char *params, *wrong; /* `wrong`: the field; then params is NULL */
-    } cases[] = {
-        {"GET", "/tasks/x", {0}, NULL, A2A_GET, "{\"id\":\"x\"}", NULL},
-        {"GET",
-         "/tasks/a:b/",
-         {"historyLength", "0"},
-         NULL,
-         A2A_GET,
-         "{\"id\":\"a:b\",\"historyLength\":0}",
-         NULL},
-        {"GET", "/tasks/x", {"historyLength", "-1"}, NULL, A2A_GET, NULL, "historyLength"},
-        {"GET", "/tasks/x", {"historyLength", "1x"}, NULL, A2A_GET, NULL, "historyLength"},
-        {"GET",
-         "/tasks/x",
-         {"historyLength", "99999999999999999999"},
-         NULL,
-         A2A_GET,
-         NULL,
-         "historyLength"},
-        {"GET", "/tasks/x", {"historyLength", ""}, NULL, A2A_GET, "{\"id\":\"x\"}", NULL},
-        {"GET", "/tasks/\xff", {0}, NULL, A2A_GET, NULL, "id"},
-        {"GET",
-         "/tasks",
-         {"contextId", "c", "status", "TASK_STATE_FAILED", "pageSize", "5", "includeArtifacts",
-          "true"},
-         NULL,
-         A2A_LIST,
-         "{\"contextId\":\"c\",\"status\":\"TASK_STATE_FAILED\",\"pageSize\":5,"
-         "\"includeArtifacts\":true}",
-         NULL},
-        {"GET", "/tasks", {"includeArtifacts", "yes"}, NULL, A2A_LIST, NULL, "includeArtifacts"},
-        {"GET", "/tasks", {"pageSize", "101"}, NULL, A2A_LIST, NULL, "pageSize"},
-        {"GET", "/tasks", {"pageToken", "\xff"}, NULL, A2A_LIST, NULL, "pageToken"},
-        {"GET",
-         "/tasks",
-         {"statusTimestampAfter", "x"},
-         NULL,
-         A2A_LIST,
-         NULL,
-         "statusTimestampAfter"},
-        {"GET",
-         "/v1/tasks",
-         {"status", "input-required"},
-         NULL,
-         A2A_LIST,
-         "{\"status\":\"TASK_STATE_INPUT_REQUIRED\"}",
-         NULL},
-        {"GET", "/v1/tasks", {"status", "TASK_STATE_WORKING"}, NULL, A2A_LIST, NULL, "status"},
-        {"POST",
-         "/tasks/x:cancel",
-         {0},
-         "{\"id\":\"y\",\"metadata\":{}}",
-         A2A_CANCEL,
-         "{\"id\":\"x\",\"metadata\":{}}",
-         NULL},
-        {"POST", "/tasks/x:cancel", {0}, "[]", A2A_CANCEL, NULL, ""},
-        {"GET", "/tasks/x:subscribe", {0}, NULL, A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
-        {"POST", "/tasks/x:subscribe", {0}, NULL, A2A_SUBSCRIBE, "{\"id\":\"x\"}", NULL},
-        {"POST", "/message:send", {0}, SEND, A2A_SEND, SEND, NULL},
-        {"POST", "/message:stream", {0}, SEND, A2A_STREAM, SEND, NULL},
-        {"POST", "/message:send", {0}, "{}", A2A_SEND, NULL, "message"},
-        {"POST", "/message:send", {0}, NULL, A2A_SEND, NULL, "message"},
-        {"POST",
-         "/tasks/t/pushNotificationConfigs",
-         {0},
-         "{\"taskId\":\"u\"," CONFIG "}",
-         A2A_CONFIG_CREATE,
-         "{\"taskId\":\"t\"," CONFIG "}",
-         NULL},
-        {"POST",
-         "/v1/tasks/t/pushNotificationConfigs",
-         {0},
-         "{\"taskId\":\"t\",\"pushNotificationConfig\":{\"id\":\"c\"," CONFIG "}}",
-         A2A_CONFIG_CREATE,
-         "{\"taskId\":\"t\",\"id\":\"c\"," CONFIG "}",
-         NULL},
-        {"GET",
-         "/tasks/t/pushNotificationConfigs",
-         {"pageSize", "3"},
-         NULL,
-         A2A_CONFIG_LIST,
-         "{\"taskId\":\"t\",\"pageSize\":3}",
-         NULL},
-        {"GET",
-         "/tasks/t/pushNotificationConfigs/c",
-         {0},
-         NULL,
-         A2A_CONFIG_GET,
-         "{\"taskId\":\"t\",\"id\":\"c\"}",
-         NULL},
-        {"DELETE",
-         "/v1/tasks/t/pushNotificationConfigs/c",
-         {0},
-         NULL,
-         A2A_CONFIG_DELETE,
-         "{\"taskId\":\"t\",\"id\":\"c\"}",
-         NULL},
-        {"GET", "/extendedAgentCard", {0}, NULL, A2A_EXTENDED_CARD, "{}", NULL},
-        {"GET", "/v1/card", {0}, NULL, A2A_EXTENDED_CARD, "{}", NULL},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
-        struct a2a_http http = {.method = cases[i].method,
-                                .path = cases[i].path,
-                                .content_type = cases[i].body ? "application/json" : NULL,
+    for (size_t i = 0; i < COUNT(http_cases); i++) {
+        struct a2a_http http = {.method = http_cases[i].method,
+                                .path = http_cases[i].path,
+                                .content_type = http_cases[i].body ? "application/json" : NULL,
                                 .version = "1.0",
                                 .argument = argument,
-                                .context = (void *)cases[i].query,
-                                .body = cases[i].body,
-                                .length = cases[i].body ? strlen(cases[i].body) : 0};
-        if (cases[i].params)
-            reads(&http, cases[i].operation, cases[i].params);
+                                .context = (void *)http_cases[i].query,
+                                .body = http_cases[i].body,
+                                .length = http_cases[i].body ? strlen(http_cases[i].body) : 0};
+        if (http_cases[i].params)
+            reads(&http, http_cases[i].operation, http_cases[i].params);
         else
-            fails(&http, A2A_INVALID_PARAMS, cases[i].wrong);
+            fails(&http, A2A_INVALID_PARAMS, http_cases[i].wrong);
     }
     struct a2a_http nowhere = {.method = "GET", .path = "/x", .version = "1.0"};
     fails(&nowhere, A2A_NO_METHOD, "");
@@ -508,98 +502,98 @@ static void an_http_request_has_its_parameters_in_path_query_and_body(void **sta
     "{\"message\":{\"kind\":\"message\",\"messageId\":\"m\",\"role\":\"user\",\"parts\":" parts \
     "}" configuration "}"
 
+static const struct {
+    const char *method;
+    enum a2a_operation operation;
+    const char *given, *taken;
+} old_params[] = {
+    {"message/send", A2A_SEND,
+     SEND_03_WITH(
+         "[{\"kind\":\"text\",\"text\":\"hi\"}]",
+         ",\"configuration\":{\"blocking\":true,\"historyLength\":0,"
+         "\"acceptedOutputModes\":[\"a/b\"],\"pushNotificationConfig\":{\"id\":\"c\"," CONFIG
+         ",\"authentication\":{\"schemes\":[\"Bearer\",\"Basic\"],"
+         "\"credentials\":\"c\"}}},\"metadata\":{\"a\":1}"),
+     "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"returnImmediately\":false,"
+                                    "\"acceptedOutputModes\":[\"a/b\"],"
+                                    "\"taskPushNotificationConfig\":{\"id\":\"c\"," CONFIG "," AUTH
+                                    "}},\"metadata\":{\"a\":1}}"},
+    {"message/stream", A2A_STREAM,
+     SEND_03_WITH("[{\"type\":\"text\",\"text\":\"hi\"}]",
+                  ",\"configuration\":{\"blocking\":false,\"historyLength\":4}"),
+     "{\"message\":" MESSAGE(
+         PARTS) ",\"configuration\":{\"returnImmediately\":true,\"historyLength\":4}}"},
+    {"message/send", A2A_SEND,
+     "{\"message\":{\"messageId\":\"m\",\"role\":\"agent\",\"taskId\":null,\"contextId\":\"c\","
+     "\"parts\":[{\"text\":\"hi\"}]},\"configuration\":null}",
+     "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"contextId\":\"c\","
+     "\"parts\":[{\"text\":\"hi\"}]}}"},
+    {"message/send", A2A_SEND,
+     SEND_03_WITH("[{\"kind\":\"file\",\"file\":{\"fileWithBytes\":\"aGk=\",\"name\":\"f\","
+                  "\"mimeType\":\"a/b\"},\"metadata\":{\"x\":1}},"
+                  "{\"kind\":\"file\",\"file\":{\"fileWithUri\":\"u\"}},"
+                  "{\"kind\":\"data\",\"data\":{\"a\":1}}]",
+                  ""),
+     "{\"message\":" MESSAGE("[{\"raw\":\"aGk=\",\"filename\":\"f\",\"mediaType\":\"a/b\","
+                             "\"metadata\":{\"x\":1}},{\"url\":\"u\"},{\"data\":{\"a\":1}}]") "}"},
+    {"message/send", A2A_SEND,
+     "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"content\":[{\"text\":\"hi\"}]}"
+     "}",
+     SEND},
+    {"tasks/get", A2A_GET, "{\"id\":\"x\",\"historyLength\":2}",
+     "{\"id\":\"x\",\"historyLength\":2}"},
+    {"tasks/get", A2A_GET, "{\"id\":\"x\",\"historyLength\":0}", "{\"id\":\"x\"}"},
+    {"tasks/list", A2A_LIST, "{\"status\":\"auth-required\",\"contextId\":\"c\"}",
+     "{\"status\":\"TASK_STATE_AUTH_REQUIRED\",\"contextId\":\"c\"}"},
+    {"tasks/cancel", A2A_CANCEL, "{\"id\":\"x\"}", "{\"id\":\"x\"}"},
+    {"tasks/resubscribe", A2A_SUBSCRIBE, "{\"id\":\"x\"}", "{\"id\":\"x\"}"},
+    {"tasks/pushNotificationConfig/set", A2A_CONFIG_CREATE,
+     "{\"taskId\":\"t\",\"pushNotificationConfig\":{" CONFIG "}}",
+     "{\"taskId\":\"t\",\"id\":\"t\"," CONFIG "}"},
+    {"tasks/pushNotificationConfig/get", A2A_CONFIG_GET, "{\"id\":\"t\"}",
+     "{\"taskId\":\"t\",\"id\":\"t\"}"},
+    {"tasks/pushNotificationConfig/get", A2A_CONFIG_GET,
+     "{\"id\":\"t\",\"pushNotificationConfigId\":\"c\"}", "{\"taskId\":\"t\",\"id\":\"c\"}"},
+    {"tasks/pushNotificationConfig/list", A2A_CONFIG_LIST, "{\"id\":\"t\"}", "{\"taskId\":\"t\"}"},
+    {"tasks/pushNotificationConfig/delete", A2A_CONFIG_DELETE,
+     "{\"id\":\"t\",\"pushNotificationConfigId\":\"c\"}", "{\"taskId\":\"t\",\"id\":\"c\"}"},
+    {"agent/getAuthenticatedExtendedCard", A2A_EXTENDED_CARD, "{}", "{}"},
+};
+
+static const char *const old_wrong[] = {
+    "{\"\":\"not_a_dict\"}",
+    "{\"message\":{\"parts\":\"invalid\"}}",
+    "{\"message\":7}",
+    "[]",
+    SEND_03_WITH("[]", ""),
+    SEND_03_WITH("[{\"type\":\"unsupported_type\",\"text\":\"a\"}]", ""),
+    SEND_03_WITH("[7]", ""),
+    SEND_03_WITH("[{\"kind\":\"file\",\"file\":{}}]", ""),
+    SEND_03_WITH("[{\"kind\":\"file\",\"file\":{\"bytes\":\"a\",\"uri\":\"b\"}}]", ""),
+    SEND_03_WITH("[{\"kind\":\"file\"}]", ""),
+    SEND_03_WITH("[{\"kind\":\"data\"}]", ""),
+    SEND_03_WITH("[{\"kind\":\"text\",\"text\":7}]", ""),
+    SEND_03_WITH(PARTS, ",\"configuration\":7"),
+    SEND_03_WITH(PARTS, ",\"configuration\":{\"blocking\":7}"),
+    SEND_03_WITH(PARTS, ",\"configuration\":{\"historyLength\":\"a\"}"),
+    SEND_03_WITH(PARTS, ",\"configuration\":{\"pushNotificationConfig\":7}"),
+    "{\"message\":{\"messageId\":\"m\",\"role\":\"robot\",\"parts\":" PARTS "}}",
+    "{\"message\":{\"role\":\"user\",\"parts\":" PARTS "}}",
+    "{\"message\":{\"messageId\":\"m\",\"parts\":" PARTS "}}"};
+
 static void the_parameters_of_0_3_become_those_of_1_0(void **state)
 {
     (void)state;
-    static const struct {
-        const char *method;
-        enum a2a_operation operation;
-        const char *given, *taken;
-    } cases[] = {
-        {"message/send", A2A_SEND,
-         SEND_03_WITH(
-             "[{\"kind\":\"text\",\"text\":\"hi\"}]",
-             ",\"configuration\":{\"blocking\":true,\"historyLength\":0,"
-             "\"acceptedOutputModes\":[\"a/b\"],\"pushNotificationConfig\":{\"id\":\"c\"," CONFIG
-             ",\"authentication\":{\"schemes\":[\"Bearer\",\"Basic\"],"
-             "\"credentials\":\"c\"}}},\"metadata\":{\"a\":1}"),
-         "{\"message\":" MESSAGE(PARTS) ",\"configuration\":{\"returnImmediately\":false,"
-                                        "\"acceptedOutputModes\":[\"a/b\"],"
-                                        "\"taskPushNotificationConfig\":{\"id\":\"c\"," CONFIG
-                                        "," AUTH "}},\"metadata\":{\"a\":1}}"},
-        {"message/stream", A2A_STREAM,
-         SEND_03_WITH("[{\"type\":\"text\",\"text\":\"hi\"}]",
-                      ",\"configuration\":{\"blocking\":false,\"historyLength\":4}"),
-         "{\"message\":" MESSAGE(
-             PARTS) ",\"configuration\":{\"returnImmediately\":true,\"historyLength\":4}}"},
-        {"message/send", A2A_SEND,
-         "{\"message\":{\"messageId\":\"m\",\"role\":\"agent\",\"taskId\":null,\"contextId\":\"c\","
-         "\"parts\":[{\"text\":\"hi\"}]},\"configuration\":null}",
-         "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"contextId\":\"c\","
-         "\"parts\":[{\"text\":\"hi\"}]}}"},
-        {"message/send", A2A_SEND,
-         SEND_03_WITH("[{\"kind\":\"file\",\"file\":{\"fileWithBytes\":\"aGk=\",\"name\":\"f\","
-                      "\"mimeType\":\"a/b\"},\"metadata\":{\"x\":1}},"
-                      "{\"kind\":\"file\",\"file\":{\"fileWithUri\":\"u\"}},"
-                      "{\"kind\":\"data\",\"data\":{\"a\":1}}]",
-                      ""),
-         "{\"message\":" MESSAGE(
-             "[{\"raw\":\"aGk=\",\"filename\":\"f\",\"mediaType\":\"a/b\","
-             "\"metadata\":{\"x\":1}},{\"url\":\"u\"},{\"data\":{\"a\":1}}]") "}"},
-        {"message/send", A2A_SEND,
-         "{\"message\":{\"messageId\":\"m\",\"role\":\"ROLE_USER\",\"content\":[{\"text\":\"hi\"}]}"
-         "}",
-         SEND},
-        {"tasks/get", A2A_GET, "{\"id\":\"x\",\"historyLength\":2}",
-         "{\"id\":\"x\",\"historyLength\":2}"},
-        {"tasks/get", A2A_GET, "{\"id\":\"x\",\"historyLength\":0}", "{\"id\":\"x\"}"},
-        {"tasks/list", A2A_LIST, "{\"status\":\"auth-required\",\"contextId\":\"c\"}",
-         "{\"status\":\"TASK_STATE_AUTH_REQUIRED\",\"contextId\":\"c\"}"},
-        {"tasks/cancel", A2A_CANCEL, "{\"id\":\"x\"}", "{\"id\":\"x\"}"},
-        {"tasks/resubscribe", A2A_SUBSCRIBE, "{\"id\":\"x\"}", "{\"id\":\"x\"}"},
-        {"tasks/pushNotificationConfig/set", A2A_CONFIG_CREATE,
-         "{\"taskId\":\"t\",\"pushNotificationConfig\":{" CONFIG "}}",
-         "{\"taskId\":\"t\",\"id\":\"t\"," CONFIG "}"},
-        {"tasks/pushNotificationConfig/get", A2A_CONFIG_GET, "{\"id\":\"t\"}",
-         "{\"taskId\":\"t\",\"id\":\"t\"}"},
-        {"tasks/pushNotificationConfig/get", A2A_CONFIG_GET,
-         "{\"id\":\"t\",\"pushNotificationConfigId\":\"c\"}", "{\"taskId\":\"t\",\"id\":\"c\"}"},
-        {"tasks/pushNotificationConfig/list", A2A_CONFIG_LIST, "{\"id\":\"t\"}",
-         "{\"taskId\":\"t\"}"},
-        {"tasks/pushNotificationConfig/delete", A2A_CONFIG_DELETE,
-         "{\"id\":\"t\",\"pushNotificationConfigId\":\"c\"}", "{\"taskId\":\"t\",\"id\":\"c\"}"},
-        {"agent/getAuthenticatedExtendedCard", A2A_EXTENDED_CARD, "{}", "{}"},
-    };
-    for (size_t i = 0; i < COUNT(cases); i++) {
+    for (size_t i = 0; i < COUNT(old_params); i++) {
         char body[2000];
         snprintf(body, sizeof body, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":%s}",
-                 cases[i].method, cases[i].given);
+                 old_params[i].method, old_params[i].given);
         struct a2a_http http = rpc(NULL, body);
-        reads(&http, cases[i].operation, cases[i].taken);
+        reads(&http, old_params[i].operation, old_params[i].taken);
     }
-    static const char *const wrong[] = {
-        "{\"\":\"not_a_dict\"}",
-        "{\"message\":{\"parts\":\"invalid\"}}",
-        "{\"message\":7}",
-        "[]",
-        SEND_03_WITH("[]", ""),
-        SEND_03_WITH("[{\"type\":\"unsupported_type\",\"text\":\"a\"}]", ""),
-        SEND_03_WITH("[7]", ""),
-        SEND_03_WITH("[{\"kind\":\"file\",\"file\":{}}]", ""),
-        SEND_03_WITH("[{\"kind\":\"file\",\"file\":{\"bytes\":\"a\",\"uri\":\"b\"}}]", ""),
-        SEND_03_WITH("[{\"kind\":\"file\"}]", ""),
-        SEND_03_WITH("[{\"kind\":\"data\"}]", ""),
-        SEND_03_WITH("[{\"kind\":\"text\",\"text\":7}]", ""),
-        SEND_03_WITH(PARTS, ",\"configuration\":7"),
-        SEND_03_WITH(PARTS, ",\"configuration\":{\"blocking\":7}"),
-        SEND_03_WITH(PARTS, ",\"configuration\":{\"historyLength\":\"a\"}"),
-        SEND_03_WITH(PARTS, ",\"configuration\":{\"pushNotificationConfig\":7}"),
-        "{\"message\":{\"messageId\":\"m\",\"role\":\"robot\",\"parts\":" PARTS "}}",
-        "{\"message\":{\"role\":\"user\",\"parts\":" PARTS "}}",
-        "{\"message\":{\"messageId\":\"m\",\"parts\":" PARTS "}}"};
-    for (size_t i = 0; i < COUNT(wrong); i++) {
+    for (size_t i = 0; i < COUNT(old_wrong); i++) {
         char body[1000];
-        snprintf(body, sizeof body, CALL("message/send", "%s"), wrong[i]);
+        snprintf(body, sizeof body, CALL("message/send", "%s"), old_wrong[i]);
         struct a2a_http http = rpc(NULL, body);
         fails(&http, A2A_INVALID_PARAMS, NULL);
     }
@@ -946,6 +940,13 @@ static void one_card_is_read_by_both_versions(void **state)
     assert_true(json_equal(json_object_get(built, "defaultInputModes"), modes));
     assert_null(json_object_get(built, "securitySchemes"));
     assert_null(json_object_get(built, "documentationUrl"));
+    json_decref(built);
+    card.only_1_0 = card.bearer = true;
+    built = a2a_card_build(&card);
+    assert_null(json_object_get(built, "url"));
+    assert_null(json_object_get(built, "security"));
+    same(json_incref(json_object_get(built, "securitySchemes")),
+         "{\"bearer\":{\"httpAuthSecurityScheme\":{\"scheme\":\"Bearer\"}}}", "only 1.0");
     json_decref(built);
     json_decref(skills);
     json_decref(modes);
