@@ -106,14 +106,14 @@ static void write_failure(struct buffer *buffer, const struct a2a_request *reque
     buffer_clear(buffer);
     if (request->binding == A2A_HTTP_JSON) {
         buffer_append_text(buffer, "{\"error\":{\"code\":500,\"status\":\"INTERNAL\","
-                                   "\"message\":\"the answer is too large\"}}");
+                                   "\"message\":\"the answer cannot be written\"}}");
         return;
     }
     buffer_append_text(buffer, "{\"jsonrpc\":\"2.0\",\"id\":");
     if (!request->id || !add(buffer, request->id))
         buffer_append_text(buffer, "null");
-    buffer_append_text(buffer,
-                       ",\"error\":{\"code\":-32603,\"message\":\"the answer is too large\"}}");
+    buffer_append_text(
+        buffer, ",\"error\":{\"code\":-32603,\"message\":\"the answer cannot be written\"}}");
 }
 
 /* JSON-RPC answers with HTTP 200 whatever they say, but for what a proxy or a plain HTTP client
@@ -165,7 +165,7 @@ struct a2a_text a2a_write_event(const struct a2a_request *request, const json_t 
     json_decref(old);
     if (!written) {
         static const struct a2a_problem problem = {.error = A2A_INTERNAL,
-                                                   .text = "the event is too large"};
+                                                   .text = "the event cannot be written"};
         buffer_free(&buffer);
         return a2a_write_stream_problem(request, &problem);
     }
