@@ -110,10 +110,9 @@ static int check_agents(const struct command *command, const struct served *serv
         free(problem);
         for (size_t j = 0; j < i && code == 0; j++)
             if (strcmp(served[i].id, served[j].id) == 0)
-                code = options_complain(command,
-                                        "%s and %s would both be at /%s; rename one of them",
-                                        served[j].workspace.script, served[i].workspace.script,
-                                        served[i].id);
+                code = options_complain(
+                    command, "%s and %s would both be at /%s; rename one of them",
+                    served[j].workspace.script, served[i].workspace.script, served[i].id);
         if (code != 0)
             return code;
     }
@@ -181,6 +180,15 @@ static int run_all(const struct command *command, const struct serve_options *gi
     return code;
 }
 
+/* The host checks all options, also those that this command does not have. */
+static void set_other_defaults(struct serve_options *given)
+{
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
+        for (const struct option_note *note = elsewhere; note->name; note++)
+            if (options[i].standard && strcmp(options[i].name, note->name) == 0)
+                option_set(&options[i], options[i].standard, given);
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct serve_options given = {0};
@@ -191,6 +199,7 @@ static int run(const struct command *command, int argc, char **argv)
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     if (parsed == OPTIONS_PARSED) {
         output_divert();
+        set_other_defaults(&given);
         code = run_all(command, &given, scripts, count);
     }
     options_free(command, &given);

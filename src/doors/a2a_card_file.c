@@ -146,6 +146,7 @@ bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *d
         .input_modes = json_object_get(said, "input_modes"),
         .output_modes = json_object_get(said, "output_modes"),
         .extensions = json_object_get(said, "extensions"),
+        .only_1_0 = agent->server->only_1_0,
         .streaming = true,
         .push_notifications = true,
         .extended = json_is_object(json_object_get(said, "extended")),

@@ -14,6 +14,7 @@ struct a2a_server {
     struct a2a_agent *agents;
     struct a2a_exchange *exchanges; /* all that are under way */
     uv_timer_t beat;                /* comments in idle streams */
+    bool only_1_0;                  /* the form of the cards */
     char *url;                      /* where the agents are reached, without a "/" at its end */
     bool draining;
     int open_handles;

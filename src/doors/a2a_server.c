@@ -380,6 +380,7 @@ struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_
         a2a_server_close(server);
         return NULL;
     }
+    server->only_1_0 = !options->card_of_all;
     set_url(server, options->public_url);
     uv_timer_start(&server->beat, on_beat, BEAT_MS, BEAT_MS);
     say_places(server);
