@@ -323,7 +323,8 @@ static bool open_http(struct a2a_server *server, const struct molecule_serve_opt
     struct http_server_options settings = {
         .listen = options->listen_count ? options->listens : &standard,
         .listen_count = options->listen_count ? options->listen_count : 1,
-        .limits = {.body_bytes = options->max_body ? options->max_body : A2A_BODY_MAXIMUM,
+        .limits = {.head_bytes = 16384,
+                   .body_bytes = options->max_body ? options->max_body : A2A_BODY_MAXIMUM,
                    .stream_bytes = STREAM_MAXIMUM,
                    .connections = options->max_connections},
         .trust_proxy = options->trust_proxy,

@@ -17,8 +17,8 @@
 
 /* of a connection, besides its head: libmicrohttpd's record of a header or argument, and the head
  * of the answer */
-#define HEADER_RECORD 80
-#define ANSWER_HEAD 8192
+#define HEADER_RECORD 64
+#define ANSWER_HEAD 4096
 
 #define SPARE_DESCRIPTORS 128 /* for everything else in the process */
 
