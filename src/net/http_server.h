@@ -12,7 +12,8 @@
  * Host, folded lines, a bare LF, CR or NUL, a space before the colon, a length that is not plain
  * digits, a transfer coding that is not chunked, an absolute-form target. What libmicrohttpd 0.9.75
  * does by itself: chunk extensions and trailers are skipped, a bare LF may end a chunk's line
- * (a chunked request is therefore the last of its connection), and its answers to what it cannot
+ * (a chunked request is therefore the last of its connection), lines before a request that are
+ * empty or begin with a NUL are skipped, and its answers to what it cannot
  * parse have no X-Request-Id.
  *
  * There is no TLS: late clients are answered past libmicrohttpd, on the socket. Put a proxy before

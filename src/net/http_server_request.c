@@ -179,6 +179,15 @@ void *http_server_target(void *context, const char *target, struct MHD_Connectio
     return request;
 }
 
+/* libmicrohttpd may have missed an end that arrived together with bytes: its epoll is
+ * edge-triggered, and it does not read again after a short read. This makes a new edge. */
+static void show_end(const struct http_connection *on)
+{
+    char byte;
+    if (recv(on->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        (void)shutdown(on->fd, SHUT_RD);
+}
+
 /* The head is complete. */
 static enum MHD_Result begin(struct http_request *request, const char *version)
 {
@@ -199,6 +208,7 @@ static enum MHD_Result begin(struct http_request *request, const char *version)
     }
     if (!settled && request->has_body) {
         http_connection_await(request->on, AWAITED_BODY);
+        show_end(request->on);
         return MHD_YES;
     }
     http_connection_await(request->on, AWAITED_NOTHING);
@@ -272,6 +282,7 @@ void http_server_completed(void *context, struct MHD_Connection *connection, voi
     unwatch(request);
     request->on->request = NULL;
     http_connection_await(request->on, AWAITED_NEXT);
+    show_end(request->on);
     request->connection = NULL;
     if (request->has_timer)
         uv_close((uv_handle_t *)&request->timer, on_request_handle_closed);

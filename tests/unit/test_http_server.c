@@ -394,6 +394,23 @@ static void a_head_is_shown_before_the_body(void **state)
     site_close(&site);
 }
 
+static void a_client_need_not_wait_for_100(void **state)
+{
+    (void)state;
+    struct site site;
+    site_open(&site, (struct http_server_options){.on_head = on_head});
+    for (int half = 0; half < 2; half++) {
+        int fd = dial(&site);
+        say(&site, fd, LINE HOST "Content-Length: 3\r\nExpect: 100-continue\r\n\r\nabc");
+        if (half)
+            shutdown(fd, SHUT_WR);
+        hear(&site, &fd, half ? NULL : "\r\n\r\n/a");
+        assert_string_equal(site.seen, "POST /a 127.0.0.1 - abc");
+        close(fd);
+    }
+    site_close(&site);
+}
+
 static void a_client_that_still_sends_gets_the_answer(void **state)
 {
     (void)state;
@@ -707,6 +724,7 @@ int main(void)
         cmocka_unit_test(heads_have_a_limit),
         cmocka_unit_test(slow_clients_are_ended),
         cmocka_unit_test(a_head_is_shown_before_the_body),
+        cmocka_unit_test(a_client_need_not_wait_for_100),
         cmocka_unit_test(a_client_that_still_sends_gets_the_answer),
         cmocka_unit_test(a_client_that_leaves_during_its_body_is_gone),
         cmocka_unit_test(streams_end_with_their_reader),
