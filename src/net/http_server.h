@@ -10,11 +10,13 @@
  * Malformed heads are answered with 4xx (an HTTP version that is not 1.0 or 1.1: 400 or 505), and
  * the connection is closed: both Content-Length and Transfer-Encoding, repeated Content-Length or
  * Host, folded lines, a bare LF, CR or NUL, a space before the colon, a length that is not plain
- * digits, a transfer coding that is not chunked, an absolute-form target. What libmicrohttpd 0.9.75
- * does by itself: chunk extensions and trailers are skipped, a bare LF may end a chunk's line
- * (a chunked request is therefore the last of its connection), lines before a request that are
- * empty or begin with a NUL are skipped, and its answers to what it cannot
- * parse have no X-Request-Id.
+ * digits, a transfer coding that is not chunked, an absolute-form target.
+ *
+ * What libmicrohttpd 0.9.75 reads in its way and we cannot see: chunk extensions and trailers are
+ * skipped, and a bare LF may end a chunk's line, so a chunked request is the last of its
+ * connection. Lines before a request that are empty or begin with a NUL are skipped. A NUL beside
+ * an LF can stand for a CR or LF, and a line of a colon and LF for the end of the head. Its answers
+ * to what it cannot parse have no X-Request-Id.
  *
  * There is no TLS: late clients are answered past libmicrohttpd, on the socket. Put a proxy before
  * the server, on a unix socket or a loopback address. */
@@ -47,8 +49,9 @@ struct http_server_limits {
     unsigned body_ms;     /* for a whole body (60 s), or UNLIMITED; then 408 */
     unsigned idle_ms;     /* between requests, and for a reader who takes nothing (75 s), or
                            * UNLIMITED; then closed */
-    /* Connections that stay open after an answer, or UNLIMITED. libmicrohttpd then keeps about
-     * head_bytes + 16 KiB of memory for each. Others are told "Connection: close". */
+    /* Connections that stay open after an answer, or UNLIMITED; others are told "Connection:
+     * close". libmicrohttpd then keeps about head_bytes + 11 KiB for each; a stream takes half of
+     * that and 10 KiB. With many of either, choose head_bytes of 16 KiB. */
     unsigned kept_connections;
 };
 
