@@ -154,6 +154,7 @@ void molecule_workspace_defaults(struct molecule_workspace_options *options)
 static const struct option serve_options[] = {
 #define MOLECULE_SERVE_OPTION(type, member, ...) \
     OPTION_ROW(struct molecule_serve_options, type, member, __VA_ARGS__),
+#define MOLECULE_LISTEN_OPTION MOLECULE_SERVE_OPTION
 #include "molecule/options.def"
 };
 
@@ -166,7 +167,7 @@ void molecule_serve_defaults(struct molecule_serve_options *options)
 }
 
 bool molecule_serve(struct molecule *molecule, const struct molecule_serve_options *options,
-                    char *problem, size_t problem_size)
+                    bool pushed, char *problem, size_t problem_size)
 {
     if (molecule->host->a2a) {
         snprintf(problem, problem_size, "molecule_serve was called before");
@@ -180,7 +181,7 @@ bool molecule_serve(struct molecule *molecule, const struct molecule_serve_optio
             return false;
         }
     }
-    return host_serve(molecule->host, options, problem, problem_size);
+    return host_serve(molecule->host, options, pushed, problem, problem_size);
 }
 
 /* What the command line's parser has not checked for a program. */
@@ -229,8 +230,9 @@ enum molecule_result molecule_add(struct molecule *molecule,
     settings.id = keep_id(molecule, options->id);
     enum host_exit code;
     struct host *host = molecule->host;
-    if (options->serve && !host->a2a) {
-        snprintf(problem, problem_size, "a workspace with serve needs molecule_serve first");
+    if ((options->serve || options->push) && !host->a2a) {
+        snprintf(problem, problem_size,
+                 "a workspace with serve or push needs molecule_serve first");
         return MOLECULE_USAGE;
     }
     if (workspace_open(host, &settings, &code, problem, problem_size))

@@ -82,10 +82,11 @@ enum molecule_result molecule_add(struct molecule *molecule,
                                   const struct molecule_workspace_options *options, char *problem,
                                   size_t problem_size);
 
-/* Listens for A2A clients of workspaces with `serve`, which are added afterwards. Borrowed for the
- * life of the host. Once, before molecule_run. false: `problem` says why not. */
+/* Listens for A2A clients of workspaces with `serve`, which are added afterwards; `pushed`: for the
+ * platform of the one with `push`. Borrowed for the life of the host. Once, before molecule_run.
+ * false: `problem` says why not. */
 bool molecule_serve(struct molecule *molecule, const struct molecule_serve_options *options,
-                    char *problem, size_t problem_size);
+                    bool pushed, char *problem, size_t problem_size);
 void molecule_serve_defaults(struct molecule_serve_options *options);
 
 /* Whether molecule_add could take these: the address of the platform, a token, a script that

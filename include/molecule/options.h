@@ -45,6 +45,15 @@ struct molecule_workspace_options {
     bool serve;
     /* … under this path of the server, "/name"; NULL: at its root */
     const char *serve_path;
+    /* the platform pushes messages to public_url, which leads to the server of molecule_serve;
+       push_or_poll: they are polled for if the platform does not accept the URL */
+    bool push, push_or_poll;
+    const char *public_url;
+    /* what takes longer is answered with "the answer follows", and shown in the canvas when it is
+       there; 0: however long it takes */
+    int64_t answer_within_ms;
+    /* of the platform, too, no secret is asked */
+    bool push_unauthenticated;
     /* what the script asks of the network and of programs fails with OFFLINE; the platform is
        still talked to */
     bool offline;
@@ -60,6 +69,7 @@ struct molecule_workspace_options {
 /* A server of ours, for workspaces with `serve`. */
 struct molecule_serve_options {
 #define MOLECULE_SERVE_OPTION MOLECULE_MEMBER
+#define MOLECULE_LISTEN_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
 };
 

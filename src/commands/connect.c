@@ -24,6 +24,8 @@ static const struct option options[] = {
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, host.member, __VA_ARGS__),
 #define MOLECULE_COMMAND_OPTION(...) OPTION_ROW(struct connect_options, __VA_ARGS__),
+#define MOLECULE_LISTEN_OPTION(type, member, ...) \
+    OPTION_ROW(struct connect_options, type, serve.member, __VA_ARGS__),
 #include "molecule/options.def"
 };
 
@@ -31,7 +33,13 @@ static const struct option options[] = {
 struct attached {
     char *id, *token_file;
     struct molecule_workspace_options workspace;
+    struct molecule_serve_options serve;
 };
+
+static bool is_pushed(const struct connect_options *given)
+{
+    return strcmp(given->mode, "poll") != 0;
+}
 
 static enum molecule_result add_all(struct molecule *molecule, const struct attached *attached,
                                     size_t count)
@@ -66,7 +74,7 @@ static int check_all(const struct connect_options *given, const struct attached 
 }
 
 static int start(const struct command *command, const struct connect_options *given,
-                 const struct attached *attached, size_t count)
+                 struct attached *attached, size_t count)
 {
     char problem[1024];
     if (given->check)
@@ -87,7 +95,20 @@ static int start(const struct command *command, const struct connect_options *gi
     } else {
         if (count > 1)
             fleet_raise_limit(count);
-        result = add_all(molecule, attached, count);
+        struct molecule_serve_options *serve = &attached->serve;
+        molecule_serve_defaults(serve); /* those of molecule serve alone, too */
+        serve->listens = given->serve.listens;
+        serve->listen_count = given->serve.listen_count;
+        serve->public_url = given->serve.public_url;
+        serve->trust_proxy = given->serve.trust_proxy;
+        serve->max_body = given->serve.max_body;
+        serve->max_connections = given->serve.max_connections;
+        if (!is_pushed(given) || molecule_serve(molecule, serve, true, problem, sizeof problem)) {
+            result = add_all(molecule, attached, count);
+        } else {
+            terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+            result = MOLECULE_FAILED;
+        }
     }
     molecule_close(molecule);
     return (int)result;
@@ -101,6 +122,30 @@ static bool was_typed(int argc, char **argv, const char *option)
             (argv[i][length] == '\0' || argv[i][length] == '='))
             return true;
     return false;
+}
+
+/* 0, or 2 after saying what is wrong. */
+static int check_mode(const struct command *command, const struct connect_options *given,
+                      size_t count)
+{
+    bool known = !is_pushed(given) || strcmp(given->mode, "push") == 0 ||
+                 strcmp(given->mode, "auto") == 0;
+    const char *url = given->serve.public_url;
+    if (!known)
+        return options_complain(command, "--mode is poll, push or auto; got \"%s\"", given->mode);
+    if (!is_pushed(given) && (url || given->serve.listen_count > 0))
+        return options_complain(command, "--listen and --public-url belong to --mode push or auto");
+    if (is_pushed(given) && !url)
+        return options_complain(command,
+                                "--mode %s needs --public-url: the URL at which the platform "
+                                "reaches this machine, as https://agent.example.com",
+                                given->mode);
+    if (is_pushed(given) && (strchr(url, '?') || strchr(url, '#')))
+        return options_complain(command, "--public-url must have no query: the platform appends "
+                                         "paths to it");
+    if (is_pushed(given) && count > 1)
+        return options_complain(command, "--mode %s is for one workspace", given->mode);
+    return 0;
 }
 
 /* 0, or 2 after saying what is wrong with the words themselves; nothing is touched yet. */
@@ -118,11 +163,9 @@ static int check(const struct command *command, const struct connect_options *gi
         return options_complain(command,
                                 "missing workspace id: molecule connect <workspace-id> --script "
                                 "agent.lua");
-    if (strcmp(given->mode, "push") == 0)
-        return options_complain(command, "--mode push is not supported yet: molecule polls its "
-                                         "inbox and needs no public address; omit --mode");
-    if (strcmp(given->mode, "poll") != 0)
-        return options_complain(command, "--mode is poll; got \"%s\"", given->mode);
+    int wrong = check_mode(command, given, count);
+    if (wrong)
+        return wrong;
     for (size_t i = 0; i < count; i++) {
         char *problem = connect_find_problem(&given->workspace, ids[i]);
         if (problem)
@@ -164,6 +207,11 @@ static struct attached *attach(const struct connect_options *given, const char *
         attached[i].workspace.state_directory = state_directory;
         attached[i].workspace.token = token;
         attached[i].workspace.token_file = attached[i].token_file;
+        attached[i].workspace.push = is_pushed(given);
+        attached[i].workspace.push_or_poll = strcmp(given->mode, "auto") == 0;
+        attached[i].workspace.public_url = given->serve.public_url;
+        attached[i].workspace.answer_within_ms = given->answer_within;
+        attached[i].workspace.push_unauthenticated = given->serve.insecure_no_auth;
     }
     return attached;
 }

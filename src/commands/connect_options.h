@@ -9,6 +9,7 @@
 struct connect_options {
     struct molecule_workspace_options workspace;
     struct molecule_options host;
+    struct molecule_serve_options serve; /* where the platform pushes to */
 #define MOLECULE_COMMAND_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
 };

@@ -27,6 +27,7 @@ struct serve_options {
 static const struct option options[] = {
 #define MOLECULE_SERVE_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, serve.member, __VA_ARGS__),
+#define MOLECULE_LISTEN_OPTION MOLECULE_SERVE_OPTION
 #include "molecule/options.def"
 #define MOLECULE_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, workspace.member, __VA_ARGS__),
@@ -39,6 +40,7 @@ static const struct option_note elsewhere[] = {
     {.name = "api-url", .text = NO_PLATFORM},
     {.name = "insecure-http", .text = NO_PLATFORM},
     {.name = "mode", .text = NO_PLATFORM},
+    {.name = "answer-within", .text = "a client waits as long as it likes"},
     {.name = "token", .text = NO_PLATFORM "; --auth-token-file says who may ask"},
     {.name = "token-file", .text = NO_PLATFORM "; --auth-token-file says who may ask"},
     {.name = "bootstrap", .text = NO_PLATFORM},
@@ -145,7 +147,7 @@ static int serve(const struct command *command, const struct serve_options *give
         return MOLECULE_FAILED;
     }
     enum molecule_result result = MOLECULE_FAILED;
-    if (molecule_serve(molecule, &given->serve, problem, sizeof problem))
+    if (molecule_serve(molecule, &given->serve, false, problem, sizeof problem))
         result = add_all(molecule, served, count);
     else
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);

@@ -38,6 +38,8 @@ struct a2a_exchange {
     bool looking;       /* the journal has it */
     struct a2a_problem problem;
     struct a2a_listing *listing; /* LIST */
+    uv_timer_t *patience;        /* of what the platform pushed; NULL: none */
+    char *late_id;               /* … its task, which is being told that it is late */
 };
 
 /* Carries out what was asked. The answer follows, at once or later. */
@@ -51,6 +53,13 @@ void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *pr
 void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last);
 /* No answer was possible, or none is needed any more. */
 void a2a_exchange_end(struct a2a_exchange *exchange);
+
+/* a2a_push.c: of an agent with `push`. on_head; false: it has its answer. The request. */
+bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, const char *path);
+void a2a_push_operate(struct a2a_exchange *exchange, const char *body, size_t length);
+/* a2a_server.c */
+void a2a_answer_plainly(struct http_request *http, int status, const char *name, const char *value,
+                        const char *words);
 
 /* a2a_list.c: ListTasks */
 void a2a_list_tasks(struct a2a_exchange *exchange);

@@ -15,6 +15,11 @@
 
 /* --- an exchange --- */
 
+static void on_patience_closed(uv_handle_t *timer)
+{
+    free(timer);
+}
+
 static void exchange_free(struct a2a_exchange *exchange)
 {
     if (exchange->next)
@@ -24,6 +29,9 @@ static void exchange_free(struct a2a_exchange *exchange)
     else
         exchange->server->exchanges = exchange->next;
     tasks_unwatch(&exchange->watcher);
+    if (exchange->patience)
+        uv_close((uv_handle_t *)exchange->patience, on_patience_closed);
+    free(exchange->late_id);
     a2a_request_free(&exchange->request);
     a2a_listing_free(exchange->listing);
     free(exchange->extensions);
@@ -136,8 +144,8 @@ static void on_beat(uv_timer_t *timer)
 /* --- requests --- */
 
 /* Words for whoever is no A2A client, or has no token. */
-static void answer_plainly(struct http_request *http, int status, const char *name,
-                           const char *value, const char *words)
+void a2a_answer_plainly(struct http_request *http, int status, const char *name, const char *value,
+                        const char *words)
 {
     struct http_header headers[] = {{"Content-Type", "application/json"}, {name, value}};
     char body[300];
@@ -173,17 +181,17 @@ static bool may_ask(struct a2a_server *server, struct http_request *http)
                                             http_request_header(http, "Authorization"));
     if (!principal) {
         bool given = http_request_header(http, "Authorization");
-        answer_plainly(http, 401, "WWW-Authenticate",
-                       given ? "Bearer realm=\"molecule\", error=\"invalid_token\""
-                             : "Bearer realm=\"molecule\"",
-                       given ? "the token is not valid here" : "a bearer token is needed");
+        a2a_answer_plainly(http, 401, "WWW-Authenticate",
+                           given ? "Bearer realm=\"molecule\", error=\"invalid_token\""
+                                 : "Bearer realm=\"molecule\"",
+                           given ? "the token is not valid here" : "a bearer token is needed");
         return false;
     }
     unsigned seconds = principals_wait(server->principals, principal, clock_monotonic_ms());
     if (seconds > 0) {
         char text[16];
         snprintf(text, sizeof text, "%u", seconds);
-        answer_plainly(http, 429, "Retry-After", text, "too many requests");
+        a2a_answer_plainly(http, 429, "Retry-After", text, "too many requests");
         return false;
     }
     return true;
@@ -196,21 +204,23 @@ static bool on_head(struct http_request *http, void *context)
     const char *path = http_request_path(http), *method = http_request_method(http), *allowed;
     const struct a2a_agent *agent = find_agent(server, path);
     if (server->draining) {
-        answer_plainly(http, 503, "Retry-After", "5", "the agent is stopping");
+        a2a_answer_plainly(http, 503, "Retry-After", "5", "the agent is stopping");
         return false;
     }
     if (!agent) {
-        answer_plainly(http, 404, NULL, NULL, "there is no agent here");
+        a2a_answer_plainly(http, 404, NULL, NULL, "there is no agent here");
         return false;
     }
     path = below(agent, path);
     if (a2a_answer_card(server, http, agent, path))
         return false;
+    if (agent->push)
+        return a2a_push_head(agent, http, path);
     if (!a2a_routes(method, path, &allowed)) {
         if (allowed)
-            answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
+            a2a_answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
         else
-            answer_plainly(http, 404, NULL, NULL, "this path is no part of A2A");
+            a2a_answer_plainly(http, 404, NULL, NULL, "this path is no part of A2A");
         return false;
     }
     return may_ask(server, http);
@@ -251,6 +261,10 @@ static void carry_out(struct a2a_exchange *exchange, struct http_request *http)
                              .argument = argument,
                              .context = http};
     about.body = http_request_body(http, &about.length);
+    if (agent->push) {
+        a2a_push_operate(exchange, about.body, about.length);
+        return;
+    }
     if (!a2a_read(&about, &exchange->request, &exchange->problem)) {
         a2a_refuse_with(exchange, &exchange->problem);
         return;
@@ -272,7 +286,7 @@ static void on_request(struct http_request *http, void *context)
     struct a2a_server *server = context;
     struct a2a_exchange *exchange = open_exchange(server, http);
     if (!*exchange->principal || !exchange->agent) { /* tokens were read again meanwhile */
-        answer_plainly(http, 401, "WWW-Authenticate", "Bearer", "the token is no longer valid");
+        a2a_answer_plainly(http, 401, "WWW-Authenticate", "Bearer", "the token is no longer valid");
         exchange->http = NULL;
         a2a_exchange_end(exchange);
         return;
@@ -357,13 +371,13 @@ static void say_places(const struct a2a_server *server)
 {
     char place[300];
     for (size_t i = 0; http_server_place(server->http, i, place, sizeof place); i++)
-        log_info(NULL, "serving A2A at %s", place);
+        log_info(NULL, "listening at %s", place);
 }
 
 struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
-                                   char *problem, size_t problem_size)
+                                   bool pushed, char *problem, size_t problem_size)
 {
-    bool open = options->no_auth || options->insecure_no_auth;
+    bool open = pushed || options->no_auth || options->insecure_no_auth;
     if (!open && !options->auth_token_file) {
         snprintf(problem, problem_size,
                  "who may ask? give --auth-token-file FILE (a line each: name token), or --no-auth "

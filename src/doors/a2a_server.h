@@ -17,6 +17,16 @@
 struct a2a_server;
 struct principals;
 
+/* What makes an agent one that the platform pushes to (contract §5). The owner's. */
+struct a2a_push {
+    /* whether the value of an Authorization header, NULL: absent, is the platform's */
+    bool (*knows)(void *context, const char *authorization);
+    bool (*has_secret)(void *context); /* the platform has given one */
+    void *context;
+    bool unauthenticated;     /* everybody counts as the platform */
+    int64_t answer_within_ms; /* 0: however long it takes */
+};
+
 /* One agent that is served. The owner sets the first members and keeps it until
  * a2a_server_remove. */
 struct a2a_agent {
@@ -26,6 +36,7 @@ struct a2a_agent {
     struct journal *journal;
     struct webhooks *webhooks;
     int64_t task_ttl_ms;
+    const struct a2a_push *push; /* the platform alone asks it; NULL: A2A clients do */
     /* the server's */
     struct a2a_agent *next;
     struct a2a_server *server;
@@ -33,9 +44,10 @@ struct a2a_agent {
     char *card_text, *card_tag, *card_modified;
 };
 
-/* NULL: `problem` says why. Writes where it listens to the log. */
+/* NULL: `problem` says why. Writes where it listens to the log. `pushed`: for agents with `push`,
+ * which ask for no tokens of clients. */
 struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
-                                   char *problem, size_t problem_size);
+                                   bool pushed, char *problem, size_t problem_size);
 /* New requests are refused; those under way go on. */
 void a2a_server_drain(struct a2a_server *server);
 void a2a_server_close(struct a2a_server *server); /* NULL is fine */

@@ -422,31 +422,38 @@ static void on_admitted(void *context, struct journal_loaded *loaded,
     free(admitting);
 }
 
-/* `events`: what is told once it is recorded. */
-static bool admit(struct a2a_task *task, const struct served *served, bool begins,
-                  const char *message_id, json_t *events)
+/* `row`: the message's, taken; `events`: what is told once it is recorded. false: out of memory. */
+static bool admit(struct a2a_task *task, char *row, const char *row_id, int64_t at_ms, bool begins,
+                  json_t *events)
 {
     struct tasks *tasks = task->tasks;
-    char id[UUID_TEXT_SIZE], when[CLOCK_TEXT_SIZE];
-    served_id(served->principal, message_id, id);
-    clock_format(served->at_ms, when);
-    char *row = served_row(served, id);
+    char when[CLOCK_TEXT_SIZE];
     if (!row)
         return false;
+    clock_format(at_ms, when);
     struct admitting *admitting = memory_allocate(sizeof *admitting);
     admitting->tasks = tasks;
     snprintf(admitting->id, sizeof admitting->id, "%s", task->id);
     struct journal_task *record = task_to_record(task, task->record, events);
     admitting->notifications = task_copy_notifications(record);
+    bool pushed = strcmp(task->principal, TASKS_PLATFORM) == 0;
     journal_task_admit(tasks->journal, record, begins,
-                       &(struct journal_run){.row_id = id,
+                       &(struct journal_run){.row_id = row_id,
                                              .row = row,
                                              .row_length = strlen(row),
                                              .created_at = when,
-                                             .source = served->principal},
+                                             .source = pushed ? "canvas" : task->principal},
                        on_admitted, admitting);
     free(row);
     return true;
+}
+
+static bool admit_served(struct a2a_task *task, const struct served *served, const char *message_id,
+                         json_t *events)
+{
+    char id[UUID_TEXT_SIZE];
+    served_id(served->principal, message_id, id);
+    return admit(task, served_row(served, id), id, served->at_ms, !served->answers, events);
 }
 
 static void wrong(struct a2a_problem *problem, enum a2a_error error, const char *task_id,
@@ -499,13 +506,45 @@ struct a2a_task *tasks_begin(struct tasks *tasks, const char *principal, const j
     json_t *events = json_pack("[o]", response);
     const struct served served = {
         .principal = principal, .task_id = id, .message = said, .metadata = metadata, .at_ms = now};
-    bool admitted = admit(task, &served, true, message_id, events);
+    bool admitted = admit_served(task, &served, message_id, events);
     json_decref(events);
     if (admitted)
         return task;
     drop(task);
     wrong(problem, A2A_INTERNAL, NULL, "the message cannot be kept");
     return NULL;
+}
+
+struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
+                                    const char *request, size_t length, struct a2a_problem *problem)
+{
+    char id[UUID_TEXT_SIZE];
+    served_id(TASKS_PLATFORM, message_id, id);
+    struct a2a_task *task = find(tasks, id);
+    if (task)
+        return task;
+    if (tasks->stopping || tasks->open >= TASKS_OPEN_MAXIMUM) {
+        wrong(problem, A2A_UNAVAILABLE, NULL, "the agent is stopping, or has too much to do");
+        return NULL;
+    }
+    int64_t now = clock_wall_ms();
+    json_t *message = json_pack("{s:s, s:s, s:[]}", "messageId", message_id, "role", "ROLE_USER",
+                                "parts");
+    task = add(tasks, id, TASKS_PLATFORM, id, task_record_new(id, id, message, now));
+    json_decref(message);
+    task->beginning = true;
+    admit(task, served_pushed_row(request, length, id, now), id, now, true, NULL);
+    return task;
+}
+
+bool tasks_make_late(struct tasks *tasks, struct a2a_task *task, void (*then)(void *context),
+                     void *context)
+{
+    if (task->ending || task->beginning)
+        return false;
+    json_object_set_new(task->record, "late", json_true());
+    journal_task_put(tasks->journal, task_to_record(task, task->record, NULL), then, context);
+    return true;
 }
 
 /* The answer is none of the question's choices: its client is told, and the task still waits. */
@@ -551,7 +590,7 @@ static bool answer(struct a2a_task *task, const json_t *said, const json_t *meta
     json_t *event = task_set_status(now, TASK_WORKING, NULL, NULL, served.at_ms);
     task_add_history(now, said);
     json_t *events = json_pack("[o]", event);
-    bool admitted = admit(task, &served, false, message_id, events);
+    bool admitted = admit_served(task, &served, message_id, events);
     if (admitted)
         task->saying = events;
     else

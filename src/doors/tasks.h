@@ -32,6 +32,8 @@ struct webhooks;
 struct a2a_task;
 
 /* Whoever is told what happens to a task. Embedded; yours. */
+#define TASKS_PLATFORM "platform" /* the principal of what the platform pushes */
+
 struct task_watcher {
     struct task_watcher *next, *previous; /* the rest is the tasks' */
     struct a2a_task *task;                /* NULL: it watches nothing */
@@ -101,6 +103,14 @@ const json_t *task_now(const struct a2a_task *task);
 struct a2a_task *tasks_begin(struct tasks *tasks, const char *principal, const json_t *message,
                              const json_t *metadata, const json_t *config, bool *known,
                              struct a2a_problem *problem);
+/* A message that the platform pushed: its request, sound JSON, and its messageId. */
+struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
+                                    const char *request, size_t length,
+                                    struct a2a_problem *problem);
+/* Whoever waits for it will be told that the reply comes otherwise: `then` follows, when that is
+ * recorded. false: it is ending. */
+bool tasks_make_late(struct tasks *tasks, struct a2a_task *task, void (*then)(void *context),
+                     void *context);
 /* A message to a task that has not ended. false: `problem` says why not. */
 bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *message,
                     const json_t *metadata, const json_t *config, struct a2a_problem *problem);

@@ -219,6 +219,13 @@ static json_t *end_record(struct a2a_task *task, const struct door_end *end, jso
     return record;
 }
 
+static bool on_late(void *context, const struct message *message)
+{
+    const struct a2a_task *task = tasks_of_message(context, message);
+    /* one that is no more was told of before: by the dead letter's end */
+    return served_pushed(message) && (!task || json_is_true(json_object_get(task->record, "late")));
+}
+
 static struct journal_task *on_ends(void *context, const struct message *message,
                                     const struct door_end *end)
 {
@@ -243,6 +250,10 @@ static void on_ended(void *context, const struct message *message)
 
 void tasks_door_open(struct tasks *tasks)
 {
-    tasks->door = (struct door){
-        .begun = on_begun, .say = on_say, .ends = on_ends, .ended = on_ended, .context = tasks};
+    tasks->door = (struct door){.begun = on_begun,
+                                .say = on_say,
+                                .late = on_late,
+                                .ends = on_ends,
+                                .ended = on_ended,
+                                .context = tasks};
 }

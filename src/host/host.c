@@ -199,11 +199,11 @@ struct worker *host_take_worker(struct host *host)
     return least;
 }
 
-bool host_serve(struct host *host, const struct molecule_serve_options *options, char *problem,
-                size_t problem_size)
+bool host_serve(struct host *host, const struct molecule_serve_options *options, bool pushed,
+                char *problem, size_t problem_size)
 {
     host->serve = *options;
-    host->a2a = a2a_server_open(&host->network.loop, options, problem, problem_size);
+    host->a2a = a2a_server_open(&host->network.loop, options, pushed, problem, problem_size);
     return host->a2a;
 }
 

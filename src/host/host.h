@@ -81,10 +81,11 @@ struct host {
 /* NULL: `problem` says why. */
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size);
 /* Runs until every workspace has ended. The exit code. */
-/* Listens for clients of workspaces that are served. Before any of these is opened; the options are
- * borrowed for the life of the host. false: `problem` says why not. */
-bool host_serve(struct host *host, const struct molecule_serve_options *options, char *problem,
-                size_t problem_size);
+/* Listens for clients of workspaces that are served; `pushed`: for the platform. Before any of
+ * these is opened; the options are borrowed for the life of the host. false: `problem` says why
+ * not. */
+bool host_serve(struct host *host, const struct molecule_serve_options *options, bool pushed,
+                char *problem, size_t problem_size);
 enum host_exit host_run(struct host *host);
 void host_close(struct host *host);
 /* Exits at once, without saving anything more. */

@@ -19,11 +19,16 @@ struct serving {
     struct a2a_agent agent;
     struct webhooks *webhooks;
     struct journal *journal;
+    struct a2a_push push;
 };
 
 static void on_admitted(void *context, struct journal_loaded *loaded)
 {
     struct workspace *workspace = context;
+    if (workspace->options.push) {
+        intake_take_pushed(&workspace->intake, loaded);
+        return;
+    }
     intake_resume(&workspace->intake, loaded, false);
     dispatch_step(&workspace->dispatch);
 }
@@ -37,6 +42,16 @@ static void on_expire(uv_timer_t *timer)
 {
     struct serving *serving = (struct serving *)timer;
     journal_tasks_expire(serving->journal, clock_wall_ms() - serving->agent.task_ttl_ms);
+}
+
+static bool knows_platform(void *context, const char *authorization)
+{
+    return inbound_secret_matches(&((struct workspace *)context)->link.inbound, authorization);
+}
+
+static bool has_secret(void *context)
+{
+    return ((struct workspace *)context)->link.inbound.current;
 }
 
 /* What an earlier process left. */
@@ -95,6 +110,15 @@ struct serving *serving_open(struct workspace *workspace, char *problem, size_t 
                                         .journal = workspace->journal,
                                         .webhooks = serving->webhooks,
                                         .task_ttl_ms = options->task_ttl_ms};
+    if (workspace->options.push) {
+        serving->push = (struct a2a_push){
+            .knows = knows_platform,
+            .has_secret = has_secret,
+            .context = workspace,
+            .unauthenticated = workspace->options.push_unauthenticated,
+            .answer_within_ms = workspace->options.answer_within_ms};
+        serving->agent.push = &serving->push;
+    }
     a2a_server_add(host->a2a, &serving->agent);
     uv_timer_start(&serving->expire, on_expire, EXPIRE_EVERY_MS, EXPIRE_EVERY_MS);
     return serving;

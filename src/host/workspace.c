@@ -78,6 +78,10 @@ void workspace_registered(struct workspace *workspace)
     check(workspace->state == WORKSPACE_REGISTERING);
     set_state(workspace, WORKSPACE_RUNNING);
     heartbeat_start(&workspace->heartbeat);
+    if (workspace->link.pushed) {
+        dispatch_step(&workspace->dispatch);
+        return;
+    }
     poller_start(&workspace->poller);
     host_calls_ask_again(&workspace->dispatch.calls);
     if (workspace->options.wake_by_stream)
@@ -100,15 +104,21 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
                                                            : 1;
 }
 
-/* There is no platform to register with. */
-static void start_serving(struct workspace *workspace, const struct script_agent *agent)
+/* false: the script's card cannot be shown, and that ended it. */
+static bool describe(struct workspace *workspace, const struct script_agent *agent)
 {
     char problem[512];
-    if (!serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem)) {
-        log_error(workspace_id(workspace), "%s", problem);
-        workspace_fail(workspace, HOST_EXIT_USAGE);
-        return;
-    }
+    if (!workspace->serving ||
+        serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
+        return true;
+    log_error(workspace_id(workspace), "%s", problem);
+    workspace_fail(workspace, HOST_EXIT_USAGE);
+    return false;
+}
+
+/* There is no platform to register with. */
+static void start_serving(struct workspace *workspace)
+{
     set_state(workspace, WORKSPACE_RUNNING);
     log_info(workspace_id(workspace), "serving %s%s%s", workspace->card.name,
              workspace->options.serve_path ? " at " : "",
@@ -132,8 +142,10 @@ static void on_loaded(void *context, const struct script_agent *agent)
     take_agent(workspace, agent);
     set_state(workspace, WORKSPACE_REGISTERING);
     wiring_open_control(workspace);
-    if (workspace->serving)
-        start_serving(workspace, agent);
+    if (!describe(workspace, agent))
+        return;
+    if (workspace->options.serve)
+        start_serving(workspace);
     else
         registration_start(&workspace->registration, false);
 }
@@ -147,10 +159,10 @@ static void on_reloaded(void *context, const struct script_agent *agent)
     bool changed = card_take(&workspace->card, &workspace->options, agent);
     take_agent(workspace, agent);
     char problem[512];
-    if (workspace->serving && !serving_describe(workspace->serving, &workspace->card, agent,
-                                                problem, sizeof problem))
+    if (workspace->serving &&
+        !serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
         log_error(workspace_id(workspace), "%s; the card stays as it was", problem);
-    if (changed && !workspace->serving) /* the platform has the previous script's card */
+    if (changed && !workspace->options.serve) /* the platform has the previous script's card */
         registration_changed(&workspace->registration);
     dispatch_step(&workspace->dispatch);
 }
@@ -370,7 +382,8 @@ static bool open_state(struct workspace *workspace, char *problem, size_t proble
         return false;
     wiring_open_journal(workspace);
     opened = opening_read(&opening, workspace->journal, problem, problem_size);
-    if (opened && workspace->options.serve) { /* before the messages of its tasks */
+    if (opened && (workspace->options.serve || workspace->options.push)) { /* before the messages of
+                                                                              its tasks */
         workspace->serving = serving_open(workspace, problem, problem_size);
         opened = workspace->serving;
     }
@@ -396,6 +409,9 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     *code = HOST_EXIT_FAILED;
     if (!open_state(workspace, problem, problem_size))
         return false;
+    workspace->link.pushed = options->push;
+    if (options->push)
+        inbound_secret_open(&workspace->link);
     set_state(workspace, WORKSPACE_LOADING);
     workspace->started_ms = clock_wall_ms();
     host->open_workspaces++;
@@ -469,6 +485,7 @@ void workspace_close(struct workspace *workspace)
     poller_free(&workspace->poller);
     event_stream_free(&workspace->stream);
     token_close(&workspace->link);
+    inbound_secret_close(&workspace->link);
     inbox_close(workspace->inbox);
     platform_close(&workspace->link.platform);
     card_free(&workspace->card);

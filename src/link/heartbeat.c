@@ -2,11 +2,13 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/random.h"
 #include "base/timer.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_MS 10000
@@ -57,6 +59,19 @@ void heartbeat_record(struct heartbeat *heartbeat, const char *failure)
         log_redact(heartbeat->sample);
         heartbeat->sample_ms = clock_monotonic_ms();
     }
+}
+
+/* It may be another one than before (contract §1.4). */
+static void take_secret(struct link *link, const struct call_answer *answer)
+{
+    struct platform_registered told;
+    if (!link->pushed)
+        return;
+    platform_read_registered(answer->body, answer->body_length, &told);
+    inbound_secret_take(link, told.platform_inbound_secret);
+    free(told.delivery_mode);
+    memory_wipe(told.auth_token);
+    memory_wipe(told.platform_inbound_secret);
 }
 
 static void recovered(struct heartbeat *heartbeat)
@@ -133,6 +148,7 @@ static void on_answer(const struct call_answer *answer, void *context)
         return;
     if (answer->verdict.class == RETRY_OK) {
         recovered(heartbeat);
+        take_secret(heartbeat->link, answer);
         look_at_standing(heartbeat);
         schedule_regular(heartbeat);
         heartbeat_changed(heartbeat, heartbeat->active);

@@ -4,6 +4,7 @@
 #define MOLECULE_LINK_LINK_H
 
 #include "link/call.h"
+#include "link/inbound_secret.h"
 #include "link/start_queue.h"
 #include "link/token.h"
 #include "molecule/options.h"
@@ -45,9 +46,11 @@ struct link {
     struct link_shared *shared;
     struct platform platform;
     struct token token;
+    struct inbound_secret inbound;
     struct rate_budget budget;
     struct call query; /* GET /workspaces/:id, when something looks wrong */
     bool running;      /* registered, and not asked to stop */
+    bool pushed;       /* the platform pushes messages to our URL; else we poll */
     bool over;         /* closing: nothing new is started */
     /* rows have a `seq`: such a platform drops what comes twice under one messageId, and takes
        longer messages */

@@ -106,8 +106,10 @@ static void succeeded(struct registration *registration, const struct call_answe
     if (registered.auth_token && !registration->link->options->bootstrap) {
         leave_minted(registration);
     } else {
-        log_info(registration->link->options->id, "registered%s as %s, mode poll, at %s",
+        inbound_secret_take(registration->link, registered.platform_inbound_secret);
+        log_info(registration->link->options->id, "registered%s as %s, mode %s, at %s",
                  registration->again ? " again" : "", registration->name,
+                 registration->link->pushed ? "push" : "poll",
                  registration->link->platform.base_url);
         if (registered.auth_token) {
             token_accepted(registration->link);
@@ -202,6 +204,12 @@ static void failed(struct registration *registration, const struct call_answer *
         not_again(registration, answer);
     } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
         refused(registration, answer);
+    } else if (registration->link->pushed && registration->link->options->push_or_poll &&
+               answer->verdict.class == RETRY_PERMANENT) {
+        log_warn(registration->link->options->id, "%s; polling instead (--mode auto)",
+                 answer->verdict.reason);
+        registration->link->pushed = false;
+        again_after(registration, 0, 0);
     } else if (answer->verdict.class == RETRY_PERMANENT || answer->verdict.class == RETRY_GONE) {
         log_error(registration->link->options->id,
                   "%s; the platform will not accept this registration%s", answer->verdict.reason,
@@ -231,12 +239,14 @@ static void send_registration(struct registration *registration)
 {
     struct call_limits limits = {.timeout_ms = 30000, .response_maximum = 1024 * 1024};
     registration->outdated = false;
+    struct platform_card card = *registration->card;
+    const struct link *link = registration->link;
     free(registration->name);
-    registration->name = memory_copy_text(registration->card->name);
+    registration->name = memory_copy_text(card.name);
+    card.push_url = link->pushed ? link->options->public_url : NULL;
     link_call(registration->link, &registration->call,
-              platform_register(&registration->link->platform, registration->link->token.current,
-                                registration->card),
-              &limits, on_answer, registration);
+              platform_register(&link->platform, link->token.current, &card), &limits, on_answer,
+              registration);
 }
 
 /* Any answer but a refusal will do: the registration itself tells what is wrong. */

@@ -11,6 +11,7 @@
 #include "messages/door.h"
 #include "messages/outcome.h"
 #include "script/script.h"
+#include "wire/served.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,7 +73,8 @@ static bool is_allowed(const struct molecule_workspace_options *options,
 static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
-    if (entry->message->run || entry->message->served || is_allowed(options, entry->message))
+    bool own = entry->message->served && !served_pushed(entry->message);
+    if (entry->message->run || own || is_allowed(options, entry->message))
         return false;
     log_info(options->id, "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
              inbox_sender(entry));

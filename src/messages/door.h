@@ -44,6 +44,8 @@ struct door {
     /* It ends so; what is to be recorded of its task along with it, the caller's. NULL: nothing. */
     struct journal_task *(*ends)(void *context, const struct message *message,
                                  const struct door_end *end);
+    /* Whoever brought it has been told that the reply comes otherwise. */
+    bool (*late)(void *context, const struct message *message);
     /* … and that is recorded. */
     void (*ended)(void *context, const struct message *message);
     void *context;

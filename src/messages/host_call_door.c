@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "messages/door.h"
 #include "messages/questions.h"
+#include "wire/served.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,8 @@ static const struct message *message_of(const struct host_call *call)
     const struct inbox_entry *entry = call->calls->door && ask->row_id
                                           ? inbox_find_running(call->calls->inbox, ask->row_id)
                                           : NULL;
-    return entry && entry->message->served ? entry->message : NULL;
+    return entry && entry->message->served && !served_pushed(entry->message) ? entry->message
+                                                                             : NULL;
 }
 
 static bool asks_sender(const struct host_call *call, const struct message *message)
@@ -79,7 +81,7 @@ void host_call_artifact(struct host_call *call)
     const struct message *message = message_of(call);
     json_t *piece = json_loadb(call->ask->text, call->ask->text_length, JSON_ALLOW_NUL, NULL);
     if (!message)
-        host_call_fail(call, "the message belongs to no task: only molecule serve has some",
+        host_call_fail(call, "the message came with no task: only A2A clients have some",
                        "NO_TASK");
     else if (!piece)
         host_call_fail(call, "out of memory", "UNAVAILABLE");

@@ -206,7 +206,7 @@ static void look_first(struct host_call *call)
 {
     struct host_calls *calls = call->calls;
     call->looking = true;
-    if (calls->link->options->serve) { /* there is no inbox to look at */
+    if (calls->link->options->serve || calls->link->pushed) { /* there is no inbox to look at */
         act(call);
         return;
     }

@@ -331,6 +331,9 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
                        loaded->hold);
     if (entry->message->kind != ENVELOPE_MESSAGE)
         resume_unreadable(intake, entry);
+    else if (entry->message->served && served_pushed(entry->message) && entry->attempts == 0 &&
+             !loaded->reply.body && answers(intake->dispatch, entry))
+        return;
     else if (entry->message->served && served_answers(entry->message))
         resume_answer(intake, entry);
     else if (loaded->reply.body)
@@ -356,6 +359,19 @@ void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool mo
             inbox_defer(inbox, entry);
     }
     journal_loaded_free(loaded);
+}
+
+void intake_take_pushed(struct intake *intake, struct journal_loaded *loaded)
+{
+    struct dispatch *dispatch = intake->dispatch;
+    char *row_id = memory_copy_text(loaded->row_id);
+    intake_resume(intake, loaded, false);
+    struct inbox_entry *entry = inbox_find(dispatch->inbox, row_id);
+    free(row_id);
+    if (entry && inbox_is_waiting(entry) &&
+        cancel_carry_out(dispatch, inbox_content(entry, id_of(intake)), true))
+        outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
+    dispatch_step(dispatch);
 }
 
 /* --- for the cursor file --- */

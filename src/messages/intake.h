@@ -28,6 +28,8 @@ struct intake {
 void intake_take(struct intake *intake, struct batch *batch);
 /* A message from the ledger continues where it was. Takes it. */
 void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool moves_cursor);
+/* A message that the platform pushed, as it was just kept. Takes it. */
+void intake_take_pushed(struct intake *intake, struct journal_loaded *loaded);
 /* `covered_ms` (wall clock; every row created before was fetched; 0: unknown), less what is neither
  * finished nor in the ledger: how far back the next window must reach. */
 int64_t intake_covered_ms(const struct intake *intake, int64_t covered_ms);

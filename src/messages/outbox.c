@@ -99,7 +99,7 @@ static bool is_refused_for_good(struct post *post)
         post->refused_polls = outbox->link->polls;
     }
     return now - post->refused_ms >= outbox->link->options->refusal_patience_ms &&
-           outbox->link->polls > post->refused_polls;
+           (outbox->link->pushed || outbox->link->polls > post->refused_polls);
 }
 
 static void count_as_answered(struct post *post, const char *why)

@@ -266,7 +266,8 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
     link_fit_reply(dispatch->link, reply);
     inbox_record(dispatch->inbox, entry);
     forget_questions(dispatch, entry);
-    if (entry->message->served) {
+    const struct door *door = dispatch->door;
+    if (door && entry->message->served && !door->late(door->context, entry->message)) {
         finish_served(dispatch, entry, reply);
         return;
     }
@@ -298,6 +299,7 @@ static void on_replied(void *context, struct inbox_entry *entry)
     inbox_settle(dispatch->inbox, entry);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     step.soon = !inbox_is_followed(entry);
+    step.task = task_of(dispatch, entry, (struct door_end){.outcome = "replied"});
     journal_finish(dispatch->journal, &step, "replied", entry->reply);
 }
 

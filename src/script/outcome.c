@@ -119,7 +119,7 @@ void message_push(lua_State *L, const struct message *message)
     set_text(L, "conversation", message->conversation);
     set_text(L, "context_id", message->context_id);
     set_text(L, "task_id", message->task_id);
-    if (message->served) {
+    if (message->served && !served_pushed(message)) {
         set_text(L, "principal", message->source_id);
         lua_createtable(L, 0, 2);
         set_text(L, "id", served_task_id(message));

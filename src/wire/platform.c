@@ -114,7 +114,8 @@ struct platform_request platform_register(const struct platform *platform, const
     json_t *body = json_object();
     /* without the mode a row created for push stays push (contract §1.3) */
     bool complete = set_text(body, "id", platform->workspace_id) &&
-                    set_text(body, "delivery_mode", "poll") &&
+                    set_text(body, "delivery_mode", card->push_url ? "push" : "poll") &&
+                    set_text(body, "url", card->push_url) &&
                     json_object_set_new(body, "agent_card", make_card(card)) == 0;
     give_body(&request, body, complete);
     return request;

@@ -78,6 +78,7 @@ struct platform_card {
     const char *description;
     const char *version;
     const json_t *skills; /* array of {id, name, description}; NULL: left out */
+    const char *push_url; /* where messages are pushed to; NULL: they are polled for */
 };
 
 /* Every snapshot field is sent each time: a missing one would overwrite the stored one with zero

@@ -37,6 +37,15 @@ char *served_row(const struct served *served, const char *id)
     return text;
 }
 
+char *served_pushed_row(const char *request, size_t length, const char *id, int64_t at_ms)
+{
+    char when[CLOCK_TEXT_SIZE];
+    clock_format(at_ms, when);
+    return memory_format(MARK "{\"task\":\"%s\",\"pushed\":true},\"id\":\"%s\","
+                              "\"created_at\":\"%s\",\"request_body\":%.*s}",
+                         id, id, when, (int)length, request);
+}
+
 bool served_is(struct page_row row)
 {
     return row.length > strlen(MARK) && memcmp(row.bytes, MARK, strlen(MARK)) == 0;
@@ -48,9 +57,12 @@ struct message *served_read(struct page_row row)
     struct message *message = envelope_read(row, NULL); /* no row of the platform's about us */
     bool found = page_member(row, "molecule_served", &said);
     json_t *served = found ? jsontext_read(said.bytes, said.length, NULL, NULL) : NULL;
-    bool whole = message->kind == ENVELOPE_MESSAGE && message->source_id &&
-                 json_string_value(json_object_get(served, "task"));
-    message_forget_marks(message); /* what a client says there is its own business */
+    bool pushed = json_is_true(json_object_get(served, "pushed"));
+    bool whole = json_string_value(json_object_get(served, "task")) &&
+                 (pushed ? message->kind != ENVELOPE_UNREADABLE
+                         : message->kind == ENVELOPE_MESSAGE && message->source_id);
+    if (!pushed) /* what a client says there is its own business */
+        message_forget_marks(message);
     if (whole) {
         message->served = served;
         return message;
@@ -65,6 +77,11 @@ struct message *served_read(struct page_row row)
 const char *served_task_id(const struct message *message)
 {
     return json_string_value(json_object_get(message->served, "task"));
+}
+
+bool served_pushed(const struct message *message)
+{
+    return json_is_true(json_object_get(message->served, "pushed"));
 }
 
 bool served_answers(const struct message *message)

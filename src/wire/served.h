@@ -26,14 +26,18 @@ struct served {
 void served_id(const char *principal, const char *message_id, char id[UUID_TEXT_SIZE]);
 /* The row with this id; yours to free. NULL: out of memory. */
 char *served_row(const struct served *served, const char *id);
+/* The row of a message that the platform pushed: its request as it came, sound JSON. Yours. */
+char *served_pushed_row(const char *request, size_t length, const char *id, int64_t at_ms);
 /* Whether a row that the ledger had is one of these. Those that a poll brings are not asked. */
 bool served_is(struct page_row row);
-/* Its message: `served` is set, the source is the principal. One that is damaged comes back as
- * ENVELOPE_UNREADABLE. */
+/* Its message: `served` is set, the source is the principal; of a pushed one there is none. One
+ * that is damaged comes back as ENVELOPE_UNREADABLE. */
 struct message *served_read(struct page_row row);
 /* Of such a message. */
 const char *served_task_id(const struct message *message);
 bool served_answers(const struct message *message);
+/* The platform pushed it: it is the canvas's, and its sender is not known. */
+bool served_pushed(const struct message *message);
 
 /* A row of the ledger, whichever it is: the platform's, a run of a schedule, or one of these. */
 struct message *ledger_row_read(struct page_row row, const char *self);

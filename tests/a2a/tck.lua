@@ -23,7 +23,8 @@ local scenarios = {
   { "tck-complete-task", function() return { text = "Hello from TCK" } end },
   { "tck-artifact-text", function() return text "Generated text content" end },
   { "tck-artifact-file-url", function()
-    return parts { kind = "file", file = { uri = "https://example.com/output.txt", name = "output.txt", mimeType = "text/plain" } }
+    return parts { kind = "file", file = { uri = "https://example.com/output.txt", name = "output.txt",
+      mimeType = "text/plain" } }
   end },
   { "tck-artifact-file", function() return parts(FILE) end },
   { "tck-artifact-data", function() return parts { kind = "data", data = { key = "value", count = 42 } } end },
