@@ -165,6 +165,7 @@ void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
     free(reason);
     struct journal_step finish = step_of(dispatch, entry, on_finished);
     finish.answer = &step;
+    finish.task = task_of(dispatch, entry, (struct door_end){.outcome = "answer"});
     journal_finish(dispatch->journal, &finish, "answer", NULL);
     free(key);
     free(value);

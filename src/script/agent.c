@@ -70,16 +70,11 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
 static const struct agent_field {
     const char *name;
     int type;
-} agent_fields[] = {{"handle", LUA_TFUNCTION},
-                    {"start", LUA_TFUNCTION},
-                    {"stop", LUA_TFUNCTION},
-                    {"conversation", LUA_TFUNCTION},
-                    {"name", LUA_TSTRING},
-                    {"description", LUA_TSTRING},
-                    {"skills", LUA_TTABLE},
-                    {"card", LUA_TTABLE},
-                    {"concurrency", LUA_TNUMBER},
-                    {"answers_replies", LUA_TBOOLEAN}};
+} agent_fields[] = {{"handle", LUA_TFUNCTION},    {"start", LUA_TFUNCTION},
+                    {"stop", LUA_TFUNCTION},      {"conversation", LUA_TFUNCTION},
+                    {"name", LUA_TSTRING},        {"description", LUA_TSTRING},
+                    {"skills", LUA_TTABLE},       {"card", LUA_TTABLE},
+                    {"concurrency", LUA_TNUMBER}, {"answers_replies", LUA_TBOOLEAN}};
 
 #define AGENT_FIELD_COUNT (sizeof agent_fields / sizeof *agent_fields)
 

@@ -172,9 +172,9 @@ static int api_delegate(lua_State *L)
 
 void api_peers_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"send", api_send},         {"notify", api_notify},
-                                         {"progress", api_progress}, {"peers", api_peers},
-                                         {"delegate", api_delegate}, {"artifact", api_artifact},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {
+        {"send", api_send},   {"notify", api_notify},     {"progress", api_progress},
+        {"peers", api_peers}, {"delegate", api_delegate}, {"artifact", api_artifact},
+        {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -1,0 +1,215 @@
+--- `molecule connect --mode push`: the platform posts messages to this host.
+local cjson = require "cjson"
+local uv = require "luv"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local http = require "tests.support.http"
+local loop = require "tests.support.loop"
+
+describe("push", function()
+  local platform, workspace, port
+
+  setup(function()
+    platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+  end)
+
+  before_each(function()
+    workspace = host.workspace(platform)
+    local server = uv.new_tcp()
+    server:bind("127.0.0.1", 0)
+    port = server:getsockname().port
+    server:close()
+  end)
+
+  after_each(function()
+    host.clean_up()
+    platform:clear_faults()
+  end)
+
+  teardown(function()
+    platform:stop()
+  end)
+
+  local function options(script, args, more)
+    local all = { platform = platform, workspace = workspace, script = script or host.ECHO, bare = true, args = {
+      "--mode", "push", "--listen", "127.0.0.1:" .. port, "--public-url", ("http://localhost:%d/a2a/inbound"):format(port),
+      table.unpack(args or {}) } }
+    for name, value in pairs(more or {}) do all[name] = value end
+    return all
+  end
+
+  local function connect(...)
+    local one = host.start(options(...))
+    one:log "registered as molecule, mode push"
+    return one
+  end
+
+  local function secret(one)
+    local path = ("%s/%s.inbound"):format(one.state_dir, workspace.id)
+    loop.wait(function() return host.read(path) end, 10000, "the inbound secret is kept")
+    return host.read(path)
+  end
+
+  local function request(text, id)
+    return { jsonrpc = "2.0", id = "r1", method = "message/send", params = {
+      message = { kind = "message", messageId = id or emulator.uuid(), role = "user", parts = { { kind = "text", text = text } } } } }
+  end
+
+  local function start(one, body, token)
+    return http.start { port = port, method = "POST", path = "/a2a/inbound", json = body,
+      headers = token ~= false and { Authorization = "Bearer " .. (token or secret(one)) } or nil }
+  end
+
+  local function post(...)
+    local answer = start(...):wait()
+    return answer.status, answer.status == 200 and cjson.decode(answer.body) or answer.body, answer
+  end
+
+  it("is registered with its URL, and the platform's messages are answered in its own answer", function()
+    local one = connect()
+    local body = cjson.decode(one:posts("/registry/register")[1].body)
+    assert.equal("push", body.delivery_mode)
+    assert.equal(("http://localhost:%d/a2a/inbound"):format(port), body.url)
+    local status, answer = post(one, request "hello")
+    assert.equal(200, status)
+    assert.equal("r1", answer.id)
+    assert.equal("message", answer.result.kind)
+    assert.equal("agent", answer.result.role)
+    assert.same({ { kind = "text", text = "echo: hello" } }, answer.result.parts)
+    assert.equal("600", host.mode(("%s/%s.inbound"):format(one.state_dir, workspace.id)))
+    one:stop()
+  end)
+
+  it("refuses whoever has not the platform's secret, before the body is read", function()
+    local one = connect()
+    secret(one)
+    local status, _, answer = post(one, request "hello", false)
+    assert.equal(401, status)
+    assert.matches("^Bearer", answer.headers["www-authenticate"])
+    assert.equal(401, (post(one, request "hello", "another-secret")))
+    assert.equal(0, one:count_log "handled")
+    one:stop()
+  end)
+
+  it("a message that comes twice is handled once, also over a kill", function()
+    local script = [[return function(msg) require("molecule").store.incr("count") return "no. " ..
+      require("molecule").store.get("count") end]]
+    local one = connect(script)
+    local body = request("hello", emulator.uuid())
+    local _, first = post(one, body)
+    local _, second = post(one, body)
+    assert.same(first.result.parts, second.result.parts)
+    local state_dir = one.state_dir
+    one:kill()
+    local other = connect(script, nil, { state_dir = state_dir })
+    local _, third = post(other, body)
+    assert.same(first.result.parts, third.result.parts)
+    other:stop()
+  end)
+
+  it("what takes longer than the platform waits is answered with words, and shown in the canvas later", function()
+    local script = [[local molecule = require "molecule"
+      return function(msg) molecule.sleep(0.5) return "at last: " .. msg.text end]]
+    local one = connect(script, { "--answer-within", "50ms" })
+    local status, answer = post(one, request "hello")
+    assert.equal(200, status)
+    assert.matches("the answer follows", answer.result.parts[1].text)
+    assert.same({ "at last: hello" }, one:canvas(1))
+    one:stop()
+  end)
+
+  it("a kill while a handler works: the platform sends it again and gets the answer", function()
+    local script = [[local molecule = require "molecule"
+      return function(msg, ctx)
+        if ctx.attempt == 1 then molecule.log.info "working" molecule.sleep(60) end
+        return "attempt " .. ctx.attempt
+      end]]
+    local one = connect(script)
+    local body, state_dir = request("hello", emulator.uuid()), one.state_dir
+    local running = start(one, body)
+    one:log "working"
+    one:kill()
+    running:close()
+    local other = connect(script, nil, { state_dir = state_dir })
+    local _, answer = post(other, body)
+    assert.equal("attempt 2", answer.result.parts[1].text)
+    other:stop()
+  end)
+
+  it("a handler that fails is an error to the platform, without its inner words", function()
+    local one = connect([[return function() error "secret detail" end]], { "--max-attempts", "1" })
+    local _, answer = post(one, request "hello")
+    assert.is_table(answer.error)
+    assert.is_nil(cjson.encode(answer):find("secret detail", 1, true))
+    one:stop()
+  end)
+
+  it("nothing to say is an answer that holds no text", function()
+    local one = connect [[return function() return nil end]]
+    local _, answer = post(one, request "hello")
+    assert.equal("completed", answer.result.status.state)
+    one:stop()
+  end)
+
+  it("a question goes to the canvas, and the next message answers it", function()
+    local one = connect([[return function(msg, ctx)
+      if msg.text ~= "go" then return "handled: " .. msg.text end
+      return "you said " .. ctx.ask("which?").text end]], { "--answer-within", "100ms" })
+    local _, answer = post(one, request "go")
+    assert.matches("the answer follows", answer.result.parts[1].text)
+    assert.matches("which%?", one:canvas(1)[1])
+    local _, second = post(one, request "blue")
+    assert.equal("completed", second.result.status.state)
+    assert.equal("you said blue", one:canvas(2)[2])
+    one:stop()
+  end)
+
+  it("tells an operator whether the platform may rely on the secret", function()
+    local one = connect()
+    local token = secret(one)
+    local answer = http.start { port = port, path = "/a2a/inbound/internal/a2a-auth-status",
+      headers = { Authorization = "Bearer " .. token } }:wait()
+    assert.equal(200, answer.status)
+    local status = cjson.decode(answer.body)
+    assert.is_true(status.require_auth)
+    assert.is_true(status.inbound_secret_present)
+    assert.is_true(status.ready_to_enforce)
+    assert.equal(401, http.start { port = port, path = "/internal/a2a-auth-status" }:wait().status)
+    one:stop()
+  end)
+
+  it("a platform that does not take the URL ends --mode push with its words, and --mode auto polls", function()
+    local url = "http://127.0.0.1:" .. port
+    local one = host.start(options(nil, nil, { args = { "--mode", "push", "--listen", "127.0.0.1:" .. port,
+      "--public-url", "ftp://example.com" } }))
+    one:wait_exit(1)
+    one:log "the platform will not accept this registration"
+    local other = host.start(options(nil, nil, { args = { "--mode", "auto", "--listen", "127.0.0.1:" .. port,
+      "--public-url", url, "--interval-ms", "20" } }))
+    other:log "polling instead"
+    other:log "registered as molecule, mode poll"
+    platform:message { to = workspace.id, text = "hello" }
+    assert.same({ "echo: hello" }, other:canvas(1))
+    other:stop()
+  end)
+
+  it("an older platform, which sends no secret, is answered if that is allowed", function()
+    local one = connect(nil, { "--insecure-no-auth" })
+    local status, answer = post(one, request "hello", false)
+    assert.equal(200, status)
+    assert.equal("echo: hello", answer.result.parts[1].text)
+    one:stop()
+  end)
+
+  it("says what is missing", function()
+    local function complains(args, words)
+      local one = host.start { platform = platform, workspace = workspace, script = host.ECHO, bare = true, args = args }
+      one:wait_exit(2)
+      assert(one.process.stderr:find(words, 1, true), one.process.stderr)
+    end
+    complains({ "--mode", "push" }, "--mode push needs --public-url")
+    complains({ "--public-url", "https://example.com" }, "belong to --mode push or auto")
+    complains({ "--mode", "push", "--public-url", "https://example.com?x=1" }, "must have no query")
+    complains({ "--mode", "pull" }, "--mode is poll, push or auto")
+  end)
+end)
