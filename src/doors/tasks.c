@@ -452,7 +452,10 @@ static bool admit_served(struct a2a_task *task, const struct served *served, con
                          json_t *events)
 {
     char id[UUID_TEXT_SIZE];
-    served_id(served->principal, message_id, id);
+    /* a client may use the same messageId in several tasks */
+    char *name = served->answers ? memory_join(task->id, "/", message_id) : NULL;
+    served_id(served->principal, name ? name : message_id, id);
+    free(name);
     return admit(task, served_row(served, id), id, served->at_ms, !served->answers, events);
 }
 

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "net/http_server.h"
 #include "script/emulator_ask.h"
+#include "script/emulator_post.h"
 #include "script/emulator_host.h"
 #include "script/emulator_module.h"
 #include "script/emulator_request.h"
@@ -320,6 +321,7 @@ void emulator_close(struct emulator *emulator)
     http_server_close(emulator->host.server);
     emulator_module_close(&emulator->host);
     emulator_ask_close(&emulator->host);
+    emulator_post_close(&emulator->host);
     if (emulator->host.L)
         lua_close(emulator->host.L);
     free(emulator);

@@ -2,14 +2,15 @@
 #ifndef MOLECULE_SCRIPT_EMULATOR_HOST_H
 #define MOLECULE_SCRIPT_EMULATOR_HOST_H
 
-#include "net/http_server.h"
-
 #include <lua.h>
 #include <stdbool.h>
 #include <uv.h>
 
 struct emulator_ask;
+struct emulator_post;
 struct emulator_timer;
+struct http_client;
+struct http_server;
 struct playback;
 
 struct emulator_host {
@@ -17,7 +18,9 @@ struct emulator_host {
     uv_loop_t *loop;
     struct http_server *server;
     struct emulator_timer *timers;
-    struct emulator_ask *asks; /* under way */
+    struct emulator_ask *asks;   /* under way */
+    struct emulator_post *posts; /* under way */
+    struct http_client *client;  /* NULL: nothing was posted yet */
     /* of emulator_options */
     void (*on_quit)(void *context);
     bool (*reply_to)(void *context, const char *body, size_t length, char *row_id);

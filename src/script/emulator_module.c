@@ -10,6 +10,7 @@
 #include "script/embedded.h"
 #include "script/emulator.h"
 #include "script/emulator_ask.h"
+#include "script/emulator_post.h"
 #include "script/emulator_request.h"
 #include "script/playback.h"
 
@@ -282,6 +283,7 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"reply_to", host_reply_to},
                                      {"nearest", host_nearest},
                                      {"ask", emulator_ask},
+                                     {"post", emulator_post},
                                      {"kill", host_kill},
                                      {"replace_file", host_replace_file},
                                      {"play", host_play},

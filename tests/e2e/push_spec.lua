@@ -164,6 +164,37 @@ describe("push", function()
     one:stop()
   end)
 
+  it("a peer's message reaches it through the platform, and the peer gets the reply for an answer", function()
+    local peer = host.workspace(platform)
+    local one = connect()
+    local answer = platform:request("POST", "/workspaces/" .. workspace.id .. "/a2a", { token = peer.token,
+      headers = { ["X-Workspace-ID"] = peer.id }, json = request "hello" })
+    assert.equal(200, answer.status)
+    assert.equal("echo: hello", cjson.decode(answer.body).result.parts[1].text)
+    one:stop()
+  end)
+
+  it("a connection that breaks: the platform posts the message again after a heartbeat", function()
+    local script = [[local molecule = require "molecule"
+      return function(msg, ctx)
+        if ctx.attempt == 1 then molecule.log.info "working" molecule.sleep(60) end
+        molecule.log.info("attempt " .. ctx.attempt)
+        return "done"
+      end]]
+    local peer = host.workspace(platform)
+    local one = connect(script)
+    local state_dir = one.state_dir
+    local exchange = platform:start_request("POST", "/workspaces/" .. workspace.id .. "/a2a", { token = peer.token,
+      headers = { ["X-Workspace-ID"] = peer.id }, json = request "hello" })
+    one:log "working"
+    one:kill()
+    exchange:wait()
+    assert.equal(202, exchange.status)
+    local other = connect(script, { "--heartbeat-ms", "100" }, { state_dir = state_dir })
+    other:log "attempt 2"
+    other:stop()
+  end)
+
   it("tells an operator whether the platform may rely on the secret", function()
     local one = connect()
     local token = secret(one)

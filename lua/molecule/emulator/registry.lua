@@ -2,6 +2,7 @@
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
+local a2a = require "molecule.emulator.a2a"
 local addresses = require "molecule.emulator.addresses"
 local auth = require "molecule.emulator.auth"
 local events = require "molecule.emulator.events"
@@ -133,6 +134,7 @@ local function heartbeat(request)
     workspace.heartbeats = workspace.heartbeats + 1
     events.publish(workspace, "WORKSPACE_HEARTBEAT", { active_tasks = workspace.active_tasks,
       uptime_seconds = workspace.uptime_seconds })
+    a2a.push_again(workspace)
   end
   request:json(200, answer)
 end
