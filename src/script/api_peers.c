@@ -1,6 +1,7 @@
 /* What lua/molecule/peers.lua is made of: messages to peers and to the canvas, and who the peers
  * are. */
 #include "base/memory.h"
+#include "base/uuid.h"
 #include "script/api.h"
 #include "script/api_ask.h"
 #include "script/api_errors.h"
@@ -56,6 +57,28 @@ static struct script_ask *make_message(lua_State *L, enum script_ask_kind kind, 
     }
     number_ask(ask, vm_of(L)->branch);
     return ask;
+}
+
+/* core.ask_id(what) -> a UUID for what a handler sends elsewhere: the same when it runs again for
+ * its message; a random one outside of a message's handler */
+static int api_ask_id(lua_State *L)
+{
+    char id[UUID_TEXT_SIZE];
+    const char *what = luaL_checkstring(L, 1);
+    const struct handler *handler = vm_of(L)->running;
+    if (handler && handler->job && handler->job->message && vm_of(L)->branch) {
+        struct script_ask ask = {0};
+        number_ask(&ask, vm_of(L)->branch);
+        char *name = memory_format("%s/%s/%u.%u/%s", handler->job->message->row_id, what,
+                                   ask.retries, ask.number, ask.branch ? ask.branch : "");
+        uuid_of_name(name, id);
+        free(name);
+        free(ask.branch);
+    } else {
+        uuid_random(id);
+    }
+    lua_pushstring(L, id);
+    return 1;
 }
 
 /* core.send(workspace_id, text, parts, timeout, context_id) -> {text, parts} or {queued = true} */
@@ -172,9 +195,9 @@ static int api_delegate(lua_State *L)
 
 void api_peers_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        {"send", api_send},   {"notify", api_notify},     {"progress", api_progress},
-        {"peers", api_peers}, {"delegate", api_delegate}, {"artifact", api_artifact},
-        {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"send", api_send},         {"notify", api_notify},
+                                         {"progress", api_progress}, {"peers", api_peers},
+                                         {"delegate", api_delegate}, {"artifact", api_artifact},
+                                         {"ask_id", api_ask_id},     {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -3,6 +3,7 @@
 
 local branches = require "molecule.testing.branches"
 local environment = require "molecule.testing.environment"
+local words = require "molecule.testing.words"
 
 local steps = {}
 
@@ -37,6 +38,14 @@ function steps.add(api, version)
   function api.replay_since() return agent.changed_ms end
   function api.step_id(key) return uuid_of(version.running.entry.row.id .. "/step/" .. key) end
   api.digest = uuid_of
+  function api.ask_id(what)
+    local run, branch = version.running, version.branch
+    if not run or not run.entry or not branch then return words.uuid() end
+    local inside = branches.in_step(branch)
+    local counter = inside and inside.step or branch
+    counter.asked = (counter.asked or 0) + 1
+    return uuid_of(("%s/%s/%d/%s"):format(run.entry.row.id, what, counter.asked, inside and inside.step.key or branch.path or ""))
+  end
   function api.step_inside()
     local branch = branches.in_step(version.branch)
     return branch and branch.step.key
