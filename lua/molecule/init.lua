@@ -31,6 +31,7 @@ end)
 
 -- Loaded when a script first uses it, so that a state that does not stays small.
 local later = {
+  a2a = function() return require "molecule.a2a" end,
   cron = function() return require "molecule.cron" end,
   http = function() return require "molecule.http" end,
   router = function() return require "molecule.router" end,
@@ -52,7 +53,8 @@ setmetatable(molecule, {
     return self[name]
   end,
   __pairs = function(self)
-    for _, name in ipairs {"cron", "http", "router", "store", "send", "notify", "peers", "delegate", "all", "map", "race"} do
+    for _, name in ipairs {"a2a", "cron", "http", "router", "store", "send", "notify", "peers", "delegate", "all", "map",
+      "race"} do
       local _ = self[name]
     end
     return next, self, nil
