@@ -143,6 +143,10 @@ local function send(self, message, options)
   local params = compose("a2a: send", message, options, interface)
   local value
   value, problem, code = transport.call(self, interface, "send", params, math.max(ends - core.elapsed(), 0.001))
+  if code == "TIMEOUT" then
+    problem = ("%s: no answer within %g s; with wait = false an agent gives its task at once"):format(interface.url,
+      options.timeout)
+  end
   if not value then return nil, problem, code end
   local result = shapes.result(value)
   if not result then
@@ -221,16 +225,17 @@ local function events(open)
       local value, problem, code = state.stream:next()
       if problem then return nil, problem, code end
       if not value then return nil end
-      local event = shapes.event(value)
+      local event, is_last = shapes.event(value)
+      state.ended = is_last -- some agents leave the connection open
       if event then return event end
     end
   end
   return function()
     local event, problem, code = next_event()
-    if event then return event end
-    state.ended = true
+    state.ended = state.ended or not event
+    if state.ended and state.stream then state.stream:close() end
     if problem then fail(problem, code) end
-    return nil
+    return event
   end, nil, nil, guard
 end
 

@@ -9,6 +9,7 @@ local shapes = {}
 --- The states of a task, as scripts see them.
 shapes.STATES = {submitted = true, working = true, ["input-required"] = true, ["auth-required"] = true, completed = true,
   canceled = true, failed = true, rejected = true}
+local ENDED = {completed = true, canceled = true, failed = true, rejected = true}
 local UNDER_WAY = {submitted = true, working = true, unknown = true}
 
 --- Whether the agent still works on it: it has not ended and does not ask for anything.
@@ -114,7 +115,8 @@ local function status_event(value)
   local message, state = shapes.message(status.message), read_state(status.state)
   return {kind = "status", state = state, message = message, text = message and message.text, parts = message and message.parts,
     files = message and message.files, task_id = text(value.taskId), context_id = text(value.contextId),
-    metadata = map(value.metadata), final = value.final == true or not shapes.is_under_way(state)}
+    metadata = map(value.metadata), final = value.final == true or not shapes.is_under_way(state)},
+    value.final == true or ENDED[state]
 end
 
 local function artifact_event(value)
@@ -124,7 +126,7 @@ local function artifact_event(value)
     context_id = text(value.contextId), metadata = map(value.metadata), final = false}
 end
 
---- What a stream brings -> an event as scripts see it; nil: nothing that is known.
+--- What a stream brings -> an event as scripts see it, and whether nothing can follow; nil: nothing that is known.
 function shapes.event(value)
   local kind, inner = kind_of(value)
   if kind == "status" then return status_event(inner) end
@@ -133,7 +135,7 @@ function shapes.event(value)
   if not event then return nil end
   event.kind = kind
   event.final = kind == "message" or not shapes.is_under_way(event.state)
-  return event
+  return event, kind == "message" or ENDED[event.state]
 end
 
 return shapes
