@@ -1,0 +1,78 @@
+--- A2A agents, for tests: `molecule serve`, and servers built on the SDK for Python (tests/a2a), which is fetched once from PyPI
+--- and kept below build/a2a. It is not part of molecule.
+
+local uv = require "luv"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local process = require "tests.support.process"
+
+local a2a = {}
+
+---@class A2aAgent
+---@field url string
+---@field process Process
+---@field serves boolean? it is `molecule serve`
+local Agent = {}
+Agent.__index = Agent
+
+--- Ends it; of `molecule serve` it looks at how it ended.
+function Agent:stop()
+  if not self.serves then return self.process:kill() end
+  self.process:signal "sigterm"
+  local code = self.process:wait_exit()
+  assert(code == 0 and not self.process.stderr:find "Sanitizer", self.process:report())
+end
+
+---@param options {script: string, args: string[]?} the script's text; without --auth-token-file in args everybody may ask
+---@return A2aAgent
+function a2a.serve(options)
+  local directory = host.directory()
+  local command = { emulator.binary(), "serve", host.write(directory .. "/words.lua", options.script), "--listen", "127.0.0.1:0",
+    "--state-dir", directory .. "/state" }
+  local is_open = true
+  for _, word in ipairs(options.args or {}) do
+    command[#command + 1] = word
+    is_open = is_open and word ~= "--auth-token-file"
+  end
+  if is_open then command[#command + 1] = "--no-auth" end
+  local child = process.spawn { command = command, env = { HOME = directory, MOLECULE_STATE_DIR = false, STATE_DIRECTORY = false,
+    MOLECULE_AUTH_TOKEN_FILE = false } }
+  child:wait_line(": serving ", { stream = "stderr" })
+  local line = child:wait_line("serving A2A at http://", { stream = "stderr" })
+  return setmetatable({ url = line:match "http://[%d.:]+", process = child, serves = true }, Agent)
+end
+
+local function run(command)
+  local child = process.spawn { command = command }
+  return child:wait_exit() == 0, child
+end
+
+-- The virtual environment with this version of the SDK -> its Python; nil, problem.
+local function python_with(version)
+  local root = emulator.binary():match "^(.*)/[^/]*/" .. "/a2a"
+  local folder = ("%s/venv-%s"):format(root, version:match "^%d+%.%d+")
+  local mark = ("%s/has-a2a-sdk-%s"):format(folder, version)
+  if not uv.fs_stat(mark) then
+    uv.fs_mkdir(root, 493)
+    local made, child = run { "/usr/bin/env", "python3", "-m", "venv", "--clear", folder }
+    assert(made, child:report())
+    made, child = run { folder .. "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
+      "a2a-sdk[http-server]==" .. version, "uvicorn" }
+    if not made and child.stderr:find "onnection" then return nil, "PyPI cannot be reached" end
+    assert(made, child:report())
+    host.write(mark, "")
+  end
+  return folder .. "/bin/python"
+end
+
+---@param version string of the SDK
+---@param words string[] the program, a file of tests/a2a, and its arguments
+---@return A2aAgent? agent, string? problem
+function a2a.sdk(version, words)
+  local python, problem = python_with(version)
+  if not python then return nil, problem end
+  local child = process.spawn { command = { python, table.unpack(words) } }
+  return setmetatable({ url = child:wait_line "^http://", process = child }, Agent)
+end
+
+return a2a
