@@ -440,6 +440,143 @@ function molecule.http.request(options) end
 ---@return fun(): {event: string, data: string, id: string}?
 function molecule.http.sse(options) end
 
+--@ ### `molecule.a2a`
+--@
+--@ A client of agents that speak A2A, version 1.0 (JSON-RPC or HTTP+JSON) or 0.3 (JSON-RPC): [A2A agents](a2a-client.md).
+--@ CODE: those of molecule.http; `UNAUTHORIZED` (401, 403), `NOT_FOUND` (no card), `UNAVAILABLE` (429, 502 to 504), `REFUSED`
+--@ (another status), `INVALID_AGENT_RESPONSE` (not what the protocol says), `EMPTY` (nothing to say); and what the agent's error
+--@ says, as `TASK_NOT_FOUND`, `TASK_NOT_CANCELABLE`, `UNSUPPORTED_OPERATION`, `VERSION_NOT_SUPPORTED`, `INVALID_PARAMS`,
+--@ `INTERNAL_ERROR`; `PEER`: an error that is none of these.
+--@
+--@ States are `"submitted"`, `"working"`, `"input-required"`, `"auth-required"`, `"completed"`, `"canceled"`, `"failed"`,
+--@ `"rejected"`, `"unknown"`. Parts are as in replies, whatever the agent speaks: `{kind = "text", text =}`, `{kind = "file",
+--@ file = {name, mimeType, bytes or uri}}`, `{kind = "data", data =}`; those to be sent may also be written as in A2A 1.0.
+
+---@class A2aOptions
+---@field token string? a bearer token; one that was given for https is not sent over http
+---@field headers table<string, string|number>? of every request
+---@field timeout Duration? of every call but streams, above 0 and at most a day; default 60 of send, else 30
+---@field version string? `"1.0"` or `"0.3"`: only that one; without a card the URL is then a JSON-RPC endpoint
+
+--- An agent, at the URL that its card is below: `<url>/.well-known/agent-card.json`. Nothing is fetched before it is needed; the
+--- card, of at most 1 MiB, is kept as long as the object. It is asked at the first interface of the card that is supported.
+--- `local agent = molecule.a2a("https://agent.example", {token = …})`
+---@param url string
+---@param options A2aOptions?
+---@return A2aAgent
+function molecule.a2a(url, options) end
+
+---@class A2aSendOptions
+---@field timeout Duration? until the answer, or the end of its task; default 60
+---@field wait boolean? false: returns the task as soon as there is one; default true
+---@field history integer? with so many of the task's messages; default: what the agent gives
+---@field push table? `{url =, token =}`: a webhook that the agent tells of changes; not every agent can
+---@field step string? makes the whole call a step of that name, see ctx.step; told apart by URL, parts and ids
+
+---@class A2aResult
+---@field text string? of the task, or of the message that is the answer
+---@field parts table[] in the same place
+---@field files File[] among the parts
+---@field state string? of the task; nil: a message is the answer
+---@field task A2aTask? nil: a message is the answer
+---@field task_id string? continues the task if it asks for something
+---@field context_id string? continues the exchange with another task
+---@field message A2aMessage? the answer, or what the task says of its state
+
+---@class A2aTask
+---@field id string
+---@field context_id string?
+---@field state string
+---@field text string? of the artifacts, or of the message if there are none; the other way round unless it is completed or under way
+---@field parts table[] in the same place
+---@field files File[] among the parts
+---@field artifacts table[] the results: `{id, name, description, parts, text, files, metadata}`
+---@field message A2aMessage? why it failed, what it asks
+---@field history table[]? its messages
+---@field metadata table? as sent
+---@field updated_at string? as the agent writes it
+
+---@class A2aMessage
+---@field message_id string?
+---@field role string? `"agent"` or `"user"`
+---@field parts table[] what it says
+---@field text string? the text of its parts
+---@field files File[] among the parts
+---@field context_id string?
+---@field task_id string?
+---@field metadata table? as sent
+
+---@class A2aEvent
+---@field kind string `"task"` or `"message"`, with the fields of an A2aResult; `"status"`; `"artifact"`
+---@field state string? of the task
+---@field text string? of this event alone: a piece of an artifact, a status message
+---@field parts table[]? of this event alone
+---@field files File[]? among the parts
+---@field artifact table? the piece: `{id, name, description, parts, text, files, metadata}`
+---@field append boolean? the piece belongs to the end of the artifact of the same id
+---@field last boolean? the artifact is complete
+---@field message A2aMessage? of a status
+---@field metadata table? as sent
+---@field task_id string?
+---@field context_id string?
+---@field final boolean nothing more comes before the task is continued: it has ended, or asks for something
+
+---@class A2aAgent
+local A2aAgent = {}
+
+--- Sends a text or `{text =, parts =, context_id =, task_id =, metadata =, message_id =}` and waits until the task has ended or
+--- asks for something. A task that has failed or was rejected is a result, too: look at `state`. An agent that answers before
+--- that is asked for the task again, after 0.25 s, then twice as long, up to 10 s. CODE `TIMEOUT` has the result so far as a
+--- fourth value, unless the agent has not answered at all. Run again after a crash or an error, the handler sends the message
+--- under the same id, which molecule serve and some other agents answer with the same task; after `molecule.retry` under a new one.
+---@param message string|table
+---@param options A2aSendOptions?
+---@return A2aResult? result, string? problem, string? code, A2aResult? partial
+function A2aAgent:send(message, options) end
+
+--- Sends a message and iterates what comes of it: `for event in agent:stream("…") do … end`. Raises an error if that fails, with the
+--- CODE in brackets at its end. The end of the loop, or at the latest of the handler, closes the connection; the task continues.
+--- `timeout` (default 1 h, at most a day) is for all of it. An agent without streams is asked as by send; its answer is one event.
+---@param message string|table
+---@param options {timeout: Duration?, history: integer?, push: table?}?
+---@return fun(): A2aEvent?
+function A2aAgent:stream(message, options) end
+
+--- Iterates what comes of a task that is under way, as stream does; A2A 1.0 begins with the task as it is.
+---@param id string
+---@param options {timeout: Duration?}?
+---@return fun(): A2aEvent?
+function A2aAgent:subscribe(id, options) end
+
+--- A task as it is now; `history`: with at most so many of its messages.
+---@param id string
+---@param options {history: integer?}?
+---@return A2aTask? task, string? problem, string? code
+function A2aAgent:task(id, options) end
+
+--- Cancels a task and returns it. CODE `TASK_NOT_CANCELABLE`: it has ended.
+---@param id string
+---@return A2aTask? task, string? problem, string? code
+function A2aAgent:cancel(id) end
+
+--- The tasks that we may see, the latest first → `{tasks, next_page_token, total}`. CODE `UNSUPPORTED_OPERATION`: A2A 0.3 has no such
+--- list.
+---@param options {context_id: string?, state: string?, page_size: integer?, page_token: string?}?
+---@return {tasks: A2aTask[], next_page_token: string?, total: integer?}? list, string? problem, string? code
+function A2aAgent:tasks(options) end
+
+--- The agent's card, as it wrote it. `refresh = true` fetches it again.
+---@param options {refresh: boolean?}?
+---@return table? card, string? problem, string? code
+function A2aAgent:card(options) end
+
+--- The agent as a tool for a language model, named and described as its card says → `{name, description, parameters, call}`:
+--- `parameters` is a JSON schema with a `message`; `call({message = …})` returns the answer's text, or nil and a problem, also for
+--- a task that has failed. Each call is a new task.
+---@param options {timeout: Duration?}?
+---@return table? tool, string? problem, string? code
+function A2aAgent:tool(options) end
+
 --@ ### `molecule.store`
 --@
 --@ Any JSON value by key, one store per workspace, on disk. A handler sees its own changes at once; others see them when its

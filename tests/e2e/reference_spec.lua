@@ -35,6 +35,7 @@ return {answers_replies = true, handle = function(msg, ctx)
   ctx.step("walk", function(step) fields("Step", step) end)
   walk("molecule", molecule)
   methods("Router", molecule.router {})
+  methods("A2aAgent", molecule.a2a "http://agent.example")
   local timer = molecule.after(100, print)
   if timer.cancel then add "Timer:cancel" end -- its metatable is not handed out
   timer:cancel()
@@ -91,10 +92,11 @@ describe("the reference of the API", function()
     return names
   end
 
-  -- What no walk finds: what scripts give, what is there by other means, and what only a due run has (cron_spec.lua) or an
-  -- answer (ask_spec.lua).
+  -- What no walk finds: what scripts give, what is there by other means, and what only a due run has (cron_spec.lua), an
+  -- answer (ask_spec.lua), or an A2A agent's (a2a_client_spec.lua).
   local function is_given(name)
     return name:find "^Agent%." or name:find "^%w+Options%." or name:find "^CronRun%." or name:find "^Answer%."
+      or name:find "^A2a%w+%."
   end
 
   it("tells of everything that scripts can reach, and of nothing else", function()
@@ -119,7 +121,7 @@ describe("the reference of the API", function()
     assert.same({}, missing(described, known))
   end)
 
-  it("tells of the options of http, exec and cron that there are", function()
+  it("tells of the options of http, exec, cron and a2a that there are", function()
     local _, text = run "--names"
     local described = lines_of(text)
     local known = {}
@@ -131,6 +133,11 @@ describe("the reference of the API", function()
     end
     for name in host.read("lua/molecule/cron.lua"):match '"cron", options, {(.-)}':gmatch "([%w_]+) =" do
       known["CronOptions." .. name] = true
+    end
+    local client = host.read "lua/molecule/a2a.lua"
+    for class, list in pairs { A2aOptions = client:match '%("a2a", options, {(.-)}',
+      A2aSendOptions = client:match '"a2a: send"\n  options = check_options%(what, options, {(.-)}' } do
+      for name in list:gmatch "([%w_]+) =" do known[class .. "." .. name] = true end
     end
     assert.same({}, missing(known, described))
     for name in pairs(described) do
