@@ -8,8 +8,8 @@ local function describe(parts)
   for _, part in ipairs(parts) do
     if part.file then
       local file = part.file
-      list[#list + 1] = ("%s:%s:%s"):format(file.name, file.mimeType, file.bytes and require "molecule.core".base64_decode(file.bytes)
-        or file.uri)
+      local content = file.bytes and require "molecule.core".base64_decode(file.bytes) or file.uri
+      list[#list + 1] = ("%s:%s:%s"):format(file.name, file.mimeType, content)
     else
       list[#list + 1] = part.text or ("[('k', '%s')]"):format(part.data.k)
     end
