@@ -856,7 +856,7 @@ end]] })
     for _, line in ipairs(asks.log) do there["Answer." .. (line:match "^info: (.*)" or "?")] = true end
     local missing = {}
     for name in names:gmatch "[^\n]+" do
-      local is_given = name:find "^Agent%." or name:find "^%w+Options%."
+      local is_given = name:find "^Agent%." or name:find "^%w+Options%." or name:find "^A2a%w+%."
       if not there[name] and not is_given then missing[#missing + 1] = name end
     end
     assert.same({}, missing)
