@@ -30,6 +30,7 @@ static const char *text_of(const json_t *object, const char *key)
     X("input_modes", JSON_ARRAY)        \
     X("output_modes", JSON_ARRAY)       \
     X("extensions", JSON_ARRAY)         \
+    X("form", JSON_STRING)              \
     X("extended", JSON_OBJECT)
 
 static bool is_texts(const json_t *list)
@@ -132,7 +133,11 @@ bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *d
     if (said && !check_said(said, problem, problem_size))
         return false;
     const json_t *provider = json_object_get(said, "provider");
-    const char *version = text_of(said, "version");
+    const char *version = text_of(said, "version"), *form = text_of(said, "form");
+    if (form && strcmp(form, "1.0") != 0 && strcmp(form, "all") != 0) {
+        snprintf(problem, problem_size, "the agent's card.form is \"all\" or \"1.0\"");
+        return false;
+    }
     char *url = memory_join(agent->server->url, agent->path);
     struct a2a_card card = {
         .url = url,
@@ -146,7 +151,7 @@ bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *d
         .input_modes = json_object_get(said, "input_modes"),
         .output_modes = json_object_get(said, "output_modes"),
         .extensions = json_object_get(said, "extensions"),
-        .only_1_0 = agent->server->only_1_0,
+        .only_1_0 = agent->server->only_1_0 || (form && strcmp(form, "1.0") == 0),
         .streaming = true,
         .push_notifications = true,
         .extended = json_is_object(json_object_get(said, "extended")),

@@ -453,10 +453,11 @@ static bool admit_served(struct a2a_task *task, const struct served *served, con
 {
     char id[UUID_TEXT_SIZE];
     /* a client may use the same messageId in several tasks */
-    char *name = served->answers ? memory_join(task->id, "/", message_id) : NULL;
-    served_id(served->principal, name ? name : message_id, id);
+    char *name = memory_join(task->id, "/", message_id);
+    served_id(served->principal, name, id);
     free(name);
-    return admit(task, served_row(served, id), id, served->at_ms, !served->answers, events);
+    const char *row_id = served->answers ? id : task->id;
+    return admit(task, served_row(served, row_id), row_id, served->at_ms, !served->answers, events);
 }
 
 static void wrong(struct a2a_problem *problem, enum a2a_error error, const char *task_id,
@@ -482,7 +483,10 @@ struct a2a_task *tasks_begin(struct tasks *tasks, const char *principal, const j
     char id[UUID_TEXT_SIZE], context_id[UUID_TEXT_SIZE];
     const char *message_id = json_string_value(json_object_get(message, "messageId")),
                *context = json_string_value(json_object_get(message, "contextId"));
-    served_id(principal, message_id, id);
+    if (tasks->new_tasks)
+        uuid_random(id);
+    else
+        served_id(principal, message_id, id);
     struct a2a_task *task = find(tasks, id);
     *known = task;
     if (task)

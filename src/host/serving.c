@@ -127,6 +127,7 @@ struct serving *serving_open(struct workspace *workspace, char *problem, size_t 
 bool serving_describe(struct serving *serving, const struct platform_card *card,
                       const struct script_agent *agent, char *problem, size_t problem_size)
 {
+    serving->tasks.new_tasks = agent->new_tasks;
     return a2a_agent_describe(&serving->agent, card->name, card->description, card->skills,
                               agent->card, problem, problem_size);
 }

@@ -53,6 +53,8 @@ static void keep_info(lua_State *L)
         if (!info->card)
             luaL_error(L, "the agent's `card` cannot be JSON: %s", problem);
     }
+    lua_getfield(L, agent, "finds_repeats");
+    info->new_tasks = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
     lua_getfield(L, agent, "answers_replies");
     info->answers_replies = lua_toboolean(L, -1);
     info->names_conversations = lua_getfield(L, agent, "conversation") == LUA_TFUNCTION;
@@ -70,11 +72,17 @@ void agent_take_info(struct vm *vm, struct agent_info *info)
 static const struct agent_field {
     const char *name;
     int type;
-} agent_fields[] = {{"handle", LUA_TFUNCTION},    {"start", LUA_TFUNCTION},
-                    {"stop", LUA_TFUNCTION},      {"conversation", LUA_TFUNCTION},
-                    {"name", LUA_TSTRING},        {"description", LUA_TSTRING},
-                    {"skills", LUA_TTABLE},       {"card", LUA_TTABLE},
-                    {"concurrency", LUA_TNUMBER}, {"answers_replies", LUA_TBOOLEAN}};
+} agent_fields[] = {{"handle", LUA_TFUNCTION},
+                    {"start", LUA_TFUNCTION},
+                    {"stop", LUA_TFUNCTION},
+                    {"conversation", LUA_TFUNCTION},
+                    {"name", LUA_TSTRING},
+                    {"description", LUA_TSTRING},
+                    {"skills", LUA_TTABLE},
+                    {"card", LUA_TTABLE},
+                    {"finds_repeats", LUA_TBOOLEAN},
+                    {"concurrency", LUA_TNUMBER},
+                    {"answers_replies", LUA_TBOOLEAN}};
 
 #define AGENT_FIELD_COUNT (sizeof agent_fields / sizeof *agent_fields)
 

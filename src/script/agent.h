@@ -13,6 +13,7 @@ struct vm;
 struct agent_info {
     char *name, *description;
     json_t *skills, *card;
+    bool new_tasks;
     int concurrency;
     bool answers_replies, names_conversations;
 };

@@ -53,6 +53,7 @@ static void run_loaded(struct task *task)
         .description = loaded->info.description,
         .skills = loaded->info.skills,
         .card = loaded->info.card,
+        .new_tasks = loaded->info.new_tasks,
         .concurrency = loaded->info.concurrency,
         .answers_replies = loaded->info.answers_replies,
         .names_conversations = loaded->info.names_conversations,

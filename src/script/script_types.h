@@ -89,6 +89,7 @@ struct script_agent {
     const json_t *skills;           /* NULL: not given */
     const json_t *card;             /* more of it, for molecule serve; NULL: not given */
     int concurrency;                /* 0: not given */
+    bool new_tasks;                 /* molecule serve: a repeated messageId begins another task */
     bool answers_replies;           /* it wants to see what other molecule hosts reply */
     bool names_conversations;       /* it has conversation(msg): script_name */
 };

@@ -53,6 +53,8 @@ return {
   name = "TCK agent",
   description = "does what the conformance kit asks for",
   concurrency = 16,
+  finds_repeats = false, -- the kit uses the same messageId many times
+  card = { form = "1.0" }, -- and knows nothing but the schema of 1.0
   skills = { { id = "tck", name = "TCK", description = "does what the conformance kit asks for", tags = { "test" } } },
   handle = function(msg, ctx)
     for _, scenario in ipairs(scenarios) do

@@ -11,6 +11,7 @@ describe("push", function()
 
   setup(function()
     platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+    platform:order("config", { push_loopback = true })
   end)
 
   before_each(function()

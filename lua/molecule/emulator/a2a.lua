@@ -71,7 +71,7 @@ local function proxy(target, value, done)
   if target.push_answer then return configured(target, done) end
   if target.url == "" then
     return done(503, { error = "workspace has no URL", status = store.status(target) })
-  elseif not addresses.routable(target.url) then
+  elseif not store.config.push_loopback and not addresses.routable(target.url) then
     return done(502, { error = "workspace URL is not publicly routable" })
   end
   post(target, value, done)

@@ -19,7 +19,8 @@
 --- POST remove      {workspace}
 --- POST events      {enabled?, mute?, disconnect?}
 --- POST config      {profile?, org_id?, rate_limit? (0: none), stale_seconds?, insert_delay_ms?, upload_maximum?,
----                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?}
+---                   admin_token?, canvas_proxy? (false: unknown routes are 404), delegation_inbox?,
+---                   push_loopback? (MOLECULE_ENV=development: messages are pushed to loopback addresses, too)}
 --- POST restart     {drain_ms? (30000), down_ms? (100)}  takes no requests until the event streams are closed, or for
 ---                   drain_ms, and then for down_ms
 --- POST kill                                         ends the host of `molecule dev` as SIGKILL does, and starts it again
@@ -48,7 +49,7 @@ local FIELDS = { name = "string", role = "string", delivery_mode = "string", sta
 local NULLABLE = { role = true, parent_id = true, push_answer = true, agent_card = true }
 local SETTINGS = { profile = "string", org_id = "string", rate_limit = "number", stale_seconds = "number",
   insert_delay_ms = "number", upload_maximum = "number", admin_token = "string", canvas_proxy = "boolean",
-  delegation_inbox = "boolean" }
+  delegation_inbox = "boolean", push_loopback = "boolean" }
 
 -- The answer to what changed something.
 local function fine(request, value)

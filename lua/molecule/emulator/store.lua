@@ -52,6 +52,7 @@ function store.configure(options)
     upload_maximum = 100 << 20,
     canvas_proxy = true,
     delegation_inbox = false,
+    push_loopback = false,
     events = true,
     events_mute = false,
     admin_token = options.admin_token or "",
