@@ -1,5 +1,5 @@
-/* All parts of a workspace. Only workspace.c, which takes them through its life, wiring.c, which
- * connects them, and evaluation.c include this. */
+/* All parts of a workspace. Only workspace.c, which takes them through its life, wiring.c and
+ * wiring_serving.c, which connect them, culprit.c and evaluation.c include this. */
 #ifndef MOLECULE_HOST_PARTS_H
 #define MOLECULE_HOST_PARTS_H
 
@@ -77,8 +77,14 @@ void workspace_close_down(struct workspace *workspace);
 void workspace_registered(struct workspace *workspace);
 /* The last save is done. */
 void workspace_saved(struct workspace *workspace);
+
+/* --- culprit.c --- */
+
 /* Whose script its worker is in: itself, or one that blocks it. */
 struct workspace *workspace_culprit(struct workspace *workspace);
+/* Its script is stuck: that one keeps its counted attempt, the others, of all workspaces, are not
+ * to blame. */
+void workspace_uncount_innocent(struct workspace *workspace);
 
 /* --- wiring.c --- */
 
@@ -88,6 +94,12 @@ void wiring_connect(struct workspace *workspace);
 void wiring_open_journal(struct workspace *workspace);
 void wiring_open_cursor_writer(struct workspace *workspace, bool lost);
 void wiring_open_control(struct workspace *workspace);
+/* One that is asked through a server of ours, before the messages of its tasks are taken up; of
+ * others nothing. false: `problem` says why not. */
+bool wiring_open_serving(struct workspace *workspace, char *problem, size_t problem_size);
+/* … its card, as the script says. false: it cannot be shown so, and a workspace that starts has
+ * failed. */
+bool wiring_describe(struct workspace *workspace, const struct script_agent *agent);
 /* What the script asks and says goes to the host calls and to the observer. */
 void wiring_listen(struct workspace *workspace, struct script_events *events);
 /* All its timers. */

@@ -1,14 +1,16 @@
 #include "host/serving.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "base/memory.h"
 #include "doors/a2a_server.h"
 #include "doors/tasks.h"
 #include "doors/webhooks.h"
-#include "host/host.h"
-#include "host/parts.h"
+#include "journal/journal.h"
+#include "messages/dispatch.h"
+#include "script/script_types.h"
+#include "wire/platform.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define EXPIRE_EVERY_MS 60000
@@ -22,17 +24,6 @@ struct serving {
     struct a2a_push push;
 };
 
-static void on_admitted(void *context, struct journal_loaded *loaded)
-{
-    struct workspace *workspace = context;
-    if (workspace->options.push) {
-        intake_take_pushed(&workspace->intake, loaded);
-        return;
-    }
-    intake_resume(&workspace->intake, loaded, false);
-    dispatch_step(&workspace->dispatch);
-}
-
 static void on_delivered(void *context, int64_t sequence)
 {
     journal_notification_drop(((struct serving *)context)->journal, sequence);
@@ -42,16 +33,6 @@ static void on_expire(uv_timer_t *timer)
 {
     struct serving *serving = (struct serving *)timer;
     journal_tasks_expire(serving->journal, clock_wall_ms() - serving->agent.task_ttl_ms);
-}
-
-static bool knows_platform(void *context, const char *authorization)
-{
-    return inbound_secret_matches(&((struct workspace *)context)->link.inbound, authorization);
-}
-
-static bool has_secret(void *context)
-{
-    return ((struct workspace *)context)->link.inbound.current;
 }
 
 /* What an earlier process left. */
@@ -72,54 +53,66 @@ static bool load(struct serving *serving, char *problem, size_t problem_size)
     return true;
 }
 
-struct serving *serving_open(struct workspace *workspace, char *problem, size_t problem_size)
+static bool open_webhooks(struct serving *serving, const struct serving_env *env, char *problem,
+                          size_t problem_size)
 {
-    struct host *host = workspace->host;
-    const struct molecule_serve_options *options = &host->serve;
-    const char *path = workspace->options.serve_path;
-    struct serving *serving = memory_allocate(sizeof *serving);
-    uv_timer_init(&host->network.loop, &serving->expire);
-    uv_unref((uv_handle_t *)&serving->expire);
-    serving->journal = workspace->journal;
-    struct webhooks_env env = {.agent_id = workspace_id(workspace),
-                               .loop = &host->network.loop,
-                               .client = host->link.client,
-                               .allowed = options->allowed_webhooks,
-                               .allowed_count = options->allowed_webhook_count,
-                               .give_up_ms = options->webhook_ttl_ms,
-                               .done = on_delivered,
-                               .context = serving};
-    serving->webhooks = webhooks_open(&env, problem, problem_size);
-    serving->tasks.agent_id = workspace_id(workspace);
-    serving->tasks.journal = workspace->journal;
-    serving->tasks.dispatch = &workspace->dispatch;
+    struct webhooks_env webhooks = {.agent_id = env->options->id,
+                                    .loop = env->loop,
+                                    .client = env->client,
+                                    .allowed = env->serve->allowed_webhooks,
+                                    .allowed_count = env->serve->allowed_webhook_count,
+                                    .give_up_ms = env->serve->webhook_ttl_ms,
+                                    .done = on_delivered,
+                                    .context = serving};
+    serving->webhooks = webhooks_open(&webhooks, problem, problem_size);
+    return serving->webhooks;
+}
+
+static void open_tasks(struct serving *serving, const struct serving_env *env)
+{
+    serving->tasks.agent_id = env->options->id;
+    serving->tasks.journal = env->journal;
+    serving->tasks.dispatch = env->dispatch;
     serving->tasks.webhooks = serving->webhooks;
-    serving->tasks.error_reply = workspace->options.error_reply;
-    serving->tasks.admit = on_admitted;
-    serving->tasks.context = workspace;
+    serving->tasks.error_reply = env->options->error_reply;
+    serving->tasks.admit = env->admit;
+    serving->tasks.context = env->context;
     tasks_open(&serving->tasks);
-    if (!serving->webhooks || !load(serving, problem, problem_size)) {
+}
+
+static void open_agent(struct serving *serving, const struct serving_env *env)
+{
+    const struct molecule_workspace_options *options = env->options;
+    serving->push = (struct a2a_push){.knows = env->knows,
+                                      .has_secret = env->has_secret,
+                                      .context = env->context,
+                                      .unauthenticated = options->push_unauthenticated,
+                                      .answer_within_ms = options->answer_within_ms};
+    serving->agent = (struct a2a_agent){.id = options->id,
+                                        .path = options->serve_path ? options->serve_path : "",
+                                        .tasks = &serving->tasks,
+                                        .journal = env->journal,
+                                        .webhooks = serving->webhooks,
+                                        .task_ttl_ms = env->serve->task_ttl_ms,
+                                        .push = options->push ? &serving->push : NULL};
+    a2a_server_add(env->server, &serving->agent);
+}
+
+struct serving *serving_open(const struct serving_env *env, char *problem, size_t problem_size)
+{
+    struct serving *serving = memory_allocate(sizeof *serving);
+    uv_timer_init(env->loop, &serving->expire);
+    uv_unref((uv_handle_t *)&serving->expire);
+    serving->journal = env->journal;
+    bool opened = open_webhooks(serving, env, problem, problem_size);
+    open_tasks(serving, env);
+    if (!opened || !load(serving, problem, problem_size)) {
         serving_close(serving);
         serving_free(serving);
         return NULL;
     }
-    dispatch_set_door(&workspace->dispatch, &serving->tasks.door);
-    serving->agent = (struct a2a_agent){.id = workspace_id(workspace),
-                                        .path = path ? path : "",
-                                        .tasks = &serving->tasks,
-                                        .journal = workspace->journal,
-                                        .webhooks = serving->webhooks,
-                                        .task_ttl_ms = options->task_ttl_ms};
-    if (workspace->options.push) {
-        serving->push = (struct a2a_push){
-            .knows = knows_platform,
-            .has_secret = has_secret,
-            .context = workspace,
-            .unauthenticated = workspace->options.push_unauthenticated,
-            .answer_within_ms = workspace->options.answer_within_ms};
-        serving->agent.push = &serving->push;
-    }
-    a2a_server_add(host->a2a, &serving->agent);
+    dispatch_set_door(env->dispatch, &serving->tasks.door);
+    open_agent(serving, env);
     uv_timer_start(&serving->expire, on_expire, EXPIRE_EVERY_MS, EXPIRE_EVERY_MS);
     return serving;
 }

@@ -104,25 +104,11 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
                                                            : 1;
 }
 
-/* false: the script's card cannot be shown, and that ended it. */
-static bool describe(struct workspace *workspace, const struct script_agent *agent)
-{
-    char problem[512];
-    if (!workspace->serving ||
-        serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
-        return true;
-    log_error(workspace_id(workspace), "%s", problem);
-    workspace_fail(workspace, HOST_EXIT_USAGE);
-    return false;
-}
-
 /* There is no platform to register with. */
 static void start_serving(struct workspace *workspace)
 {
     set_state(workspace, WORKSPACE_RUNNING);
-    log_info(workspace_id(workspace), "serving %s%s%s", workspace->card.name,
-             workspace->options.serve_path ? " at " : "",
-             workspace->options.serve_path ? workspace->options.serve_path : "");
+    log_info(workspace_id(workspace), "serving %s", workspace->card.name);
     dispatch_step(&workspace->dispatch);
 }
 
@@ -142,7 +128,7 @@ static void on_loaded(void *context, const struct script_agent *agent)
     take_agent(workspace, agent);
     set_state(workspace, WORKSPACE_REGISTERING);
     wiring_open_control(workspace);
-    if (!describe(workspace, agent))
+    if (!wiring_describe(workspace, agent))
         return;
     if (workspace->options.serve)
         start_serving(workspace);
@@ -158,10 +144,7 @@ static void on_reloaded(void *context, const struct script_agent *agent)
     observer_script(&workspace->dispatch.observer, NULL);
     bool changed = card_take(&workspace->card, &workspace->options, agent);
     take_agent(workspace, agent);
-    char problem[512];
-    if (workspace->serving &&
-        !serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
-        log_error(workspace_id(workspace), "%s; the card stays as it was", problem);
+    wiring_describe(workspace, agent);
     if (changed && !workspace->options.serve) /* the platform has the previous script's card */
         registration_changed(&workspace->registration);
     dispatch_step(&workspace->dispatch);
@@ -233,35 +216,6 @@ static void on_script_closed(void *context)
     journal_close(workspace->journal, on_journal_closed);
 }
 
-/* The one that is stuck keeps its counted attempt; the others, of all workspaces, are not to blame.
- */
-static void uncount_innocent(const struct inbox_entry *entry, void *context)
-{
-    struct workspace *workspace = context;
-    const struct script_job *guilty = workspace->stuck ? script_current(workspace->script) : NULL;
-    if (!guilty || guilty->message != entry->message)
-        attempts_leave(workspace->attempts, entry->place, false);
-}
-
-struct workspace *workspace_culprit(struct workspace *workspace)
-{
-    if (script_current(workspace->script))
-        return workspace;
-    struct workspace *other = workspace->host->workspaces;
-    while (other &&
-           (other->worker != workspace->worker || !other->script || !script_current(other->script)))
-        other = other->next;
-    return other ? other : workspace;
-}
-
-static void uncount_all_innocent(struct workspace *workspace)
-{
-    workspace_culprit(workspace)->stuck = true;
-    for (struct workspace *each = workspace->host->workspaces; each; each = each->next)
-        if (each->script)
-            inbox_each_running(each->inbox, uncount_innocent, each);
-}
-
 static void on_stuck_closed(void *context)
 {
     host_exit_now(((struct workspace *)context)->host, HOST_EXIT_STUCK);
@@ -270,7 +224,7 @@ static void on_stuck_closed(void *context)
 void workspace_saved(struct workspace *workspace)
 {
     if (workspace->exit_code == HOST_EXIT_STUCK) { /* its worker will not answer */
-        uncount_all_innocent(workspace);
+        workspace_uncount_innocent(workspace);
         journal_close(workspace->journal, on_stuck_closed);
     } else if (workspace->script) {
         host_calls_interrupt(&workspace->dispatch.calls);
@@ -382,11 +336,8 @@ static bool open_state(struct workspace *workspace, char *problem, size_t proble
         return false;
     wiring_open_journal(workspace);
     opened = opening_read(&opening, workspace->journal, problem, problem_size);
-    if (opened && (workspace->options.serve || workspace->options.push)) { /* before the messages of
-                                                                              its tasks */
-        workspace->serving = serving_open(workspace, problem, problem_size);
-        opened = workspace->serving;
-    }
+    if (opened)
+        opened = wiring_open_serving(workspace, problem, problem_size);
     if (opened)
         take_up(workspace, &opening);
     opening_free(&opening);

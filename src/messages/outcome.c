@@ -118,6 +118,17 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
 }
 
+static void handler_gives_up(struct dispatch *dispatch, struct inbox_entry *entry,
+                             const struct script_outcome *outcome)
+{
+    const char *reason = outcome->reason;
+    log_warn(dispatch->link->options->id, "message %s from %s: dead letter%s%s", entry->row_id,
+             inbox_sender(entry), reason ? ": " : "", reason ? reason : "");
+    entry->said = reason != NULL;
+    inbox_record(dispatch->inbox, entry);
+    outcome_record_dead(dispatch, entry, reason ? reason : "dead-lettered by the script", NULL);
+}
+
 /* Elsewhere than in a task the reason is the reply. */
 static void handler_rejects(struct dispatch *dispatch, struct inbox_entry *entry,
                             const struct script_outcome *outcome)
@@ -227,15 +238,7 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
         return;
     case SCRIPT_RETRY: handler_waits(dispatch, entry, outcome); return;
     case SCRIPT_REJECTED: handler_rejects(dispatch, entry, outcome); return;
-    case SCRIPT_DEAD:
-        entry->said = outcome->reason != NULL;
-        log_warn(id, "message %s from %s: dead letter%s%s", entry->row_id, inbox_sender(entry),
-                 outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
-        inbox_record(dispatch->inbox, entry);
-        outcome_record_dead(dispatch, entry,
-                            outcome->reason ? outcome->reason : "dead-lettered by the script",
-                            NULL);
-        return;
+    case SCRIPT_DEAD: handler_gives_up(dispatch, entry, outcome); return;
     case SCRIPT_FAILED: handler_failed(dispatch, entry, outcome); return;
     case SCRIPT_AGAIN: handler_excused(dispatch, entry, outcome); return;
     }

@@ -147,11 +147,10 @@
                 " WHERE id = ?1")                                                                  \
     X(TASKS_OPEN, "SELECT id, principal, context, state, open, updated, document FROM tasks"       \
                   " WHERE open = 1 ORDER BY sequence")                                             \
-    X(TASKS_ENDED,                                                                                 \
-      "SELECT id, principal, context, state, open, updated, document FROM tasks"                   \
-      " WHERE principal = ?1 AND open = 0 AND (?2 IS NULL OR context = ?2)"                        \
-      " AND (?3 < 0 OR state = ?3) AND updated >= ?4 AND (updated, id) < (?5, ?6)"                 \
-      " ORDER BY updated DESC, id DESC LIMIT ?7")                                                  \
+    X(TASKS_ENDED, "SELECT id, principal, context, state, open, updated, document FROM tasks"      \
+                   " WHERE principal = ?1 AND open = 0 AND (?2 IS NULL OR context = ?2)"           \
+                   " AND (?3 < 0 OR state = ?3) AND updated >= ?4 AND (updated, id) < (?5, ?6)"    \
+                   " ORDER BY updated DESC, id DESC LIMIT ?7")                                     \
     X(TASKS_COUNT,                                                                                 \
       "SELECT count(*) FROM tasks WHERE principal = ?1 AND open = 0"                               \
       " AND (?2 IS NULL OR context = ?2) AND (?3 < 0 OR state = ?3) AND updated >= ?4")            \
@@ -160,7 +159,7 @@
     X(FINISHED_EXPIRE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT "     \
                        "sequence, updated FROM finished ORDER BY sequence LIMIT ?2)"               \
                        " WHERE updated < ?1)")                                                     \
-    X(NOTIFICATION_ADD, "INSERT OR IGNORE INTO notifications (sequence, task, config, type, body,"  \
+    X(NOTIFICATION_ADD, "INSERT OR IGNORE INTO notifications (sequence, task, config, type, body," \
                         " at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                    \
     X(NOTIFICATION_DROP, "DELETE FROM notifications WHERE sequence = ?1")                          \
     X(NOTIFICATIONS, "SELECT sequence, task, config, type, body, at FROM notifications"            \

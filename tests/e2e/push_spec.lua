@@ -53,7 +53,8 @@ describe("push", function()
 
   local function request(text, id)
     return { jsonrpc = "2.0", id = "r1", method = "message/send", params = {
-      message = { kind = "message", messageId = id or emulator.uuid(), role = "user", parts = { { kind = "text", text = text } } } } }
+      message = { kind = "message", messageId = id or emulator.uuid(), role = "user",
+        parts = { { kind = "text", text = text } } } } }
   end
 
   local function start(one, body, token)

@@ -56,13 +56,13 @@ end
 -- told that it is queued, and the message is posted again after the next heartbeat.
 local function post(target, value, done)
   local body = assert(json.encode(value))
-  local once = done
   host.post(target.url, headers_for(target), body, PATIENCE_MS[store.config.profile], function(status, answer, sent)
-    if status then return once(status >= 300 and status or 200, relay(status, answer)) end
-    if not sent then return once(502, { error = "failed to reach workspace agent", delivery_confirmed = false }) end
+    if status then return done(status >= 300 and status or 200, relay(status, answer)) end
+    if not sent then return done(502, { error = "failed to reach workspace agent", delivery_confirmed = false }) end
     target.pushes = target.pushes or {}
     target.pushes[#target.pushes + 1] = value
-    once(202, assert(json.encode({ status = "queued", delivery_mode = "push", method = envelope.method(value) }, { sort = true })))
+    local queued = { status = "queued", delivery_mode = "push", method = envelope.method(value) }
+    done(202, assert(json.encode(queued, { sort = true })))
   end)
 end
 

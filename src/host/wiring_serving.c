@@ -1,0 +1,59 @@
+/* Who calls whom between a workspace and the server that it is asked through. */
+#include "host/parts.h"
+
+#include "base/log.h"
+#include "host/host.h"
+#include "host/serving.h"
+
+static void on_admitted(void *context, struct journal_loaded *loaded)
+{
+    struct workspace *workspace = context;
+    if (workspace->options.push) {
+        intake_take_pushed(&workspace->intake, loaded);
+        return;
+    }
+    intake_resume(&workspace->intake, loaded, false);
+    dispatch_step(&workspace->dispatch);
+}
+
+static bool knows_platform(void *context, const char *authorization)
+{
+    return inbound_secret_matches(&((struct workspace *)context)->link.inbound, authorization);
+}
+
+static bool has_secret(void *context)
+{
+    return ((struct workspace *)context)->link.inbound.current;
+}
+
+bool wiring_open_serving(struct workspace *workspace, char *problem, size_t problem_size)
+{
+    struct host *host = workspace->host;
+    struct serving_env env = {.options = &workspace->options,
+                              .serve = &host->serve,
+                              .server = host->a2a,
+                              .loop = &host->network.loop,
+                              .client = host->link.client,
+                              .journal = workspace->journal,
+                              .dispatch = &workspace->dispatch,
+                              .admit = on_admitted,
+                              .knows = knows_platform,
+                              .has_secret = has_secret,
+                              .context = workspace};
+    bool wanted = workspace->options.serve || workspace->options.push;
+    if (wanted)
+        workspace->serving = serving_open(&env, problem, problem_size);
+    return !wanted || workspace->serving;
+}
+
+bool wiring_describe(struct workspace *workspace, const struct script_agent *agent)
+{
+    char problem[512];
+    if (!workspace->serving ||
+        serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
+        return true;
+    log_error(workspace_id(workspace), "%s", problem);
+    if (workspace->state == WORKSPACE_REGISTERING) /* else its card stays as it was */
+        workspace_fail(workspace, HOST_EXIT_USAGE);
+    return false;
+}
