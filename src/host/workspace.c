@@ -361,8 +361,7 @@ static bool open_workspace(struct workspace *workspace, enum host_exit *code, ch
     if (!open_state(workspace, problem, problem_size))
         return false;
     workspace->link.pushed = options->push;
-    if (options->push)
-        inbound_secret_open(&workspace->link);
+    inbound_secret_open(&workspace->link);
     set_state(workspace, WORKSPACE_LOADING);
     workspace->started_ms = clock_wall_ms();
     host->open_workspaces++;

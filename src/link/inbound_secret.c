@@ -31,6 +31,8 @@ static char *read_kept(const char *path)
 void inbound_secret_open(struct link *link)
 {
     const struct molecule_workspace_options *options = link->options;
+    if (!options->push)
+        return;
     link->inbound.path = memory_format("%s/%s.inbound", options->state_directory, options->id);
     link->inbound.current = read_kept(link->inbound.path);
     log_hide(link->inbound.current);

@@ -15,7 +15,7 @@ struct inbound_secret {
     bool busy;     /* it is being written */
 };
 
-/* Blocks on the disk: call it before anything runs. */
+/* Blocks on the disk: call it before anything runs. Nothing, where nothing is pushed. */
 void inbound_secret_open(struct link *link);
 void inbound_secret_close(struct link *link);
 /* The platform's, as of now; NULL: it did not say. */
