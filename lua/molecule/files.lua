@@ -39,6 +39,8 @@ function file:read()
   local uri = self.uri or ""
   local id = uri:match("^platform%-pending:[^/]*/([%w%-]+)$")
   if id then return core.file_fetch(id) end
+  local pushed = uri:match("^workspace:/workspace/%.molecule/chat%-uploads/([^/]+)$")
+  if pushed then return core.file_pushed(pushed) end
   if uri:find("^https?://") then
     -- the sender chose the address: public ones only, with https, or those of --allow-file-host
     local answer, problem, code = core.http {url = uri, max_bytes = 100 * 1024 * 1024, timeout = 300, public = true}

@@ -5,6 +5,7 @@
 #include "doors/a2a_server.h"
 #include "doors/principals.h"
 #include "journal/journal.h"
+#include "state/disk.h"
 #include "wire/a2a.h"
 
 struct a2a_server {

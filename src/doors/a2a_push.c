@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/timer.h"
+#include "doors/push_files.h"
 #include "wire/jsontext.h"
 
 #include <stdio.h>
@@ -15,6 +16,8 @@
 
 #define LATE_WORDS "This takes longer; the answer follows."
 #define STATUS_PATH "/internal/a2a-auth-status"
+#define INGEST_PATH "/internal/chat/uploads/ingest"
+#define READ_PATH "/internal/file/read"
 
 static bool ends_with(const char *path, const char *end)
 {
@@ -45,9 +48,11 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
 {
     const struct a2a_push *push = agent->push;
     const char *method = http_request_method(http);
-    bool asks_status = ends_with(path, STATUS_PATH);
+    bool asks_status = ends_with(path, STATUS_PATH), takes = ends_with(path, INGEST_PATH),
+         gives = ends_with(path, READ_PATH);
     bool known = push->knows(push->context, http_request_header(http, "Authorization"));
-    if (!known && (asks_status || !push->unauthenticated)) {
+    bool internal = asks_status || takes || gives; /* with the secret on every version */
+    if (!known && (internal || !push->unauthenticated)) {
         a2a_answer_plainly(http, 401, "WWW-Authenticate", "Bearer realm=\"molecule\"",
                            "unauthorized");
         return false;
@@ -56,12 +61,9 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
         answer_status(push, http);
         return false;
     }
-    if (strstr(path, "/internal/")) {
-        a2a_answer_plainly(http, 404, NULL, NULL, "files are not kept here");
-        return false;
-    }
-    if (strcmp(method, "POST") != 0) {
-        a2a_answer_plainly(http, 405, "Allow", "POST", "messages are posted here");
+    const char *allowed = asks_status || gives ? "GET" : "POST";
+    if (strcmp(method, allowed) != 0) {
+        a2a_answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
         return false;
     }
     return true;
@@ -188,6 +190,15 @@ static void begin(struct a2a_exchange *exchange, json_t *request, const char *bo
 void a2a_push_operate(struct a2a_exchange *exchange, const char *body, size_t length)
 {
     bool repaired = false;
+    const char *path = http_request_path(exchange->http);
+    if (ends_with(path, INGEST_PATH)) {
+        push_files_take(exchange);
+        return;
+    }
+    if (ends_with(path, READ_PATH)) {
+        push_files_give(exchange);
+        return;
+    }
     json_t *request = jsontext_read(body, length, &repaired, NULL);
     exchange->request.version = A2A_0_3;
     exchange->request.binding = A2A_JSON_RPC;

@@ -15,6 +15,8 @@
 #define A2A_BODY_MAXIMUM ((size_t)16 << 20)
 
 struct a2a_server;
+struct disk;
+struct thread;
 struct principals;
 
 /* What makes an agent one that the platform pushes to (contract §5). The owner's. */
@@ -23,6 +25,9 @@ struct a2a_push {
     bool (*knows)(void *context, const char *authorization);
     bool (*has_secret)(void *context); /* the platform has given one */
     void *context;
+    const char *directory; /* of files that it hands over; made when there is one */
+    struct disk *disk;
+    struct thread *network;
     bool unauthenticated;     /* everybody counts as the platform */
     int64_t answer_within_ms; /* 0: however long it takes */
 };

@@ -3,11 +3,13 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "doors/a2a_server.h"
+#include "doors/push_files.h"
 #include "doors/tasks.h"
 #include "doors/webhooks.h"
 #include "journal/journal.h"
 #include "messages/dispatch.h"
 #include "script/script_types.h"
+#include "state/disk.h"
 #include "wire/platform.h"
 
 #include <stdio.h>
@@ -22,6 +24,7 @@ struct serving {
     struct webhooks *webhooks;
     struct journal *journal;
     struct a2a_push push;
+    char *directory; /* of files that the platform hands over */
 };
 
 static void on_delivered(void *context, int64_t sequence)
@@ -29,10 +32,34 @@ static void on_delivered(void *context, int64_t sequence)
     journal_notification_drop(((struct serving *)context)->journal, sequence);
 }
 
+struct expiry {
+    char *directory;
+    int64_t before_ms;
+};
+
+static void work_expire(void *context)
+{
+    const struct expiry *expiry = context;
+    push_files_expire(expiry->directory, expiry->before_ms);
+}
+
+static void work_expired(void *context)
+{
+    struct expiry *expiry = context;
+    free(expiry->directory);
+    free(expiry);
+}
+
 static void on_expire(uv_timer_t *timer)
 {
     struct serving *serving = (struct serving *)timer;
-    journal_tasks_expire(serving->journal, clock_wall_ms() - serving->agent.task_ttl_ms);
+    int64_t before_ms = clock_wall_ms() - serving->agent.task_ttl_ms;
+    journal_tasks_expire(serving->journal, before_ms);
+    if (!serving->agent.push)
+        return;
+    struct expiry *expiry = memory_allocate(sizeof *expiry);
+    *expiry = (struct expiry){memory_copy_text(serving->directory), before_ms};
+    disk_run(serving->push.disk, serving->push.network, work_expire, work_expired, expiry);
 }
 
 /* What an earlier process left. */
@@ -83,9 +110,13 @@ static void open_tasks(struct serving *serving, const struct serving_env *env)
 static void open_agent(struct serving *serving, const struct serving_env *env)
 {
     const struct molecule_workspace_options *options = env->options;
+    serving->directory = memory_format("%s/%s.files", options->state_directory, options->id);
     serving->push = (struct a2a_push){.knows = env->knows,
                                       .has_secret = env->has_secret,
                                       .context = env->context,
+                                      .directory = serving->directory,
+                                      .disk = env->disk,
+                                      .network = env->network,
                                       .unauthenticated = options->push_unauthenticated,
                                       .answer_within_ms = options->answer_within_ms};
     serving->agent = (struct a2a_agent){.id = options->id,
@@ -144,6 +175,7 @@ void serving_close(struct serving *serving)
 
 static void on_timer_closed(uv_handle_t *timer)
 {
+    free(((struct serving *)timer)->directory);
     free(timer);
 }
 

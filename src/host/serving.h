@@ -10,6 +10,7 @@
 #include <uv.h>
 
 struct a2a_server;
+struct disk;
 struct dispatch;
 struct http_client;
 struct journal;
@@ -17,6 +18,7 @@ struct journal_loaded;
 struct platform_card;
 struct script_agent;
 struct serving;
+struct thread;
 
 /* Borrowed for the life of it. */
 struct serving_env {
@@ -27,6 +29,8 @@ struct serving_env {
     struct http_client *client; /* for webhooks */
     struct journal *journal;
     struct dispatch *dispatch;
+    struct disk *disk;
+    struct thread *network;
     /* upwards: a message is kept, and is to be handled; takes it */
     void (*admit)(void *context, struct journal_loaded *loaded);
     /* of a pushed one: whether the value of an Authorization header, NULL: absent, is the

@@ -36,6 +36,8 @@ bool wiring_open_serving(struct workspace *workspace, char *problem, size_t prob
                               .client = host->link.client,
                               .journal = workspace->journal,
                               .dispatch = &workspace->dispatch,
+                              .disk = &host->disk,
+                              .network = &host->network,
                               .admit = on_admitted,
                               .knows = knows_platform,
                               .has_secret = has_secret,

@@ -111,6 +111,13 @@ void http_request_each_header(struct http_request *request, http_pair_visitor *v
 void http_request_each_argument(struct http_request *request, http_pair_visitor *visit,
                                 void *context);
 
+/* Of a body that is multipart/form-data: called with each piece of a file's bytes, in order;
+ * `first` begins a file. Texts are borrowed, and NULL where absent. false ends it. */
+typedef bool http_file_visitor(void *context, const char *field, const char *name, const char *type,
+                               const char *bytes, size_t length, bool first);
+/* In on_request. false: the body is no such form, or is cut short, or the visitor ended it. */
+bool http_request_each_file(struct http_request *request, http_file_visitor *visit, void *context);
+
 /* For whoever holds the request. */
 void http_request_set_data(struct http_request *request, void *data);
 void *http_request_data(const struct http_request *request);

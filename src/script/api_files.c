@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,38 @@ static int file_fetch(lua_State *L)
     ask->most = half < FETCH_MAXIMUM ? (int64_t)half : FETCH_MAXIMUM;
     ask->timeout_ms = TRANSFER_TIMEOUT_MS;
     return ask_await(L, ask, push_fetched);
+}
+
+/* core.file_pushed(name) -> the bytes of a file that the platform handed over, which is kept beside
+ * the ledger; nil, problem, CODE */
+static int file_pushed(lua_State *L)
+{
+    const struct molecule_workspace_options *options = vm_of(L)->settings->options;
+    const char *name = luaL_checkstring(L, 1);
+    char path[PATH_MAX];
+    struct stat about;
+    luaL_argcheck(L, *name && *name != '.' && !strchr(name, '/'), 1, "not a name");
+    snprintf(path, sizeof path, "%s/%s.files/%s", options->state_directory, options->id, name);
+    if (lstat(path, &about) != 0 || !S_ISREG(about.st_mode)) {
+        luaL_pushfail(L);
+        lua_pushfstring(L, "file %s is not there any more", name);
+        lua_pushliteral(L, "NOT_FOUND");
+        return 3;
+    }
+    if ((size_t)about.st_size > vm_room(vm_of(L)) / 2) {
+        luaL_pushfail(L);
+        lua_pushfstring(L, "file %s is larger than the memory that is left", name);
+        lua_pushliteral(L, "TOO_LARGE");
+        return 3;
+    }
+    luaL_Buffer bytes; /* may raise: nothing is open yet */
+    char *room = luaL_buffinitsize(L, &bytes, (size_t)about.st_size);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t length = fd >= 0 ? read(fd, room, (size_t)about.st_size) : 0;
+    if (fd >= 0)
+        close(fd);
+    luaL_pushresultsize(&bytes, length > 0 ? (size_t)length : 0);
+    return 1;
 }
 
 /* core.file_upload(multipart body, boundary) -> list of {uri, name, mimeType, size} */
@@ -124,10 +157,8 @@ static int file_write(lua_State *L)
 
 void api_files_install(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"file_fetch", file_fetch},
-                                         {"file_upload", file_upload},
-                                         {"file_limits", file_limits},
-                                         {"file_write", file_write},
-                                         {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"file_fetch", file_fetch},   {"file_pushed", file_pushed},
+                                         {"file_upload", file_upload}, {"file_limits", file_limits},
+                                         {"file_write", file_write},   {NULL, NULL}};
     luaL_setfuncs(L, functions, 0);
 }

@@ -1,4 +1,5 @@
 -- For wrk: a SendMessage each, with a messageId that was not used before.
+-- luacheck: globals wrk request
 local count, prefix = 0, ("%x%x"):format(os.time(), math.random(1073741824))
 local headers = { ["Content-Type"] = "application/json", ["A2A-Version"] = "1.0" }
 

@@ -197,6 +197,37 @@ describe("push", function()
     other:stop()
   end)
 
+  it("a file that the platform hands over is kept, read back, and read by the script", function()
+    local one = connect [[return function(msg) return msg.files[1].name .. ": " .. msg.files[1]:read() end]]
+    local token = secret(one)
+    local form = table.concat({ "--b1", 'Content-Disposition: form-data; name="files"; filename="a report.txt"',
+      "Content-Type: text/plain", "", "two\0bytes", "--b1--", "" }, "\r\n")
+    local function internal(path, method, body, authorization)
+      return http.start { port = port, method = method, path = "/a2a/inbound/internal" .. path, body = body, headers = {
+        Authorization = authorization or "Bearer " .. token, ["Content-Type"] = "multipart/form-data; boundary=b1" } }:wait()
+    end
+    local answer = internal("/chat/uploads/ingest", "POST", form)
+    assert.equal(200, answer.status)
+    local file = cjson.decode(answer.body).files[1]
+    assert.equal("a report.txt", file.name)
+    assert.equal("text/plain", file.mimeType)
+    assert.equal(9, file.size)
+    local path = file.uri:match "^workspace:(/workspace/%.molecule/chat%-uploads/[%x-]+%-a_report%.txt)$"
+    assert.is_string(path)
+    assert.equal("two\0bytes", internal("/file/read?path=" .. path, "GET").body)
+    assert.equal("600", host.mode(("%s/%s.files/%s"):format(one.state_dir, workspace.id, path:match "[^/]+$")))
+    local body = request "look"
+    body.params.message.parts[2] = { kind = "file", file = { name = file.name, uri = file.uri, mimeType = file.mimeType } }
+    local _, reply = post(one, body)
+    assert.equal("a report.txt: twobytes", reply.result.parts[1].text)
+    assert.equal(401, internal("/chat/uploads/ingest", "POST", form, "Bearer wrong").status)
+    assert.equal(400, internal("/chat/uploads/ingest", "POST", "no form").status)
+    for _, other in ipairs { "/etc/passwd", path .. "x", "/workspace/.molecule/chat-uploads/../x", "" } do
+      assert.equal(404, internal("/file/read?path=" .. other, "GET").status)
+    end
+    one:stop()
+  end)
+
   it("tells an operator whether the platform may rely on the secret", function()
     local one = connect()
     local token = secret(one)

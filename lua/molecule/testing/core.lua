@@ -320,6 +320,7 @@ local function add_files(api, version)
     if agent.uploads[id] then return agent.uploads[id] end
     return nil, "file:read: the file has expired", "NOT_FOUND"
   end
+  api.file_pushed = api.file_fetch -- under its name
   function api.file_upload(body, boundary)
     api.check_await("molecule.files")
     local list = agent.json.array {}
