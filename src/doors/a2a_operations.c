@@ -142,8 +142,14 @@ static void on_found(void *context, struct journal_task *found, int64_t total, b
     exchange->looking = false;
     json_t *record = is_own(exchange, found) ? json_loads(found->document, JSON_ALLOW_NUL, NULL)
                                              : NULL;
+    const struct a2a_task *begun = !exchange->http
+                                       ? NULL
+                                       : tasks_find(exchange->agent->tasks, exchange->principal,
+                                                    task_id_of(exchange));
     if (!exchange->http)
         a2a_exchange_end(exchange);
+    else if (begun && !begun->beginning && !begun->ending)
+        a2a_operate(exchange); /* it was about to begin */
     else if (failed || (found && is_own(exchange, found) && !record))
         a2a_refuse(exchange, A2A_UNAVAILABLE, NULL, "the task cannot be read now");
     else if (!record)

@@ -72,6 +72,7 @@ struct tasks {
     struct journal *journal;
     struct dispatch *dispatch;
     struct webhooks *webhooks;
+    bool pushed;             /* the platform brings the messages: they are the canvas\'s */
     bool new_tasks;          /* a messageId that was used before begins another task */
     const char *error_reply; /* what a client is told of a message that failed; NULL: a default */
     /* upwards: a message is kept, and is to be handled; takes it */

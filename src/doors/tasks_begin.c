@@ -83,7 +83,7 @@ static bool admit(struct a2a_task *task, char *row, const char *row_id, int64_t 
     snprintf(admitting->id, sizeof admitting->id, "%s", task->id);
     struct journal_task *record = task_to_record(task, task->record, events);
     admitting->notifications = task_copy_notifications(record);
-    bool pushed = strcmp(task->principal, TASKS_PLATFORM) == 0;
+    bool pushed = tasks->pushed;
     journal_task_admit(tasks->journal, record, begins,
                        &(struct journal_run){.row_id = row_id,
                                              .row = row,

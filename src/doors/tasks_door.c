@@ -174,10 +174,9 @@ static bool add_reply(struct a2a_task *task, json_t *record, json_t *events,
     if (!parts && *problem)
         return false;
     json_array_foreach (reply->artifacts, i, artifact) {
-        const char *name = json_string_value(json_object_get(artifact, "name"));
-        char place[32];
+        char place[32]; /* two may have the same name */
         snprintf(place, sizeof place, "reply/%zu", i + 1);
-        add_artifact(task, now, events, name ? name : place, artifact);
+        add_artifact(task, now, events, place, artifact);
     }
     if (parts && !reply->as_message) {
         artifact = json_pack("{s:O}", "parts", parts);

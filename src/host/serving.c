@@ -101,6 +101,7 @@ static void open_tasks(struct serving *serving, const struct serving_env *env)
     serving->tasks.journal = env->journal;
     serving->tasks.dispatch = env->dispatch;
     serving->tasks.webhooks = serving->webhooks;
+    serving->tasks.pushed = env->options->push;
     serving->tasks.error_reply = env->options->error_reply;
     serving->tasks.admit = env->admit;
     serving->tasks.context = env->context;
