@@ -19,7 +19,8 @@ void card_free(struct platform_card *card)
 bool card_take(struct platform_card *card, const struct molecule_workspace_options *options,
                const struct script_agent *agent)
 {
-    const char *name = options->name ? options->name : agent->name ? agent->name : DEFAULT_NAME;
+    const char *standard = options->serve ? options->id : DEFAULT_NAME;
+    const char *name = options->name ? options->name : agent->name ? agent->name : standard;
     const char *description = options->description ? options->description
                               : agent->description ? agent->description
                                                    : DEFAULT_DESCRIPTION;

@@ -188,6 +188,15 @@ static const char *state_text(const struct workspace *workspace)
     return "closed";
 }
 
+/* How messages come. */
+static const char *wake_text(const struct workspace *workspace)
+{
+    return workspace->options.serve                   ? "serve"
+           : workspace->link.pushed                   ? "push"
+           : event_stream_trusted(&workspace->stream) ? "stream"
+                                                      : "poll";
+}
+
 static void look_for_status(void *context, struct control_status *now)
 {
     const struct workspace *workspace = context;
@@ -196,7 +205,7 @@ static void look_for_status(void *context, struct control_status *now)
     size_t active = dispatch_active(&workspace->dispatch); /* some of them may be deferred */
     *now = (struct control_status){
         .state = state_text(workspace),
-        .wake = event_stream_trusted(&workspace->stream) ? "stream" : "poll",
+        .wake = wake_text(workspace),
         .cursor = watermark ? watermark : workspace->cursor_writer.saved,
         .started_ms = workspace->started_ms,
         .last_poll_ms = workspace->poller.last_poll_ms,
