@@ -38,7 +38,7 @@ struct controls {
 /* Texts are borrowed for the call; times are wall clock, 0: never. */
 struct control_status {
     const char *state; /* "running", … */
-    const char *wake;  /* "stream" or "poll" */
+    const char *wake;  /* "stream", "poll", "push" or "serve" */
     const char *cursor;
     int64_t started_ms, last_poll_ms, last_heartbeat_ms;
     size_t waiting; /* messages neither being handled nor answered now */
