@@ -47,3 +47,15 @@ void fleet_raise_limit(size_t workspaces)
                  (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces),
                  (unsigned long long)needed, SHARED);
 }
+
+void fleet_raise_limit_for(size_t connections)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    rlim_t needed = connections + SHARED;
+    if (limit.rlim_cur >= needed)
+        return;
+    limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}

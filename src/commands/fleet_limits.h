@@ -11,5 +11,7 @@ unsigned fleet_workers(int64_t wanted, size_t workspaces);
 
 /* Raises the limit of open files as far as necessary and possible, and logs it. */
 void fleet_raise_limit(size_t workspaces);
+/* … for so many connections of clients, as far as possible; a lower limit makes others wait. */
+void fleet_raise_limit_for(size_t connections);
 
 #endif

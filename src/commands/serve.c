@@ -141,6 +141,7 @@ static int serve(const struct command *command, const struct serve_options *give
     struct molecule_options settings = given->host;
     settings.handle_signals = true;
     settings.workers = fleet_workers(settings.workers, count);
+    fleet_raise_limit_for(given->serve.max_connections);
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
     if (!molecule) {
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
