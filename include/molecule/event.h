@@ -29,8 +29,9 @@ struct molecule_event {
     /* ATTEMPT: "cron/NAME", where it is a run of a schedule (molecule.cron) and no row of the
      * platform; else NULL */
     const char *schedule;
-    const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "dead", "answer"; ENDED
-                            also: "retry", "asleep", "failed", "canceled", "again" */
+    const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "rejected", "dead",
+                            "answer"; ENDED also: "retry", "asleep", "failed", "canceled", "again"
+                          */
     /* ENDED, LATER, FINISHED; NULL: none is known. SCRIPT: why it did not load; TOLD: what went
      * wrong; NULL: nothing did */
     const char *reason;

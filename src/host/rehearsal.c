@@ -47,10 +47,13 @@ static void on_loaded(void *context, const struct script_agent *agent)
         rehearsal->code = HOST_EXIT_USAGE;
     } else {
         terminal_print(stdout,
-                       "workspace  %s\n%-10s %s\nmode       poll\napi        %s\nstate      "
+                       "workspace  %s\n%-10s %s\nmode       %s\napi        %s\nstate      "
                        "%s/%s.json\nagent      %s\n",
-                       options->id, kind, source, options->api_url, options->state_directory,
-                       options->id,
+                       options->id, kind, source,
+                       options->push_or_poll ? "auto"
+                       : options->push       ? "push"
+                                             : "poll",
+                       options->api_url, options->state_directory, options->id,
                        options->name ? options->name
                        : agent->name ? agent->name
                                      : "molecule");
