@@ -298,7 +298,10 @@ describe("molecule", function()
       assert(help:find("^Usage: molecule " .. name), help)
       local source = assert(host.read("src/commands/" .. name .. ".c"))
       if name == "connect" then
-        source = source .. host.read "src/commands/connect_options.h" .. host.read "include/molecule/options.def"
+        local shared = host.read("include/molecule/options.def"):gsub("MOLECULE_SERVE_OPTION%b()", "")
+        source = source .. host.read "src/commands/connect_options.h" .. shared
+      elseif name == "serve" then
+        for own in host.read("include/molecule/options.def"):gmatch "MOLECULE_SERVE_OPTION(%b())" do source = source .. own end
       end
       for option in source:gmatch '%u+, [%w_]+, "([%w-]+)",' do
         assert(help:find("--" .. option, 1, true), ("--%s is not in\n%s"):format(option, help))

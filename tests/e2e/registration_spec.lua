@@ -383,8 +383,8 @@ describe("registration", function()
       end)
     end
 
-    it("--mode push: says that only poll is supported", function()
-      refuses({ args = { "--mode", "push" } }, "%-%-mode push is not supported yet")
+    it("--mode push: needs the URL at which the platform reaches it", function()
+      refuses({ args = { "--mode", "push" } }, "%-%-mode push needs %-%-public%-url")
     end)
 
     it("a length of time: is taken with a unit, and without one in the option's own", function()
