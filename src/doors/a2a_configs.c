@@ -103,8 +103,8 @@ static json_t *carry_out(struct a2a_exchange *exchange, const json_t *configs, c
             json_array_append_new(kept, shown(config, task_id));
         *result = json_pack("{s:o}", "configs", kept);
         return NULL;
-    default: /* GET: of 0.3 without an id the first one */
-        if (!config && !id)
+    default: /* GET: clients of 0.3 name any id, and get the first one from the SDK's server */
+        if (!config && (!id || exchange->request.version == A2A_0_3))
             config = json_array_get(configs, 0);
         if (config)
             *result = shown(config, task_id);

@@ -72,9 +72,25 @@ void a2a_answer(struct a2a_exchange *exchange, const json_t *result)
     send_text(exchange, &text);
 }
 
+static void begin_stream(struct a2a_exchange *exchange)
+{
+    struct http_header headers[4] = {{"Content-Type", "text/event-stream"},
+                                     {"Cache-Control", "no-store"},
+                                     {"X-Accel-Buffering", "no"}};
+    size_t count = 3 + add_extensions(exchange, headers + 3);
+    exchange->streaming = true;
+    http_stream_begin(exchange->http, 200, headers, count);
+}
+
 void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *problem)
 {
     struct a2a_text text;
+    /* a client of 0.3 that asked for a stream takes nothing else */
+    enum a2a_operation operation = exchange->request.operation;
+    bool streams = operation == A2A_STREAM || operation == A2A_SUBSCRIBE;
+    if (!exchange->streaming && streams && exchange->request.version == A2A_0_3 &&
+        exchange->request.params)
+        begin_stream(exchange);
     if (!exchange->streaming) {
         text = a2a_write_problem(&exchange->request, problem);
         send_text(exchange, &text);
@@ -104,14 +120,8 @@ void a2a_refuse(struct a2a_exchange *exchange, enum a2a_error error, const char 
 void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last)
 {
     struct http_request *http = exchange->http;
-    if (!exchange->streaming) {
-        struct http_header headers[4] = {{"Content-Type", "text/event-stream"},
-                                         {"Cache-Control", "no-store"},
-                                         {"X-Accel-Buffering", "no"}};
-        size_t count = 3 + add_extensions(exchange, headers + 3);
-        exchange->streaming = true;
-        http_stream_begin(http, 200, headers, count);
-    }
+    if (!exchange->streaming)
+        begin_stream(exchange);
     struct a2a_text text = a2a_write_event(&exchange->request, response, last);
     bool sent = http_stream_send(http, text.bytes, text.length);
     free(text.bytes);
