@@ -160,6 +160,28 @@ function host.start(options)
   return self
 end
 
+---Starts `molecule serve`, for tests.support.served: with a state directory of its own, and what it is to leave behind as
+---it is with host.start.
+---@param words string[] of the command line
+---@param options {state_dir: string?, secrets: string[]?, env: table?, directory: string?}
+---@return Host
+function host.serve(words, options)
+  count = count + 1
+  local self = setmetatable({ workspace = { id = "agent" }, directory = options.directory or host.directory(),
+    mark = ("%d-%d"):format(uv.os_getpid(), count), secrets = options.secrets or {} }, Host)
+  self.state_dir = options.state_dir or self.directory .. "/state"
+  self.state_path = self.state_dir .. "/agent.json"
+  local command = { emulator.binary(), "serve" }
+  append(command, words)
+  append(command, { "--state-dir", self.state_dir })
+  local env = { HOME = self.directory, MOLECULE_E2E = self.mark, MOLECULE_AUTH_TOKEN_FILE = false, STATE_DIRECTORY = false,
+    MOLECULE_STATE_DIR = false }
+  for name, value in pairs(options.env or {}) do env[name] = value end
+  self.process = process.spawn { command = command, env = env }
+  running[self] = true
+  return self
+end
+
 ---Starts it and waits until it has registered.
 ---@return Host
 function host.connect(options)
