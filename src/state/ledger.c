@@ -67,14 +67,12 @@ bool ledger_run(struct ledger *ledger, sqlite3_stmt *statement, const char *what
 
 void ledger_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
-    if (text)
-        sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
+    sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
 }
 
 void ledger_bind_bytes(sqlite3_stmt *statement, int index, const char *bytes, size_t length)
 {
-    if (bytes)
-        sqlite3_bind_blob64(statement, index, bytes, length, SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, index, bytes, length, SQLITE_STATIC);
 }
 
 bool ledger_execute(struct ledger *ledger, const char *sql)
