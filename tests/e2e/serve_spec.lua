@@ -37,7 +37,7 @@ describe("molecule serve", function()
     it("is not sent again to who has it", function()
       local one = served.start {}
       local first = http.request { port = one.port, path = PATHS[1] }
-      assert.truthy(first.headers["cache-control"]:find("max-age=%d"))
+      assert.truthy(first.headers["cache-control"]:find("max%-age=%d"))
       local function again(headers)
         return http.request { port = one.port, path = PATHS[1], headers = headers }.status
       end
