@@ -106,7 +106,8 @@ describe("molecule serve", function()
     it("of 0.3 is answered in the words of 0.3, on the same URL, with or without a slash at its end", function()
       local one = served.start { scripts = { one = served.WORDS, two = served.WORDS } }
       for i, path in ipairs { "/one", "/one/" } do
-        local message = { kind = "message", messageId = "old-" .. i, role = "user", parts = { { kind = "text", text = "echo 1" } } }
+        local message = { kind = "message", messageId = "old-" .. i, role = "user",
+          parts = { { kind = "text", text = "echo 1" } } }
         local result = one:result("message/send", { message = message, configuration = { blocking = true } },
           { version = false, path = path })
         assert.equal("task", result.kind)
@@ -703,7 +704,8 @@ describe("molecule serve", function()
   it("a unix socket is served as an address is", function()
     local path = host.directory() .. "/socket"
     local one = served.start { listen = "unix:" .. path }
-    local body = cjson.encode { jsonrpc = "2.0", id = 1, method = "SendMessage", params = { message = served.message "echo u" } }
+    local body = cjson.encode { jsonrpc = "2.0", id = 1, method = "SendMessage",
+      params = { message = served.message "echo u" } }
     local curl = process.spawn { command = { "/usr/bin/curl", "-s", "--unix-socket", path, "-H", "A2A-Version: 1.0", "-H",
       "Content-Type: application/json", "-d", body, "http://localhost/" } }
     curl:wait_exit()

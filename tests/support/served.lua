@@ -151,7 +151,7 @@ function served.start(options)
   self.host = host.serve(words, { state_dir = options.state_dir, secrets = options.secrets, env = options.env,
     directory = self.directory })
   self.process = self.host.process
-  self.url = self.host:log "serving A2A at ":match "serving A2A at (%S+)"
+  self.url = self.host:log "listening at ":match "listening at (%S+)"
   self.port = math.tointeger(tonumber(self.url:match ":(%d+)$"))
   local from = 1
   for _ = 1, expected do
@@ -241,13 +241,15 @@ function Served:get(id, more) return self:result("GetTask", { id = id }, more) e
 
 ---Asks for the task until it is in this state.
 function Served:wait_state(id, state, more)
-  local deadline, task = loop.now() + loop.LIMIT_MS, nil
-  repeat
-    task = self:get(id, more)
+  local deadline = loop.now() + loop.LIMIT_MS
+  while true do
+    local task = self:get(id, more)
     if task.status.state == "TASK_STATE_" .. state then return task end
+    if loop.now() > deadline then
+      error(("task %s is %s, not %s\n%s"):format(id, task.status.state, state, self.process:report()), 2)
+    end
     loop.flush()
-  until loop.now() > deadline
-  error(("task %s is %s, not %s\n%s"):format(id, task.status.state, state, self.process:report()), 2)
+  end
 end
 
 ---@return Stream
