@@ -3,8 +3,10 @@
 local cjson = require "cjson"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
+local loop = require "tests.support.loop"
 local process = require "tests.support.process"
 local served = require "tests.support.served"
+local server = require "tests.support.server"
 
 local ENDED = { COMPLETED = true, FAILED = true, CANCELED = true, REJECTED = true }
 
@@ -649,6 +651,144 @@ describe("molecule serve", function()
       assert.same({ 200, 200, 429 }, statuses)
       assert.equal(200, one:call("ListTasks", {}, { token = BOB }).status)
       one:stop()
+    end)
+  end)
+
+  describe("a webhook", function()
+    -- What came to it: the requests with their parsed bodies. `status` may be changed.
+    local function receiver(answer)
+      return server.start(function(request, reply)
+        request.json = cjson.decode(request.body)
+        if answer then answer(request, reply) else reply(200, "") end
+      end)
+    end
+
+    local function wait_for(hook, count)
+      assert(loop.wait(function() return #hook.requests >= count end), "the notifications did not come")
+      return hook.requests
+    end
+
+    local function told(requests)
+      local list = {}
+      for i, request in ipairs(requests) do list[i] = served.word(request.json) end
+      return list
+    end
+
+    local function start(more)
+      local options = { args = { "--allow-webhook", "127.0.0.1" } }
+      for name, value in pairs(more or {}) do options[name] = value end
+      return served.start(options)
+    end
+
+    it("is told what happens, in order, with its token and its credentials", function()
+      local hook, one = receiver(), start()
+      one:send("progress", { taskPushNotificationConfig = { url = hook.url .. "/hook", token = "the-token",
+        authentication = { scheme = "Bearer", credentials = "the-credentials" } } })
+      local expected = { "SUBMITTED", "WORKING one", "WORKING two", "reply done", "COMPLETED" }
+      local words = told(wait_for(hook, #expected))
+      if words[2] == "WORKING" then table.remove(words, 2) end -- that it began is told, but not kept
+      assert.same(expected, words)
+      for _, request in ipairs(hook.requests) do
+        assert.equal("POST", request.method)
+        assert.equal("/hook", request.path)
+        assert.equal("the-token", request.headers["x-a2a-notification-token"])
+        assert.equal("Bearer the-credentials", request.headers.authorization)
+        assert.equal("application/a2a+json", request.headers["content-type"])
+      end
+      one:stop()
+    end)
+
+    it("of a 0.3 client is told the task", function()
+      local hook, one = receiver(), start()
+      local message = { kind = "message", messageId = "old", role = "user", parts = { { kind = "text", text = "echo 1" } } }
+      one:result("message/send", { message = message,
+        configuration = { blocking = true, pushNotificationConfig = { url = hook.url } } }, { version = false })
+      loop.wait(function()
+        local last = hook.requests[#hook.requests]
+        return last and last.json.status.state == "completed"
+      end)
+      local last = hook.requests[#hook.requests]
+      assert.equal("task", last.json.kind)
+      assert.equal("application/json", last.headers["content-type"])
+      one:stop()
+    end)
+
+    it("can be set, read, listed and deleted, and keeps its secrets", function()
+      local gate, hook = served.gate(), receiver()
+      local one = start { gate = gate }
+      local id = one:begin "gate w".id
+      gate.wait(1)
+      local config = one:result("CreateTaskPushNotificationConfig", { taskId = id, id = "c1", url = hook.url, token = "secret-t",
+        authentication = { scheme = "Bearer", credentials = "secret-c" } })
+      assert.equal("c1", config.id)
+      local got = one:call("GetTaskPushNotificationConfig", { taskId = id, id = "c1" })
+      assert.equal(hook.url, got.json.result.url)
+      assert.falsy(got.body:find("secret-", 1, true))
+      assert.equal(1, #one:result("ListTaskPushNotificationConfigs", { taskId = id }).configs)
+      one:call("DeleteTaskPushNotificationConfig", { taskId = id, id = "c1" })
+      one:call("DeleteTaskPushNotificationConfig", { taskId = id, id = "c1" })
+      assert.same({}, one:result("ListTaskPushNotificationConfigs", { taskId = id }).configs or {})
+      gate.open()
+      one:wait_state(id, "COMPLETED")
+      assert.same({}, told(hook.requests))
+      one:stop()
+    end)
+
+    it("that fails is told again, and what follows waits for it", function()
+      local failed = false
+      local hook = receiver(function(request, reply)
+        if served.word(request.json) == "reply done" and not failed then
+          failed = true
+          return reply(500, "")
+        end
+        reply(200, "")
+      end)
+      local one = start()
+      one:send("progress", { taskPushNotificationConfig = { url = hook.url } })
+      assert(loop.wait(function() return told(hook.requests)[#hook.requests] == "COMPLETED" end))
+      local words = told(hook.requests)
+      assert.same({ "reply done", "reply done", "COMPLETED" }, { table.unpack(words, #words - 2) })
+      one:stop()
+    end)
+
+    it("on a private address, or without https, is refused", function()
+      local one = served.start {}
+      for _, url in ipairs { "http://127.0.0.1:1/", "https://127.0.0.1:1/", "https://[::1]/", "https://10.0.0.1/x",
+        "https://localhost/", "https://169.254.169.254/", "http://example.com/", "ftp://example.com/", "nonsense",
+        "https://2130706433/", "https://0x7f000001/" } do
+        assert.equal(-32602, (one:problem("SendMessage",
+          { message = served.message "echo", configuration = { taskPushNotificationConfig = { url = url } } })), url)
+      end
+      one:stop()
+    end)
+
+    it("that redirects is not followed", function()
+      local hook
+      hook = receiver(function(request, reply)
+        if #hook.requests == 1 then reply(307, "", { Location = "/elsewhere" }) else reply(200, request.path) end
+      end)
+      local one = start()
+      one:send("echo", { taskPushNotificationConfig = { url = hook.url .. "/hook" } })
+      assert(loop.wait(function() return told(hook.requests)[#hook.requests] == "COMPLETED" end))
+      for _, request in ipairs(hook.requests) do assert.equal("/hook", request.path) end
+      one:stop()
+    end)
+
+    it("is told after kill -9 what it was not told before", function()
+      local fine = false
+      local hook = receiver(function(_, reply) reply(fine and 200 or 503, "") end)
+      local one = start()
+      local task = one:send("echo", { taskPushNotificationConfig = { url = hook.url } }).task
+      wait_for(hook, 1)
+      one:kill()
+      fine = true
+      local before = #hook.requests
+      local two = start { state_dir = one.host.state_dir }
+      assert(loop.wait(function() return told(hook.requests)[#hook.requests] == "COMPLETED" end))
+      local words = told { table.unpack(hook.requests, before + 1) }
+      assert.equal("SUBMITTED", words[1])
+      assert.equal(task.id, hook.requests[#hook.requests].json.statusUpdate.taskId)
+      two:stop()
     end)
   end)
 

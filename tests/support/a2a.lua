@@ -38,7 +38,7 @@ function a2a.serve(options)
   local child = process.spawn { command = command, env = { HOME = directory, MOLECULE_STATE_DIR = false, STATE_DIRECTORY = false,
     MOLECULE_AUTH_TOKEN_FILE = false } }
   child:wait_line(": serving ", { stream = "stderr" })
-  local line = child:wait_line("serving A2A at http://", { stream = "stderr" })
+  local line = child:wait_line("listening at http://", { stream = "stderr" })
   return setmetatable({ url = line:match "http://[%d.:]+", process = child, serves = true }, Agent)
 end
 

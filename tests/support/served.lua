@@ -345,6 +345,7 @@ end
 function served.clean_up()
   server.stop_all()
   host.clean_up()
+  loop.flush()
 end
 
 return served
