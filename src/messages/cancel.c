@@ -95,6 +95,7 @@ bool cancel_message(struct dispatch *dispatch, const char *row_id)
     struct inbox_entry *entry = inbox_find(dispatch->inbox, row_id);
     if (!entry)
         return false;
+    entry->canceled = true; /* the handler may be on its way out, to wait for something */
     if (entry->state == INBOX_RUNNING && entry->job) {
         script_cancel(dispatch->script, entry->job);
     } else if (inbox_is_waiting(entry) && !entry->reply) {

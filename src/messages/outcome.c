@@ -183,6 +183,8 @@ static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry
     log_debug(id, "message %s from %s: retrying in %lld ms: %s", entry->row_id, inbox_sender(entry),
               (long long)wait, reason);
     inbox_retry(dispatch->inbox, entry, clock_monotonic_ms() + wait, true, false);
+    if (entry->canceled)
+        outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
 }
 
 void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,

@@ -349,6 +349,8 @@ static void on_wait_recorded(struct inbox_entry *entry, void *context)
     }
     if (dispatch->link->over)
         return;
+    if (entry->canceled)
+        outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
     settled(dispatch);
     dispatch->events.ended(dispatch->context);
 }
