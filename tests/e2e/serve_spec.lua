@@ -420,6 +420,15 @@ describe("molecule serve", function()
       one:stop()
     end)
 
+    it("ends a task at the moment at which it begins to wait", function()
+      local one = served.start {}
+      for _ = 1, 100 do
+        local id = one:send "ask".task.id
+        assert.equal("CANCELED", (served.outcome(one:result("CancelTask", { id = id }))))
+      end
+      one:stop()
+    end)
+
     it("is refused for a task that has ended, or that nobody knows", function()
       local one = served.start {}
       local task = one:send "echo".task
@@ -593,7 +602,8 @@ describe("molecule serve", function()
 
     it("need a token, and hear so before they send a body", function()
       local one = start()
-      for _, header in ipairs { "", "Authorization: Bearer wrong-wrong-wrong-wrong\r\n", "Authorization: Basic " .. ALICE .. "\r\n" } do
+      for _, header in ipairs { "", "Authorization: Bearer wrong-wrong-wrong-wrong\r\n",
+        "Authorization: Basic " .. ALICE .. "\r\n" } do
         local answer = http.raw(one.port, ("POST / HTTP/1.1\r\nHost: x\r\n%sContent-Length: 1000000\r\n"):format(header)
           .. "Content-Type: application/json\r\nA2A-Version: 1.0\r\n\r\n"):wait()
         assert.equal(401, answer.status)
