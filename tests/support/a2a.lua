@@ -1,5 +1,5 @@
---- A2A agents, for tests: `molecule serve`, and servers built on the SDK for Python (tests/a2a), which is fetched once from PyPI
---- and kept below build/a2a. It is not part of molecule.
+--- A2A agents, for tests: `molecule serve`, and servers and clients built on the SDKs for Python and JavaScript (tests/a2a),
+--- which are fetched once from PyPI and npm and kept below build/a2a. They are not part of molecule.
 
 local uv = require "luv"
 local emulator = require "tests.support.emulator"
@@ -47,13 +47,14 @@ local function run(command)
   return child:wait_exit() == 0, child
 end
 
+local function root() return emulator.binary():match "^(.*)/[^/]*/" .. "/a2a" end
+
 -- The virtual environment with this version of the SDK -> its Python; nil, problem.
 local function python_with(version)
-  local root = emulator.binary():match "^(.*)/[^/]*/" .. "/a2a"
-  local folder = ("%s/venv-%s"):format(root, version:match "^%d+%.%d+")
+  local folder = ("%s/venv-%s"):format(root(), version:match "^%d+%.%d+")
   local mark = ("%s/has-a2a-sdk-%s"):format(folder, version)
   if not uv.fs_stat(mark) then
-    uv.fs_mkdir(root, 493)
+    uv.fs_mkdir(root(), 493)
     local made, child = run { "/usr/bin/env", "python3", "-m", "venv", "--clear", folder }
     assert(made, child:report())
     made, child = run { folder .. "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
@@ -73,6 +74,41 @@ function a2a.sdk(version, words)
   if not python then return nil, problem end
   local child = process.spawn { command = { python, table.unpack(words) } }
   return setmetatable({ url = child:wait_line "^http://", process = child }, Agent)
+end
+
+local NODE_SDK = "@a2a-js/sdk@1.3.0"
+
+-- The folder whose node_modules have the SDK; nil, problem. What it could do besides (express, databases) stays away.
+local function node_folder()
+  local folder = root() .. "/node"
+  if not uv.fs_stat(folder .. "/has-" .. NODE_SDK:gsub("/", "-")) then
+    uv.fs_mkdir(root(), 493)
+    uv.fs_mkdir(folder, 493)
+    host.write(folder .. "/package.json", "{}")
+    local made, child = run { "/usr/bin/env", "npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund",
+      "--ignore-scripts", "--legacy-peer-deps", NODE_SDK }
+    if not made and child.stderr:find "E[AC]%u+" then return nil, "npm's registry cannot be reached" end
+    assert(made, child:report())
+    host.write(folder .. "/has-" .. NODE_SDK:gsub("/", "-"), "")
+  end
+  return folder
+end
+
+---Starts a client. nil, problem: its SDK cannot be had here.
+---@param version string of the SDK for Python; "node": that for JavaScript
+---@param words string[] the program, a file of tests/a2a, and its arguments
+---@return Process? client, string? problem
+function a2a.client(version, words)
+  if version ~= "node" then
+    local python, problem = python_with(version)
+    return python and process.spawn { command = { python, table.unpack(words) } }, problem
+  end
+  if not run { "/usr/bin/env", "node", "-e", "process.exit(+process.versions.node.split('.')[0] < 20 ? 1 : 0)" } then
+    return nil, "there is no node of version 20 or later"
+  end
+  local folder, problem = node_folder()
+  return folder and process.spawn { command = { "/usr/bin/env", "node", table.unpack(words) }, env = { A2A_NODE = folder } },
+    problem
 end
 
 return a2a
