@@ -8,6 +8,8 @@ local served = require "tests.support.served"
 local server = require "tests.support.server"
 
 local AT_ONCE = 32 -- clients
+-- a message is set aside after so many kills while it is handled
+local ARGS = { "--allow-webhook", "127.0.0.1", "--max-attempts", "100" }
 local SCRIPT = [[
 local molecule = require "molecule"
 return { name = "served", concurrency = 16, handle = function(msg, ctx)
@@ -166,10 +168,10 @@ end
 
 -- --- the kills ---
 
-local one = served.start { script = SCRIPT, args = { "--allow-webhook", "127.0.0.1" } }
+local one = served.start { script = SCRIPT, args = ARGS }
 local state_dir, listen = one.host.state_dir, "127.0.0.1:" .. one.port
 local function start_again()
-  return served.start { script = SCRIPT, args = { "--allow-webhook", "127.0.0.1" }, state_dir = state_dir, listen = listen }
+  return served.start { script = SCRIPT, args = ARGS, state_dir = state_dir, listen = listen }
 end
 
 local kills, began = 0, loop.now()
