@@ -1,6 +1,7 @@
 --- `molecule serve`: what A2A clients notice.
 
 local cjson = require "cjson"
+local uv = require "luv"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
 local loop = require "tests.support.loop"
@@ -449,9 +450,18 @@ describe("molecule serve", function()
       return found
     end
 
+    local function wall_ms()
+      local seconds, microseconds = uv.gettimeofday()
+      return seconds * 1000 + microseconds // 1000
+    end
+
     before_each(function()
       one, ids = served.start {}, {}
-      for i = 1, 5 do ids[i] = one:send(served.message(i == 5 and "ask" or "echo", { contextId = "c" .. i % 2 })).task.id end
+      for i = 1, 5 do
+        ids[i] = one:send(served.message(i == 5 and "ask" or "echo", { contextId = "c" .. i % 2 })).task.id
+        local ended_ms = wall_ms() -- the list has milliseconds
+        repeat until wall_ms() > ended_ms
+      end
     end)
 
     it("has the newest first, page by page, and each once", function()
