@@ -238,7 +238,7 @@ one:stop()
 hook:stop()
 served.clean_up()
 
-local function row(words, value) print(("%-52s %8s"):format(words, value)) end
+local function row(words, value) print(("%s%s %8s"):format(words, (" "):rep(52 - utf8.len(words)), value)) end
 row("kill -9", kills)
 row("tasks, ended once each", ended)
 row("streams", counts.streams)
