@@ -50,6 +50,7 @@ static void look(struct inbox_entry *entry, void *context)
     if (!entry->message || !is_meant(canceling, entry))
         return;
     if (entry->state == INBOX_RUNNING && entry->job && !entry->job->canceled) {
+        entry->canceled = true; /* it may be on its way out, to wait for something */
         script_cancel(canceling->dispatch->script, entry->job);
         canceling->count++;
     } else if (inbox_is_waiting(entry) && !entry->reply &&

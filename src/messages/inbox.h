@@ -84,7 +84,7 @@ struct inbox_entry {
     } wait;                   /* the next attempt, while that is being recorded */
     bool has_steps;           /* its handler has, or may have, done something for good */
     bool said;                /* why it is a dead letter: the script's own words */
-    bool canceled;            /* cancel_message: it ends when its handler has let go */
+    bool canceled;            /* it ends when its handler has let go */
     struct question *answers; /* of another message's handler, while that is being recorded; NULL */
     bool deferring;           /* that it is deferred is being recorded, whatever else it does */
     /* its sender's last answer to a question of its handler; NULL: none. Its reply replies to that

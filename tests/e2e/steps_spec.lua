@@ -400,7 +400,8 @@ describe("a step", function()
     say()
     one:canvas(1)
     one:stop()
-    ledger "DROP TABLE steps; DROP TABLE tasks; DROP TABLE notifications; ALTER TABLE messages DROP COLUMN retries; PRAGMA user_version = 4"
+    ledger "DROP TABLE tasks; DROP TABLE notifications"
+    ledger "DROP TABLE steps; ALTER TABLE messages DROP COLUMN retries; PRAGMA user_version = 4"
     one = connect [[ return ctx.step("x", function() return "stepped" end) ]]
     say()
     assert.same({ "done", "stepped" }, one:canvas(2))
