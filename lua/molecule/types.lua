@@ -12,8 +12,10 @@ local molecule = {}
 ---@field text string the text of its parts, also those without a `kind`; "" if they have none; falls back to the row's summary only if there are no parts at all
 ---@field parts table[] the A2A parts as sent
 ---@field files File[] the file parts, in any spelling (A2A 0.2 to 1.0)
----@field from string `"canvas"`, or the peer's workspace id
+---@field from string `"canvas"`, the peer's workspace id, or the A2A client's name
 ---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
+---@field task {id: string, context_id: string}? the task of an A2A client (`molecule serve`) that it begins; nil: there is none
+---@field principal string? the A2A client's name in --auth-token-file, or `"anonymous"`
 ---@field conversation string messages with the same value stay in order
 ---@field context_id string? of the envelope
 ---@field task_id string? of the envelope
@@ -60,7 +62,8 @@ function File:save(path) end
 local Context = {}
 
 --- Shows the human a progress message before the reply, as a separate bubble; or nil, message, CODE: `PEER` (the message came
---- from a peer, which would take it for the answer) and those of molecule.notify.
+--- from a peer, which would take it for the answer) and those of molecule.notify. In a task it is a status update, which its
+--- streams and webhooks get; a handler that runs again does not repeat it. CODE `NO_TASK`: the task has ended.
 ---@param text string
 ---@return true? told, string? problem, string? code
 function Context.progress(text) end
@@ -116,6 +119,23 @@ function Context.sleep_until(epoch, options) end
 ---@return Answer? answer, string? problem, string? code
 function Context.ask(question, options) end
 
+--- Like ctx.ask, for what the sender has to do before the handler can continue: log in, grant a right. The task of an A2A client is
+--- `auth-required` meanwhile, and a message to the task is the answer; for everybody else it is an ordinary question.
+---@param question string
+---@param options {from: string?, choices: string[]?, timeout: Duration?, hold: boolean?}?
+---@return Answer? answer, string? problem, string? code
+function Context.auth_required(question, options) end
+
+--- Adds a piece to the result of the message's task, before the handler returns: streams get it at once, and the task has it.
+--- Pieces of one `name`, or without one, are one artifact; without `append` a piece replaces what the artifact held. Recorded before it returns; a
+--- handler that runs again does not repeat its pieces. Returns true; or nil, message, CODE: `NO_TASK` (the message came with no
+--- task, or the task has ended), `TOO_LARGE` (the artifacts of a task hold at most 16 MiB as JSON), `BAD_PARTS` (a part cannot
+--- be sent), `EMPTY` (the text is empty). Both `text` and `parts`, or neither, is misuse.
+--- `ctx.artifact {name = "log", text = line .. "\n", append = true}`
+---@param piece ArtifactPiece
+---@return true? added, string? problem, string? code
+function Context.artifact(piece) end
+
 ---@class Answer
 ---@field text string what was answered, without the code; `""` if it is files alone
 ---@field choice string? the one of `choices` that it means
@@ -126,6 +146,17 @@ function Context.ask(question, options) end
 ---@field id string a UUID, the same in every run of this message
 ---@field name string
 ---@field key string name and place, as the ledger has it: `"charge#1"`
+
+--@ #### `ctx.artifact`: a piece
+
+---@class ArtifactPiece
+---@field name string? which artifact it belongs to; shown to the client
+---@field text string? the piece; this or `parts`
+---@field parts table[]? as in replies
+---@field append boolean? add it to the end of the artifact; default: it replaces the artifact
+---@field last boolean? the artifact is complete
+---@field description string? shown to the client
+---@field metadata table? handed on as it is
 
 --@ ### The agent: what a script returns
 --@
@@ -141,21 +172,41 @@ function Context.ask(question, options) end
 ---@field start fun(ctx: Context)? before the first message; an error keeps the host from starting
 ---@field stop fun(ctx: Context)? when the host stops, at most 5 s
 ---@field answers_replies boolean? true: also sees the replies of other molecule agents (`--max-hops`)
+---@field card AgentCard? what `molecule serve` says on the agent card besides
+
+--@ #### `card`
+--@
+--@ What [the agent card](serve.md#the-agent-card) says besides. Another field, or one of another type, keeps the host from starting.
+
+---@class AgentCard
+---@field version string? of the agent; default: of the program
+---@field documentation_url string? a page for people
+---@field icon_url string? a picture
+---@field provider table? who offers it: `{organization =, url =}`
+---@field input_modes string[]? media types that it reads; default `{"text/plain"}`
+---@field output_modes string[]? media types that it answers with; default `{"text/plain"}`
+---@field extensions table[]? of the protocol: `{uri =, description =, required =, params =}`; a client that does not name a required one is refused
+---@field extended table? `{description =, skills =, documentation_url =}`: stand in place of the public ones on the extended card, which needs a token
 
 --@ ### What a handler returns
 --@
 --@ | return | outcome |
 --@ |---|---|
---@ | a string, `{text = ...}`, `{parts = {...}}`, optionally with `files = {...}`, or files alone | **replied**: to the canvas, or to the peer that sent it |
+--@ | a string, `{text = ...}`, `{parts = {...}}`, optionally with `files = {...}` and `artifacts = {...}`, or one of these alone | **replied**: to the canvas, the peer or the A2A client that sent it |
 --@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = "10s", reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
 --@ | `molecule.dead(reason)` | **dead**: set aside as a dead letter |
+--@ | `molecule.reject(reason)` | **rejected**: a task ends as rejected; elsewhere the reason is the reply |
 --@ | an error, or `nil, "why"` | handled again with backoff, `--max-attempts` times, then set aside; `--error-reply TEXT` tells the sender |
 --@ | anything else | an error that names the type: set aside at once, as another attempt would return the same |
 --@
 --@ `files` are paths, `{name =, mime_type =, data = bytes}` or `{path =, name =, mime_type =}`, at most 10: up to 25 MiB each to the
 --@ canvas, up to 700 KiB in all to a peer.
+--@
+--@ `artifacts` are results with a name: `{name =, text = or parts =, description =, metadata =}`. In a task each is an artifact, and
+--@ text and parts are one more, after them; elsewhere their parts follow those of the reply. `as_message = true`: an A2A client
+--@ gets the text and parts as a message instead of a task; elsewhere it changes nothing.
 
 --- The message needs no answer.
 ---@param reason string?
@@ -172,6 +223,12 @@ function molecule.retry(options) end
 ---@param reason string?
 ---@return Verdict
 function molecule.dead(reason) end
+
+--- It is refused: the task of an A2A client ends as `rejected`, with the reason as its message. Elsewhere the reason is the reply,
+--- and without a reason there is none.
+---@param reason string?
+---@return Verdict
+function molecule.reject(reason) end
 
 ---@alias Verdict table
 
@@ -326,7 +383,8 @@ function molecule.log.debug(format, ...) end
 --@ ### Other workspaces, and the human
 --@
 --@ CODE: `UNAUTHORIZED`, `FORBIDDEN`, `NOT_FOUND`, `TOO_LARGE`, `BUDGET`, `REFUSED` (the platform's words are in the message), `PEER`,
---@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `EMPTY`, `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`).
+--@ `UNAVAILABLE`, `TIMEOUT`, `UNCONFIRMED` (it may have arrived), `EMPTY`, `BAD_ID`, `STOPPED`, `OFFLINE` (`--dry-run`),
+--@ `NO_PLATFORM` (`molecule serve` has none; molecule.a2a asks agents elsewhere).
 
 --- Sends a text, `{text =, files =}` or a list of parts to a workspace and waits up to `timeout` (60 seconds; 0: not at all)
 --- for the answer `{text, parts}`; a peer that has not answered by then has the message in its inbox: `{queued = true, id}`.
@@ -340,7 +398,7 @@ function molecule.log.debug(format, ...) end
 ---@return {text: string?, parts: table[]?, queued: boolean?, id: string?, state: string?, task_id: string?, context_id: string?}? answer, string? problem, string? code
 function molecule.send(workspace_id, message, options) end
 
---- Shows a text to the human in our canvas. CODE `QUOTA`: too many in the sandbox.
+--- Shows a text to the human in our canvas; in a task, as ctx.progress. CODE `QUOTA`: too many in the sandbox.
 ---@param text string
 ---@param options {files: table?}?
 ---@return true? told, string? problem, string? code
