@@ -172,6 +172,7 @@ function Context.artifact(piece) end
 ---@field start fun(ctx: Context)? before the first message; an error keeps the host from starting
 ---@field stop fun(ctx: Context)? when the host stops, at most 5 s
 ---@field answers_replies boolean? true: also sees the replies of other molecule agents (`--max-hops`)
+---@field finds_repeats boolean? false: a message of an A2A client whose messageId it used before begins another task; default true: it finds its task
 ---@field card AgentCard? what `molecule serve` says on the agent card besides
 
 --@ #### `card`
@@ -186,6 +187,7 @@ function Context.artifact(piece) end
 ---@field input_modes string[]? media types that it reads; default `{"text/plain"}`
 ---@field output_modes string[]? media types that it answers with; default `{"text/plain"}`
 ---@field extensions table[]? of the protocol: `{uri =, description =, required =, params =}`; a client that does not name a required one is refused
+---@field form string? `"1.0"`: only what the schema of A2A 1.0 names, as `--card 1.0`; default `"all"`
 ---@field extended table? `{description =, skills =, documentation_url =}`: stand in place of the public ones on the extended card, which needs a token
 
 --@ ### What a handler returns

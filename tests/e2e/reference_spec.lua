@@ -1,7 +1,10 @@
 --- What is written of the API is what there is: lua/molecule/types.lua, docs/script-api.md, and the binary.
 
+local cjson = require "cjson"
+local a2a = require "tests.support.a2a"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
+local http = require "tests.support.http"
 
 -- Answers with every name that a script can reach, a line each.
 local WALK = [[
@@ -74,6 +77,16 @@ describe("the reference of the API", function()
     return list
   end
 
+  -- What a message of an A2A client has.
+  local function add_served(names)
+    local one = a2a.serve { script = WALK, args = { "--script-opt", "url=" .. platform.url } }
+    local message = { messageId = "m", role = "ROLE_USER", parts = { { text = "x" } } }
+    local answer = http.request { port = tonumber(one.url:match ":(%d+)"), method = "POST", path = "/message:send",
+      headers = { ["A2A-Version"] = "1.0" }, json = { message = message } }
+    lines_of(cjson.decode(answer.body).task.artifacts[1].parts[1].text, names)
+    one:stop()
+  end
+
   -- All that scripts meet, whatever the message.
   local function reachable()
     local workspace, peer = host.workspace(platform), host.workspace(platform)
@@ -89,6 +102,7 @@ describe("the reference of the API", function()
     local names = lines_of(one:canvas(1)[1])
     lines_of(one:peer(peer.id, 1)[1], names)
     one:stop()
+    add_served(names)
     return names
   end
 
@@ -96,7 +110,7 @@ describe("the reference of the API", function()
   -- answer (ask_spec.lua), or an A2A agent's (a2a_client_spec.lua).
   local function is_given(name)
     return name:find "^Agent%." or name:find "^%w+Options%." or name:find "^CronRun%." or name:find "^Answer%."
-      or name:find "^A2a%w+%."
+      or name:find "^A2a%w+%." or name:find "^ArtifactPiece%." or name:find "^AgentCard%."
   end
 
   it("tells of everything that scripts can reach, and of nothing else", function()
@@ -117,6 +131,21 @@ describe("the reference of the API", function()
     for name in text:gmatch "Agent%.[%w_]+" do described[name] = true end
     local source = host.read("src/script/agent.c"):match "fields%[%] = {(.-)};"
     for name in source:gmatch '{"([%w_]+)", LUA_T' do known["Agent." .. name] = true end
+    assert.same({}, missing(known, described))
+    assert.same({}, missing(described, known))
+  end)
+
+  it("tells of the fields of a card that the host looks at, and of those of ctx.artifact", function()
+    local _, text = run "--names"
+    local described, known = {}, {}
+    for name in text:gmatch "%f[%w]AgentCard%.[%w_]+" do described[name] = true end
+    for name in text:gmatch "%f[%w]ArtifactPiece%.[%w_]+" do described[name] = true end
+    for name in host.read("src/doors/a2a_card_file.c"):match "#define CARD_MEMBERS(.-)\n\n":gmatch 'X%("([%w_]+)"' do
+      known["AgentCard." .. name] = true
+    end
+    for name in host.read("lua/molecule/artifacts.lua"):match '"ctx.artifact", piece, {(.-)}':gmatch "([%w_]+) =" do
+      known["ArtifactPiece." .. name] = true
+    end
     assert.same({}, missing(known, described))
     assert.same({}, missing(described, known))
   end)
