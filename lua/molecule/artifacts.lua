@@ -14,7 +14,9 @@ function artifacts.artifact(piece)
   })
   if (piece.text == nil) == (piece.parts == nil) then misuse "ctx.artifact: give either `text` or `parts`" end
   if piece.text == "" then return nil, "ctx.artifact: the text is empty", "EMPTY" end
-  return core.artifact(json.encode(piece))
+  local text, problem = json.encode(piece)
+  if not text then return nil, "ctx.artifact: " .. problem, "BAD_PARTS" end
+  return core.artifact(text)
 end
 
 artifacts.artifact = core.public(artifacts.artifact)
