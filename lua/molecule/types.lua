@@ -194,7 +194,7 @@ function Context.artifact(piece) end
 --@
 --@ | return | outcome |
 --@ |---|---|
---@ | a string, `{text = ...}`, `{parts = {...}}`, optionally with `files = {...}` and `artifacts = {...}`, or one of these alone | **replied**: to the canvas, the peer or the A2A client that sent it |
+--@ | a string, `{text = ...}`, `{parts = {...}}`, also with `files = {...}` or `artifacts = {...}`, or these alone | **replied**: to whoever sent it |
 --@ | nothing, `nil`, `true`, `""`, no parts, no files | **no_reply** |
 --@ | `molecule.skip(reason)` | **skipped** |
 --@ | `molecule.retry {after = "10s", reason = ..., hold = false}` | **retry**: handled again later; with `hold` its conversation waits |
