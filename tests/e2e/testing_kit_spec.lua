@@ -40,10 +40,37 @@ return function(msg)
   if msg.text == "plain" then return molecule.skip() end
   if msg.text == "dead" then return molecule.dead("never") end
   if msg.text == "plaindead" then return molecule.dead() end
+  if msg.text == "reject" then return molecule.reject("not my job") end
+  if msg.text == "plainreject" then return molecule.reject() end
+  if msg.text == "badreject" then local v = molecule.reject(5) return v end
   if msg.text == "badskip" then local v = molecule.skip(5) return v end
   if msg.text == "badretry" then local v = molecule.retry {afer = 3} return v end
   if msg.text == "badtime" then local v = molecule.retry {after = "soon"} return v end
-end]], "skip", "plain", "dead", "plaindead", "badskip", "badretry", "badtime" },
+end]], "skip", "plain", "dead", "plaindead", "reject", "plainreject", "badreject", "badskip", "badretry", "badtime" },
+
+  ["artifacts, elsewhere than in a task"] = { [=[
+local molecule = require "molecule"
+local data = {kind = "data", data = {1}}
+local replies = {
+  text = {text = "with", artifacts = {{name = "x", text = "one"}, {parts = {{kind = "text", text = "two"}, data}}}},
+  alone = {artifacts = {{text = "alone", description = "d", metadata = {a = 1}}}},
+  parts = {parts = {{kind = "text", text = "parts"}}, artifacts = {{text = "more"}}}, message = {text = "m", as_message = true},
+  none = {artifacts = {}}, empty = {text = "t", artifacts = {}}, string = {text = "t", artifacts = "x"},
+  object = {text = "t", artifacts = {a = 1}}, both = {artifacts = {{text = "t", parts = {data}}}},
+  neither = {artifacts = {{}}}, item = {artifacts = {"t"}}, name = {artifacts = {{text = "t", name = 5}}},
+  metadata = {artifacts = {{text = "t", metadata = "x"}}},
+  kind = {artifacts = {{text = "fine"}, {parts = {{foo = 1}}}}}, part = {artifacts = {{parts = {"x"}}}},
+  notext = {artifacts = {{text = ""}}}, noparts = {artifacts = {{parts = {}}}}, misspelt = {text = "x", artefacts = {}},
+}
+local pieces = {piece = {text = "x"}, nothing = {text = ""}, nopart = {parts = {}}, neither2 = {},
+  both2 = {text = "x", parts = {}}, typo = {text = "x", nane = "y"}, notable = "x",
+  fn = {text = "x", metadata = {print}}}
+return function(msg, ctx)
+  if replies[msg.text] then return replies[msg.text] end
+  local added, problem, code = ctx.artifact(pieces[msg.text])
+  return msg.text == "fn" and code or ("%s %s %s"):format(added, problem, code)
+end]=], "text", "alone", "parts", "message", "none", "empty", "string", "object", "both", "neither", "item", "name", "metadata",
+    "kind", "part", "notext", "noparts", "misspelt", "piece", "nothing", "nopart", "neither2", "both2", "typo", "notable", "fn" },
 
   ["errors"] = { [[
 local molecule = require "molecule"
@@ -840,6 +867,7 @@ end]] })
     add(a:send { text = "x", from = "peer", context_id = "c", task_id = "t", in_reply_to = "m", metadata = { a = 1 },
       history = { { role = "user" } }, files = { { name = "a.txt", data = "x" } } })
     add(a:send { files = { { name = "a.txt", data = "x" } } })
+    add(a:send { text = "x", principal = "alice" })
     local cron = t.agent("cron.lua", { source = [[
 local molecule = require "molecule"
 molecule.cron("* * * * *", function(run) for name in pairs(run) do molecule.log(name) end end)
@@ -857,6 +885,7 @@ end]] })
     local missing = {}
     for name in names:gmatch "[^\n]+" do
       local is_given = name:find "^Agent%." or name:find "^%w+Options%." or name:find "^A2a%w+%."
+        or name:find "^ArtifactPiece%." or name:find "^AgentCard%."
       if not there[name] and not is_given then missing[#missing + 1] = name end
     end
     assert.same({}, missing)

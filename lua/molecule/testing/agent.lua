@@ -9,6 +9,7 @@ local questions = require "molecule.testing.questions"
 local schedules = require "molecule.testing.schedules"
 local store = require "molecule.testing.store"
 local stubs = require "molecule.testing.stubs"
+local tasks = require "molecule.testing.tasks"
 local version = require "molecule.testing.version"
 local words = require "molecule.testing.words"
 
@@ -49,7 +50,7 @@ function agent.new(shared, path, given)
     workspace = given.workspace or words.uuid(), timeout = words.seconds(given.timeout or 300),
     max_attempts = given.max_attempts or 5, error_reply = given.error_reply, reply_ttl = words.seconds(given.reply_ttl or 86400),
     concurrency = given.concurrency, entries = {}, uploads = {}, peers = {}, peer_list = {}, log = {}, progress = {}, sent = {},
-    runs = {}, last_runs = {}, questions = {}, asked = {}, question_count = 0, dead = {}, locks = locks.new(),
+    artifacts = {}, runs = {}, last_runs = {}, questions = {}, asked = {}, question_count = 0, dead = {}, locks = locks.new(),
     is_ours = environment.is_ours}, Agent)
   self.store = store.new(shared.json, shared.clock)
   for key, value in pairs(given.store or {}) do self.store:set(key, value) end
@@ -96,7 +97,7 @@ end
 -- --- outcomes ---
 
 local function finish(self, entry, kind, reason)
-  entry.state = "finished"
+  entry.state, entry.said = "finished", nil
   self.dead[entry.result] = kind == "dead" and entry or nil
   questions.forget(self, entry)
   entry.result.outcome, entry.result.reason, entry.result.again_in = kind, reason, nil
@@ -155,15 +156,24 @@ function applied.retry(self, entry, read)
   local delay = read.after or failure_delay(entry.attempts)
   if delay < 0.1 and entry.attempts > 3 then delay = 0.1 end
   local reason = read.reason or "the script asked for a retry"
+  entry.retries = (entry.retries or 0) + 1
   if self.reply_ttl > 0 and self.clock:now() - entry.since > self.reply_ttl then return give_up(self, entry, reason) end
   later(self, entry, "retry", delay, read.hold, reason)
 end
 
 function applied.dead(self, entry, read) finish(self, entry, "dead", read.reason or "dead-lettered by the script") end
 
+-- Elsewhere than in a task the reason is the reply.
+function applied.rejected(self, entry, read)
+  if entry.row.task or entry.row.run or not read.reason then return finish(self, entry, "rejected", read.reason) end
+  entry.result.reply = read.reason
+  finish(self, entry, "replied")
+end
+
 function applied.replied(self, entry, read)
   local reply, result = read.reply, entry.result
-  result.reply, result.parts = reply.text, reply.parts
+  result.reply, result.parts, result.as_message = reply.text, reply.parts, entry.row.task and read.as_message
+  if entry.row.task then tasks.add(self, entry, read.artifacts) end
   for _, file in ipairs(reply.files) do
     local id = file.uri and file.uri:match("^platform%-pending:[^/]*/([%w%-]+)$")
     file.data = file.bytes and words.base64_decode(file.bytes) or id and self.uploads[id]
@@ -183,7 +193,8 @@ local function apply(self, entry, one, ended)
     read = {kind = "failed", reason = ended.reason, traceback = ended.traceback, hopeless = ended.misuse}
   end
   if read.kind == "replied" then
-    local reply, problem = outcome.deliver(self.json, read, entry.row.from == "canvas")
+    local reply, problem = outcome.deliver(self.json, read, entry.row.task and "task"
+      or entry.row.from == "canvas" and "canvas" or "peer")
     if not reply then return finish(self, entry, "dead", problem) end
     read.reply = reply
   end
@@ -286,12 +297,18 @@ end
 -- The message's result, and the entry whose handler it starts.
 local function post(self, given)
   local row = message.row(self, given)
-  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, steps = {}, questions = {}, id = row.id}
+  local result = {attempts = 0, progress = {}, log = {}, sent = {}, files = {}, steps = {}, questions = {}, artifacts = {},
+    task = row.task and {id = row.task.id, context_id = row.task.context_id}, id = row.id}
   local question, answer, hint = questions.match(self, row)
   if question then
     result.outcome = "answer"
     questions.close(self, question, answer)
     return result, question.entry
+  end
+  if row.task and row.task.continues then -- what it says is none of the choices
+    result.outcome = "answer"
+    give_hint(self, row, result, hint)
+    return result, {state = "finished"}
   end
   if hint then give_hint(self, row, result, hint) end
   name_conversation(self, row)

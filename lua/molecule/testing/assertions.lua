@@ -33,6 +33,7 @@ local CHECKS = {
   replied = function(result) return result.outcome == "replied", result.reply end,
   no_reply = function(result) return result.outcome == "no_reply" end,
   skipped = function(result) return result.outcome == "skipped", result.reason end,
+  rejected = function(result) return result.outcome == "rejected", result.reason end,
   dead = function(result) return result.outcome == "dead", result.reason end,
   retried = function(result) return result.outcome == "retry", result.reason end,
   failed = function(result) return result.outcome == "failed" or result.outcome == "dead" and result.error ~= nil,

@@ -8,6 +8,7 @@ local questions = require "molecule.testing.questions"
 local schedules = require "molecule.testing.schedules"
 local sse = require "molecule.testing.sse"
 local steps = require "molecule.testing.steps"
+local tasks = require "molecule.testing.tasks"
 local words = require "molecule.testing.words"
 
 local core = {}
@@ -262,6 +263,7 @@ local function add_peers(api, version)
   end
   function api.notify(text, parts)
     api.check_await("molecule.notify")
+    if tasks.was_said(version) then return true end
     agent:note("progress", text, parts)
     return true
   end
@@ -270,7 +272,7 @@ local function add_peers(api, version)
     if text == "" then return nil, "ctx.progress: the text is empty", "EMPTY" end
     local handler = version.running
     local row = handler and handler.entry and handler.entry.row
-    if row and row.from ~= "canvas" and not row.run then
+    if row and row.from ~= "canvas" and not row.run and not row.task then
       return nil, "ctx.progress: the message came from a peer, which would take a progress message for the answer", "PEER"
     end
     return api.notify(text)
@@ -356,7 +358,7 @@ function core.make(version)
     version.agent:note("log", level .. ": " .. text)
   end
   local parts = {add_checks, add_time, add_programs, add_http, add_store, add_peers, add_files, steps.add,
-    questions.add}
+    questions.add, tasks.install}
   for _, add in ipairs(parts) do add(api, version) end
   branches.add(api, version, handlers.frames)
   return api

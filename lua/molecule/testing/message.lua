@@ -1,13 +1,14 @@
 --- What a test sends -> the row and the message that a script sees, as the platform's newest version carries it.
 
 local outcome = require "molecule.testing.outcome"
+local tasks = require "molecule.testing.tasks"
 local words = require "molecule.testing.words"
 
 local message = {}
 
 local CANVAS = {source = "canvas_user", user_identity_status = "UNAUTHENTICATED"}
 local KNOWN = {"text", "from", "files", "parts", "context_id", "task_id", "message_id", "metadata", "method", "history",
-  "in_reply_to"}
+  "in_reply_to", "task", "principal"}
 local TYPES = {txt = "text/plain", log = "text/plain", md = "text/markdown", csv = "text/csv", html = "text/html",
   json = "application/json", pdf = "application/pdf", png = "image/png", jpg = "image/jpeg", lua = "text/x-lua"}
 
@@ -63,7 +64,7 @@ local function make_parts(agent, from, given)
   return parts
 end
 
-local function make_envelope(agent, from, given)
+local function make_envelope(agent, from, given, task)
   local to_mark = given.in_reply_to and {molecule = {in_reply_to = given.in_reply_to, hops = 1}}
   local metadata = given.metadata or to_mark and {} or nil
   if to_mark then metadata.molecule = to_mark.molecule end
@@ -78,7 +79,8 @@ local function make_envelope(agent, from, given)
   end
   return {jsonrpc = "2.0", id = words.uuid(), method = given.method or "message/send", params = {
     message = {role = "user", messageId = given.message_id or words.uuid(), parts = make_parts(agent, from, given),
-      contextId = given.context_id or from == "canvas" and "canvas-" .. agent.workspace or nil, taskId = given.task_id,
+      contextId = task and task.context_id or given.context_id or from == "canvas" and "canvas-" .. agent.workspace or nil,
+      taskId = task and task.id or given.task_id,
       metadata = metadata},
     metadata = outer}}
 end
@@ -123,7 +125,8 @@ function message.read(agent, row)
     conversation = row.conversation, context_id = said.contextId, task_id = said.taskId, method = value.method,
     in_reply_to = mark and mark.in_reply_to or nil, created_at = row.created_at, metadata = merged(params.metadata,
       said.metadata),
-    history = params.metadata and params.metadata.history, raw = row.raw,
+    history = params.metadata and params.metadata.history, raw = row.raw, principal = row.task and row.task.principal,
+    task = row.task and {id = row.task.id, context_id = row.task.context_id} or nil,
   }
 end
 
@@ -132,12 +135,14 @@ end
 ---@return table row {id, from, raw, conversation, created_at}
 function message.row(agent, given)
   given = check(given)
-  local from = given.from or "canvas"
-  local envelope = make_envelope(agent, from, given)
+  local task = tasks.of_message(given)
+  local from = task and task.principal or given.from or "canvas"
+  local envelope = make_envelope(agent, from, given, task)
   local context = envelope.params.message.contextId
   local now = agent.clock:now()
   return {
-    id = words.uuid(), from = from, raw = assert(agent.json.encode(envelope)), in_reply_to = given.in_reply_to,
+    id = task and not given.task_id and task.id or words.uuid(), from = from, task = task,
+    raw = assert(agent.json.encode(envelope)), in_reply_to = given.in_reply_to,
     peer_name = agent.peers[from] and agent.peers[from].name, conversation = from .. (context and "/" .. context or ""),
     created_at = os.date("!%Y-%m-%dT%H:%M:%S", math.floor(now)) .. (".%06dZ"):format(math.floor(now % 1 * 1000000)),
   }

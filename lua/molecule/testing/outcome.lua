@@ -5,10 +5,12 @@ local words = require "molecule.testing.words"
 
 local outcome = {}
 
-local ALLOWED = "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{} or molecule.dead()"
-local KINDS = {skip = "skipped", retry = "retry", dead = "dead", failed = "failed"}
+local ALLOWED = "a string, {text=…}, {parts={…}}, nil, molecule.skip(), molecule.retry{}, molecule.reject() or "
+  .. "molecule.dead()"
+local KINDS = {skip = "skipped", retry = "retry", dead = "dead", reject = "rejected", failed = "failed"}
 local NOTHING = "the reply has neither a text nor a file with uri and name, which is all that the canvas can show"
 local BODY_MAXIMUM = 1024 * 1024
+local SHAPE = "an artifact is a table with either a `text` or a list of `parts`"
 
 local function wrong(what)
   return {kind = "failed", hopeless = true, reason = ("the handler returned %s; allowed are %s"):format(what, ALLOWED)}
@@ -18,7 +20,7 @@ end
 local function mistyped(value)
   for key in pairs(value) do
     if type(key) == "string" then
-      local best, distance = words.nearest(key, {"text", "parts", "files"})
+      local best, distance = words.nearest(key, {"text", "parts", "files", "artifacts", "as_message"})
       if best and distance > 0 then
         return wrong(("a table with the unknown field '%s' (did you mean '%s'?)"):format(key, best))
       end
@@ -32,48 +34,6 @@ local function is_list(json, value)
     if math.type(key) ~= "integer" then return false end
   end
   return #value > 0
-end
-
-local function read_reply(json, value)
-  local text, parts = rawget(value, "text"), rawget(value, "parts")
-  if text ~= nil and type(text) ~= "string" then return wrong(("a table whose `text` is a %s"):format(type(text))) end
-  if type(parts) == "table" and next(parts) ~= nil then
-    local fine, problem = json.encode(parts)
-    if not fine then return wrong("`parts` that cannot be sent: " .. problem) end
-    if not is_list(json, parts) then return wrong "a table whose `parts` is not a list" end
-  elseif parts ~= nil and type(parts) ~= "table" then
-    return wrong(("a table whose `parts` is a %s"):format(type(parts)))
-  end
-  local misnamed = mistyped(value)
-  if misnamed then return misnamed end
-  if text == nil and parts == nil then return wrong "a table without `text` or `parts`" end
-  local has_parts = parts and next(parts) ~= nil
-  if not has_parts and (text == nil or text == "") then return {kind = "no_reply"} end
-  return {kind = "replied", text = text, parts = has_parts and parts or nil}
-end
-
----@param json table molecule.json
----@param verdict table the metatable of molecule.skip and its like
----@param value any what the handler returned
----@param second any the value after it
----@return {kind: string, text: string?, parts: table?, reason: string?, hopeless: boolean?, after: number?, hold: boolean?}
-function outcome.read(json, verdict, value, second)
-  if value == nil then
-    if type(second) == "string" then return {kind = "failed", reason = second} end
-    return {kind = "no_reply"}
-  elseif value == true then
-    return {kind = "no_reply"}
-  elseif value == false then
-    return wrong "false"
-  elseif type(value) == "string" then
-    return value == "" and {kind = "no_reply"} or {kind = "replied", text = value}
-  elseif type(value) ~= "table" then
-    return wrong("a " .. type(value))
-  elseif getmetatable(value) == verdict then
-    local kind = KINDS[value.kind] or "skipped"
-    return {kind = kind, hopeless = kind == "failed", reason = value.reason, after = value.after, hold = value.hold}
-  end
-  return read_reply(json, value)
 end
 
 -- Without zero bytes, and with U+FFFD for what is not UTF-8.
@@ -106,9 +66,8 @@ local function check_part(part, position)
   if kind == "text" and type(part.text) ~= "string" then return where .. "is a text part without a text" end
 end
 
---- The reply as its receiver reads it; or nil and why it cannot be sent.
----@return {text: string?, parts: table, files: table[]}? reply, string? problem
-function outcome.deliver(json, read, to_canvas)
+-- Its parts as they go out, its text, its files, and the names of those that the canvas can show; or nil and a problem.
+local function contents(json, read)
   local parts, has_text = json.array {}, false
   for i, part in ipairs(read.parts or {}) do
     local problem = check_part(part, i)
@@ -120,7 +79,8 @@ function outcome.deliver(json, read, to_canvas)
     has_text = has_text or copy.kind == "text"
     parts[#parts + 1] = copy
   end
-  if read.text and read.text ~= "" and not has_text then table.insert(parts, 1, {kind = "text", text = repaired(read.text)}) end
+  local is_told = not has_text or read.joined
+  if read.text and read.text ~= "" and is_told then table.insert(parts, 1, {kind = "text", text = repaired(read.text)}) end
   local texts, files, names = {}, {}, {}
   for _, part in ipairs(parts) do
     if part.kind == "text" then texts[#texts + 1] = part.text end
@@ -130,15 +90,116 @@ function outcome.deliver(json, read, to_canvas)
       if (file.name or "") ~= "" and (file.uri or "") ~= "" then names[#names + 1] = file.name end
     end
   end
-  local text = table.concat(texts)
-  if #text > BODY_MAXIMUM then
-    return nil, ("the reply's text is %d bytes, the platform takes at most %d"):format(#text, BODY_MAXIMUM)
+  return {text = table.concat(texts), parts = parts, files = files, names = names}
+end
+
+--- An artifact as its client gets it: {name, text, parts, description, metadata}; or nil and why it cannot be sent.
+---@param json table molecule.json
+---@param given any
+---@return table? artifact, string? problem
+function outcome.artifact(json, given)
+  if type(given) ~= "table" then return nil, SHAPE end
+  local has_text, has_parts = type(given.text) == "string", type(given.parts) == "table" and #given.parts > 0
+  if has_text == has_parts or given.text ~= nil and not has_text or given.parts ~= nil and not has_parts
+    or given.metadata ~= nil and type(given.metadata) ~= "table" then
+    return nil, SHAPE
   end
-  if to_canvas and text == "" then
-    text = table.concat(names, ", ")
-    if text == "" then return nil, NOTHING end
+  if given.text == "" then return nil, "the reply is empty" end
+  local content, problem = contents(json, {text = given.text, parts = given.parts})
+  if not content then return nil, problem end
+  for _, name in ipairs {"name", "description"} do
+    if given[name] ~= nil and type(given[name]) ~= "string" then return nil, ("its %s is no text"):format(name) end
   end
-  return {text = text, parts = parts, files = files}
+  return {name = given.name, text = content.text, parts = content.parts, description = given.description,
+    metadata = given.metadata}
+end
+
+-- What a reply has as `artifacts`, as given; nil, an outcome: it cannot be sent.
+local function read_artifacts(json, given)
+  if given == nil or type(given) == "table" and next(given) == nil then return nil end
+  if type(given) ~= "table" then return nil, wrong(("a table whose `artifacts` is a %s"):format(type(given))) end
+  local fine, problem = json.encode(given)
+  if not fine then return nil, wrong("`artifacts` that cannot be sent: " .. problem) end
+  if not is_list(json, given) then return nil, wrong "`artifacts` that cannot be sent: they are no list" end
+  local list = {}
+  for i, one in ipairs(given) do
+    list[i], problem = outcome.artifact(json, one)
+    if not list[i] then return nil, wrong(("`artifacts` that cannot be sent: artifact %d: %s"):format(i, problem)) end
+  end
+  return list
+end
+
+local function read_reply(json, value)
+  local text, parts = rawget(value, "text"), rawget(value, "parts")
+  if text ~= nil and type(text) ~= "string" then return wrong(("a table whose `text` is a %s"):format(type(text))) end
+  if type(parts) == "table" and next(parts) ~= nil then
+    local fine, problem = json.encode(parts)
+    if not fine then return wrong("`parts` that cannot be sent: " .. problem) end
+    if not is_list(json, parts) then return wrong "a table whose `parts` is not a list" end
+  elseif parts ~= nil and type(parts) ~= "table" then
+    return wrong(("a table whose `parts` is a %s"):format(type(parts)))
+  end
+  local artifacts, unsound = read_artifacts(json, rawget(value, "artifacts"))
+  unsound = unsound or mistyped(value)
+  if unsound then return unsound end
+  if text == nil and parts == nil and not artifacts then return wrong "a table without `text` or `parts`" end
+  local has_parts = parts and next(parts) ~= nil
+  if not has_parts and not artifacts and (text == nil or text == "") then return {kind = "no_reply"} end
+  return {kind = "replied", text = text, parts = has_parts and parts or nil, artifacts = artifacts,
+    as_message = rawget(value, "as_message") and true or nil}
+end
+
+---@param json table molecule.json
+---@param verdict table the metatable of molecule.skip and its like
+---@param value any what the handler returned
+---@param second any the value after it
+---@return {kind: string, text: string?, parts: table?, artifacts: table[]?, as_message: boolean?, reason: string?,
+--- hopeless: boolean?, after: number?, hold: boolean?}
+function outcome.read(json, verdict, value, second)
+  if value == nil then
+    if type(second) == "string" then return {kind = "failed", reason = second} end
+    return {kind = "no_reply"}
+  elseif value == true then
+    return {kind = "no_reply"}
+  elseif value == false then
+    return wrong "false"
+  elseif type(value) == "string" then
+    return value == "" and {kind = "no_reply"} or {kind = "replied", text = value}
+  elseif type(value) ~= "table" then
+    return wrong("a " .. type(value))
+  elseif getmetatable(value) == verdict then
+    local kind = KINDS[value.kind] or "skipped"
+    return {kind = kind, hopeless = kind == "failed", reason = value.reason, after = value.after, hold = value.hold}
+  end
+  return read_reply(json, value)
+end
+
+-- Where the message came with no task, artifacts are parts of the reply.
+local function joined(read)
+  if not read.artifacts then return read end
+  local all = {text = read.text, parts = {}, joined = true}
+  for _, part in ipairs(read.parts or {}) do table.insert(all.parts, part) end
+  for _, artifact in ipairs(read.artifacts) do
+    for _, part in ipairs(artifact.parts) do table.insert(all.parts, part) end
+  end
+  return all
+end
+
+--- The reply as its receiver reads it; or nil and why it cannot be sent.
+---@param where string "canvas", "peer" or "task"
+---@return {text: string?, parts: table, files: table[]}? reply, string? problem
+function outcome.deliver(json, read, where)
+  if where == "task" then return contents(json, read) end
+  local reply, problem = contents(json, joined(read))
+  if not reply then return nil, problem end
+  if #reply.text > BODY_MAXIMUM then
+    return nil, ("the reply's text is %d bytes, the platform takes at most %d"):format(#reply.text, BODY_MAXIMUM)
+  end
+  if where == "canvas" and reply.text == "" then
+    reply.text = table.concat(reply.names, ", ")
+    if reply.text == "" then return nil, NOTHING end
+  end
+  return reply
 end
 
 return outcome

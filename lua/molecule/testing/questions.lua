@@ -46,7 +46,7 @@ end
 
 local function find_of(agent, peer)
   for _, one in ipairs(agent.asked) do
-    if is_same(one.peer, peer) then return one end
+    if is_same(one.peer, peer) and not one.task then return one end
   end
 end
 
@@ -81,7 +81,8 @@ local function open(agent, entry, key, spec)
   local peer = spec.peer ~= CANVAS and spec.peer or nil
   agent.question_count = agent.question_count + 1
   local question = {entry = entry, key = key, code = question_words.code(agent.question_count), peer = peer, text = spec.text,
-    choices = spec.choices, to_sender = not from.nobody and is_same(peer, from.sender), context_id = from.context_id,
+    choices = spec.choices, task = peer and is_same(peer, from.sender) and entry.row.task or nil,
+    to_sender = not from.nobody and is_same(peer, from.sender), context_id = from.context_id,
     message_id = words.uuid(), timeout_ms = spec.timeout_ms, asked_ms = math.floor(agent.clock:now() * 1000)}
   question.announcement = question_words.announce(spec.text, spec.choices, not peer and question.code or nil, in_canvas(agent))
   question.shown = {code = question.code, text = spec.text, to = peer or CANVAS,
@@ -139,7 +140,7 @@ end
 local function post(agent, question, peer, text, context_id, reply_to)
   local said = {message_id = question.message_id, context_id = context_id, in_reply_to = reply_to}
   agent:note("sent", {to = peer, text = text, message_id = said.message_id, context_id = context_id, in_reply_to = reply_to})
-  local known = find_peer(agent, peer)
+  local known = not question.task and find_peer(agent, peer)
   if not known then return {queued = true, id = said.message_id} end
   local answer, problem, code = agent.stubs:answer_peer("ask", known, text, said)
   if answer == nil and problem then return nil, "molecule.send: " .. problem, code or "PEER" end
@@ -164,7 +165,7 @@ function questions.add(api, version)
     end
     if not question then return json.null end
     local value = describe(question)
-    value.may_post = not question.peer or find_of(agent, question.peer) == question
+    value.may_post = not question.peer or question.task ~= nil or find_of(agent, question.peer) == question
     return value
   end
   function api.ask_posted(key, task_id)
@@ -209,7 +210,7 @@ local function match_peer(agent, from, msg)
   for _, one in ipairs(agent.asked) do
     local is_named = msg.in_reply_to and is_same(one.message_id, msg.in_reply_to)
       or msg.task_id and is_same(one.task_id, msg.task_id)
-    if one.peer and is_same(one.peer, from) and is_named then return one end
+    if one.peer and not one.task and is_same(one.peer, from) and is_named then return one end
   end
   local first = not msg.in_reply_to and find_of(agent, from)
   return first and has_its_context(first, msg) and first or nil
@@ -234,6 +235,14 @@ local function match_canvas(agent, msg)
   return nil, nil, which(list)
 end
 
+-- A message to a task answers what it asks, whatever that is.
+local function match_task(agent, task, msg)
+  for _, one in ipairs(agent.asked) do
+    if one.task and one.task.id == task.continues and one.task.principal == task.principal then return one, msg.text end
+  end
+  error(("send: no task %q of %s waits for a message; it has ended, or there is none"):format(task.continues, task.principal), 5)
+end
+
 -- What is recorded of an answer.
 local function value_of(from, text, choice)
   local msg = from.msg
@@ -244,10 +253,13 @@ end
 --- Which question a message answers, and with what; or nil, nil and what its sender is told instead, if anything.
 ---@return table? question, table? value, string? hint
 function questions.match(agent, row)
-  local from = #agent.asked > 0 and origin(agent, row)
+  if row.task and not row.task.continues then return nil end
+  local from = (row.task or #agent.asked > 0) and origin(agent, row)
   if not from or from.nobody then return nil end
   local question, text, hint
-  if from.sender then
+  if row.task then
+    question, text = match_task(agent, row.task, from.msg)
+  elseif from.sender then
     question, text = match_peer(agent, from.sender, from.msg), from.msg.text
   else
     question, text, hint = match_canvas(agent, from.msg)
@@ -256,7 +268,7 @@ function questions.match(agent, row)
   if not question.choices then return question, value_of(from, text) end
   local choice = question_words.choice(question.choices, text)
   if choice then return question, value_of(from, text, choice) end
-  hint, question.hinted = not question.hinted and question_words.hint(question.choices) or nil, true
+  hint, question.hinted = (row.task or not question.hinted) and question_words.hint(question.choices) or nil, true
   return nil, nil, hint
 end
 
@@ -286,7 +298,7 @@ local function choose(agent, what, code, from, text)
   end
   for _, one in ipairs(list) do
     if text and not one.peer and question_words.after_code(text, one.code) then return one end
-    of_one_peer = of_one_peer and one.peer and is_same(one.peer, list[1].peer)
+    of_one_peer = of_one_peer and one.peer and not one.task and is_same(one.peer, list[1].peer)
   end
   if #list == 1 or #list > 1 and of_one_peer then return list[1] end
   error(("%s: %s%s"):format(what, #list > 0 and "several questions are open, so name one by its code"
@@ -324,7 +336,8 @@ function questions.answered(agent, given, options)
     error(("answer: %q is none of the choices: %s"):format(text, question_words.hint(question.choices)), 3)
   end
   if is_operator then return question, {text = text, choice = choice, from = OPERATOR} end
-  local row = message.row(agent, {text = text, files = given.files, from = question.peer or CANVAS,
+  local row = message.row(agent, {text = text, files = given.files, from = not question.task and (question.peer or CANVAS) or nil,
+    task = question.task, principal = question.task and question.task.principal,
     context_id = question.to_sender and question.context_id or nil})
   return question, value_of(origin(agent, row), text, choice)
 end

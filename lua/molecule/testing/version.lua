@@ -9,7 +9,8 @@ local words = require "molecule.testing.words"
 local version = {}
 
 local FIELDS = {handle = "function", start = "function", stop = "function", conversation = "function", name = "string",
-  description = "string", skills = "table", concurrency = "number", answers_replies = "boolean"}
+  description = "string", skills = "table", concurrency = "number", answers_replies = "boolean",
+  card = "table", finds_repeats = "boolean"}
 
 local function refuse(source, name)
   if type(name) ~= "string" then
@@ -103,13 +104,14 @@ end
 function version.context(self, one)
   local agent = self.agent
   local molecule = self.globals.require "molecule"
-  local ctx = {workspace = agent.workspace, options = {}, log = molecule.log, progress = self.core.progress}
+  local ctx = {workspace = agent.workspace, options = {}, log = molecule.log, progress = self.core.progress,
+    artifact = self.globals.require("molecule.artifacts").artifact}
   for name, value in pairs(agent.options.options) do ctx.options[name] = value end
   if one then
     ctx.attempt, ctx.redelivered = one.attempts, one.attempts > 1
     ctx.deadline = agent.timeout > 0 and agent.clock:now() + agent.timeout or nil
     for _, name in ipairs {"step", "sleep", "sleep_until"} do ctx[name] = self.globals.require("molecule.steps")[name] end
-    ctx.ask = self.globals.require("molecule.questions").ask
+    for _, name in ipairs {"ask", "auth_required"} do ctx[name] = self.globals.require("molecule.questions")[name] end
   end
   return ctx
 end
