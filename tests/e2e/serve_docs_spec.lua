@@ -1,6 +1,7 @@
---- What docs/serve.md says of `molecule serve`, as far as no other spec shows it; its examples are run as they are.
+--- What docs/serve.md and docs/push.md say, as far as no other spec shows it; the examples are run as they are.
 
 local cjson = require "cjson"
+local uv = require "luv"
 local docs = require "tests.support.docs"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
@@ -42,6 +43,7 @@ describe("docs/serve.md", function()
   after_each(function()
     process.kill_all()
     server.stop_all()
+    loop.flush()
     host.clean_up()
   end)
 
@@ -239,6 +241,53 @@ describe("docs/serve.md", function()
     assert.equal("https://example.org", allowed "https://example.org")
     assert.is_nil(allowed "https://other.example")
     stop(one)
+  end)
+
+  describe("docs/push.md", function()
+    local platform
+
+    before_each(function()
+      platform = emulator.start { profile = "latest", args = { "--rate-limit", "-1" } }
+      platform:order("config", { push_loopback = true })
+    end)
+    after_each(function() platform:stop() end)
+
+    local function free_port()
+      local socket = uv.new_tcp()
+      socket:bind("127.0.0.1", 0)
+      local port = socket:getsockname().port
+      socket:close()
+      return port
+    end
+
+    it("peers are the canvas to a script; files are not kept", function()
+      local workspace, peer, port = host.workspace(platform), host.workspace(platform), free_port()
+      local one = host.start { platform = platform, workspace = workspace, bare = true,
+        script = [[return function(msg) return msg.from .. tostring(msg.peer) .. tostring(msg.task) end]],
+        args = { "--mode", "push", "--listen", "127.0.0.1:" .. port, "--public-url", ("http://localhost:%d/x"):format(port) } }
+      one:log "registered as molecule, mode push"
+      local said = { jsonrpc = "2.0", id = "r", method = "message/send", params = { message = { kind = "message", role = "user",
+        messageId = emulator.uuid(), parts = { { kind = "text", text = "hello" } } } } }
+      local answer = platform:request("POST", "/workspaces/" .. workspace.id .. "/a2a", { token = peer.token,
+        headers = { ["X-Workspace-ID"] = peer.id }, json = said })
+      assert.equal("canvasnilnil", cjson.decode(answer.body).result.parts[1].text)
+      local secret = host.read(("%s/%s.inbound"):format(one.state_dir, workspace.id))
+      for _, path in ipairs { "/internal/chat/uploads/ingest", "/internal/file/read" } do
+        assert.equal(404, http.request { port = port, method = "POST", path = "/x" .. path, json = {}, token = secret }.status)
+      end
+      one:stop()
+    end)
+
+    it("several workspaces, and molecule dev, have no push", function()
+      local workspace, other = host.workspace(platform), host.workspace(platform)
+      local one = host.start { platform = platform, workspace = workspace, script = host.ECHO, bare = true,
+        args = { other.id, "--mode", "push", "--public-url", "https://example.com" } }
+      one:wait_exit(2)
+      assert(one.process.stderr:find("--mode push is for one workspace", 1, true), one.process.stderr)
+      local child = process.spawn { command = { emulator.binary(), "dev", "agent.lua", "--mode", "push" } }
+      assert.equal(2, child:wait_exit())
+      assert(child.stderr:find("no option --mode here", 1, true), child:report())
+    end)
   end)
 
   describe("webhooks", function()
