@@ -1,6 +1,7 @@
 --- The examples, `molecule dev` from end to end, and what the commands say of themselves.
 local uv = require "luv"
 local cjson = require "cjson"
+local a2a = require "tests.support.a2a"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
@@ -69,6 +70,31 @@ describe("an example", function()
     platform:message { to = workspace.id, text = text }
     return one:canvas(before + 1)[before + 1]
   end
+
+  it("translate.lua asks an A2A client for the language, and streams to it what the model writes", function()
+    local web = server.start(function(_, reply)
+      local lines = {}
+      for _, word in ipairs { "guten ", "Morgen" } do
+        lines[#lines + 1] = "data: " .. cjson.encode { choices = { { delta = { content = word } } } } .. "\n\n"
+      end
+      reply(200, table.concat(lines) .. "data: [DONE]\n\n", { ["Content-Type"] = "text/event-stream" })
+    end)
+    local one = a2a.serve { script = host.read "examples/translate.lua", args = { "--script-opt", "url=" .. web.url .. "/v1" } }
+    local function post(path, text, task_id)
+      return http.request { port = tonumber(one.url:match ":(%d+)"), method = "POST", path = path,
+        headers = { ["A2A-Version"] = "1.0" }, json = { message = { messageId = text, taskId = task_id, role = "ROLE_USER",
+        parts = { { text = text } } } } }
+    end
+    local task = post("/message:send", "good morning").json.task
+    assert.equal("TASK_STATE_INPUT_REQUIRED", task.status.state)
+    local pieces = {}
+    for line in post("/message:stream", "german", task.id).body:gmatch "data: ([^\n]+)" do
+      local update = cjson.decode(line).artifactUpdate
+      if update then pieces[#pieces + 1] = (update.append and "+" or "") .. update.artifact.parts[1].text end
+    end
+    assert.same({ "guten ", "+Morgen", "guten Morgen" }, pieces)
+    one:stop()
+  end)
 
   it("llm.lua asks a model in its role, remembers, and knows a command of its own", function()
     local web = server.start(function(request, reply)
@@ -158,7 +184,8 @@ describe("an example", function()
         local own = host.read("examples/" .. (name:gsub("%.lua$", "_spec.lua")))
         assert(own or spec:find('  it("' .. name .. " ", 1, true), name .. " has no spec")
         local head = host.read("examples/" .. name):match "^%-%-%- %u[^\n]*\n.-\n[^-]"
-        assert(head and head:find("\n%-%-%- *[^\n]*molecule connect "), name .. " does not say how to run it")
+        local says = head and (head:find "\n%-%-%- *[^\n]*molecule connect " or head:find "\n%-%-%- *[^\n]*molecule serve ")
+        assert(says, name .. " does not say how to run it")
       end
     end
   end)
