@@ -7,7 +7,7 @@ local process = require "tests.support.process"
 describe("the cookbook", function()
   after_each(function() process.kill_all() end)
 
-  it("has thirteen recipes, each with a script and its tests", function()
+  it("has fourteen recipes, each with a script and its tests", function()
     local count = 0
     for page, script in host.read "docs/cookbook/README.md":gmatch "%]%(([%w-]+%.md)%) | `(examples/[%w_]+)%.lua`" do
       count = count + 1
@@ -17,7 +17,7 @@ describe("the cookbook", function()
         assert.truthy(text:find("../../" .. path, 1, true), page .. " does not link to " .. path)
       end
     end
-    assert.equal(13, count)
+    assert.equal(14, count)
   end)
 
   it("passes its own tests", function()
