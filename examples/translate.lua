@@ -52,10 +52,10 @@ return {
     local all = {}
     for piece in pieces(ctx.options, language, text) do
       all[#all + 1] = piece
-      if msg.task then ctx.artifact {name = "translation", text = piece, append = true} end
+      if msg.task then ctx.artifact {name = "draft", text = piece, append = true} end
     end
     if #all == 0 then error "the model has written nothing" end
-    -- Takes the place of the pieces: a handler that runs again may have got other ones.
+    -- A handler that runs again does not repeat what it has said, but the model may: the draft is then part of one and the other.
     return {artifacts = {{name = "translation", text = table.concat(all), metadata = {language = language}}}}
   end,
 }

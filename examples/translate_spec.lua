@@ -18,27 +18,28 @@ describe("translate", function()
     assert.equal("guten ", a.artifacts[1].text)
     assert.equal("Morgen", a.artifacts[2].text)
     assert.truthy(a.artifacts[2].append)
-    assert.same({language = "German"}, result.artifacts[1].metadata)
-    assert.equal("guten Morgen", result.artifacts[1].text)
-    assert.equal(1, #result.artifacts)
+    assert.equal("draft", result.artifacts[1].name)
+    assert.equal("translation", result.artifacts[2].name)
+    assert.equal("guten Morgen", result.artifacts[2].text)
+    assert.same({language = "German"}, result.artifacts[2].metadata)
   end)
 
   it("asks for the language, and takes the answer from the task's client", function()
     local result = a:send {text = "good morning", principal = "alice"}
     assert.asked(result, "Into which language?")
     a:send {text = "ger", principal = "alice", task_id = result.task.id}
-    assert.equal("guten Morgen", result.artifacts[1].text)
+    assert.equal("guten Morgen", result.artifacts[2].text)
     assert.truthy(a.calls[1].body:find("Translate into German", 1, true))
   end)
 
-  it("begins again after an error, without mixing the two runs", function()
+  it("begins again after an error, and the translation is of one run", function()
     a:http("POST", URL .. "/chat/completions", {{chunks = {event "gute ", "data: {\n\n", 'data: {"choices":5}\n\n'}},
       {chunks = {event "guten ", event "Morgen"}}})
     local result = a:send {text = "to German: good morning", principal = "alice"}
     assert.failed(result)
     assert.equal("gute ", result.artifacts[1].text)
     a:settle()
-    assert.equal("guten Morgen", result.artifacts[1].text)
+    assert.equal("guten Morgen", result.artifacts[2].text)
   end)
 
   it("rejects what it cannot do", function()

@@ -305,12 +305,11 @@ local function post(self, given)
     questions.close(self, question, answer)
     return result, question.entry
   end
+  if hint then give_hint(self, row, result, hint) end
   if row.task and row.task.continues then -- what it says is none of the choices
     result.outcome = "answer"
-    give_hint(self, row, result, hint)
     return result, {state = "finished"}
   end
-  if hint then give_hint(self, row, result, hint) end
   name_conversation(self, row)
   local entry = {row = row, result = result, state = "queued", attempts = 0, failures = 0, since = self.clock:now(), steps = {}}
   if row.in_reply_to and not self.version.agent_table.answers_replies then

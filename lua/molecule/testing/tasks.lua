@@ -44,7 +44,7 @@ local function put(list, piece)
     metadata = piece.metadata, last = piece.last or nil}
 end
 
---- The artifacts of a reply, after the pieces that its handler gave before.
+--- The artifacts of a reply, each one more, after the pieces that its handler gave before.
 ---@param agent table
 ---@param entry table
 ---@param artifacts table[]?
@@ -53,7 +53,7 @@ function tasks.add(agent, entry, artifacts)
     local piece = {last = true}
     for name, value in pairs(artifact) do piece[name] = value end
     table.insert(agent.artifacts, piece)
-    if piece.name then put(entry.result.artifacts, piece) else table.insert(entry.result.artifacts, piece) end
+    table.insert(entry.result.artifacts, piece)
   end
 end
 
