@@ -14,7 +14,7 @@ local molecule = {}
 ---@field files File[] the file parts, in any spelling (A2A 0.2 to 1.0)
 ---@field from string `"canvas"`, the peer's workspace id, or the A2A client's name
 ---@field peer {id: string, name: string?, role: string?}? who sent it; nil: the human in the canvas
----@field task {id: string, context_id: string}? the task of an A2A client (`molecule serve`) that it begins; nil: there is none
+---@field task {id: string, context_id: string}? the task of an A2A client (`molecule serve`) that it begins; nil: it came from a platform
 ---@field principal string? the A2A client's name in --auth-token-file, or `"anonymous"`
 ---@field conversation string messages with the same value stay in order
 ---@field context_id string? of the envelope
@@ -227,7 +227,7 @@ function molecule.retry(options) end
 function molecule.dead(reason) end
 
 --- It is refused: the task of an A2A client ends as `rejected`, with the reason as its message. Elsewhere the reason is the reply,
---- and without a reason there is none.
+--- and without a reason nothing is sent.
 ---@param reason string?
 ---@return Verdict
 function molecule.reject(reason) end
