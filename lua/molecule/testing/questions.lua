@@ -240,7 +240,7 @@ local function match_task(agent, task, msg)
   for _, one in ipairs(agent.asked) do
     if one.task and one.task.id == task.continues and one.task.principal == task.principal then return one, msg.text end
   end
-  error(("send: no task %q of %s waits for a message; it has ended, or there is none"):format(task.continues, task.principal), 5)
+  error(("send: no task %q of %s waits for a message; it has ended, or does not exist"):format(task.continues, task.principal), 5)
 end
 
 -- What is recorded of an answer.
