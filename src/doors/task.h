@@ -32,7 +32,7 @@ bool task_state_asks(enum task_state state);
 
 /* What the ledger has of it: {"task": Task, "configs": [TaskPushNotificationConfig with "version",
  * …], "said": {branch: number}, "message": the answer as a Message (or absent)}. */
-#define TASK_DOCUMENT_MAXIMUM ((size_t)16 << 20) /* bytes of artifacts and history together */
+#define TASK_DOCUMENT_MAXIMUM ((size_t)16 << 20) /* bytes of artifacts */
 /* Of what the agent says while it works; older ones are dropped. */
 #define TASK_HISTORY_MAXIMUM 100
 

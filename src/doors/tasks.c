@@ -56,6 +56,8 @@ struct a2a_task *tasks_add(struct tasks *tasks, const char *id, const char *prin
     task->principal = memory_copy_text(principal);
     task->context_id = memory_copy_text(context_id);
     task->record = record;
+    const json_t *artifacts = json_object_get(task_of_record(record), "artifacts");
+    task->bytes = artifacts ? json_dumpb(artifacts, NULL, 0, JSON_COMPACT) : 0;
     task->bucket_next = *bucket;
     *bucket = task;
     tasks->open++;

@@ -75,7 +75,7 @@ static void say_progress(struct a2a_task *task, const struct door_saying *saying
 static bool is_too_large(const struct a2a_task *task, const json_t *artifact)
 {
     size_t size = json_dumpb(artifact, NULL, 0, JSON_COMPACT);
-    return size > TASK_DOCUMENT_MAXIMUM - task->bytes;
+    return task->bytes > TASK_DOCUMENT_MAXIMUM || size > TASK_DOCUMENT_MAXIMUM - task->bytes;
 }
 
 /* By its name: later pieces with `append` follow the first one of that name. */
@@ -106,11 +106,23 @@ static void say_artifact(struct a2a_task *task, const struct door_saying *saying
     json_decref(artifact);
 }
 
+/* It was told before the process ended; it may have its answer by now. */
+static bool was_asked(const struct a2a_task *task, const char *id)
+{
+    const json_t *said = json_object_get(json_object_get(task_now(task), "status"), "message");
+    const char *last = json_string_value(json_object_get(said, "messageId"));
+    return (last && strcmp(last, id) == 0) || task_has_message(task_now(task), id);
+}
+
 static void say_question(struct a2a_task *task, const struct door_saying *saying)
 {
     char problem[400], id[UUID_TEXT_SIZE];
-    json_t *parts = artifacts_reply_parts(saying->reply, problem, sizeof problem);
     name_id(task, "question", saying->key, id);
+    if (was_asked(task, id)) {
+        saying->then(saying->context, NULL, NULL);
+        return;
+    }
+    json_t *parts = artifacts_reply_parts(saying->reply, problem, sizeof problem);
     task_happens(task,
                  task_set_status(task_of_record(task->record),
                                  saying->authorization ? TASK_AUTH_REQUIRED : TASK_INPUT_REQUIRED,

@@ -322,7 +322,9 @@ static void read_reply(lua_State *L, int index, struct script_outcome *outcome)
     }
     if (!read_task_fields(L, index, outcome) || has_mistyped(L, index, outcome))
         return;
-    if (text_type == LUA_TNIL && parts_type == LUA_TNIL && !outcome->reply.artifacts) {
+    bool has_artifacts = raw_field(L, index, "artifacts") == LUA_TTABLE;
+    lua_pop(L, 1);
+    if (text_type == LUA_TNIL && parts_type == LUA_TNIL && !has_artifacts) {
         wrong_type(outcome, memory_copy_text("a table without `text` or `parts`"));
         return;
     }

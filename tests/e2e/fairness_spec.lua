@@ -91,7 +91,7 @@ describe("a busy script", function()
       local reads = 0
       return setmetatable({handle = function() end}, {__index = function()
         reads = reads + 1
-        if reads > 10 then while true do end end
+        if reads > 12 then while true do end end
       end})]] }
     one:wait_exit(2)
     one:log "more than %d+ s .*while starting, at .*agent.lua:4"

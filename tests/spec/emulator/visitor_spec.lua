@@ -43,7 +43,9 @@ describe("a web page", function()
   for _, name in ipairs { "evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example",
     "127.0.0.1@evil.example", "evil.localhost.example", "192.0.2.1", "[2001:db8::1]:8080", "", "127.0.0.1 evil.example" } do
     it(("is refused when it had its own name, %q, point here"):format(name), function()
-      all_refuse({ Host = name, ["Content-Type"] = "application/json", Authorization = "Bearer " .. token }, 421)
+      -- what is no host at all is refused by the server itself
+      local status = name:find "[@ ]" and 400 or 421
+      all_refuse({ Host = name, ["Content-Type"] = "application/json", Authorization = "Bearer " .. token }, status)
     end)
   end
 
