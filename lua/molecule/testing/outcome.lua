@@ -142,7 +142,8 @@ local function read_reply(json, value)
   local artifacts, unsound = read_artifacts(json, rawget(value, "artifacts"))
   unsound = unsound or mistyped(value)
   if unsound then return unsound end
-  if text == nil and parts == nil and type(rawget(value, "artifacts")) ~= "table" then return wrong "a table without `text` or `parts`" end
+  local is_reply = text ~= nil or parts ~= nil or rawget(value, "artifacts") ~= nil
+  if not is_reply then return wrong "a table without `text` or `parts`" end
   local has_parts = parts and next(parts) ~= nil
   if not has_parts and not artifacts and (text == nil or text == "") then return {kind = "no_reply"} end
   return {kind = "replied", text = text, parts = has_parts and parts or nil, artifacts = artifacts,
