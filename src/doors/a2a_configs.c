@@ -11,10 +11,21 @@
 #include <string.h>
 
 #define CONFIGS_MAXIMUM 20 /* of a task */
+#define TOKEN_MAXIMUM 4096 /* bytes */
+#define URL_MAXIMUM 4096
 
 static const char *text_of(const json_t *object, const char *key)
 {
     return json_string_value(json_object_get(object, key));
+}
+
+/* It becomes part of a header; NULL is fine. */
+static bool is_header_text(const char *text, size_t maximum)
+{
+    size_t i = 0;
+    while (text && text[i] && (unsigned char)text[i] >= ' ' && text[i] != 0x7f)
+        i++;
+    return !text || (!text[i] && i <= maximum);
 }
 
 json_t *a2a_take_config(struct a2a_exchange *exchange, const json_t *given)
@@ -24,6 +35,16 @@ json_t *a2a_take_config(struct a2a_exchange *exchange, const json_t *given)
     if (!url || !webhooks_allow(exchange->agent->webhooks, url, problem, sizeof problem)) {
         a2a_refuse(exchange, A2A_INVALID_PARAMS, NULL, "the webhook is refused: %s",
                    url ? problem : "it has no url");
+        return NULL;
+    }
+    const json_t *authentication = json_object_get(given, "authentication");
+    if (!is_header_text(text_of(given, "token"), TOKEN_MAXIMUM) ||
+        !is_header_text(text_of(authentication, "scheme"), TOKEN_MAXIMUM) ||
+        !is_header_text(text_of(authentication, "credentials"), TOKEN_MAXIMUM) ||
+        strlen(url) > URL_MAXIMUM) {
+        a2a_refuse(exchange, A2A_INVALID_PARAMS, NULL,
+                   "the webhook is refused: its url, token or credentials are too long, or hold "
+                   "control characters");
         return NULL;
     }
     uuid_random(id);
@@ -87,14 +108,18 @@ static json_t *carry_out(struct a2a_exchange *exchange, const json_t *configs, c
         kept = json_copy((json_t *)(uintptr_t)configs);
         *result = shown(taken, task_id);
         if (config)
+            webhooks_forget(exchange->agent->webhooks, task_id, id);
+        if (config)
             json_array_set_new(kept, place, taken);
         else
             json_array_append_new(kept, taken);
         return kept;
     case A2A_CONFIG_DELETE:
         kept = json_copy((json_t *)(uintptr_t)configs);
-        if (config)
+        if (config) {
+            webhooks_forget(exchange->agent->webhooks, task_id, id);
             json_array_remove(kept, place);
+        }
         *result = json_object();
         return kept;
     case A2A_CONFIG_LIST:
@@ -113,6 +138,20 @@ static json_t *carry_out(struct a2a_exchange *exchange, const json_t *configs, c
                        "the task has no such push notification config");
         return NULL;
     }
+}
+
+void a2a_add_config(struct a2a_exchange *exchange, struct a2a_task *task, const json_t *config)
+{
+    size_t i;
+    json_t *each, *configs = json_object_get(task->record, "configs");
+    json_array_foreach (configs, i, each)
+        if (strcmp(text_of(each, "url"), text_of(config, "url")) == 0)
+            return;
+    if (json_array_size(configs) >= CONFIGS_MAXIMUM)
+        return;
+    json_t *kept = json_copy(configs);
+    json_array_append(kept, (json_t *)(uintptr_t)config);
+    tasks_set_configs(exchange->agent->tasks, task, kept);
 }
 
 static void answer(struct a2a_exchange *exchange, json_t *result)
@@ -138,11 +177,12 @@ static void change_ended(struct a2a_exchange *exchange, struct journal_task *fou
     answer(exchange, result);
 }
 
-static void on_found(void *context, struct journal_task *found, int64_t total, bool failed)
+static void on_found(void *context, struct journal_task *found, int64_t total, bool cut,
+                     bool failed)
 {
     struct a2a_exchange *exchange = context;
     const char *id = text_of(exchange->request.params, "taskId");
-    (void)total;
+    (void)total, (void)cut;
     exchange->looking = false;
     bool own = found && strcmp(found->principal, exchange->principal) == 0;
     json_t *record = own ? json_loads(found->document, JSON_ALLOW_NUL, NULL) : NULL;

@@ -126,9 +126,9 @@ void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last
     bool sent = http_stream_send(http, text.bytes, text.length);
     free(text.bytes);
     exchange->silent = false;
-    if (!last && sent)
+    if (!last || !sent) /* too slow a reader is cut off: on_gone follows */
         return;
     exchange->http = NULL;
-    http_stream_end(http); /* a reader who is too slow subscribes again */
+    http_stream_end(http);
     a2a_exchange_end(exchange);
 }

@@ -80,7 +80,7 @@ static bool read_query(struct a2a_exchange *exchange, struct a2a_listing *listin
     if (since && *since && clock_parse(since, &us))
         listing->query.since_ms = us / 1000;
     if (token && *token && !read_token(listing, token)) {
-        a2a_refuse(exchange, A2A_INVALID_PARAMS, NULL, "pageToken is none of ours");
+        a2a_refuse(exchange, A2A_INVALID_PARAMS, NULL, "pageToken is not one from this server");
         return false;
     }
     return true;
@@ -129,14 +129,27 @@ static size_t add_ended(struct a2a_exchange *exchange, struct item *items,
     return added;
 }
 
+/* How many of them are certain: those up to the last one that the ledger gave. */
+static size_t shown(const struct item *items, size_t count, const struct journal_task *found)
+{
+    while (found->next)
+        found = found->next;
+    size_t i = 0;
+    while (i + 1 < count && strcmp(items[i].id, found->id) != 0)
+        i++;
+    return i + 1;
+}
+
+/* `more`: others follow these. */
 static json_t *page_of(const struct a2a_exchange *exchange, const struct item *items, size_t count,
-                       int64_t total)
+                       bool more, int64_t total)
 {
     const struct a2a_listing *listing = exchange->listing;
-    size_t most = (size_t)listing->size;
-    char *token = count > most ? memory_format("%lld.%s", (long long)items[most - 1].updated_ms,
-                                               items[most - 1].id)
-                               : memory_copy_text("");
+    size_t most = (size_t)listing->size < count ? (size_t)listing->size : count;
+    char *token = more || count > most
+                      ? memory_format("%lld.%s", (long long)items[most - 1].updated_ms,
+                                      items[most - 1].id)
+                      : memory_copy_text("");
     json_t *tasks = json_array();
     for (size_t i = 0; i < count && i < most; i++)
         json_array_append_new(tasks,
@@ -148,7 +161,8 @@ static json_t *page_of(const struct a2a_exchange *exchange, const struct item *i
     return page;
 }
 
-static void on_listed(void *context, struct journal_task *found, int64_t total, bool failed)
+static void on_listed(void *context, struct journal_task *found, int64_t total, bool cut,
+                      bool failed)
 {
     struct a2a_exchange *exchange = context;
     exchange->looking = false;
@@ -162,7 +176,8 @@ static void on_listed(void *context, struct journal_task *found, int64_t total, 
         size_t count = add_open(exchange, items, &total);
         count += add_ended(exchange, items + count, found, &total);
         qsort(items, count, sizeof *items, compare);
-        json_t *page = page_of(exchange, items, count, total);
+        json_t *page = page_of(exchange, items, cut ? shown(items, count, found) : count, cut,
+                               total);
         for (size_t i = 0; i < count; i++)
             json_decref(items[i].task);
         free(items);

@@ -135,10 +135,11 @@ static void use_ended(struct a2a_exchange *exchange, const json_t *record)
     }
 }
 
-static void on_found(void *context, struct journal_task *found, int64_t total, bool failed)
+static void on_found(void *context, struct journal_task *found, int64_t total, bool cut,
+                     bool failed)
 {
     struct a2a_exchange *exchange = context;
-    (void)total;
+    (void)total, (void)cut;
     exchange->looking = false;
     json_t *record = is_own(exchange, found) ? json_loads(found->document, JSON_ALLOW_NUL, NULL)
                                              : NULL;
@@ -197,11 +198,18 @@ static void begin_task(struct a2a_exchange *exchange, const json_t *message, con
         return;
     struct a2a_task *task = tasks_begin(exchange->agent->tasks, exchange->principal, message,
                                         metadata, config, &known, &problem);
-    json_decref(config);
-    if (task)
+    const char *context = text_of(message, "contextId");
+    if (task && known && context && strcmp(context, task->context_id) != 0) {
+        a2a_refuse(exchange, A2A_INVALID_PARAMS, task->id,
+                   "this messageId was used before, with another contextId");
+    } else if (task) {
+        if (known && config)
+            a2a_add_config(exchange, task, config);
         watch(exchange, task);
-    else
+    } else {
         a2a_refuse_with(exchange, &problem);
+    }
+    json_decref(config);
 }
 
 static void continue_task(struct a2a_exchange *exchange, struct a2a_task *task,

@@ -71,6 +71,9 @@ void a2a_operate_config(struct a2a_exchange *exchange);
  * exchange was refused. Yours. */
 json_t *a2a_take_config(struct a2a_exchange *exchange, const json_t *given);
 
+/* One that comes with a repeated message, unless the task has one for that URL. */
+void a2a_add_config(struct a2a_exchange *exchange, struct a2a_task *task, const json_t *config);
+
 /* a2a_card_file.c: false: it is not asked for. */
 bool a2a_answer_card(struct a2a_server *server, struct http_request *http,
                      const struct a2a_agent *agent, const char *path);

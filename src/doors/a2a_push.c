@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define LATE_WORDS "This takes longer; the answer follows."
+#define AGAIN_MS 200
 #define STATUS_PATH "/internal/a2a-auth-status"
 #define INGEST_PATH "/internal/chat/uploads/ingest"
 #define READ_PATH "/internal/file/read"
@@ -105,12 +106,28 @@ static void answer_ended(struct a2a_exchange *exchange, const json_t *record)
     free(id);
 }
 
+static void answer_late(struct a2a_exchange *exchange, const char *task_id)
+{
+    char *id = memory_join(task_id, "/late");
+    json_t *result = json_pack("{s:{s:s, s:s, s:[{s:s}]}}", "message", "messageId", id, "role",
+                               "ROLE_AGENT", "parts", "text", LATE_WORDS);
+    a2a_answer(exchange, result);
+    json_decref(result);
+    free(id);
+}
+
 static void on_event(struct task_watcher *watcher, const json_t *response, const json_t *record,
                      bool last)
 {
     struct a2a_exchange *exchange = (struct a2a_exchange *)watcher;
     if (!response)
         a2a_refuse(exchange, A2A_UNAVAILABLE, NULL, "the agent is stopping; send it again");
+    else if (last && !exchange->looking && json_is_true(json_object_get(record, "late")))
+        answer_late(exchange,
+                    json_string_value(json_object_get(task_of_record(record), "id"))); /* its reply
+                                                                                          went to
+                                                                                          the canvas
+                                                                                        */
     else if (last && !exchange->looking)
         answer_ended(exchange, record);
 }
@@ -123,11 +140,7 @@ static void on_late(void *context)
         a2a_exchange_end(exchange);
         return;
     }
-    json_t *result = json_pack("{s:{s:s, s:s, s:[{s:s}]}}", "message", "messageId",
-                               exchange->late_id, "role", "ROLE_AGENT", "parts", "text",
-                               LATE_WORDS);
-    a2a_answer(exchange, result);
-    json_decref(result);
+    answer_late(exchange, exchange->late_id);
 }
 
 /* The platform will not wait much longer. */
@@ -137,8 +150,11 @@ static void on_patience(uv_timer_t *timer)
     struct a2a_task *task = exchange->watcher.task;
     if (!exchange->http || !task)
         return;
-    exchange->late_id = memory_join(task->id, "/late");
+    free(exchange->late_id);
+    exchange->late_id = memory_copy_text(task->id);
     exchange->looking = tasks_make_late(exchange->agent->tasks, task, on_late, exchange);
+    if (!exchange->looking) /* it is about to begin, or to end */
+        timer_arm(timer, on_patience, AGAIN_MS);
 }
 
 /* --- the request --- */

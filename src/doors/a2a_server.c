@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BEAT_MS 15000 /* proxies close streams that are silent for a minute */
-#define STREAM_MAXIMUM ((size_t)4 << 20)
+#define BEAT_MS 15000                     /* proxies close streams that are silent for a minute */
+#define STREAM_MAXIMUM ((size_t)40 << 20) /* the largest event, and one that waits */
 
 static void on_beat(uv_timer_t *timer)
 {
@@ -307,15 +307,29 @@ void a2a_server_close(struct a2a_server *server)
     uv_close((uv_handle_t *)&server->beat, on_beat_closed);
 }
 
+/* Whose token is no more. */
+static void end_revoked(struct a2a_server *server)
+{
+    struct a2a_exchange *next;
+    for (struct a2a_exchange *each = server->exchanges; each; each = next) {
+        next = each->next;
+        if (each->http && !each->agent->push &&
+            !principals_have(server->principals, each->principal))
+            a2a_refuse(each, A2A_UNAVAILABLE, NULL, "the token is no longer valid");
+    }
+}
+
 void a2a_server_reload(struct a2a_server *server)
 {
     char problem[500];
     if (!server)
         return;
-    if (principals_reload(server->principals, problem, sizeof problem))
+    if (principals_reload(server->principals, problem, sizeof problem)) {
         log_debug(NULL, "the tokens were read again");
-    else
+        end_revoked(server);
+    } else {
         log_error(NULL, "%s; the tokens that were known stay", problem);
+    }
 }
 
 void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent)
@@ -335,6 +349,12 @@ static void end_exchanges(struct a2a_server *server, const struct a2a_agent *age
             continue;
         a2a_refuse(each, A2A_UNAVAILABLE, NULL, "the agent is stopping; ask again");
     }
+}
+
+void a2a_agent_dismiss(struct a2a_agent *agent)
+{
+    if (agent->server)
+        end_exchanges(agent->server, agent);
 }
 
 void a2a_server_remove(struct a2a_agent *agent)

@@ -61,6 +61,8 @@ void a2a_server_reload(struct a2a_server *server);
 
 void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent);
 void a2a_server_remove(struct a2a_agent *agent);
+/* Whoever waits for its answers is told that it is stopping. */
+void a2a_agent_dismiss(struct a2a_agent *agent);
 /* What the agent says of itself; it is answered for from now on. `said`: the agent's `card`, NULL:
  * none. Everything is borrowed. false: `problem` says what is wrong with it. */
 bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *description,

@@ -56,6 +56,16 @@ static bool is_name(const char *text, size_t length)
     return true;
 }
 
+/* They mean others: the human of a platform, and whoever asks where no token is needed. */
+static bool is_reserved(const char *text, size_t length)
+{
+    static const char *const names[] = {"canvas", PRINCIPAL_ANYONE};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strlen(names[i]) == length && strncmp(text, names[i], length) == 0)
+            return true;
+    return false;
+}
+
 static const char blanks[] = " \t\r";
 
 /* NULL: the line is taken, or has nothing; else what is wrong with it. */
@@ -73,8 +83,8 @@ static const char *take_line(struct principals *principals, char *line)
         return "it has more than two words; a line is a name and a token";
     if (!is_name(line, name))
         return "the name has other characters than letters, digits, . _ -, or is too long";
-    if (strncmp(line, "canvas", name) == 0 && name == strlen("canvas"))
-        return "\"canvas\" cannot be a principal's name";
+    if (is_reserved(line, name))
+        return "\"canvas\" and \"anonymous\" cannot be names";
     if (length < PRINCIPAL_TOKEN_LEAST)
         return "the token is shorter than 16 characters";
     if (principals->count == PRINCIPALS_MAXIMUM)
@@ -208,6 +218,14 @@ const char *principals_find(const struct principals *principals, const char *aut
     for (size_t i = 0; i < principals->count; i++)
         if (memeql_sec(principals->tokens[i].digest, digest, sizeof digest))
             found = principals->tokens[i].name;
+    return found;
+}
+
+bool principals_have(const struct principals *principals, const char *name)
+{
+    bool found = !principals->path;
+    for (size_t i = 0; i < principals->count && !found; i++)
+        found = strcmp(principals->tokens[i].name, name) == 0;
     return found;
 }
 

@@ -32,6 +32,7 @@ size_t principals_count(const struct principals *principals);
 /* Of the value of an Authorization header, NULL: absent. NULL: nobody's. Each token is compared in
  * the same time. Valid until the next principals_reload. */
 const char *principals_find(const struct principals *principals, const char *authorization);
+bool principals_have(const struct principals *principals, const char *name);
 /* Counts a request. 0: it may be carried out; else it must not, and may be tried again after so
  * many seconds. */
 unsigned principals_wait(struct principals *principals, const char *name, int64_t now_ms);

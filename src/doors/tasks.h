@@ -2,8 +2,9 @@
  * of the ledger; what its handler says and how it ends becomes the task's. Those that have not
  * ended are in memory, the others in the ledger alone.
  *
- * Nothing is told before it is recorded, but for "working", which says nothing that could be taken
- * back. All on the network thread. */
+ * Watchers are told nothing before it is recorded, but for "working", which says nothing that could
+ * be taken back; whoever asks for an open task (task_now) may see what is being recorded. All on
+ * the network thread. */
 #ifndef MOLECULE_DOORS_TASKS_H
 #define MOLECULE_DOORS_TASKS_H
 
@@ -31,9 +32,9 @@ struct webhooks;
 
 struct a2a_task;
 
-/* Whoever is told what happens to a task. Embedded; yours. */
 #define TASKS_PLATFORM "platform" /* the principal of what the platform pushes */
 
+/* Whoever is told what happens to a task. Embedded; yours. */
 struct task_watcher {
     struct task_watcher *next, *previous; /* the rest is the tasks' */
     struct a2a_task *task;                /* NULL: it watches nothing */
@@ -61,7 +62,8 @@ struct a2a_task {
     json_t *saying;    /* … that are; NULL: nothing is */
     json_t *last_said; /* … that go with its end */
     struct journal_notification *last_notifications;
-    size_t bytes; /* of its artifacts, about */
+    size_t bytes;      /* of its artifacts, about */
+    size_t said_bytes; /* of what its client has said since it began, about */
     struct said_waiting *waiting, *recording;
     struct task_watcher *watchers;
 };

@@ -100,9 +100,7 @@ static bool admit_served(struct a2a_task *task, const struct served *served, con
 {
     char id[UUID_TEXT_SIZE];
     /* a client may use the same messageId in several tasks */
-    char *name = memory_join(task->id, "/", message_id);
-    served_id(served->principal, name, id);
-    free(name);
+    served_answer_id(served->principal, task->id, message_id, id);
     const char *row_id = served->answers ? id : task->id;
     return admit(task, served_row(served, row_id), row_id, served->at_ms, !served->answers, events);
 }
@@ -265,6 +263,12 @@ bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *me
               "waits for it");
         return false;
     }
+    task->said_bytes += json_dumpb(message, NULL, 0, JSON_COMPACT);
+    if (task->said_bytes > TASK_DOCUMENT_MAXIMUM) {
+        wrong(problem, A2A_INVALID_PARAMS, task->id,
+              "the messages to this task are larger than 16 MiB together");
+        return false;
+    }
     char *text = text_of(message);
     struct question_answer given = questions_match_task(&tasks->dispatch->questions, task->id,
                                                         text);
@@ -279,7 +283,7 @@ bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *me
         task_add_history(task_of_record(task->record), said);
         tell_hint(task, given.hint);
     } else if (!given.question || task->ending || task->saying || task->unsaid) {
-        wrong(problem, A2A_UNAVAILABLE, task->id, "the task does not wait any longer, or not yet");
+        wrong(problem, A2A_UNAVAILABLE, task->id, "the task is not waiting for an answer");
         taken = false;
     } else if (!answer(task, said, metadata, message_id)) {
         wrong(problem, A2A_INTERNAL, task->id, "the message cannot be kept");

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PROGRESS_MAXIMUM ((size_t)64 << 10) /* bytes of JSON: the task keeps a hundred */
 #define FAILED_WORDS "the agent could not handle this message"
 
 /* The same each time the handler runs. */
@@ -60,6 +61,11 @@ static void say_progress(struct a2a_task *task, const struct door_saying *saying
                      *problem ? "BAD_PARTS" : "EMPTY");
         return;
     }
+    if (json_dumpb(parts, NULL, 0, JSON_COMPACT) > PROGRESS_MAXIMUM) {
+        json_decref(parts);
+        saying->then(saying->context, "a progress message has at most 64 KiB", "TOO_LARGE");
+        return;
+    }
     snprintf(place, sizeof place, "#%u", saying->number);
     char *where = memory_join(saying->branch, place);
     name_id(task, "progress", where, id);
@@ -96,13 +102,15 @@ static void say_artifact(struct a2a_task *task, const struct door_saying *saying
     }
     const char *name = json_string_value(json_object_get(artifact, "name"));
     name_id(task, "artifact", name ? name : "", id);
-    task->bytes += json_dumpb(artifact, NULL, 0, JSON_COMPACT);
+    bool append = json_is_true(json_object_get(spec, "append"));
+    json_t *now = task_of_record(task->record);
     mark_said(task, saying);
-    task_happens(task,
-                 task_put_artifact(task_of_record(task->record), id, artifact,
-                                   json_is_true(json_object_get(spec, "append")),
-                                   json_is_true(json_object_get(spec, "last"))),
-                 saying->then, saying->context);
+    json_t *event = task_put_artifact(now, id, artifact, append,
+                                      json_is_true(json_object_get(spec, "last")));
+    /* one that replaces another may make the task smaller */
+    task->bytes = append ? task->bytes + json_dumpb(artifact, NULL, 0, JSON_COMPACT)
+                         : json_dumpb(json_object_get(now, "artifacts"), NULL, 0, JSON_COMPACT);
+    task_happens(task, event, saying->then, saying->context);
     json_decref(artifact);
 }
 

@@ -17,7 +17,8 @@
 #include <strings.h>
 
 #define TIMEOUT_MS 20000 /* [1.0 §4.3.3] names 10 to 30 s */
-#define AT_ONCE 64       /* posts of one agent */
+#define AT_ONCE 256      /* posts of one agent */
+#define AT_ONCE_OF_TASK 4
 #define REFUSALS_MAXIMUM 5
 #define BACKOFF_BASE_MS 1000
 #define BACKOFF_CAP_MS 300000
@@ -247,11 +248,20 @@ static void post(struct hook *hook)
     hook->exchange = http_send(webhooks->env.client, &request, on_answer, hook);
 }
 
+/* Webhooks that do not answer must not hold up those of other tasks. */
+static bool may_post(const struct webhooks *webhooks, const struct hook *hook)
+{
+    unsigned of_task = 0;
+    for (const struct hook *each = webhooks->hooks; each; each = each->next)
+        of_task += each->exchange && strcmp(each->first->task_id, hook->first->task_id) == 0;
+    return of_task < AT_ONCE_OF_TASK;
+}
+
 static void pump(struct webhooks *webhooks)
 {
     for (struct hook *hook = webhooks->hooks; hook && webhooks->under_way < AT_ONCE;
          hook = hook->next)
-        if (!hook->exchange && !hook->waits && hook->first)
+        if (!hook->exchange && !hook->waits && hook->first && may_post(webhooks, hook))
             post(hook);
 }
 
@@ -281,6 +291,35 @@ void webhooks_post(struct webhooks *webhooks, struct journal_notification *notif
     hook->end = &notification->next;
     if (notification->sequence > webhooks->sequence)
         webhooks->sequence = notification->sequence;
+    pump(webhooks);
+}
+
+static bool is_of(const struct hook *hook, const char *task_id, const char *config_id)
+{
+    if (strcmp(hook->first->task_id, task_id) != 0)
+        return false;
+    json_t *config = json_loads(hook->first->config, 0, NULL);
+    const char *id = json_string_value(json_object_get(config, "id"));
+    bool same = id && strcmp(id, config_id) == 0;
+    json_decref(config);
+    return same;
+}
+
+void webhooks_forget(struct webhooks *webhooks, const char *task_id, const char *config_id)
+{
+    struct hook *next;
+    for (struct hook *hook = webhooks->hooks; hook; hook = next) {
+        next = hook->next;
+        if (!is_of(hook, task_id, config_id))
+            continue;
+        if (hook->exchange) {
+            http_cancel(hook->exchange);
+            webhooks->under_way--;
+        }
+        for (const struct journal_notification *each = hook->first; each; each = each->next)
+            webhooks->env.done(webhooks->env.context, each->sequence);
+        close_hook(hook);
+    }
     pump(webhooks);
 }
 

@@ -43,5 +43,7 @@ int64_t webhooks_next(struct webhooks *webhooks);
 /* It is recorded, and is to be posted. Takes it. Its config: a TaskPushNotificationConfig of 1.0
  * {url, token?, authentication?: {scheme, credentials?}}. */
 void webhooks_post(struct webhooks *webhooks, struct journal_notification *notification);
+/* The client no longer wants them: what was not delivered to this config (by its id) is dropped. */
+void webhooks_forget(struct webhooks *webhooks, const char *task_id, const char *config_id);
 
 #endif

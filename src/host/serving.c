@@ -163,6 +163,12 @@ void serving_drain(struct serving *serving)
         serving->tasks.stopping = true;
 }
 
+void serving_dismiss(struct serving *serving)
+{
+    if (serving)
+        a2a_agent_dismiss(&serving->agent);
+}
+
 void serving_close(struct serving *serving)
 {
     if (!serving)

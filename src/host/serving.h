@@ -47,6 +47,8 @@ bool serving_describe(struct serving *serving, const struct platform_card *card,
                       const struct script_agent *agent, char *problem, size_t problem_size);
 /* No task begins any more. NULL is fine in all of these. */
 void serving_drain(struct serving *serving);
+/* Whoever still waits for an answer is told so, while there is time to. */
+void serving_dismiss(struct serving *serving);
 /* After the journal, before the dispatch. */
 void serving_close(struct serving *serving);
 void serving_free(struct serving *serving);

@@ -248,6 +248,7 @@ void workspace_close_down(struct workspace *workspace)
         return;
     outbox_close(&workspace->dispatch.outbox, workspace->state == WORKSPACE_DRAINING);
     set_state(workspace, WORKSPACE_CLOSING);
+    serving_dismiss(workspace->serving);
     stop_fetching(workspace);
     registration_close(&workspace->registration);
     call_cancel(&workspace->link.query);
@@ -336,8 +337,7 @@ static bool open_state(struct workspace *workspace, char *problem, size_t proble
         return false;
     wiring_open_journal(workspace);
     opened = opening_read(&opening, workspace->journal, problem, problem_size);
-    if (opened)
-        opened = wiring_open_serving(workspace, problem, problem_size);
+    opened = opened && wiring_open_serving(workspace, problem, problem_size);
     if (opened)
         take_up(workspace, &opening);
     opening_free(&opening);

@@ -132,6 +132,9 @@ struct job_task {
     struct ledger_task_query query; /* its texts are owned */
     int64_t number;                 /* a sequence, or a time */
     struct journal_task *found, **found_end;
+    size_t found_bytes; /* of their documents */
+    bool listed;        /* they are a page */
+    bool cut;           /* there are more, but these are large */
     int64_t total;
     journal_admit_callback *admitted;
     journal_tasks_callback *then_found;

@@ -263,10 +263,10 @@ void journal_task_admit(struct journal *journal, struct journal_task *task, bool
 /* Takes the task. */
 void journal_task_put(struct journal *journal, struct journal_task *task,
                       void (*then)(void *context), void *context);
-/* `tasks`: what was found, to be taken by the callback; `total`: see ledger_tasks_ended. `failed`:
- * the ledger cannot be read. */
+/* `tasks`: what was found, to be taken by the callback; `total`: see ledger_tasks_ended. `cut`:
+ * large ones came, and there are more than these. `failed`: the ledger cannot be read. */
 typedef void journal_tasks_callback(void *context, struct journal_task *tasks, int64_t total,
-                                    bool failed);
+                                    bool cut, bool failed);
 void journal_task_get(struct journal *journal, const char *id, journal_tasks_callback *then,
                       void *context);
 void journal_tasks_ended(struct journal *journal, const struct ledger_task_query *query,

@@ -5,8 +5,10 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define EXPIRE_AT_ONCE 200
+#define LISTED_BYTES ((size_t)4 << 20) /* of the documents of a page; one at least */
 
 void journal_notification_free(struct journal_notification *notification)
 {
@@ -80,6 +82,10 @@ bool task_perform(struct ledger *ledger, const struct journal_task *task)
 static void copy_task(const struct ledger_task *row, void *context)
 {
     struct job_task *job = context;
+    job->cut = job->cut || job->found_bytes > LISTED_BYTES;
+    if (job->cut && job->listed)
+        return;
+    job->found_bytes += strlen(row->document);
     struct journal_task *task = memory_allocate(sizeof *task);
     task->id = memory_copy_text(row->id);
     task->principal = memory_copy_text(row->principal);
@@ -97,6 +103,8 @@ static void forget_found(struct job_task *job)
 {
     free_all(job->found);
     job->found = NULL;
+    job->found_bytes = 0;
+    job->cut = false;
     job->found_end = &job->found;
 }
 
@@ -229,12 +237,12 @@ static void deliver_found(struct job *job)
     struct job_task *tasks = &job->tasks;
     struct journal_task *found = tasks->found;
     tasks->found = NULL;
-    tasks->then_found(tasks->context, found, tasks->total, false);
+    tasks->then_found(tasks->context, found, tasks->total, tasks->cut && tasks->listed, false);
 }
 
 static void give_up_found(struct job *job)
 {
-    job->tasks.then_found(job->tasks.context, NULL, 0, true);
+    job->tasks.then_found(job->tasks.context, NULL, 0, false, true);
 }
 
 static const struct job_type get_type = {perform_get, deliver_found, give_up_found,
@@ -256,7 +264,8 @@ void journal_tasks_ended(struct journal *journal, const struct ledger_task_query
                          journal_tasks_callback *then, void *context)
 {
     struct job *job = journal_job(journal, &ended_type);
-    job->tasks = (struct job_task){.query = *query, .then_found = then, .context = context};
+    job->tasks = (struct job_task){
+        .listed = true, .query = *query, .then_found = then, .context = context};
     job->tasks.query.principal = memory_copy_text(query->principal);
     job->tasks.query.context_id = memory_copy_text(query->context_id);
     job->tasks.query.after_id = memory_copy_text(query->after_id);

@@ -21,6 +21,14 @@ void served_id(const char *principal, const char *message_id, char id[UUID_TEXT_
     free(name);
 }
 
+void served_answer_id(const char *principal, const char *task_id, const char *message_id,
+                      char id[UUID_TEXT_SIZE])
+{
+    char *name = memory_join("served-answer/", principal, "/", task_id, "/", message_id);
+    uuid_of_name(name, id);
+    free(name);
+}
+
 char *served_row(const struct served *served, const char *id)
 {
     char when[CLOCK_TEXT_SIZE];

@@ -24,6 +24,10 @@ struct served {
 /* UUIDv5 of the principal and the messageId: a repeated request has the same id. A new task has
  * that of its message. */
 void served_id(const char *principal, const char *message_id, char id[UUID_TEXT_SIZE]);
+/* The same of a message to a task that waits for it: a client may use a messageId in several tasks.
+ */
+void served_answer_id(const char *principal, const char *task_id, const char *message_id,
+                      char id[UUID_TEXT_SIZE]);
 /* The row with this id; yours to free. NULL: out of memory. */
 char *served_row(const struct served *served, const char *id);
 /* The row of a message that the platform pushed: its request as it came, sound JSON. Yours. */
