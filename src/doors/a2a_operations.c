@@ -49,12 +49,26 @@ static void on_stream_event(struct task_watcher *watcher, const json_t *response
     json_decref(first);
 }
 
+/* A repeated messageId, but with another context. */
+static bool is_elsewhere(const struct a2a_exchange *exchange, const json_t *record)
+{
+    const json_t *message = json_object_get(exchange->request.params, "message");
+    const char *given = text_of(message, "contextId"),
+               *its = text_of(task_of_record(record), "contextId");
+    return given && its && strcmp(given, its) != 0;
+}
+
 static void on_event(struct task_watcher *watcher, const json_t *response, const json_t *record,
                      bool last)
 {
     struct a2a_exchange *exchange = (struct a2a_exchange *)watcher;
     if (!response) {
         a2a_refuse(exchange, A2A_UNAVAILABLE, NULL, "the agent is stopping; ask again");
+        return;
+    }
+    if (is_elsewhere(exchange, record)) {
+        a2a_refuse(exchange, A2A_INVALID_PARAMS, text_of(task_of_record(record), "id"),
+                   "this messageId was used before, with another contextId");
         return;
     }
     if (is_stream(exchange)) {
@@ -198,11 +212,7 @@ static void begin_task(struct a2a_exchange *exchange, const json_t *message, con
         return;
     struct a2a_task *task = tasks_begin(exchange->agent->tasks, exchange->principal, message,
                                         metadata, config, &known, &problem);
-    const char *context = text_of(message, "contextId");
-    if (task && known && context && strcmp(context, task->context_id) != 0) {
-        a2a_refuse(exchange, A2A_INVALID_PARAMS, task->id,
-                   "this messageId was used before, with another contextId");
-    } else if (task) {
+    if (task) {
         if (known && config)
             a2a_add_config(exchange, task, config);
         watch(exchange, task);

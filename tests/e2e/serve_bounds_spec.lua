@@ -1,0 +1,130 @@
+--- `molecule serve`: what is large, what comes at its end, and what a client takes back.
+
+local cjson = require "cjson"
+local host = require "tests.support.host"
+local loop = require "tests.support.loop"
+local served = require "tests.support.served"
+local server = require "tests.support.server"
+
+local LARGE = [[
+local molecule = require "molecule"
+return { concurrency = 8, handle = function(msg, ctx)
+  if msg.text:sub(1, 5) == "large" then return ("x"):rep(5 << 20) end
+  if msg.text == "twice" then
+    for i = 1, 9 do assert(ctx.artifact { name = "a", text = ("y"):rep(2 << 20) }) end
+    return nil
+  end
+  if msg.text == "much" then
+    local said, problem, code = ctx.progress(("z"):rep(70000))
+    return ("%s %s"):format(said, code)
+  end
+  if msg.text == "wait" then ctx.progress "waiting" molecule.sleep(60) end
+  return "done"
+end }]]
+
+describe("molecule serve", function()
+  after_each(served.clean_up)
+
+  it("lists tasks with large messages page by page, none left out", function()
+    local one = served.start { script = LARGE }
+    local padding, wanted = ("p"):rep(3 << 20), {}
+    for i = 1, 5 do wanted[one:send(("small %d %s"):format(i, padding)).task.id] = true end
+    local token, pages = nil, 0
+    repeat
+      local page = one:result("ListTasks", { pageSize = 100, pageToken = token })
+      assert.equal(5, page.totalSize)
+      for _, task in ipairs(page.tasks) do
+        assert.is_true(wanted[task.id])
+        wanted[task.id] = nil
+      end
+      pages, token = pages + 1, page.nextPageToken
+    until token == ""
+    assert.is_nil(next(wanted))
+    assert(pages > 1, "it was one page")
+    one:stop()
+  end)
+
+  it("streams a result of many megabytes whole", function()
+    local one = served.start { script = LARGE }
+    local events = one:stream("large"):finish()
+    local size = 0
+    for _, event in ipairs(events) do
+      if event.artifactUpdate then size = size + #event.artifactUpdate.artifact.parts[1].text end
+    end
+    assert.equal(5 << 20, size)
+    assert.equal("COMPLETED", served.word(events[#events]))
+    one:stop()
+  end)
+
+  it("counts an artifact that is replaced once", function()
+    local one = served.start { script = LARGE }
+    local task = one:send("twice").task
+    assert.equal("TASK_STATE_COMPLETED", task.status.state)
+    assert.equal(2 << 20, #task.artifacts[1].parts[1].text)
+    one:stop()
+  end)
+
+  it("takes progress messages of at most 64 KiB", function()
+    local one = served.start { script = LARGE }
+    assert.equal("nil TOO_LARGE", served.text(one:send("much").task.artifacts[1].parts))
+    one:stop()
+  end)
+
+  it("tells whoever waits when the time to finish is over", function()
+    local one = served.start { script = LARGE, args = { "--drain", "100ms" } }
+    local waiting = one:start("SendMessage", { message = served.message "wait" })
+    local stream = one:stream "wait"
+    stream:wait(2)
+    one:stop()
+    local answer = cjson.decode(waiting:wait().body)
+    assert.truthy(answer.error.message:find("stopping", 1, true))
+    assert.equal(503, waiting.status)
+    stream.exchange:wait_body("the agent is stopping", 5000)
+  end)
+
+  it("posts nothing to a webhook that its client has deleted", function()
+    local refuse, posts = true, 0
+    local hook = server.start(function(_, reply)
+      posts = posts + 1
+      reply(refuse and 503 or 200, "")
+    end)
+    local one = served.start { script = LARGE, args = { "--allow-webhook", "127.0.0.1" } }
+    local config = { url = hook.url, id = "mine" }
+    local task = one:send("hello", { taskPushNotificationConfig = config }).task
+    loop.wait(function() return posts > 0 end)
+    one:result("DeleteTaskPushNotificationConfig", { taskId = task.id, id = "mine" })
+    refuse = false
+    local before = posts
+    local other = one:send("hello", { taskPushNotificationConfig = { url = hook.url, id = "other" } }).task
+    loop.wait(function() return posts >= before + 3 end) -- submitted, the reply, completed
+    local page = one:result("ListTaskPushNotificationConfigs", { taskId = task.id })
+    assert.equal(0, #page.configs)
+    assert.equal("TASK_STATE_COMPLETED", one:get(other.id).status.state)
+    one:stop()
+    assert.equal(before + 3, posts)
+  end)
+
+  it("refuses a repeated messageId in another context, and webhooks that would break a header", function()
+    local one = served.start { script = LARGE, args = { "--allow-webhook", "127.0.0.1" } }
+    local message = served.message("hello", { contextId = "c1", messageId = "m1" })
+    one:result("SendMessage", { message = message })
+    one:result("SendMessage", { message = message })
+    assert.equal(-32602, (one:problem("SendMessage", { message = served.message("hello"),
+      configuration = { taskPushNotificationConfig = { url = "http://127.0.0.1:1/", token = "a\r\nX: y" } } })))
+    message.contextId = "c2"
+    assert.equal(-32602, (one:problem("SendMessage", { message = message })))
+    one:stop()
+  end)
+
+  it("ends the streams of a client whose token is taken away", function()
+    local alice, bob = ("a1"):rep(12), ("b2"):rep(12)
+    local one = served.start { script = LARGE, tokens = ("alice %s\nbob %s\n"):format(alice, bob), secrets = { alice, bob } }
+    local stream = one:stream("wait", nil, { token = bob })
+    stream:wait(2)
+    host.write(one.token_file, ("alice %s\n"):format(alice))
+    one.process:signal "sighup"
+    stream.exchange:wait_body("no longer valid", 10000)
+    stream:close()
+    one:kill()
+  end)
+end)
