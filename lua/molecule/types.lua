@@ -63,7 +63,8 @@ local Context = {}
 
 --- Shows the human a progress message before the reply, as a separate bubble; or nil, message, CODE: `PEER` (the message came
 --- from a peer, which would take it for the answer) and those of molecule.notify. In a task it is a status update, which its
---- streams and webhooks get; a handler that runs again does not repeat it. CODE `NO_TASK`: the task has ended.
+--- streams and webhooks get; a handler that runs again does not repeat it. CODE `NO_TASK`: the task has ended; `TOO_LARGE`: it has
+--- more than 64 KiB.
 ---@param text string
 ---@return true? told, string? problem, string? code
 function Context.progress(text) end
