@@ -151,12 +151,15 @@ static bool perform_admit(struct job *job)
     struct ledger *ledger = job->journal->ledger;
     struct job_task *tasks = &job->tasks;
     struct ledger_task row = row_of(tasks->task);
-    bool added = true;
+    bool added;
     forget_found(tasks);
     enum ledger_state state = ledger_state_of(ledger, tasks->row_id);
     if (state == LEDGER_UNREADABLE)
         return false;
-    if (tasks->begins && !ledger_task_add(ledger, &row, &added))
+    /* the message may be remembered longer than its task */
+    bool may_add = state == LEDGER_UNKNOWN || tasks->is_new;
+    added = may_add;
+    if (tasks->begins && may_add && !ledger_task_add(ledger, &row, &added))
         return false;
     /* a try before may have been committed after all */
     tasks->is_new = tasks->is_new || (added && state == LEDGER_UNKNOWN);
