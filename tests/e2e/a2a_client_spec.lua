@@ -507,6 +507,30 @@ describe("molecule.a2a", function()
     end)
   end)
 
+  it("asks an agent built on the SDK for JavaScript", function()
+    local agent, problem = a2a.sdk("node", { "tests/a2a/server.mjs" })
+    if not agent then return pending(problem) end
+    local client = client_of(agent.url)
+    assert.equal("completed hello", client.ask [[
+      local r = assert(agent:send "hello")
+      local again = assert(agent:task(r.task_id))
+      assert(again.state == "completed" and again.text == "hello")
+      return r.state .. " " .. r.text]])
+    assert.equal("task artifact:1  artifact:2  artifact:3 completed", client.ask [[
+      local words = {}
+      for event in agent:stream "count" do
+        words[#words + 1] = event.kind == "artifact" and "artifact:" .. event.text or event.kind == "task" and "task" or event.state
+      end
+      return table.concat(words, " ")]])
+    assert.equal("canceled", client.ask [[
+      local r = assert(agent:send("wait", {wait = false}))
+      return assert(agent:cancel(r.task_id)).state]])
+    assert.equal("TASK_NOT_FOUND", client.ask [[ return (select(3, agent:task "nowhere")) ]])
+    client.host:stop()
+    agent:stop()
+    host.clean_up()
+  end)
+
   it("shows a token to agents that want one", function()
     local directory = host.directory()
     host.write(directory .. "/tokens", "alice secret-of-alice-0123456789\n")

@@ -66,16 +66,6 @@ local function python_with(version)
   return folder .. "/bin/python"
 end
 
----@param version string of the SDK
----@param words string[] the program, a file of tests/a2a, and its arguments
----@return A2aAgent? agent, string? problem
-function a2a.sdk(version, words)
-  local python, problem = python_with(version)
-  if not python then return nil, problem end
-  local child = process.spawn { command = { python, table.unpack(words) } }
-  return setmetatable({ url = child:wait_line "^http://", process = child }, Agent)
-end
-
 local NODE_SDK = "@a2a-js/sdk@1.3.0"
 
 -- The folder whose node_modules have the SDK; nil, problem. What it could do besides (express, databases) stays away.
@@ -94,11 +84,8 @@ local function node_folder()
   return folder
 end
 
----Starts a client. nil, problem: its SDK cannot be had here.
----@param version string of the SDK for Python; "node": that for JavaScript
----@param words string[] the program, a file of tests/a2a, and its arguments
----@return Process? client, string? problem
-function a2a.client(version, words)
+-- A process that runs it. nil, problem: the SDK cannot be had here.
+local function start(version, words)
   if version ~= "node" then
     local python, problem = python_with(version)
     return python and process.spawn { command = { python, table.unpack(words) } }, problem
@@ -110,5 +97,20 @@ function a2a.client(version, words)
   return folder and process.spawn { command = { "/usr/bin/env", "node", table.unpack(words) }, env = { A2A_NODE = folder } },
     problem
 end
+
+---@param version string of the SDK for Python; "node": that for JavaScript
+---@param words string[] the program, a file of tests/a2a, and its arguments
+---@return A2aAgent? agent, string? problem
+function a2a.sdk(version, words)
+  local child, problem = start(version, words)
+  if not child then return nil, problem end
+  return setmetatable({ url = child:wait_line "^http://", process = child }, Agent)
+end
+
+---Starts a client. nil, problem: its SDK cannot be had here.
+---@param version string of the SDK for Python; "node": that for JavaScript
+---@param words string[] the program, a file of tests/a2a, and its arguments
+---@return Process? client, string? problem
+function a2a.client(version, words) return start(version, words) end
 
 return a2a
