@@ -519,7 +519,8 @@ describe("molecule.a2a", function()
     assert.equal("task artifact:1  artifact:2  artifact:3 completed", client.ask [[
       local words = {}
       for event in agent:stream "count" do
-        words[#words + 1] = event.kind == "artifact" and "artifact:" .. event.text or event.kind == "task" and "task" or event.state
+        local piece = event.kind == "artifact" and "artifact:" .. event.text
+        words[#words + 1] = piece or event.kind == "task" and "task" or event.state
       end
       return table.concat(words, " ")]])
     assert.equal("canceled", client.ask [[
