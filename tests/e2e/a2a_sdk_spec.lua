@@ -4,6 +4,7 @@
 local cjson = require "cjson"
 local a2a = require "tests.support.a2a"
 local loop = require "tests.support.loop"
+local process = require "tests.support.process"
 local served = require "tests.support.served"
 local server = require "tests.support.server"
 
@@ -86,4 +87,15 @@ describe("molecule serve is understood by", function()
       if binding ~= "0.3" then assert.equal(2, said.list.count) end
     end)
   end
+
+  it("curl", function()
+    local one = served.start { tokens = "alice " .. TOKEN, secrets = { TOKEN } }
+    local child = process.spawn { command = { "/usr/bin/env", "curl", "-s", "-H", "A2A-Version: 1.0", "-H",
+      "Content-Type: application/json", "-H", "Authorization: Bearer " .. TOKEN, "--data",
+      '{"message":{"messageId":"m1","role":"ROLE_USER","parts":[{"text":"echo hello"}]}}', one.url .. "/message:send" } }
+    assert(child:wait_exit() == 0, child:report())
+    local task = cjson.decode(child.stdout).task
+    assert.same({ "TASK_STATE_COMPLETED", "echo hello" }, { task.status.state, task.artifacts[1].parts[1].text })
+    one:stop()
+  end)
 end)
