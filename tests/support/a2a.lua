@@ -49,20 +49,22 @@ end
 
 local function root() return emulator.binary():match "^(.*)/[^/]*/" .. "/a2a" end
 
+-- Makes a folder below build/a2a, unless its mark is there; one test file at a time does it. false, the child: it could not.
+local function make_once(mark, script, ...)
+  if uv.fs_stat(mark) then return true end
+  uv.fs_mkdir(root(), 493)
+  local once = '[ ! -e "$1" ] || exit 0\n' .. script .. '\n: >"$1"'
+  return run { "/usr/bin/env", "flock", root() .. "/lock", "/bin/sh", "-ec", once, "sh", mark, ... }
+end
+
 -- The virtual environment with this version of the SDK -> its Python; nil, problem.
 local function python_with(version)
   local folder = ("%s/venv-%s"):format(root(), version:match "^%d+%.%d+")
-  local mark = ("%s/has-a2a-sdk-%s"):format(folder, version)
-  if not uv.fs_stat(mark) then
-    uv.fs_mkdir(root(), 493)
-    local made, child = run { "/usr/bin/env", "python3", "-m", "venv", "--clear", folder }
-    assert(made, child:report())
-    made, child = run { folder .. "/bin/pip", "install", "--quiet", "--disable-pip-version-check",
-      "a2a-sdk[http-server]==" .. version, "uvicorn" }
-    if not made and child.stderr:find "onnection" then return nil, "PyPI cannot be reached" end
-    assert(made, child:report())
-    host.write(mark, "")
-  end
+  local made, child = make_once(("%s/has-a2a-sdk-%s"):format(folder, version), [[
+    python3 -m venv --clear "$2"
+    "$2/bin/pip" install --quiet --disable-pip-version-check "a2a-sdk[http-server]==$3" uvicorn]], folder, version)
+  if not made and child.stderr:find "onnection" then return nil, "PyPI cannot be reached" end
+  assert(made, child and child:report())
   return folder .. "/bin/python"
 end
 
@@ -71,16 +73,12 @@ local NODE_SDK = "@a2a-js/sdk@1.3.0"
 -- The folder whose node_modules have the SDK; nil, problem. What it could do besides (express, databases) stays away.
 local function node_folder()
   local folder = root() .. "/node"
-  if not uv.fs_stat(folder .. "/has-" .. NODE_SDK:gsub("/", "-")) then
-    uv.fs_mkdir(root(), 493)
-    uv.fs_mkdir(folder, 493)
-    host.write(folder .. "/package.json", "{}")
-    local made, child = run { "/usr/bin/env", "npm", "install", "--prefix", folder, "--silent", "--no-audit", "--no-fund",
-      "--ignore-scripts", "--legacy-peer-deps", NODE_SDK }
-    if not made and child.stderr:find "E[AC]%u+" then return nil, "npm's registry cannot be reached" end
-    assert(made, child:report())
-    host.write(folder .. "/has-" .. NODE_SDK:gsub("/", "-"), "")
-  end
+  local made, child = make_once(folder .. "/has-" .. NODE_SDK:gsub("/", "-"), [[
+    mkdir -p "$2"
+    echo '{}' >"$2/package.json"
+    npm install --prefix "$2" --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps "$3"]], folder, NODE_SDK)
+  if not made and child.stderr:find "E[AC]%u+" then return nil, "npm's registry cannot be reached" end
+  assert(made, child and child:report())
   return folder
 end
 
