@@ -57,6 +57,9 @@ void a2a_exchange_end(struct a2a_exchange *exchange);
 
 /* a2a_push.c: of an agent with `push`. on_head; false: it has its answer. The request. */
 bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, const char *path);
+/* The platform is to send the message again: to it a broken connection is a busy agent, and any
+ * status from 300 on an error of the agent's (contract §5). */
+void a2a_push_postpone(struct a2a_exchange *exchange);
 void a2a_push_operate(struct a2a_exchange *exchange, const char *body, size_t length);
 /* a2a_server.c */
 void a2a_answer_plainly(struct http_request *http, int status, const char *name, const char *value,

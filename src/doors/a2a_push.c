@@ -70,6 +70,14 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
     return true;
 }
 
+void a2a_push_postpone(struct a2a_exchange *exchange)
+{
+    struct http_request *http = exchange->http;
+    exchange->http = NULL;
+    http_request_reset(http);
+    a2a_exchange_end(exchange);
+}
+
 /* --- the answer --- */
 
 static void answer_ended(struct a2a_exchange *exchange, const json_t *record)
@@ -121,7 +129,7 @@ static void on_event(struct task_watcher *watcher, const json_t *response, const
 {
     struct a2a_exchange *exchange = (struct a2a_exchange *)watcher;
     if (!response)
-        a2a_refuse(exchange, A2A_UNAVAILABLE, NULL, "the agent is stopping; send it again");
+        a2a_push_postpone(exchange);
     else if (last && !exchange->looking && json_is_true(json_object_get(record, "late")))
         answer_late(exchange,
                     json_string_value(json_object_get(task_of_record(record), "id"))); /* its reply
@@ -195,7 +203,7 @@ static void begin(struct a2a_exchange *exchange, json_t *request, const char *bo
                                                &exchange->problem);
     free(message_id);
     if (!task) {
-        a2a_refuse_with(exchange, &exchange->problem);
+        a2a_push_postpone(exchange);
         return;
     }
     set_patience(exchange, agent->push->answer_within_ms);

@@ -85,6 +85,10 @@ static bool on_head(struct http_request *http, void *context)
     struct a2a_server *server = context;
     const char *path = http_request_path(http), *method = http_request_method(http), *allowed;
     const struct a2a_agent *agent = find_agent(server, path);
+    if (server->draining && agent && agent->push) {
+        http_request_reset(http); /* it comes again */
+        return false;
+    }
     if (server->draining) {
         a2a_answer_plainly(http, 503, "Retry-After", "5", "the agent is stopping");
         return false;
@@ -347,7 +351,10 @@ static void end_exchanges(struct a2a_server *server, const struct a2a_agent *age
         next = each->next;
         if (each->agent != agent || !each->http)
             continue;
-        a2a_refuse(each, A2A_UNAVAILABLE, NULL, "the agent is stopping; ask again");
+        if (agent->push)
+            a2a_push_postpone(each);
+        else
+            a2a_refuse(each, A2A_UNAVAILABLE, NULL, "the agent is stopping; ask again");
     }
 }
 

@@ -241,7 +241,8 @@ static void post(struct hook *hook)
                                    .response_maximum = 65536,
                                    .general = true,
                                    .public_only = true,
-                                   .public_except = webhooks->allowed};
+                                   .public_except = webhooks->allowed,
+                                   .public_option = "--allow-webhook"};
     webhooks->under_way++;
     hook->headers = headers;
     hook->config = config;

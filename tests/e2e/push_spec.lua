@@ -138,6 +138,25 @@ describe("push", function()
     other:stop()
   end)
 
+  it("a stop before a handler has ended breaks the connection, so that the platform sends it again", function()
+    local script = [[local molecule = require "molecule"
+      return function()
+        molecule.log.info "working"
+        molecule.sleep(60)
+      end]]
+    local one = connect(script, { "--drain", "100ms" })
+    local body, state_dir = request("hello", emulator.uuid()), one.state_dir
+    local running = start(one, body)
+    one:log "working"
+    one:stop()
+    running:wait()
+    assert.is_nil(running.status) -- any status would be an error of the agent's to whoever asked
+    local other = connect(nil, nil, { state_dir = state_dir })
+    local _, answer = post(other, body)
+    assert.equal("echo: hello", answer.result.parts[1].text)
+    other:stop()
+  end)
+
   it("a handler that fails is an error to the platform, without its inner words", function()
     local one = connect([[return function() error "secret detail" end]], { "--max-attempts", "1" })
     local _, answer = post(one, request "hello")
