@@ -507,7 +507,7 @@ function molecule.http.sse(options) end
 --@ CODE: those of molecule.http; `UNAUTHORIZED` (401, 403), `NOT_FOUND` (no card), `UNAVAILABLE` (429, 502 to 504), `REFUSED`
 --@ (another status), `INVALID_AGENT_RESPONSE` (not what the protocol says), `EMPTY` (nothing to say); and what the agent's error
 --@ says, as `TASK_NOT_FOUND`, `TASK_NOT_CANCELABLE`, `UNSUPPORTED_OPERATION`, `VERSION_NOT_SUPPORTED`, `INVALID_PARAMS`,
---@ `INTERNAL_ERROR`; `PEER`: an error that is none of these.
+--@ `INTERNAL_ERROR`; `PEER`: any other error.
 --@
 --@ States are `"submitted"`, `"working"`, `"input-required"`, `"auth-required"`, `"completed"`, `"canceled"`, `"failed"`,
 --@ `"rejected"`, `"unknown"`. Parts are as in replies, whatever the agent speaks: `{kind = "text", text =}`, `{kind = "file",

@@ -72,6 +72,8 @@ struct http_request {
      * anywhere, with http; NULL: none. Borrowed. */
     bool public_only;
     const struct allowed_hosts *public_except;
+    const char *public_option; /* what adds to these, for the error; static. NULL: --allow-file-host
+                                */
     /* called with each piece of body as it arrives, instead of collecting it; NULL: collect. false:
      * not now, the same piece again after http_resume. It must not call into this client. */
     bool (*on_data)(void *context, const char *bytes, size_t length);

@@ -42,8 +42,8 @@ static bool must_be_public(struct http_exchange *exchange, const char **url, cha
 static bool refuse_address(struct http_exchange *exchange, const char *where, const char *what)
 {
     exchange->forbidden = true;
-    snprintf(exchange->refusal, sizeof exchange->refusal,
-             "%s%s%s; --allow-file-host HOST would allow it", where, *where ? " " : "", what);
+    snprintf(exchange->refusal, sizeof exchange->refusal, "%s%s%s; %s HOST would allow it", where,
+             *where ? " " : "", what, exchange->public_option);
     return false;
 }
 

@@ -109,6 +109,7 @@ struct http_exchange *http_send(struct http_client *client, const struct http_re
     exchange->only_hosts = request->only_hosts;
     exchange->public_only = request->public_only;
     exchange->public_except = request->public_except;
+    exchange->public_option = request->public_option ? request->public_option : "--allow-file-host";
     exchange->response_maximum = request->response_maximum;
     buffer_init(&exchange->body, request->response_maximum);
     http_setup(exchange, request);

@@ -63,6 +63,7 @@ struct http_exchange {
     bool repeated; /* refused: libcurl was about to send it again */
     const struct allowed_hosts *only_hosts, *public_except;
     bool public_only;
+    const char *public_option;
     size_t received, response_maximum;
     int sends; /* how often libcurl was about to send the request */
     int64_t sent_at_ms;

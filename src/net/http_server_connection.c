@@ -215,7 +215,7 @@ void http_connection_add(struct http_server *server, int fd, const struct sockad
         inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
                   connection->client, sizeof connection->client);
     else
-        strcpy(connection->client, "unix");
+        snprintf(connection->client, sizeof connection->client, "unix");
     http_connection_await(connection, AWAITED_HEAD);
     connection->next = server->connections;
     if (connection->next)

@@ -157,7 +157,7 @@ static int listen_unix(const char *path, struct report *report)
     if (strlen(path) >= sizeof place.sun_path)
         return refuse(report, "cannot listen on unix:%s: the path has more than %zu bytes", path,
                       sizeof place.sun_path - 1);
-    strcpy(place.sun_path, path);
+    snprintf(place.sun_path, sizeof place.sun_path, "%s", path);
     if (!clear_path(&place, report))
         return -1;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
