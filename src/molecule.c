@@ -86,10 +86,22 @@ static void on_leaving(void *context)
     molecule->options.on_exit(molecule->options.context);
 }
 
+bool molecule_open_log(const struct molecule_options *options, char *problem, size_t problem_size)
+{
+    const struct log_settings settings = {
+        .level = options->verbose ? "debug" : options->log_level,
+        .format = options->log_format,
+        .color = options->color,
+        .file = options->log_file,
+    };
+    return log_open(&settings, problem, problem_size);
+}
+
 struct molecule *molecule_open(const struct molecule_options *options, char *problem,
                                size_t problem_size)
 {
-    log_set_level(options->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    if (!molecule_open_log(options, problem, problem_size))
+        return NULL;
     http_global_open();
     jsonmemory_install();
     json_object_seed(0); /* before there are threads */

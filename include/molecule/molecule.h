@@ -46,8 +46,10 @@ enum molecule_result {
 struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
-    /* ca_file, workers and verbose: options.def says what they mean */
+    /* ca_file, workers, verbose, log_level, log_format, log_file and color: options.def says what
+       they mean. The log is the process's: the last molecule_open decides */
 #define MOLECULE_HOST_OPTION MOLECULE_MEMBER
+#define MOLECULE_LOG_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
     /* SIGTERM and SIGINT drain, a second one exits at once. SIGPIPE is ignored in any case, unless
        the program handles it */
@@ -69,6 +71,9 @@ struct molecule_options {
     void *context;
 };
 
+/* Opens the process's log as these options say: for what is logged before molecule_open, which does
+ * the same. false: `problem` says why not. */
+bool molecule_open_log(const struct molecule_options *options, char *problem, size_t problem_size);
 /* NULL: `problem` says why. */
 struct molecule *molecule_open(const struct molecule_options *options, char *problem,
                                size_t problem_size);

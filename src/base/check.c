@@ -6,7 +6,7 @@
 
 void check_failed(const char *condition, const char *file, int line)
 {
-    log_error(NULL,
+    log_error(LOG_INTERNAL_ERROR, NULL,
               "internal error at %s:%d: %s does not hold; the state on disk is safe, start again",
               file, line, condition);
     log_flush();

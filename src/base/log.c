@@ -1,39 +1,24 @@
-#include "base/log.h"
+#include "base/log_private.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/output.h"
-#include "base/terminal.h"
 
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define SECRETS_MAXIMUM 32768
-#define SECRET_MINIMUM 4 /* bytes */
-#define PLACES_BITS 12
-#define HIDDEN "[hidden]"
-#define WORD_MAXIMUM 140 /* bytes of a subject: a workspace id has at most 128 */
+#define WORD_MAXIMUM 140 /* bytes of a word of log_write_words: a workspace id has at most 128 */
+#define LEVELS 4
+#define RECENT 64       /* lines that are looked at for repeats */
+#define SAID_WHOLE 3    /* times that a line is written before it is counted */
+#define RECENT_TEXT 512 /* bytes of a line that can be repeated */
 
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-struct secret {
-    struct secret *next; /* with the same place */
-    size_t length;
-    char text[];
-};
-
-static struct secret *secrets[SECRETS_MAXIMUM]; /* a ring */
-static struct secret *places[1 << PLACES_BITS];
-static bool begins_one[256]; /* there is, or was, a secret that begins with this byte */
-static size_t next_secret;
 static atomic_int current_level = LOG_LEVEL_INFO;
-
 static _Atomic(log_sink) current_sink;
+static _Atomic uint64_t counts[LOG_EVENT_COUNT][LEVELS];
 
 void log_set_sink(log_sink sink)
 {
@@ -50,95 +35,24 @@ enum log_level log_get_level(void)
     return (enum log_level)current_level;
 }
 
-/* Secrets are listed by their first bytes, so that a line is searched once for all of them. */
-static struct secret **place_of(const char *text)
+const char *log_level_name(enum log_level level)
 {
-    uint32_t first;
-    memcpy(&first, text, SECRET_MINIMUM);
-    return &places[(first * 2654435761u) >> (32 - PLACES_BITS)];
+    static const char *const names[] = {"error", "warn", "info", "debug"};
+    return names[level];
 }
 
-static void list_secret(struct secret *secret)
+const char *log_event_name(enum log_event event)
 {
-    struct secret **place = place_of(secret->text);
-    begins_one[(unsigned char)*secret->text] = true;
-    while (*place && (*place)->length >= secret->length) /* the longest that fits hides */
-        place = &(*place)->next;
-    secret->next = *place;
-    *place = secret;
+    static const char *const names[] = {
+#define LOG_EVENT(name, title, ...) title,
+#include "base/log_events.def"
+    };
+    return names[event];
 }
 
-static bool is_listed(const char *text)
+uint64_t log_event_count(enum log_event event, enum log_level level)
 {
-    const struct secret *secret = *place_of(text);
-    while (secret && strcmp(secret->text, text) != 0)
-        secret = secret->next;
-    return secret != NULL;
-}
-
-/* A full table forgets the oldest: a token rotated that many times is no longer secret. */
-static void forget_oldest(void)
-{
-    struct secret *oldest = secrets[next_secret], **link = oldest ? place_of(oldest->text) : NULL;
-    while (link && *link != oldest)
-        link = &(*link)->next;
-    if (link)
-        *link = oldest->next;
-    if (oldest)
-        explicit_bzero(oldest->text, oldest->length);
-    free(oldest);
-    secrets[next_secret] = NULL;
-}
-
-void log_hide(const char *text)
-{
-    size_t length = text ? strlen(text) : 0;
-    if (length < SECRET_MINIMUM)
-        return;
-    pthread_mutex_lock(&mutex);
-    struct secret *secret = is_listed(text) ? NULL : malloc(sizeof *secret + length + 1);
-    if (secret) {
-        forget_oldest();
-        secret->length = length;
-        memcpy(secret->text, text, length + 1);
-        secrets[next_secret] = secret;
-        next_secret = (next_secret + 1) % SECRETS_MAXIMUM;
-        list_secret(secret);
-    }
-    pthread_mutex_unlock(&mutex);
-}
-
-/* with the mutex held */
-static void redact(char *text)
-{
-    size_t left = strlen(text);
-    for (char *at = text; left >= SECRET_MINIMUM;) {
-        if (!begins_one[(unsigned char)*at]) {
-            at++;
-            left--;
-            continue;
-        }
-        const struct secret *secret = *place_of(at);
-        while (secret && (secret->length > left || memcmp(at, secret->text, secret->length) != 0))
-            secret = secret->next;
-        if (!secret) {
-            at++;
-            left--;
-            continue;
-        }
-        size_t shown = strlen(HIDDEN) < secret->length ? strlen(HIDDEN) : secret->length;
-        memcpy(at, HIDDEN, shown);
-        memmove(at + shown, at + secret->length, left - secret->length + 1);
-        at += shown;
-        left -= secret->length;
-    }
-}
-
-void log_redact(char *text)
-{
-    pthread_mutex_lock(&mutex);
-    redact(text);
-    pthread_mutex_unlock(&mutex);
+    return counts[event][level];
 }
 
 void log_flush(void)
@@ -146,81 +60,161 @@ void log_flush(void)
     output_flush();
 }
 
-/* Whatever must not reach the operator's terminal is escaped; newlines stay, indented. Returns the
- * line's length. */
-static size_t tidy(const char *text, char *line, size_t size)
+static void write_line(const struct log_line *line)
 {
-    size_t length = 0, left = strlen(text);
-    while (left > 0 && (text[left - 1] == '\n' || text[left - 1] == '\r'))
-        left--;
-    while (left > 0) {
-        const char *end = memchr(text, '\n', left);
-        size_t part = end ? (size_t)(end - text) + 1 : left;
-        length += terminal_escape(text, part, TERMINAL_TEXT, line + length, size - length - 6);
-        if (end)
-            length += terminal_escape("    ", 4, TERMINAL_TEXT, line + length, size - length - 1);
-        if (length + 6 + 16 >= size)
-            break;
-        text += part;
-        left -= part;
-    }
-    line[length++] = '\n';
-    return length;
+    char out[LOG_RENDERED_MAXIMUM];
+    enum log_form form = log_form();
+    log_put(form, out, log_render(form, line, out));
 }
 
-/* A word of a line's beginning; NULL is none. */
-static size_t append(char *to, const char *word)
-{
-    size_t length = word ? strnlen(word, WORD_MAXIMUM) : 0;
-    memcpy(to, word ? word : "", length);
-    return length;
-}
+/* --- repeats --- */
 
-static size_t begin(char *text, enum log_level level, const char *subject)
-{
-    static const char *const names[] = {"error", "warn ", "info ", "debug"};
-    clock_format(clock_wall_ms(), text);
-    size_t length = strlen(text);
-    const char *const beginning[] = {" ", names[level], " ", subject, subject ? ": " : NULL};
-    for (size_t i = 0; i < sizeof beginning / sizeof *beginning; i++)
-        length += append(text + length, beginning[i]);
-    return length;
-}
+/* A line that was written within the last minute, or is being repeated. */
+struct recent {
+    enum log_level level;
+    enum log_event event;
+    int64_t began_ms;    /* monotonic; 0: a free place */
+    unsigned said;       /* how often it was written */
+    unsigned long again; /* … and counted */
+    char workspace[WORD_MAXIMUM];
+    char text[RECENT_TEXT];
+};
 
-/* The message begins at `start`. */
-static void write_line(enum log_level level, const char *subject, char *text, size_t start)
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct recent recent[RECENT];
+
+static void tell(const struct recent *was)
 {
-    char line[2 * LOG_LINE_MAXIMUM];
-    log_redact(text);
+    char text[RECENT_TEXT + 64];
+    int64_t seconds = (clock_monotonic_ms() - was->began_ms + 500) / 1000;
+    snprintf(text, sizeof text, "%s (%lu more in %lld s)", was->text, was->again,
+             (long long)seconds);
+    struct log_line line = {.wall_ms = clock_wall_ms(),
+                            .level = was->level,
+                            .event = LOG_LOG_REPEATED,
+                            .subject = {.workspace = *was->workspace ? was->workspace : NULL},
+                            .text = text};
     log_sink sink = current_sink;
-    if (sink && sink(level, subject, text + start))
-        return;
-    output_write(STDERR_FILENO, line, tidy(text, line, sizeof line));
+    if (!sink || !sink(line.level, line.subject.workspace, text))
+        write_line(&line);
 }
 
-void log_write(enum log_level level, const char *subject, const char *format, ...)
+/* Its minute is over: the place is free. true: `was` is to be told. */
+static bool take_over(struct recent *place, struct recent *was)
 {
+    bool repeated = place->began_ms > 0 && place->again > 0;
+    if (repeated)
+        *was = *place;
+    place->began_ms = 0;
+    return repeated;
+}
+
+/* What a script says is its own affair; of a message each line counts, and so does what is no
+ * trouble. */
+static bool may_fold(const struct log_line *line)
+{
+    return line->level <= LOG_LEVEL_WARN && line->event != LOG_SCRIPT_LOG && !line->subject.row &&
+           strlen(line->text) < RECENT_TEXT;
+}
+
+/* true: the line was said a moment ago, and is counted instead. */
+static bool fold(const struct log_line *line)
+{
+    struct recent was;
+    const char *workspace = line->subject.workspace ? line->subject.workspace : "";
+    if (!may_fold(line))
+        return false;
+    int64_t now_ms = clock_monotonic_ms();
+    uint64_t hash = hash_text(line->text) ^ hash_text(workspace) ^ (uint64_t)line->event;
+    struct recent *place = &recent[hash % RECENT];
+    pthread_mutex_lock(&mutex);
+    bool same = place->began_ms > 0 && now_ms - place->began_ms < LOG_FOLD_MS &&
+                place->event == line->event && place->level == line->level &&
+                strcmp(place->text, line->text) == 0 &&
+                strncmp(place->workspace, workspace, WORD_MAXIMUM - 1) == 0;
+    bool told = false;
+    bool counted = same && place->said >= SAID_WHOLE;
+    if (counted) {
+        place->again++;
+    } else if (same) {
+        place->said++;
+    } else {
+        told = take_over(place, &was);
+        place->level = line->level;
+        place->event = line->event;
+        place->began_ms = now_ms;
+        place->said = 1;
+        place->again = 0;
+        snprintf(place->workspace, sizeof place->workspace, "%s", workspace);
+        snprintf(place->text, sizeof place->text, "%s", line->text);
+    }
+    pthread_mutex_unlock(&mutex);
+    if (told)
+        tell(&was);
+    return counted;
+}
+
+void log_tell_repeats(void)
+{
+    struct recent was;
+    int64_t now_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < RECENT; i++) {
+        pthread_mutex_lock(&mutex);
+        bool told = recent[i].began_ms > 0 && now_ms - recent[i].began_ms >= LOG_FOLD_MS &&
+                    take_over(&recent[i], &was);
+        pthread_mutex_unlock(&mutex);
+        if (told)
+            tell(&was);
+    }
+}
+
+/* --- lines --- */
+
+static void finish(enum log_level level, enum log_event event, const struct log_subject *subject,
+                   char *text)
+{
+    log_redact(text);
+    struct log_line line = {.wall_ms = clock_wall_ms(),
+                            .level = level,
+                            .event = event,
+                            .subject = *subject,
+                            .text = text};
+    log_sink sink = current_sink;
+    if (sink && sink(level, subject->workspace ? subject->workspace : subject->part, text))
+        return;
+    if (!fold(&line))
+        write_line(&line);
+}
+
+void log_write(enum log_level level, enum log_event event, struct log_subject subject,
+               const char *format, ...)
+{
+    counts[event][level]++;
     if ((int)level > current_level)
         return;
     char text[LOG_LINE_MAXIMUM];
-    size_t start = begin(text, level, subject);
     va_list arguments;
     va_start(arguments, format);
-    int wanted = vsnprintf(text + start, sizeof text - start, format, arguments);
+    int wanted = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (wanted > 0 && (size_t)wanted >= sizeof text - start)
+    if (wanted > 0 && (size_t)wanted >= sizeof text)
         memcpy(text + sizeof text - 16, " [...cut here]", 15);
-    write_line(level, subject, text, start);
+    finish(level, event, &subject, text);
 }
 
-void log_write_words(enum log_level level, const char *subject, const char *const words[])
+void log_write_words(enum log_level level, enum log_event event, struct log_subject subject,
+                     const char *const words[])
 {
+    counts[event][level]++;
     if ((int)level > current_level)
         return;
     char text[LOG_LINE_MAXIMUM];
-    size_t start = begin(text, level, subject), length = start;
-    for (; *words && length + WORD_MAXIMUM < sizeof text; words++)
-        length += append(text + length, *words);
+    size_t length = 0;
+    for (; *words && length + WORD_MAXIMUM < sizeof text; words++) {
+        size_t word = strnlen(*words, WORD_MAXIMUM);
+        memcpy(text + length, *words, word);
+        length += word;
+    }
     text[length] = '\0';
-    write_line(level, subject, text, start);
+    finish(level, event, &subject, text);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* the most that one write takes, to tell a slow reader from none */
@@ -33,6 +34,7 @@ struct channel {
     unsigned long dropped;   /* lines */
     bool opened, has_thread, busy;
     bool mid_line; /* the thread's: a line was cut when its end could not be written */
+    bool records;  /* datagrams, each after its length */
     _Atomic uint64_t progress;
 };
 
@@ -44,6 +46,10 @@ struct channel {
 
 static struct channel output = CHANNEL(STDOUT_FILENO, "lines of standard output");
 static struct channel errors = CHANNEL(STDERR_FILENO, "log lines");
+static struct channel file = CHANNEL(-1, "log lines");
+static struct channel records = CHANNEL(-1, "log lines");
+static _Atomic(void (*)(unsigned long lines)) tell_lost;
+static atomic_int log_fd = STDERR_FILENO;
 
 static unsigned long count_lines(const char *bytes, size_t length)
 {
@@ -81,10 +87,33 @@ static size_t write_some(struct channel *channel, const char *bytes, size_t leng
     return done;
 }
 
+/* Returns the records that are lost. */
+static unsigned long write_records(struct channel *channel, const char *bytes, size_t length,
+                                   bool patient)
+{
+    unsigned long lost = 0;
+    uint32_t size;
+    for (size_t at = 0; at < length; at += sizeof size + size) {
+        memcpy(&size, bytes + at, sizeof size);
+        ssize_t sent;
+        do {
+            sent = send(channel->fd, bytes + at + sizeof size, size,
+                        MSG_NOSIGNAL | (patient ? 0 : MSG_DONTWAIT));
+        } while (sent < 0 && errno == EINTR);
+        if (sent < 0)
+            lost++;
+        else
+            atomic_fetch_add(&channel->progress, 1);
+    }
+    return lost;
+}
+
 /* Returns the lines that are lost. */
 static unsigned long write_lines(struct channel *channel, const char *bytes, size_t length,
                                  bool patient)
 {
+    if (channel->records)
+        return write_records(channel, bytes, length, patient);
     if (channel->mid_line && write_some(channel, "\n", 1, patient) == 1)
         channel->mid_line = false;
     size_t done = channel->mid_line ? 0 : write_some(channel, bytes, length, patient);
@@ -97,6 +126,11 @@ static unsigned long write_lines(struct channel *channel, const char *bytes, siz
 static void say_lost(struct channel *channel, unsigned long lost, bool patient)
 {
     char line[128];
+    void (*tell)(unsigned long lines) = channel == &output ? NULL : tell_lost;
+    if (tell) {
+        tell(lost);
+        return;
+    }
     int size = snprintf(line, sizeof line,
                         "molecule: %lu %s dropped: they could not be written fast enough\n", lost,
                         channel->name);
@@ -143,7 +177,7 @@ static void drain(struct channel *channel)
 static void *run(void *context)
 {
     struct channel *channel = context;
-    pthread_setname_np(pthread_self(), channel == &errors ? "log" : "output");
+    pthread_setname_np(pthread_self(), channel == &output ? "output" : "log");
     for (;;) {
         drain(channel);
         usleep(PAUSE_US);
@@ -188,29 +222,62 @@ static void write_now(struct channel *channel, const char *bytes, size_t length)
     channel->dropped += write_lines(channel, bytes, length, false);
 }
 
-void output_write(int fd, const char *bytes, size_t length)
+/* Returns whether these are the first lines that are dropped. `size` comes before the bytes; NULL:
+ * nothing does. */
+static bool enqueue(struct channel *channel, const uint32_t *size, const char *bytes, size_t length)
 {
-    struct channel *channel = fd == STDOUT_FILENO ? &output : &errors;
     bool first = false;
-    if (length == 0)
-        return;
+    size_t before = size ? sizeof *size : 0, whole = before + length;
     pthread_mutex_lock(&channel->mutex);
     if (!channel->opened)
         open_channel(channel);
-    if (!channel->has_thread) {
-        write_now(channel, bytes, length);
-    } else if (length <= OUTPUT_RING_SIZE - channel->length) {
-        memcpy(channel->waiting + channel->length, bytes, length);
-        channel->length += length;
-        if (channel->length == length)
+    if (channel->has_thread && whole <= OUTPUT_RING_SIZE - channel->length) {
+        char *end = channel->waiting + channel->length;
+        if (size)
+            memcpy(end, size, before);
+        memcpy(end + before, bytes, length);
+        channel->length += whole;
+        if (channel->length == whole)
             pthread_cond_signal(&channel->work);
-    } else {
+    } else if (channel->has_thread || size) {
         first = channel->dropped == 0;
-        channel->dropped += count_lines(bytes, length);
+        channel->dropped += size ? 1 : count_lines(bytes, length);
+    } else {
+        write_now(channel, bytes, length);
     }
     pthread_mutex_unlock(&channel->mutex);
-    if (first && channel == &output)
+    return first;
+}
+
+void output_write(int fd, const char *bytes, size_t length)
+{
+    struct channel *channel = fd == STDOUT_FILENO ? &output : &errors;
+    if (length > 0 && enqueue(channel, NULL, bytes, length) && channel == &output)
         output_write(STDERR_FILENO, NOT_READ, sizeof NOT_READ - 1);
+}
+
+void output_set_log(int fd, int record_fd, void (*lost)(unsigned long lines))
+{
+    tell_lost = lost;
+    if (fd != STDERR_FILENO)
+        file.fd = fd;
+    if (record_fd >= 0)
+        records.fd = record_fd;
+    records.records = true;
+    log_fd = fd;
+}
+
+void output_write_log(const char *bytes, size_t length)
+{
+    if (length > 0)
+        enqueue(log_fd == STDERR_FILENO ? &errors : &file, NULL, bytes, length);
+}
+
+void output_write_record(const char *bytes, size_t length)
+{
+    uint32_t size = (uint32_t)length;
+    if (length > 0 && length <= OUTPUT_RECORD_MAXIMUM)
+        enqueue(&records, &size, bytes, length);
 }
 
 static struct timespec in_ms(int64_t ms)
@@ -243,6 +310,8 @@ void output_flush(void)
 {
     flush_channel(&output);
     flush_channel(&errors);
+    flush_channel(&file);
+    flush_channel(&records);
 }
 
 static ssize_t take(void *cookie, const char *bytes, size_t length)

@@ -23,6 +23,7 @@ static const struct option options[] = {
     OPTION_ROW(struct connect_options, type, workspace.member, __VA_ARGS__),
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, host.member, __VA_ARGS__),
+#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
 #define MOLECULE_COMMAND_OPTION(...) OPTION_ROW(struct connect_options, __VA_ARGS__),
 #define MOLECULE_LISTEN_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, serve.member, __VA_ARGS__),
@@ -53,7 +54,8 @@ static enum molecule_result add_all(struct molecule *molecule, const struct atta
         serves = serves || result == MOLECULE_STOPPED;
         if (result == MOLECULE_STOPPED)
             continue;
-        log_error(attached[i].id, count > 1 ? "%s; the others continue" : "%s", problem);
+        log_error(LOG_WORKSPACE_NOT_STARTED, attached[i].id,
+                  count > 1 ? "%s; the others continue" : "%s", problem);
         first = first == MOLECULE_STOPPED ? result : first;
     }
     return serves ? molecule_run(molecule) : first;
@@ -253,6 +255,11 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (!given.dry_run && !given.check)
         output_divert();
+    char problem[512];
+    if (!molecule_open_log(&given.host, problem, sizeof problem)) {
+        options_complain(command, "%s", problem);
+        goto cleanup;
+    }
     const char *typed = given.workspace.token;
     log_hide(typed);
     bool token_typed = was_typed(argc, argv, "--token");
@@ -272,9 +279,10 @@ static int run(const struct command *command, int argc, char **argv)
         goto cleanup;
     attached = attach(&given, ids, count, state_directory, token);
     if (token_typed)
-        log_warn(attached[0].id, "--token on the command line was readable by others on this "
-                                 "machine; MOLECULE_WORKSPACE_TOKEN "
-                                 "or --token-file is better");
+        log_warn(LOG_TOKEN_ON_COMMAND_LINE, attached[0].id,
+                 "--token on the command line was readable by others on this "
+                 "machine; MOLECULE_WORKSPACE_TOKEN "
+                 "or --token-file is better");
     code = start(command, &given, attached, count);
 
 cleanup:

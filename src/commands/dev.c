@@ -156,7 +156,7 @@ static int serve(const struct dev_options *given, const struct dev_host_orders *
     if (code == MOLECULE_STOPPED)
         code = molecule_run(molecule);
     else
-        log_error(orders->workspace_id, "%s", problem);
+        log_error(LOG_WORKSPACE_NOT_STARTED, orders->workspace_id, "%s", problem);
     molecule_close(molecule);
     return (int)code;
 }

@@ -15,32 +15,28 @@
 
 /* Lines like those of include/molecule/options.def. */
 #define FLEET_OPTIONS(X)                                                                     \
-    X(NUMBER, workers, "workers",                                                            \
-      "threads that run scripts; a workspace lives on one of them [one per workspace, at "   \
-      "most one per processor]",                                                             \
-      .minimum = 1, .maximum = 256)                                                          \
     X(PATH, state_directory, "state-dir", "default for workspaces without state_dir",        \
       .argument = "DIR", .environment = "MOLECULE_STATE_DIR")                                \
     X(TEXT, api_url, "api-url", "default for workspaces without api_url", .argument = "URL", \
       .environment = "MOLECULE_API_URL")                                                     \
-    X(PATH, ca_file, "ca-file",                                                              \
-      "trust these certificates: instead of the system's for the platform, in addition "     \
-      "to them for scripts",                                                                 \
-      .argument = "FILE")                                                                    \
     X(FLAG, check, "check", "find mistakes in the file and its scripts, and exit")           \
     X(FLAG, online, "online",                                                                \
       "with --check: ask the platforms, too, about their addresses and the tokens")          \
-    X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")             \
-    X(FLAG, verbose, "verbose", "log more", .letter = 'v')
+    X(FLAG, dry_run, "dry-run", "read the file, print what would run, and exit")
 
 struct fleet_options {
     FLEET_OPTIONS(MOLECULE_MEMBER)
+    struct molecule_options host;
 };
 
 static const struct option options[] = {
 #define X(...) OPTION_ROW(struct fleet_options, __VA_ARGS__),
     FLEET_OPTIONS(X)
 #undef X
+#define MOLECULE_HOST_OPTION(type, member, ...) \
+    OPTION_ROW(struct fleet_options, type, host.member, __VA_ARGS__),
+#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
+#include "molecule/options.def"
 };
 
 static void print_plan(const struct fleet *fleet)
@@ -83,7 +79,7 @@ static int check_all(const struct fleet *fleet, const struct fleet_options *give
                                                                            sizeof *workspaces);
     for (const struct member *member = fleet->plan.members; member; member = member->next)
         workspaces[count++] = &member->options.workspace;
-    int code = check_workspaces(workspaces, count, given->online, given->ca_file);
+    int code = check_workspaces(workspaces, count, given->online, given->host.ca_file);
     free(workspaces);
     return code;
 }
@@ -91,24 +87,22 @@ static int check_all(const struct fleet *fleet, const struct fleet_options *give
 static enum molecule_result serve(struct fleet *fleet, const struct fleet_options *given)
 {
     char problem[1024];
-    struct molecule_options settings = {
-        .ca_file = given->ca_file,
-        .handle_signals = true,
-        .verbose = given->verbose,
-        .fleet = true,
-        .workers = fleet_workers(given->workers, fleet->plan.count),
-        .on_reload = fleet_on_reload,
-        .on_ended = fleet_on_ended,
-        .context = fleet,
-    };
+    struct molecule_options settings = given->host;
+    settings.handle_signals = true;
+    settings.fleet = true;
+    settings.workers = fleet_workers(settings.workers, fleet->plan.count);
+    settings.on_reload = fleet_on_reload;
+    settings.on_ended = fleet_on_ended;
+    settings.context = fleet;
     fleet_raise_limit(fleet->plan.count);
     fleet->molecule = molecule_open(&settings, problem, sizeof problem);
     if (!fleet->molecule) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    log_info(NULL, "%s: %zu workspace%s, %u worker%s", fleet->path, fleet->plan.count,
-             plural(fleet->plan.count), settings.workers, plural(settings.workers));
+    log_info(LOG_FLEET_STARTED, NULL, "%s: %zu workspace%s, %u worker%s", fleet->path,
+             fleet->plan.count, plural(fleet->plan.count), settings.workers,
+             plural(settings.workers));
     enum molecule_result first = MOLECULE_STOPPED;
     bool serves = false;
     for (struct member *member = fleet->plan.members; member; member = member->next) {
@@ -139,8 +133,10 @@ static int run(const struct command *command, int argc, char **argv)
         return options_complain(command, "--online belongs to --check");
     if (!given.dry_run && !given.check)
         output_divert();
+    if (!molecule_open_log(&given.host, problem, sizeof problem))
+        return options_complain(command, "%s", problem);
     if (getenv("MOLECULE_WORKSPACE_TOKEN"))
-        log_warn(NULL,
+        log_warn(LOG_FLEET_TOKEN_IGNORED, NULL,
                  "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet; to "
                  "use it, write token_env = \"MOLECULE_WORKSPACE_TOKEN\" for that workspace");
     unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* it belongs to one workspace, as the token does */

@@ -30,18 +30,19 @@ void fleet_raise_limit(size_t workspaces)
     limit.rlim_cur = needed < limit.rlim_max ? needed : limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0) {
         log_warn(
-            NULL,
+            LOG_DESCRIPTORS_LOW, NULL,
             "open files: the limit is %llu and cannot be raised (%s); %zu workspace%s need %llu",
             (unsigned long long)before, strerror(errno), workspaces, plural(workspaces),
             (unsigned long long)needed);
         return;
     }
     if (limit.rlim_cur > before)
-        log_info(NULL, "open files: raised the limit from %llu to %llu for %zu workspace%s",
+        log_info(LOG_DESCRIPTORS_RAISED, NULL,
+                 "open files: raised the limit from %llu to %llu for %zu workspace%s",
                  (unsigned long long)before, (unsigned long long)limit.rlim_cur, workspaces,
                  plural(workspaces));
     if (limit.rlim_cur < needed)
-        log_warn(NULL,
+        log_warn(LOG_DESCRIPTORS_LOW, NULL,
                  "open files: %llu are allowed (ulimit -Hn), %zu workspace%s need %llu: one each "
                  "and %d shared, and one each for event streams; those without a stream poll",
                  (unsigned long long)limit.rlim_cur, workspaces, plural(workspaces),

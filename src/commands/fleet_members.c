@@ -27,7 +27,8 @@ enum molecule_result fleet_attach(struct fleet *fleet, struct member *member)
                                                sizeof problem);
     member->attached = result == MOLECULE_STOPPED;
     if (!member->attached)
-        log_error(member->id, "%s; the others continue; SIGHUP retries this one", problem);
+        log_error(LOG_WORKSPACE_NOT_STARTED, member->id,
+                  "%s; the others continue; SIGHUP retries this one", problem);
     return result;
 }
 
@@ -69,7 +70,7 @@ void fleet_on_ended(void *context, const char *id, enum molecule_result result)
     if (member->leaving)
         leave(fleet, member);
     else if (result != MOLECULE_STOPPED)
-        log_error(id, "disabled until SIGHUP or the next start");
+        log_error(LOG_WORKSPACE_DISABLED, id, "disabled until SIGHUP or the next start");
 }
 
 static void dismiss(struct fleet *fleet, struct member *member)
@@ -93,7 +94,8 @@ static bool may_change(const struct member *member)
     char problem[1024];
     bool fine = molecule_check(&member->options.workspace, problem, sizeof problem);
     if (!fine)
-        log_error(member->id, "new options rejected, keeping the previous ones: %s", problem);
+        log_error(LOG_FLEET_OPTIONS_REJECTED, member->id,
+                  "new options rejected, keeping the previous ones: %s", problem);
     return fine;
 }
 
@@ -167,7 +169,7 @@ void fleet_take_plan(struct fleet *fleet, struct plan fresh)
         fleet_attach(fleet, member);
         tally.added++;
     }
-    log_info(NULL,
+    log_info(LOG_FLEET_RELOADED, NULL,
              "fleet file reloaded: %zu new, %zu removed, %zu restarted with new options, %zu "
              "retried, %zu unchanged (scripts reloaded)",
              tally.added, tally.removed, tally.changed, tally.again, tally.kept);

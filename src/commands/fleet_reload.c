@@ -43,8 +43,8 @@ static void on_reread(void *context)
         rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults,
                                     rereading->problem, sizeof rereading->problem);
     if (!rereading->read)
-        log_error(NULL, "cannot reload the fleet file, nothing has changed: %s",
-                  rereading->problem);
+        log_error(LOG_FLEET_RELOAD_FAILED, NULL,
+                  "cannot reload the fleet file, nothing has changed: %s", rereading->problem);
     else if (molecule_stops(fleet->molecule))
         plan_free(&fresh);
     else
@@ -87,7 +87,7 @@ void fleet_on_reload(void *context)
     fleet->again = fleet->rereading != NULL;
     if (fleet->again) {
         log_warn(
-            NULL,
+            LOG_FLEET_RELOAD_WAITS, NULL,
             "the fleet file is still being reloaded; it will be reloaded once more after that");
         return;
     }
@@ -98,7 +98,8 @@ void fleet_on_reload(void *context)
     fleet->rereading = rereading;
     if (start_rereading(rereading))
         return;
-    log_error(NULL, "cannot reload the fleet file, nothing has changed: cannot start a thread");
+    log_error(LOG_FLEET_RELOAD_FAILED, NULL,
+              "cannot reload the fleet file, nothing has changed: cannot start a thread");
     fleet->rereading = NULL;
     free_rereading(rereading);
 }

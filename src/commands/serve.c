@@ -33,6 +33,7 @@ static const struct option options[] = {
     OPTION_ROW(struct serve_options, type, workspace.member, __VA_ARGS__),
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, host.member, __VA_ARGS__),
+#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
 #include "molecule/options.def"
 };
 
@@ -129,7 +130,7 @@ static enum molecule_result add_all(struct molecule *molecule, const struct serv
     for (size_t i = 0; i < count && first == MOLECULE_STOPPED; i++) {
         first = molecule_add(molecule, &served[i].workspace, problem, sizeof problem);
         if (first != MOLECULE_STOPPED)
-            log_error(served[i].id, "%s", problem);
+            log_error(LOG_WORKSPACE_NOT_STARTED, served[i].id, "%s", problem);
     }
     return first == MOLECULE_STOPPED ? molecule_run(molecule) : first;
 }

@@ -257,7 +257,7 @@ static void say_places(const struct a2a_server *server)
 {
     char place[300];
     for (size_t i = 0; http_server_place(server->http, i, place, sizeof place); i++)
-        log_info(NULL, "listening at %s", place);
+        log_info(LOG_SERVER_LISTENING, NULL, "listening at %s", place);
 }
 
 struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
@@ -329,10 +329,10 @@ void a2a_server_reload(struct a2a_server *server)
     if (!server)
         return;
     if (principals_reload(server->principals, problem, sizeof problem)) {
-        log_debug(NULL, "the tokens were read again");
+        log_debug(LOG_PRINCIPALS_READ, NULL, "the tokens were read again");
         end_revoked(server);
     } else {
-        log_error(NULL, "%s; the tokens that were known stay", problem);
+        log_error(LOG_PRINCIPALS_REJECTED, NULL, "%s; the tokens that were known stay", problem);
     }
 }
 

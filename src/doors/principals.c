@@ -138,7 +138,8 @@ static bool read_file(struct principals *principals, char *problem, size_t probl
         return false;
     }
     if (about.st_mode & (S_IROTH | S_IWOTH))
-        log_warn(NULL, "other users may read %s, which has tokens: chmod 600 %s", principals->path,
+        log_warn(LOG_SECRET_READABLE, NULL,
+                 "other users may read %s, which has tokens: chmod 600 %s", principals->path,
                  principals->path);
     bool taken = take_lines(principals, file, principals->path, problem, problem_size);
     fclose(file);

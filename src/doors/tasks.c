@@ -227,7 +227,8 @@ void tasks_load(struct tasks *tasks, struct journal_task *list)
             !tasks_find_id(tasks, list->id) && strlen(list->id) < UUID_TEXT_SIZE) {
             tasks_add(tasks, list->id, list->principal, list->context_id, record);
         } else {
-            log_error(tasks->agent_id, "task %s is damaged, and left out", list->id);
+            log_error(LOG_TASK_DAMAGED, tasks->agent_id, "task %s is damaged, and left out",
+                      list->id);
             json_decref(record);
         }
         journal_task_free(list);

@@ -221,8 +221,8 @@ static json_t *end_record(struct a2a_task *task, const struct door_end *end, jso
     const char *words = words_of(task->tasks, end, state);
     json_t *record = task_record_copy(task->record);
     if (end->reply && !add_reply(task, record, events, end->reply, problem, sizeof problem)) {
-        log_error(task->tasks->agent_id, "message %s: its reply cannot be sent: %s; task failed",
-                  task->id, problem);
+        log_error(LOG_TASK_FAILED, task->tasks->agent_id,
+                  "message %s: its reply cannot be sent: %s; task failed", task->id, problem);
         state = TASK_FAILED;
         words = FAILED_WORDS;
     }

@@ -157,7 +157,7 @@ static void on_again(uv_timer_t *timer)
 static void try_again(struct hook *hook, const char *reason, int64_t floor_ms)
 {
     int64_t wait = retry_next_delay(&hook->backoff, floor_ms, random_number());
-    log_debug(hook->webhooks->env.agent_id,
+    log_debug(LOG_WEBHOOK_RETRY, hook->webhooks->env.agent_id,
               "task %s: its webhook was not reached (%s); again in "
               "%.1f s",
               hook->first->task_id, reason, (double)wait / 1000);
@@ -167,8 +167,8 @@ static void try_again(struct hook *hook, const char *reason, int64_t floor_ms)
 
 static void give_up(struct hook *hook, const char *reason)
 {
-    log_warn(hook->webhooks->env.agent_id, "task %s: a notification is dropped: its webhook %s",
-             hook->first->task_id, reason);
+    log_warn(LOG_WEBHOOK_DROPPED, hook->webhooks->env.agent_id,
+             "task %s: a notification is dropped: its webhook %s", hook->first->task_id, reason);
     drop_first(hook);
 }
 

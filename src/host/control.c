@@ -197,7 +197,8 @@ static struct control *get_shared(struct controls *controls, const char *directo
     control->path = memory_format("%s/fleet-%d.sock", directory, (int)getpid());
     int result = listen_at(control);
     if (result < 0) {
-        log_warn(NULL, "no control socket %s: %s; `molecule status` will read the ledgers instead",
+        log_warn(LOG_CONTROL_MISSING, NULL,
+                 "no control socket %s: %s; `molecule status` will read the ledgers instead",
                  control->path, uv_strerror(result));
         uv_close((uv_handle_t *)&control->pipe, on_closed);
         return NULL;
@@ -220,7 +221,7 @@ static bool listen_alone(struct control *control)
 {
     int result = listen_at(control);
     if (result < 0)
-        log_warn(control->env.options->id,
+        log_warn(LOG_CONTROL_MISSING, control->env.options->id,
                  "no control socket %s: %s; `molecule status` will read the ledger instead",
                  control->path, uv_strerror(result));
     return result >= 0;

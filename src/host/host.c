@@ -48,6 +48,7 @@ static void on_signal(uv_signal_t *handle, int number)
 {
     struct host *host = handle->data;
     if (number == SIGHUP) {
+        log_reopen();
         a2a_server_reload(host->a2a);
         if (host->options.reload && !host->stops)
             host->options.reload(host->options.context);
@@ -57,7 +58,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     if (number == SIGXCPU && host->stops > 0)
         return; /* sent every second */
-    log_info(NULL, "%s: %s",
+    log_info(LOG_HOST_STOPPING, NULL, "%s: %s",
              number == SIGTERM  ? "SIGTERM"
              : number == SIGINT ? "SIGINT"
                                 : "SIGXCPU (CPU time limit)",
@@ -127,6 +128,7 @@ static void on_awake(uv_timer_t *timer)
 {
     (void)timer;
     clock_awake_ms();
+    log_tell_repeats();
 }
 
 struct host *host_open(const struct host_options *options, char *problem, size_t problem_size)
@@ -373,7 +375,7 @@ void host_workspace_ended(struct host *host, struct workspace *workspace)
         host->exit_code = code;
     workspace_worker(workspace)->workspaces--;
     if (code != HOST_EXIT_STOPPED && host->open_workspaces > 1)
-        log_error(workspace_id(workspace),
+        log_error(LOG_WORKSPACE_ENDED, workspace_id(workspace),
                   "this workspace has ended (alone it would be exit code %d); %zu other%s keep%s "
                   "running",
                   (int)code, host->open_workspaces - 1, plural(host->open_workspaces - 1),

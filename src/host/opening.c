@@ -37,8 +37,8 @@ static bool recover_cursor(struct opening *opening, char *problem, size_t proble
     char *aside = memory_format("%s.damaged", cursor->path);
     bool moved = rename(cursor->path, aside) == 0;
     if (moved)
-        log_warn(options->id, "%s; recovered from the ledger's copy; the damaged file is %s", what,
-                 aside);
+        log_warn(LOG_STATE_RESTORED, options->id,
+                 "%s; recovered from the ledger's copy; the damaged file is %s", what, aside);
     else
         snprintf(problem, problem_size, "%s; it cannot be moved to %s: %s", what, aside,
                  strerror(errno));
@@ -72,21 +72,22 @@ bool opening_read(struct opening *opening, struct journal *journal, char *proble
     if (start->failed)
         snprintf(problem, problem_size, "%s", start->problem);
     if (start->set_aside)
-        log_error(id,
+        log_error(LOG_LEDGER_DAMAGED, id,
                   "%s; moved it to %s/%s.db.damaged-… and started a new ledger: only the cursor "
                   "now tells which messages were answered, and one that was in progress may be "
                   "answered again",
                   start->set_aside, opening->options->state_directory, id);
     bool opened = !start->failed && (!damaged || recover_cursor(opening, problem, problem_size));
     if (start->taken_over)
-        log_info(id, "another client moved the cursor since the last run; messages it passed count "
-                     "as answered elsewhere");
+        log_info(LOG_STATE_CURSOR_MOVED, id,
+                 "another client moved the cursor since the last run; messages it passed count "
+                 "as answered elsewhere");
     if (!opened)
         return false;
     opening->read_until_ms = read_until_ms(cursor, start->last_poll_ms);
     if (start->open_count > 0)
-        log_info(id, "resuming %zu message%s from an earlier run", start->open_count,
-                 plural(start->open_count));
+        log_info(LOG_WORKSPACE_RESUMING, id, "resuming %zu message%s from an earlier run",
+                 start->open_count, plural(start->open_count));
     return true;
 }
 
@@ -112,7 +113,8 @@ static bool reset(const struct molecule_workspace_options *options, const char *
     char *aside = memory_format("%s.reset", path);
     int error = rename(path, aside) == 0 ? 0 : errno;
     if (error == 0)
-        log_info(options->id, "state: starting over; the old file is now %s", aside);
+        log_info(LOG_STATE_RESET, options->id, "state: starting over; the old file is now %s",
+                 aside);
     else if (error != ENOENT)
         snprintf(problem, problem_size, "--reset-state: cannot move %s to %s: %s", path, aside,
                  strerror(error));
@@ -130,7 +132,7 @@ static bool prepare_directory(struct opening *opening, char *problem, size_t pro
     if (checked == PRIVATE_DIRECTORY_REFUSED)
         return false;
     if (checked == PRIVATE_DIRECTORY_TIGHTENED)
-        log_warn(options->id,
+        log_warn(LOG_STATE_OPENED_UP, options->id,
                  "state: %s was open to other users and holds a token; its mode is now 0700",
                  options->state_directory);
     opening->state_path = realpath(options->state_directory, NULL);

@@ -1,5 +1,5 @@
 /* All parts of a workspace. Only workspace.c, which takes them through its life, wiring.c and
- * wiring_serving.c, which connect them, culprit.c and evaluation.c include this. */
+ * wiring_serving.c, which connect them, overdue.c, culprit.c and evaluation.c include this. */
 #ifndef MOLECULE_HOST_PARTS_H
 #define MOLECULE_HOST_PARTS_H
 
@@ -77,6 +77,11 @@ void workspace_close_down(struct workspace *workspace);
 void workspace_registered(struct workspace *workspace);
 /* The last save is done. */
 void workspace_saved(struct workspace *workspace);
+
+/* --- overdue.c --- */
+
+/* Of the drain timer: the workspace has not closed in time. */
+void workspace_close_overdue(uv_timer_t *timer);
 
 /* --- culprit.c --- */
 

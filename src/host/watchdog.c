@@ -13,7 +13,7 @@ static void on_alive(void *context)
     struct watchdog *watchdog = context;
     watchdog->ping_sent_ms = 0;
     if (watchdog->wedged) {
-        log_info(watchdog->options->id, "the script is responding again");
+        log_info(LOG_SCRIPT_RESPONDING, watchdog->options->id, "the script is responding again");
         watchdog->wedged = false;
         watchdog->changed(watchdog->context);
     }
@@ -45,19 +45,19 @@ static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit 
     name_place(culprit, place, sizeof place);
     bool in_lua = script_call(culprit->script).in_lua;
     if (culprit->script == watchdog->script && in_lua)
-        log_error(id,
+        log_error(LOG_SCRIPT_BUSY, id,
                   "the script has been running Lua code for %lld s %s without waiting or returning "
                   "(--cpu-limit %lld s); heartbeats continue",
                   (long long)silent_ms / 1000, place,
                   (long long)culprit->options->cpu_limit_ms / 1000);
     else if (culprit->script == watchdog->script)
-        log_error(id,
+        log_error(LOG_SCRIPT_STUCK, id,
                   "the script has been stuck in C code for %lld s %s, and cannot be interrupted; "
                   "heartbeats continue%s",
                   (long long)silent_ms / 1000, place,
                   watchdog->options->stuck_after_ms ? "" : " (--stuck-after 0: forever)");
     else
-        log_error(id,
+        log_error(LOG_SCRIPT_BLOCKED, id,
                   "its messages have been waiting for %lld s: the script of workspace %s, on the "
                   "same worker, %s; heartbeats continue",
                   (long long)silent_ms / 1000, culprit->options->id,
@@ -69,7 +69,7 @@ static void say_wedged(struct watchdog *watchdog, const struct watchdog_culprit 
 
 static void end_stuck(struct watchdog *watchdog, const struct watchdog_culprit *culprit)
 {
-    log_error(watchdog->options->id,
+    log_error(LOG_SCRIPT_STUCK_EXIT, watchdog->options->id,
               "still stuck after %lld s (--stuck-after): exiting with code 75, so that the "
               "supervisor restarts it; %s%s will be redelivered",
               (long long)watchdog->options->stuck_after_ms / 1000,

@@ -54,7 +54,7 @@ bool wiring_describe(struct workspace *workspace, const struct script_agent *age
     if (!workspace->serving ||
         serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
         return true;
-    log_error(workspace_id(workspace), "%s", problem);
+    log_error(LOG_SCRIPT_NOT_LOADED, workspace_id(workspace), "%s", problem);
     if (workspace->state == WORKSPACE_REGISTERING) /* else its card stays as it was */
         workspace_fail(workspace, HOST_EXIT_USAGE);
     return false;

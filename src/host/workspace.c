@@ -108,7 +108,7 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
 static void start_serving(struct workspace *workspace)
 {
     set_state(workspace, WORKSPACE_RUNNING);
-    log_info(workspace_id(workspace), "serving %s", workspace->card.name);
+    log_info(LOG_WORKSPACE_SERVING, workspace_id(workspace), "serving %s", workspace->card.name);
     dispatch_step(&workspace->dispatch);
 }
 
@@ -119,7 +119,7 @@ static void on_loaded(void *context, const struct script_agent *agent)
         return; /* stopped meanwhile */
     observer_script(&workspace->dispatch.observer, agent->problem);
     if (agent->problem) {
-        log_error(workspace_id(workspace), "the %s does not load: %s",
+        log_error(LOG_SCRIPT_NOT_LOADED, workspace_id(workspace), "the %s does not load: %s",
                   workspace->options.script ? "script" : "backend", agent->problem);
         workspace_fail(workspace, HOST_EXIT_USAGE);
         return;
@@ -163,35 +163,10 @@ void workspace_reload(struct workspace *workspace)
 static void on_drained(uv_timer_t *timer)
 {
     struct workspace *workspace = timer->data;
-    log_warn(workspace_id(workspace), "not everything was finished within --drain; unfinished "
-                                      "messages will be redelivered at the next start");
+    log_warn(LOG_DRAIN_INCOMPLETE, workspace_id(workspace),
+             "not everything was finished within --drain; unfinished "
+             "messages will be redelivered at the next start");
     workspace_close_down(workspace);
-}
-
-/* A script stuck in C, or a disk that hangs, must not keep the process from exiting. */
-static void on_close_overdue(uv_timer_t *timer)
-{
-    struct workspace *workspace = timer->data;
-    const struct host *host = workspace->host;
-    const char *id = workspace_id(workspace);
-    int64_t stuck_after_ms = workspace->options.stuck_after_ms;
-    if (workspace->overdue && !host->stops) {
-        log_error(id, "the script still did not shut down: exiting with code %d", HOST_EXIT_STUCK);
-        host_exit_now(host, HOST_EXIT_STUCK);
-    }
-    if (!host->stops && host->open_workspaces > 1 && workspace->exit_code != HOST_EXIT_STUCK) {
-        if (stuck_after_ms == 0)
-            return;
-        log_error(id,
-                  "the script did not release the workspace; the others continue for %lld s "
-                  "(--stuck-after), then this process exits with code %d",
-                  (long long)stuck_after_ms / 1000, HOST_EXIT_STUCK);
-        workspace->overdue = true;
-        timer_arm(timer, on_close_overdue, stuck_after_ms);
-        return;
-    }
-    log_error(id, "the script or the disk did not shut down in time; exiting anyway");
-    host_exit_now(host, workspace->exit_code);
 }
 
 static void on_journal_closed(void *context)
@@ -202,8 +177,9 @@ static void on_journal_closed(void *context)
     set_state(workspace, WORKSPACE_CLOSED);
     workspace->dispatch.calls.closed = true;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
-        log_info(workspace_id(workspace), "stopped; %lu answered, %lu dead-lettered",
-                 workspace->dispatch.answered, workspace->dispatch.dead);
+        log_info(LOG_WORKSPACE_STOPPED, workspace_id(workspace),
+                 "stopped; %lu answered, %lu dead-lettered", workspace->dispatch.answered,
+                 workspace->dispatch.dead);
     host_workspace_ended(workspace->host, workspace);
 }
 
@@ -254,7 +230,7 @@ void workspace_close_down(struct workspace *workspace)
     call_cancel(&workspace->link.query);
     uv_timer_stop(&workspace->dispatch.timer);
     watchdog_stop(&workspace->watchdog); /* the script is about to close */
-    timer_arm(&workspace->drain_timer, on_close_overdue,
+    timer_arm(&workspace->drain_timer, workspace_close_overdue,
               CLOSE_MS + CLOSE_EACH_MS * (int64_t)workspace->host->open_workspaces);
     cursor_writer_finish(&workspace->cursor_writer);
 }

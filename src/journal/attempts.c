@@ -73,7 +73,7 @@ struct attempts *attempts_open(const struct attempts_env *env, const char *path)
     attempts->env = *env;
     attempts->runs = runs_open(path);
     if (!runs_load(attempts->runs, load_one, attempts))
-        log_warn(env->workspace_id,
+        log_warn(LOG_STATE_UNCOUNTED, env->workspace_id,
                  "%s cannot be read: messages that were in progress when an earlier process ended "
                  "are redelivered as if for the first time",
                  path);

@@ -71,7 +71,7 @@ static void work(void *context)
 static void succeeded(struct cursor_writer *writer)
 {
     if (writer->failing)
-        log_info(writer->env.workspace_id, "state: saved again");
+        log_info(LOG_STATE_RECOVERED, writer->env.workspace_id, "state: saved again");
     writer->failing = false;
     writer->failures = 0;
     writer->lost = false;
@@ -86,7 +86,8 @@ static void failed(struct cursor_writer *writer)
     writer->failures++;
     memcpy(writer->problem, writer->writing_problem, sizeof writer->problem);
     if (writer->failures == 1 || writer->failures % 20 == 0)
-        log_error(writer->env.workspace_id, "state: %s; continuing and retrying", writer->problem);
+        log_error(LOG_STATE_FAILING, writer->env.workspace_id, "state: %s; continuing and retrying",
+                  writer->problem);
     writer->failing = true;
     free(writer->writing);
     writer->writing = NULL;
@@ -111,8 +112,9 @@ static void done(void *context)
         return;
     }
     if (!writer->result)
-        log_error(writer->env.workspace_id, "state: the last save failed; messages answered since "
-                                            "the last successful one may be answered again");
+        log_error(LOG_STATE_FAILING, writer->env.workspace_id,
+                  "state: the last save failed; messages answered since "
+                  "the last successful one may be answered again");
     writer->env.saved(writer->env.context);
 }
 

@@ -206,7 +206,7 @@ void journal_say_mode(struct journal *journal)
     if (!journal->ledger || !ledger_is_plain(journal->ledger) || journal->said_mode)
         return;
     journal->said_mode = true;
-    log_warn(journal->env.workspace_id,
+    log_warn(LOG_LEDGER_ROLLBACK, journal->env.workspace_id,
              "state: the file system of %s has no shared memory maps; the ledger keeps a rollback "
              "journal instead of a write-ahead log, which is slower but just as safe",
              journal->path);

@@ -34,8 +34,8 @@ static void run_write(struct task *task)
     bool regular = fd >= 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     bool written = regular && write(fd, append->text, length) == (ssize_t)length;
     if (!written && !complained)
-        log_error(append->workspace_id, "--record %s: %s; messages are still answered",
-                  append->path,
+        log_error(LOG_RECORD_FAILING, append->workspace_id,
+                  "--record %s: %s; messages are still answered", append->path,
                   fd >= 0 && !regular ? "not a regular file"
                   : errno == ELOOP    ? "symbolic links are not followed"
                                       : strerror(errno));

@@ -44,10 +44,11 @@ static void run_news(struct task *task)
     bool failing = news->problem[0];
     memcpy(journal->problem, news->problem, sizeof journal->problem);
     if (failing && !journal->failing)
-        log_error(id, "state: %s; nothing is handled or posted until it can be written again",
+        log_error(LOG_STATE_FAILING, id,
+                  "state: %s; nothing is handled or posted until it can be written again",
                   news->problem);
     else if (!failing && journal->failing)
-        log_info(id, "state: the ledger can be written again");
+        log_info(LOG_STATE_RECOVERED, id, "state: the ledger can be written again");
     bool recovered = !failing && journal->failing;
     journal->failing = failing;
     free(news);

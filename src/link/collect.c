@@ -61,7 +61,7 @@ static bool window_goes_on(struct poller *poller, const struct page *page, size_
     if ((int)page->count < poller->asked)
         return false;
     if (batch->count == before || batch->count >= WINDOW_ROWS_MAXIMUM) {
-        log_warn(poller->link->options->id,
+        log_warn(LOG_POLL_WINDOW_FULL, poller->link->options->id,
                  "poll: the first window holds more than %zu rows; older ones may be missing (this "
                  "platform cannot page back)",
                  batch->count);
@@ -219,7 +219,7 @@ static bool recover_page(struct poller *poller, const struct page *page)
     if (left > 0 && (int)page->count >= poller->asked && back)
         return false;
     if (left > 0)
-        log_error(poller->link->options->id,
+        log_error(LOG_ROWS_LOST, poller->link->options->id,
                   "poll: %zu message%s that waited in the lost ledger can no longer be found on "
                   "the platform and %s lost",
                   left, plural(left), left == 1 ? "is" : "are");

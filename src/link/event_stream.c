@@ -72,7 +72,7 @@ void event_stream_let_go(struct event_stream *stream)
 {
     if (!stream->open)
         return;
-    log_debug(stream->link->options->id,
+    log_debug(LOG_STREAM_CLOSED, stream->link->options->id,
               "event stream: closed while the platform takes no requests");
     cancel(stream);
     stream->away = true;
@@ -90,7 +90,8 @@ void event_stream_follow(struct event_stream *stream)
 {
     if (!stream->open || stream->opened_ms > http_client_moved_ms(stream->link->shared->watchers))
         return;
-    log_debug(stream->link->options->id, "event stream: the platform moved; reopening");
+    log_debug(LOG_STREAM_CLOSED, stream->link->options->id,
+              "event stream: the platform moved; reopening");
     cancel(stream);
     open_later(stream, 0);
 }
@@ -99,7 +100,7 @@ void event_stream_follow(struct event_stream *stream)
 static void missing(struct event_stream *stream, int status)
 {
     if (!stream->said_missing)
-        log_info(stream->link->options->id,
+        log_info(LOG_STREAM_ABSENT, stream->link->options->id,
                  "the platform offers no event stream (HTTP %d); polling every %lld ms", status,
                  (long long)stream->link->options->interval_ms);
     stream->said_missing = true;
@@ -128,7 +129,7 @@ static void ended(struct event_stream *stream, int status, const char *error,
     if (asked > floor)
         floor = asked < MISSING_MS ? asked : MISSING_MS;
     int64_t delay = retry_next_delay(&stream->backoff, floor, random_number());
-    log_debug(stream->link->options->id,
+    log_debug(LOG_STREAM_CLOSED, stream->link->options->id,
               "event stream: %s (HTTP %d); polling every %lld ms, reopening in %lld ms",
               error ? error : "it ended", status, (long long)stream->link->options->interval_ms,
               (long long)delay);
@@ -160,7 +161,7 @@ static void distrust(struct event_stream *stream, const char *reason)
     stream->doubts++;
     int64_t delay = least + (int64_t)(random_number() % (uint64_t)(least / 2));
     log_warn(
-        stream->link->options->id,
+        LOG_STREAM_FAILING, stream->link->options->id,
         "the platform's event stream %s; polling every %lld ms, retrying the stream in %lld min",
         reason, (long long)stream->link->options->interval_ms, (long long)delay / 60000);
     cancel(stream);
@@ -275,7 +276,7 @@ static bool on_data(void *context, const char *bytes, size_t length)
     if (stream->open) {
         stream->opened_ms = clock_monotonic_ms();
         uv_timer_stop(&stream->timer);
-        log_debug(stream->link->options->id, "event stream: open");
+        log_debug(LOG_STREAM_OPEN, stream->link->options->id, "event stream: open");
     }
     if (stream->open || stream->refused) /* once open: nothing of what came before is told */
         timer_arm(&stream->news_timer, on_news, 0);

@@ -77,9 +77,9 @@ static void take_secret(struct link *link, const struct call_answer *answer)
 static void recovered(struct heartbeat *heartbeat)
 {
     if (heartbeat->stopped)
-        log_info(heartbeat->link->options->id, "heartbeat: resumed");
+        log_info(LOG_HEARTBEAT_RECOVERED, heartbeat->link->options->id, "heartbeat: resumed");
     else if (heartbeat->failing)
-        log_info(heartbeat->link->options->id, "heartbeat: recovered");
+        log_info(LOG_HEARTBEAT_RECOVERED, heartbeat->link->options->id, "heartbeat: recovered");
     heartbeat->stopped = heartbeat->failing = false;
     heartbeat->succeeded_ms = clock_wall_ms();
     retry_succeeded(&heartbeat->backoff);
@@ -91,7 +91,7 @@ static void failed(struct heartbeat *heartbeat, const struct call_answer *answer
     const struct retry_verdict *verdict = &answer->verdict;
     if (verdict->class == RETRY_PERMANENT || verdict->class == RETRY_GONE) {
         if (!heartbeat->stopped)
-            log_error(heartbeat->link->options->id,
+            log_error(LOG_HEARTBEAT_STOPPED, heartbeat->link->options->id,
                       "%s; heartbeat stopped, inbox continues; retrying every %d s",
                       verdict->reason, BACKOFF_CAP_MS / 1000);
         heartbeat->stopped = true;
@@ -103,9 +103,11 @@ static void failed(struct heartbeat *heartbeat, const struct call_answer *answer
         token_refused(heartbeat->link, answer);
         floor = token_floor_ms(heartbeat->link);
     } else if (!heartbeat->failing) {
-        log_warn(heartbeat->link->options->id, "%s; retrying", verdict->reason);
+        log_warn(LOG_HEARTBEAT_FAILING, heartbeat->link->options->id, "%s; retrying",
+                 verdict->reason);
     } else {
-        log_debug(heartbeat->link->options->id, "%s; retrying", verdict->reason);
+        log_debug(LOG_HEARTBEAT_FAILING, heartbeat->link->options->id, "%s; retrying",
+                  verdict->reason);
     }
     heartbeat->failing = true;
     schedule(heartbeat, retry_next_delay(&heartbeat->backoff, floor, random_number()));
@@ -121,7 +123,7 @@ static void on_standing(const struct call_answer *answer, void *context)
     json_t *standing = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
     const char *status = json_string_value(json_object_get(standing, "status"));
     if (status && strcmp(status, "failed") == 0) {
-        log_warn(heartbeat->link->options->id,
+        log_warn(LOG_WORKSPACE_SHOWN_FAILED, heartbeat->link->options->id,
                  "the platform shows the workspace as failed; registering again");
         heartbeat->link->register_again(heartbeat->link->context);
     }

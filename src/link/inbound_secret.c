@@ -67,7 +67,7 @@ static void work_write_done(void *context)
     struct link *link = writing->link;
     bool outdated = link->inbound.current && strcmp(link->inbound.current, writing->secret) != 0;
     if (!writing->written)
-        log_warn(link->options->id,
+        log_warn(LOG_INBOUND_SECRET_UNSAVED, link->options->id,
                  "the platform's inbound secret could not be kept: %s; after a restart the "
                  "platform is not known until it has answered the registration",
                  writing->problem);

@@ -65,7 +65,7 @@ static int64_t window_seconds(const struct poller *poller)
 static void recovered(struct poller *poller)
 {
     if (poller->failing)
-        log_info(poller->link->options->id, "poll: recovered");
+        log_info(LOG_POLL_RECOVERED, poller->link->options->id, "poll: recovered");
     poller->failing = false;
     event_stream_come_back(poller->stream);
     link_away(poller->link, NULL);
@@ -88,7 +88,7 @@ static void recall_missing(struct poller *poller)
     if (poller->batch.again || poller->batch.window || poller->more ||
         !announced_look(poller->stream->announced, poller->asked_ms, now, &all))
         return;
-    log_debug(poller->link->options->id,
+    log_debug(LOG_POLL_REREAD, poller->link->options->id,
               "poll: an announced message did not arrive; re-reading the inbox");
     reread_recall(poller->reread, all, now);
     poller->more = reread_is_reading(poller->reread);
@@ -173,7 +173,7 @@ static void forget_cursor(struct poller *poller)
         schedule(poller, 0);
         return;
     }
-    log_warn(poller->link->options->id,
+    log_warn(LOG_POLL_CURSOR_LOST, poller->link->options->id,
              "poll: the platform no longer knows our cursor (pruned, or its database was reset); "
              "fetching the last %lld s instead; answered messages are not answered again",
              (long long)window_seconds(poller));
@@ -198,7 +198,7 @@ static void failed(struct poller *poller, const struct call_answer *answer)
     }
     if (verdict->tenant_guard && !poller->link->token.mentioned_guard) {
         poller->link->token.mentioned_guard = true;
-        log_error(poller->link->options->id,
+        log_error(LOG_POLL_FAILING, poller->link->options->id,
                   "%s: this is the tenant guard of a hosted platform; check that --api-url is the "
                   "tenant's own address, "
                   "or set MOLECULE_ORG_ID (--org-id)",
@@ -208,13 +208,13 @@ static void failed(struct poller *poller, const struct call_answer *answer)
         floor = token_floor_ms(poller->link);
     } else if (verdict->class == RETRY_PERMANENT) {
         if (!poller->failing)
-            log_error(poller->link->options->id, "%s; retrying every %d s", verdict->reason,
-                      BACKOFF_CAP_MS / 1000);
+            log_error(LOG_POLL_FAILING, poller->link->options->id, "%s; retrying every %d s",
+                      verdict->reason, BACKOFF_CAP_MS / 1000);
         floor = BACKOFF_CAP_MS;
     } else if (!poller->failing) {
-        log_warn(poller->link->options->id, "%s; retrying", verdict->reason);
+        log_warn(LOG_POLL_FAILING, poller->link->options->id, "%s; retrying", verdict->reason);
     } else {
-        log_debug(poller->link->options->id, "%s; retrying", verdict->reason);
+        log_debug(LOG_POLL_FAILING, poller->link->options->id, "%s; retrying", verdict->reason);
     }
     poller->failing = true;
     link_away(poller->link, verdict->reason);
@@ -229,7 +229,7 @@ static bool shrink_page(struct poller *poller, const struct call_answer *answer)
     if (!answer->too_large || poller->limit == 1)
         return false;
     poller->limit /= 2;
-    log_warn(poller->link->options->id,
+    log_warn(LOG_POLL_PAGE_LARGE, poller->link->options->id,
              "poll: a page is larger than %zu MiB; asking for %d rows at a time",
              PAGE_MAXIMUM >> 20, poller->limit);
     poller->hinted = poller->hinted || poller->expected;
@@ -276,7 +276,7 @@ static void begin_reread(struct poller *poller)
     reread_begin(poller->reread, !poller->more, clock_monotonic_ms());
     if (reread_skips(poller->reread) > skips)
         log_warn(
-            poller->link->options->id,
+            LOG_POLL_BUSY, poller->link->options->id,
             "poll: inbox too busy to re-read; rows committed late some minutes ago may be missed");
 }
 
@@ -359,7 +359,7 @@ void poller_recover(struct poller *poller, struct deferred *deferred)
         deferred_free(deferred);
         return;
     }
-    log_warn(poller->link->options->id,
+    log_warn(LOG_ROWS_FETCHED_AGAIN, poller->link->options->id,
              "state: %zu message%s waited in the lost ledger; fetching %s from the platform again",
              deferred_left(deferred), plural(deferred_left(deferred)),
              deferred_left(deferred) == 1 ? "it" : "them");

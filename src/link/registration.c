@@ -57,7 +57,7 @@ static void again_after(struct registration *registration, int64_t floor_ms, int
  * on, and says so. */
 static void leave_minted(struct registration *registration)
 {
-    log_error(registration->link->options->id,
+    log_error(LOG_TOKEN_MINTED_UNUSED, registration->link->options->id,
               "the platform minted a token, because every token of this workspace was revoked; it "
               "is not used without --bootstrap; " REMEDY);
     if (!registration->done)
@@ -74,7 +74,7 @@ static void on_runtime(const struct call_answer *answer, void *context)
     json_t *about = json_loadb(answer->body, answer->body_length, JSON_ALLOW_NUL, NULL);
     const char *runtime = json_string_value(json_object_get(about, "runtime"));
     if (runtime && *runtime && strcmp(runtime, "external") != 0)
-        log_warn(registration->link->options->id,
+        log_warn(LOG_WORKSPACE_CREATED, registration->link->options->id,
                  "the platform did not know this id, and created it with the runtime %s instead of "
                  "external: a self-hosted platform may try to start a container for it and show it "
                  "as failed; instead, create it with POST /workspaces {\"name\": …, \"runtime\": "
@@ -107,9 +107,9 @@ static void succeeded(struct registration *registration, const struct call_answe
         leave_minted(registration);
     } else {
         inbound_secret_take(registration->link, registered.platform_inbound_secret);
-        log_info(registration->link->options->id, "registered%s as %s, mode %s, at %s",
-                 registration->again ? " again" : "", registration->name,
-                 registration->link->pushed ? "push" : "poll",
+        log_info(LOG_REGISTERED, registration->link->options->id,
+                 "registered%s as %s, mode %s, at %s", registration->again ? " again" : "",
+                 registration->name, registration->link->pushed ? "push" : "poll",
                  registration->link->platform.base_url);
         if (registered.auth_token) {
             token_accepted(registration->link);
@@ -135,14 +135,15 @@ static void refused(struct registration *registration, const struct call_answer 
             : "the platform requires a token: give one with --token-file or "
               "MOLECULE_WORKSPACE_TOKEN";
     if (retry_refused(&registration->refusals, now, patience)) {
-        log_error(registration->link->options->id,
+        log_error(LOG_REGISTRATION_REFUSED, registration->link->options->id,
                   "%s (%u times within %lld s, --refusal-patience); %s", answer->verdict.reason,
                   registration->refusals.count,
                   (long long)(now - registration->refusals.first_ms) / 1000, hint);
         registration->link->failed(registration->link->context, LINK_REFUSED);
         return;
     }
-    log_warn(registration->link->options->id, "%s; %s; retrying", answer->verdict.reason, hint);
+    log_warn(LOG_REGISTRATION_FAILING, registration->link->options->id, "%s; %s; retrying",
+             answer->verdict.reason, hint);
     /* not a loop of reads: the timer runs during the reload */
     if (!registration->link->token.busy)
         token_reload(registration->link);
@@ -170,7 +171,7 @@ static void failed_for_now(struct registration *registration, const struct call_
     /* what comes between two refusals may be their cause */
     registration->refusals = (struct retry_refusals){0};
     if (maximum && ++registration->failures >= maximum) {
-        log_error(registration->link->options->id,
+        log_error(LOG_REGISTRATION_GAVE_UP, registration->link->options->id,
                   "%s; giving up after %u attempt%s (--register-attempts); is --api-url %s right, "
                   "and is it up?%s",
                   answer->verdict.reason, registration->failures, plural(registration->failures),
@@ -178,8 +179,8 @@ static void failed_for_now(struct registration *registration, const struct call_
         registration->link->failed(registration->link->context, LINK_FAILED);
         return;
     }
-    log_warn(registration->link->options->id, "%s%s; retrying", answer->verdict.reason,
-             path_hint(registration));
+    log_warn(LOG_REGISTRATION_FAILING, registration->link->options->id, "%s%s; retrying",
+             answer->verdict.reason, path_hint(registration));
     again_after(registration, answer->verdict.floor_ms, INT64_MAX);
 }
 
@@ -187,12 +188,14 @@ static void failed_for_now(struct registration *registration, const struct call_
 static void not_again(struct registration *registration, const struct call_answer *answer)
 {
     if (answer->verdict.class == RETRY_TRANSIENT) {
-        log_debug(registration->link->options->id, "%s; retrying", answer->verdict.reason);
+        log_debug(LOG_REGISTRATION_FAILING, registration->link->options->id, "%s; retrying",
+                  answer->verdict.reason);
         again_after(registration, answer->verdict.floor_ms, INT64_MAX);
     } else if (answer->verdict.class == RETRY_UNAUTHORIZED) {
-        log_debug(registration->link->options->id, "%s", answer->verdict.reason);
+        log_debug(LOG_REGISTRATION_FAILING, registration->link->options->id, "%s",
+                  answer->verdict.reason);
     } else {
-        log_warn(registration->link->options->id,
+        log_warn(LOG_CARD_OUTDATED, registration->link->options->id,
                  "%s; the platform still shows the old name and description",
                  answer->verdict.reason);
     }
@@ -206,12 +209,12 @@ static void failed(struct registration *registration, const struct call_answer *
         refused(registration, answer);
     } else if (registration->link->pushed && registration->link->options->push_or_poll &&
                answer->verdict.class == RETRY_PERMANENT) {
-        log_warn(registration->link->options->id, "%s; polling instead (--mode auto)",
-                 answer->verdict.reason);
+        log_warn(LOG_PUSH_UNREACHABLE, registration->link->options->id,
+                 "%s; polling instead (--mode auto)", answer->verdict.reason);
         registration->link->pushed = false;
         again_after(registration, 0, 0);
     } else if (answer->verdict.class == RETRY_PERMANENT || answer->verdict.class == RETRY_GONE) {
-        log_error(registration->link->options->id,
+        log_error(LOG_REGISTRATION_REFUSED, registration->link->options->id,
                   "%s; the platform will not accept this registration%s", answer->verdict.reason,
                   path_hint(registration));
         registration->link->failed(registration->link->context, LINK_FAILED);

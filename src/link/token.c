@@ -62,8 +62,9 @@ void token_open(struct link *link)
     if (!value && options->token_file) {
         value = read_token(options->token_file, false, &error);
         if (!value)
-            log_error(options->id, "the token file %s %s%s", options->token_file,
-                      error > 0 ? "cannot be read: " : "", describe_error(error));
+            log_error(LOG_TOKEN_FILE_FAILING, options->id, "the token file %s %s%s",
+                      options->token_file, error > 0 ? "cannot be read: " : "",
+                      describe_error(error));
     }
     bool kept = false;
     if (!value && !options->token_file) {
@@ -153,7 +154,7 @@ static void work_read_done(void *context)
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         if (!candidates[i] || (token->current && strcmp(candidates[i], token->current) == 0))
             continue;
-        log_info(link->options->id, "trying the token %s instead",
+        log_info(LOG_TOKEN_TRIED, link->options->id, "trying the token %s instead",
                  i == 0   ? "now in the token file"
                  : i == 1 ? "that was configured"
                           : "that the platform minted earlier");
@@ -183,10 +184,10 @@ static void work_write_done(void *context)
     struct token_work *work = context;
     struct link *link = work->link;
     if (work->written)
-        log_info(link->options->id, "the platform minted a token; it is kept in %s",
-                 work->kept_path);
+        log_info(LOG_TOKEN_MINTED, link->options->id,
+                 "the platform minted a token; it is kept in %s", work->kept_path);
     else
-        log_error(link->options->id,
+        log_error(LOG_TOKEN_UNSAVED, link->options->id,
                   "the platform minted a token, but it could not be saved: %s; it works until this "
                   "process exits, then issue a new one on the platform",
                   work->problem);
@@ -208,7 +209,7 @@ void token_mint(struct link *link, const char *minted, void (*then)(void *contex
 void token_accepted(struct link *link)
 {
     if (link->token.refused >= 3)
-        log_info(link->options->id, "the platform accepts our token again");
+        log_info(LOG_TOKEN_ACCEPTED, link->options->id, "the platform accepts our token again");
     link->token.refused = 0;
     link->token.removed = (struct retry_refusals){0};
 }
@@ -227,7 +228,7 @@ static void on_query(const struct call_answer *answer, void *context)
     int64_t patience = link->options->refusal_patience_ms;
     if (answer->verdict.from_platform &&
         retry_refused(&link->token.removed, clock_monotonic_ms(), patience)) {
-        log_error(link->options->id,
+        log_error(LOG_WORKSPACE_REMOVED, link->options->id,
                   "this workspace was removed on the platform; nothing left to serve");
         link->failed(link->context, LINK_REFUSED);
     }
@@ -238,10 +239,10 @@ void token_refused(struct link *link, const struct call_answer *answer)
     struct token *token = &link->token;
     unsigned count = ++token->refused;
     if (count == 1)
-        log_warn(link->options->id, "%s; re-reading the token and continuing",
+        log_warn(LOG_TOKEN_REFUSED, link->options->id, "%s; re-reading the token and continuing",
                  answer->verdict.reason);
     else if (count == 3 || count % 20 == 0)
-        log_error(link->options->id,
+        log_error(LOG_TOKEN_REFUSED, link->options->id,
                   "%s (%u times in a row); check the token on the platform, put a new one into the "
                   "token file, or restart with --token-file%s",
                   answer->verdict.reason, count,

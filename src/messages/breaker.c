@@ -97,7 +97,7 @@ int64_t breaker_wait(struct breaker *breaker, const struct inbox_entry *entry)
     peer->hold_ms = hold * 2 < HOLD_MAXIMUM_MS ? hold * 2 : HOLD_MAXIMUM_MS;
     peer->window_ms = peer->held_until_ms;
     peer->turns = 0;
-    log_error(breaker->options->id,
+    log_error(LOG_BREAKER_OPEN, breaker->options->id,
               "peer %s has answered our replies %u time%s within a minute: two agents that answer "
               "everything? Its messages wait for %lld s; none is lost (--breaker)",
               peer->id, most, plural(most), (long long)hold / 1000);

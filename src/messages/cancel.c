@@ -66,7 +66,7 @@ bool cancel_carry_out(struct dispatch *dispatch, const struct message *message, 
         return false;
     int64_t asked_us;
     if (!in_order || !message->created_at || !clock_parse(message->created_at, &asked_us)) {
-        log_info(dispatch->link->options->id,
+        log_info(LOG_CANCEL_LATE, dispatch->link->options->id,
                  "row %s: " METHOD " comes too late; nothing is canceled", message->row_id);
         return true;
     }
@@ -79,14 +79,18 @@ bool cancel_carry_out(struct dispatch *dispatch, const struct message *message, 
         struct inbox_entry *entry = canceling.waiting;
         canceling.waiting = NULL;
         canceling.count++;
-        log_info(dispatch->link->options->id, "message %s from %s: canceled between two attempts",
-                 entry->row_id, inbox_sender(entry));
+        log_info(
+            LOG_MESSAGE_CANCELED,
+            inbox_subject(dispatch->link->options->id, entry, script_outcome_text(SCRIPT_CANCELED)),
+            "message %s from %s: canceled between two attempts", entry->row_id,
+            inbox_sender(entry));
         outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
         inbox_each(dispatch->inbox, look, &canceling);
     }
-    log_info(dispatch->link->options->id, "row %s from %s: " METHOD ", %zu handler%s canceled",
-             message->row_id, message->source_id ? message->source_id : "the canvas",
-             canceling.count, canceling.count == 1 ? "" : "s");
+    log_info(LOG_CANCEL_RECEIVED, dispatch->link->options->id,
+             "row %s from %s: " METHOD ", %zu handler%s canceled", message->row_id,
+             message->source_id ? message->source_id : "the canvas", canceling.count,
+             canceling.count == 1 ? "" : "s");
     json_decref(envelope);
     return true;
 }
@@ -100,8 +104,11 @@ bool cancel_message(struct dispatch *dispatch, const char *row_id)
     if (entry->state == INBOX_RUNNING && entry->job) {
         script_cancel(dispatch->script, entry->job);
     } else if (inbox_is_waiting(entry) && !entry->reply) {
-        log_info(dispatch->link->options->id, "message %s from %s: canceled before it was handled",
-                 entry->row_id, inbox_sender(entry));
+        log_info(
+            LOG_MESSAGE_CANCELED,
+            inbox_subject(dispatch->link->options->id, entry, script_outcome_text(SCRIPT_CANCELED)),
+            "message %s from %s: canceled before it was handled", entry->row_id,
+            inbox_sender(entry));
         outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
     }
     return true;

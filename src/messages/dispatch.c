@@ -44,12 +44,14 @@ static bool passes_over(struct dispatch *dispatch, struct inbox_entry *entry)
     if (!too_many && !unwanted)
         return false;
     if (unwanted)
-        log_info(options->id,
+        log_info(LOG_MESSAGE_SKIPPED,
+                 inbox_subject(options->id, entry, script_outcome_text(SCRIPT_SKIPPED)),
                  "message %s from %s: skipped: it is a reply to ours (an agent with "
                  "answers_replies = true sees these)",
                  entry->row_id, inbox_sender(entry));
     else
-        log_warn(options->id,
+        log_warn(LOG_MESSAGE_SKIPPED,
+                 inbox_subject(options->id, entry, script_outcome_text(SCRIPT_SKIPPED)),
                  "message %s from %s: skipped: it is the %dth message in a row between agents "
                  "(--max-hops)",
                  entry->row_id, inbox_sender(entry), message->hops);
@@ -76,7 +78,9 @@ static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
     bool own = entry->message->served && !served_pushed(entry->message);
     if (entry->message->run || own || is_allowed(options, entry->message))
         return false;
-    log_info(options->id, "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
+    log_info(LOG_MESSAGE_SKIPPED,
+             inbox_subject(options->id, entry, script_outcome_text(SCRIPT_SKIPPED)),
+             "message %s from %s: skipped: sender not in --allow-from", entry->row_id,
              inbox_sender(entry));
     outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_SKIPPED));
     return true;
@@ -88,7 +92,7 @@ static bool turns_away(struct dispatch *dispatch, struct inbox_entry *entry)
 static void could_not_count(struct dispatch *dispatch, struct attempt *attempt)
 {
     if (!dispatch->uncounted[0])
-        log_error(dispatch->link->options->id,
+        log_error(LOG_STATE_FAILING, dispatch->link->options->id,
                   "state: %s; nothing is handled or posted until it can be written again",
                   attempt->problem);
     snprintf(dispatch->uncounted, sizeof dispatch->uncounted, "%s", attempt->problem);

@@ -77,7 +77,7 @@ void host_call_fail(struct host_call *call, const char *problem, const char *cod
         ask->code = code;
         give_back(call, ask);
     } else if (call->file_id || call->request.id) {
-        log_debug(call->calls->link->options->id, "%s", problem);
+        log_debug(LOG_CALL_REFUSED, call->calls->link->options->id, "%s", problem);
     }
     end_if_idle(call);
 }
@@ -261,7 +261,7 @@ void host_calls_say(struct host_calls *calls, const struct message *message, con
     if (reply_build(message, &reply, purpose, &call->request, problem, sizeof problem)) {
         host_call_transmit(call);
     } else {
-        log_debug(calls->link->options->id, "%s", problem);
+        log_debug(LOG_CALL_REFUSED, calls->link->options->id, "%s", problem);
         host_call_end(call);
     }
 }

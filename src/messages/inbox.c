@@ -133,6 +133,16 @@ const char *inbox_sender(const struct inbox_entry *entry)
     return entry->message->source_id ? entry->message->source_id : "the canvas";
 }
 
+struct log_subject inbox_subject(const char *workspace_id, const struct inbox_entry *entry,
+                                 const char *outcome)
+{
+    return (struct log_subject){.workspace = workspace_id,
+                                .row = entry->row_id,
+                                .peer = entry->source,
+                                .attempt = entry->attempts,
+                                .outcome = outcome};
+}
+
 struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, const char *row,
                                 size_t row_length, bool moves_cursor)
 {

@@ -8,6 +8,7 @@
 #define MOLECULE_MESSAGES_INBOX_H
 
 #include "base/changes.h"
+#include "base/log.h"
 #include "wire/envelope.h"
 
 #include <stdbool.h>
@@ -84,6 +85,7 @@ struct inbox_entry {
     } wait;                   /* the next attempt, while that is being recorded */
     bool has_steps;           /* its handler has, or may have, done something for good */
     bool said;                /* why it is a dead letter: the script's own words */
+    bool dead;                /* what is posted says that it is a dead letter */
     bool canceled;            /* it ends when its handler has let go */
     struct question *answers; /* of another message's handler, while that is being recorded; NULL */
     bool deferring;           /* that it is deferred is being recorded, whatever else it does */
@@ -105,6 +107,9 @@ void inbox_close(struct inbox *inbox);
  * (message_shed). Before its text or parts are looked at: */
 struct message *inbox_content(struct inbox_entry *entry, const char *self);
 
+/* What a line of the log is about; `outcome`: the message's, NULL if the line tells none. */
+struct log_subject inbox_subject(const char *workspace_id, const struct inbox_entry *entry,
+                                 const char *outcome);
 const char *inbox_sender(const struct inbox_entry *entry); /* for the log: "the canvas", or a peer's
                                                               id */
 /* Pending, or finished not long ago (the last 20,000 are remembered). */

@@ -32,7 +32,7 @@ static void say_nameless(struct intake *intake, const struct message *message)
     if (intake->nameless_said_ms && now - intake->nameless_said_ms < NAMELESS_SAY_EVERY_MS)
         return;
     intake->nameless_said_ms = now;
-    log_error(id_of(intake),
+    log_error(LOG_ROW_UNREADABLE, id_of(intake),
               "row without an id cannot be read and is set aside: %s; the inbox continues",
               message->problem ? message->problem : "?");
 }
@@ -43,7 +43,7 @@ static void look_at_echo(struct intake *intake, const struct message *message, b
     const char *text = message->echo;
     struct echoes *echoes = &intake->dispatch->echoes;
     if (text && !echoes_take(echoes, text) && newer && echoes_say(echoes, clock_monotonic_ms()))
-        log_warn(id_of(intake),
+        log_warn(LOG_SECOND_HOST, id_of(intake),
                  "the canvas was told something this host did not send: \"%.60s\" (row %s); if "
                  "another host serves this workspace, with another state directory or on another "
                  "machine, both answer every message: stop one of them",
@@ -62,7 +62,7 @@ static bool was_interrupted_too_often(struct intake *intake, struct inbox_entry 
     entry->attempts = counts.attempts;
     entry->failures = counts.failures + 1; /* the attempt under way ended with its process */
     if (entry->failures < dispatch->link->options->max_attempts) {
-        log_warn(id,
+        log_warn(LOG_MESSAGE_INTERRUPTED, inbox_subject(id, entry, NULL),
                  "message %s was being handled when an earlier process ended (attempt %u); it runs "
                  "again, alone",
                  entry->row_id, entry->attempts);
@@ -72,7 +72,8 @@ static bool was_interrupted_too_often(struct intake *intake, struct inbox_entry 
     char reason[160];
     snprintf(reason, sizeof reason, "the process ended %u time%s while handling this message",
              entry->failures, plural(entry->failures));
-    log_error(id, "message %s is set aside as a dead letter: %s", entry->row_id, reason);
+    log_error(LOG_MESSAGE_DEAD, inbox_subject(id, entry, "dead"),
+              "message %s is set aside as a dead letter: %s", entry->row_id, reason);
     attempts_forget(dispatch->attempts, entry->row_id);
     outcome_dead(dispatch, entry, reason);
     return true;
@@ -122,15 +123,18 @@ static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledg
         /* recorded, so that it is not carried out again after a restart */
         outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
     } else if (state != LEDGER_UNKNOWN) {
-        log_debug(id, "row %s is already known: %s", entry->row_id, ledger_state_text(state));
+        log_debug(LOG_ROW_KNOWN, inbox_subject(id, entry, NULL), "row %s is already known: %s",
+                  entry->row_id, ledger_state_text(state));
         inbox_finish(dispatch->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
         const char *problem = message->problem ? message->problem : "it cannot be read";
-        log_error(id, "row %s cannot be read and is set aside: %s; the inbox continues",
-                  entry->row_id, message->problem ? message->problem : "?");
+        log_error(LOG_ROW_UNREADABLE, inbox_subject(id, entry, NULL),
+                  "row %s cannot be read and is set aside: %s; the inbox continues", entry->row_id,
+                  message->problem ? message->problem : "?");
         outcome_dead(dispatch, entry, problem);
     } else if (kind != ENVELOPE_MESSAGE) {
-        log_debug(id, "row %s skipped: %s", entry->row_id, envelope_kind_text(kind));
+        log_debug(LOG_ROW_SKIPPED, inbox_subject(id, entry, NULL), "row %s skipped: %s",
+                  entry->row_id, envelope_kind_text(kind));
         inbox_finish(dispatch->inbox, entry);
     } else if (!host_calls_take_answer(&dispatch->calls, entry) && !answers(dispatch, entry) &&
                !was_interrupted_too_often(intake, entry) && !in_order) {
@@ -158,15 +162,16 @@ static void take_row(struct intake *intake, struct batch_row *row, enum ledger_s
     }
     enum envelope_kind kind = message->kind;
     if (message->repaired && kind == ENVELOPE_MESSAGE)
-        log_debug(id_of(intake), "row %s is not quite JSON; the script gets a repaired copy",
-                  message->row_id);
+        log_debug(LOG_ROW_REPAIRED, id_of(intake),
+                  "row %s is not quite JSON; the script gets a repaired copy", message->row_id);
     struct inbox_entry *entry = admit(intake, message, row, in_order);
     if (!entry)
         return;
     /* a handler that an earlier process ended when it stopped may have left some */
     entry->has_steps = journal_had_steps(intake->dispatch->journal) && !batch->newer;
     if (!in_order)
-        log_debug(id_of(intake), "row %s came late", entry->row_id);
+        log_debug(LOG_ROW_LATE, inbox_subject(id_of(intake), entry, NULL), "row %s came late",
+                  entry->row_id);
     if (in_order && kind == ENVELOPE_MESSAGE && state == LEDGER_UNKNOWN) {
         intake->found = true;
         event_stream_found(intake->poller->stream);
@@ -283,8 +288,8 @@ static void resume_unreadable(struct intake *intake, struct inbox_entry *entry)
 {
     const char *reason = entry->message->problem ? entry->message->problem
                                                  : envelope_kind_text(entry->message->kind);
-    log_error(id_of(intake), "message %s stays a dead letter: it cannot be handled: %s",
-              entry->row_id, reason);
+    log_error(LOG_MESSAGE_DEAD, inbox_subject(id_of(intake), entry, "dead"),
+              "message %s stays a dead letter: it cannot be handled: %s", entry->row_id, reason);
     outcome_dead(intake->dispatch, entry, reason);
 }
 
@@ -308,7 +313,8 @@ static void resume_reply(struct intake *intake, struct inbox_entry *entry,
 {
     entry->reply = reply_request_share(&loaded->reply);
     entry->reply_restarted = true;
-    log_debug(id_of(intake), "message %s: its reply was stored by an earlier process and is posted",
+    log_debug(LOG_REPLY_RESUMED, inbox_subject(id_of(intake), entry, NULL),
+              "message %s: its reply was stored by an earlier process and is posted",
               entry->row_id);
 }
 

@@ -65,8 +65,9 @@ bool operator_answer(struct dispatch *dispatch, const char *code, const char *te
                                         .digest = "",
                                         .value = value,
                                         .durable = true}; /* nobody says it again */
-    log_info(dispatch->link->options->id, "question %s of message %s: %s by the operator",
-             question->code, question->row_id, text ? "answered" : "canceled");
+    log_info(LOG_QUESTION_CLOSED, dispatch->link->options->id,
+             "question %s of message %s: %s by the operator", question->code, question->row_id,
+             text ? "answered" : "canceled");
     question->closing = true;
     journal_step_record(dispatch->journal, &step, NULL, on_recorded, answering);
     free(key);

@@ -61,7 +61,7 @@ static void again(struct post *post, const struct call_answer *answer, int64_t f
     outbox_land(post);
     if (outbox_expired(outbox->link, post->entry)) {
         log_error(
-            outbox->link->options->id,
+            LOG_MESSAGE_DEAD, inbox_subject(outbox->link->options->id, post->entry, "dead"),
             "%s; message %s is set aside as a dead letter: its reply could not be posted within "
             "--reply-ttl",
             answer->verdict.reason, post->entry->row_id);
@@ -73,11 +73,13 @@ static void again(struct post *post, const struct call_answer *answer, int64_t f
         peer->not_before_ms = now + retry_next_delay(&peer->backoff, floor_ms, random_number());
     int64_t wait = peer->not_before_ms - now;
     if (!post->repeated)
-        log_warn(outbox->link->options->id, "%s (message %s); posting the same reply again",
-                 answer->verdict.reason, post->entry->row_id);
+        log_warn(LOG_REPLY_RETRY, inbox_subject(outbox->link->options->id, post->entry, NULL),
+                 "%s (message %s); posting the same reply again", answer->verdict.reason,
+                 post->entry->row_id);
     else
-        log_debug(outbox->link->options->id, "%s (message %s); retrying in %lld ms",
-                  answer->verdict.reason, post->entry->row_id, (long long)wait);
+        log_debug(LOG_REPLY_RETRY, inbox_subject(outbox->link->options->id, post->entry, NULL),
+                  "%s (message %s); retrying in %lld ms", answer->verdict.reason,
+                  post->entry->row_id, (long long)wait);
     post->repeated = true;
     if (post->entry->deferred ||
         (wait < DEFER_AFTER_MS && now - post->started_ms < DEFER_AFTER_MS)) {
@@ -105,8 +107,8 @@ static bool is_refused_for_good(struct post *post)
 static void count_as_answered(struct post *post, const char *why)
 {
     struct outbox *outbox = post->outbox;
-    log_warn(outbox->link->options->id, "%s; message %s counts as answered: %s", post->doubt,
-             post->entry->row_id, why);
+    log_warn(LOG_REPLY_DOUBTFUL, inbox_subject(outbox->link->options->id, post->entry, NULL),
+             "%s; message %s counts as answered: %s", post->doubt, post->entry->row_id, why);
     settle(post);
 }
 
@@ -127,7 +129,7 @@ static void conclude_doubt(struct post *post, enum peer_mode mode)
         post->doubt = NULL;
         again(post, &answer, post->doubt_floor_ms);
     } else if (post->doubted >= 400) {
-        log_error(outbox->link->options->id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(outbox->link->options->id, post->entry, "dead"),
                   "%s; message %s is set aside as a dead letter: the peer's agent had the reply",
                   post->doubt, post->entry->row_id);
         char reason[RETRY_REASON_SIZE];
@@ -225,8 +227,11 @@ static void on_answer(const struct call_answer *answer, void *context)
             token_accepted(outbox->link);
         note_mode(post, answer);
         if (answer->verdict.remarkable)
-            log_warn(id, "%s (message %s)", answer->verdict.reason, post->entry->row_id);
-        log_info_words(id, "message ", post->entry->row_id, " from ", whom(post), ": replied");
+            log_warn(LOG_REPLY_REMARK, inbox_subject(id, post->entry, NULL), "%s (message %s)",
+                     answer->verdict.reason, post->entry->row_id);
+        log_info_words(LOG_MESSAGE_REPLIED,
+                       inbox_subject(id, post->entry, post->entry->dead ? NULL : "replied"),
+                       "message ", post->entry->row_id, " from ", whom(post), ": replied");
         settle(post);
         return;
     case RETRY_UNCONFIRMED:
@@ -257,7 +262,8 @@ static void on_answer(const struct call_answer *answer, void *context)
         } /* fall through */
     case RETRY_GONE:
     case RETRY_PERMANENT:
-        log_error(id, "%s; message %s is set aside as a dead letter, the inbox continues",
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(id, post->entry, "dead"),
+                  "%s; message %s is set aside as a dead letter, the inbox continues",
                   answer->verdict.reason, post->entry->row_id);
         give_up(post, answer->verdict.reason);
         return;
@@ -269,7 +275,9 @@ static void on_receipt(bool found, void *context)
     struct post *post = context;
     post->receipt = NULL;
     if (found) {
-        log_info(post->outbox->link->options->id,
+        log_info(LOG_MESSAGE_REPLIED,
+                 inbox_subject(post->outbox->link->options->id, post->entry,
+                               post->entry->dead ? NULL : "replied"),
                  "message %s from the canvas: replied (its receipt was found in the inbox)",
                  post->entry->row_id);
         settle(post);
@@ -325,7 +333,7 @@ void outbox_post(struct outbox *outbox, struct inbox_entry *entry)
 {
     const struct reply_request *request = entry->reply;
     if (!has_address(request)) {
-        log_error(outbox->link->options->id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(outbox->link->options->id, entry, "dead"),
                   "message %s: its sender's id %s cannot be an address; it is set aside as a dead "
                   "letter",
                   entry->row_id, request->target);
@@ -366,7 +374,8 @@ void outbox_close(struct outbox *outbox, bool say)
         /* NOLINTBEGIN(clang-analyzer-unix.Malloc): outbox_end() unlinks what it frees */
         struct post *post = outbox->posts;
         if (say)
-            log_warn(outbox->link->options->id,
+            log_warn(LOG_REPLY_UNCONFIRMED,
+                     inbox_subject(outbox->link->options->id, post->entry, NULL),
                      "the reply to message %s was not confirmed before shutdown; the next start "
                      "posts the same reply again",
                      post->entry->row_id);

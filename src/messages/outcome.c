@@ -49,7 +49,7 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     if (outcome->hopeless)
         maximum = entry->failures;
     if (entry->failures >= maximum) {
-        log_error(id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(id, entry, "dead"),
                   "message %s from %s: the handler failed (attempt %u of %u): %s%s%s\nthe message "
                   "is set aside as a "
                   "dead letter; the inbox continues",
@@ -60,7 +60,8 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     }
     int64_t delay = failure_delay(entry->failures);
     log_warn(
-        id, "message %s from %s: the handler failed (attempt %u of %u, retrying in %.1f s): %s%s%s",
+        LOG_HANDLER_FAILED, inbox_subject(id, entry, NULL),
+        "message %s from %s: the handler failed (attempt %u of %u, retrying in %.1f s): %s%s%s",
         entry->row_id, inbox_sender(entry), entry->failures, maximum, (double)delay / 1000, reason,
         outcome->traceback ? "\n" : "", outcome->traceback ? outcome->traceback : "");
     outcome_try_later(dispatch, entry, delay, true, reason);
@@ -87,8 +88,8 @@ static bool can_continue(const struct dispatch *dispatch, const char *row_id, co
 static void handler_sleeps(struct dispatch *dispatch, struct inbox_entry *entry,
                            const struct script_outcome *outcome)
 {
-    log_debug(dispatch->link->options->id, "message %s from %s: %s", entry->row_id,
-              inbox_sender(entry), outcome->reason);
+    log_debug(LOG_MESSAGE_RETRY, inbox_subject(dispatch->link->options->id, entry, NULL),
+              "message %s from %s: %s", entry->row_id, inbox_sender(entry), outcome->reason);
     entry->has_steps = true;
     bool is_over = can_continue(dispatch, entry->row_id, outcome->asks);
     outcome_sleep(dispatch, entry, is_over ? 0 : outcome->retry_after_ms, outcome->hold,
@@ -104,15 +105,16 @@ static void handler_retries(struct dispatch *dispatch, struct inbox_entry *entry
         delay = RETRY_LEAST_MS;
     const char *reason = outcome->reason ? outcome->reason : "the script asked for a retry";
     if (outbox_expired(dispatch->link, entry)) {
-        log_error(dispatch->link->options->id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(dispatch->link->options->id, entry, "dead"),
                   "message %s from %s is set aside as a dead letter: still no outcome after "
                   "--reply-ttl: %s",
                   entry->row_id, inbox_sender(entry), reason);
         give_up(dispatch, entry, reason, NULL);
         return;
     }
-    log_info(dispatch->link->options->id, "message %s from %s: retry in %.1f s%s%s", entry->row_id,
-             inbox_sender(entry), (double)delay / 1000, outcome->reason ? ": " : "",
+    log_info(LOG_MESSAGE_RETRY, inbox_subject(dispatch->link->options->id, entry, NULL),
+             "message %s from %s: retry in %.1f s%s%s", entry->row_id, inbox_sender(entry),
+             (double)delay / 1000, outcome->reason ? ": " : "",
              outcome->reason ? outcome->reason : "");
     entry->retries++;
     outcome_try_later(dispatch, entry, delay, outcome->hold, reason);
@@ -122,8 +124,9 @@ static void handler_gives_up(struct dispatch *dispatch, struct inbox_entry *entr
                              const struct script_outcome *outcome)
 {
     const char *reason = outcome->reason;
-    log_warn(dispatch->link->options->id, "message %s from %s: dead letter%s%s", entry->row_id,
-             inbox_sender(entry), reason ? ": " : "", reason ? reason : "");
+    log_warn(LOG_MESSAGE_DEAD, inbox_subject(dispatch->link->options->id, entry, "dead"),
+             "message %s from %s: dead letter%s%s", entry->row_id, inbox_sender(entry),
+             reason ? ": " : "", reason ? reason : "");
     entry->said = reason != NULL;
     inbox_record(dispatch->inbox, entry);
     outcome_record_dead(dispatch, entry, reason ? reason : "dead-lettered by the script", NULL);
@@ -135,10 +138,13 @@ static void handler_rejects(struct dispatch *dispatch, struct inbox_entry *entry
 {
     const char *reason = outcome->reason;
     const char *rejected = script_outcome_text(SCRIPT_REJECTED);
-    log_info(dispatch->link->options->id, "message %s from %s: %s%s%s", entry->row_id,
-             inbox_sender(entry), rejected, reason ? ": " : "", reason ? reason : "");
+    bool replies = !entry->message->served && !entry->message->unanswerable && reason;
+    log_info(LOG_MESSAGE_REJECTED,
+             inbox_subject(dispatch->link->options->id, entry, replies ? NULL : rejected),
+             "message %s from %s: %s%s%s", entry->row_id, inbox_sender(entry), rejected,
+             reason ? ": " : "", reason ? reason : "");
     entry->said = true;
-    if (entry->message->served || entry->message->unanswerable || !reason) {
+    if (!replies) {
         inbox_record(dispatch->inbox, entry);
         outcome_record_finish(dispatch, entry, rejected, reason);
         return;
@@ -168,7 +174,7 @@ static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry
                    : entry->excused > 0        ? failure_delay(entry->excused)
                                                : 0;
     if (outbox_expired(dispatch->link, entry)) {
-        log_error(id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(id, entry, "dead"),
                   "message %s from %s is set aside as a dead letter: still no outcome after "
                   "--reply-ttl: %s",
                   entry->row_id, inbox_sender(entry), reason);
@@ -178,9 +184,11 @@ static void handler_excused(struct dispatch *dispatch, struct inbox_entry *entry
     if (outcome->retry_after_ms > 0)
         heartbeat_record(dispatch->heartbeat, reason);
     else if (++entry->excused % EXCUSED_SAY == 0)
-        log_warn(id, "message %s from %s: restarted %u times through no fault of its own: %s",
+        log_warn(LOG_MESSAGE_RESTARTED, inbox_subject(id, entry, NULL),
+                 "message %s from %s: restarted %u times through no fault of its own: %s",
                  entry->row_id, inbox_sender(entry), entry->excused, reason);
-    log_debug(id, "message %s from %s: retrying in %lld ms: %s", entry->row_id, inbox_sender(entry),
+    log_debug(LOG_MESSAGE_RETRY, inbox_subject(id, entry, NULL),
+              "message %s from %s: retrying in %lld ms: %s", entry->row_id, inbox_sender(entry),
               (long long)wait, reason);
     inbox_retry(dispatch->inbox, entry, clock_monotonic_ms() + wait, true, false);
     if (entry->canceled)
@@ -201,7 +209,7 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
     entry->calls = outcome->calls;
     outcome->calls = NULL;
     if (outcome->kind != SCRIPT_AGAIN && dispatch->uncounted[0]) {
-        log_info(id, "state: attempts can be counted again");
+        log_info(LOG_STATE_RECOVERED, id, "state: attempts can be counted again");
         dispatch->uncounted[0] = '\0';
     }
     if (outcome->kind != SCRIPT_FAILED && outcome->kind != SCRIPT_AGAIN) {
@@ -211,7 +219,8 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
     switch (outcome->kind) {
     case SCRIPT_REPLIED:
         if (entry->message->unanswerable) {
-            log_info(id,
+            log_info(LOG_MESSAGE_NO_REPLY,
+                     inbox_subject(id, entry, script_outcome_text(SCRIPT_NO_REPLY)),
                      "message %s: no_reply: what its handler returned would reach nobody, because "
                      "this is the result of a delegation",
                      entry->row_id);
@@ -219,20 +228,25 @@ void outcome_apply(struct dispatch *dispatch, struct inbox_entry *entry,
             outcome_record_finish(dispatch, entry, script_outcome_text(SCRIPT_NO_REPLY), NULL);
             return;
         }
-        log_debug(id, "message %s from %s: handled in %lld ms", entry->row_id, inbox_sender(entry),
+        log_debug(LOG_MESSAGE_HANDLED, inbox_subject(id, entry, NULL),
+                  "message %s from %s: handled in %lld ms", entry->row_id, inbox_sender(entry),
                   (long long)took_ms);
         outcome_store_reply(dispatch, entry, &outcome->reply, "/reply", NULL, NULL);
         return;
     case SCRIPT_NO_REPLY:
     case SCRIPT_SKIPPED:
-        log_info(id, "message %s from %s: %s%s%s", entry->row_id, inbox_sender(entry),
+        log_info(outcome->kind == SCRIPT_SKIPPED ? LOG_MESSAGE_SKIPPED : LOG_MESSAGE_NO_REPLY,
+                 inbox_subject(id, entry, script_outcome_text(outcome->kind)),
+                 "message %s from %s: %s%s%s", entry->row_id, inbox_sender(entry),
                  script_outcome_text(outcome->kind), outcome->reason ? ": " : "",
                  outcome->reason ? outcome->reason : "");
         inbox_record(dispatch->inbox, entry);
         outcome_record_finish(dispatch, entry, script_outcome_text(outcome->kind), outcome->reason);
         return;
     case SCRIPT_CANCELED:
-        log_info(id, "message %s from %s: canceled%s%s", entry->row_id, inbox_sender(entry),
+        log_info(LOG_MESSAGE_CANCELED,
+                 inbox_subject(id, entry, script_outcome_text(SCRIPT_CANCELED)),
+                 "message %s from %s: canceled%s%s", entry->row_id, inbox_sender(entry),
                  outcome->reason ? ": " : "", outcome->reason ? outcome->reason : "");
         outcome_drop_changes(dispatch, entry);
         inbox_record(dispatch->inbox, entry);

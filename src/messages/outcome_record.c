@@ -153,7 +153,7 @@ void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
     char *key = memory_join(question->key, "/answer");
     struct journal_handler_step step = {
         .row_id = question->row_id, .key = key, .kind = "answer", .digest = "", .value = value};
-    log_info(dispatch->link->options->id,
+    log_info(LOG_MESSAGE_ANSWER, inbox_subject(dispatch->link->options->id, entry, "answer"),
              "message %s from %s: the answer to question %s of message %s", entry->row_id,
              inbox_sender(entry), question->code, question->row_id);
     question->closing = true;
@@ -175,8 +175,9 @@ void outcome_answer(struct dispatch *dispatch, struct inbox_entry *entry,
 void outcome_answered(void *context, struct inbox_entry *entry)
 {
     struct dispatch *dispatch = context;
-    log_info(dispatch->link->options->id, "message %s from %s: the answer to what a handler asked",
-             entry->row_id, inbox_sender(entry));
+    log_info(LOG_MESSAGE_ANSWER, inbox_subject(dispatch->link->options->id, entry, "answer"),
+             "message %s from %s: the answer to what a handler asked", entry->row_id,
+             inbox_sender(entry));
     outcome_finish(dispatch, entry, "answer");
 }
 
@@ -204,7 +205,7 @@ static void say_what_next(const struct dispatch *dispatch, const struct inbox_en
         return;
     const char *id = dispatch->link->options->id;
     char *directory = shell_word(dispatch->state_path), *row_id = shell_word(entry->row_id);
-    log_info(id,
+    log_info(LOG_MESSAGE_HINT, id,
              "to see the dead letter: molecule dead show %s %s --state-dir %s\n"
              "to hand it to the script again: molecule dead retry %s %s --state-dir %s",
              id, row_id, directory, id, row_id, directory);
@@ -275,7 +276,7 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
     artifacts_join(reply);
     if (!reply_build(&answered, reply, purpose, &request, problem, sizeof problem)) {
         outcome_drop_changes(dispatch, entry);
-        log_error(dispatch->link->options->id,
+        log_error(LOG_MESSAGE_DEAD, inbox_subject(dispatch->link->options->id, entry, "dead"),
                   "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",
                   entry->row_id, inbox_sender(entry), problem);
         outcome_record_dead(dispatch, entry, dead_reason ? dead_reason : problem, traceback);
@@ -284,6 +285,7 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
     check(!entry->reply); /* it would be answered twice */
     entry->reply = reply_request_share(&request);
     if (dead_reason) {
+        entry->dead = true;
         dispatch->dead++;
         say_what_next(dispatch, entry);
     }

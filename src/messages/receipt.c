@@ -110,8 +110,9 @@ static void on_answer(const struct call_answer *answer, void *context)
         !page_cut(answer->body, answer->body_length, &page, &problem)) {
         int64_t wait = retry_next_delay(&receipt->backoff, answer->verdict.floor_ms,
                                         random_number());
-        log_debug(receipt->link->options->id, "looking for a receipt: %s; retrying in %lld ms",
-                  answer->verdict.reason, (long long)wait);
+        log_debug(LOG_RECEIPT_SEARCHED, receipt->link->options->id,
+                  "looking for a receipt: %s; retrying in %lld ms", answer->verdict.reason,
+                  (long long)wait);
         timer_arm(&receipt->timer, on_timer, wait);
         return;
     }

@@ -120,8 +120,9 @@ static bool has_room(struct schedules *schedules, const char *source, const char
     inbox_each(schedules->inbox, count_one, &counting);
     if (counting.count < WAITING_MAXIMUM)
         return true;
-    log_warn(id_of(schedules), "%s: the run of %s is left out: %zu earlier ones are not finished",
-             source, when, counting.count);
+    log_warn(LOG_SCHEDULE_LEFT_OUT, id_of(schedules),
+             "%s: the run of %s is left out: %zu earlier ones are not finished", source, when,
+             counting.count);
     return false;
 }
 
@@ -129,7 +130,8 @@ static void on_kept(void *context, const char *name, struct journal_loaded *load
 {
     struct schedules *schedules = context;
     if (!loaded)
-        log_debug(id_of(schedules), "cron/%s: this run has been: the clock was set back", name);
+        log_debug(LOG_SCHEDULE_CLOCK, id_of(schedules),
+                  "cron/%s: this run has been: the clock was set back", name);
     else if (schedules->closed)
         journal_loaded_free(loaded); /* the next start finds it in the ledger */
     else
@@ -146,8 +148,8 @@ static void take_due(struct schedules *schedules, const struct script_schedule *
     char *source = memory_join("cron/", said->name);
     if (!schedules->closed && has_room(schedules, source, when)) {
         if (clock_wall_ms() / 1000 - said->at_s > MISSED_S)
-            log_info(id_of(schedules), "%s: the run of %s was missed and happens now", source,
-                     when);
+            log_info(LOG_SCHEDULE_LATE, id_of(schedules),
+                     "%s: the run of %s was missed and happens now", source, when);
         char *row = cron_run_row(&run), *form = form_of(said);
         journal_schedule_run(schedules->journal,
                              &(struct journal_run){.name = said->name,
@@ -173,7 +175,7 @@ static void take_next(struct schedules *schedules, const struct script_schedule 
         return;
     known->next_s = said->next_s;
     clock_format(said->next_s * 1000, when);
-    log_debug(id_of(schedules), "cron/%s is due next at %s", known->name, when);
+    log_debug(LOG_SCHEDULE_DUE, id_of(schedules), "cron/%s is due next at %s", known->name, when);
 }
 
 void schedules_take(struct schedules *schedules, struct script_schedule *said)

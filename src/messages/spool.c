@@ -68,7 +68,7 @@ void spool_make_room(struct dispatch *dispatch)
     size_t pending = inbox_pending(dispatch->inbox);
     size_t deferred = defer_blocked(dispatch, clock_steady_ms() - BLOCKED_MS);
     if (deferred > 0)
-        log_warn(dispatch->link->options->id,
+        log_warn(LOG_INBOX_FULL, dispatch->link->options->id,
                  "the inbox is full: %zu message%s pending, %zu of them in stalled conversations; "
                  "those are kept in the ledger and do not block the others",
                  pending, plural(pending), deferred);

@@ -113,8 +113,8 @@ static void compare(struct address_watch *watch, const struct lookup *lookup)
         return;
     bool listed = is_among(lookup, host->address);
     if (host->listed && !listed) {
-        log_info(NULL, "%s is now at %s, no longer at %s; reconnecting", host->name,
-                 lookup->addresses[0], host->address);
+        log_info(LOG_ADDRESS_CHANGED, NULL, "%s is now at %s, no longer at %s; reconnecting",
+                 host->name, lookup->addresses[0], host->address);
         watch->moved_ms = clock_monotonic_ms();
     }
     host->listed = listed;

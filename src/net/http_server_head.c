@@ -197,10 +197,10 @@ void http_request_log(const struct http_request *request)
     char path[LOGGED_PATH + 5], method[32];
     escape(path, sizeof path, request->path);
     escape(method, sizeof method, request->method);
-    log_debug(name, "%s %s %u %" PRIu64 " bytes %" PRIu64 " ms %s %s", method, path,
-              request->status, request->sent_bytes,
-              uv_now(request->server->loop) - request->began_ms, http_request_client(request),
-              request->id);
+    log_debug(LOG_SERVER_REQUEST, ((struct log_subject){.part = name}),
+              "%s %s %u %" PRIu64 " bytes %" PRIu64 " ms %s %s", method, path, request->status,
+              request->sent_bytes, uv_now(request->server->loop) - request->began_ms,
+              http_request_client(request), request->id);
 }
 
 const char *http_status_text(unsigned status)

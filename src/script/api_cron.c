@@ -88,7 +88,7 @@ static void take_due(struct schedule *schedule, const struct times *times)
     char text[CLOCK_TEXT_SIZE];
     schedule->since_s = times->due_s;
     if (!schedule->catch_up && times->now_s - times->due_s > MISSED_S) {
-        log_info(schedule->vm->workspace_id,
+        log_info(LOG_SCHEDULE_LEFT_OUT, schedule->vm->workspace_id,
                  "schedule \"%s\": the run of %s was missed and is left out (catch_up = false)",
                  schedule->name, when(times->due_s, text));
         return;
@@ -114,15 +114,15 @@ static void look(struct schedule *schedule)
     char problem[256];
     struct times times = {.schedule = schedule, .now_s = clock_wall_ms() / 1000};
     if (schedule->since_s - times.now_s > SET_BACK_S) {
-        log_info(id,
+        log_info(LOG_SCHEDULE_CLOCK, id,
                  "schedule \"%s\": the clock was set back by more than three hours; runs after "
                  "now are due, but for those that were before",
                  schedule->name);
         schedule->since_s = times.now_s;
     }
     if (!vm_call(schedule->vm, ask_times, &times, problem, sizeof problem)) {
-        log_error(id, "schedule \"%s\": cannot tell when it is due next: %s", schedule->name,
-                  problem);
+        log_error(LOG_SCHEDULE_FAILED, id, "schedule \"%s\": cannot tell when it is due next: %s",
+                  schedule->name, problem);
         arm(schedule, 0);
         return;
     }

@@ -161,12 +161,12 @@ static void on_timer_done(struct handler *handler)
     timer->running = false;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing && !script->replacing) {
         char *text = outcome_describe(&handler->outcome);
-        log_error(script->settings.options->id, "a timer's function failed%s: %s",
+        log_error(LOG_TIMER_FAILED, script->settings.options->id, "a timer's function failed%s: %s",
                   timer->every_ms ? " (it runs again when due)" : "", text);
         free(text);
     } else if (handler->over_memory && !script->closing) {
         log_error(
-            script->settings.options->id,
+            LOG_TIMER_FAILED, script->settings.options->id,
             "a timer's function exceeded --memory-limit; the Lua state is replaced, and messages "
             "under way run again");
     }

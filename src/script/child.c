@@ -128,11 +128,14 @@ void child_finish(struct child *child)
     if (child->freed)
         return;
     if (child->complaint.length > 0)
-        log_info(child->workspace_id, "%s: %s", child->name, child->complaint.data);
+        log_info(LOG_PROGRAM_SAID, child->workspace_id, "%s: %s", child->name,
+                 child->complaint.data);
     if (child->stopping)
-        log_debug(child->workspace_id, "%s exited: %s", child->name, child->end);
+        log_debug(LOG_PROGRAM_EXITED, child->workspace_id, "%s exited: %s", child->name,
+                  child->end);
     else
-        log_warn(child->workspace_id, "%s exited unexpectedly: %s", child->name, child->end);
+        log_warn(LOG_PROGRAM_EXITED, child->workspace_id, "%s exited unexpectedly: %s", child->name,
+                 child->end);
     while (!child->freed && child->waiters)
         child_wake(child->waiters, CHILD_ENDED);
 }

@@ -23,7 +23,8 @@ static void complain(struct child *child, const char *bytes, size_t length)
             size = room;
         buffer_append(&child->complaint, bytes, size);
         if ((end || full) && child->complaint.length > 0)
-            log_info(child->workspace_id, "%s: %s", child->name, child->complaint.data);
+            log_info(LOG_PROGRAM_SAID, child->workspace_id, "%s: %s", child->name,
+                     child->complaint.data);
         if (end || full)
             buffer_clear(&child->complaint);
         size_t taken = size + (end == bytes + size);
@@ -59,8 +60,9 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes,
 {
     struct child_waiter *waiter = find_waiter(child, answer);
     if (!waiter) {
-        log_info(child->workspace_id, "%s: ignoring an answer that nobody is waiting for: %.*s%s",
-                 child->name, shown->length, shown->bytes, shown->more);
+        log_info(LOG_PROGRAM_STRAY, child->workspace_id,
+                 "%s: ignoring an answer that nobody is waiting for: %.*s%s", child->name,
+                 shown->length, shown->bytes, shown->more);
         return;
     }
     waiter->answer = json_incref(answer);
@@ -72,8 +74,9 @@ static void take_answer(struct child *child, json_t *answer, size_t bytes,
 static void refuse_request(struct child *child, const json_t *request, const struct shown *shown)
 {
     char *refusal = child_line_refuse(request);
-    log_info(child->workspace_id, "%s: refused a request from the program: %.*s%s", child->name,
-             shown->length, shown->bytes, shown->more);
+    log_info(LOG_PROGRAM_STRAY, child->workspace_id,
+             "%s: refused a request from the program: %.*s%s", child->name, shown->length,
+             shown->bytes, shown->more);
     if (refusal)
         child_write(child, refusal, strlen(refusal));
     free(refusal);
@@ -85,12 +88,13 @@ static void take_value(struct child *child, json_t *value, size_t bytes, const s
     case CHILD_LINE_ANSWER: take_answer(child, value, bytes, shown); break;
     case CHILD_LINE_REQUEST: refuse_request(child, value, shown); break;
     case CHILD_LINE_NOTICE:
-        log_info(child->workspace_id, "%s: notification from the program: %.*s%s", child->name,
-                 shown->length, shown->bytes, shown->more);
+        log_info(LOG_PROGRAM_SAID, child->workspace_id, "%s: notification from the program: %.*s%s",
+                 child->name, shown->length, shown->bytes, shown->more);
         break;
     case CHILD_LINE_OTHER:
-        log_warn(child->workspace_id, "%s: ignoring a line that is not a JSON object: %.*s%s",
-                 child->name, shown->length, shown->bytes, shown->more);
+        log_warn(LOG_PROGRAM_STRAY, child->workspace_id,
+                 "%s: ignoring a line that is not a JSON object: %.*s%s", child->name,
+                 shown->length, shown->bytes, shown->more);
         break;
     }
 }
@@ -118,8 +122,8 @@ static void take_line(struct child *child, const char *bytes, size_t length)
 
 static void too_long(struct child *child)
 {
-    log_warn(child->workspace_id, "%s: ignoring a line of more than %zu MiB", child->name,
-             CHILD_LINE_MAXIMUM >> 20);
+    log_warn(LOG_PROGRAM_STRAY, child->workspace_id, "%s: ignoring a line of more than %zu MiB",
+             child->name, CHILD_LINE_MAXIMUM >> 20);
     buffer_clear(&child->line);
     child->skips = true;
 }

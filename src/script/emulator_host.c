@@ -34,7 +34,8 @@ bool emulator_host_call(struct emulator_host *host, int arguments, const char *w
     lua_insert(L, handler);
     bool done = lua_pcall(L, arguments, 0, handler) == LUA_OK;
     if (!done) {
-        log_error("emulator", "%s: %s", what, lua_tostring(L, -1));
+        log_error(LOG_EMULATOR_FAILED, ((struct log_subject){.part = "emulator"}), "%s: %s", what,
+                  lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     lua_remove(L, handler);

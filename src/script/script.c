@@ -93,8 +93,7 @@ static void on_deadline(uv_timer_t *timer)
     struct script *script = timer->data;
     int64_t now = clock_monotonic_ms();
     while (abandon_overdue(script->vm, now) || abandon_overdue(script->candidate, now) ||
-           abandon_overdue(script->old, now))
-        ;
+           abandon_overdue(script->old, now)) {}
     arm_deadline(script);
 }
 
@@ -287,7 +286,8 @@ static void on_stopped(struct handler *handler)
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
         char *text = outcome_describe(&handler->outcome);
-        log_warn(script->settings.options->id, "the script's stop failed: %s", text);
+        log_warn(LOG_SCRIPT_STOP_FAILED, script->settings.options->id,
+                 "the script's stop failed: %s", text);
         free(text);
     }
     script_commit_changes(script, handler);

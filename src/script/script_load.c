@@ -173,7 +173,7 @@ static void wait_to_load(struct script *script)
     script->load_failures++;
     script->load_again_ms = clock_monotonic_ms() +
                             (wait < LOAD_AGAIN_MAXIMUM_MS ? wait : LOAD_AGAIN_MAXIMUM_MS);
-    log_error(script->settings.options->id,
+    log_error(LOG_SCRIPT_NOT_LOADED, script->settings.options->id,
               "the script no longer loads; messages wait, and the next one "
               "retries in %.3g s or later: %s",
               (double)wait / 1000, script->problem);
@@ -243,7 +243,7 @@ static void run_replace(struct task *task)
         return;
     if (script->candidate) /* it may take the place of this one in a moment */
         return;
-    log_warn(script->settings.options->id,
+    log_warn(LOG_SCRIPT_REPLACED, script->settings.options->id,
              "the script's Lua state ran into --memory-limit and is replaced by a fresh "
              "one; its globals are lost");
     while (script->vm->handlers)
@@ -289,7 +289,8 @@ static void on_old_stopped(struct handler *handler)
     struct script *script = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED && !script->closing) {
         char *text = outcome_describe(&handler->outcome);
-        log_warn(script->settings.options->id, "the stop of the previous version failed: %s", text);
+        log_warn(LOG_SCRIPT_STOP_FAILED, script->settings.options->id,
+                 "the stop of the previous version failed: %s", text);
         free(text);
     }
     script_commit_changes(script, handler);
@@ -298,7 +299,8 @@ static void on_old_stopped(struct handler *handler)
         close_state_soon(script, script->old);
         script->old = NULL;
     }
-    log_debug(script->settings.options->id, "the Lua state of the previous version is closed");
+    log_debug(LOG_SCRIPT_CLOSED, script->settings.options->id,
+              "the Lua state of the previous version is closed");
     end_reload(script);
 }
 
@@ -326,7 +328,7 @@ static void reload_failed(struct script *script, struct handler *handler)
 {
     char *text = outcome_describe(&handler->outcome);
     if (!script->closing) {
-        log_error(script->settings.options->id,
+        log_error(LOG_SCRIPT_NOT_RELOADED, script->settings.options->id,
                   "the script was not reloaded (%s); keeping the previous version: %s",
                   script->reload_reason, text);
         announce(script, &(struct agent_info){0}, text);
@@ -361,13 +363,13 @@ static void on_candidate_started(struct handler *handler)
     size_t handlers = count_handlers(script->old), timers = script_stop_clocks(script->old);
     const char *stopped = timers ? "; its timers have stopped" : "";
     if (handlers > 0)
-        log_info(script->settings.options->id,
+        log_info(LOG_SCRIPT_RELOADED, script->settings.options->id,
                  "the script is reloaded (%s); %zu message%s under way finish%s with the "
                  "previous version, then its globals are lost%s",
                  script->reload_reason, handlers, plural(handlers), handlers == 1 ? "es" : "",
                  stopped);
     else
-        log_info(script->settings.options->id,
+        log_info(LOG_SCRIPT_RELOADED, script->settings.options->id,
                  "the script is reloaded (%s); the globals of the previous version are lost%s",
                  script->reload_reason, stopped);
     announce(script, &info, NULL);
@@ -399,13 +401,14 @@ void script_reload_now(struct script *script, const char *reason)
     if (script->closing || !script->announced)
         return;
     if (script->state == SCRIPT_BROKEN) {
-        log_info(script->settings.options->id, "loading the script again (%s)", reason);
+        log_info(LOG_SCRIPT_LOADING, script->settings.options->id, "loading the script again (%s)",
+                 reason);
         script_load(script);
         return;
     }
     if (script->candidate || script->old || script->state == SCRIPT_LOADING || script->replacing) {
         if (script->old && !script->reload_again)
-            log_info(script->settings.options->id,
+            log_info(LOG_SCRIPT_LOADING, script->settings.options->id,
                      "another reload (%s) waits for %zu message%s still handled by the previous "
                      "version",
                      reason, count_handlers(script->old), plural(count_handlers(script->old)));

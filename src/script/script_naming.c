@@ -15,7 +15,7 @@ static void on_conversation(struct handler *handler)
     const struct agent_conversation *call = handler->context;
     if (handler->outcome.kind == SCRIPT_FAILED) {
         char *text = outcome_describe(&handler->outcome);
-        log_warn(call->script->settings.options->id,
+        log_warn(LOG_CONVERSATION_UNNAMED, call->script->settings.options->id,
                  "message %s: conversation(msg) failed, so it stays in the conversation "
                  "\"%s\": %s",
                  call->message->row_id, call->message->conversation, text);
@@ -48,7 +48,7 @@ static void finish(struct script *script, struct script_naming *naming)
 {
     script->naming = NULL;
     if (naming->named < naming->count && !script->closing)
-        log_warn(script->settings.options->id,
+        log_warn(LOG_CONVERSATION_UNNAMED, script->settings.options->id,
                  "the script no longer loads, so %zu message%s stay%s in the "
                  "sender's conversation",
                  naming->count - (size_t)naming->named,

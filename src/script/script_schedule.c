@@ -92,7 +92,7 @@ static int after_run(lua_State *L, int status, lua_KContext context)
         return 0;
     }
     handler->outcome.kind = SCRIPT_NO_REPLY;
-    log_debug(handler->vm->workspace_id,
+    log_debug(LOG_VALUE_IGNORED, handler->vm->workspace_id,
               "message %s from %s: its function returned a %s, which is "
               "sent to nobody",
               handler->job->message->row_id, handler->job->message->source_id, luaL_typename(L, 3));

@@ -19,7 +19,8 @@
 /* Reached only through a bug of ours: every call into Lua is protected. */
 static int panic(lua_State *L)
 {
-    log_error(NULL, "internal error: unprotected Lua error: %s", lua_tostring(L, -1));
+    log_error(LOG_INTERNAL_ERROR, NULL, "internal error: unprotected Lua error: %s",
+              lua_tostring(L, -1));
     log_flush();
     return 0;
 }
@@ -51,7 +52,7 @@ struct vm *vm_open(uv_loop_t *loop, const char *workspace_id, size_t memory_limi
     lua_atpanic(vm->L, panic);
     char problem[512];
     if (!vm_call(vm, open_libraries, NULL, problem, sizeof problem)) {
-        log_error(workspace_id, "cannot set up a Lua state: %s", problem);
+        log_error(LOG_INTERNAL_ERROR, workspace_id, "cannot set up a Lua state: %s", problem);
         vm_close(vm);
         return NULL;
     }

@@ -18,6 +18,7 @@ local live = {}
 
 local function environment(changes)
   local merged, list = uv.os_environ(), {}
+  merged.MOLECULE_LOG_FORMAT = "text" -- whatever reads the log here
   for name, value in pairs(changes or {}) do merged[name] = value or nil end
   for name, value in pairs(merged) do list[#list + 1] = name .. "=" .. value end
   return list

@@ -241,9 +241,9 @@ static char *captured(void (*act)(void))
 static void write_lines(void)
 {
     log_hide("s3cret-token");
-    log_info("7f1d", "registered with %s", "s3cret-token");
-    log_warn(NULL, "two\nlines\x1b[31m");
-    log_debug("x", "not shown");
+    log_info(LOG_REGISTERED, "7f1d", "registered with %s", "s3cret-token");
+    log_warn(LOG_POLL_FAILING, NULL, "two\nlines\x1b[31m");
+    log_debug(LOG_POLL_REREAD, "x", "not shown");
     log_flush();
 }
 
