@@ -26,9 +26,10 @@ static int api_log(lua_State *L)
         subject.file = caller.source + 1;
         subject.line = caller.currentline;
     }
-    if (vm->running && vm->running->job->message) {
-        subject.row = vm->running->job->message->row_id;
-        subject.attempt = vm->running->job->attempt;
+    const struct script_job *job = vm->running ? vm->running->job : NULL;
+    if (job && job->message) {
+        subject.row = job->message->row_id;
+        subject.attempt = job->attempt;
     }
     log_write((enum log_level)level, LOG_SCRIPT_LOG, subject, "script: %s", text);
     script_say(vm, levels[level], text);
