@@ -9,6 +9,7 @@
 #include "host/errand.h"
 #include "host/evaluation.h"
 #include "host/host.h"
+#include "host/monitor.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -43,6 +44,7 @@ struct evaluation {
 struct molecule {
     struct evaluation *evaluation; /* under way; NULL: none */
     struct host *host;
+    struct monitor *monitor; /* metrics and health; NULL: not served */
     struct molecule_options options;
     struct added *added;
 };
@@ -124,6 +126,13 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
         free(molecule);
         return NULL;
     }
+    if (options->metrics) {
+        molecule->monitor = monitor_open(molecule->host, options->metrics, problem, problem_size);
+        if (!molecule->monitor) {
+            molecule_close(molecule);
+            return NULL;
+        }
+    }
     return molecule;
 }
 
@@ -131,6 +140,7 @@ void molecule_close(struct molecule *molecule)
 {
     if (!molecule)
         return;
+    monitor_close(molecule->monitor);
     host_close(molecule->host);
     while (molecule->added) {
         struct added *added = molecule->added;

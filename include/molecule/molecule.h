@@ -46,10 +46,10 @@ enum molecule_result {
 struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
-    /* ca_file, workers, verbose, log_level, log_format, log_file and color: options.def says what
-       they mean. The log is the process's: the last molecule_open decides */
+    /* ca_file, workers, verbose, log_level, log_format, log_file, color and metrics: options.def
+       says what they mean. The log is the process's: the last molecule_open decides */
 #define MOLECULE_HOST_OPTION MOLECULE_MEMBER
-#define MOLECULE_LOG_OPTION MOLECULE_MEMBER
+#define MOLECULE_SERVICE_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
     /* SIGTERM and SIGINT drain, a second one exits at once. SIGPIPE is ignored in any case, unless
        the program handles it */

@@ -23,7 +23,7 @@ static const struct option options[] = {
     OPTION_ROW(struct connect_options, type, workspace.member, __VA_ARGS__),
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, host.member, __VA_ARGS__),
-#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
+#define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
 #define MOLECULE_COMMAND_OPTION(...) OPTION_ROW(struct connect_options, __VA_ARGS__),
 #define MOLECULE_LISTEN_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, serve.member, __VA_ARGS__),
@@ -85,6 +85,8 @@ static int start(const struct command *command, const struct connect_options *gi
     settings.handle_signals = true;
     settings.fleet = count > 1;
     settings.workers = fleet_workers(settings.workers, count);
+    if (given->dry_run)
+        settings.metrics = NULL; /* the service may be running */
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
     if (!molecule) {
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);

@@ -35,7 +35,7 @@ static const struct option options[] = {
 #undef X
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct fleet_options, type, host.member, __VA_ARGS__),
-#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
+#define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
 #include "molecule/options.def"
 };
 

@@ -33,7 +33,7 @@ static const struct option options[] = {
     OPTION_ROW(struct serve_options, type, workspace.member, __VA_ARGS__),
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, host.member, __VA_ARGS__),
-#define MOLECULE_LOG_OPTION MOLECULE_HOST_OPTION
+#define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
 #include "molecule/options.def"
 };
 

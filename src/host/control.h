@@ -66,6 +66,10 @@ struct control_env {
     void *context;
 };
 
+/* As JSON; takes the callee's arrays. `counts` NULL: the ledger was not asked. */
+json_t *control_describe(const char *id, const struct control_status *now,
+                         const struct ledger_counts *counts);
+
 /* NULL: the socket cannot be created; that is logged, and the workspace runs without it. */
 struct control *control_open(struct controls *controls, const struct control_env *env);
 void control_close(struct control *control); /* NULL is fine */

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-static json_t *describe(const char *id, const struct control_status *now,
-                        const struct ledger_counts *counts)
+json_t *control_describe(const char *id, const struct control_status *now,
+                         const struct ledger_counts *counts)
 {
     json_t *by_state = json_object();
 #define X(name, number, text) \
@@ -43,7 +43,7 @@ static void on_counts(void *context, const struct ledger_counts *counts, json_t 
     const struct control_env *env = &client->control->env;
     struct control_status now = {0};
     env->look(env->context, &now);
-    json_t *status = describe(env->options->id, &now, counts);
+    json_t *status = control_describe(env->options->id, &now, counts);
     json_object_set_new(status, "sleepers", sleepers ? json_incref(sleepers) : json_array());
     control_answer(client, json_pack("{s:b, s:o}", "ok", 1, "status", status));
 }

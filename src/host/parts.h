@@ -83,6 +83,12 @@ void workspace_saved(struct workspace *workspace);
 /* Of the drain timer: the workspace has not closed in time. */
 void workspace_close_overdue(uv_timer_t *timer);
 
+/* --- metrics_look.c --- */
+
+/* Ends the process if the counts of its messages do not add up (base/check.h): in builds with
+ * sanitizers, so that every test tries it. */
+void metrics_check(const struct workspace *workspace);
+
 /* --- culprit.c --- */
 
 /* Whose script its worker is in: itself, or one that blocks it. */
@@ -99,6 +105,8 @@ void wiring_connect(struct workspace *workspace);
 void wiring_open_journal(struct workspace *workspace);
 void wiring_open_cursor_writer(struct workspace *workspace, bool lost);
 void wiring_open_control(struct workspace *workspace);
+/* What the control socket and the monitor tell of it. */
+void wiring_look(const struct workspace *workspace, struct control_status *now);
 /* One that is asked through a server of ours, before the messages of its tasks are taken up; of
  * others nothing. false: `problem` says why not. */
 bool wiring_open_serving(struct workspace *workspace, char *problem, size_t problem_size);

@@ -197,9 +197,8 @@ static const char *wake_text(const struct workspace *workspace)
                                                       : "poll";
 }
 
-static void look_for_status(void *context, struct control_status *now)
+void wiring_look(const struct workspace *workspace, struct control_status *now)
 {
-    const struct workspace *workspace = context;
     const char *watermark = inbox_watermark(workspace->inbox);
     size_t pending = inbox_pending(workspace->inbox);
     size_t active = dispatch_active(&workspace->dispatch); /* some of them may be deferred */
@@ -217,6 +216,11 @@ static void look_for_status(void *context, struct control_status *now)
         .questions = questions_list(&workspace->dispatch.questions),
         .schedules = schedules_list(&workspace->dispatch.schedules),
     };
+}
+
+static void look_for_status(void *context, struct control_status *now)
+{
+    wiring_look(context, now);
 }
 
 static void on_due(void *context, struct journal_loaded *loaded)

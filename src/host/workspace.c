@@ -175,6 +175,7 @@ static void on_journal_closed(void *context)
     heartbeat_close(&workspace->heartbeat);
     uv_timer_stop(&workspace->drain_timer);
     set_state(workspace, WORKSPACE_CLOSED);
+    metrics_check(workspace);
     workspace->dispatch.calls.closed = true;
     if (workspace->exit_code == HOST_EXIT_STOPPED)
         log_info(LOG_WORKSPACE_STOPPED, workspace_id(workspace),

@@ -179,6 +179,7 @@ struct retry;
 struct journal {
     struct journal_env env;
     char *path;
+    struct journal_counts counts;
     /* the disk thread's */
     struct disk_batch batch;                   /* `commit` finds the journal by its place */
     struct ledger *ledger;                     /* NULL: closed */

@@ -196,6 +196,11 @@ bool journal_exists(const struct journal *journal)
     return journal->exists;
 }
 
+const struct journal_counts *journal_counts_of(const struct journal *journal)
+{
+    return &journal->counts;
+}
+
 const char *journal_problem(const struct journal *journal)
 {
     return journal->failing ? journal->problem : NULL;

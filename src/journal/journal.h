@@ -10,6 +10,7 @@
 #define MOLECULE_JOURNAL_JOURNAL_H
 
 #include "base/changes.h"
+#include "base/histogram.h"
 #include "base/thread.h"
 #include "journal/open_ledgers.h"
 #include "state/disk.h"
@@ -35,6 +36,12 @@ struct journal_env {
     /* what a handler stored is recorded with its outcome; takes the changes */
     void (*changes_stand)(void *context, struct changes *changes);
     void *context;
+};
+
+/* Counted on the disk thread; any thread reads. */
+struct journal_counts {
+    struct histogram commit;
+    _Atomic int64_t bytes; /* of the ledger and its write-ahead log, at the last commit */
 };
 
 struct journal *journal_open(const struct journal_env *env, const char *path);
@@ -98,6 +105,7 @@ bool journal_exists(const struct journal *journal);
 /* Whether handlers of an earlier process have left steps: a message that is new to this one may
  * have some. */
 bool journal_had_steps(const struct journal *journal);
+const struct journal_counts *journal_counts_of(const struct journal *journal);
 const char *journal_problem(const struct journal *journal); /* NULL: writing works */
 
 /* Which of the rows of a page are finished already. The ids are copied. `take_back`: what was left

@@ -2,6 +2,7 @@
  * transaction per batch, come back when it is committed, and are retried in order when it fails. */
 #include "journal/job.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/timer.h"
@@ -127,8 +128,11 @@ static bool commit(struct journal *journal, bool durable)
 {
     if (!journal->in_transaction)
         return true;
+    int64_t began_us = clock_monotonic_us();
     bool committed = durable || journal->durable ? ledger_commit_durably(journal->ledger)
                                                  : ledger_commit(journal->ledger);
+    histogram_observe_us(&journal->counts.commit, clock_monotonic_us() - began_us);
+    journal->counts.bytes = ledger_bytes(journal->ledger);
     if (committed)
         end_batch(journal, true, NULL);
     else

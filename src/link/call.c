@@ -92,6 +92,8 @@ static void on_result(const struct http_result *result, void *context)
     };
     if (answered)
         read_rate_budget(call->budget, result);
+    if (call->answers)
+        call->answers[answer.verdict.class]++;
     call->http = NULL;
     platform_request_free(&call->request);
     call->callback(&answer, call->context);

@@ -49,6 +49,7 @@ struct rate_budget {
 /* Embed one per loop; a zeroed one is idle. */
 struct call {
     struct rate_budget *budget;
+    uint64_t *answers; /* counted there by enum retry_class; NULL: nowhere */
     struct platform_request request;
     struct http_exchange *http; /* NULL: idle */
     call_callback *callback;

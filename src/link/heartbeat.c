@@ -189,6 +189,7 @@ static void beat(struct heartbeat *heartbeat)
     struct call_limits limits = {.timeout_ms = TIMEOUT_MS,
                                  .response_maximum = 1024 * 1024,
                                  .fresh_connection = heartbeat->backoff.failures > 0};
+    heartbeat->call.answers = link->answers;
     call_start(&heartbeat->call, &link->budget, link->shared->heartbeats,
                platform_heartbeat(&link->platform, link->token.current, &told), &limits, on_answer,
                heartbeat);

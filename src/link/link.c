@@ -8,6 +8,7 @@
 void link_call(struct link *link, struct call *call, struct platform_request request,
                const struct call_limits *limits, call_callback *callback, void *context)
 {
+    call->answers = link->answers;
     call_start(call, &link->budget, link->shared->client, request, limits, callback, context);
 }
 

@@ -55,6 +55,8 @@ struct link {
     /* rows have a `seq`: such a platform drops what comes twice under one messageId, and takes
        longer messages */
     bool numbered;
+    /* of the platform, by enum retry_class */
+    uint64_t answers[RETRY_CLASS_COUNT];
     uint64_t polls;     /* that succeeded */
     size_t delegations; /* whose results are awaited */
     int64_t away_ms; /* wall clock: since when polls, or the first registration, have been failing;

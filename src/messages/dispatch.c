@@ -112,15 +112,17 @@ static void on_handled(struct script_job *job)
         message_shed(entry->message); /* it is still parsed if it did not fit */
     attempts_leave(dispatch->attempts, entry->place,
                    !over && job->outcome.kind != SCRIPT_AGAIN && !job->outcome.asleep);
-    if (!over && !attempt->problem[0])
-        observer_ended(&dispatch->observer, entry, &job->outcome,
-                       clock_monotonic_ms() - attempt->started_ms);
+    int64_t took_ms = clock_monotonic_ms() - attempt->started_ms;
+    if (!over && !attempt->problem[0]) {
+        message_count_attempt(&dispatch->counts, &job->outcome, took_ms);
+        observer_ended(&dispatch->observer, entry, &job->outcome, took_ms);
+    }
     if (over)
         inbox_retry(dispatch->inbox, entry, 0, true, false);
     else if (attempt->problem[0])
         could_not_count(dispatch, attempt);
     else
-        outcome_apply(dispatch, entry, &job->outcome, clock_monotonic_ms() - attempt->started_ms);
+        outcome_apply(dispatch, entry, &job->outcome, took_ms);
     script_outcome_free(&job->outcome);
     free(attempt);
     dispatch->events.ended(dispatch->context);
@@ -255,6 +257,7 @@ void dispatch_open(struct dispatch *dispatch)
     dispatch->breaker.options = link->options;
     dispatch->calls = (struct host_calls){.link = link,
                                           .observer = &dispatch->observer,
+                                          .counts = &dispatch->counts,
                                           .inbox = dispatch->inbox,
                                           .echoes = &dispatch->echoes,
                                           .answered = outcome_answered,
@@ -268,6 +271,7 @@ void dispatch_open(struct dispatch *dispatch)
                                        .inbox = dispatch->inbox,
                                        .breaker = &dispatch->breaker,
                                        .echoes = &dispatch->echoes,
+                                       .counts = &dispatch->counts,
                                        .observer = &dispatch->observer,
                                        .events = outcome_outbox_events,
                                        .context = dispatch};

@@ -61,6 +61,7 @@ struct dispatch {
     char uncounted[512]; /* why attempts cannot be counted, so that nothing is handled; "": they can
                           */
     unsigned long answered, dead;
+    struct message_counts counts;
     struct dispatch_events events;
     void *context; /* of the events */
 };

@@ -96,6 +96,7 @@ static void on_known_shown(void *context, char *value)
     const struct inbox_entry *entry = inbox_find_running(calls->inbox, call->ask->row_id);
     bool unsure = value ? strcmp(value, UNSURE) == 0 : entry && entry->suspect;
     if (value && !unsure) {
+        calls->counts->repeats_avoided++;
         log_debug(LOG_CALL_REPEATED, calls->link->options->id,
                   "message %s: the canvas was told this by an earlier attempt", call->ask->row_id);
         host_call_answer(call, memory_copy_text(""), 0);

@@ -307,6 +307,7 @@ static void on_known_answer(void *context, char *value)
         free(value);
         host_call_end(call);
     } else if (value) {
+        call->calls->counts->repeats_avoided++;
         log_debug(LOG_CALL_REPEATED, call->calls->link->options->id,
                   "message %s to %s: answered before this handler ran again", call->request.id,
                   call->ask->key);

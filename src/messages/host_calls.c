@@ -204,10 +204,10 @@ void host_calls_ask(struct host_calls *calls, struct script_ask *ask)
         return;
     }
     switch (ask->kind) {
+    case SCRIPT_ASK_STEP: calls->counts->steps++; /* fall through */
     case SCRIPT_ASK_GET:
     case SCRIPT_ASK_KEYS:
     case SCRIPT_ASK_STEPS:
-    case SCRIPT_ASK_STEP:
     case SCRIPT_ASK_COMMIT: ask_record(call); return;
     case SCRIPT_ASK_SEND:
         if (!uuid_valid(ask->key)) {

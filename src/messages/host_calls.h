@@ -24,6 +24,7 @@ struct host_calls {
     struct journal *journal; /* NULL: not opened, so nothing can be asked */
     struct echoes *echoes;
     const struct observer *observer;
+    struct message_counts *counts;
     /* upwards: a peer's reply has gone to the handler that waited for it; the entry is finished */
     void (*answered)(void *context, struct inbox_entry *entry);
     /* a step of the message's handler is recorded */

@@ -117,14 +117,21 @@ static void sort_out(struct intake *intake, struct inbox_entry *entry, enum ledg
     const struct message *message = entry->message;
     enum envelope_kind kind = message->kind;
     const char *id = id_of(intake);
+    bool counts = state == LEDGER_UNKNOWN &&
+                  (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_UNREADABLE);
+    if (counts)
+        message_count_received(&dispatch->counts, entry);
     bool may_cancel = state == LEDGER_UNKNOWN &&
                       (kind == ENVELOPE_MESSAGE || kind == ENVELOPE_EMPTY);
     if (may_cancel && cancel_carry_out(dispatch, message, in_order)) {
+        if (!counts)
+            message_count_received(&dispatch->counts, entry);
         /* recorded, so that it is not carried out again after a restart */
         outcome_finish(dispatch, entry, script_outcome_text(SCRIPT_CANCELED));
     } else if (state != LEDGER_UNKNOWN) {
         log_debug(LOG_ROW_KNOWN, inbox_subject(id, entry, NULL), "row %s is already known: %s",
                   entry->row_id, ledger_state_text(state));
+        dispatch->counts.repeats_avoided += kind == ENVELOPE_MESSAGE;
         inbox_finish(dispatch->inbox, entry);
     } else if (kind == ENVELOPE_UNREADABLE) {
         const char *problem = message->problem ? message->problem : "it cannot be read";
@@ -360,6 +367,7 @@ void intake_resume(struct intake *intake, struct journal_loaded *loaded, bool mo
     struct inbox_entry *entry = inbox_admit(inbox, message, bytes, row.length, moves_cursor);
     shared_release(bytes);
     if (entry) {
+        message_count_received(&intake->dispatch->counts, entry);
         resume_entry(intake, entry, loaded);
         if (!moves_cursor)
             inbox_defer(inbox, entry);

@@ -32,6 +32,7 @@ static void settle(struct post *post)
     struct inbox_entry *entry = post->entry;
     retry_succeeded(&post->peer->backoff);
     breaker_replied(outbox->breaker, post->peer->id);
+    histogram_observe_us(&outbox->counts->reply, (clock_monotonic_ms() - post->started_ms) * 1000);
     post->peer->not_before_ms = 0;
     outbox_end(post);
     outbox->events.replied(outbox->context, entry);

@@ -31,6 +31,7 @@ struct outbox {
     struct journal *journal;
     struct breaker *breaker;
     struct echoes *echoes;
+    struct message_counts *counts;
     struct observer *observer;
     struct outbox_events events;
     void *context; /* of the events */

@@ -80,6 +80,7 @@ static void note_outcome(struct dispatch *dispatch, struct inbox_entry *entry, c
                          const char *reason, const char *traceback)
 {
     const struct molecule_workspace_options *options = dispatch->link->options;
+    entry->outcome = message_outcome_of(outcome);
     observer_finished(&dispatch->observer, entry, outcome, reason, traceback);
     if (!options->record_file || !entry->message || entry->message->run)
         return;
@@ -109,6 +110,7 @@ static void on_finished(struct inbox_entry *entry, void *context)
     struct inbox_entry *parked = inbox_parked_after(entry);
     if (dispatch->door && entry->message && entry->message->served)
         dispatch->door->ended(dispatch->door->context, entry->message);
+    message_count_finished(&dispatch->counts, entry);
     inbox_finish(dispatch->inbox, entry);
     if (dispatch->link->over)
         return;

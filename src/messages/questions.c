@@ -38,6 +38,14 @@ bool question_is_newer(int64_t us, const char *id, int64_t than_us, const char *
     return us > than_us || (us == than_us && strcmp(id, than_id ? than_id : "") > 0);
 }
 
+size_t questions_count(const struct questions *questions)
+{
+    size_t count = 0;
+    for (const struct question *each = questions->first; each; each = each->next)
+        count++;
+    return count;
+}
+
 void questions_saw(struct questions *questions, const char *stamp, const char *row_id)
 {
     int64_t us;

@@ -48,6 +48,7 @@ struct questions {
     void *context;
 };
 
+size_t questions_count(const struct questions *questions);
 /* A row arrived. */
 void questions_saw(struct questions *questions, const char *stamp, const char *row_id);
 

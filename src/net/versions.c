@@ -12,3 +12,10 @@ void versions_describe(char *text, size_t size)
              curl->ssl_version ? curl->ssl_version : "no TLS", uv_version_string(),
              jansson_version_str());
 }
+
+void versions_label(char *text, size_t size)
+{
+    snprintf(text, size, "curl=\"%s\",uv=\"%s\",jansson=\"%s\"",
+             curl_version_info(CURLVERSION_NOW)->version, uv_version_string(),
+             jansson_version_str());
+}

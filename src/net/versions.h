@@ -6,5 +6,7 @@
 
 /* One per line: name and version. */
 void versions_describe(char *text, size_t size);
+/* As labels of a metric: curl="7.88.1",uv="1.44.2",… */
+void versions_label(char *text, size_t size);
 
 #endif

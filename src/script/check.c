@@ -2,6 +2,7 @@
 #include "script/embedded.h"
 #include "script/script.h"
 
+#include <lua.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdio.h>
@@ -56,6 +57,11 @@ bool script_check(const struct script_settings *settings, char *problem, size_t 
     bool fine = run_check(L, settings, problem, problem_size);
     lua_close(L);
     return fine;
+}
+
+const char *script_lua_version(void)
+{
+    return LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE;
 }
 
 const char *script_backend_names(void)

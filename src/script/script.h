@@ -49,6 +49,9 @@ void script_schedule_free(struct script_schedule *schedule);
 /* The outcome of the handler whose changes had these locks is recorded: the keys are free. */
 void script_unlock(struct script *script, uint64_t locks);
 
+/* What models said that they read and wrote for it. */
+void script_tokens(const struct script *script, double tokens[2]);
+
 /* Its code may run even while no message is handled. */
 bool script_has_timers(const struct script *script);
 /* Its timers: an array of {id, every_ms (0: once), due_ms, running, place}, the callee's. */
@@ -68,6 +71,7 @@ const struct script_job *script_current(const struct script *script);
 
 struct script_call script_call(const struct script *script);
 
+const char *script_lua_version(void); /* "5.4.4" */
 /* The backends in the binary, comma-separated. */
 const char *script_backend_names(void);
 

@@ -51,6 +51,7 @@ struct script {
     unsigned load_failures;                    /* in a row */
     int64_t load_again_ms;                     /* monotonic: a broken one is not loaded before */
     atomic_size_t timers;                      /* of all states */
+    _Atomic uint64_t tokens[2];                /* of models: input, output */
     struct vm_activity activity; /* shared between threads, so that the watchdog can name a culprit
                                   */
 };

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char *ledger_state_text(enum ledger_state state)
 {
@@ -21,6 +22,20 @@ const char *ledger_state_text(enum ledger_state state)
     case LEDGER_UNKNOWN: break;
     }
     return "unknown";
+}
+
+const char *ledger_sqlite_version(void)
+{
+    return sqlite3_libversion();
+}
+
+int64_t ledger_bytes(const struct ledger *ledger)
+{
+    const char *path = sqlite3_db_filename(ledger->database, "main");
+    struct stat database = {0}, log = {0};
+    if (stat(path, &database) != 0 || stat(sqlite3_filename_wal(path), &log) != 0)
+        log.st_size = 0;
+    return (int64_t)database.st_size + (int64_t)log.st_size;
 }
 
 const char *ledger_problem(const struct ledger *ledger)

@@ -66,6 +66,9 @@ void ledger_close(struct ledger *ledger); /* NULL is fine */
 /* Moves a damaged database out of the way, with its log: <path>.damaged-<time>. false: `problem`
  * says why. */
 bool ledger_set_aside(const char *path, char *problem, size_t problem_size);
+const char *ledger_sqlite_version(void); /* "3.40.1" */
+/* Of the database and its write-ahead log. */
+int64_t ledger_bytes(const struct ledger *ledger);
 const char *ledger_problem(const struct ledger *ledger);
 
 bool ledger_begin(struct ledger *ledger);

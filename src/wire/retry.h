@@ -25,6 +25,11 @@ enum retry_class {
     RETRY_CLASSES(X)
 #undef X
 };
+enum {
+#define X(name, text) +1
+    RETRY_CLASS_COUNT = 0 RETRY_CLASSES(X)
+#undef X
+};
 const char *retry_class_text(enum retry_class class);
 
 /* How far a request got. */

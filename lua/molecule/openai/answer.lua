@@ -62,6 +62,8 @@ local function take_value(state, value, raw)
   local reason = field(choice, "finish_reason")
   if is_text(reason) and not state.reason then state.reason = reason end
   state.called = state.called or choice ~= nil
+  local usage = field(value, "usage") -- of a stream the last one counts: some servers tell it with every event
+  if type(usage) == "table" then state.usage = usage end
 end
 
 local function new_state() return {pieces = {}, refusals = {}} end
@@ -240,6 +242,8 @@ function answer.ask(request, options, report)
       error(("%s did not answer in JSON: %s"):format(options.where, answer.quote(options, body)), 0)
     end
   end
+  local usage = state.usage or {}
+  core.count_tokens(usage.prompt_tokens, usage.completion_tokens)
   local result = finish(state, options, problem, code)
   result.status, result.headers = status, headers
   return result
