@@ -137,7 +137,7 @@ describe("--metrics", function()
     local function series()
       local names = {}
       for name in get(one, "/metrics").body:gmatch "\n(molecule[^ ]+) " do
-        if not name:find "^molecule_log_events" then names[#names + 1] = name end
+        names[#names + 1] = name
       end
       table.sort(names)
       return table.concat(names, "\n")
@@ -149,6 +149,17 @@ describe("--metrics", function()
     end
     wait_for(one, 'molecule_messages_finished_total{outcome="skipped"}', 1000)
     assert.equal(before, series())
+  end)
+
+  it("has the metrics that docs/monitoring.md lists, and no others", function()
+    local page, body = host.read "docs/monitoring.md", get(connect(), "/metrics").body
+    local listed, there = {}, {}
+    for name in page:match("## The metrics\n(.-)\n## "):gmatch "`(%l+_[%l_]+)`" do
+      if name:find "^molecule_" or name:find "^process_" then listed[name] = true end
+    end
+    for name in body:gmatch "\n# TYPE (%S+)" do there[name] = true end
+    there[body:match "^# HELP (%S+)"] = true
+    assert.same(there, listed)
   end)
 
   it("says OpenMetrics to whoever asks for it", function()
