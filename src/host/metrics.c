@@ -245,7 +245,8 @@ static void put_log_events(const struct exposition *page)
 {
     begin(page, METRIC_COUNTER, "molecule_log_events",
           "Warnings and errors of the log, by event (docs/log-events.md).");
-    for (int event = 0; event < LOG_EVENT_COUNT; event++) /* also those that are 0: for increase() */
+    /* also those that are 0: for increase() */
+    for (int event = 0; event < LOG_EVENT_COUNT; event++)
         fprintf(page->out, "molecule_log_events_total{event=\"%s\"} %" PRIu64 "\n",
                 log_event_name((enum log_event)event),
                 log_event_count((enum log_event)event, LOG_LEVEL_ERROR) +
