@@ -10,6 +10,7 @@
 #include "host/evaluation.h"
 #include "host/host.h"
 #include "host/monitor.h"
+#include "host/tracing.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
 #include "net/http_client.h"
@@ -44,6 +45,7 @@ struct evaluation {
 struct molecule {
     struct evaluation *evaluation; /* under way; NULL: none */
     struct host *host;
+    struct tracing *tracing; /* NULL: no spans are exported */
     struct monitor *monitor; /* metrics and health; NULL: not served */
     struct molecule_options options;
     struct added *added;
@@ -126,6 +128,11 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
         free(molecule);
         return NULL;
     }
+    if (!tracing_open(&molecule->tracing, &molecule->host->network.loop, options->ca_file, problem,
+                      problem_size)) {
+        molecule_close(molecule);
+        return NULL;
+    }
     if (options->metrics) {
         molecule->monitor = monitor_open(molecule->host, options->metrics, problem, problem_size);
         if (!molecule->monitor) {
@@ -141,6 +148,7 @@ void molecule_close(struct molecule *molecule)
     if (!molecule)
         return;
     monitor_close(molecule->monitor);
+    tracing_close(molecule->tracing);
     host_close(molecule->host);
     while (molecule->added) {
         struct added *added = molecule->added;
@@ -395,7 +403,9 @@ enum molecule_result molecule_rehearse(struct molecule *molecule,
 
 enum molecule_result molecule_run(struct molecule *molecule)
 {
-    return (enum molecule_result)host_run(molecule->host);
+    enum molecule_result result = (enum molecule_result)host_run(molecule->host);
+    tracing_flush(molecule->tracing);
+    return result;
 }
 
 bool molecule_call(struct molecule *molecule, void (*function)(void *context), void *context)

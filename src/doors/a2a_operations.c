@@ -2,6 +2,7 @@
 #include "doors/a2a_private.h"
 
 #include "base/memory.h"
+#include "base/trace.h"
 #include "doors/webhooks.h"
 
 #include <stdarg.h>
@@ -243,8 +244,25 @@ static void continue_task(struct a2a_exchange *exchange, struct a2a_task *task,
         a2a_refuse_with(exchange, &problem);
 }
 
+/* The HTTP header's place in a trace (W3C Trace Context) goes where messages have it. */
+static void take_traceparent(struct a2a_exchange *exchange)
+{
+    struct trace_context context;
+    const char *given = http_request_header(exchange->http, "traceparent");
+    json_t *params = exchange->request.params, *metadata = json_object_get(params, "metadata");
+    if (!trace_read(given, &context) || (metadata && !json_is_object(metadata)))
+        return;
+    if (!metadata) {
+        metadata = json_object();
+        json_object_set_new(params, "metadata", metadata);
+    }
+    if (!json_object_get(metadata, "traceparent"))
+        json_object_set_new(metadata, "traceparent", json_string(given));
+}
+
 static void operate_message(struct a2a_exchange *exchange)
 {
+    take_traceparent(exchange);
     const json_t *params = exchange->request.params;
     const json_t *message = json_object_get(params, "message"),
                  *metadata = json_object_get(params, "metadata");

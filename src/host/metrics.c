@@ -103,6 +103,8 @@ static const struct family process_families[] = {
                .label = "state", .values = workspace_states),
     OF_PROCESS(GAUGE, state_free_bytes, "molecule_state_free_bytes",
                "Free bytes on the file system of the state directory; -1: unknown.", ),
+    OF_PROCESS(COUNTER, spans_dropped, "molecule_trace_spans_dropped",
+               "Spans that the collector of traces did not take.", ),
     OF_PROCESS(COUNTER, cpu_seconds, "process_cpu_seconds", "User and system CPU time.", ),
     OF_PROCESS(GAUGE, resident_bytes, "process_resident_memory_bytes", "Resident memory.", ),
     OF_PROCESS(GAUGE, virtual_bytes, "process_virtual_memory_bytes", "Virtual memory.", ),

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/trace.h"
 #include "host/parts.h"
 #include "journal/journal.h"
 
@@ -162,6 +163,7 @@ void metrics_look_process(const struct host *host, struct process_numbers *numbe
     memset(numbers, 0, sizeof *numbers);
     for (const struct workspace *each = host->workspaces; each; each = workspace_next(each))
         numbers->workspaces[each->state]++;
+    numbers->spans_dropped = (double)trace_dropped();
     numbers->state_free_bytes = least_free(host);
     look_at_proc(numbers);
     numbers->open_fds = count_descriptors();

@@ -45,6 +45,7 @@ struct workspace_numbers {
 
 struct process_numbers {
     double workspaces[6]; /* by WORKSPACE_STATES */
+    double spans_dropped;
     double state_free_bytes;
     double cpu_seconds, resident_bytes, virtual_bytes, open_fds, max_fds, start_time, threads;
 };

@@ -10,6 +10,7 @@
 #include "link/heartbeat.h"
 #include "messages/door.h"
 #include "messages/outcome.h"
+#include "messages/spans.h"
 #include "script/script.h"
 #include "wire/served.h"
 
@@ -115,6 +116,7 @@ static void on_handled(struct script_job *job)
     int64_t took_ms = clock_monotonic_ms() - attempt->started_ms;
     if (!over && !attempt->problem[0]) {
         message_count_attempt(&dispatch->counts, &job->outcome, took_ms);
+        span_attempt(entry, job, took_ms);
         observer_ended(&dispatch->observer, entry, &job->outcome, took_ms);
     }
     if (over)
@@ -159,6 +161,9 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.redelivered = before > 0;
     attempt->job.has_steps = entry->has_steps |= before > 0;
     attempt->job.retries = entry->retries;
+    char name[32];
+    snprintf(name, sizeof name, "attempt/%u", entry->attempts);
+    trace_below(&entry->trace, name, &attempt->job.trace);
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
     entry->job = &attempt->job;

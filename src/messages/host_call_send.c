@@ -48,10 +48,14 @@ bool host_call_build_message(struct host_call *call)
                              .message_id = ask->question.reply_to,
                              .hops = of_question ? (unsigned)ask->question.hops
                                                  : (unsigned)ask->hops};
+    char traceparent[TRACE_PARENT_SIZE];
+    trace_write(&ask->trace.context, traceparent);
+    ask->reply.traceparent = traceparent;
     ask->reply.question = !ask->question.reply_to;
     link_fit_reply(call->calls->link, &ask->reply);
     bool built = reply_build(&origin, &ask->reply, purpose, &call->request, problem,
                              sizeof problem);
+    ask->reply.traceparent = NULL;
     free(purpose);
     if (!built)
         host_call_fail(call, problem, "TOO_LARGE");

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "messages/observer.h"
+#include "messages/spans.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -49,6 +50,7 @@ static void end_if_idle(struct host_call *call)
 
 static void give_back(const struct host_call *call, struct script_ask *ask)
 {
+    span_ask(ask, call->started_ms);
     observer_told(call->calls->observer, ask, clock_monotonic_ms() - call->started_ms);
     script_answer(ask);
 }

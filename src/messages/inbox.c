@@ -140,6 +140,7 @@ struct log_subject inbox_subject(const char *workspace_id, const struct inbox_en
                                 .row = entry->row_id,
                                 .peer = entry->source,
                                 .attempt = entry->attempts,
+                                .trace_id = *entry->trace.trace_id ? entry->trace.trace_id : NULL,
                                 .outcome = outcome};
 }
 
@@ -156,6 +157,8 @@ struct inbox_entry *inbox_admit(struct inbox *inbox, struct message *message, co
     entry->names = names.shared;
     entry->row_id = names.row_id;
     entry->stamp = names.created_at;
+    trace_begin(message->traceparent, names.row_id ? names.row_id : "", &entry->trace,
+                entry->trace_parent);
     entry->source = names.source_id ? names.source_id : "canvas";
     entry->row = shared_take(row);
     entry->row_length = row_length;

@@ -9,6 +9,7 @@
 
 #include "base/changes.h"
 #include "base/log.h"
+#include "base/trace.h"
 #include "messages/message_counts.h"
 #include "wire/envelope.h"
 
@@ -82,13 +83,15 @@ struct inbox_entry {
     struct {
         int64_t until_ms; /* monotonic */
         bool hold, defer;
-        bool asleep;              /* the next run is the same attempt */
-    } wait;                       /* the next attempt, while that is being recorded */
-    bool has_steps;               /* its handler has, or may have, done something for good */
-    bool said;                    /* why it is a dead letter: the script's own words */
-    enum message_outcome outcome; /* while its end is being recorded */
-    bool dead;                    /* what is posted says that it is a dead letter */
-    bool canceled;                /* it ends when its handler has let go */
+        bool asleep;            /* the next run is the same attempt */
+    } wait;                     /* the next attempt, while that is being recorded */
+    bool has_steps;             /* its handler has, or may have, done something for good */
+    bool said;                  /* why it is a dead letter: the script's own words */
+    struct trace_context trace; /* its span */
+    char trace_parent[TRACE_SPAN_ID_SIZE]; /* its sender's */
+    enum message_outcome outcome;          /* while its end is being recorded */
+    bool dead;                             /* what is posted says that it is a dead letter */
+    bool canceled;                         /* it ends when its handler has let go */
     struct question *answers; /* of another message's handler, while that is being recorded; NULL */
     bool deferring;           /* that it is deferred is being recorded, whatever else it does */
     /* its sender's last answer to a question of its handler; NULL: none. Its reply replies to that

@@ -15,13 +15,19 @@ void message_count_received(struct message_counts *counts, const struct inbox_en
     counts->received[kind]++;
 }
 
+static const char *const texts[] = {
+#define X(name, text) text,
+    MESSAGE_OUTCOMES(X)
+#undef X
+};
+
+const char *message_outcome_text(enum message_outcome outcome)
+{
+    return texts[outcome];
+}
+
 enum message_outcome message_outcome_of(const char *text)
 {
-    static const char *const texts[] = {
-#define X(name, text) text,
-        MESSAGE_OUTCOMES(X)
-#undef X
-    };
     size_t i = 0;
     while (i < MESSAGE_OUTCOME_COUNT && strcmp(texts[i], text) != 0)
         i++;

@@ -64,5 +64,6 @@ void message_count_attempt(struct message_counts *counts, const struct script_ou
                            int64_t took_ms);
 /* Of the closed set, by its text. */
 enum message_outcome message_outcome_of(const char *text);
+const char *message_outcome_text(enum message_outcome outcome);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "link/link.h"
 #include "messages/receipt.h"
+#include "messages/spans.h"
 #include "wire/page.h"
 
 #include <jansson.h>
@@ -32,6 +33,7 @@ static void settle(struct post *post)
     struct inbox_entry *entry = post->entry;
     retry_succeeded(&post->peer->backoff);
     breaker_replied(outbox->breaker, post->peer->id);
+    span_post(post->entry, post->peer->id, post->started_ms);
     histogram_observe_us(&outbox->counts->reply, (clock_monotonic_ms() - post->started_ms) * 1000);
     post->peer->not_before_ms = 0;
     outbox_end(post);

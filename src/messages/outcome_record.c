@@ -11,6 +11,7 @@
 #include "journal/transcript.h"
 #include "link/link.h"
 #include "messages/door.h"
+#include "messages/spans.h"
 #include "script/script.h"
 #include "wire/artifacts.h"
 
@@ -111,6 +112,7 @@ static void on_finished(struct inbox_entry *entry, void *context)
     if (dispatch->door && entry->message && entry->message->served)
         dispatch->door->ended(dispatch->door->context, entry->message);
     message_count_finished(&dispatch->counts, entry);
+    span_message(dispatch->link->options->id, entry);
     inbox_finish(dispatch->inbox, entry);
     if (dispatch->link->over)
         return;
@@ -276,7 +278,14 @@ void outcome_store_reply(struct dispatch *dispatch, struct inbox_entry *entry, s
         return;
     }
     artifacts_join(reply);
-    if (!reply_build(&answered, reply, purpose, &request, problem, sizeof problem)) {
+    char traceparent[TRACE_PARENT_SIZE];
+    struct trace_context post;
+    trace_below(&entry->trace, SPAN_POST, &post);
+    trace_write(&post, traceparent);
+    reply->traceparent = traceparent;
+    bool built = reply_build(&answered, reply, purpose, &request, problem, sizeof problem);
+    reply->traceparent = NULL;
+    if (!built) {
         outcome_drop_changes(dispatch, entry);
         log_error(LOG_MESSAGE_DEAD, inbox_subject(dispatch->link->options->id, entry, "dead"),
                   "message %s from %s is set aside as a dead letter: its reply cannot be sent: %s",

@@ -23,7 +23,7 @@
     X(api_question_install)    \
     X(api_peers_install)       \
     X(api_files_install)       \
-    X(api_tokens_install)      \
+    X(api_model_install)       \
     X(api_base64_install)      \
     X(api_timer_install)       \
     X(api_cron_install)

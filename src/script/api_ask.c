@@ -8,6 +8,7 @@
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
+#include "script/trace_scope.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct script_ask *ask_make(lua_State *L, enum script_ask_kind kind, size_t byte
     struct script_ask *ask = memory_allocate(sizeof *ask);
     ask->kind = kind;
     ask->charged = sizeof *ask + bytes;
+    trace_scope_below(vm_of(L), &ask->trace);
     if (handler->job) {
         ask->row_id = memory_copy_text(handler->job->message->row_id);
         ask->hops = handler->job->message->hops;

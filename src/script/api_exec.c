@@ -17,6 +17,7 @@
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
+#include "script/trace_scope.h"
 
 #include <lualib.h>
 #include <math.h>
@@ -33,8 +34,9 @@
 struct exec_context {
     int64_t timeout_ms, started_ms;
     char command[COMMAND_SIZE];
-    const char *call; /* "molecule.exec", "os.execute" */
-    size_t noted;     /* of calls_asked */
+    const char *call;         /* "molecule.exec", "os.execute" */
+    size_t noted;             /* of calls_asked */
+    struct trace_place trace; /* its span */
 };
 
 static void note(struct vm *vm, const struct exec_context *exec,
@@ -51,6 +53,18 @@ static void note(struct vm *vm, const struct exec_context *exec,
         snprintf(text, sizeof text, "%s: exit code %d (%lld ms)", exec->command, result->code,
                  took);
     process_note(&call, result);
+    trace_record(&(struct trace_span){
+        .context = &exec->trace.context,
+        .parent = exec->trace.parent,
+        .kind = TRACE_INTERNAL,
+        .name = exec->call,
+        .took_ms = took,
+        .problem = result->timed_out   ? "timed out"
+                   : result->code != 0 ? "an exit code"
+                                       : NULL,
+        .values = {{TRACE_COMMAND, .text = exec->command}},
+        .value_count = 1,
+    });
     script_did(vm->running, exec->call, text, took, calls_end(&call, took));
 }
 
@@ -206,6 +220,7 @@ static struct operation *begin(struct vm *vm, const struct process_request *requ
                                struct exec_context *exec, int *error)
 {
     exec->started_ms = clock_monotonic_ms();
+    trace_scope_below(vm, &exec->trace);
     exec->call = call;
     if (vm->running->calls) /* somebody wants to know */
         keep_command(exec, request->argv);

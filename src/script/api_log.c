@@ -30,6 +30,7 @@ static int api_log(lua_State *L)
     if (job && job->message) {
         subject.row = job->message->row_id;
         subject.attempt = job->attempt;
+        subject.trace_id = *job->trace.trace_id ? job->trace.trace_id : NULL;
     }
     log_write((enum log_level)level, LOG_SCRIPT_LOG, subject, "script: %s", text);
     script_say(vm, levels[level], text);

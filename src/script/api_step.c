@@ -162,6 +162,8 @@ static int step_record(lua_State *L)
     ask->text = memory_copy(value, length);
     ask->text_length = length;
     ask->changes = step_scope_take(branch);
+    if (branch && branch->step)
+        branch->step->recorded = strcmp(kind, "failed") != 0;
     step_scope_end(branch);
     return ask_await(L, ask, push_true);
 }

@@ -2,6 +2,7 @@
 #ifndef MOLECULE_SCRIPT_HANDLER_H
 #define MOLECULE_SCRIPT_HANDLER_H
 
+#include "base/trace.h"
 #include "base/turns.h"
 #include "script/script_types.h"
 
@@ -28,8 +29,11 @@ struct store_scope {
     uint64_t ticket;         /* of the locks it holds; 0: none yet */
     /* registry reference of the table of what it stored (core.store_values); LUA_NOREF */
     int values;
-    char *key;      /* of the step; NULL: it is the handler's */
-    unsigned asked; /* how many messages the step sent */
+    char *key;                /* of the step; NULL: it is the handler's */
+    struct trace_place trace; /* the step's span */
+    int64_t began_ms;         /* monotonic, of the step */
+    bool recorded;            /* the step's result is */
+    unsigned asked;           /* how many messages the step sent */
 };
 
 /* What calls are that run functions at once; each kind is counted. */

@@ -10,6 +10,7 @@
 #include "script/sandbox.h"
 #include "script/vm.h"
 #include "script/vm_memory.h"
+#include "script/trace_scope.h"
 
 #include <ctype.h>
 #include <stddef.h>
@@ -189,6 +190,21 @@ static struct http_client *client_of(lua_State *L)
     return vm->http;
 }
 
+/* Where its message is traced, whoever answers belongs to the trace; unless the script says
+ * otherwise. */
+static void add_traceparent(struct http_call *call)
+{
+    static const char name[] = "traceparent:";
+    char traceparent[TRACE_PARENT_SIZE];
+    size_t count = 0;
+    trace_scope_below(call->vm, &call->trace);
+    trace_write(&call->trace.context, traceparent);
+    while (call->headers[count] && strncasecmp(call->headers[count], name, sizeof name - 1) != 0)
+        count++;
+    if (*traceparent && !call->headers[count] && count < HTTP_HEADERS_MAXIMUM)
+        call->headers[count] = memory_join(name, " ", traceparent);
+}
+
 static struct http_call *make(lua_State *L, const struct http_options *options, bool streaming)
 {
     size_t request_bytes = sizeof(struct http_call) + options->text_length;
@@ -205,6 +221,7 @@ static struct http_call *make(lua_State *L, const struct http_options *options, 
     buffer_init(&call->pieces, maximum < SIZE_MAX / 4 ? maximum : SIZE_MAX / 4);
     buffer_init(&call->head, HEAD_MAXIMUM);
     http_options_copy_headers(L, options, call->headers);
+    add_traceparent(call);
     return call;
 }
 

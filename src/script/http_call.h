@@ -39,7 +39,8 @@ struct http_call {
     char *error;
     const char *code;
     int status;
-    int64_t started_ms; /* monotonic */
+    struct trace_place trace; /* its span */
+    int64_t started_ms;       /* monotonic */
     /* http_note.c */
     size_t noted;       /* of calls_asked; 0: it is not kept */
     bool unnoted;       /* its result was not noted yet */

@@ -85,6 +85,29 @@ static void set_result(const struct http_call *call, const struct calls_result *
                     whole ? body->length : call->seen_bytes);
 }
 
+/* The query may hold a key. */
+static void trace(const struct http_call *call, int64_t took_ms)
+{
+    char *plain = memory_copy(call->url, strcspn(call->url, "?#"));
+    char *url = call_words_hide(plain);
+    trace_record(&(struct trace_span){
+        .context = &call->trace.context,
+        .parent = call->trace.parent,
+        .kind = TRACE_CLIENT,
+        .name = call->method,
+        .took_ms = took_ms,
+        .problem = call->error           ? call->code
+                   : call->status >= 400 ? "an error status"
+                                         : NULL,
+        .values = {{TRACE_METHOD, .text = call->method},
+                   {TRACE_URL, .text = url},
+                   {TRACE_STATUS, .number = call->status}},
+        .value_count = call->status > 0 ? 3 : 2,
+    });
+    free(url);
+    free(plain);
+}
+
 void http_note_end(struct http_call *call, struct handler *handler, bool closed)
 {
     if (!call->unnoted || !handler)
@@ -94,6 +117,7 @@ void http_note_end(struct http_call *call, struct handler *handler, bool closed)
     struct calls_result result = calls_answered(handler, call->noted);
     if (result.json)
         set_result(call, &result, closed);
+    trace(call, took_ms);
     char *text = describe(call, took_ms);
     script_did(handler, "molecule.http", text, took_ms, calls_end(&result, took_ms));
     free(text);

@@ -3,6 +3,7 @@
 #ifndef MOLECULE_SCRIPT_SCRIPT_TYPES_H
 #define MOLECULE_SCRIPT_SCRIPT_TYPES_H
 
+#include "base/trace.h"
 #include "base/changes.h"
 #include "base/thread.h"
 #include "base/turns.h"
@@ -129,6 +130,7 @@ struct script_ask {
     struct script *script;
     struct ask_operation *operation; /* the worker's: who waits; NULL: nobody */
     enum script_ask_kind kind;
+    struct trace_place trace; /* its span */
     char *key, *text;
     size_t text_length;
     size_t charged; /* the script's: bytes that count against its memory limit */
@@ -233,6 +235,7 @@ struct script_job {
     /* on the worker thread, right before the handler. false: it is not run, and ends as
      * SCRIPT_AGAIN */
     bool (*starting)(struct script_job *job);
+    struct trace_context trace;    /* the attempt's span; zeroed: none */
     struct script_outcome outcome; /* filled in before `done`; free with script_outcome_free */
     void (*done)(struct script_job *job);
     void *context;

@@ -163,6 +163,9 @@ static bool read_metadata(struct message *message, const json_t *envelope)
     if (json_is_array(history))
         message->history = json_incref(history);
     message->in_reply_to = text_of(mark, "in_reply_to");
+    message->traceparent = text_of(inner, "traceparent");
+    if (!message->traceparent)
+        message->traceparent = text_of(outer, "traceparent");
     json_int_t hops = json_integer_value(json_object_get(mark, "hops"));
     message->hops = hops < 0 ? 0 : hops > INT_MAX ? INT_MAX : (unsigned)hops;
 

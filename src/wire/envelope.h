@@ -69,6 +69,10 @@ struct message {
     bool repaired; /* the row did not parse as it stood (wire/repair.h) */
     /* message.metadata.molecule.in_reply_to: a reply made by a molecule host; else NULL */
     char *in_reply_to;
+    /* message.metadata.traceparent, else params.metadata.traceparent (W3C Trace Context); NULL:
+     * none
+     */
+    char *traceparent;
     /* a notice from the platform itself, the result of a delegation: `text` is the result,
      * in_reply_to its id; a reply to it reaches nobody */
     bool unanswerable;

@@ -292,15 +292,20 @@ static void take_metadata(struct message *message, const struct found *found)
 {
     static const char *const mark_names[] = {"in_reply_to", "hops"};
     struct page_row outer = found->params[PARAMS_METADATA], inner = found->said[SAID_METADATA];
-    struct page_row history = nothing, mark = nothing, members[2];
+    struct page_row history = nothing, mark = nothing, trace = nothing, members[2];
     if (slice_is_object(outer)) {
         message->plain.outer = outer;
         page_member(outer, "history", &history);
+        page_member(outer, "traceparent", &trace);
     }
     if (slice_is_object(inner)) {
+        struct page_row own = nothing;
         message->plain.inner = inner;
         page_member(inner, "molecule", &mark);
+        page_member(inner, "traceparent", &own);
+        trace = slice_is_string(own) ? own : trace;
     }
+    message->traceparent = slice_is_string(trace) ? text_of(trace) : NULL;
     if (slice_is_array(history))
         message->plain.history = history;
     members_of(mark, mark_names, 2, members);

@@ -126,11 +126,11 @@ void message_free(struct message *message)
 {
     if (!message)
         return;
-    char *const strings[] = {message->row_id,       message->source_id,  message->created_at,
-                             message->method,       message->message_id, message->context_id,
-                             message->task_id,      message->peer_name,  message->peer_role,
-                             message->conversation, message->text,       message->raw,
-                             message->in_reply_to,  message->problem,    message->echo};
+    char *const strings[] = {
+        message->row_id,      message->source_id,    message->created_at, message->method,
+        message->message_id,  message->context_id,   message->task_id,    message->peer_name,
+        message->peer_role,   message->conversation, message->text,       message->raw,
+        message->in_reply_to, message->problem,      message->echo,       message->traceparent};
     json_t *const values[] = {message->parts,   message->files, message->metadata,
                               message->history, message->run,   message->served};
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)

@@ -25,19 +25,23 @@ void reply_free(struct reply *reply)
 
 /* {in_reply_to, hops}: how another molecule host tells a reply from a question, and an endless
  * exchange from a short one. */
-static json_t *make_mark(const struct message *message, bool question)
+static json_t *make_mark(const struct message *message, const struct reply *reply)
 {
     const char *answered = message->message_id ? message->message_id : message->row_id;
     json_t *mark = json_object(), *metadata = json_object();
-    if ((!question && json_object_set_new(mark, "in_reply_to",
-                                          jsontext_string(answered, strlen(answered))) != 0) ||
+    if ((!reply->question &&
+         json_object_set_new(mark, "in_reply_to", jsontext_string(answered, strlen(answered))) !=
+             0) ||
         json_object_set_new(mark, "hops",
                             json_integer(message->hops < INT_MAX ? message->hops + 1 : INT_MAX)) !=
             0) {
         json_decref(mark);
         mark = NULL;
     }
-    if (json_object_set_new(metadata, "molecule", mark) != 0) {
+    bool traced = reply->traceparent && *reply->traceparent;
+    if (json_object_set_new(metadata, "molecule", mark) != 0 ||
+        (traced &&
+         json_object_set_new(metadata, "traceparent", json_string(reply->traceparent)) != 0)) {
         json_decref(metadata);
         return NULL;
     }
@@ -52,7 +56,7 @@ static bool set(json_t *object, const char *key, json_t *value)
 
 /* NULL: out of memory */
 static json_t *peer_body(const struct message *message, const char *id, json_t *parts,
-                         bool question)
+                         const struct reply *reply)
 {
     const char *context = message->context_id;
     json_t *body = json_object(), *params = json_object(), *said = json_object();
@@ -60,7 +64,7 @@ static json_t *peer_body(const struct message *message, const char *id, json_t *
         set(said, "role", json_string("user")) && set(said, "messageId", json_string(id)) &&
         set(said, "parts", json_incref(parts)) &&
         (!context || set(said, "contextId", jsontext_string(context, strlen(context)))) &&
-        set(said, "metadata", make_mark(message, question)) &&
+        set(said, "metadata", make_mark(message, reply)) &&
         set(body, "jsonrpc", json_string("2.0")) && set(body, "id", json_string(id)) &&
         set(body, "method", json_string("message/send")) &&
         set(params, "message", json_incref(said)) && set(body, "params", json_incref(params));
@@ -250,8 +254,11 @@ static bool write_directly(const struct message *message, const struct reply *re
                buffer_append_text(&body, ",\"metadata\":{\"molecule\":{") &&
                (reply->question || (append_member(&body, "\"in_reply_to\":", answered) &&
                                     buffer_append_char(&body, ',')));
-        fits = fits && buffer_printf(&body, "\"hops\":%u}}}}",
+        fits = fits && buffer_printf(&body, "\"hops\":%u}",
                                      message->hops < INT_MAX ? message->hops + 1 : INT_MAX);
+        if (reply->traceparent && *reply->traceparent)
+            fits = fits && append_member(&body, ",\"traceparent\":", reply->traceparent);
+        fits = fits && buffer_append_text(&body, "}}}");
     }
     fits = fits && buffer_append_char(&body, '}');
     if (fits) {
@@ -299,7 +306,7 @@ static bool build_from_tree(const struct message *message, const struct reply *r
     json_t *body = NULL, *parts = reply_make_parts(reply, problem, problem_size);
     if (parts && request->to_canvas)
         body = canvas_body(reply, parts, problem, problem_size);
-    else if (parts && !(body = peer_body(message, request->id, parts, reply->question)))
+    else if (parts && !(body = peer_body(message, request->id, parts, reply)))
         snprintf(problem, problem_size, REPLY_OUT_OF_MEMORY);
     bool built = body && write_body(body, maximum_of(reply), request, problem, problem_size);
     json_decref(body);

@@ -37,6 +37,8 @@ struct reply {
     bool cut_summary;
     /* not a reply to `message` but a new message: it carries `hops` and no `in_reply_to` */
     bool question;
+    /* metadata.traceparent for a peer (W3C Trace Context); NULL or "": none. Borrowed */
+    const char *traceparent;
 };
 void reply_free(struct reply *reply); /* its members; NULL members are fine */
 

@@ -224,6 +224,7 @@ end
 ---@param report fun(pieces: string[], has_halves: boolean?) is shown what has come
 ---@return {status: integer, headers: table, text: string, refused: string, reason: string?, complaint: table?}
 function answer.ask(request, options, report)
+  local began = core.elapsed()
   local state, stream = new_state(), options.stream and core.http_stream(request) or one_piece(request)
   state.reader, state.line = core.sse(), ""
   local body, problem, code = read_all(stream, state, report)
@@ -243,7 +244,7 @@ function answer.ask(request, options, report)
     end
   end
   local usage = state.usage or {}
-  core.count_tokens(usage.prompt_tokens, usage.completion_tokens)
+  core.model_called(usage.prompt_tokens, usage.completion_tokens, "openai", options.model, core.elapsed() - began)
   local result = finish(state, options, problem, code)
   result.status, result.headers = status, headers
   return result

@@ -83,6 +83,7 @@ local function add_time(api, version)
   local agent = version.agent
   function api.now() return agent.clock:now() end
   function api.elapsed() return agent.clock:now() end
+  function api.model_called() end
   api.uuid = words.uuid
   function api.sleep(time)
     local seconds = api.check_seconds("sleep", time, 0, 1e7)
