@@ -5,22 +5,23 @@
 #include "commands/options.h"
 
 /* In the order of `molecule --help`. */
-#define COMMANDS(X)    \
-    X(command_connect) \
-    X(command_fleet)   \
-    X(command_serve)   \
-    X(command_dev)     \
-    X(command_try)     \
-    X(command_repl)    \
-    X(command_check)   \
-    X(command_test)    \
-    X(command_replay)  \
-    X(command_init)    \
-    X(command_status)  \
-    X(command_peers)   \
-    X(command_send)    \
-    X(command_dead)    \
-    X(command_answer)  \
+#define COMMANDS(X)       \
+    X(command_connect)    \
+    X(command_fleet)      \
+    X(command_serve)      \
+    X(command_dev)        \
+    X(command_try)        \
+    X(command_repl)       \
+    X(command_check)      \
+    X(command_test)       \
+    X(command_replay)     \
+    X(command_init)       \
+    X(command_status)     \
+    X(command_peers)      \
+    X(command_send)       \
+    X(command_dead)       \
+    X(command_answer)     \
+    X(command_completion) \
     X(command_version)
 
 #define X(symbol) extern const struct command symbol;

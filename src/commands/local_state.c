@@ -75,6 +75,38 @@ static char *id_of_file(const char *name)
     return NULL;
 }
 
+static int compare_ids(const void *left, const void *right)
+{
+    return strcmp(*(char *const *)left, *(char *const *)right);
+}
+
+void local_state_each(const char *directory, void (*each)(const char *id, void *context),
+                      void *context)
+{
+    char **ids = NULL;
+    size_t count = 0;
+    DIR *stream = opendir(directory);
+    for (struct dirent *entry; stream && (entry = readdir(stream));) {
+        char *id = id_of_file(entry->d_name);
+        if (!id || !platform_valid_id(id)) {
+            free(id);
+            continue;
+        }
+        ids = memory_resize(ids, (count + 1) * sizeof *ids);
+        ids[count++] = id;
+    }
+    if (stream)
+        closedir(stream);
+    if (count > 0)
+        qsort(ids, count, sizeof *ids, compare_ids);
+    for (size_t i = 0; i < count; i++)
+        if (i == 0 || strcmp(ids[i - 1], ids[i]) != 0)
+            each(ids[i], context);
+    for (size_t i = 0; i < count; i++)
+        free(ids[i]);
+    free(ids);
+}
+
 static bool is_listed(const struct buffer *list, const char *id)
 {
     return list->length > 0 && strstr(list->data, id);

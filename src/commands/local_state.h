@@ -1,4 +1,5 @@
-/* What status and dead share: finding a workspace's state and talking to its live host. */
+/* What status, dead and completion share: finding a workspace's state and talking to its live host.
+ */
 #ifndef MOLECULE_COMMANDS_LOCAL_STATE_H
 #define MOLECULE_COMMANDS_LOCAL_STATE_H
 
@@ -11,6 +12,11 @@
 char *local_state_directory(const char *given);
 /* <directory>/<id>.<ending>, the id normalized. Yours to free. */
 char *local_state_path(const char *directory, const char *workspace_id, const char *ending);
+
+/* The ids of the workspaces that have state there, sorted. A directory that cannot be read has
+ * none. */
+void local_state_each(const char *directory, void (*each)(const char *id, void *context),
+                      void *context);
 
 /* Whether there is any state of the workspace. false: `problem` says what is missing, and what
  * exists instead. */
