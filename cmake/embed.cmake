@@ -1,11 +1,16 @@
-# Writes OUTPUT: a C file with every file of FILES (paths under SOURCE_DIR) as a byte array and a table of them,
+# Writes OUTPUT: a C file with every file of FILES (paths under SOURCE_DIR, or "NAME=PATH") as a byte array and a table of them,
 # `embedded_files`, declared in src/script/embedded.h. Names are relative to lua/: "molecule/emulator/init.lua",
 # "examples/echo.lua".
 set(text "#include \"${SOURCE_DIR}/src/script/embedded.h\"\n\n")
 set(table "")
 set(number 0)
 foreach(file IN LISTS FILES)
-    file(READ ${SOURCE_DIR}/${file} hex HEX)
+    set(path ${SOURCE_DIR}/${file})
+    if(file MATCHES "^([^=]+)=(.+)$")
+        set(file ${CMAKE_MATCH_1})
+        set(path ${CMAKE_MATCH_2})
+    endif()
+    file(READ ${path} hex HEX)
     string(REGEX REPLACE "(................................)" "\\1\n" hex "${hex}")
     string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
     string(REGEX REPLACE "^lua/" "" name "${file}")
