@@ -1,5 +1,7 @@
 # What `cmake --install` writes: the program with its manual and completions, and what programs that embed the host need.
 include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+
 install(TARGETS molecule RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)
 # for specs in a plain busted: docs/testing.md
 install(DIRECTORY lua/molecule DESTINATION ${CMAKE_INSTALL_DATADIR}/molecule/lua COMPONENT program
@@ -19,7 +21,28 @@ install(FILES ${completions}/zsh.txt DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/si
 install(FILES ${completions}/fish.txt DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
     RENAME molecule.fish COMPONENT program)
 
-install(TARGETS libmolecule ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)
+# The units start the program where it is installed.
+file(GLOB units CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} dist/systemd/*.service)
+install(CODE "
+    foreach(unit ${units})
+        file(READ \"${CMAKE_SOURCE_DIR}/\${unit}\" text)
+        string(REPLACE /usr/bin/molecule \"\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/molecule\" text \"\${text}\")
+        get_filename_component(name \${unit} NAME)
+        file(WRITE \"${CMAKE_BINARY_DIR}/units/\${name}\" \"\${text}\")
+        file(INSTALL DESTINATION \"\${CMAKE_INSTALL_PREFIX}/lib/systemd/system\" TYPE FILE
+            FILES \"${CMAKE_BINARY_DIR}/units/\${name}\")
+    endforeach()" COMPONENT program)
+
+set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/molecule)
+set_target_properties(libmolecule PROPERTIES EXPORT_NAME molecule)
+install(TARGETS libmolecule EXPORT molecule ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development
+    INCLUDES DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT molecule NAMESPACE molecule:: FILE molecule-targets.cmake DESTINATION ${config_dir} COMPONENT development)
+configure_package_config_file(cmake/molecule-config.cmake.in molecule-config.cmake INSTALL_DESTINATION ${config_dir})
+write_basic_package_version_file(molecule-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/molecule-config.cmake ${CMAKE_BINARY_DIR}/molecule-config-version.cmake
+    DESTINATION ${config_dir} COMPONENT development)
 install(DIRECTORY include/molecule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
+string(REGEX REPLACE "[^/]+" ".." pc_up ${CMAKE_INSTALL_LIBDIR}) # wherever it was installed to
 configure_file(cmake/molecule.pc.in molecule.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/molecule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

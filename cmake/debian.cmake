@@ -1,0 +1,61 @@
+# What a package of Debian has besides what `cmake --install` writes, and in its way. cpack runs this on the files of each
+# component.
+if(NOT CPACK_GENERATOR STREQUAL DEB)
+    return()
+endif()
+set(root ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
+
+function(compress file)
+    execute_process(COMMAND gzip -9n ${file} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+string(TIMESTAMP stamp "%a, %d %b %Y %H:%M:%S +0000" UTC) # that of SOURCE_DATE_EPOCH
+foreach(pair program:molecule development:libmolecule-dev)
+    string(REPLACE ":" ";" pair ${pair})
+    list(GET pair 0 component)
+    list(GET pair 1 package)
+    set(base ${root}/${component}/usr)
+    if(NOT IS_DIRECTORY ${base})
+        message(FATAL_ERROR "cmake/debian.cmake: there is no ${base}")
+    endif()
+    file(GLOB_RECURSE pages ${base}/share/man/*.[17])
+    foreach(page IN LISTS pages)
+        compress(${page})
+    endforeach()
+    if(EXISTS ${base}/share/zsh/site-functions) # Debian's zsh does not look there
+        file(RENAME ${base}/share/zsh/site-functions ${base}/share/zsh/vendor-completions)
+    endif()
+    file(GLOB_RECURSE archives ${base}/lib/*.a)
+    foreach(archive IN LISTS archives)
+        execute_process(COMMAND strip --strip-debug --enable-deterministic-archives --remove-section=.comment
+            --remove-section=.note ${archive} COMMAND_ERROR_IS_FATAL ANY)
+    endforeach()
+    set(doc ${base}/share/doc/${package})
+    file(MAKE_DIRECTORY ${doc} ${base}/share/lintian/overrides)
+    file(WRITE ${doc}/changelog.Debian "${package} (${CPACK_PACKAGE_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE}) unstable; \
+urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- ${CPACK_PACKAGE_CONTACT}  ${stamp}\n")
+    compress(${doc}/changelog.Debian)
+    file(COPY_FILE ${CPACK_MOLECULE_SOURCE_DIR}/CHANGELOG.md ${doc}/changelog)
+    compress(${doc}/changelog)
+    file(READ ${CPACK_MOLECULE_SOURCE_DIR}/LICENSE text)
+    string(REGEX MATCH "Copyright \\(c\\) ([^\n]*)" owner "${text}")
+    set(owner ${CMAKE_MATCH_1})
+    string(REGEX REPLACE "^.*\n\nPermission" "Permission" text "${text}")
+    string(REGEX REPLACE "\n\n" "\n.\n" text "${text}")
+    string(REGEX REPLACE "\n+$" "" text "${text}")
+    string(REPLACE "\n" "\n " text "${text}")
+    file(WRITE ${doc}/copyright "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n\
+Upstream-Name: molecule\n\nFiles: *\nCopyright: ${owner}\nLicense: Expat\n ${text}\n")
+    file(COPY_FILE ${CPACK_MOLECULE_SOURCE_DIR}/dist/debian/${package}.overrides
+        ${base}/share/lintian/overrides/${package})
+    # whatever the umask
+    file(GLOB_RECURSE paths LIST_DIRECTORIES true ${root}/${component}/*)
+    foreach(path IN LISTS paths)
+        if(IS_DIRECTORY ${path} OR path MATCHES "/bin/")
+            set(execute OWNER_EXECUTE GROUP_EXECUTE WORLD_EXECUTE)
+        else()
+            set(execute "")
+        endif()
+        file(CHMOD ${path} PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ ${execute})
+    endforeach()
+endforeach()

@@ -1,0 +1,1 @@
+return function(msg) return "embedded: " .. msg.text end

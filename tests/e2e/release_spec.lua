@@ -1,0 +1,110 @@
+--- What a release is made with, as far as it can be looked at without making one: tests/packages makes and tests the packages.
+local cjson = require "cjson"
+local emulator = require "tests.support.emulator"
+local host = require "tests.support.host"
+local process = require "tests.support.process"
+
+local function run(command, options)
+  options = options or {}
+  local child = process.spawn { command = command, cwd = options.cwd }
+  local code = child:wait_exit()
+  assert(code == (options.code or 0), child:report())
+  return child.stdout, child.stderr
+end
+
+local function exists(path) return os.execute(("test -e %q"):format(path)) end
+local function workflow() return host.read ".github/workflows/release.yml" end
+
+describe("a release", function()
+  after_each(function()
+    process.kill_all()
+    host.clean_up()
+  end)
+
+  it("has a bill of materials with every library of the program", function()
+    local sbom = run { emulator.binary(), "version", "--sbom" }
+    assert.equal("CycloneDX", cjson.decode(sbom).bomFormat)
+    if not os.execute "command -v dpkg-query >/dev/null" then return pending "no dpkg here" end
+    local path = host.directory() .. "/ldd"
+    -- those of the sanitizers are the test's
+    local listed = run({ "ldd", emulator.binary() }):gsub("[^\n]*lib%l+san%.so[^\n]*\n", "")
+    host.write(path, (listed:gsub("[^\n]*libstdc%+%+%.so[^\n]*\n", ""):gsub("[^\n]*libgcc_s%.so[^\n]*\n", "")))
+    local child = process.spawn { command = { "lua5.4", "tests/packages/sbom.lua", path }, stdin = sbom }
+    assert.equal(0, child:wait_exit(), child:report())
+    assert.equal("", child.stdout)
+  end)
+
+  it("has a workflow that is YAML, and calls scripts that there are, by options that they have", function()
+    local check = "import sys, yaml, json; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"
+    if os.execute "python3 -c 'import yaml' 2>/dev/null" then
+      local jobs = cjson.decode((run { "python3", "-c", check, ".github/workflows/release.yml" })).jobs
+      assert.same({ "packages", "release", "test" }, (function()
+        local names = {}
+        for name in pairs(jobs) do names[#names + 1] = name end
+        table.sort(names)
+        return names
+      end)())
+      assert.equal("test", jobs.packages.needs)
+      assert.equal("packages", jobs.release.needs)
+    end
+    local count = 0
+    for script in workflow():gmatch "%f[%w.][%w./-]*[%w]/[%w-]+" do
+      if script:find "^tests/" or script:find "^dist/" or script:find "^cmake/" then
+        count = count + 1
+        assert(exists(script), script)
+      end
+    end
+    assert(count >= 7, count)
+    assert(workflow():find("v[0-9]+.[0-9]+.[0-9]+", 1, true))
+    assert(workflow():find "amd64.*arm64")
+  end)
+
+  it("attests the bills of materials by the names that dist/make gives them", function()
+    local make, count = host.read "dist/make", 0
+    for name in workflow():gmatch "sbom%-path: release/(%S+%s?[^\n]*)" do
+      count = count + 1
+      local pattern = name:gsub("%${{ env.VERSION }}", "$version"):gsub("arm64", "$architecture"):gsub("amd64", "$architecture")
+      local shown = pattern:gsub("^molecule%-%$version%-linux%-%$architecture", "$name")
+      assert(make:find(pattern, 1, true) or make:find(shown, 1, true), name)
+    end
+    assert.equal(4, count)
+    assert(make:find("name=molecule-$version-linux-$architecture", 1, true))
+  end)
+
+  it("has the changelog as notes, and no other version's", function()
+    local version = host.read "CMakeLists.txt":match "project%(molecule VERSION ([%d.]+)"
+    local directory = host.directory()
+    run { "cp", "-r", "--parents", "dist/notes", "tests/support/help.sh", directory }
+    host.write(directory .. "/CMakeLists.txt", "project(molecule VERSION 0.2.0 LANGUAGES C)\n")
+    host.write(directory .. "/CHANGELOG.md", "# Changelog\n\nAbout.\n\n## 2026-12-02\n\nnew\n\n## 0.1.0 (2026-12-01)\n\nold\n")
+    assert.equal("## 2026-12-02\n\nnew\n\n", (run({ "dist/notes", "0.2.0" }, { cwd = directory })))
+    local _, problem = run({ "dist/notes", "0.1.0" }, { cwd = directory, code = 1 })
+    assert(problem:find("this is version 0.2.0 (CMakeLists.txt), not 0.1.0", 1, true), problem)
+    assert(run({ "dist/notes", version }):find("\n### Added\n", 1, true))
+  end)
+
+  it("has an image with nothing that the package or the program does not have", function()
+    local text = host.read "Containerfile"
+    local package = host.read "cmake/package.cmake"
+    assert(text:find "\nUSER 65532:65532\n" and package:find("set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME molecule)", 1, true))
+    assert(text:find("COPY molecule_*.deb /tmp/", 1, true) and text:find("install -y --no-install-recommends /tmp/molecule_*.deb", 1, true))
+    local connect, status = run { emulator.binary(), "connect", "--help" }, run { emulator.binary(), "status", "--help" }
+    for option in text:match "#     podman run(.-)\n#\n":gmatch "molecule.-(%-%-[%l-]+)" do assert(connect:find(option, 1, true), option) end
+    assert(connect:find "MOLECULE_STATE_DIR" and connect:find "MOLECULE_WORKSPACE_TOKEN")
+    assert(text:find("CMD molecule status \"$MOLECULE_WORKSPACE\" >/dev/null || exit 1", 1, true))
+    assert(status:find "0  running and healthy")
+    -- what the health check says of a workspace that is not there
+    local child = process.spawn { command = { emulator.binary(), "status", "7f1d0c9e-0000-4000-8000-000000000000" },
+      env = { MOLECULE_STATE_DIR = host.directory() } }
+    assert.equal(3, child:wait_exit())
+  end)
+
+  it("is refused where it cannot be made whole", function()
+    local _, problem = run({ "dist/make" }, { code = 2 })
+    assert(problem:find("usage: dist/make", 1, true), problem)
+    _, problem = run({ "dist/make", "--sign", "/nothing", "x" }, { code = 2 })
+    assert(problem:find('"/nothing" cannot be read', 1, true), problem)
+    _, problem = run({ "dist/make", "docs" }, { code = 2 })
+    assert(problem:find("docs is not empty", 1, true) or problem:find "is missing: cmake/install%-dependencies release", problem)
+  end)
+end)
