@@ -99,6 +99,19 @@ describe("a release", function()
     assert.equal(3, child:wait_exit())
   end)
 
+  it("has the files that docs/operations.md names", function()
+    local page, version = host.read "docs/operations.md", host.read "CMakeLists.txt":match "project%(molecule VERSION ([%d.]+)"
+    for _, name in ipairs { ("molecule_%s-1_amd64.deb"):format(version), ("libmolecule-dev_%s-1_amd64.deb"):format(version),
+      ("molecule-%s-linux-amd64.tar.gz"):format(version), "SHA256SUMS.minisig", "molecule.pub" } do
+      assert(page:find(name, 1, true), name)
+    end
+    local make = host.read "dist/make"
+    assert(make:find("name=molecule-$version-linux-$architecture", 1, true) and make:find('"$out/$name.tar.gz"', 1, true))
+    assert(host.read "cmake/package.cmake":find("set(CPACK_DEBIAN_PACKAGE_RELEASE 1)", 1, true))
+    assert(workflow():find("-p release/molecule.pub", 1, true) and workflow():find("release/molecule.pub)\" >>notes.md", 1, true))
+    assert(workflow():find("SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) dist/make", 1, true))
+  end)
+
   it("is refused where it cannot be made whole", function()
     local _, problem = run({ "dist/make" }, { code = 2 })
     assert(problem:find("usage: dist/make", 1, true), problem)

@@ -1,4 +1,5 @@
---- The systemd unit in docs/operations.md fits the program: exit codes, the time to stop, who gets the signals.
+--- The systemd unit in docs/operations.md is the one that is installed, and fits the program: exit codes, the time to stop, who gets
+--- the signals.
 local host = require "tests.support.host"
 
 -- The unit as {Section = {Key = value}}; a key that stands twice is a mistake.
@@ -29,6 +30,24 @@ local function help_of(option)
 end
 
 describe("the systemd unit in docs/operations.md", function()
+  it("is the one that is installed", function()
+    local _, text = read_unit()
+    assert.equal(host.read "dist/systemd/molecule@.service", text)
+  end)
+
+  it("takes the files that the page installs, and starts the workspace that it is named after", function()
+    local unit, _, page = read_unit()
+    for ending, line in pairs { lua = unit.Service.ExecStart, token = unit.Service.LoadCredential,
+      env = unit.Service.EnvironmentFile } do
+      assert(line:find("/etc/molecule/%i." .. ending, 1, true), line)
+      assert(page:find("/etc/molecule/$ID." .. ending, 1, true), ending)
+    end
+    assert(unit.Service.ExecStart:find("^/usr/bin/molecule connect %%i "))
+    assert.equal("molecule/%i", unit.Service.StateDirectory)
+    assert(page:find("--state-dir /var/lib/molecule/<id>", 1, true))
+    assert(page:find("MOLECULE_API_URL=", 1, true) and help_of "api-url":find "MOLECULE_API_URL")
+  end)
+
   it("restarts everything but what a restart cannot fix", function()
     local unit, _, page = read_unit()
     local final = {}
@@ -63,8 +82,8 @@ describe("the systemd unit in docs/operations.md", function()
   it("is one that systemd accepts", function()
     if not os.execute "systemd-analyze --version >/dev/null 2>&1" then return pending "no systemd-analyze here" end
     local _, text = read_unit()
-    local path = host.directory() .. "/agent.service"
-    host.write(path, (text:gsub("/usr/local/bin/molecule", require("tests.support.emulator").binary())))
+    local path = host.directory() .. "/molecule@.service"
+    host.write(path, (text:gsub("/usr/bin/molecule", require("tests.support.emulator").binary())))
     local pipe = assert(io.popen(("systemd-analyze verify %s 2>&1"):format(path)))
     local problems = pipe:read "a"
     pipe:close()
