@@ -19,7 +19,8 @@ local function exists(path) return uv.fs_stat(path) ~= nil end
 
 -- Programs that the pages use and that are not ours.
 local OTHERS = {}
-for name in ("apt-get busted cd cmake ctest curl echo export gdb gh git man minisign install sha256sum sudo systemctl tar tee valgrind"):gmatch "%S+" do
+for name in ("apt-get busted cd cmake ctest curl echo export gdb gh git install man minisign sha256sum sudo systemctl tar tee " ..
+  "valgrind"):gmatch "%S+" do
   OTHERS[name] = true
 end
 local FOLDERS = "^(%l+)/"

@@ -87,9 +87,12 @@ describe("a release", function()
     local text = host.read "Containerfile"
     local package = host.read "cmake/package.cmake"
     assert(text:find "\nUSER 65532:65532\n" and package:find("set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME molecule)", 1, true))
-    assert(text:find("COPY molecule_*.deb /tmp/", 1, true) and text:find("install -y --no-install-recommends /tmp/molecule_*.deb", 1, true))
+    assert(text:find("COPY molecule_*.deb /tmp/", 1, true))
+    assert(text:find("install -y --no-install-recommends /tmp/molecule_*.deb", 1, true))
     local connect, status = run { emulator.binary(), "connect", "--help" }, run { emulator.binary(), "status", "--help" }
-    for option in text:match "#     podman run(.-)\n#\n":gmatch "molecule.-(%-%-[%l-]+)" do assert(connect:find(option, 1, true), option) end
+    for option in text:match "#     podman run.-(molecule connect.-)\n#\n":gmatch "%-%-[%l-]+" do
+      assert(connect:find(option, 1, true), option)
+    end
     assert(connect:find "MOLECULE_STATE_DIR" and connect:find "MOLECULE_WORKSPACE_TOKEN")
     assert(text:find("CMD molecule status \"$MOLECULE_WORKSPACE\" >/dev/null || exit 1", 1, true))
     assert(status:find "0  running and healthy")

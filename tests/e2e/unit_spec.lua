@@ -1,5 +1,5 @@
---- The systemd unit in docs/operations.md is the one that is installed, and fits the program: exit codes, the time to stop, who gets
---- the signals.
+--- The systemd unit in docs/operations.md is the one that is installed, and fits the program: exit codes, the time to stop, who
+--- gets the signals.
 local host = require "tests.support.host"
 
 -- The unit as {Section = {Key = value}}; a key that stands twice is a mistake.

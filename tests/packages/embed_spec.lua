@@ -1,4 +1,4 @@
---- What `cmake --install` installs is enough for a program that embeds the host: examples/embed, built by CMake and by pkg-config.
+--- What `cmake --install` installs is enough for a program that embeds the host: examples/embed, by CMake and by pkg-config.
 --- MOLECULE_BUILD names the build that is installed (build/release).
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"

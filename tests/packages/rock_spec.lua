@@ -18,7 +18,8 @@ describe("the rock of the testing kit", function()
     local rockspec = ("%s/molecule-testing-%s-1.rockspec"):format(directory, version)
     host.write(rockspec, run { "dist/rockspec", version })
     local env = { HOME = directory }
-    run({ "luarocks", "--lua-version", "5.4", "make", "--tree", directory .. "/tree", "--deps-mode", "none", rockspec }, { env = env })
+    run({ "luarocks", "--lua-version", "5.4", "make", "--tree", directory .. "/tree", "--deps-mode", "none", rockspec },
+      { env = env })
     local share = directory .. "/tree/share/lua/5.4"
     env.LUA_PATH = ("%s/?.lua;%s/?/init.lua;;"):format(share, share)
     local said = run({ "busted", "--lua=lua5.4", "examples/echo_spec.lua", "examples/quota_spec.lua" }, { env = env })

@@ -1,4 +1,4 @@
---- Reads a bill of materials from standard input; says what is wrong with it, and which of the libraries it lacks that `ldd` lists.
+--- Reads a bill of materials from standard input; says what is wrong with it, and which libraries it lacks that `ldd` lists.
 ---     molecule version --sbom | lua5.4 tests/packages/sbom.lua <(ldd molecule)
 local cjson = require "cjson"
 
