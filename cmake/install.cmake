@@ -43,6 +43,15 @@ write_basic_package_version_file(molecule-config-version.cmake COMPATIBILITY Sam
 install(FILES ${CMAKE_BINARY_DIR}/molecule-config.cmake ${CMAKE_BINARY_DIR}/molecule-config-version.cmake
     DESTINATION ${config_dir} COMPONENT development)
 install(DIRECTORY include/molecule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT development)
-string(REGEX REPLACE "[^/]+" ".." pc_up ${CMAKE_INSTALL_LIBDIR}) # wherever it was installed to
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR} OR IS_ABSOLUTE ${CMAKE_INSTALL_INCLUDEDIR})
+    set(pc_prefix ${CMAKE_INSTALL_PREFIX})
+    set(pc_libdir ${CMAKE_INSTALL_FULL_LIBDIR})
+    set(pc_includedir ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+else() # wherever it was installed to
+    string(REGEX REPLACE "[^/]+" ".." up ${CMAKE_INSTALL_LIBDIR})
+    set(pc_prefix "\${pcfiledir}/../${up}")
+    set(pc_libdir "\${prefix}/${CMAKE_INSTALL_LIBDIR}")
+    set(pc_includedir "\${prefix}/${CMAKE_INSTALL_INCLUDEDIR}")
+endif()
 configure_file(cmake/molecule.pc.in molecule.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/molecule.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)

@@ -1,5 +1,5 @@
-# MOLECULE_STATIC: the archives in place of the shared libraries, so that the program needs fewer packages. libcurl stays
-# shared (its archive needs Kerberos and LDAP, which have none), and so does GnuTLS, which libmicrohttpd uses.
+# MOLECULE_STATIC: the archives in place of the shared libraries, so that the program needs fewer packages. libcurl and
+# GnuTLS, which libmicrohttpd uses, stay shared: Kerberos, LDAP and p11-kit, which they need, have no archives in Debian.
 set(MOLECULE_ARCHIVES "")
 function(link_archive prefix name)
     find_library(${prefix}_ARCHIVE NAMES lib${name}.a REQUIRED)
