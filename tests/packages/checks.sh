@@ -40,13 +40,12 @@ need() { # TOOL…
     done
 }
 
-# The folder with the packages: the given one, or build/packages, made again.
+# The folder with the packages: the given one, or build/packages, which is made again.
 packages() {
     if [ -n "$1" ]; then
         [ -e "$1/SHA256SUMS" ] || { echo "$0: there are no packages in $1; dist/make makes them" >&2; return 1; }
         (cd "$1" && pwd)
         return
     fi
-    rm -rf build/packages
-    dist/make build/packages >&2 && (cd build/packages && pwd)
+    tests/packages/make >&2 && (cd build/packages && pwd)
 }

@@ -38,6 +38,25 @@ describe("a program that embeds the host", function()
     assert(said[1].body:find("embedded: hello", 1, true), said[1].body)
   end
 
+  it("comes with the program, its manual, completions, units and what specs need", function()
+    for _, path in ipairs { "bin/molecule", "share/man/man1/molecule.1", "share/man/man1/molecule-connect.1",
+      "share/man/man7/molecule-script.7", "share/bash-completion/completions/molecule", "share/zsh/site-functions/_molecule",
+      "share/fish/vendor_completions.d/molecule.fish", "share/molecule/types.lua",
+      "share/molecule/lua/molecule/testing/init.lua" } do
+      assert(host.read(prefix .. "/" .. path), path)
+    end
+    for _, shell in ipairs { "bash-completion/completions/molecule", "zsh/site-functions/_molecule",
+      "fish/vendor_completions.d/molecule.fish" } do
+      assert.equal(run { emulator.binary(), "completion", shell:match "^%l+" }, host.read(prefix .. "/share/" .. shell))
+    end
+    local units = host.list "dist/systemd"
+    assert(#units >= 1)
+    for _, name in ipairs(units) do
+      local unit = host.read("dist/systemd/" .. name):gsub("/usr/bin/molecule", prefix .. "/bin/molecule")
+      assert.equal(unit, host.read(prefix .. "/lib/systemd/system/" .. name))
+    end
+  end)
+
   it("is built by CMake, and answers a message", function()
     run { "cmake", "-S", "examples/embed", "-B", directory .. "/build", "-DCMAKE_PREFIX_PATH=" .. prefix }
     run { "cmake", "--build", directory .. "/build" }
