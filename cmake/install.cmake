@@ -10,7 +10,7 @@ install(DIRECTORY lua/molecule DESTINATION ${CMAKE_INSTALL_DATADIR}/molecule/lua
 install(FILES lua/molecule/types.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/molecule COMPONENT program)
 
 foreach(part 1 7)
-    install(DIRECTORY ${MANUAL_DIR}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man${part} COMPONENT program
+    install(DIRECTORY ${MANUAL_DIR}/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man${part} COMPONENT program OPTIONAL
         FILES_MATCHING PATTERN "*.${part}")
 endforeach()
 set(completions lua/molecule/completion)
