@@ -10,6 +10,7 @@
 #include "host/evaluation.h"
 #include "host/host.h"
 #include "host/monitor.h"
+#include "host/supervisor.h"
 #include "host/tracing.h"
 #include "host/rehearsal.h"
 #include "host/workspace.h"
@@ -45,8 +46,9 @@ struct evaluation {
 struct molecule {
     struct evaluation *evaluation; /* under way; NULL: none */
     struct host *host;
-    struct tracing *tracing; /* NULL: no spans are exported */
-    struct monitor *monitor; /* metrics and health; NULL: not served */
+    struct supervisor *supervisor; /* systemd; NULL: nobody listens */
+    struct tracing *tracing;       /* NULL: no spans are exported */
+    struct monitor *monitor;       /* metrics and health; NULL: not served */
     struct molecule_options options;
     struct added *added;
 };
@@ -133,6 +135,8 @@ struct molecule *molecule_open(const struct molecule_options *options, char *pro
         molecule_close(molecule);
         return NULL;
     }
+    if (options->handle_signals) /* it is the process's own program */
+        molecule->supervisor = supervisor_open(molecule->host);
     if (options->metrics) {
         molecule->monitor = monitor_open(molecule->host, options->metrics, problem, problem_size);
         if (!molecule->monitor) {
@@ -147,6 +151,7 @@ void molecule_close(struct molecule *molecule)
 {
     if (!molecule)
         return;
+    supervisor_close(molecule->supervisor);
     monitor_close(molecule->monitor);
     tracing_close(molecule->tracing);
     host_close(molecule->host);

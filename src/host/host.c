@@ -49,6 +49,7 @@ static void on_signal(uv_signal_t *handle, int number)
     struct host *host = handle->data;
     if (number == SIGHUP) {
         log_reopen();
+        host->reloads++;
         a2a_server_reload(host->a2a);
         if (host->options.reload && !host->stops)
             host->options.reload(host->options.context);

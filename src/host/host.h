@@ -74,6 +74,7 @@ struct host {
     bool leftovers;        /* there were temporary files in it */
     bool closing;          /* host_close frees everything */
     unsigned stops;        /* how often we were asked to stop */
+    unsigned reloads;      /* … and, by SIGHUP, to reload */
     enum host_exit exit_code;
     int64_t started_ms; /* monotonic */
 };
