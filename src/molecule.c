@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/option.h"
 #include "base/terminal.h"
+#include "doors/a2a_server.h"
 #include "host/checks.h"
 #include "host/errand.h"
 #include "host/evaluation.h"
@@ -217,6 +218,11 @@ bool molecule_serve(struct molecule *molecule, const struct molecule_serve_optio
         }
     }
     return host_serve(molecule->host, options, pushed, problem, problem_size);
+}
+
+const char *molecule_serve_url(const struct molecule *molecule)
+{
+    return molecule->host->a2a ? a2a_server_url(molecule->host->a2a) : NULL;
 }
 
 /* What the command line's parser has not checked for a program. */

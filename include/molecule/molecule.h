@@ -92,6 +92,8 @@ enum molecule_result molecule_add(struct molecule *molecule,
  * false: `problem` says why not. */
 bool molecule_serve(struct molecule *molecule, const struct molecule_serve_options *options,
                     bool pushed, char *problem, size_t problem_size);
+/* Where that server is reached: its public_url, or where it listens. NULL: there is none. */
+const char *molecule_serve_url(const struct molecule *molecule);
 void molecule_serve_defaults(struct molecule_serve_options *options);
 
 /* Whether molecule_add could take these: the address of the platform, a token, a script that

@@ -5,6 +5,7 @@
 #include "commands/dev_emulator.h"
 #include "commands/dev_host.h"
 #include "commands/dev_keep.h"
+#include "commands/dev_listen.h"
 #include "commands/dev_terminal.h"
 #include "commands/init.h"
 #include "commands/temporary.h"
@@ -45,6 +46,14 @@
       "the workspace that the script serves [a new one; with --state-dir always the same for the " \
       "same script]",                                                                              \
       .letter = 'w', .argument = "ID")                                                             \
+    X(CHOICE, mode, "mode",                                                                        \
+      "how messages come: poll: the host fetches them; push: the emulator posts them to the "      \
+      "host, which listens on 127.0.0.1 at any free port",                                         \
+      .argument = "poll|push", .standard = "poll")                                                 \
+    X(DURATION, answer_within, "answer-within",                                                    \
+      "with push: a message that takes longer is answered with \"the answer follows\", and the "   \
+      "reply is shown in the canvas; 0: never",                                                    \
+      .standard = "50s", .maximum = 3600000)                                                       \
     X(PATH, state_directory, "state-dir",                                                          \
       "keep the stored values, dead letters and unfinished messages there for the next run "       \
       "[deleted on exit]",                                                                         \
@@ -78,12 +87,16 @@ static const struct option_note standards[] = {
 };
 
 #define OWN_PLATFORM "dev runs its own platform; to connect to another one use molecule connect"
+#define OWN_LISTENER                                                              \
+    "dev --mode push listens on 127.0.0.1 at a free port; for A2A clients there " \
+    "is molecule serve"
 #define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
 
 static const struct option_note elsewhere[] = {
     {.name = "api-url", .text = OWN_PLATFORM},
     {.name = "insecure-http", .text = OWN_PLATFORM},
-    {.name = "mode", .text = OWN_PLATFORM},
+    {.name = "listen", .text = OWN_LISTENER},
+    {.name = "public-url", .text = OWN_LISTENER},
     {.name = "token", .text = OWN_TOKEN},
     {.name = "token-file", .text = OWN_TOKEN},
     {.name = "bootstrap", .text = OWN_TOKEN},
@@ -113,6 +126,11 @@ static char *lasting_id(const struct molecule_workspace_options *workspace)
     return memory_copy_text(id);
 }
 
+static bool is_pushed(const struct dev_options *given)
+{
+    return strcmp(given->mode, "push") == 0;
+}
+
 static struct molecule_workspace_options make_workspace(const struct dev_options *given,
                                                         const struct dev_host_orders *orders)
 {
@@ -126,6 +144,9 @@ static struct molecule_workspace_options make_workspace(const struct dev_options
     workspace.temporary_state = !given->state_directory && !given->keep;
     workspace.watch = workspace.script != NULL;
     workspace.replay_check = true;
+    workspace.push = is_pushed(given);
+    workspace.push_unauthenticated = strcmp(given->profile, "t1") == 0; /* it shows no secret */
+    workspace.answer_within_ms = given->answer_within;
     if (workspace.since_secs < SINCE_SECS_LEAST)
         workspace.since_secs = SINCE_SECS_LEAST;
     return workspace;
@@ -138,10 +159,21 @@ static void on_event(void *context, const struct molecule_event *event)
     dev_report_write(*(const int *)context, event);
 }
 
+static bool add(struct molecule *molecule, const struct molecule_workspace_options *workspace,
+                enum molecule_result *code)
+{
+    char problem[1024];
+    *code = molecule_add(molecule, workspace, problem, sizeof problem);
+    if (*code != MOLECULE_STOPPED)
+        log_error(LOG_WORKSPACE_NOT_STARTED, workspace->id, "%s", problem);
+    return *code == MOLECULE_STOPPED;
+}
+
 static int serve(const struct dev_options *given, const struct dev_host_orders *orders,
                  int report_fd)
 {
-    char problem[1024];
+    char problem[1024], *url = NULL;
+    struct molecule_serve_options listener = {0};
     struct molecule_workspace_options workspace = make_workspace(given, orders);
     struct molecule_options host = given->host;
     host.handle_signals = true;
@@ -152,12 +184,15 @@ static int serve(const struct dev_options *given, const struct dev_host_orders *
         terminal_print(stderr, "molecule dev: %s\n", problem);
         return MOLECULE_FAILED;
     }
-    enum molecule_result code = molecule_add(molecule, &workspace, problem, sizeof problem);
-    if (code == MOLECULE_STOPPED)
-        code = molecule_run(molecule);
-    else
+    enum molecule_result code = MOLECULE_FAILED;
+    if (workspace.push)
+        workspace.public_url = url = dev_listen(molecule, &listener, problem, sizeof problem);
+    if (workspace.push && !url)
         log_error(LOG_WORKSPACE_NOT_STARTED, orders->workspace_id, "%s", problem);
+    else if (add(molecule, &workspace, &code))
+        code = molecule_run(molecule);
     molecule_close(molecule);
+    free(url);
     return (int)code;
 }
 
@@ -174,10 +209,12 @@ static void say_how(const struct dev_options *given, const char *id, const char 
                    "%s serves workspace %s; say something to it, and read its answers:\n"
                    "  in the playground, or type a line here (/help for details), or\n"
                    "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
-                   "  curl -s '%s/__emulator/wait?path=/notify&count=1'\n"
+                   "  curl -s '%s/__emulator/%s'\n"
                    "its state: molecule status %s --state-dir %s\n",
                    given->workspace.script ? given->workspace.script : given->workspace.backend, id,
-                   url, id, url, id, directory);
+                   url, id, url,
+                   is_pushed(given) ? "playground/messages?limit=1" : "wait?path=/notify&count=1",
+                   id, directory);
 }
 
 static void show_page(const char *url)
@@ -258,6 +295,7 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     settings->script = given->workspace.script;
     settings->keep = keep.session;
+    settings->push = is_pushed(given);
     struct session session = {
         .emulator = {.terminal = dev_terminal_open(),
                      .host = &session.host,
@@ -285,13 +323,15 @@ static int check(const struct command *command, const struct dev_options *given)
     const char *answers = workspace->script    ? workspace->script
                           : workspace->backend ? "--backend"
                                                : NULL;
+    const char *needless = answers            ? answers
+                           : given->open      ? "--open"
+                           : given->keep      ? "--keep"
+                           : is_pushed(given) ? "--mode push"
+                                              : NULL;
     if (given->headless)
-        return answers || given->open || given->keep
-                   ? options_complain(command, "--headless runs the emulator alone; remove %s",
-                                      answers       ? answers
-                                      : given->open ? "--open"
-                                                    : "--keep")
-                   : 0;
+        return needless ? options_complain(command, "--headless runs the emulator alone; remove %s",
+                                           needless)
+                        : 0;
     if (!answers)
         return options_complain(
             command,
@@ -372,7 +412,9 @@ const struct command command_dev = {
         "or offers to\n"
         "write one. The script is reloaded whenever it or a file it requires changes; if the new "
         "version does\n"
-        "not load, the old one stays.\n\n"
+        "not load, the old one stays. With --mode push the emulator posts messages to the script's "
+        "host instead\n"
+        "of being polled; what one sees stays the same.\n\n"
         "The playground, a web page, shows the conversation and what happened to each message; "
         "--open opens it.\n"
         "The terminal shows the conversation, too: each message, its reply, its outcome and how "
@@ -396,6 +438,7 @@ const struct command command_dev = {
     .examples = "  molecule dev agent.lua\n"
                 "  echo hello | molecule dev agent.lua\n"
                 "  molecule dev --backend mock --port 0\n"
+                "  molecule dev agent.lua --mode push\n"
                 "  molecule dev --headless --port 8080 --profile t1",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -9,6 +9,7 @@
 #include "base/timer.h"
 #include "doors/push_files.h"
 #include "wire/jsontext.h"
+#include "wire/served.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,27 +179,10 @@ static void set_patience(struct a2a_exchange *exchange, int64_t patience_ms)
     timer_arm(exchange->patience, on_patience, patience_ms);
 }
 
-/* The id that the platform would drop duplicates by; a request without one is known by its bytes.
- */
-static char *message_id_of(const json_t *request, const char *body, size_t length)
-{
-    char digest[UUID_TEXT_SIZE];
-    const json_t *message = json_object_get(json_object_get(request, "params"), "message");
-    const char *id = json_string_value(json_object_get(message, "messageId"));
-    if (!id)
-        id = json_string_value(json_object_get(message, "message_id"));
-    if (id && *id)
-        return memory_copy_text(id);
-    char *text = memory_copy(body, length);
-    uuid_of_name(text, digest);
-    free(text);
-    return memory_copy_text(digest);
-}
-
 static void begin(struct a2a_exchange *exchange, json_t *request, const char *body, size_t length)
 {
     struct a2a_agent *agent = exchange->agent;
-    char *message_id = message_id_of(request, body, length);
+    char *message_id = served_pushed_message_id(request, body, length);
     struct a2a_task *task = tasks_begin_pushed(agent->tasks, message_id, body, length,
                                                &exchange->problem);
     free(message_id);

@@ -288,6 +288,11 @@ struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_
     return server;
 }
 
+const char *a2a_server_url(const struct a2a_server *server)
+{
+    return server->url;
+}
+
 void a2a_server_drain(struct a2a_server *server)
 {
     if (server)

@@ -53,6 +53,8 @@ struct a2a_agent {
  * which ask for no tokens of clients. */
 struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_options *options,
                                    bool pushed, char *problem, size_t problem_size);
+/* Where the agents are reached, without a "/" at its end. */
+const char *a2a_server_url(const struct a2a_server *server);
 /* New requests are refused; those under way go on. */
 void a2a_server_drain(struct a2a_server *server);
 void a2a_server_close(struct a2a_server *server); /* NULL is fine */

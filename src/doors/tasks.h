@@ -32,8 +32,6 @@ struct webhooks;
 
 struct a2a_task;
 
-#define TASKS_PLATFORM "platform" /* the principal of what the platform pushes */
-
 /* Whoever is told what happens to a task. Embedded; yours. */
 struct task_watcher {
     struct task_watcher *next, *previous; /* the rest is the tasks' */

@@ -171,7 +171,7 @@ struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
                                     const char *request, size_t length, struct a2a_problem *problem)
 {
     char id[UUID_TEXT_SIZE];
-    served_id(TASKS_PLATFORM, message_id, id);
+    served_id(SERVED_PLATFORM, message_id, id);
     struct a2a_task *task = tasks_find_id(tasks, id);
     if (task)
         return task;
@@ -182,7 +182,7 @@ struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
     int64_t now = clock_wall_ms();
     json_t *message = json_pack("{s:s, s:s, s:[]}", "messageId", message_id, "role", "ROLE_USER",
                                 "parts");
-    task = tasks_add(tasks, id, TASKS_PLATFORM, id, task_record_new(id, id, message, now));
+    task = tasks_add(tasks, id, SERVED_PLATFORM, id, task_record_new(id, id, message, now));
     json_decref(message);
     task->beginning = true;
     admit(task, served_pushed_row(request, length, id, now), id, now, true, NULL);

@@ -58,6 +58,8 @@ static int start(lua_State *L)
     set_text(L, "keep", options->keep);
     lua_pushboolean(L, options->console);
     lua_setfield(L, -2, "console");
+    lua_pushboolean(L, options->push);
+    lua_setfield(L, -2, "push");
     set_text(L, "trial", options->trial);
     lua_pushinteger(L, options->rate_limit);
     lua_setfield(L, -2, "rate_limit");

@@ -13,6 +13,8 @@
 #include "script/emulator_post.h"
 #include "script/emulator_request.h"
 #include "script/playback.h"
+#include "wire/jsontext.h"
+#include "wire/served.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>
@@ -117,6 +119,21 @@ static int host_uuid(lua_State *L)
 static int host_uuid_valid(lua_State *L)
 {
     lua_pushboolean(L, lua_type(L, 1) == LUA_TSTRING && uuid_valid(lua_tostring(L, 1)));
+    return 1;
+}
+
+/* pushed_id(request) -> the id that a message of a host has which the platform pushes to it */
+static int host_pushed_id(lua_State *L)
+{
+    size_t length;
+    char id[UUID_TEXT_SIZE];
+    const char *bytes = luaL_checklstring(L, 1, &length);
+    json_t *request = jsontext_read(bytes, length, NULL, NULL);
+    char *message_id = served_pushed_message_id(request, bytes, length);
+    served_id(SERVED_PLATFORM, message_id, id);
+    free(message_id);
+    json_decref(request);
+    lua_pushstring(L, id);
     return 1;
 }
 
@@ -276,6 +293,7 @@ static const luaL_Reg functions[] = {{"serve", emulator_request_serve},
                                      {"parse_time", host_parse_time},
                                      {"uuid", host_uuid},
                                      {"uuid_valid", host_uuid_valid},
+                                     {"pushed_id", host_pushed_id},
                                      {"token", host_token},
                                      {"base64_decode", host_base64_decode},
                                      {"base64_encode", host_base64_encode},

@@ -45,6 +45,21 @@ char *served_row(const struct served *served, const char *id)
     return text;
 }
 
+char *served_pushed_message_id(const json_t *request, const char *bytes, size_t length)
+{
+    char digest[UUID_TEXT_SIZE];
+    const json_t *message = json_object_get(json_object_get(request, "params"), "message");
+    const char *id = json_string_value(json_object_get(message, "messageId"));
+    if (!id)
+        id = json_string_value(json_object_get(message, "message_id"));
+    if (id && *id)
+        return memory_copy_text(id);
+    char *text = memory_copy(bytes, length);
+    uuid_of_name(text, digest);
+    free(text);
+    return memory_copy_text(digest);
+}
+
 char *served_pushed_row(const char *request, size_t length, const char *id, int64_t at_ms)
 {
     char when[CLOCK_TEXT_SIZE];

@@ -30,6 +30,11 @@ void served_answer_id(const char *principal, const char *task_id, const char *me
                       char id[UUID_TEXT_SIZE]);
 /* The row with this id; yours to free. NULL: out of memory. */
 char *served_row(const struct served *served, const char *id);
+/* The principal of what the platform pushes. */
+#define SERVED_PLATFORM "platform"
+/* The messageId that the platform would drop duplicates by; a request without one is known by its
+ * bytes. Yours. */
+char *served_pushed_message_id(const json_t *request, const char *bytes, size_t length);
 /* The row of a message that the platform pushed: its request as it came, sound JSON. Yours. */
 char *served_pushed_row(const char *request, size_t length, const char *id, int64_t at_ms);
 /* Whether a row that the ledger had is one of these. Those that a poll brings are not asked. */

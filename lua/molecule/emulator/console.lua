@@ -11,6 +11,7 @@ local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local attachment = require "molecule.emulator.attachment"
 local messages = require "molecule.emulator.messages"
+local push = require "molecule.emulator.push"
 local store = require "molecule.emulator.store"
 local watch = require "molecule.emulator.watch"
 
@@ -28,7 +29,8 @@ local LINE_TOO_LONG = "that line is longer than 1 MiB; it was not sent"
 local own          -- the id of the workspace that the script serves
 local speaker      -- the id of the peer that lines come from; nil: the canvas
 local last = 0     -- the last number given
-local open = {}    -- row id -> {number, since, typed}
+local open = {}    -- row id -> {number, since, typed, pushed, awaits: its push has no answer yet, reply: of that}
+local finishing = {} -- what was pushed and is finished, in that order: its answers may come in another
 local typed = 0    -- messages typed that have no outcome
 local said = false -- anything was typed
 local ending, over = false, false
@@ -88,7 +90,7 @@ end
 
 local function arrived(event)
   last = last + 1
-  open[event.row.id] = { number = last, since = host.monotonic_ms() }
+  open[event.row.id] = { number = last, since = host.monotonic_ms(), pushed = event.pushed, awaits = event.pushed }
   show(last, ("%s: %s"):format(name_of(event.source), text_of(parts_of(event.value))))
 end
 
@@ -135,9 +137,16 @@ local function quit_if_done()
   end
 end
 
+local show_finished
+
 -- What the host says became of a message.
 local function told(event)
   local message = open[event.row_id] or earlier(event.row_id)
+  if event.kind == "finished" and message.pushed then
+    message.pushed = nil
+    finishing[#finishing + 1] = event
+    return show_finished()
+  end
   local why = event.reason and ": " .. first_line(event.reason) or ""
   if event.outcome == "asleep" then -- it sleeps, or has asked
     if event.again_ms > 0 then show(message.number, event.reason) end
@@ -154,6 +163,31 @@ local function told(event)
   quit_if_done()
 end
 
+-- Once the platform has the answer, too.
+function show_finished()
+  while finishing[1] do
+    local message = open[finishing[1].row_id]
+    if message.awaits then return end
+    if message.reply then show(message.number, message.reply) end
+    told(table.remove(finishing, 1))
+  end
+end
+
+-- A message was posted to the host.
+local function pushed(event)
+  local message = open[event.row_id]
+  local parts, late = push.parts(event.row_id, event.answer)
+  local words = parts and "agent: " .. text_of(parts)
+  if not message or late then
+    if words then show(message and message.number, words) end
+  else
+    message.reply = words
+  end
+  if not message or not event.status then return end
+  message.awaits = nil
+  show_finished()
+end
+
 -- A crash: what was under way is delivered again.
 local function host_changed(event)
   hint(event.running and "the host runs again" or event.reason)
@@ -163,6 +197,7 @@ local function heard(event)
   if event.kind == "host" then return host_changed(event) end
   if event.kind == "message" and event.workspace.id == own then return arrived(event) end
   if event.kind == "notice" and event.workspace.id == own then return noticed(event) end
+  if event.kind == "pushed" then return pushed(event) end
   if event.kind == "sent" and event.source == own then return sent(event) end
   if event.kind == "attempt" and event.schedule then return due(event) end
   if event.kind == "later" or event.kind == "finished" then return told(event) end

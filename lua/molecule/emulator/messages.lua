@@ -4,6 +4,7 @@ local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local envelope = require "molecule.emulator.envelope"
 local inbox = require "molecule.emulator.inbox"
+local push = require "molecule.emulator.push"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
 
@@ -28,13 +29,33 @@ local function numbered(message, number)
   return copy
 end
 
+local function body_of(target, message)
+  if message.request_body ~= nil then return message.request_body end
+  return envelope.build(message.from, target.id, message)
+end
+
 local function insert(target, message, options)
-  local from = message.from
-  local body = message.request_body
-  if body == nil then body = envelope.build(from, target.id, message) end
+  local from, body = message.from, body_of(target, message)
   options.method = type(body) == "table" and type(body.method) == "string" and body.method or "message/send"
   options.response_body = message.response_body
   return inbox.place(target, from, body, options)
+end
+
+local ROW_FIELDS = { "id", "created_at", "row", "raw_row", "raw_row_base64", "response_body" }
+
+-- To a workspace that gets its messages pushed: there is no row that could be special.
+local function queue(target, message, place)
+  local ids = json.array {}
+  for _, name in ipairs(ROW_FIELDS) do
+    if message[name] ~= nil then return nil, name .. " is about a row, but messages are pushed to this workspace" end
+  end
+  if place then return nil, "this is about rows, but messages are pushed to this workspace" end
+  for number = 1, message.count or 1 do
+    local problem
+    ids[number], problem = push.queue(target, message.from, body_of(target, numbered(message, number)))
+    if problem then return nil, problem end
+  end
+  return ids
 end
 
 local function check(message)
@@ -59,6 +80,7 @@ function messages.insert(target, message, place)
   if message.from == json.null then message.from = nil end
   local problem = check(message)
   if problem then return nil, problem end
+  if push.queues(target) then return queue(target, message, place) end
   local raw, raw_problem = raw_of(message)
   if raw_problem then return nil, raw_problem end
   local override = message.row and {}

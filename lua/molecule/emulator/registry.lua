@@ -2,10 +2,10 @@
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
-local a2a = require "molecule.emulator.a2a"
 local addresses = require "molecule.emulator.addresses"
 local auth = require "molecule.emulator.auth"
 local events = require "molecule.emulator.events"
+local push = require "molecule.emulator.push"
 local store = require "molecule.emulator.store"
 local time = require "molecule.emulator.time"
 
@@ -78,6 +78,7 @@ local function register(request)
     workspace = store.create(value.id, RUNTIMES[store.config.profile])
   end
   if not frozen(workspace) then adopt(workspace, value, mode) end
+  if push.queues(workspace) then push.again(workspace) end
   local answer = { status = "registered", delivery_mode = mode, platform_inbound_secret = workspace.secret }
   if next(workspace.tokens) == nil then answer.auth_token = store.mint(workspace) end
   request:json(200, answer)
@@ -134,7 +135,7 @@ local function heartbeat(request)
     workspace.heartbeats = workspace.heartbeats + 1
     events.publish(workspace, "WORKSPACE_HEARTBEAT", { active_tasks = workspace.active_tasks,
       uptime_seconds = workspace.uptime_seconds })
-    a2a.push_again(workspace)
+    push.again(workspace)
   end
   request:json(200, answer)
 end

@@ -41,7 +41,7 @@ function store.set(settings)
 end
 
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?}
+---  workspace: string?, push: boolean?} push: messages to it are pushed
 function store.configure(options)
   assert(store.set {
     profile = options.profile,
@@ -52,12 +52,12 @@ function store.configure(options)
     upload_maximum = 100 << 20,
     canvas_proxy = true,
     delegation_inbox = false,
-    push_loopback = false,
+    push_loopback = options.push or false,
     events = true,
     events_mute = false,
     admin_token = options.admin_token or "",
   })
-  store.first = options.workspace
+  store.first, store.first_mode = options.workspace, options.push and "push" or "poll"
   store.prepare()
 end
 
@@ -71,7 +71,13 @@ end
 function store.prepare()
   if not store.first then return end
   local workspace = store.create(store.first)
-  workspace.delivery_mode, workspace.parent_id = "poll", store.family()
+  workspace.delivery_mode, workspace.parent_id = store.first_mode, store.family()
+end
+
+---Until it registers, messages come to it as this run's options say, whatever an earlier one was like.
+function store.expect_first()
+  local workspace = store.find(store.first)
+  if workspace then workspace.delivery_mode, workspace.url = store.first_mode, "" end
 end
 
 ---The parent of all workspaces created here without a parent: siblings may talk to each other.

@@ -3,6 +3,8 @@
 --- Events: {kind = "message", workspace, source? (an id; nil: the canvas), row, value} a message came into an inbox;
 --- {kind = "notice", workspace, body, value} a workspace said something to the human; {kind = "sent", source, target, body,
 --- value} a workspace sent something to another, whether that has an inbox here or not. {kind =
+--- "pushed", workspace, row_id, source?, url, headers (without the secret), body, status?, answer?, problem?, took_ms, again?} a
+--- message was posted to the workspace of `molecule dev --mode push` (again: it will be once more). {kind =
 --- "answered", request, status, body, lost?} a request has its answer (lost: it is not delivered). {kind = "changed"} a control
 --- request or a fault changed something.
 ---

@@ -59,8 +59,10 @@ end
 local function line_of(item)
   local detail = record.detail(item)
   local last = detail.posts[#detail.posts]
+  local reply = last and not last.pushed and json.decode(last.body) or nil
+  if last and last.pushed and item.reply then reply = { message = item.reply.text } end -- as the canvas would get it
   local line = { at = time.format(item.us), workspace = record.workspace(), row_id = item.id, from = item.from or "canvas",
-    envelope = detail.envelope, outcome = item.outcome, reason = item.reason, reply = last and json.decode(last.body) or nil,
+    envelope = detail.envelope, outcome = item.outcome, reason = item.reason, reply = reply,
     calls = calls_of(item.id) }
   return assert(json.encode(line, { sort = true }))
 end

@@ -5,6 +5,7 @@ local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local changes = require "molecule.playground.changes"
 local faults = require "molecule.emulator.faults"
+local push = require "molecule.emulator.push"
 local rows = require "molecule.emulator.rows"
 local shown = require "molecule.playground.shown"
 local store = require "molecule.emulator.store"
@@ -359,6 +360,25 @@ function heard.answered(event)
   item.posts[#item.posts + 1] = { at = host.now_us() // 1000, method = request.method, path = request.path, body = body,
     status = event.status, answer = answer, lost = event.lost or nil, fault = request.entry and request.entry.fault,
     took_ms = request.entry and host.monotonic_ms() - request.entry.at }
+  weigh(item, #body + #answer)
+  changes.touch(item)
+end
+
+-- A message was posted to the host, which has answered or not.
+function heard.pushed(event)
+  local item = by_id[event.row_id]
+  if not item then return end
+  local parts, late = push.parts(event.row_id, event.answer)
+  local text, files = shown.content(parts or {})
+  if parts and late then
+    claim(item, { text = text, files = files })
+  elseif parts then
+    reply(event.row_id, text, files)
+  end
+  if #item.posts >= POSTS_MAXIMUM then return end
+  local body, answer = shown.cut(event.body, BODY_MAXIMUM), shown.cut(event.answer or event.problem or "", ANSWER_MAXIMUM)
+  item.posts[#item.posts + 1] = { at = host.now_us() // 1000, method = "POST", path = event.url:match "^%a+://[^/]+(/?.*)$",
+    body = body, status = event.status or 0, answer = answer, pushed = true, took_ms = event.took_ms }
   weigh(item, #body + #answer)
   changes.touch(item)
 end

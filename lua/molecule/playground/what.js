@@ -67,7 +67,8 @@ function postOf(post) {
   if (post.fault) notes.push(`fault: ${post.fault}`);
   if (post.lost) notes.push("the answer was not delivered");
   return h("li", null,
-    h("p", null, `${post.method} ${post.path.replace(/^\/workspaces\/[^/]*/, "…")} → `, h("strong", null, String(answer)),
+    h("p", null, post.pushed ? "pushed to the host → " : `${post.method} ${post.path.replace(/^\/workspaces\/[^/]*/, "…")} → `,
+      h("strong", null, String(answer)),
       ` ${notes.join(" · ")} `, h("span", { class: "faint" }, timeOf(post.at))),
     block(pretty(post.body), "Request"), post.answer ? block(pretty(post.answer), "Answer") : null);
 }
