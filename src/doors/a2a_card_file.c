@@ -126,39 +126,49 @@ static void set_extended(struct a2a_agent *agent, const json_t *extended)
     }
 }
 
-bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *description,
-                        const json_t *skills, const json_t *said, char *problem,
-                        size_t problem_size)
+json_t *a2a_card_of(const struct a2a_card_words *words, bool only_1_0, bool bearer, char *problem,
+                    size_t problem_size)
 {
-    if (said && !check_said(said, problem, problem_size))
-        return false;
-    const json_t *provider = json_object_get(said, "provider");
+    const json_t *said = words->said, *provider = json_object_get(said, "provider");
     const char *version = text_of(said, "version"), *form = text_of(said, "form");
+    if (said && !check_said(said, problem, problem_size))
+        return NULL;
     if (form && strcmp(form, "1.0") != 0 && strcmp(form, "all") != 0) {
         snprintf(problem, problem_size, "the agent's card.form is \"all\" or \"1.0\"");
-        return false;
+        return NULL;
     }
-    char *url = memory_join(agent->server->url, agent->path);
     struct a2a_card card = {
-        .url = url,
-        .name = name,
-        .description = description,
+        .url = words->url,
+        .name = words->name,
+        .description = words->description,
         .version = version ? version : MOLECULE_VERSION,
         .documentation_url = text_of(said, "documentation_url"),
         .icon_url = text_of(said, "icon_url"),
         .provider = json_is_object(provider) ? provider : NULL,
-        .skills = skills,
+        .skills = words->skills,
         .input_modes = json_object_get(said, "input_modes"),
         .output_modes = json_object_get(said, "output_modes"),
         .extensions = json_object_get(said, "extensions"),
-        .only_1_0 = agent->server->only_1_0 || (form && strcmp(form, "1.0") == 0),
+        .only_1_0 = only_1_0 || (form && strcmp(form, "1.0") == 0),
         .streaming = true,
         .push_notifications = true,
         .extended = json_is_object(json_object_get(said, "extended")),
-        .bearer = principals_ask(agent->server->principals),
+        .bearer = bearer,
     };
-    json_t *built = a2a_card_build(&card);
+    return a2a_card_build(&card);
+}
+
+bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *description,
+                        const json_t *skills, const json_t *said, char *problem,
+                        size_t problem_size)
+{
+    char *url = memory_join(agent->server->url, agent->path);
+    const struct a2a_card_words words = {url, name, description, skills, said};
+    json_t *built = a2a_card_of(&words, agent->server->only_1_0,
+                                principals_ask(agent->server->principals), problem, problem_size);
     free(url);
+    if (!built)
+        return false;
     bool changed = !agent->card || !json_equal(agent->card, built);
     json_decref(agent->card);
     agent->card = built;

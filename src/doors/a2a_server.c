@@ -190,7 +190,7 @@ static void on_gone(struct http_request *http, void *context)
 
 /* --- the server --- */
 
-static const char default_place[] = "127.0.0.1:8090";
+static const char default_place[] = A2A_STANDARD_PLACE;
 
 static bool is_local(const char *place)
 {

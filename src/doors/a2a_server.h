@@ -12,6 +12,9 @@
 #include <stddef.h>
 #include <uv.h>
 
+/* Where it listens if nothing else is said. */
+#define A2A_STANDARD_PLACE "127.0.0.1:8090"
+#define A2A_STANDARD_URL "http://" A2A_STANDARD_PLACE
 #define A2A_BODY_MAXIMUM ((size_t)16 << 20)
 
 struct a2a_server;
@@ -70,5 +73,16 @@ void a2a_agent_dismiss(struct a2a_agent *agent);
 bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *description,
                         const json_t *skills, const json_t *said, char *problem,
                         size_t problem_size);
+
+/* What an agent card is made of. Borrowed. */
+struct a2a_card_words {
+    const char *url, *name, *description;
+    const json_t *skills, *said; /* said: the agent's `card`; NULL: none */
+};
+
+/* The card of 1.0 and 0.3 in one, or of 1.0 alone; `bearer`: clients need a token. NULL: `problem`
+ * says what is wrong with what the agent says. */
+json_t *a2a_card_of(const struct a2a_card_words *words, bool only_1_0, bool bearer, char *problem,
+                    size_t problem_size);
 
 #endif

@@ -13,6 +13,7 @@ void card_free(struct platform_card *card)
     free((char *)card->name);
     free((char *)card->description);
     json_decref((json_t *)card->skills);
+    json_decref((json_t *)card->more);
     *card = (struct platform_card){0};
 }
 
@@ -33,6 +34,8 @@ bool card_take(struct platform_card *card, const struct molecule_workspace_optio
         .description = memory_copy_text(description),
         .version = MOLECULE_VERSION,
         .skills = agent->skills ? json_deep_copy(agent->skills) : NULL,
+        .more = agent->card ? json_deep_copy(agent->card) : NULL,
+        .named = options->name || agent->name,
     };
     card_free(card);
     *card = next;

@@ -9,6 +9,7 @@
  *   {"do": "timers"}                      -> {"ok": true, "timers": [{id, every_ms, …}, …]}
  *   {"do": "timer run", "id": 1}          -> {"ok": true, "found": true}
  *   {"do": "answer", "code": "K7QD", "text": "yes"}   -> {"ok": true}; without a text: canceled
+ *   {"do": "card", "name": "agent"}       -> {"ok": true, "all": {…}, "only_1_0": {…}}
  *   anything else                         -> {"ok": false, "error": "…"}
  *
  * The <id>.sock of a fleet's workspaces lead to one socket, fleet-<pid>.sock, where each request
@@ -63,6 +64,10 @@ struct control_env {
      * recorded. false: it cannot be answered so, and `problem` says why. */
     bool (*answer)(void *context, const char *code, const char *text, void (*then)(void *client),
                    void *client, char *problem, size_t problem_size);
+    /* The agent card as molecule serve would show it, with this name if the script gives none.
+     * NULL: `problem` says what is wrong with it. */
+    json_t *(*card)(void *context, const char *name, bool only_1_0, char *problem,
+                    size_t problem_size);
     void *context;
 };
 

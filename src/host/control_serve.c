@@ -132,6 +132,23 @@ static void answer_question(struct control_client *client, const json_t *request
         refuse(client, problem);
 }
 
+static void show_card(struct control_client *client, const json_t *request)
+{
+    const struct control_env *env = &client->control->env;
+    const char *name = json_string_value(json_object_get(request, "name"));
+    char problem[512];
+    json_t *all = env->card(env->context, name, false, problem, sizeof problem);
+    json_t *only_1_0 = all ? env->card(env->context, name, true, problem, sizeof problem) : NULL;
+    client->waiting = false;
+    if (all && only_1_0)
+        control_answer(client,
+                       json_pack("{s:b, s:O, s:O}", "ok", 1, "all", all, "only_1_0", only_1_0));
+    else
+        refuse(client, problem);
+    json_decref(all);
+    json_decref(only_1_0);
+}
+
 void control_serve(struct control_client *client, json_t *request)
 {
     const char *id = json_string_value(json_object_get(request, "workspace"));
@@ -159,6 +176,8 @@ void control_serve(struct control_client *client, json_t *request)
         change_store(client, request);
     } else if (verb && strcmp(verb, "answer") == 0) {
         answer_question(client, request);
+    } else if (verb && strcmp(verb, "card") == 0) {
+        show_card(client, request);
     } else {
         refuse(client, "unknown request");
     }

@@ -113,6 +113,9 @@ bool wiring_open_serving(struct workspace *workspace, char *problem, size_t prob
 /* … its card, as the script says. false: it cannot be shown so, and a workspace that starts has
  * failed. */
 bool wiring_describe(struct workspace *workspace, const struct script_agent *agent);
+/* control_env.card, of a workspace. */
+json_t *wiring_card(void *context, const char *name, bool only_1_0, char *problem,
+                    size_t problem_size);
 /* What the script asks and says goes to the host calls and to the observer. */
 void wiring_listen(struct workspace *workspace, struct script_events *events);
 /* All its timers. */

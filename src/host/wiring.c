@@ -265,6 +265,7 @@ void wiring_open_control(struct workspace *workspace)
                               .retry = on_retry_dead,
                               .timers = ask_timers,
                               .answer = answer_question,
+                              .card = wiring_card,
                               .context = workspace};
     workspace->control = control_open(&workspace->host->controls, &env);
 }

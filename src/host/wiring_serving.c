@@ -2,6 +2,7 @@
 #include "host/parts.h"
 
 #include "base/log.h"
+#include "doors/a2a_server.h"
 #include "host/host.h"
 #include "host/serving.h"
 
@@ -58,4 +59,19 @@ bool wiring_describe(struct workspace *workspace, const struct script_agent *age
     if (workspace->state == WORKSPACE_REGISTERING) /* else its card stays as it was */
         workspace_fail(workspace, HOST_EXIT_USAGE);
     return false;
+}
+
+json_t *wiring_card(void *context, const char *name, bool only_1_0, char *problem,
+                    size_t problem_size)
+{
+    const struct workspace *workspace = context;
+    const struct platform_card *card = &workspace->card;
+    const struct a2a_card_words words = {
+        .url = A2A_STANDARD_URL,
+        .name = card->named || !name ? card->name : name,
+        .description = card->description,
+        .skills = card->skills,
+        .said = card->more,
+    };
+    return a2a_card_of(&words, only_1_0, false, problem, problem_size);
 }

@@ -78,6 +78,9 @@ struct platform_card {
     const char *description;
     const char *version;
     const json_t *skills; /* array of {id, name, description}; NULL: left out */
+    const json_t *more; /* for A2A clients, as the script has it; NULL: none. The platform gets none
+                         */
+    bool named;         /* the options or the script have given the name */
     const char *push_url; /* where messages are pushed to; NULL: they are polled for */
 };
 

@@ -407,7 +407,7 @@ describe("the playground's page", function()
     page:js(source .. "\nwindow.axe = axe")
     for _, theme in ipairs { "light", "dark" } do
       page:theme(theme)
-      for _, pane in ipairs { "what", "faults", "dead", "state", "wire" } do
+      for _, pane in ipairs { "what", "faults", "dead", "state", "wire", "a2a" } do
         page:click((".tab[data-pane=%s]"):format(pane))
         local found = page:js [[
           const { violations } = await window.axe.run(document);
@@ -435,7 +435,7 @@ describe("the playground's page", function()
       page:resize(360, 740)
       assert.is_true(page:js "return document.documentElement.scrollWidth <= 360")
       page:screenshot(("%s/%s-360.png"):format(pictures, theme))
-      for _, pane in ipairs { "what", "faults", "dead", "state", "wire" } do
+      for _, pane in ipairs { "what", "faults", "dead", "state", "wire", "a2a" } do
         page:click((".tab[data-pane=%s]"):format(pane))
         assert.is_true(page:js "return document.documentElement.scrollWidth <= 360")
         page:screenshot(("%s/%s-360-%s.png"):format(pictures, theme, pane))

@@ -8,11 +8,13 @@ import "./what.js";
 import "./composer.js";
 import "./side.js";
 import "./kept.js";
+import "./a2a.js";
 
 const model = new Model();
 const list = document.querySelector("molecule-list"), what = document.querySelector("molecule-what");
 const composer = document.querySelector("molecule-composer"), faults = document.querySelector("molecule-faults");
 const dead = document.querySelector("molecule-dead"), wire = document.querySelector("molecule-wire");
+const a2a = document.querySelector("molecule-a2a");
 const questions = document.querySelector("molecule-questions");
 const kept = [document.querySelector("molecule-store"), document.querySelector("molecule-timers")];
 const filter = { text: document.getElementById("filter-text"), outcome: document.getElementById("filter-outcome"),
@@ -28,6 +30,7 @@ function showPane(name) {
   document.body.dataset.pane = name;
   for (const tab of document.querySelectorAll("nav .tab")) tab.setAttribute("aria-pressed", String(tab.dataset.pane === name));
   wire.active = name === "wire";
+  a2a.active = name === "a2a";
   for (const one of kept) one.active = name === "state";
   if (name === "chat") list.toEnd();
 }
@@ -137,6 +140,7 @@ function showStatus(status) {
     what.refresh();
   }
   faults.status = status;
+  a2a.version = status.script_version;
   const count = document.getElementById("fault-count");
   count.hidden = status.faults.length === 0;
   count.textContent = String(status.faults.length);

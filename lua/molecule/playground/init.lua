@@ -13,6 +13,9 @@
 --- POST playground/files  ?name&from          the body is a file -> {part} for the parts of POST messages
 --- GET  playground/wire  ?since               the platform's requests, at most 500 -> {entries, last}
 --- GET  playground/wire/:n                    one of them, whole
+--- GET  playground/card                       the agent card as molecule serve shows it -> {all, only_1_0}
+--- GET  playground/a2a  ?since                what was pushed to the host, at most 500 -> {pushed, entries, last}
+--- GET  playground/a2a/:n                     one of them, whole
 --- GET  playground/export                     the session as JSON lines
 --- GET  playground/store  ?prefix             -> {values: [{key, value (JSON text)}], more}
 --- POST playground/store  {key, value}, POST playground/store/delete {key}
@@ -26,6 +29,7 @@ local host = require "molecule.emulator.host"
 local json = require "molecule.json"
 local attachment = require "molecule.emulator.attachment"
 local envelope = require "molecule.emulator.envelope"
+local exchanges = require "molecule.playground.exchanges"
 local export = require "molecule.playground.export"
 local journal = require "molecule.emulator.journal"
 local live = require "molecule.playground.live"
@@ -230,6 +234,9 @@ function playground.routes(router)
   add("POST", "/files", upload)
   add("GET", "/wire", wire)
   add("GET", "/wire/:n", wire_entry)
+  add("GET", "/card", live.card)
+  add("GET", "/a2a", exchanges.list)
+  add("GET", "/a2a/:n", exchanges.one)
   add("GET", "/export", export_lines)
   add("GET", "/store", live.store)
   add("POST", "/store", live.set)
@@ -252,6 +259,7 @@ function playground.reset()
   record.reset()
   stream.restart()
   questions.reset()
+  exchanges.reset()
 end
 
 ---@param workspace string the id of the script's workspace
@@ -259,6 +267,7 @@ end
 function playground.start(workspace, script)
   record.start(workspace, script)
   watch.add(record.hear)
+  watch.add(exchanges.hear)
   questions.start()
 end
 

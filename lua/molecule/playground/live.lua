@@ -75,6 +75,14 @@ end
 live.set, live.delete = change "store set", change "store delete"
 
 ---@param request Request
+function live.card(request)
+  local file = (record.script() or ""):match "([^/]*)$":gsub("%.lua$", "")
+  live.ask(request, { ["do"] = "card", name = file ~= "" and file or nil }, function(answer)
+    request:json(200, { all = answer.all, only_1_0 = answer.only_1_0 })
+  end)
+end
+
+---@param request Request
 function live.timers(request)
   live.ask(request, { ["do"] = "timers" }, function(answer) request:json(200, { timers = json.array(answer.timers) }) end)
 end
