@@ -49,6 +49,12 @@ static size_t add_extensions(const struct a2a_exchange *exchange, struct http_he
     return 1;
 }
 
+void a2a_exchanges_free(struct a2a_server *server)
+{
+    while (server->exchanges)
+        exchange_free(server->exchanges);
+}
+
 static void send_text(struct a2a_exchange *exchange, struct a2a_text *text)
 {
     struct http_request *http = exchange->http;

@@ -52,6 +52,8 @@ void a2a_refuse(struct a2a_exchange *exchange, enum a2a_error error, const char 
 void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *problem);
 /* One event of a stream, which begins with the first. */
 void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last);
+/* All that are left: the journals that would end them are no more. */
+void a2a_exchanges_free(struct a2a_server *server);
 /* No answer was possible, or none is needed any more. */
 void a2a_exchange_end(struct a2a_exchange *exchange);
 

@@ -311,6 +311,7 @@ void a2a_server_close(struct a2a_server *server)
     while (server->agents)
         a2a_server_remove(server->agents);
     http_server_close(server->http);
+    a2a_exchanges_free(server);
     principals_close(server->principals);
     free(server->url);
     uv_close((uv_handle_t *)&server->beat, on_beat_closed);

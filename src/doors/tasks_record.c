@@ -64,13 +64,31 @@ struct journal_task *task_to_record(struct a2a_task *task, const json_t *record,
     return row;
 }
 
+/* The client may have deleted the config while it was being recorded. */
+static bool is_wanted(const struct a2a_task *task, const struct journal_notification *notification)
+{
+    size_t i;
+    json_t *each, *config = json_loads(notification->config, 0, NULL);
+    const json_t *id = json_object_get(config, "id");
+    bool wanted = false;
+    json_array_foreach (json_object_get(task->record, "configs"), i, each)
+        wanted = wanted || json_equal(json_object_get(each, "id"), id);
+    json_decref(config);
+    return wanted;
+}
+
 /* Copies: the disk thread has the others. */
 void task_post_notifications(struct a2a_task *task, struct journal_notification *list)
 {
     while (list) {
         struct journal_notification *next = list->next;
         list->next = NULL;
-        webhooks_post(task->tasks->webhooks, list);
+        if (is_wanted(task, list)) {
+            webhooks_post(task->tasks->webhooks, list);
+        } else {
+            journal_notification_drop(task->tasks->journal, list->sequence);
+            journal_notification_free(list);
+        }
         list = next;
     }
 }

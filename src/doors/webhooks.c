@@ -1,6 +1,7 @@
 #include "doors/webhooks.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -23,12 +24,23 @@
 #define BACKOFF_BASE_MS 1000
 #define BACKOFF_CAP_MS 300000
 #define HEADERS_MAXIMUM 4
+#define BUCKETS 1024
+
+/* The webhooks of one task. */
+struct group {
+    struct group *next; /* in its bucket */
+    struct hook *hooks; /* those that were there first, first; a task has few */
+    char *task_id;
+    unsigned under_way;
+};
 
 /* What one webhook of one task is to be told, in order. */
 struct hook {
-    uv_timer_t timer; /* first: the next try */
-    struct hook *next;
+    uv_timer_t timer;  /* first: the next try */
+    struct hook *next; /* in its group */
+    struct hook *ready_next, *ready_previous;
     struct webhooks *webhooks;
+    struct group *group;
     struct journal_notification *first, **end;
     struct http_exchange *exchange; /* NULL: none is under way */
     char **headers;                 /* … its own, and what its URL stands in */
@@ -36,12 +48,14 @@ struct hook {
     struct retry_backoff backoff;
     unsigned refusals; /* in a row */
     bool waits;        /* for the next try */
+    bool ready;        /* it is in the list of those that may be posted */
 };
 
 struct webhooks {
     struct webhooks_env env;
     struct allowed_hosts *allowed;
-    struct hook *hooks; /* those that were there first, first */
+    struct group *buckets[BUCKETS];
+    struct hook *ready, *ready_last; /* in the order in which they became so */
     size_t under_way;
     int64_t sequence;
 };
@@ -103,6 +117,82 @@ bool webhooks_allow(const struct webhooks *webhooks, const char *url, char *prob
 
 static void pump(struct webhooks *webhooks);
 
+static struct group **bucket_of(struct webhooks *webhooks, const char *task_id)
+{
+    return &webhooks->buckets[hash_text(task_id) % BUCKETS];
+}
+
+static struct group *find_group(struct webhooks *webhooks, const char *task_id)
+{
+    struct group *group = *bucket_of(webhooks, task_id);
+    while (group && strcmp(group->task_id, task_id) != 0)
+        group = group->next;
+    return group;
+}
+
+static struct group *group_of(struct webhooks *webhooks, const char *task_id)
+{
+    struct group *group = find_group(webhooks, task_id), **bucket = bucket_of(webhooks, task_id);
+    if (group)
+        return group;
+    group = memory_allocate(sizeof *group);
+    group->task_id = memory_copy_text(task_id);
+    group->next = *bucket;
+    *bucket = group;
+    return group;
+}
+
+static void forget_group(struct webhooks *webhooks, struct group *group)
+{
+    struct group **link = bucket_of(webhooks, group->task_id);
+    while (*link != group)
+        link = &(*link)->next;
+    *link = group->next;
+    free(group->task_id);
+    free(group);
+}
+
+/* Webhooks that do not answer must not hold up those of other tasks. */
+static void make_ready(struct hook *hook)
+{
+    struct webhooks *webhooks = hook->webhooks;
+    if (hook->ready || hook->exchange || hook->waits || !hook->first ||
+        hook->group->under_way >= AT_ONCE_OF_TASK)
+        return;
+    hook->ready = true;
+    hook->ready_next = NULL;
+    hook->ready_previous = webhooks->ready_last;
+    if (hook->ready_previous)
+        hook->ready_previous->ready_next = hook;
+    else
+        webhooks->ready = hook;
+    webhooks->ready_last = hook;
+}
+
+static void unready(struct hook *hook)
+{
+    struct webhooks *webhooks = hook->webhooks;
+    if (!hook->ready)
+        return;
+    hook->ready = false;
+    if (hook->ready_next)
+        hook->ready_next->ready_previous = hook->ready_previous;
+    else
+        webhooks->ready_last = hook->ready_previous;
+    if (hook->ready_previous)
+        hook->ready_previous->ready_next = hook->ready_next;
+    else
+        webhooks->ready = hook->ready_next;
+}
+
+static void count_ended(struct hook *hook)
+{
+    hook->webhooks->under_way--;
+    hook->group->under_way--;
+    for (struct hook *each = hook->group->hooks; each; each = each->next)
+        make_ready(each);
+}
+
 static void on_hook_closed(uv_handle_t *handle)
 {
     free(handle);
@@ -121,11 +211,15 @@ static void free_request(struct hook *hook)
 
 static void close_hook(struct hook *hook)
 {
+    struct group *group = hook->group;
+    struct hook **link = &group->hooks;
     free_request(hook);
-    struct hook **link = &hook->webhooks->hooks;
+    unready(hook);
     while (*link != hook)
         link = &(*link)->next;
     *link = hook->next;
+    if (!group->hooks)
+        forget_group(hook->webhooks, group);
     while (hook->first) {
         struct journal_notification *next = hook->first->next;
         journal_notification_free(hook->first);
@@ -143,7 +237,9 @@ static void drop_first(struct hook *hook)
         hook->end = &hook->first;
     webhooks->env.done(webhooks->env.context, first->sequence);
     journal_notification_free(first);
-    if (!hook->first)
+    if (hook->first)
+        make_ready(hook);
+    else
         close_hook(hook);
 }
 
@@ -151,6 +247,7 @@ static void on_again(uv_timer_t *timer)
 {
     struct hook *hook = (struct hook *)timer;
     hook->waits = false;
+    make_ready(hook);
     pump(hook->webhooks);
 }
 
@@ -178,7 +275,9 @@ static void on_answer(const struct http_result *result, void *context)
     struct webhooks *webhooks = hook->webhooks;
     char reason[200];
     free_request(hook);
-    webhooks->under_way--;
+    hook->waits = true; /* not ready before it is clear what becomes of it */
+    count_ended(hook);
+    hook->waits = false;
     bool fine = result->progress == HTTP_ANSWERED && result->status >= 200 && result->status < 300;
     bool refused = result->progress == HTTP_ANSWERED && result->status >= 300 &&
                    result->status < 500 && result->status != 408 && result->status != 425 &&
@@ -244,38 +343,33 @@ static void post(struct hook *hook)
                                    .public_except = webhooks->allowed,
                                    .public_option = "--allow-webhook"};
     webhooks->under_way++;
+    hook->group->under_way++;
     hook->headers = headers;
     hook->config = config;
     hook->exchange = http_send(webhooks->env.client, &request, on_answer, hook);
 }
 
-/* Webhooks that do not answer must not hold up those of other tasks. */
-static bool may_post(const struct webhooks *webhooks, const struct hook *hook)
-{
-    unsigned of_task = 0;
-    for (const struct hook *each = webhooks->hooks; each; each = each->next)
-        of_task += each->exchange && strcmp(each->first->task_id, hook->first->task_id) == 0;
-    return of_task < AT_ONCE_OF_TASK;
-}
-
 static void pump(struct webhooks *webhooks)
 {
-    for (struct hook *hook = webhooks->hooks; hook && webhooks->under_way < AT_ONCE;
-         hook = hook->next)
-        if (!hook->exchange && !hook->waits && hook->first && may_post(webhooks, hook))
+    while (webhooks->ready && webhooks->under_way < AT_ONCE) {
+        struct hook *hook = webhooks->ready;
+        unready(hook);
+        if (hook->group->under_way < AT_ONCE_OF_TASK) /* else the end of one makes it ready */
             post(hook);
+    }
 }
 
 static struct hook *hook_of(struct webhooks *webhooks, const struct journal_notification *given)
 {
-    struct hook **link = &webhooks->hooks;
-    while (*link && (strcmp((*link)->first->task_id, given->task_id) != 0 ||
-                     strcmp((*link)->first->config, given->config) != 0))
+    struct group *group = group_of(webhooks, given->task_id);
+    struct hook **link = &group->hooks;
+    while (*link && strcmp((*link)->first->config, given->config) != 0)
         link = &(*link)->next;
     if (*link)
         return *link;
     struct hook *hook = memory_allocate(sizeof *hook);
     hook->webhooks = webhooks;
+    hook->group = group;
     hook->end = &hook->first;
     hook->backoff = (struct retry_backoff){.base_ms = BACKOFF_BASE_MS, .cap_ms = BACKOFF_CAP_MS};
     uv_timer_init(webhooks->env.loop, &hook->timer);
@@ -292,13 +386,12 @@ void webhooks_post(struct webhooks *webhooks, struct journal_notification *notif
     hook->end = &notification->next;
     if (notification->sequence > webhooks->sequence)
         webhooks->sequence = notification->sequence;
+    make_ready(hook);
     pump(webhooks);
 }
 
-static bool is_of(const struct hook *hook, const char *task_id, const char *config_id)
+static bool is_of(const struct hook *hook, const char *config_id)
 {
-    if (strcmp(hook->first->task_id, task_id) != 0)
-        return false;
     json_t *config = json_loads(hook->first->config, 0, NULL);
     const char *id = json_string_value(json_object_get(config, "id"));
     bool same = id && strcmp(id, config_id) == 0;
@@ -306,20 +399,30 @@ static bool is_of(const struct hook *hook, const char *task_id, const char *conf
     return same;
 }
 
+/* It is closed. */
+static void cancel(struct hook *hook)
+{
+    struct http_exchange *exchange = hook->exchange;
+    if (exchange) {
+        hook->exchange = NULL;
+        hook->waits = true;
+        http_cancel(exchange);
+        count_ended(hook);
+    }
+    close_hook(hook);
+}
+
 void webhooks_forget(struct webhooks *webhooks, const char *task_id, const char *config_id)
 {
+    struct group *group = find_group(webhooks, task_id);
     struct hook *next;
-    for (struct hook *hook = webhooks->hooks; hook; hook = next) {
+    for (struct hook *hook = group ? group->hooks : NULL; hook; hook = next) {
         next = hook->next;
-        if (!is_of(hook, task_id, config_id))
+        if (!is_of(hook, config_id))
             continue;
-        if (hook->exchange) {
-            http_cancel(hook->exchange);
-            webhooks->under_way--;
-        }
         for (const struct journal_notification *each = hook->first; each; each = each->next)
             webhooks->env.done(webhooks->env.context, each->sequence);
-        close_hook(hook);
+        cancel(hook);
     }
     pump(webhooks);
 }
@@ -328,12 +431,9 @@ void webhooks_close(struct webhooks *webhooks)
 {
     if (!webhooks)
         return;
-    while (webhooks->hooks) {
-        struct hook *hook = webhooks->hooks;
-        if (hook->exchange)
-            http_cancel(hook->exchange);
-        close_hook(hook);
-    }
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (webhooks->buckets[i])
+            cancel(webhooks->buckets[i]->hooks);
     allowed_hosts_close(webhooks->allowed);
     free(webhooks);
 }
