@@ -12,6 +12,7 @@
 #include "state/lock.h"
 #include "wire/jsontext.h"
 #include "wire/platform.h"
+#include "wire/served.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -310,6 +311,29 @@ static void say_not_dead(const struct dead_call *call, const char *row_id)
     json_decref(read_dead(&one, problem, sizeof problem));
 }
 
+/* Of a client of molecule serve, whose task has ended. */
+static bool note_served(const struct ledger_message *message, void *context)
+{
+    struct page_row row = {.bytes = message->row, .length = message->row_length};
+    struct message *read = row.bytes && served_is(row) ? served_read(row) : NULL;
+    *(bool *)context = read && read->served && !served_pushed(read);
+    message_free(read);
+    return false;
+}
+
+static bool is_served(const struct dead_call *call, const char *row_id)
+{
+    bool served = false;
+    struct ledger *ledger;
+    char problem[256], *path = local_state_path(call->directory, call->workspace_id, "db");
+    if (ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) == LEDGER_OPENED) {
+        ledger_find(ledger, row_id, note_served, &served);
+        ledger_close(ledger);
+    }
+    free(path);
+    return served;
+}
+
 static int change_letters(const struct dead_call *call, bool retry)
 {
     char problem[1024];
@@ -328,7 +352,7 @@ static int change_letters(const struct dead_call *call, bool retry)
         printf("no dead letters\n");
     json_array_foreach (list, i, letter) {
         const char *row_id = text_of(letter, "id");
-        bool found = false, live = false;
+        bool found = false, live = false, served = retry && is_served(call, row_id);
         if (!change(call, row_id, retry, &found, &live, problem, sizeof problem)) {
             terminal_print(stderr, "molecule dead: %s: %s\n", row_id, problem);
             code = 1;
@@ -336,9 +360,11 @@ static int change_letters(const struct dead_call *call, bool retry)
             say_not_dead(call, row_id);
             code = 1;
         } else {
-            print_done(row_id, !retry ? "dropped"
-                               : live ? "runs again"
-                                      : "runs again at the next start");
+            const char *again = live ? "runs again" : "runs again at the next start";
+            print_done(row_id, retry ? again : "dropped");
+            if (served)
+                printf("  its task has ended and stays FAILED: the client is told nothing, and the "
+                       "reply goes to the log\n");
         }
     }
     json_decref(list);

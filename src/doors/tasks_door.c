@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define PROGRESS_MAXIMUM ((size_t)64 << 10) /* bytes of JSON: the task keeps a hundred */
+#define LOGGED_MAXIMUM ((size_t)2000)       /* bytes of a reply */
 #define FAILED_WORDS "the agent could not handle this message"
 
 /* The same each time the handler runs. */
@@ -245,10 +246,29 @@ static bool on_late(void *context, const struct message *message)
     return served_pushed(message) && (!task || json_is_true(json_object_get(task->record, "late")));
 }
 
+/* A dead letter that was run again: its client was told of the end before, and an ended task
+ * restarts for nobody [1.0 §3.1.1]. */
+static void tell_operator(const struct tasks *tasks, const struct message *message,
+                          const struct door_end *end)
+{
+    const struct reply *reply = end->reply;
+    size_t length = reply ? reply->text_length : 0;
+    bool whole = length <= LOGGED_MAXIMUM && reply && !reply->parts && !reply->plain_parts &&
+                 !reply->artifacts;
+    log_info(tasks->agent_id,
+             "message %s from %s ended as %s; its task had ended before and stays as it is, so "
+             "nobody is told%s%.*s%s",
+             message->row_id, message->source_id ? message->source_id : "a client", end->outcome,
+             reply ? "; the reply: " : "", (int)(length < LOGGED_MAXIMUM ? length : LOGGED_MAXIMUM),
+             length > 0 ? reply->text : "", !reply || whole ? "" : " (and more)");
+}
+
 static struct journal_task *on_ends(void *context, const struct message *message,
                                     const struct door_end *end)
 {
     struct a2a_task *task = tasks_of_message(context, message);
+    if (!task && !served_answers(message) && !served_pushed(message))
+        tell_operator(context, message, end);
     if (!task || task->ending || task->beginning || served_answers(message))
         return NULL;
     json_t *events = task->unsaid ? task->unsaid : json_array();

@@ -222,9 +222,15 @@ describe("docs/serve.md", function()
     end
     local state = one.directory .. "/state"
     assert(run("dead", "list", "agent", "--state-dir", state):find(task.id, 1, true))
-    run("dead", "retry", "agent", task.id, "--state-dir", state)
+    local retried = run("dead", "retry", "agent", task.id, "--state-dir", state)
+    assert.truthy(retried:find("its task has ended and stays FAILED", 1, true), retried)
     loop.wait(function() return run("status", "agent", "--state-dir", state):find "dead +0" end, 10000, "it ran again")
-    assert.equal("TASK_STATE_FAILED", request(one, "GET", "/tasks/" .. task.id).json.status.state)
+    local line = one.process:wait_line("its task had ended before", { stream = "stderr" })
+    assert.truthy(line:find("message " .. task.id .. " from anonymous ended as replied", 1, true), line)
+    assert.truthy(line:find("the reply: fine", 1, true), line)
+    local now = request(one, "GET", "/tasks/" .. task.id).json
+    assert.equal("TASK_STATE_FAILED", now.status.state)
+    assert.is_nil(now.artifacts)
     stop(one)
   end)
 
