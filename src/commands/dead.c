@@ -323,8 +323,8 @@ static bool note_served(const struct ledger_message *message, void *context)
 
 static bool is_served(const struct dead_call *call, const char *row_id)
 {
-    bool served = false;
     struct ledger *ledger;
+    bool served = false;
     char problem[256], *path = local_state_path(call->directory, call->workspace_id, "db");
     if (ledger_open(&ledger, path, NULL, LEDGER_READ, problem, sizeof problem) == LEDGER_OPENED) {
         ledger_find(ledger, row_id, note_served, &served);
@@ -363,8 +363,7 @@ static int change_letters(const struct dead_call *call, bool retry)
             const char *again = live ? "runs again" : "runs again at the next start";
             print_done(row_id, retry ? again : "dropped");
             if (served)
-                printf("  its task has ended and stays FAILED: the client is told nothing, and the "
-                       "reply goes to the log\n");
+                puts("  its task has ended and stays FAILED; the reply goes to the log alone");
         }
     }
     json_decref(list);

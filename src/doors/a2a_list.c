@@ -10,12 +10,12 @@
 #include <string.h>
 
 #define PAGE_DEFAULT 50
+#define PAGE_BYTES ((size_t)4 << 20)
 
 struct a2a_listing {
     struct ledger_task_query query; /* its texts are those of the request, or `token` */
     char *token;                    /* of the page: where the id stands in it */
     json_int_t size;
-    bool artifacts;
 };
 
 void a2a_listing_free(struct a2a_listing *listing)
@@ -30,6 +30,7 @@ struct item {
     json_t *task;
     int64_t updated_ms;
     const char *id;
+    size_t bytes; /* that the list has of it, about */
 };
 
 static bool follows(const struct ledger_task_query *query, int64_t updated_ms, const char *id)
@@ -75,7 +76,7 @@ static bool read_query(struct a2a_exchange *exchange, struct a2a_listing *listin
     listing->size = json_is_integer(size) && json_integer_value(size) > 0 ? json_integer_value(size)
                                                                           : PAGE_DEFAULT;
     listing->query.most = (int)listing->size + 1;
-    listing->artifacts = json_is_true(json_object_get(params, "includeArtifacts"));
+    listing->query.whole = json_is_true(json_object_get(params, "includeArtifacts"));
     exchange->history = json_is_integer(history) ? json_integer_value(history) : -1;
     if (since && *since && clock_parse(since, &us))
         listing->query.since_ms = us / 1000;
@@ -106,7 +107,9 @@ static size_t add_open(struct a2a_exchange *exchange, struct item *items, int64_
             continue;
         ++*total;
         if (follows(query, task_updated_ms(now), open[i]->id))
-            items[added++] = (struct item){json_incref(now), task_updated_ms(now), open[i]->id};
+            items[added++] = (struct item){json_incref(now), task_updated_ms(now), open[i]->id,
+                                           open[i]->old_bytes + open[i]->said_bytes +
+                                               (query->whole ? open[i]->bytes : 0)};
     }
     free(open);
     return added;
@@ -123,7 +126,8 @@ static size_t add_ended(struct a2a_exchange *exchange, struct item *items,
         if (tasks_find(exchange->agent->tasks, exchange->principal, each->id))
             --*total;
         else if (task)
-            items[added++] = (struct item){json_incref(task), each->updated_ms, each->id};
+            items[added++] = (struct item){json_incref(task), each->updated_ms, each->id,
+                                           strlen(each->document)};
         json_decref(record);
     }
     return added;
@@ -140,12 +144,21 @@ static size_t shown(const struct item *items, size_t count, const struct journal
     return i + 1;
 }
 
+/* How many of them make a page: one at least, and no more than that is too large. */
+static size_t fitting(const struct a2a_listing *listing, const struct item *items, size_t count)
+{
+    size_t most = (size_t)listing->size < count ? (size_t)listing->size : count, bytes = 0, i = 0;
+    while (i < most && (i == 0 || bytes + items[i].bytes <= PAGE_BYTES))
+        bytes += items[i++].bytes;
+    return i;
+}
+
 /* `more`: others follow these. */
 static json_t *page_of(const struct a2a_exchange *exchange, const struct item *items, size_t count,
                        bool more, int64_t total)
 {
     const struct a2a_listing *listing = exchange->listing;
-    size_t most = (size_t)listing->size < count ? (size_t)listing->size : count;
+    size_t most = fitting(listing, items, count);
     char *token = more || count > most
                       ? memory_format("%lld.%s", (long long)items[most - 1].updated_ms,
                                       items[most - 1].id)
@@ -153,7 +166,7 @@ static json_t *page_of(const struct a2a_exchange *exchange, const struct item *i
     json_t *tasks = json_array();
     for (size_t i = 0; i < count && i < most; i++)
         json_array_append_new(tasks,
-                              task_view(items[i].task, exchange->history, listing->artifacts));
+                              task_view(items[i].task, exchange->history, listing->query.whole));
     json_t *page = json_pack("{s:o, s:s, s:I, s:I}", "tasks", tasks, "nextPageToken", token,
                              "pageSize", (json_int_t)json_array_size(tasks), "totalSize",
                              (json_int_t)total);

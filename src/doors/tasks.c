@@ -58,6 +58,8 @@ struct a2a_task *tasks_add(struct tasks *tasks, const char *id, const char *prin
     task->record = record;
     const json_t *artifacts = json_object_get(task_of_record(record), "artifacts");
     task->bytes = artifacts ? json_dumpb(artifacts, NULL, 0, JSON_COMPACT) : 0;
+    task->old_bytes = json_dumpb(json_object_get(task_of_record(record), "history"), NULL, 0,
+                                 JSON_COMPACT);
     task->bucket_next = *bucket;
     *bucket = task;
     tasks->open++;

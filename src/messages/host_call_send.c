@@ -9,6 +9,7 @@
 #include "base/uuid.h"
 #include "wire/jsontext.h"
 #include "wire/result.h"
+#include "wire/served.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,13 @@ static char *answer_key(const char *peer, const char *question)
     return memory_format("%s/%s", peer, question);
 }
 
+/* Who sends what the platform pushes is not known: there the question alone must do, whose id is a
+ * UUID that only the peer has. */
+static char *answer_key_of(const struct host_call *call)
+{
+    return answer_key(call->calls->link->pushed ? "" : call->ask->key, call->request.id);
+}
+
 /* Kept first: the handler that runs again after a crash gets it from there. Takes the answer's
  * text. */
 static void keep_answer(struct host_call *call, char *text)
@@ -138,7 +146,7 @@ static void keep_answer(struct host_call *call, char *text)
     call->ask->text = text;
     call->recording = true;
     uv_timer_stop(&call->timer);
-    char *key = answer_key(call->ask->key, call->request.id);
+    char *key = answer_key_of(call);
     journal_answer_set(call->calls->journal, key, text, on_answer_recorded, call);
     free(key);
 }
@@ -254,10 +262,16 @@ static void take(struct host_call *call, struct inbox_entry *entry)
     calls->answered(calls->context, entry); /* its row has had its effect */
 }
 
+static bool is_pushed(const struct message *message)
+{
+    return message->served && served_pushed(message);
+}
+
 bool host_calls_take_answer(struct host_calls *calls, struct inbox_entry *entry)
 {
     const struct message *message = entry->message;
-    if (!message->in_reply_to || !message->source_id)
+    bool pushed = is_pushed(message);
+    if (!message->in_reply_to || (!message->source_id && !pushed))
         return false;
     for (struct host_call *call = calls->first; call; call = call->next) {
         const struct script_ask *ask = call->ask;
@@ -266,7 +280,7 @@ bool host_calls_take_answer(struct host_calls *calls, struct inbox_entry *entry)
                      (ask->kind == SCRIPT_ASK_SEND || ask->kind == SCRIPT_ASK_DELEGATE);
         if (!waits || !call->request.id || call->recording ||
             strcmp(call->request.id, message->in_reply_to) != 0 ||
-            strcmp(ask->key, message->source_id) != 0)
+            (!pushed && strcmp(ask->key, message->source_id) != 0))
             continue;
         take(call, entry);
         return true;
@@ -282,9 +296,10 @@ static void forget_it(void *context, char *value)
 
 void host_calls_remember_answer(struct host_calls *calls, const struct message *message)
 {
-    if (!message->source_id || !uuid_valid(message->in_reply_to)) /* ours are */
+    const char *source = is_pushed(message) ? "" : message->source_id;
+    if (!source || !uuid_valid(message->in_reply_to)) /* ours are */
         return;
-    char *text = answer_text(message), *key = answer_key(message->source_id, message->in_reply_to);
+    char *text = answer_text(message), *key = answer_key(source, message->in_reply_to);
     journal_answer_set(calls->journal, key, text, forget_it, NULL);
     free(key);
     free(text);
@@ -325,7 +340,7 @@ static void on_known_answer(void *context, char *value)
 
 void host_call_know_answer(struct host_call *call)
 {
-    char *key = answer_key(call->ask->key, call->request.id);
+    char *key = answer_key_of(call);
     journal_answer_get(call->calls->journal, key, on_known_answer, call);
     free(key);
 }

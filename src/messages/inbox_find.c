@@ -1,6 +1,8 @@
 /* Looking through the inbox, and how much is in it. */
 #include "messages/inbox_private.h"
 
+#include "wire/served.h"
+
 #include <string.h>
 
 void inbox_each(struct inbox *inbox, void (*each)(struct inbox_entry *entry, void *context),
@@ -82,9 +84,11 @@ struct inbox_entry *inbox_find_reply(struct inbox *inbox, const char *in_reply_t
         for (struct inbox_entry *entry = conversation->first; entry;
              entry = entry->conversation_next) {
             const struct message *message = entry->message;
-            if (inbox_is_waiting(entry) && message->in_reply_to && message->source_id &&
-                strcmp(message->in_reply_to, in_reply_to) == 0 &&
-                strcmp(message->source_id, source_id) == 0)
+            bool pushed = message->served && served_pushed(message); /* by whom is not known */
+            bool comes_from = pushed ||
+                              (message->source_id && strcmp(message->source_id, source_id) == 0);
+            if (inbox_is_waiting(entry) && message->in_reply_to && comes_from &&
+                strcmp(message->in_reply_to, in_reply_to) == 0)
                 return entry;
         }
     return NULL;

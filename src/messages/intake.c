@@ -345,7 +345,9 @@ static void resume_entry(struct intake *intake, struct inbox_entry *entry,
     if (entry->message->kind != ENVELOPE_MESSAGE)
         resume_unreadable(intake, entry);
     else if (entry->message->served && served_pushed(entry->message) && entry->attempts == 0 &&
-             !loaded->reply.body && answers(intake->dispatch, entry))
+             !loaded->reply.body &&
+             (host_calls_take_answer(&intake->dispatch->calls, entry) ||
+              answers(intake->dispatch, entry)))
         return;
     else if (entry->message->served && served_answers(entry->message))
         resume_answer(intake, entry);

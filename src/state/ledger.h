@@ -272,6 +272,7 @@ struct ledger_task_query {
     const char *after_id;
     int64_t after_ms;
     int most;
+    bool whole; /* else without their artifacts, which may be large */
 };
 /* Of those that have ended, the ones whose status changed last first. `*total`: how many there are
  * in all, whatever `after` and `most`. */

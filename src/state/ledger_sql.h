@@ -147,7 +147,9 @@
                 " WHERE id = ?1")                                                                  \
     X(TASKS_OPEN, "SELECT id, principal, context, state, open, updated, document FROM tasks"       \
                   " WHERE open = 1 ORDER BY sequence")                                             \
-    X(TASKS_ENDED, "SELECT id, principal, context, state, open, updated, document FROM tasks"      \
+    X(TASKS_ENDED, "SELECT id, principal, context, state, open, updated, CASE WHEN ?8 OR NOT"      \
+                   " json_valid(document) THEN document ELSE"                                      \
+                   " json_remove(document, '$.task.artifacts') END FROM tasks"                     \
                    " WHERE principal = ?1 AND open = 0 AND (?2 IS NULL OR context = ?2)"           \
                    " AND (?3 < 0 OR state = ?3) AND updated >= ?4 AND (updated, id) < (?5, ?6)"    \
                    " ORDER BY updated DESC, id DESC LIMIT ?7")                                     \

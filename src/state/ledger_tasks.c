@@ -102,6 +102,7 @@ bool ledger_tasks_ended(struct ledger *ledger, const struct ledger_task_query *q
         sqlite3_bind_int64(statement, 5, query->after_id ? query->after_ms : INT64_MAX);
         ledger_bind_text(statement, 6, query->after_id ? query->after_id : "");
         sqlite3_bind_int(statement, 7, query->most);
+        sqlite3_bind_int(statement, 8, query->whole);
     }
     return each_row(ledger, statement, each, context);
 }

@@ -195,6 +195,25 @@ describe("push", function()
     one:stop()
   end)
 
+  it("a handler waits for what it delegates: to a peer that is pushed to, and to one that polls", function()
+    local answer = { jsonrpc = "2.0", id = "1", result = { parts = { { kind = "text", text = "built at once" } } } }
+    local quick = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
+      push_answer = { body = answer } })
+    local polls = host.workspace(platform)
+    local other = host.connect { platform = platform, workspace = polls, script = [[return function() return "built later" end]] }
+    local one = connect [[local molecule = require "molecule"
+      return function(msg)
+        local result = molecule.delegate(msg.text, "build it", { timeout = 60 })
+        return ("%s: %s"):format(result.status, result.text)
+      end]]
+    for peer, words in pairs { [quick.id] = "completed: built at once", [polls.id] = "completed: built later" } do
+      local _, reply = post(one, request(peer))
+      assert.equal(words, reply.result and reply.result.parts[1].text or cjson.encode(reply))
+    end
+    one:stop()
+    other:stop()
+  end)
+
   it("a connection that breaks: the platform posts the message again after a heartbeat", function()
     local script = [[local molecule = require "molecule"
       return function(msg, ctx)

@@ -18,12 +18,48 @@ return { concurrency = 8, handle = function(msg, ctx)
     local said, problem, code = ctx.progress(("z"):rep(70000))
     return ("%s %s"):format(said, code)
   end
-  if msg.text == "wait" then ctx.progress "waiting" molecule.sleep(60) end
+  if msg.text:sub(1, 4) == "wait" then ctx.progress "waiting" molecule.sleep(60) end
   return "done"
 end }]]
 
 describe("molecule serve", function()
   after_each(served.clean_up)
+
+  -- The pages of a list, each as the ids of its tasks.
+  local function pages_of(one, params)
+    local pages, token = {}, nil
+    repeat
+      params.pageSize, params.pageToken = 100, token
+      local page, ids = one:result("ListTasks", params), {}
+      for i, task in ipairs(page.tasks) do ids[i] = task.id end
+      pages[#pages + 1], token = ids, page.nextPageToken
+    until token == ""
+    return pages
+  end
+
+  it("lists tasks that have not ended page by page, too, if they are large", function()
+    local one = served.start { script = LARGE }
+    local padding, wanted = ("p"):rep(3 << 20), {}
+    for i = 1, 3 do wanted[one:begin(("wait %d %s"):format(i, padding)).id] = true end
+    local pages = pages_of(one, {})
+    for i = 1, 3 do
+      assert.equal(1, #pages[i])
+      wanted[pages[i][1]] = nil
+    end
+    assert.is_nil(next(wanted))
+    one:kill()
+  end)
+
+  it("reads the artifacts of listed tasks only for whom wants them", function()
+    local one = served.start { script = LARGE }
+    for _ = 1, 3 do one:send "twice" end
+    assert.equal(3, #pages_of(one, {})[1])
+    assert(#pages_of(one, { includeArtifacts = true }) > 1, "it was one page")
+    local page = one:result("ListTasks", { includeArtifacts = true })
+    assert.equal(2 << 20, #page.tasks[1].artifacts[1].parts[1].text)
+    assert.is_nil(one:result("ListTasks", {}).tasks[1].artifacts)
+    one:stop()
+  end)
 
   it("lists tasks with large messages page by page, none left out", function()
     local one = served.start { script = LARGE }
