@@ -255,7 +255,11 @@ static void tell_operator(const struct tasks *tasks, const struct message *messa
     size_t length = reply ? reply->text_length : 0;
     bool whole = length <= LOGGED_MAXIMUM && reply && !reply->parts && !reply->plain_parts &&
                  !reply->artifacts;
-    log_info(tasks->agent_id,
+    const struct log_subject subject = {.workspace = tasks->agent_id,
+                                        .row = message->row_id,
+                                        .peer = message->source_id,
+                                        .outcome = end->outcome};
+    log_info(LOG_TASK_OVER, subject,
              "message %s from %s ended as %s; its task had ended before and stays as it is, so "
              "nobody is told%s%.*s%s",
              message->row_id, message->source_id ? message->source_id : "a client", end->outcome,
