@@ -172,18 +172,24 @@ json_t *task_set_status(json_t *task, enum task_state state, const json_t *parts
     return event_of(task, "statusUpdate", "status", status);
 }
 
-static json_t *find_artifact(const json_t *artifacts, const char *id, size_t *place)
+json_t *task_places(const json_t *task)
 {
     size_t i;
-    json_t *artifact;
-    json_array_foreach (artifacts, i, artifact) {
-        const char *its = json_string_value(json_object_get(artifact, "artifactId"));
-        if (its && strcmp(its, id) == 0) {
-            *place = i;
-            return artifact;
-        }
+    json_t *artifact, *places = json_object();
+    json_array_foreach (json_object_get(task, "artifacts"), i, artifact) {
+        const char *id = json_string_value(json_object_get(artifact, "artifactId"));
+        if (id)
+            json_object_set_new(places, id, json_integer((json_int_t)i));
     }
-    return NULL;
+    return places;
+}
+
+const json_t *task_artifact(const json_t *task, const json_t *places, const char *artifact_id)
+{
+    const json_t *place = json_object_get(places, artifact_id);
+    return place ? json_array_get(json_object_get(task, "artifacts"),
+                                  (size_t)json_integer_value(place))
+                 : NULL;
 }
 
 /* A part that is nothing but a text. */
@@ -219,10 +225,9 @@ static void append_to(json_t *artifacts, size_t place, const json_t *piece)
     json_array_set_new(artifacts, place, artifact);
 }
 
-json_t *task_put_artifact(json_t *task, const char *artifact_id, const json_t *artifact,
-                          bool append, bool last)
+json_t *task_put_artifact(json_t *task, json_t *places, const char *artifact_id,
+                          const json_t *artifact, bool append, bool last)
 {
-    size_t place = 0;
     json_t *artifacts = json_object_get(task, "artifacts");
     if (!artifacts) {
         artifacts = json_array();
@@ -230,8 +235,12 @@ json_t *task_put_artifact(json_t *task, const char *artifact_id, const json_t *a
     }
     json_t *piece = json_copy((json_t *)(uintptr_t)artifact);
     json_object_set_new(piece, "artifactId", json_string(artifact_id));
-    const json_t *known = find_artifact(artifacts, artifact_id, &place);
+    const json_t *known = task_artifact(task, places, artifact_id);
+    size_t place = (size_t)json_integer_value(json_object_get(places, artifact_id));
     append = append && known;
+    if (!known)
+        json_object_set_new(places, artifact_id,
+                            json_integer((json_int_t)json_array_size(artifacts)));
     if (append)
         append_to(artifacts, place, piece);
     else if (known)
@@ -243,6 +252,23 @@ json_t *task_put_artifact(json_t *task, const char *artifact_id, const json_t *a
     json_object_set_new(update, "append", json_boolean(append));
     json_object_set_new(update, "lastChunk", json_boolean(last));
     return event;
+}
+
+void task_put_piece(json_t *record, json_t *places, const json_t *piece)
+{
+    size_t i;
+    json_t *event, *said = json_object_get(piece, "said");
+    json_array_foreach (json_object_get(piece, "events"), i, event) {
+        const json_t *update = json_object_get(event, "artifactUpdate"),
+                     *artifact = json_object_get(update, "artifact");
+        const char *id = json_string_value(json_object_get(artifact, "artifactId"));
+        if (id)
+            json_decref(task_put_artifact(task_of_record(record), places, id, artifact,
+                                          json_is_true(json_object_get(update, "append")),
+                                          json_is_true(json_object_get(update, "lastChunk"))));
+    }
+    if (said)
+        json_object_set(record, "said", said);
 }
 
 /* --- views --- */

@@ -54,8 +54,14 @@ json_t *task_set_status(json_t *task, enum task_state state, const json_t *parts
                         const char *message_id, int64_t now_ms);
 /* `artifact`: as artifacts_take_one (wire/artifacts.h) gives it, borrowed. `append`: its parts come
  * after those of the artifact with this id; one that is not there begins. */
-json_t *task_put_artifact(json_t *task, const char *artifact_id, const json_t *artifact,
-                          bool append, bool last);
+json_t *task_put_artifact(json_t *task, json_t *places, const char *artifact_id,
+                          const json_t *artifact, bool append, bool last);
+/* Where in the task each artifact is, by its id: an object, kept up by task_put_artifact. Yours. */
+json_t *task_places(const json_t *task);
+/* NULL: it has none of this id. Borrowed. */
+const json_t *task_artifact(const json_t *task, const json_t *places, const char *artifact_id);
+/* {said, events}: artifacts that the record got after it was written. */
+void task_put_piece(json_t *record, json_t *places, const json_t *piece);
 
 /* The task as a StreamResponse, yours. */
 json_t *task_response(const json_t *task);

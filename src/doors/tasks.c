@@ -56,6 +56,7 @@ struct a2a_task *tasks_add(struct tasks *tasks, const char *id, const char *prin
     task->principal = memory_copy_text(principal);
     task->context_id = memory_copy_text(context_id);
     task->record = record;
+    task->places = task_places(task_of_record(record));
     const json_t *artifacts = json_object_get(task_of_record(record), "artifacts");
     task->bytes = artifacts ? json_dumpb(artifacts, NULL, 0, JSON_COMPACT) : 0;
     task->old_bytes = json_dumpb(json_object_get(task_of_record(record), "history"), NULL, 0,
@@ -95,6 +96,7 @@ void task_drop(struct a2a_task *task)
     json_decref(task->unsaid);
     json_decref(task->saying);
     json_decref(task->last_said);
+    json_decref(task->places);
     notifications_free(task->last_notifications);
     free(task->principal);
     free(task->context_id);
@@ -220,6 +222,15 @@ void tasks_open(struct tasks *tasks)
     tasks_door_open(tasks);
 }
 
+static void put_pieces(json_t *record, const json_t *pieces)
+{
+    size_t i;
+    json_t *piece, *places = task_places(task_of_record(record));
+    json_array_foreach (pieces, i, piece)
+        task_put_piece(record, places, piece);
+    json_decref(places);
+}
+
 void tasks_load(struct tasks *tasks, struct journal_task *list)
 {
     while (list) {
@@ -227,6 +238,7 @@ void tasks_load(struct tasks *tasks, struct journal_task *list)
         json_t *record = json_loads(list->document, JSON_ALLOW_NUL, NULL);
         if (task_of_record(record) && task_state(task_of_record(record)) &&
             !tasks_find_id(tasks, list->id) && strlen(list->id) < UUID_TEXT_SIZE) {
+            put_pieces(record, list->pieces);
             tasks_add(tasks, list->id, list->principal, list->context_id, record);
         } else {
             log_error(LOG_TASK_DAMAGED, tasks->agent_id, "task %s is damaged, and left out",

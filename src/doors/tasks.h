@@ -60,9 +60,11 @@ struct a2a_task {
     json_t *saying;    /* … that are; NULL: nothing is */
     json_t *last_said; /* … that go with its end */
     struct journal_notification *last_notifications;
-    size_t bytes;      /* of its artifacts, about */
-    size_t old_bytes;  /* of its messages when it began, or was loaded, about */
-    size_t said_bytes; /* of what its client has said since it began, about */
+    json_t *places;        /* of its artifacts: task_places */
+    size_t written, added; /* bytes of its document as recorded, and of pieces since then */
+    size_t bytes;          /* of its artifacts, about */
+    size_t old_bytes;      /* of its messages when it began, or was loaded, about */
+    size_t said_bytes;     /* of what its client has said since it began, about */
     struct said_waiting *waiting, *recording;
     struct task_watcher *watchers;
 };

@@ -106,11 +106,13 @@ static void say_artifact(struct a2a_task *task, const struct door_saying *saying
     bool append = json_is_true(json_object_get(spec, "append"));
     json_t *now = task_of_record(task->record);
     mark_said(task, saying);
-    json_t *event = task_put_artifact(now, id, artifact, append,
-                                      json_is_true(json_object_get(spec, "last")));
     /* one that replaces another may make the task smaller */
-    task->bytes = append ? task->bytes + json_dumpb(artifact, NULL, 0, JSON_COMPACT)
-                         : json_dumpb(json_object_get(now, "artifacts"), NULL, 0, JSON_COMPACT);
+    const json_t *before = append ? NULL : task_artifact(now, task->places, id);
+    size_t freed = before ? json_dumpb(before, NULL, 0, JSON_COMPACT) : 0;
+    json_t *event = task_put_artifact(now, task->places, id, artifact, append,
+                                      json_is_true(json_object_get(spec, "last")));
+    task->bytes += json_dumpb(artifact, NULL, 0, JSON_COMPACT);
+    task->bytes -= freed < task->bytes ? freed : task->bytes;
     task_happens(task, event, saying->then, saying->context);
     json_decref(artifact);
 }
@@ -181,7 +183,7 @@ static void add_artifact(struct a2a_task *task, json_t *now, json_t *events, con
 {
     char id[UUID_TEXT_SIZE];
     name_id(task, "artifact", what, id);
-    json_array_append_new(events, task_put_artifact(now, id, artifact, false, true));
+    json_array_append_new(events, task_put_artifact(now, task->places, id, artifact, false, true));
 }
 
 /* false: it cannot be sent, and `problem` says why. */

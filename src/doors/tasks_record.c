@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define PIECES_LEAST ((size_t)64 << 10) /* bytes, however small the document is */
+
 void notifications_free(struct journal_notification *list)
 {
     while (list) {
@@ -43,8 +45,9 @@ static void add_notifications(struct a2a_task *task, const json_t *record, const
     }
 }
 
-struct journal_task *task_to_record(struct a2a_task *task, const json_t *record,
-                                    const json_t *events)
+/* Without what is recorded of it. */
+static struct journal_task *row_of(struct a2a_task *task, const json_t *record,
+                                   const json_t *events)
 {
     size_t i;
     json_t *event;
@@ -57,10 +60,44 @@ struct journal_task *task_to_record(struct a2a_task *task, const json_t *record,
     row->state = task_state(now);
     row->open = !task_state_ended(row->state);
     row->updated_ms = task_updated_ms(now);
-    row->document = json_dumps(record, JSON_COMPACT);
     if (json_array_size(json_object_get(record, "configs")) > 0)
         json_array_foreach (events, i, event)
             add_notifications(task, record, event, &end);
+    return row;
+}
+
+struct journal_task *task_to_record(struct a2a_task *task, const json_t *record,
+                                    const json_t *events)
+{
+    struct journal_task *row = row_of(task, record, events);
+    row->document = json_dumps(record, JSON_COMPACT);
+    task->written = strlen(row->document);
+    task->added = 0;
+    return row;
+}
+
+/* A task with many artifacts is not written whole for each: their pieces are added to what is
+ * written, until they are as large as that. NULL: it is time for the whole, or something else has
+ * happened, too. */
+static struct journal_task *piece_to_record(struct a2a_task *task, const json_t *events)
+{
+    size_t i, most = task->written > PIECES_LEAST ? task->written : PIECES_LEAST;
+    json_t *event;
+    json_array_foreach (events, i, event)
+        if (!json_object_get(event, "artifactUpdate"))
+            return NULL;
+    json_t *piece = json_pack("{s:O, s:O}", "said", json_object_get(task->record, "said"), "events",
+                              events);
+    char *text = json_dumps(piece, JSON_COMPACT);
+    json_decref(piece);
+    if (task->written == 0 || task->added + strlen(text) > most) {
+        free(text);
+        return NULL;
+    }
+    task->added += strlen(text);
+    struct journal_task *row = row_of(task, task->record, events);
+    row->piece = text;
+    row->sequence = webhooks_next(task->tasks->webhooks); /* no notification has it */
     return row;
 }
 
@@ -148,7 +185,9 @@ void task_record(struct a2a_task *task)
     task->unsaid = NULL;
     task->recording = task->waiting;
     task->waiting = NULL;
-    struct journal_task *row = task_to_record(task, task->record, task->saying);
+    struct journal_task *row = piece_to_record(task, task->saying);
+    if (!row)
+        row = task_to_record(task, task->record, task->saying);
     recording->tasks = tasks;
     snprintf(recording->id, sizeof recording->id, "%s", task->id);
     recording->notifications = task_copy_notifications(row);

@@ -138,6 +138,9 @@ void journal_notification_free(struct journal_notification *notification); /* th
 struct journal_task {
     struct journal_task *next;
     char *id, *principal, *context_id, *document;
+    char *piece;      /* recorded instead of the document: what it got since that; JSON */
+    int64_t sequence; /* … rising, and nobody else's */
+    json_t *pieces;   /* of an open one that was loaded: those, in order; NULL: none */
     int state;
     bool open;
     int64_t updated_ms;

@@ -32,6 +32,8 @@ void journal_task_free(struct journal_task *task)
     free(task->principal);
     free(task->context_id);
     free(task->document);
+    free(task->piece);
+    json_decref(task->pieces);
     free(task);
 }
 
@@ -76,7 +78,9 @@ bool task_perform(struct ledger *ledger, const struct journal_task *task)
     if (!task)
         return true;
     struct ledger_task row = row_of(task);
-    return ledger_task_put(ledger, &row) && add_notifications(ledger, task);
+    bool put = task->piece ? ledger_piece_add(ledger, task->id, task->sequence, task->piece)
+                           : ledger_task_put(ledger, &row);
+    return put && add_notifications(ledger, task);
 }
 
 static void copy_task(const struct ledger_task *row, void *context)
@@ -334,6 +338,22 @@ static void copy_notification(const struct ledger_notification *row, void *conte
     loading->end = &notification->next;
 }
 
+static void add_piece(const char *piece, void *context)
+{
+    struct journal_task *task = context;
+    if (!task->pieces)
+        task->pieces = json_array();
+    json_array_append_new(task->pieces, json_loads(piece, JSON_ALLOW_NUL, NULL));
+}
+
+static bool load_pieces(struct ledger *ledger, struct journal_task *tasks)
+{
+    bool loaded = true;
+    for (struct journal_task *each = tasks; each && loaded; each = each->next)
+        loaded = ledger_pieces_each(ledger, each->id, add_piece, each);
+    return loaded;
+}
+
 bool journal_tasks_load(struct journal *journal, struct journal_task **tasks,
                         struct journal_notification **notifications)
 {
@@ -345,6 +365,7 @@ bool journal_tasks_load(struct journal *journal, struct journal_task **tasks,
         return true;
     job.found_end = &job.found;
     bool loaded = ledger_tasks_open(journal->ledger, copy_task, &job) &&
+                  load_pieces(journal->ledger, job.found) &&
                   ledger_notifications_each(journal->ledger, copy_notification, &loading);
     *tasks = job.found;
     return loaded;

@@ -264,6 +264,13 @@ bool ledger_task_get(struct ledger *ledger, const char *id, ledger_task_visitor 
 /* In the order in which they began. */
 bool ledger_tasks_open(struct ledger *ledger, ledger_task_visitor *each, void *context);
 
+/* What a task got since its document was written, which puts an end to it: JSON, the caller's.
+ * `sequence`: the caller's, rising. */
+bool ledger_piece_add(struct ledger *ledger, const char *task_id, int64_t sequence,
+                      const char *piece);
+bool ledger_pieces_each(struct ledger *ledger, const char *task_id,
+                        void (*each)(const char *piece, void *context), void *context);
+
 struct ledger_task_query {
     const char *principal, *context_id; /* context_id NULL: any */
     int state;                          /* -1: any */

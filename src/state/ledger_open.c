@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 6
+#define SCHEMA_VERSION 7
 #define BUSY_TIMEOUT_MS 2000 /* a reader or the checkpoint holds it only briefly */
 
 /* migrations[n] takes a database from version n to n + 1. */
@@ -86,6 +86,9 @@ static const char *const migrations[SCHEMA_VERSION] = {
     "CREATE TABLE notifications ("
     "  sequence INTEGER PRIMARY KEY, task TEXT NOT NULL, config TEXT NOT NULL,"
     "  type TEXT NOT NULL, body BLOB NOT NULL, at INTEGER NOT NULL);",
+    /* what open tasks got since their documents were written */
+    "CREATE TABLE pieces (sequence INTEGER PRIMARY KEY, task TEXT NOT NULL, piece TEXT NOT NULL);"
+    "CREATE INDEX pieces_task ON pieces (task);",
 };
 
 static int log_hook(void *context, sqlite3 *database, const char *name, int pages)

@@ -161,6 +161,9 @@
     X(FINISHED_EXPIRE, "DELETE FROM finished WHERE sequence IN (SELECT sequence FROM (SELECT "     \
                        "sequence, updated FROM finished ORDER BY sequence LIMIT ?2)"               \
                        " WHERE updated < ?1)")                                                     \
+    X(PIECE_ADD, "INSERT OR IGNORE INTO pieces (sequence, task, piece) VALUES (?1, ?2, ?3)")       \
+    X(PIECES, "SELECT piece FROM pieces WHERE task = ?1 ORDER BY sequence")                        \
+    X(PIECES_DROP, "DELETE FROM pieces WHERE task = ?1")                                           \
     X(NOTIFICATION_ADD, "INSERT OR IGNORE INTO notifications (sequence, task, config, type, body," \
                         " at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                    \
     X(NOTIFICATION_DROP, "DELETE FROM notifications WHERE sequence = ?1")                          \

@@ -36,7 +36,40 @@ bool ledger_task_put(struct ledger *ledger, const struct ledger_task *task)
         sqlite3_bind_int64(statement, 6, task->updated_ms);
         ledger_bind_text(statement, 7, task->document);
     }
+    if (!ledger_run(ledger, statement, "record a task"))
+        return false;
+    statement = ledger_prepare(ledger, STATEMENT_PIECES_DROP);
+    if (statement)
+        ledger_bind_text(statement, 1, task->id);
     return ledger_run(ledger, statement, "record a task");
+}
+
+bool ledger_piece_add(struct ledger *ledger, const char *task_id, int64_t sequence,
+                      const char *piece)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_PIECE_ADD);
+    if (statement) {
+        sqlite3_bind_int64(statement, 1, sequence);
+        ledger_bind_text(statement, 2, task_id);
+        ledger_bind_text(statement, 3, piece);
+    }
+    return ledger_run(ledger, statement, "record a task");
+}
+
+bool ledger_pieces_each(struct ledger *ledger, const char *task_id,
+                        void (*each)(const char *piece, void *context), void *context)
+{
+    sqlite3_stmt *statement = ledger_prepare(ledger, STATEMENT_PIECES);
+    int result = SQLITE_ERROR;
+    if (statement)
+        ledger_bind_text(statement, 1, task_id);
+    while (statement && (result = sqlite3_step(statement)) == SQLITE_ROW)
+        each((const char *)sqlite3_column_text(statement, 0), context);
+    if (result != SQLITE_DONE && statement)
+        ledger_fail(ledger, "read tasks");
+    if (statement)
+        sqlite3_reset(statement);
+    return result == SQLITE_DONE;
 }
 
 static bool each_row(struct ledger *ledger, sqlite3_stmt *statement, ledger_task_visitor *each,

@@ -25,6 +25,41 @@ end }]]
 describe("molecule serve", function()
   after_each(served.clean_up)
 
+  -- Bytes that a process has written so far.
+  local function written(one)
+    return tonumber(host.read(("/proc/%d/io"):format(one.process.pid)):match "wchar: (%d+)")
+  end
+
+  it("many artifacts cost as much as they say, not the square of it, and survive a kill", function()
+    local gate = served.gate()
+    local script = [[
+      local molecule = require "molecule"
+      return function(msg, ctx)
+        local count = tonumber(msg.text)
+        for i = 1, count do assert(ctx.artifact { name = "artifact " .. i, text = ("x"):rep(200) }) end
+        molecule.http.get(ctx.options.gate .. "/made")
+      end]]
+    local one = served.start { gate = gate, script = script }
+    local function cost(count, waiting)
+      local before = written(one)
+      local id = one:begin(tostring(count)).id
+      gate.wait(waiting)
+      return written(one) - before, id
+    end
+    cost(10, 1)
+    local few = cost(300, 2)
+    local many, id = cost(2400, 3)
+    assert(many < 16 * few, ("%d bytes for 300, %d for 2400"):format(few, many)) -- eight times as many
+    one:kill()
+    local two = served.start { gate = gate, script = script, state_dir = one.host.state_dir }
+    gate.open()
+    local task = two:wait_state(id, "COMPLETED")
+    task = two:result("GetTask", { id = id })
+    assert.equal(2400, #task.artifacts)
+    for i, artifact in ipairs(task.artifacts) do assert.equal("artifact " .. i, artifact.name) end
+    two:stop()
+  end)
+
   -- The pages of a list, each as the ids of its tasks.
   local function pages_of(one, params)
     local pages, token = {}, nil
