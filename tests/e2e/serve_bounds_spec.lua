@@ -34,11 +34,11 @@ describe("molecule serve", function()
     local gate = served.gate()
     local script = [[
       local molecule = require "molecule"
-      return function(msg, ctx)
+      return { concurrency = 4, handle = function(msg, ctx)
         local count = tonumber(msg.text)
         for i = 1, count do assert(ctx.artifact { name = "artifact " .. i, text = ("x"):rep(200) }) end
         molecule.http.get(ctx.options.gate .. "/made")
-      end]]
+      end }]]
     local one = served.start { gate = gate, script = script }
     local function cost(count, waiting)
       local before = written(one)
