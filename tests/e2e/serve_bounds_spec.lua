@@ -53,8 +53,8 @@ describe("molecule serve", function()
     one:kill()
     local two = served.start { gate = gate, script = script, state_dir = one.host.state_dir }
     gate.open()
-    local task = two:wait_state(id, "COMPLETED")
-    task = two:result("GetTask", { id = id })
+    two:wait_state(id, "COMPLETED")
+    local task = two:result("GetTask", { id = id })
     assert.equal(2400, #task.artifacts)
     for i, artifact in ipairs(task.artifacts) do assert.equal("artifact " .. i, artifact.name) end
     two:stop()
