@@ -1,4 +1,4 @@
---- What docs/script-api.md says that the sandbox holds back, each with the title of a test that there is.
+--- What docs/script-api.md says that the sandbox holds back, and SECURITY.md promises, each with the title of a test that there is.
 
 local host = require "tests.support.host"
 
@@ -16,5 +16,20 @@ describe("the page on the sandbox", function()
       assert.truthy(all:find(title, 1, true), ("%q: there is no test %q"):format(held_back, title))
     end
     assert.is_true(count >= 20)
+  end)
+end)
+
+describe("SECURITY.md", function()
+  it("names a test for each thing that it promises", function()
+    local specs, count = {}, 0
+    for _, name in ipairs(host.list "tests/e2e") do specs[#specs + 1] = host.read("tests/e2e/" .. name) end
+    local all = table.concat(specs)
+    for section in host.read "SECURITY.md":gmatch "| | test |\n|%-%-%-|%-%-%-|\n(.-)\n\n" do
+      for promise, title in (section .. "\n"):gmatch "| ([^\n]-) | ([^\n|]+) |" do
+        count = count + 1
+        assert.truthy(all:find('it("' .. title .. '"', 1, true), ("%q: there is no test %q"):format(promise, title))
+      end
+    end
+    assert.is_true(count >= 15)
   end)
 end)
