@@ -263,7 +263,10 @@ void tracing_close(struct tracing *tracing)
 {
     if (!tracing)
         return;
-    trace_count_dropped(trace_waiting() + tracing->in_flight);
+    size_t left;
+    struct trace_kept *spans = trace_take(SIZE_MAX, &left);
+    trace_kept_free(spans);
+    trace_count_dropped(left + tracing->in_flight);
     trace_export(0, (struct trace_sampling){0});
     if (tracing->exchange)
         http_cancel(tracing->exchange);

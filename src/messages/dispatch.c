@@ -161,9 +161,11 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.redelivered = before > 0;
     attempt->job.has_steps = entry->has_steps |= before > 0;
     attempt->job.retries = entry->retries;
-    char name[32];
-    snprintf(name, sizeof name, "attempt/%u", entry->attempts);
-    trace_below(&entry->trace, name, &attempt->job.trace);
+    if (*entry->trace.trace_id) {
+        char name[32];
+        snprintf(name, sizeof name, "attempt/%u", entry->attempts);
+        trace_below(&entry->trace, name, &attempt->job.trace);
+    }
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
     entry->job = &attempt->job;

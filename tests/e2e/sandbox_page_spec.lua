@@ -1,4 +1,4 @@
---- What docs/script-api.md says that the sandbox holds back, and SECURITY.md promises, each with the title of a test that there is.
+--- What docs/script-api.md says that the sandbox holds back, and SECURITY.md promises: each has a test of that title.
 
 local host = require "tests.support.host"
 
