@@ -134,13 +134,17 @@ struct field {
 };
 
 #define FIELDS 8
+#define NUMBER_SIZE 16
 
 /* Those that are known; texts of numbers are kept in `numbers`. */
-static size_t list_fields(const struct log_subject *subject, char numbers[2][16],
+static size_t list_fields(const struct log_subject *subject, char numbers[2][NUMBER_SIZE],
                           struct field fields[FIELDS])
 {
-    snprintf(numbers[0], 16, "%u", subject->attempt);
-    snprintf(numbers[1], 16, "%d", subject->line);
+    size_t count = 0;
+    if (subject->attempt > 0)
+        snprintf(numbers[0], NUMBER_SIZE, "%u", subject->attempt);
+    if (subject->file)
+        snprintf(numbers[1], NUMBER_SIZE, "%d", subject->line);
     const struct field all[FIELDS] = {
         {"workspace", "MOLECULE_WORKSPACE", subject->workspace},
         {"part", "MOLECULE_PART", subject->part},
@@ -151,43 +155,59 @@ static size_t list_fields(const struct log_subject *subject, char numbers[2][16]
         {"trace_id", "MOLECULE_TRACE_ID", subject->trace_id},
         {"source", NULL, subject->file},
     };
-    size_t count = 0;
     for (size_t i = 0; i < FIELDS; i++)
         if (all[i].value)
             fields[count++] = all[i];
     return count;
 }
 
+/* What may stand in logfmt as it is. */
+static bool is_bare(const char *value, size_t length)
+{
+    static const bool special[256] = {
+        [0 ... ' '] = true, ['"'] = true, ['='] = true, ['\\'] = true, [0x7f ... 0xff] = true};
+    for (size_t i = 0; i < length; i++)
+        if (special[(unsigned char)value[i]])
+            return false;
+    return length > 0;
+}
+
 /* Between quotation marks, as JSON has it; logfmt readers read the same. */
 static void put_quoted(struct text *text, const char *escaped, size_t length)
 {
     put_text(text, "\"");
-    for (size_t i = 0; i < length; i++) {
-        if (escaped[i] == '\n')
-            put_text(text, "\\n");
-        else if (escaped[i] == '"' || escaped[i] == '\\')
-            put(text, (const char[]){'\\', escaped[i]}, 2);
-        else
-            put(text, &escaped[i], 1);
+    while (length > 0) {
+        size_t plain = 0;
+        while (plain < length && escaped[plain] != '\n' && escaped[plain] != '"' &&
+               escaped[plain] != '\\')
+            plain++;
+        put(text, escaped, plain);
+        if (plain == length)
+            break;
+        put(text, (const char[]){'\\', escaped[plain] == '\n' ? 'n' : escaped[plain]}, 2);
+        escaped += plain + 1;
+        length -= plain + 1;
     }
     put_text(text, "\"");
 }
 
-static void put_value(struct text *text, const char *value, size_t maximum, bool quoted)
+enum pair_form { PAIR_LOGFMT, PAIR_JSON, PAIR_JSON_NUMBER };
+
+static void put_value(struct text *text, const char *value, size_t maximum, enum pair_form form)
 {
     char escaped[LOG_LINE_MAXIMUM];
-    size_t length = terminal_escape(value, without_line_ends(value), TERMINAL_TEXT, escaped,
-                                    maximum);
-    bool plain = length > 0;
-    for (size_t i = 0; i < length && plain; i++)
-        plain = escaped[i] > ' ' && escaped[i] != '"' && escaped[i] != '=' && escaped[i] != '\\';
-    if (plain && !quoted)
-        put(text, escaped, length);
-    else
-        put_quoted(text, escaped, length);
+    size_t length = without_line_ends(value);
+    bool bare = length <= maximum && is_bare(value, length);
+    if (bare && form != PAIR_JSON) {
+        put(text, value, length);
+        return;
+    }
+    if (!bare) {
+        length = terminal_escape(value, length, TERMINAL_TEXT, escaped, maximum);
+        value = escaped;
+    }
+    put_quoted(text, value, length);
 }
-
-enum pair_form { PAIR_LOGFMT, PAIR_JSON, PAIR_JSON_NUMBER };
 
 static void put_pair(struct text *text, const char *key, const char *value, size_t maximum,
                      enum pair_form form)
@@ -196,38 +216,33 @@ static void put_pair(struct text *text, const char *key, const char *value, size
     put_text(text, json ? ",\"" : " ");
     put_text(text, key);
     put_text(text, json ? "\":" : "=");
-    put_value(text, value, maximum, form == PAIR_JSON);
+    put_value(text, value, maximum, form);
 }
 
-static void put_fields(struct text *text, const struct log_subject *subject, bool json)
+static void put_fields(struct text *text, const struct log_subject *subject, enum pair_form form)
 {
-    char numbers[2][16], source[FIELD_MAXIMUM];
+    char numbers[2][NUMBER_SIZE], source[FIELD_MAXIMUM];
     struct field fields[FIELDS];
     size_t count = list_fields(subject, numbers, fields);
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].journal) {
-            put_pair(text, fields[i].key, fields[i].value, FIELD_MAXIMUM,
-                     !json                           ? PAIR_LOGFMT
-                     : fields[i].value == numbers[0] ? PAIR_JSON_NUMBER
-                                                     : PAIR_JSON);
-        } else {
-            snprintf(source, sizeof source, "%s:%d", subject->file, subject->line);
-            put_pair(text, fields[i].key, source, FIELD_MAXIMUM, json ? PAIR_JSON : PAIR_LOGFMT);
-        }
+        bool is_number = fields[i].value == numbers[0];
+        if (!fields[i].journal)
+            snprintf(source, sizeof source, "%s:%s", subject->file, numbers[1]);
+        put_pair(text, fields[i].key, fields[i].journal ? fields[i].value : source, FIELD_MAXIMUM,
+                 form == PAIR_JSON && is_number ? PAIR_JSON_NUMBER : form);
     }
 }
 
-static void render_pairs(const struct log_line *line, bool json, struct text *text)
+static void render_pairs(const struct log_line *line, enum pair_form form, struct text *text)
 {
+    bool json = form == PAIR_JSON;
     put_text(text, json ? "{\"time\":\"" : "time=");
     put_time(text, line->wall_ms);
     put_text(text, json ? "\"" : "");
-    put_pair(text, "level", log_level_name(line->level), FIELD_MAXIMUM,
-             json ? PAIR_JSON : PAIR_LOGFMT);
-    put_pair(text, "event", log_event_name(line->event), FIELD_MAXIMUM,
-             json ? PAIR_JSON : PAIR_LOGFMT);
-    put_fields(text, &line->subject, json);
-    put_pair(text, "msg", line->text, LOG_LINE_MAXIMUM, json ? PAIR_JSON : PAIR_LOGFMT);
+    put_pair(text, "level", log_level_name(line->level), FIELD_MAXIMUM, form);
+    put_pair(text, "event", log_event_name(line->event), FIELD_MAXIMUM, form);
+    put_fields(text, &line->subject, form);
+    put_pair(text, "msg", line->text, LOG_LINE_MAXIMUM, form);
     put_text(text, json ? "}" : "");
 }
 
@@ -269,7 +284,7 @@ static const char *message_id(enum log_event event)
 static void render_journal(const struct log_line *line, struct text *text)
 {
     static const char *const priorities[] = {"3", "4", "6", "7"};
-    char numbers[2][16];
+    char numbers[2][NUMBER_SIZE];
     struct field fields[FIELDS];
     size_t count = list_fields(&line->subject, numbers, fields);
     put_journal_text(text, "PRIORITY", priorities[line->level]);
@@ -294,8 +309,8 @@ size_t log_render(enum log_form form, const struct log_line *line, char out[LOG_
     case LOG_FORM_TEXT: render_text(line, &text); break;
     case LOG_FORM_TERMINAL: render_for_terminal(line, false, &text); break;
     case LOG_FORM_TERMINAL_COLORED: render_for_terminal(line, true, &text); break;
-    case LOG_FORM_LOGFMT: render_pairs(line, false, &text); break;
-    case LOG_FORM_JSON: render_pairs(line, true, &text); break;
+    case LOG_FORM_LOGFMT: render_pairs(line, PAIR_LOGFMT, &text); break;
+    case LOG_FORM_JSON: render_pairs(line, PAIR_JSON, &text); break;
     case LOG_FORM_JOURNAL: render_journal(line, &text); return text.length;
     }
     text.size = LOG_RENDERED_MAXIMUM;

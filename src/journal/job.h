@@ -191,6 +191,7 @@ struct journal {
     struct job_queue performed; /* in the transaction */
     bool in_transaction, durable;
     unsigned finished; /* messages since the last pruning */
+    int64_t sized_us;  /* when the ledger's size was last looked at */
     bool checkpointing;
     int checkpointed_pages;  /* of the log, at the last one's start */
     struct job_queue failed; /* in order; then what was to be written since */

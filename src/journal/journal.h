@@ -41,7 +41,8 @@ struct journal_env {
 /* Counted on the disk thread; any thread reads. */
 struct journal_counts {
     struct histogram commit;
-    _Atomic int64_t bytes; /* of the ledger and its write-ahead log, at the last commit */
+    _Atomic int64_t bytes; /* of the ledger and its write-ahead log, as of a second before the last
+                              commit */
 };
 
 struct journal *journal_open(const struct journal_env *env, const char *path);

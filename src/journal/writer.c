@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define RETRY_FIRST_MS 200
+#define SIZE_EVERY_US 1000000
 #define RETRY_MAXIMUM_MS 10000
 #define PRUNE_EVERY 2000 /* finished messages */
 #define PRUNE_MOST 5000  /* at a time */
@@ -131,8 +132,12 @@ static bool commit(struct journal *journal, bool durable)
     int64_t began_us = clock_monotonic_us();
     bool committed = durable || journal->durable ? ledger_commit_durably(journal->ledger)
                                                  : ledger_commit(journal->ledger);
-    histogram_observe_us(&journal->counts.commit, clock_monotonic_us() - began_us);
-    journal->counts.bytes = ledger_bytes(journal->ledger);
+    int64_t ended_us = clock_monotonic_us();
+    histogram_observe_us(&journal->counts.commit, ended_us - began_us);
+    if (ended_us - journal->sized_us >= SIZE_EVERY_US) {
+        journal->sized_us = ended_us;
+        journal->counts.bytes = ledger_bytes(journal->ledger);
+    }
     if (committed)
         end_batch(journal, true, NULL);
     else

@@ -292,19 +292,18 @@ static void take_metadata(struct message *message, const struct found *found)
 {
     static const char *const mark_names[] = {"in_reply_to", "hops"};
     struct page_row outer = found->params[PARAMS_METADATA], inner = found->said[SAID_METADATA];
-    struct page_row history = nothing, mark = nothing, trace = nothing, members[2];
-    if (slice_is_object(outer)) {
+    static const char *const outer_names[] = {"history", "traceparent"}, *const inner_names[] = {
+                                                                             "molecule",
+                                                                             "traceparent"};
+    struct page_row of_outer[2], of_inner[2], members[2];
+    members_of(outer, outer_names, 2, of_outer);
+    members_of(inner, inner_names, 2, of_inner);
+    if (slice_is_object(outer))
         message->plain.outer = outer;
-        page_member(outer, "history", &history);
-        page_member(outer, "traceparent", &trace);
-    }
-    if (slice_is_object(inner)) {
-        struct page_row own = nothing;
+    if (slice_is_object(inner))
         message->plain.inner = inner;
-        page_member(inner, "molecule", &mark);
-        page_member(inner, "traceparent", &own);
-        trace = slice_is_string(own) ? own : trace;
-    }
+    struct page_row history = of_outer[0], mark = of_inner[0];
+    struct page_row trace = slice_is_string(of_inner[1]) ? of_inner[1] : of_outer[1];
     message->traceparent = slice_is_string(trace) ? text_of(trace) : NULL;
     if (slice_is_array(history))
         message->plain.history = history;
