@@ -22,7 +22,7 @@ install(FILES ${completions}/fish.txt DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/
     RENAME molecule.fish COMPONENT program)
 
 # The units start the program where it is installed.
-file(GLOB units CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} dist/systemd/*.service)
+file(GLOB units CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} dist/systemd/*.service dist/systemd/*.socket)
 install(CODE "
     foreach(unit ${units})
         file(READ \"${CMAKE_SOURCE_DIR}/\${unit}\" text)

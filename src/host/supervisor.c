@@ -225,6 +225,8 @@ void supervisor_close(struct supervisor *supervisor)
 {
     if (!supervisor)
         return;
+    if (!supervisor->stopping) /* it ended sooner than anybody looked */
+        tell(supervisor, "STOPPING=1");
     close(supervisor->socket);
     uv_close((uv_handle_t *)&supervisor->timer, free_supervisor);
 }

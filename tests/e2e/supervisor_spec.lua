@@ -3,6 +3,7 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 local process = require "tests.support.process"
+local served = require "tests.support.served"
 
 local LISTENER = [[
 import os, socket, sys
@@ -135,6 +136,13 @@ describe("systemd", function()
     local one = start()
     listener:wait_line "^READY=1$"
     one:stop()
+  end)
+
+  it("hears READY of an agent that is served, too", function()
+    local agent = served.start { env = { NOTIFY_SOCKET = path } }
+    listener:wait_line "^READY=1$"
+    agent:stop()
+    listener:wait_line "^STOPPING=1$"
   end)
 
   it("is not needed: a socket that is not there changes nothing", function()

@@ -33,19 +33,21 @@ describe("the systemd unit in docs/operations.md", function()
   it("is the one that is installed", function()
     local _, text = read_unit()
     assert.equal(host.read "dist/systemd/molecule@.service", text)
-    -- the fleet's differs in what it runs alone
-    local fleet = host.read "dist/systemd/molecule-fleet.service"
+    -- the others differ in what they run alone
+    local fleet, serve = host.read "dist/systemd/molecule-fleet.service", host.read "dist/systemd/molecule-serve.service"
+    local own = { ExecStartPre = true, ExecStart = true, Description = true, Requires = true, After = true,
+      StateDirectory = true, LoadCredential = true, EnvironmentFile = true, LimitNOFILE = true }
     local function lines(unit)
-      local set = {}
+      local list = {}
       for line in unit:gmatch "[^\n]+" do
-        if not line:find "^Exec" and not line:find "^Description" and not line:find "^StateDirectory="
-          and not line:find "^LoadCredential" and not line:find "^EnvironmentFile" and not line:find "^LimitNOFILE" then
-          set[#set + 1] = line
-        end
+        if not own[line:match "^%w+"] then list[#list + 1] = line end
       end
-      return set
+      return list
     end
     assert.same(lines(text), lines(fleet))
+    assert.same(lines(text), lines(serve))
+    assert.truthy(serve:find("Requires=molecule-serve.socket\n", 1, true))
+    assert.truthy(serve:find("--listen systemd --auth-token-file %d/auth-tokens $SERVE_OPTIONS\n", 1, true))
     assert.truthy(fleet:find("ExecStart=/usr/bin/molecule fleet /etc/molecule/fleet.lua\n", 1, true))
     assert.truthy(fleet:find("LoadCredential=tokens:/etc/molecule/tokens\n", 1, true))
   end)
@@ -102,9 +104,10 @@ describe("the systemd unit in docs/operations.md", function()
       pipe:close()
       return text
     end
-    for _, name in ipairs { "molecule@.service", "molecule-fleet.service" } do
+    for _, name in ipairs { "molecule@.service", "molecule-fleet.service", "molecule-serve.service" } do
       local path = host.directory() .. "/" .. name
       host.write(path, (host.read("dist/systemd/" .. name):gsub("/usr/bin/molecule", require("tests.support.emulator").binary())))
+      host.write(path:gsub("[^/]+$", "") .. "molecule-serve.socket", host.read "dist/systemd/molecule-serve.socket")
       assert.equal("", analyze("verify " .. path))
       local exposure = tonumber(analyze("security --offline=true " .. path):match "exposure level for [^:]+: ([%d.]+)")
       assert.is_true(exposure < 3.0, name)
