@@ -400,13 +400,13 @@ describe("a step", function()
     say()
     one:canvas(1)
     one:stop()
-    ledger "DROP TABLE tasks; DROP TABLE notifications"
+    ledger "DROP TABLE tasks; DROP TABLE notifications; DROP TABLE pieces"
     ledger "DROP TABLE steps; ALTER TABLE messages DROP COLUMN retries; PRAGMA user_version = 4"
     one = connect [[ return ctx.step("x", function() return "stepped" end) ]]
     say()
     assert.same({ "done", "stepped" }, one:canvas(2))
     one:stop()
-    assert.equal("6\n", ledger "PRAGMA user_version")
+    assert.equal("7\n", ledger "PRAGMA user_version")
   end)
 
   it("that tells the human something does not make what follows be told again", function()
