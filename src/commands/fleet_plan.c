@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct table_kind fleet_kind = {"fleet file", "{defaults = {…}, workspaces = {…}}"};
+
 void member_free(struct member *member)
 {
     if (!member)
@@ -74,14 +76,14 @@ static bool check_keys(struct reading *reading, const char *where, const json_t 
             return fleet_complain_of_key(reading, where, key);
         bool of_one = strcmp(key, "token") == 0 || strcmp(key, "token_env") == 0;
         if (!workspace && of_one)
-            return fleet_complain(
-                reading, where, key,
+            return table_complain(
+                &reading->source, where, key,
                 "a token belongs to one workspace and cannot be a default; token_file = "
                 "\"tokens/{id}\" can");
         const char *path = !workspace && strcmp(key, "token_file") == 0 ? json_string_value(value)
                                                                         : NULL;
         if (path && !strstr(path, "{id}") && !strstr(path, "%s"))
-            return fleet_complain(reading, where, key,
+            return table_complain(&reading->source, where, key,
                                   "a default \"token_file\" needs {id} in its path, as in "
                                   "\"tokens/{id}\"; a token belongs to one workspace");
     }
@@ -114,8 +116,8 @@ static bool check_address(struct reading *reading, const struct member *member)
         wrong = "it would send the token unencrypted to another machine; use https, or "
                 "insecure_http = true if you mean it";
     platform_close(&platform);
-    return !wrong || fleet_complain(reading, NULL, workspace->api_url, "%s: api_url %s: %s",
-                                    member->id, workspace->api_url, wrong);
+    return !wrong || table_complain(&reading->source, NULL, workspace->api_url,
+                                    "%s: api_url %s: %s", member->id, workspace->api_url, wrong);
 }
 
 /* What the options mean to the host. */
@@ -125,15 +127,15 @@ static bool finish(struct reading *reading, struct member *member)
     struct molecule_workspace_options *workspace = &member->options.workspace;
     char *problem = connect_find_problem(workspace, member->id);
     if (problem)
-        fleet_complain(reading, NULL, member->id, "%s: %s", member->id, problem);
+        table_complain(&reading->source, NULL, member->id, "%s: %s", member->id, problem);
     free(problem);
     if (problem)
         return false;
     member->state_directory = local_state_directory(directory ? json_string_value(directory)
                                                               : reading->defaults->state_directory);
     if (!member->state_directory)
-        return fleet_complain(reading, NULL, member->id, "%s: no state directory: set state_dir",
-                              member->id);
+        return table_complain(&reading->source, NULL, member->id,
+                              "%s: no state directory: set state_dir", member->id);
     json_object_set_new(member->values, "id", json_string(member->id));
     workspace->id = member->id;
     workspace->state_directory = member->state_directory;
@@ -153,18 +155,18 @@ static bool take_id(struct reading *reading, struct member *member, const json_t
                                            : json_string_value(json_object_get(entry, "id"));
     const json_t *value = json_is_string(entry) ? entry : json_object_get(entry, "id");
     if (!id)
-        return fleet_complain(reading, NULL, "workspaces",
+        return table_complain(&reading->source, NULL, "workspaces",
                               "workspaces, number %zu: its \"id\" is missing", number);
     if (strlen(id) != json_string_length(value) || !platform_valid_id(id))
-        return fleet_complain(
-            reading, NULL, id,
+        return table_complain(
+            &reading->source, NULL, id,
             "\"%s\" cannot be a workspace id: letters, digits, dots, dashes and underscores, at "
             "most 128, beginning with a letter or digit",
             id);
     member->id = memory_copy_text(id);
     platform_normalise_id(member->id);
     if (json_object_get(reading->seen, member->id))
-        return fleet_complain(reading, id, id, "%s is given twice", id);
+        return table_complain(&reading->source, id, id, "%s is given twice", id);
     json_object_set_new(reading->seen, member->id, json_true());
     return true;
 }
@@ -177,9 +179,9 @@ static struct member *make_member(struct reading *reading, const json_t *default
     options_set_defaults(&command_connect, &member->options);
     member->values = defaults ? json_copy((json_t *)defaults) : json_object();
     if (options_from_environment(&command_connect, &member->options) != 0) {
-        fleet_complain(reading, NULL, NULL, "an environment variable is invalid");
+        table_complain(&reading->source, NULL, NULL, "an environment variable is invalid");
     } else if (!json_is_string(entry) && !json_is_object(entry)) {
-        fleet_complain(reading, NULL, "workspaces",
+        table_complain(&reading->source, NULL, "workspaces",
                        "workspaces, number %zu is neither a table nor an id", number);
     } else if (take_id(reading, member, entry, number) &&
                (!json_is_object(entry) || check_keys(reading, member->id, entry, true)) &&
@@ -193,22 +195,23 @@ static struct member *make_member(struct reading *reading, const json_t *default
 
 static bool read_root(struct reading *reading)
 {
-    const json_t *root = reading->file->root, *defaults = json_object_get(root, "defaults");
+    const json_t *root = reading->source.file->root, *defaults = json_object_get(root, "defaults");
     const json_t *list = json_object_get(root, "workspaces");
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)root, key, value) {
         if (strcmp(key, "defaults") != 0 && strcmp(key, "workspaces") != 0)
-            return fleet_complain(
-                reading, NULL, key,
+            return table_complain(
+                &reading->source, NULL, key,
                 "unknown key \"%s\"; the keys are \"defaults\" and \"workspaces\"", key);
     }
     if (json_is_array(defaults) && json_array_size(defaults) == 0)
         defaults = NULL;
     if (defaults && !json_is_object(defaults))
-        return fleet_complain(reading, NULL, "defaults", "\"defaults\" must be a table of options");
+        return table_complain(&reading->source, NULL, "defaults",
+                              "\"defaults\" must be a table of options");
     if (!json_is_array(list) || json_array_size(list) == 0)
-        return fleet_complain(reading, NULL, "workspaces",
+        return table_complain(&reading->source, NULL, "workspaces",
                               "\"workspaces\" must be a list with at least one workspace");
     if (defaults && !check_keys(reading, "defaults", defaults, false))
         return false;
@@ -223,34 +226,34 @@ static bool read_root(struct reading *reading)
     return true;
 }
 
-bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path,
+bool plan_take(struct plan *plan, const struct table_file *file, const char *path,
                const struct plan_defaults *defaults, char *problem, size_t problem_size)
 {
-    const char *slash = strrchr(path, '/');
-    struct reading reading = {.plan = plan,
-                              .file = file,
-                              .defaults = defaults,
-                              .path = path,
-                              .problem = problem,
-                              .problem_size = problem_size,
-                              .seen = json_object(),
-                              .directory = slash ? memory_copy(path, (size_t)(slash - path) + 1)
-                                                 : memory_copy_text("")};
+    struct reading reading = {
+        .plan = plan,
+        .defaults = defaults,
+        .seen = json_object(),
+        .source = {.file = file,
+                   .path = path,
+                   .directory = table_directory(path),
+                   .problem = problem,
+                   .problem_size = problem_size},
+    };
     *plan = (struct plan){0};
     bool taken = read_root(&reading);
     if (!taken)
         plan_free(plan);
     json_decref(reading.seen);
-    free(reading.directory);
+    free(reading.source.directory);
     return taken;
 }
 
 bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults,
                char *problem, size_t problem_size)
 {
-    struct fleet_file file;
-    bool taken = fleet_read(&file, path, problem, problem_size) &&
+    struct table_file file;
+    bool taken = table_read(&file, &fleet_kind, path, problem, problem_size) &&
                  plan_take(plan, &file, path, defaults, problem, problem_size);
-    fleet_file_free(&file);
+    table_file_free(&file);
     return taken;
 }

@@ -4,11 +4,13 @@
 #define MOLECULE_COMMANDS_FLEET_PLAN_H
 
 #include "commands/connect_options.h"
-#include "commands/fleet_read.h"
+#include "commands/table_read.h"
 
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+extern const struct table_kind fleet_kind;
 
 struct member {
     struct member *next;            /* the plan's or the fleet's */
@@ -38,7 +40,7 @@ struct plan_defaults {
 bool plan_read(struct plan *plan, const char *path, const struct plan_defaults *defaults,
                char *problem, size_t problem_size);
 /* The same for a file that has been read, which stays the caller's. */
-bool plan_take(struct plan *plan, const struct fleet_file *file, const char *path,
+bool plan_take(struct plan *plan, const struct table_file *file, const char *path,
                const struct plan_defaults *defaults, char *problem, size_t problem_size);
 void plan_free(struct plan *plan);
 

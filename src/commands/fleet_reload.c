@@ -14,14 +14,14 @@ struct rereading {
     pthread_mutex_t mutex; /* around `fleet` */
     struct fleet *fleet;
     char *path;
-    struct fleet_file file;
+    struct table_file file;
     bool read;
     char problem[1024];
 };
 
 static void free_rereading(struct rereading *rereading)
 {
-    fleet_file_free(&rereading->file);
+    table_file_free(&rereading->file);
     pthread_mutex_destroy(&rereading->mutex);
     free(rereading->path);
     free(rereading);
@@ -57,7 +57,7 @@ static void on_reread(void *context)
 static void *reread(void *context)
 {
     struct rereading *rereading = context;
-    rereading->read = fleet_read(&rereading->file, rereading->path, rereading->problem,
+    rereading->read = table_read(&rereading->file, &fleet_kind, rereading->path, rereading->problem,
                                  sizeof rereading->problem);
     pthread_mutex_lock(&rereading->mutex);
     struct fleet *fleet = rereading->fleet;

@@ -1,4 +1,4 @@
-#include "script/fleet_file.h"
+#include "script/table_file.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -16,7 +16,8 @@
 #define HOOK_INSTRUCTIONS 10000
 
 struct reading {
-    const struct fleet_file *file;
+    const struct table_file *file;
+    const struct table_kind *kind;
     const char *path;
     char problem[512];
     json_t *root;
@@ -48,8 +49,8 @@ static void on_count(lua_State *L, lua_Debug *where)
     if (clock_thread_cpu_ms() - reading->started_cpu_ms <= CPU_MAXIMUM_MS)
         return;
     lua_getinfo(L, "Sl", where);
-    luaL_error(L, "%s:%d: the fleet file runs for more than %d s", where->short_src,
-               where->currentline, CPU_MAXIMUM_MS / 1000);
+    luaL_error(L, "%s:%d: the %s runs for more than %d s", where->short_src, where->currentline,
+               reading->kind->name, CPU_MAXIMUM_MS / 1000);
 }
 
 /* Removes what could read or change anything but the environment, and what could escape the time
@@ -87,9 +88,8 @@ static int run(lua_State *L)
         return lua_error(L);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(
-            L, "%s returns a %s; it must return a table: {defaults = {…}, workspaces = {…}}",
-            reading->path, luaL_typename(L, -1));
+        return luaL_error(L, "%s returns a %s; it must return a table: %s", reading->path,
+                          luaL_typename(L, -1), reading->kind->shape);
     char why[256];
     reading->root = json_take(L, -1, why, sizeof why, NULL);
     if (!reading->root)
@@ -116,15 +116,15 @@ static void run_lua(struct reading *reading)
     lua_close(L);
 }
 
-bool fleet_file_run(struct fleet_file *file, const char *path, char *text, size_t length,
-                    char *problem, size_t problem_size)
+bool table_file_run(struct table_file *file, const struct table_kind *kind, const char *path,
+                    char *text, size_t length, char *problem, size_t problem_size)
 {
-    *file = (struct fleet_file){.text = text};
+    *file = (struct table_file){.text = text};
     if (strlen(text) != length) {
-        snprintf(problem, problem_size, "the fleet file %s is not text", path);
+        snprintf(problem, problem_size, "the %s %s is not text", kind->name, path);
         return false;
     }
-    struct reading reading = {.file = file, .path = path};
+    struct reading reading = {.file = file, .kind = kind, .path = path};
     run_lua(&reading);
     file->root = reading.root;
     if (!file->root)
@@ -132,11 +132,11 @@ bool fleet_file_run(struct fleet_file *file, const char *path, char *text, size_
     return file->root != NULL;
 }
 
-void fleet_file_free(struct fleet_file *file)
+void table_file_free(struct table_file *file)
 {
     json_decref(file->root);
     free(file->text);
-    *file = (struct fleet_file){0};
+    *file = (struct table_file){0};
 }
 
 static bool is_part_of_word(char c)
@@ -153,7 +153,7 @@ static const char *find_word(const char *text, const char *word)
     return NULL;
 }
 
-unsigned fleet_file_line(const struct fleet_file *file, const char *after, const char *word)
+unsigned table_file_line(const struct table_file *file, const char *after, const char *word)
 {
     const char *from = after ? find_word(file->text, after) : NULL;
     const char *place = find_word(from ? from + strlen(after) : file->text, word);
