@@ -239,20 +239,88 @@ const char *option_set(const struct option *option, const char *text, void *valu
     return problem;
 }
 
-const char *option_find_problem(const struct option *option, const void *values)
+/* --- back to texts --- */
+
+static bool is_number(const struct option *option)
 {
-    const void *member = (const char *)values + option->offset;
-    int64_t number;
     switch (option->type) {
     case OPTION_NUMBER:
     case OPTION_DURATION:
     case OPTION_MILLISECONDS:
     case OPTION_SECONDS:
-    case OPTION_SIZE: break;
-    default: return NULL;
+    case OPTION_SIZE: return true;
+    default: return false;
     }
-    number = option->size == sizeof(int32_t) ? *(const int32_t *)member : *(const int64_t *)member;
-    return number == 0 && !option->standard ? NULL : check_bounds(option, number);
+}
+
+static int64_t number_of(const struct option *option, const void *values)
+{
+    const void *member = (const char *)values + option->offset;
+    return option->size == sizeof(int32_t) ? *(const int32_t *)member : *(const int64_t *)member;
+}
+
+const char *option_find_problem(const struct option *option, const void *values)
+{
+    int64_t number = is_number(option) ? number_of(option, values) : 0;
+    bool given = is_number(option) && (number != 0 || option->standard);
+    return given ? check_bounds(option, number) : NULL;
+}
+
+size_t option_count(const struct option *option, const void *values)
+{
+    const char *member = (const char *)values + option->offset;
+    switch (option->type) {
+    case OPTION_PAIRS:
+    case OPTION_LIST:
+        return *(const size_t *)(const void *)((const char *)values + option->count_offset);
+    case OPTION_TEXT:
+    case OPTION_PATH:
+    case OPTION_CHOICE: return *(const char *const *)(const void *)member != NULL;
+    default: return !is_number(option) || number_of(option, values) != 0 || option->standard;
+    }
+}
+
+/* In the largest unit that leaves nothing over. */
+static char *unit_text(int64_t number, const int64_t *scales, const char *const *units)
+{
+    while (*scales > 1 && (number == 0 || number % *scales != 0))
+        scales++, units++;
+    return memory_format("%lld%s", (long long)(number / *scales), *units);
+}
+
+static char *number_text(const struct option *option, int64_t number)
+{
+    static const int64_t times[] = {3600000, 60000, 1000, 1}, sizes[] = {1 << 30, 1 << 20, 1024, 1};
+    static const char *const time_units[] = {"h", "m", "s", "ms"};
+    static const char *const size_units[] = {"GiB", "MiB", "KiB", "B"};
+    if (number == 0 || option->type == OPTION_NUMBER)
+        return memory_format("%lld", (long long)number);
+    if (option->type == OPTION_SIZE)
+        return unit_text(number, sizes, size_units);
+    return unit_text(option->type == OPTION_SECONDS ? number * 1000 : number, times, time_units);
+}
+
+char *option_text(const struct option *option, const void *values, size_t index)
+{
+    const char *member = (const char *)values + option->offset;
+    const struct molecule_option *pair;
+    bool is_true;
+    switch (option->type) {
+    case OPTION_FLAG: return memory_copy_text(*(const bool *)member ? "true" : "false");
+    case OPTION_EITHER:
+        is_true = *(const bool *)member;
+        return is_true ? memory_copy(option->argument, strcspn(option->argument, "|"))
+                       : memory_copy_text(strchr(option->argument, '|') + 1);
+    case OPTION_PAIRS:
+        pair = *(const struct molecule_option *const *)(const void *)member + index;
+        return memory_join(pair->name, "=", pair->value);
+    case OPTION_LIST:
+        return memory_copy_text((*(const char *const *const *)(const void *)member)[index]);
+    case OPTION_TEXT:
+    case OPTION_PATH:
+    case OPTION_CHOICE: return memory_copy_text(*(const char *const *)(const void *)member);
+    default: return number_text(option, number_of(option, values));
+    }
 }
 
 void option_free(const struct option *option, void *values)
@@ -264,7 +332,7 @@ void option_free(const struct option *option, void *values)
     for (size_t i = 0; option->type == OPTION_PAIRS && i < *count; i++) {
         struct molecule_option *pair = (struct molecule_option *)*first + i;
         free((char *)pair->name);
-        free((char *)pair->value);
+        memory_wipe((char *)pair->value); /* it may be a key */
     }
     free(*first);
     *first = NULL;

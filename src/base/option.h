@@ -67,6 +67,11 @@ const char *option_set(const struct option *option, const char *text, void *valu
 /* Why the number that the structure holds is out of bounds, or NULL; always NULL for options that
  * are not numbers. */
 const char *option_find_problem(const struct option *option, const void *values);
+/* How many values the structure holds for it: of pairs and lists their number, else 1, or 0 where
+ * the member says that nothing was given. */
+size_t option_count(const struct option *option, const void *values);
+/* One of them as it would be typed, "30s" or "64MiB"; yours to free. */
+char *option_text(const struct option *option, const void *values, size_t index);
 /* Frees pairs and lists; other members are left alone. */
 void option_free(const struct option *option, void *values);
 

@@ -5,6 +5,7 @@
 #include "molecule/molecule.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const struct command *const commands[] = {
@@ -107,6 +108,50 @@ static void check_parsing(const struct command *command, const struct option *op
     options_free(command, values);
 }
 
+static void every_value_can_be_typed_again(void **context)
+{
+    (void)context;
+    static _Alignas(max_align_t) char again[sizeof values];
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        for (const struct option *option = NULL; (option = options_next(commands[i], option));) {
+            memset(values, 0, sizeof values);
+            memset(again, 0, sizeof again);
+            assert_null(option_set(option, sample(option), values));
+            assert_int_equal(option_count(option, values), 1);
+            char *text = option_text(option, values, 0);
+            assert_null(option_set(option, text, again));
+            char *same = option_text(option, again, 0);
+            assert_string_equal(same, text);
+            if (is_number(option))
+                assert_memory_equal(again + option->offset, values + option->offset, option->size);
+            option_free(option, values);
+            option_free(option, again);
+            free(text);
+            free(same);
+        }
+}
+
+static void check_shown(enum option_type type, int64_t number, const char *shown)
+{
+    const struct option option = {.type = type, .size = sizeof number, .standard = "1"};
+    char *text = option_text(&option, &number, 0);
+    assert_string_equal(text, shown);
+    free(text);
+}
+
+static void numbers_are_shown_in_their_largest_unit(void **context)
+{
+    (void)context;
+    check_shown(OPTION_DURATION, 0, "0");
+    check_shown(OPTION_DURATION, 250, "250ms");
+    check_shown(OPTION_DURATION, 90000, "90s");
+    check_shown(OPTION_MILLISECONDS, 86400000, "24h");
+    check_shown(OPTION_SECONDS, 300, "5m");
+    check_shown(OPTION_SIZE, 64 << 20, "64MiB");
+    check_shown(OPTION_SIZE, 1025, "1025B");
+    check_shown(OPTION_NUMBER, 1024, "1024");
+}
+
 static void every_option_is_found_by_the_parser(void **context)
 {
     (void)context;
@@ -170,6 +215,8 @@ int main(void)
         cmocka_unit_test(every_option_explains_itself),
         cmocka_unit_test(every_bound_fits_its_member),
         cmocka_unit_test(every_option_is_found_by_the_parser),
+        cmocka_unit_test(every_value_can_be_typed_again),
+        cmocka_unit_test(numbers_are_shown_in_their_largest_unit),
         cmocka_unit_test(a_choice_takes_its_words_and_nothing_else),
         cmocka_unit_test(no_key_of_a_fleet_file_stands_for_two_options),
         cmocka_unit_test(a_program_gets_the_defaults_of_the_flags),
