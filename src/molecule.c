@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/option.h"
+#include "base/secret_file.h"
 #include "base/terminal.h"
 #include "doors/a2a_server.h"
 #include "host/checks.h"
@@ -95,6 +96,7 @@ static void on_leaving(void *context)
 
 bool molecule_open_log(const struct molecule_options *options, char *problem, size_t problem_size)
 {
+    secret_file_set_strict(options->strict);
     const struct log_settings settings = {
         .level = options->verbose ? "debug" : options->log_level,
         .format = options->log_format,

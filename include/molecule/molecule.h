@@ -46,8 +46,9 @@ enum molecule_result {
 struct molecule; /* a host: its threads, connections and workspaces */
 
 struct molecule_options {
-    /* ca_file, workers, verbose, log_level, log_format, log_file, color and metrics: options.def
-       says what they mean. The log is the process's: the last molecule_open decides */
+    /* ca_file, workers, strict, verbose, log_level, log_format, log_file, color and metrics:
+       options.def says what they mean. The log and `strict` are the process's: the last
+       molecule_open decides */
 #define MOLECULE_HOST_OPTION MOLECULE_MEMBER
 #define MOLECULE_SERVICE_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"

@@ -3,6 +3,7 @@
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
+#include "commands/secrets.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -25,6 +26,7 @@ static const struct option options[] = {
     OPTION_ROW(struct connect_options, type, host.member, __VA_ARGS__),
 #define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
 #define MOLECULE_COMMAND_OPTION(...) OPTION_ROW(struct connect_options, __VA_ARGS__),
+#define MOLECULE_CONFIG_OPTION MOLECULE_COMMAND_OPTION
 #define MOLECULE_LISTEN_OPTION(type, member, ...) \
     OPTION_ROW(struct connect_options, type, serve.member, __VA_ARGS__),
 #include "molecule/options.def"
@@ -118,26 +120,19 @@ static int start(const struct command *command, const struct connect_options *gi
     return (int)result;
 }
 
-static bool was_typed(int argc, char **argv, const char *option)
-{
-    size_t length = strlen(option);
-    for (int i = 0; i < argc; i++)
-        if (strncmp(argv[i], option, length) == 0 &&
-            (argv[i][length] == '\0' || argv[i][length] == '='))
-            return true;
-    return false;
-}
-
 /* 0, or 2 after saying what is wrong. */
 static int check_mode(const struct command *command, const struct connect_options *given,
-                      size_t count)
+                      const struct options_sources *sources, size_t count)
 {
+    /* those of the config file are for molecule serve, too */
+    unsigned typed = OPTION_FROM_FLAG & (options_origins(command, sources, "public-url") |
+                                         options_origins(command, sources, "listen"));
     bool known = !is_pushed(given) || strcmp(given->mode, "push") == 0 ||
                  strcmp(given->mode, "auto") == 0;
     const char *url = given->serve.public_url;
     if (!known)
         return options_complain(command, "--mode is poll, push or auto; got \"%s\"", given->mode);
-    if (!is_pushed(given) && (url || given->serve.listen_count > 0))
+    if (!is_pushed(given) && typed)
         return options_complain(command, "--listen and --public-url belong to --mode push or auto");
     if (is_pushed(given) && !url)
         return options_complain(command,
@@ -154,7 +149,8 @@ static int check_mode(const struct command *command, const struct connect_option
 
 /* 0, or 2 after saying what is wrong with the words themselves; nothing is touched yet. */
 static int check(const struct command *command, const struct connect_options *given,
-                 const char *const *ids, size_t count, const char *token)
+                 const struct options_sources *sources, const char *const *ids, size_t count,
+                 const char *token)
 {
     for (size_t i = 1; i < count; i++) {
         size_t length = strlen(ids[i]);
@@ -167,7 +163,7 @@ static int check(const struct command *command, const struct connect_options *gi
         return options_complain(command,
                                 "missing workspace id: molecule connect <workspace-id> --script "
                                 "agent.lua");
-    int wrong = check_mode(command, given, count);
+    int wrong = check_mode(command, given, sources, count);
     if (wrong)
         return wrong;
     for (size_t i = 0; i < count; i++) {
@@ -206,6 +202,8 @@ static struct attached *attach(const struct connect_options *given, const char *
         attached[i].id = memory_copy_text(ids[i]);
         platform_normalise_id(attached[i].id); /* as the log will show it */
         attached[i].token_file = connect_token_path(given->workspace.token_file, attached[i].id);
+        if (!token && !attached[i].token_file)
+            attached[i].token_file = secrets_token_credential(attached[i].id, count == 1);
         attached[i].workspace = given->workspace;
         attached[i].workspace.id = attached[i].id;
         attached[i].workspace.state_directory = state_directory;
@@ -213,7 +211,7 @@ static struct attached *attach(const struct connect_options *given, const char *
         attached[i].workspace.token_file = attached[i].token_file;
         attached[i].workspace.push = is_pushed(given);
         attached[i].workspace.push_or_poll = strcmp(given->mode, "auto") == 0;
-        attached[i].workspace.public_url = given->serve.public_url;
+        attached[i].workspace.public_url = is_pushed(given) ? given->serve.public_url : NULL;
         attached[i].workspace.answer_within_ms = given->answer_within;
         attached[i].workspace.push_unauthenticated = given->serve.insecure_no_auth;
     }
@@ -230,14 +228,19 @@ static void free_attached(struct attached *attached, size_t count)
 }
 
 /* Without the line end of the file it came from. NULL after saying what is wrong with it. */
-static char *take_token(const struct command *command, const char *given, bool typed)
+static char *take_token(const struct command *command, const char *given,
+                        const struct options_sources *sources)
 {
     const char *wrong;
+    unsigned origins = options_origins(command, sources, "token");
     char *token = connect_take_token(given, &wrong);
     log_hide(token);
     if (!token)
         options_complain(command, "the token of %s %s",
-                         typed ? "--token" : "MOLECULE_WORKSPACE_TOKEN", wrong);
+                         origins & OPTION_FROM_FLAG          ? "--token"
+                         : origins & OPTION_FROM_ENVIRONMENT ? "MOLECULE_WORKSPACE_TOKEN"
+                                                             : sources->path,
+                         wrong);
     return token;
 }
 
@@ -249,8 +252,10 @@ static int run(const struct command *command, int argc, char **argv)
     int code = 2;
     char *state_directory = NULL, *token = NULL;
     struct attached *attached = NULL;
+    struct options_sources sources;
     signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
-    enum options_result parsed = options_parse(command, argc, argv, &given, ids, &count);
+    enum options_result parsed = options_parse_with_file(command, argc, argv, &given, ids, &count,
+                                                         &sources);
     if (parsed != OPTIONS_PARSED) {
         code = parsed == OPTIONS_HELP ? 0 : 2;
         goto cleanup;
@@ -264,22 +269,27 @@ static int run(const struct command *command, int argc, char **argv)
     }
     const char *typed = given.workspace.token;
     log_hide(typed);
-    bool token_typed = was_typed(argc, argv, "--token");
+    bool token_typed = options_origins(command, &sources, "token") & OPTION_FROM_FLAG;
     /* a flag beats the environment */
-    if (typed && (token_typed || !was_typed(argc, argv, "--token-file"))) {
-        token = take_token(command, typed, token_typed);
+    if (typed &&
+        (token_typed || !(options_origins(command, &sources, "token-file") & OPTION_FROM_FLAG))) {
+        token = take_token(command, typed, &sources);
         if (!token)
             goto cleanup;
     }
     if (token_typed && typed) /* out of the process list as soon as possible */
         explicit_bzero((char *)typed, strlen(typed));
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* hidden from the script, too */
-    if (check(command, &given, ids, count, token) != 0)
+    if (check(command, &given, &sources, ids, count, token) != 0 ||
+        secrets_check_config(command, &sources) != 0)
         goto cleanup;
     state_directory = local_state_directory(given.workspace.state_directory);
     if (!state_directory)
         goto cleanup;
     attached = attach(&given, ids, count, state_directory, token);
+    for (size_t i = 0; i < count && !token; i++)
+        if (secrets_check_file(command, attached[i].token_file, "a token") != 0)
+            goto cleanup;
     if (token_typed)
         log_warn(LOG_TOKEN_ON_COMMAND_LINE, attached[0].id,
                  "--token on the command line was readable by others on this "
@@ -289,6 +299,7 @@ static int run(const struct command *command, int argc, char **argv)
 
 cleanup:
     options_free(command, &given);
+    options_free_sources(&sources);
     free_attached(attached, count);
     free(state_directory);
     memory_wipe(token);

@@ -11,6 +11,7 @@ struct connect_options {
     struct molecule_options host;
     struct molecule_serve_options serve; /* where the platform pushes to */
 #define MOLECULE_COMMAND_OPTION MOLECULE_MEMBER
+#define MOLECULE_CONFIG_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
 };
 

@@ -9,6 +9,7 @@
 #include "commands/check.h"
 #include "commands/fleet.h"
 #include "commands/fleet_limits.h"
+#include "commands/secrets.h"
 
 #include <signal.h>
 #include <stdlib.h>
@@ -27,6 +28,8 @@
 struct fleet_options {
     FLEET_OPTIONS(MOLECULE_MEMBER)
     struct molecule_options host;
+#define MOLECULE_CONFIG_OPTION MOLECULE_MEMBER
+#include "molecule/options.def"
 };
 
 static const struct option options[] = {
@@ -36,6 +39,7 @@ static const struct option options[] = {
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct fleet_options, type, host.member, __VA_ARGS__),
 #define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
+#define MOLECULE_CONFIG_OPTION(...) OPTION_ROW(struct fleet_options, __VA_ARGS__),
 #include "molecule/options.def"
 };
 
@@ -117,30 +121,10 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
     return first;
 }
 
-static int run(const struct command *command, int argc, char **argv)
+static int run_file(const struct fleet_options *given, const char *path)
 {
-    struct fleet_options given = {0};
-    const char *path = NULL;
-    size_t count;
     char problem[1024];
-    enum options_result parsed = options_parse(command, argc, argv, &given, &path, &count);
-    if (parsed != OPTIONS_PARSED)
-        return parsed == OPTIONS_HELP ? 0 : 2;
-    if (count < 1)
-        return options_complain(command, "missing fleet file: molecule fleet fleet.lua");
-    signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
-    if (given.online && !given.check)
-        return options_complain(command, "--online belongs to --check");
-    if (!given.dry_run && !given.check)
-        output_divert();
-    if (!molecule_open_log(&given.host, problem, sizeof problem))
-        return options_complain(command, "%s", problem);
-    if (getenv("MOLECULE_WORKSPACE_TOKEN"))
-        log_warn(LOG_FLEET_TOKEN_IGNORED, NULL,
-                 "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet; to "
-                 "use it, write token_env = \"MOLECULE_WORKSPACE_TOKEN\" for that workspace");
-    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* it belongs to one workspace, as the token does */
-    struct fleet fleet = {.path = path, .defaults = {given.state_directory, given.api_url}};
+    struct fleet fleet = {.path = path, .defaults = {given->state_directory, given->api_url}};
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
@@ -148,10 +132,49 @@ static int run(const struct command *command, int argc, char **argv)
     /* after reading the file, which may have taken it */
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     fleet_open(&fleet);
-    int code = given.check     ? check_all(&fleet, &given)
-               : given.dry_run ? rehearse(&fleet)
-                               : (int)serve(&fleet, &given);
+    int code = given->check     ? check_all(&fleet, given)
+               : given->dry_run ? rehearse(&fleet)
+                                : (int)serve(&fleet, given);
     fleet_close(&fleet);
+    return code;
+}
+
+static int run_given(const struct command *command, const struct fleet_options *given,
+                     const struct options_sources *sources, const char *path)
+{
+    char problem[1024];
+    if (!path)
+        return options_complain(command, "missing fleet file: molecule fleet fleet.lua");
+    signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
+    if (given->online && !given->check)
+        return options_complain(command, "--online belongs to --check");
+    if (!given->dry_run && !given->check)
+        output_divert();
+    if (!molecule_open_log(&given->host, problem, sizeof problem))
+        return options_complain(command, "%s", problem);
+    if (secrets_check_config(command, sources) != 0)
+        return MOLECULE_USAGE;
+    if (getenv("MOLECULE_WORKSPACE_TOKEN"))
+        log_warn(LOG_FLEET_TOKEN_IGNORED, NULL,
+                 "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet; to "
+                 "use it, write token_env = \"MOLECULE_WORKSPACE_TOKEN\" for that workspace");
+    unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* it belongs to one workspace, as the token does */
+    return run_file(given, path);
+}
+
+static int run(const struct command *command, int argc, char **argv)
+{
+    struct fleet_options given = {0};
+    struct options_sources sources;
+    const char *path = NULL;
+    size_t count;
+    enum options_result parsed = options_parse_with_file(command, argc, argv, &given, &path, &count,
+                                                         &sources);
+    int code = parsed == OPTIONS_HELP ? 0 : 2;
+    if (parsed == OPTIONS_PARSED)
+        code = run_given(command, &given, &sources, path);
+    options_free(command, &given);
+    options_free_sources(&sources);
     return code;
 }
 

@@ -1,8 +1,10 @@
 #include "commands/fleet_reading.h"
 
 #include "base/memory.h"
+#include "base/secret_file.h"
 #include "commands/commands.h"
 #include "commands/local_state.h"
+#include "wire/jsonmemory.h"
 #include "wire/platform.h"
 
 #include <stdlib.h>
@@ -16,7 +18,7 @@ void member_free(struct member *member)
         return;
     member_free(member->successor);
     options_free(&command_connect, &member->options);
-    json_decref(member->values);
+    jsonmemory_wipe(member->values);
     free(member->id);
     free(member->state_directory);
     memory_wipe(member->token);
@@ -102,7 +104,7 @@ static bool fill(struct reading *reading, struct member *member, const json_t *o
         if (filled && strcmp(key, "token_env") != 0)
             filled = fleet_set_value(reading, member, key, value);
     }
-    json_decref(given);
+    jsonmemory_wipe(given);
     return filled && fleet_take_token(reading, member);
 }
 
@@ -226,6 +228,22 @@ static bool read_root(struct reading *reading)
     return true;
 }
 
+/* Whether the file, if it has tokens, and the token files are for us alone. */
+static bool check_secrets(const struct reading *reading)
+{
+    const struct table_source *source = &reading->source;
+    bool has_token = false;
+    for (const struct member *member = reading->plan->members; member; member = member->next) {
+        char problem[1024];
+        has_token = has_token || json_object_get(member->values, "token");
+        if (member->token_file &&
+            secret_file_refused(member->token_file, "a token", problem, sizeof problem))
+            return table_complain(source, member->id, "token_file", "%s: %s", member->id, problem);
+    }
+    return !has_token ||
+           secret_file_check(source->path, "tokens", NULL, source->problem, source->problem_size);
+}
+
 bool plan_take(struct plan *plan, const struct table_file *file, const char *path,
                const struct plan_defaults *defaults, char *problem, size_t problem_size)
 {
@@ -240,7 +258,7 @@ bool plan_take(struct plan *plan, const struct table_file *file, const char *pat
                    .problem_size = problem_size},
     };
     *plan = (struct plan){0};
-    bool taken = read_root(&reading);
+    bool taken = read_root(&reading) && check_secrets(&reading);
     if (!taken)
         plan_free(plan);
     json_decref(reading.seen);

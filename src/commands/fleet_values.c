@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "commands/commands.h"
+#include "commands/secrets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,8 @@ bool fleet_take_token(struct reading *reading, struct member *member)
             return table_complain(&reading->source, member->id, variable ? "token_env" : "token",
                                   "%s: the token %s", member->id, wrong);
     }
-    member->token_file = token ? NULL : connect_token_path(pattern, member->id);
+    member->token_file = token     ? NULL
+                         : pattern ? connect_token_path(pattern, member->id)
+                                   : secrets_token_credential(member->id, false);
     return true;
 }

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/nearest.h"
 #include "base/terminal.h"
+#include "commands/config_file.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -151,8 +152,70 @@ static int take_option(const struct command *command, char **argv, int left, voi
     return used;
 }
 
-enum options_result options_parse(const struct command *command, int argc, char **argv,
-                                  void *values, const char **positionals, size_t *positional_count)
+/* --- sources --- */
+
+unsigned options_origins(const struct command *command, const struct options_sources *sources,
+                         const char *name)
+{
+    const struct option *option = options_find(command, name);
+    return option ? sources->of[option - command->options].origins : 0;
+}
+
+/* What will be taken from flags and the environment; complaints come when it is. */
+static void note_sources(const struct command *command, int argc, char **argv,
+                         struct options_sources *sources)
+{
+    for (const struct option *option = NULL; (option = options_next(command, option));) {
+        const char *text = option->environment ? getenv(option->environment) : NULL;
+        bool is_config = strcmp(option->name, "config") == 0;
+        if (text && *text)
+            sources->of[option - command->options].origins = OPTION_FROM_ENVIRONMENT;
+        if (text && *text && is_config)
+            sources->path = text;
+    }
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        bool is_long = argv[i][0] == '-' && argv[i][1] == '-';
+        const char *name = argv[i] + (is_long ? 2 : 1);
+        size_t length = is_long ? strcspn(name, "=") : 1;
+        const struct option *option = argv[i][0] == '-' && *name
+                                          ? find_typed(command, name, length, is_long ? 0 : *name)
+                                          : NULL;
+        if (!option)
+            continue;
+        const char *value = is_long && name[length] == '=' ? name + length + 1 : NULL;
+        if (!value && option->type != OPTION_FLAG && i + 1 < argc)
+            value = argv[++i];
+        sources->of[option - command->options].origins |= OPTION_FROM_FLAG;
+        if (value && strcmp(option->name, "config") == 0)
+            sources->path = value;
+    }
+}
+
+void options_free_sources(struct options_sources *sources)
+{
+    config_file_free(sources);
+    free(sources->of);
+    sources->of = NULL;
+}
+
+/* --- all of it --- */
+
+static bool take_file(const struct command *command, int argc, char **argv, void *values,
+                      struct options_sources *sources)
+{
+    char problem[1024];
+    sources->of = memory_allocate((command->option_count + 1) * sizeof *sources->of);
+    note_sources(command, argc, argv, sources);
+    if (!sources->path || !*sources->path ||
+        config_file_take(command, sources, values, problem, sizeof problem))
+        return true;
+    options_complain(command, "%s", problem);
+    return false;
+}
+
+static enum options_result parse(const struct command *command, int argc, char **argv, void *values,
+                                 const char **positionals, size_t *positional_count,
+                                 struct options_sources *sources)
 {
     *positional_count = 0;
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
@@ -161,6 +224,8 @@ enum options_result options_parse(const struct command *command, int argc, char 
             return OPTIONS_HELP;
         }
     options_set_defaults(command, values);
+    if (sources && !take_file(command, argc, argv, values, sources))
+        return OPTIONS_WRONG;
     if (options_from_environment(command, values) != 0)
         return OPTIONS_WRONG;
     bool only_positionals = false;
@@ -181,6 +246,21 @@ enum options_result options_parse(const struct command *command, int argc, char 
         }
     }
     return OPTIONS_PARSED;
+}
+
+enum options_result options_parse(const struct command *command, int argc, char **argv,
+                                  void *values, const char **positionals, size_t *positional_count)
+{
+    return parse(command, argc, argv, values, positionals, positional_count, NULL);
+}
+
+enum options_result options_parse_with_file(const struct command *command, int argc, char **argv,
+                                            void *values, const char **positionals,
+                                            size_t *positional_count,
+                                            struct options_sources *sources)
+{
+    *sources = (struct options_sources){0};
+    return parse(command, argc, argv, values, positionals, positional_count, sources);
 }
 
 void options_free(const struct command *command, void *values)

@@ -5,6 +5,7 @@
 #define MOLECULE_COMMANDS_OPTIONS_H
 
 #include "base/option.h"
+#include "script/table_file.h"
 
 #include <stdio.h>
 
@@ -47,9 +48,36 @@ enum options_result {
     OPTIONS_WRONG /* the reason was printed; exit 2 */
 };
 
+/* Where a value comes from; a later one replaces an earlier one, but adds to pairs and lists. */
+enum option_origin { OPTION_FROM_FILE = 1, OPTION_FROM_ENVIRONMENT = 2, OPTION_FROM_FLAG = 4 };
+struct option_source {
+    unsigned origins; /* 0: the default */
+    unsigned line;    /* in the config file */
+};
+
+/* The sources of a command's values. */
+struct options_sources {
+    struct option_source *of; /* each option of the command's table */
+    const char *path;         /* the config file, borrowed; NULL: none */
+    bool has_secret;          /* it holds a token or the like */
+    struct table_file file;   /* the texts of values are borrowed from these two */
+    json_t *kept;
+};
+
 /* Fills `values` (zeroed by this) and up to positional_maximum arguments. Texts are borrowed. */
 enum options_result options_parse(const struct command *command, int argc, char **argv,
                                   void *values, const char **positionals, size_t *positional_count);
+/* The same, of a command with --config: the values of that file, too. Free the sources in any case,
+ * after the values. */
+enum options_result options_parse_with_file(const struct command *command, int argc, char **argv,
+                                            void *values, const char **positionals,
+                                            size_t *positional_count,
+                                            struct options_sources *sources);
+void options_free_sources(struct options_sources *sources);
+/* Where the option of this name has its value from: enum option_origin; 0: the default, or there is
+ * no such option. */
+unsigned options_origins(const struct command *command, const struct options_sources *sources,
+                         const char *name);
 /* The same in steps, for values that come from elsewhere. `options_from_environment`: 0, or 2 after
  * saying what is wrong. */
 void options_set_defaults(const struct command *command, void *values);

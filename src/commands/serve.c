@@ -3,6 +3,8 @@
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
 #include "commands/local_state.h"
+#include "commands/secrets.h"
+#include "commands/secrets.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -22,6 +24,8 @@ struct serve_options {
     struct molecule_serve_options serve;
     struct molecule_workspace_options workspace;
     struct molecule_options host;
+#define MOLECULE_CONFIG_OPTION MOLECULE_MEMBER
+#include "molecule/options.def"
 };
 
 static const struct option options[] = {
@@ -34,6 +38,7 @@ static const struct option options[] = {
 #define MOLECULE_HOST_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, host.member, __VA_ARGS__),
 #define MOLECULE_SERVICE_OPTION MOLECULE_HOST_OPTION
+#define MOLECULE_CONFIG_OPTION(...) OPTION_ROW(struct serve_options, __VA_ARGS__),
 #include "molecule/options.def"
 };
 
@@ -193,20 +198,57 @@ static void set_other_defaults(struct serve_options *given)
                 option_set(&options[i], options[i].standard, given);
 }
 
+/* Scripts that stand alone take the place of what the config file says. */
+static void drop_answerer_of_file(const struct command *command, struct serve_options *given,
+                                  const struct options_sources *sources)
+{
+    if (options_origins(command, sources, "script") == OPTION_FROM_FILE)
+        given->workspace.script = NULL;
+    if (options_origins(command, sources, "backend") == OPTION_FROM_FILE) {
+        given->workspace.backend = NULL;
+        option_free(options_find(command, "backend-opt"), given);
+    }
+}
+
+/* The log, and files with secrets. 0, or 2 after saying what is wrong. */
+static int prepare(const struct command *command, struct serve_options *given,
+                   const struct options_sources *sources, char **credential)
+{
+    char problem[512];
+    bool asks = !given->serve.no_auth && !given->serve.insecure_no_auth;
+    if (!molecule_open_log(&given->host, problem, sizeof problem))
+        return options_complain(command, "%s", problem);
+    if (asks && !given->serve.auth_token_file)
+        given->serve.auth_token_file = *credential = secrets_credential("auth-tokens");
+    int code = secrets_check_config(command, sources);
+    if (code == 0 && asks)
+        code = secrets_check_file(command, given->serve.auth_token_file, "tokens");
+    return code;
+}
+
 static int run(const struct command *command, int argc, char **argv)
 {
     struct serve_options given = {0};
+    struct options_sources sources;
     const char *scripts[SCRIPTS_MAXIMUM];
+    char *credential = NULL;
     size_t count = 0;
     signal(SIGHUP, SIG_IGN); /* until the host has its own handler */
-    enum options_result parsed = options_parse(command, argc, argv, &given, scripts, &count);
+    enum options_result parsed = options_parse_with_file(command, argc, argv, &given, scripts,
+                                                         &count, &sources);
     int code = parsed == OPTIONS_HELP ? 0 : 2;
     if (parsed == OPTIONS_PARSED) {
         output_divert();
         set_other_defaults(&given);
-        code = run_all(command, &given, scripts, count);
+        if (count > 0)
+            drop_answerer_of_file(command, &given, &sources);
+        code = prepare(command, &given, &sources, &credential);
+        if (code == 0)
+            code = run_all(command, &given, scripts, count);
     }
     options_free(command, &given);
+    options_free_sources(&sources);
+    free(credential);
     return code;
 }
 

@@ -53,7 +53,7 @@ __attribute__((format(printf, 3, 4))) static bool complain(const struct table_ta
 static const char *keep_text(const struct table_target *target, const char *key, char *text)
 {
     json_t *kept = json_string(text);
-    free(text);
+    memory_wipe(text);
     json_object_set_new(target->kept, key, kept);
     return json_string_value(kept);
 }
@@ -87,8 +87,8 @@ static bool set_pairs(const struct table_target *target, const struct option *op
                             name);
         char *pair = memory_format("%s=%s", name, text);
         const char *wrong = option_set(option, pair, target->options);
-        free(text);
-        free(pair);
+        memory_wipe(text);
+        memory_wipe(pair);
         if (wrong)
             return complain(target, name, "\"%s.%s\" %s", key, name, wrong);
     }
@@ -125,7 +125,7 @@ static bool set_scalar(const struct table_target *target, const struct option *o
         return complain(target, key, "\"%s\" contains a NUL byte", key);
     }
     if (option->type == OPTION_PATH && *text && *text != '/') {
-        char *whole = memory_format("%s%s", target->source->directory, text);
+        char *whole = memory_join(target->source->directory, text);
         free(text);
         text = whole;
     }

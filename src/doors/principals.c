@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/secret_file.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -11,9 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
 #define FILE_MAXIMUM ((size_t)1 << 20)
+#define LINE_USUAL 8192
 
 struct token {
     char name[PRINCIPAL_NAME_MAXIMUM + 1];
@@ -104,8 +105,8 @@ static const char *take_line(struct principals *principals, char *line)
 static bool take_lines(struct principals *principals, FILE *file, const char *path, char *problem,
                        size_t problem_size)
 {
-    char *line = NULL;
-    size_t room = 0, number = 0;
+    size_t room = LINE_USUAL, number = 0;
+    char *line = memory_allocate(room); /* one that need not grow leaves no copies */
     const char *wrong = NULL;
     ssize_t length;
     while (!wrong && (length = getline(&line, &room, file)) >= 0) {
@@ -113,8 +114,7 @@ static bool take_lines(struct principals *principals, FILE *file, const char *pa
         line[strcspn(line, "\n")] = '\0';
         wrong = (size_t)length > FILE_MAXIMUM ? "it is too long" : take_line(principals, line);
     }
-    if (line)
-        explicit_bzero(line, room);
+    explicit_bzero(line, room);
     free(line);
     if (wrong)
         snprintf(problem, problem_size, "%s:%zu: %s", path, number, wrong);
@@ -128,21 +128,19 @@ static bool take_lines(struct principals *principals, FILE *file, const char *pa
 
 static bool read_file(struct principals *principals, char *problem, size_t problem_size)
 {
-    struct stat about;
+    if (!secret_file_check(principals->path, "tokens", NULL, problem, problem_size))
+        return false;
     FILE *file = fopen(principals->path, "re");
-    if (!file || fstat(fileno(file), &about) != 0) {
+    if (!file) {
         snprintf(problem, problem_size, "--auth-token-file %s cannot be read: %s", principals->path,
                  strerror(errno));
-        if (file)
-            fclose(file);
         return false;
     }
-    if (about.st_mode & (S_IROTH | S_IWOTH))
-        log_warn(LOG_SECRET_READABLE, NULL,
-                 "other users may read %s, which has tokens: chmod 600 %s", principals->path,
-                 principals->path);
+    char buffer[BUFSIZ];
+    setvbuf(file, buffer, _IOFBF, sizeof buffer);
     bool taken = take_lines(principals, file, principals->path, problem, problem_size);
     fclose(file);
+    explicit_bzero(buffer, sizeof buffer);
     return taken;
 }
 

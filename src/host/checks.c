@@ -27,9 +27,10 @@ bool checks_open_platform(const struct molecule_workspace_options *options,
 bool checks_say_no_token(const struct molecule_workspace_options *options, bool fleet,
                          char *problem, size_t problem_size)
 {
-    if (options->token_file)
+    *problem = '\0';
+    if (options->token_file && (token_exists(options, problem, problem_size) || !*problem))
         snprintf(problem, problem_size, "there is no token in %s", options->token_file);
-    else
+    if (!options->token_file)
         snprintf(problem, problem_size,
                  "no token: set MOLECULE_WORKSPACE_TOKEN or --token-file, or use --bootstrap if "
                  "this workspace has never had one (the platform then mints one, which is kept)%s",

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/secret_file.h"
 #include "link/link.h"
 #include "state/atomic_file.h"
 
@@ -13,24 +14,32 @@
 
 #define TOKEN_MAXIMUM 8192
 
-#define SEVERAL_WORDS (-1) /* instead of an errno */
+/* instead of an errno */
+#define SEVERAL_WORDS (-1)
+#define REFUSED (-2)
 
 static const char *describe_error(int error)
 {
-    return error == SEVERAL_WORDS ? "holds several words in its first line; it must be the token "
-                                    "alone, without \"Bearer\""
-           : error                ? strerror(error)
-                                  : "is empty";
+    return error == REFUSED ? "may be read by other users, which --strict refuses; chmod 600 it"
+           : error == SEVERAL_WORDS ? "holds several words in its first line; it must be the token "
+                                      "alone, without \"Bearer\""
+           : error                  ? strerror(error)
+                                    : "is empty";
 }
 
-/* One line, trimmed; NULL if that leaves nothing. `own`: a file of the state directory; others may
- * be links. */
-static char *read_token(const char *path, bool own, int *error)
+/* One line, trimmed; NULL if that leaves nothing. `id`: the workspace's, of a file that was named;
+ * NULL: a file of the state directory, which must not be a link. */
+static char *read_token(const char *path, const char *id, int *error)
 {
     size_t length;
+    char problem[1024];
+    *error = REFUSED;
+    if (path && id && !secret_file_check(path, "a token", id, problem, sizeof problem))
+        return NULL;
+    *error = 0;
     char *bytes = !path ? NULL
-                  : own ? atomic_file_read_own(path, TOKEN_MAXIMUM, &length, error)
-                        : atomic_file_read(path, TOKEN_MAXIMUM, &length, error);
+                  : id  ? atomic_file_read(path, TOKEN_MAXIMUM, &length, error)
+                        : atomic_file_read_own(path, TOKEN_MAXIMUM, &length, error);
     if (!bytes)
         return NULL;
     size_t start = strspn(bytes, " \t\r\n"), size = strcspn(bytes + start, " \t\r\n");
@@ -60,7 +69,7 @@ void token_open(struct link *link)
     token->configured = memory_copy_text(options->token);
     char *value = memory_copy_text(options->token);
     if (!value && options->token_file) {
-        value = read_token(options->token_file, false, &error);
+        value = read_token(options->token_file, options->id, &error);
         if (!value)
             log_error(LOG_TOKEN_FILE_FAILING, options->id, "the token file %s %s%s",
                       options->token_file, error > 0 ? "cannot be read: " : "",
@@ -68,7 +77,7 @@ void token_open(struct link *link)
     }
     bool kept = false;
     if (!value && !options->token_file) {
-        value = read_token(token->kept_path, true, &error);
+        value = read_token(token->kept_path, NULL, &error);
         kept = value != NULL;
     }
     if (value)
@@ -91,7 +100,7 @@ bool token_exists(const struct molecule_workspace_options *options, char *proble
     char *kept_path = memory_format("%s/%s.token", options->state_directory, options->id);
     char *found = options->token ? memory_copy_text(options->token)
                                  : read_token(options->token_file ? options->token_file : kept_path,
-                                              !options->token_file, &error);
+                                              options->token_file ? options->id : NULL, &error);
     bool exists = found != NULL;
     if (!exists && options->token_file)
         snprintf(problem, problem_size, "there is no token in %s: it %s%s", options->token_file,
@@ -111,7 +120,7 @@ struct token_work {
     struct link *link;
     void (*then)(void *context); /* NULL: nothing follows */
     void *context;
-    char *token_file, *kept_path, *minted;
+    char *id, *token_file, *kept_path, *minted;
     char *from_file, *from_kept; /* what was read */
     bool written;
     char problem[512];
@@ -119,6 +128,7 @@ struct token_work {
 
 static void free_work(struct token_work *work)
 {
+    free(work->id);
     free(work->token_file);
     free(work->kept_path);
     memory_wipe(work->minted);
@@ -140,8 +150,8 @@ static void work_read(void *context)
 {
     struct token_work *work = context;
     int error;
-    work->from_file = read_token(work->token_file, false, &error);
-    work->from_kept = read_token(work->kept_path, true, &error);
+    work->from_file = read_token(work->token_file, work->id, &error);
+    work->from_kept = read_token(work->kept_path, NULL, &error);
 }
 
 /* The first of the sources, in order of preference, that is not what was just refused. */
@@ -168,6 +178,7 @@ static void work_read_done(void *context)
 void token_reload(struct link *link)
 {
     struct token_work *work = make_work(link);
+    work->id = memory_copy_text(link->options->id);
     work->token_file = memory_copy_text(link->options->token_file);
     disk_run(link->shared->disk, link->shared->network, work_read, work_read_done, work);
 }

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "script/json.h"
+#include "wire/jsonmemory.h"
 
 #include <ctype.h>
 #include <lauxlib.h>
@@ -29,17 +30,18 @@ static void *allocate(void *context, void *block, size_t old_size, size_t new_si
 {
     struct reading *reading = context;
     size_t before = block ? old_size : 0;
-    if (new_size == 0) {
-        free(block);
-        reading->memory_used -= before;
-        return NULL;
-    }
     if (new_size > before && reading->memory_used + (new_size - before) > MEMORY_MAXIMUM)
         return NULL;
-    void *grown = realloc(block, new_size);
-    if (grown)
-        reading->memory_used += new_size - before;
-    return grown;
+    void *moved = new_size > 0 ? malloc(new_size) : NULL;
+    if (new_size > 0 && !moved)
+        return NULL;
+    if (moved && block)
+        memcpy(moved, block, before < new_size ? before : new_size);
+    if (block)
+        explicit_bzero(block, before); /* it may be a token */
+    free(block);
+    reading->memory_used += new_size - before;
+    return moved;
 }
 
 static void on_count(lua_State *L, lua_Debug *where)
@@ -134,8 +136,8 @@ bool table_file_run(struct table_file *file, const struct table_kind *kind, cons
 
 void table_file_free(struct table_file *file)
 {
-    json_decref(file->root);
-    free(file->text);
+    jsonmemory_wipe(file->root);
+    memory_wipe(file->text);
     *file = (struct table_file){0};
 }
 

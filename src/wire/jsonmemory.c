@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BLOCK_OVERHEAD 16 /* of the allocator, about */
 
@@ -51,4 +52,27 @@ size_t jsonmemory_end(bool *refused)
     if (refused)
         *refused = memory.refused;
     return memory.used;
+}
+
+/* NOLINTNEXTLINE(misc-no-recursion): as deep as the value was when it was read */
+static void overwrite(json_t *value)
+{
+    size_t i;
+    const char *key;
+    json_t *each;
+    if (value->refcount != 1)
+        return;
+    if (json_is_string(value))
+        explicit_bzero((char *)json_string_value(value), json_string_length(value));
+    json_array_foreach (value, i, each)
+        overwrite(each);
+    json_object_foreach (value, key, each)
+        overwrite(each);
+}
+
+void jsonmemory_wipe(json_t *value)
+{
+    if (value)
+        overwrite(value);
+    json_decref(value);
 }

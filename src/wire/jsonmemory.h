@@ -3,6 +3,7 @@
 #ifndef MOLECULE_WIRE_JSONMEMORY_H
 #define MOLECULE_WIRE_JSONMEMORY_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -12,5 +13,9 @@ void jsonmemory_install(void);
 void jsonmemory_begin(size_t most);
 /* Stops counting. Returns what was taken and not freed; `refused`: something did not fit. */
 size_t jsonmemory_end(bool *refused);
+
+/* json_decref for what may hold secrets: texts that nobody else has are overwritten. NULL is fine.
+ */
+void jsonmemory_wipe(json_t *value);
 
 #endif
