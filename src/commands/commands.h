@@ -21,6 +21,7 @@
     X(command_send)       \
     X(command_dead)       \
     X(command_answer)     \
+    X(command_config)     \
     X(command_completion) \
     X(command_version)
 
