@@ -77,8 +77,7 @@ static const char *read_variable(const char *name)
         known = json_object();
     if (value && *value) {
         json_object_set_new(known, name, json_string(value));
-        memset((char *)value, 'x', strlen(value));
-        unsetenv(name);
+        connect_wipe_variable(name);
     }
     return json_string_value(json_object_get(known, name));
 }

@@ -77,7 +77,8 @@ static bool set_pairs(const struct table_target *target, const struct option *op
 {
     const char *name;
     json_t *each;
-    if (!json_is_object(value) && json_array_size(value) > 0)
+    bool is_empty = json_is_array(value) && json_array_size(value) == 0;
+    if (!json_is_object(value) && !is_empty)
         return complain(target, key, "\"%s\" is a table of names and values, {NAME = \"VALUE\"}",
                         key);
     json_object_foreach ((json_t *)value, name, each) {

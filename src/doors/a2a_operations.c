@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/trace.h"
 #include "doors/webhooks.h"
+#include "wire/jsonmemory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -220,7 +221,7 @@ static void begin_task(struct a2a_exchange *exchange, const json_t *message, con
     } else {
         a2a_refuse_with(exchange, &problem);
     }
-    json_decref(config);
+    jsonmemory_wipe(config);
 }
 
 static void continue_task(struct a2a_exchange *exchange, struct a2a_task *task,
@@ -237,7 +238,7 @@ static void continue_task(struct a2a_exchange *exchange, struct a2a_task *task,
     if (!take_config(exchange, &config))
         return;
     bool taken = tasks_continue(exchange->agent->tasks, task, message, metadata, config, &problem);
-    json_decref(config);
+    jsonmemory_wipe(config);
     if (taken)
         watch(exchange, task);
     else

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "doors/webhooks.h"
+#include "wire/jsonmemory.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,7 +111,7 @@ static bool is_wanted(const struct a2a_task *task, const struct journal_notifica
     bool wanted = false;
     json_array_foreach (json_object_get(task->record, "configs"), i, each)
         wanted = wanted || json_equal(json_object_get(each, "id"), id);
-    json_decref(config);
+    jsonmemory_wipe(config);
     return wanted;
 }
 

@@ -10,6 +10,7 @@
 #include "net/allowed_hosts.h"
 #include "net/http_client.h"
 #include "net/public_address.h"
+#include "wire/jsonmemory.h"
 #include "wire/retry.h"
 
 #include <stdio.h>
@@ -203,7 +204,7 @@ static void free_request(struct hook *hook)
     for (size_t i = 0; hook->headers && hook->headers[i]; i++)
         memory_wipe(hook->headers[i]);
     free(hook->headers);
-    json_decref(hook->config);
+    jsonmemory_wipe(hook->config);
     hook->headers = NULL;
     hook->config = NULL;
     hook->exchange = NULL;
@@ -395,7 +396,7 @@ static bool is_of(const struct hook *hook, const char *config_id)
     json_t *config = json_loads(hook->first->config, 0, NULL);
     const char *id = json_string_value(json_object_get(config, "id"));
     bool same = id && strcmp(id, config_id) == 0;
-    json_decref(config);
+    jsonmemory_wipe(config);
     return same;
 }
 

@@ -13,7 +13,7 @@
 void journal_notification_free(struct journal_notification *notification)
 {
     free(notification->task_id);
-    free(notification->config);
+    memory_wipe(notification->config); /* it has the token of the webhook */
     free(notification->type);
     free(notification->body);
     free(notification);

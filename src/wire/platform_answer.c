@@ -2,6 +2,7 @@
 #include "wire/platform.h"
 
 #include "base/memory.h"
+#include "wire/jsonmemory.h"
 #include "wire/jsontext.h"
 #include "wire/repair.h"
 
@@ -27,7 +28,7 @@ bool platform_read_registered(const char *body, size_t length,
         registered->auth_token = copy_member(answer, "auth_token");
         registered->platform_inbound_secret = copy_member(answer, "platform_inbound_secret");
     }
-    json_decref(answer);
+    jsonmemory_wipe(answer);
     return expected;
 }
 

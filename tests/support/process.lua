@@ -19,6 +19,7 @@ local live = {}
 local function environment(changes)
   local merged, list = uv.os_environ(), {}
   merged.MOLECULE_LOG_FORMAT = "text" -- whatever reads the log here
+  merged.MOLECULE_CONFIG, merged.CREDENTIALS_DIRECTORY = nil, nil -- those of who runs the tests
   for name, value in pairs(changes or {}) do merged[name] = value or nil end
   for name, value in pairs(merged) do list[#list + 1] = name .. "=" .. value end
   return list
