@@ -2,10 +2,23 @@
 #include "host/control_private.h"
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
 #include "wire/jsontext.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* What a script or the platform said, without tokens. */
+static json_t *said(const char *text)
+{
+    char *words = memory_copy_text(text);
+    log_redact(words);
+    json_t *shown = jsontext_string(words, strlen(words));
+    free(words);
+    return shown;
+}
 
 json_t *control_describe(const char *id, const struct control_status *now,
                          const struct ledger_counts *counts)
@@ -24,13 +37,17 @@ json_t *control_describe(const char *id, const struct control_status *now,
         "oldest_pending", jsontext_time(counts ? counts->oldest_pending_ms : 0), "answered",
         (int)now->answered);
     json_object_set_new(status, "schedules", now->schedules);
+    size_t i;
+    json_t *question;
+    json_array_foreach (now->questions, i, question)
+        json_object_set_new(question, "text",
+                            said(json_string_value(json_object_get(question, "text"))));
     json_object_set_new(status, "questions", now->questions);
     if (now->away_ms) {
         json_object_set_new(status, "unreachable_since", jsontext_time(now->away_ms));
         json_object_set_new(status, "unreachable_seconds",
                             json_integer((clock_wall_ms() - now->away_ms) / 1000));
-        json_object_set_new(status, "unreachable_reason",
-                            jsontext_string(now->away_reason, strlen(now->away_reason)));
+        json_object_set_new(status, "unreachable_reason", said(now->away_reason));
     }
     return status;
 }

@@ -1,17 +1,36 @@
 #include "messages/observer.h"
 
+#include "base/log.h"
+#include "base/memory.h"
 #include "messages/inbox.h"
 #include "script/script_types.h"
 #include "wire/reply_request.h"
+
+#include <stdlib.h>
+
+/* What a script or the platform said, without tokens. */
+static char *copy_words(const char *words)
+{
+    char *copy = memory_copy_text(words);
+    if (copy)
+        log_redact(copy);
+    return copy;
+}
 
 static void tell_of(const struct observer *observer, const char *row_id,
                     struct molecule_event event)
 {
     if (!observer->event)
         return;
+    const char **words[] = {&event.reason, &event.traceback, &event.key};
+    char *copies[sizeof words / sizeof *words];
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        *words[i] = copies[i] = copy_words(*words[i]);
     event.workspace_id = observer->workspace_id;
     event.row_id = row_id;
     observer->event(observer->context, &event);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        free(copies[i]);
 }
 
 static void tell(const struct observer *observer, const struct inbox_entry *entry,
