@@ -287,7 +287,7 @@ describe("configuration", function()
       return one
     end
 
-    it("is what connect takes: the script, the token, the log's level; a flag's pair beats that of the file", function()
+    it("is what connect takes: a script, a token, a level; a flag's pair beats that of the file", function()
       host.write(directory .. "/agent.lua", [[return function(msg, ctx)
         assert(ctx.options.a == "flag" and ctx.options.b == "file")
         return "echo: " .. msg.text
@@ -326,7 +326,8 @@ describe("configuration", function()
 
     it("may have what only serve needs while connect polls", function()
       write 'return {script = "agent.lua", listen = {"127.0.0.1:0"}, public_url = "https://agent.example.com"}'
-      connect { token = nil, args = { "--config", path }, env = { MOLECULE_WORKSPACE_TOKEN = workspace.token } }:log("registered as")
+      local env = { MOLECULE_WORKSPACE_TOKEN = workspace.token }
+      connect({ args = { "--config", path }, env = env }):log "registered as"
       local _, said = molecule({ "connect", workspace.id, "--config", path, "--listen", "127.0.0.1:0" }, 2)
       has(said, "--listen and --public-url belong to --mode push or auto")
     end)
