@@ -307,6 +307,14 @@ void complete_print(const char *const *words, size_t count)
     for (size_t i = 0; count > 1 && i < sizeof commands / sizeof *commands; i++)
         if (strcmp(words[0], commands[i]->name) == 0)
             typed.command = commands[i];
+    /* the rest is another command's line */
+    for (size_t i = 0; count > 2 && i < sizeof commands / sizeof *commands; i++)
+        if (typed.command == &command_config && strcmp(words[1], commands[i]->name) == 0 &&
+            options_find(commands[i], "config")) {
+            typed.command = commands[i];
+            words++;
+            count--;
+        }
     if (count <= 1)
         offer_commands(&typed);
     if (!typed.command)

@@ -17,10 +17,13 @@
 #define NAME_WIDTH 20
 
 /* Lines like those of include/molecule/options.def. */
-#define CONFIG_OPTIONS(X)                                                              \
-    X(FLAG, check, "check",                                                            \
-      "print nothing unless something is wrong; without a command, look at all three") \
-    X(FLAG, json, "json",                                                              \
+/* The first one is left to the command that is named. */
+#define CONFIG_OPTIONS(X)                                                                   \
+    X(PATH, config, "config", "the config file, as for those commands", .argument = "FILE", \
+      .environment = "MOLECULE_CONFIG")                                                     \
+    X(FLAG, check, "check",                                                                 \
+      "print nothing unless something is wrong; without a command, look at all three")      \
+    X(FLAG, json, "json",                                                                   \
       "print JSON: {\"command\", \"options\": {NAME: {\"value\", \"sources\": [{\"from\", …}]}}}")
 
 struct config_options {

@@ -60,6 +60,8 @@ local function has(shell) return os.execute("command -v " .. shell .. " >/dev/nu
 local LINES = {
   { { "molecule", "vers" }, "version" },
   { { "molecule", "dead", "sh" }, "show" },
+  { { "molecule", "config", "ser" }, "serve" },
+  { { "molecule", "config", "serve", "--task" }, "--task-ttl" },
   { { "molecule", "init", "--templ" }, "--template" },
   { { "molecule", "init", "--template", "we" }, "webhook" },
   { { "molecule", "init", "-t", "we" }, "webhook" },
