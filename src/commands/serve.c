@@ -4,7 +4,6 @@
 #include "commands/fleet_limits.h"
 #include "commands/local_state.h"
 #include "commands/secrets.h"
-#include "commands/secrets.h"
 
 #include "base/log.h"
 #include "base/memory.h"

@@ -52,6 +52,12 @@ static char *read_token(const char *path, const char *id, int *error)
     return token;
 }
 
+static void say_unreadable(const char *id, const char *path, int error)
+{
+    log_error(LOG_TOKEN_FILE_FAILING, id, "the token file %s %s%s", path,
+              error > 0 ? "cannot be read: " : "", describe_error(error));
+}
+
 static void use(struct token *token, char *value, bool kept)
 {
     log_hide(value);
@@ -71,9 +77,7 @@ void token_open(struct link *link)
     if (!value && options->token_file) {
         value = read_token(options->token_file, options->id, &error);
         if (!value)
-            log_error(LOG_TOKEN_FILE_FAILING, options->id, "the token file %s %s%s",
-                      options->token_file, error > 0 ? "cannot be read: " : "",
-                      describe_error(error));
+            say_unreadable(options->id, options->token_file, error);
     }
     bool kept = false;
     if (!value && !options->token_file) {
@@ -122,6 +126,7 @@ struct token_work {
     void *context;
     char *id, *token_file, *kept_path, *minted;
     char *from_file, *from_kept; /* what was read */
+    int file_error;
     bool written;
     char problem[512];
 };
@@ -150,7 +155,7 @@ static void work_read(void *context)
 {
     struct token_work *work = context;
     int error;
-    work->from_file = read_token(work->token_file, work->id, &error);
+    work->from_file = read_token(work->token_file, work->id, &work->file_error);
     work->from_kept = read_token(work->kept_path, NULL, &error);
 }
 
@@ -160,6 +165,10 @@ static void work_read_done(void *context)
     struct token_work *work = context;
     struct link *link = work->link;
     struct token *token = &link->token;
+    bool unreadable = work->token_file && !work->from_file;
+    if (unreadable && !token->unreadable)
+        say_unreadable(work->id, work->token_file, work->file_error);
+    token->unreadable = unreadable;
     char *candidates[] = {work->from_file, token->configured, work->from_kept};
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {
         if (!candidates[i] || (token->current && strcmp(candidates[i], token->current) == 0))

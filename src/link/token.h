@@ -19,6 +19,7 @@ struct token {
     char *configured; /* --token or the environment */
     bool using_kept;
     bool busy;        /* a read or write is on the disk thread */
+    bool unreadable;  /* the token file was, when it was last read again */
     unsigned refused; /* 401s in a row, of any call */
     /* how often the platform said that the workspace is gone */
     struct retry_refusals removed;

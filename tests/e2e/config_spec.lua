@@ -469,6 +469,15 @@ describe("configuration", function()
       one.process:signal "sighup"
       one:log "which has tokens, and %-%-strict refuses that.*the tokens that were known stay"
       one:stop()
+      assert(uv.fs_chmod(token_file, tonumber("600", 8)))
+      one = host.connect { platform = platform, workspace = workspace, token = false, script = host.ECHO,
+        args = { "--token-file", token_file, "--strict" } }
+      assert(uv.fs_chmod(token_file, tonumber("644", 8)))
+      platform:order("revoke", { workspace = workspace.id, replace = true })
+      platform:workspace { id = workspace.id, token = "another-" .. workspace.token:reverse() }
+      one:log "the token file .*its%-token may be read by other users, which %-%-strict refuses; chmod 600 it"
+      one:stop()
+      workspace = host.workspace(platform)
       local fleet = private("fleet.lua", ("return {workspaces = {{id = %q, token = %q, script = 'agent.lua'}}}")
         :format(workspace.id, workspace.token))
       one = host.start { platform = platform, workspace = workspace, command = { "fleet", fleet, "--strict" }, bare = true,

@@ -2,6 +2,7 @@
 #include "script/json.h"
 
 #include "base/memory.h"
+#include "wire/jsonmemory.h"
 #include "wire/reply.h"
 
 #include <lauxlib.h>
@@ -33,6 +34,48 @@ static void check(const char *chunk)
         print_error("%s\n  -> %s\n", chunk, luaL_tolstring(L, -1, NULL));
     lua_close(L);
     assert_true(fine);
+}
+
+static void test_texts_that_nobody_else_has_are_overwritten(void **state)
+{
+    (void)state;
+    json_t *shared = json_string("shared"), *inner = json_array(), *whole = json_object();
+    json_array_append(inner, shared);
+    json_array_append_new(inner, json_string("alone"));
+    json_object_set(whole, "inner", inner);
+    jsonmemory_wipe(whole); /* the array has another owner, and so have its texts */
+    assert_string_equal(json_string_value(json_array_get(inner, 1)), "alone");
+    whole = json_object();
+    json_object_set_new(whole, "inner", inner);
+    jsonmemory_wipe(whole);
+    assert_string_equal(json_string_value(shared), "shared");
+    jsonmemory_wipe(shared);
+    jsonmemory_wipe(NULL);
+}
+
+static char *freed;       /* the block that is watched */
+static char found_at_end; /* its first byte when it was freed */
+
+static void free_watched(void *block)
+{
+    if (block && (char *)block == freed)
+        found_at_end = *freed;
+    free(block);
+}
+
+static void test_a_secret_is_gone_before_its_memory_is_free(void **state)
+{
+    (void)state;
+    json_malloc_t take;
+    json_free_t give_back;
+    json_get_alloc_funcs(&take, &give_back);
+    json_set_alloc_funcs(malloc, free_watched);
+    json_t *value = json_pack("{s:[s]}", "tokens", "a secret");
+    freed = (char *)json_string_value(json_array_get(json_object_get(value, "tokens"), 0));
+    found_at_end = 'x';
+    jsonmemory_wipe(value);
+    json_set_alloc_funcs(take, give_back);
+    assert_int_equal(found_at_end, '\0');
 }
 
 static void test_numbers_keep_their_kind(void **state)
@@ -380,6 +423,8 @@ static void test_any_parts_written_directly_are_the_same_bytes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_texts_that_nobody_else_has_are_overwritten),
+        cmocka_unit_test(test_a_secret_is_gone_before_its_memory_is_free),
         cmocka_unit_test(test_numbers_keep_their_kind),
         cmocka_unit_test(test_empty_lists_and_objects_stay_apart),
         cmocka_unit_test(test_null_is_a_value),
