@@ -16,6 +16,7 @@
     X(command_test)       \
     X(command_replay)     \
     X(command_init)       \
+    X(command_doctor)     \
     X(command_status)     \
     X(command_peers)      \
     X(command_send)       \

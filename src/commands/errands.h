@@ -8,7 +8,7 @@
 
 #define ERRAND_OPTIONS(X)                                                                    \
     X(TEXT, api_url, "api-url", "address of the platform", .argument = "URL",                \
-      .environment = "MOLECULE_API_URL")                                                     \
+      .environment = "MOLECULE_API_URL", .standard = "http://localhost:8080")                \
     X(PATH, token_file, "token-file", "file with the workspace's token", .argument = "FILE", \
       .environment = "MOLECULE_WORKSPACE_TOKEN_FILE")                                        \
     X(TEXT, org_id, "org-id", "as for connect", .argument = "ID",                            \

@@ -167,6 +167,45 @@ bool local_state_exists(const char *directory, const char *workspace_id, char *p
     return false;
 }
 
+static int compare(const void *one, const void *other)
+{
+    return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+static bool is_known(char *const *ids, size_t count, const char *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(ids[i], id) == 0)
+            return true;
+    return false;
+}
+
+char **local_state_list(const char *directory, size_t maximum, size_t *count)
+{
+    DIR *stream = opendir(directory);
+    *count = 0;
+    if (!stream)
+        return NULL;
+    char **ids = memory_allocate((maximum + 1) * sizeof *ids);
+    for (struct dirent *entry; *count < maximum && (entry = readdir(stream));) {
+        char *id = id_of_file(entry->d_name);
+        if (id && platform_valid_id(id) && !is_known(ids, *count, id))
+            ids[(*count)++] = id;
+        else
+            free(id);
+    }
+    closedir(stream);
+    qsort(ids, *count, sizeof *ids, compare);
+    return ids;
+}
+
+void local_state_free_list(char **ids, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(ids[i]);
+    free(ids);
+}
+
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

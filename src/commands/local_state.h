@@ -23,6 +23,11 @@ void local_state_each(const char *directory, void (*each)(const char *id, void *
 bool local_state_exists(const char *directory, const char *workspace_id, char *problem,
                         size_t problem_size);
 
+/* The ids of the workspaces that have state there, sorted; `*count` of them, at most `maximum`.
+ * Each and the list are yours to free. NULL: the directory cannot be read, as errno says. */
+char **local_state_list(const char *directory, size_t maximum, size_t *count);
+void local_state_free_list(char **ids, size_t count);
+
 /* Sends one request to the live host's control socket. NULL: no host answers (`*live` false), or it
  * answered with an error (`*live` true); `problem` says what. The answer is the caller's. */
 json_t *local_state_ask(const char *directory, const char *workspace_id, json_t *request,

@@ -96,8 +96,8 @@ void token_close(struct link *link)
     free(token->kept_path);
 }
 
-bool token_exists(const struct molecule_workspace_options *options, char *problem,
-                  size_t problem_size)
+char *token_read(const struct molecule_workspace_options *options, char *problem,
+                 size_t problem_size)
 {
     int error = 0;
     *problem = '\0';
@@ -105,12 +105,19 @@ bool token_exists(const struct molecule_workspace_options *options, char *proble
     char *found = options->token ? memory_copy_text(options->token)
                                  : read_token(options->token_file ? options->token_file : kept_path,
                                               options->token_file ? options->id : NULL, &error);
-    bool exists = found != NULL;
-    if (!exists && options->token_file)
+    if (!found && options->token_file)
         snprintf(problem, problem_size, "there is no token in %s: it %s%s", options->token_file,
                  error > 0 ? "cannot be read: " : "", describe_error(error));
-    memory_wipe(found);
     free(kept_path);
+    return found;
+}
+
+bool token_exists(const struct molecule_workspace_options *options, char *problem,
+                  size_t problem_size)
+{
+    char *found = token_read(options, problem, problem_size);
+    bool exists = found != NULL;
+    memory_wipe(found);
     return exists;
 }
 

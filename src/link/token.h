@@ -35,6 +35,9 @@ bool token_available(const struct link *link);
  * if there is no file. */
 bool token_exists(const struct molecule_workspace_options *options, char *problem,
                   size_t problem_size);
+/* The token that token_open would find; wipe it. NULL: none, `problem` as above. */
+char *token_read(const struct molecule_workspace_options *options, char *problem,
+                 size_t problem_size);
 /* A 401 or 403: counts it, logs it now and then, re-reads the token's source, registers again after
  * three. */
 void token_refused(struct link *link, const struct call_answer *answer);

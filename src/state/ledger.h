@@ -70,6 +70,8 @@ const char *ledger_sqlite_version(void); /* "3.40.1" */
 /* Of the database and its write-ahead log. */
 int64_t ledger_bytes(const struct ledger *ledger);
 const char *ledger_problem(const struct ledger *ledger);
+/* Reads all of it, however large. false: `problem` says what is wrong. */
+bool ledger_check(struct ledger *ledger, char *problem, size_t problem_size);
 
 bool ledger_begin(struct ledger *ledger);
 bool ledger_commit(struct ledger *ledger);

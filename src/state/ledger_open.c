@@ -1,12 +1,14 @@
 /* Opening a ledger: its file, its check, its journal, its schema, and whose it is. */
 #include "state/ledger_sql.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -260,6 +262,52 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
     return check_platform(ledger, url, mode);
 }
 
+/* It has no log now, so that no process has it open: SQLite may read it as it lies there. Otherwise
+ * even a reader makes a log and its index, and leaves them. */
+static bool is_at_rest(const char *path)
+{
+    unsigned char head[20] = {0};
+    struct stat status;
+    char *log = memory_format("%s-wal", path);
+    bool has_log = lstat(log, &status) == 0;
+    free(log);
+    int fd = has_log ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool logs = fd >= 0 && pread(fd, head, sizeof head, 0) == sizeof head && head[18] == 2;
+    if (fd >= 0)
+        close(fd);
+    return logs;
+}
+
+/* "file:…?immutable=1" */
+static char *immutable_uri(const char *path)
+{
+    struct buffer uri;
+    buffer_init(&uri, SIZE_MAX);
+    buffer_append_text(&uri, "file:");
+    for (; *path; path++)
+        if (strchr("?#%", *path))
+            buffer_printf(&uri, "%%%02x", (unsigned)*path);
+        else
+            buffer_append_char(&uri, *path);
+    buffer_append_text(&uri, "?immutable=1");
+    return buffer_take(&uri);
+}
+
+static int open_database(struct ledger *ledger, const char *path, enum ledger_mode mode)
+{
+    if (mode != LEDGER_READ)
+        return sqlite3_open_v2(path, &ledger->database,
+                               SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                               NULL);
+    bool rests = is_at_rest(path);
+    char *uri = rests ? immutable_uri(path) : NULL;
+    int result = sqlite3_open_v2(
+        rests ? uri : path, &ledger->database,
+        SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | (rests ? SQLITE_OPEN_URI : 0), NULL);
+    free(uri);
+    return result;
+}
+
 /* Nobody asks SQLite how much memory it has, and counting takes a mutex for each allocation. */
 static void prepare_sqlite(void)
 {
@@ -279,8 +327,6 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
         return LEDGER_ABSENT;
     }
     struct ledger *opened = memory_allocate(sizeof *opened);
-    int flags = mode == LEDGER_READ ? SQLITE_OPEN_READONLY
-                                    : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE;
     enum ledger_status result = LEDGER_FAILED;
     if (!exists) { /* its log and index get the same mode */
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -290,8 +336,7 @@ enum ledger_status ledger_open(struct ledger **ledger, const char *path, const c
     if (exists && !S_ISREG(status.st_mode)) {
         snprintf(opened->problem, sizeof opened->problem,
                  "the ledger %s is not a regular file; symbolic links are not followed", path);
-    } else if (sqlite3_open_v2(path, &opened->database, flags | SQLITE_OPEN_NOMUTEX, NULL) ==
-               SQLITE_OK) {
+    } else if (open_database(opened, path, mode) == SQLITE_OK) {
         sqlite3_busy_timeout(opened->database, BUSY_TIMEOUT_MS);
         result = prepare_database(opened, path, platform_url, mode, exists ? status.st_size : 0);
         /* after PRAGMA wal_autocheckpoint, which removes the hook */

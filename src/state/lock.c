@@ -74,6 +74,16 @@ int lock_take(const char *path, char *problem, size_t problem_size)
     return fd;
 }
 
+bool lock_possible(int fd, char *problem, size_t problem_size)
+{
+    bool locked = try_lock(fd, LOCK_EX), records = has_record_locks(fd);
+    if (!locked)
+        snprintf(problem, problem_size, "files cannot be locked: %s", strerror(errno));
+    else if (!records)
+        snprintf(problem, problem_size, "there are no record locks: %s", strerror(errno));
+    return locked && records;
+}
+
 long lock_holder(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);

@@ -10,6 +10,9 @@
  * or what failed. Closing the descriptor releases it; the file stays, so that two processes never
  * lock two files of one name. */
 int lock_take(const char *path, char *problem, size_t problem_size);
+/* Whether the open file takes the locks that we and SQLite need. false: `problem` says which it
+ * does not. */
+bool lock_possible(int fd, char *problem, size_t problem_size);
 /* The pid that holds it, 0 if nobody does. */
 long lock_holder(const char *path);
 
