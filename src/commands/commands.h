@@ -17,6 +17,7 @@
     X(command_replay)     \
     X(command_init)       \
     X(command_doctor)     \
+    X(command_report)     \
     X(command_status)     \
     X(command_peers)      \
     X(command_send)       \

@@ -159,44 +159,38 @@ static int finish(const struct doctor *doctor, bool as_json)
     return failed > 0 ? 1 : 0;
 }
 
-/* The exit code. */
-static int examine(const struct command *command, const struct doctor_options *given,
-                   const char *given_id, char *directory)
+bool doctor_open(struct doctor *doctor, const struct command *command,
+                 const struct errands_given *given, const char *id, const char *directory)
 {
     const char *wrong = NULL, *text = getenv("MOLECULE_WORKSPACE_TOKEN");
-    struct doctor doctor = {.command = command,
-                            .ca_file = given->ca_file,
-                            .offline = given->offline,
-                            .quiet = given->json,
-                            .colors = terminal_colors(STDOUT_FILENO, given->color)};
-    char *id = choose_id(given_id, directory),
-         *token = text && *text && !given->token_file ? connect_take_token(text, &wrong) : NULL,
-         *file = given->token_file ? connect_token_path(given->token_file, id ? id : "{id}")
-                 : token           ? NULL
-                                   : find_credential();
-    int code = 2;
-    log_hide(token);
+    molecule_workspace_defaults(&doctor->workspace);
+    doctor->id = choose_id(id, directory);
+    doctor->given_token = text && *text && !given->token_file ? connect_take_token(text, &wrong)
+                                                              : NULL;
+    log_hide(doctor->given_token);
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
-    if (wrong) {
+    doctor->token_path = given->token_file ? connect_token_path(given->token_file, id ? id : "{id}")
+                         : doctor->given_token ? NULL
+                                               : find_credential();
+    doctor->ca_file = given->ca_file;
+    doctor->workspace.id = doctor->id;
+    doctor->workspace.api_url = given->api_url;
+    doctor->workspace.token = doctor->given_token;
+    doctor->workspace.token_file = doctor->token_path;
+    doctor->workspace.org_id = given->org_id;
+    doctor->workspace.insecure_http = given->insecure_http;
+    doctor->workspace.state_directory = directory;
+    if (wrong)
         options_complain(command, "the token of MOLECULE_WORKSPACE_TOKEN %s", wrong);
-    } else {
-        molecule_workspace_defaults(&doctor.workspace);
-        doctor.workspace.id = id;
-        doctor.workspace.api_url = given->api_url;
-        doctor.workspace.token = token;
-        doctor.workspace.token_file = file;
-        doctor.workspace.org_id = given->org_id;
-        doctor.workspace.insecure_http = given->insecure_http;
-        doctor.workspace.state_directory = directory;
-        doctor.workspace.script = given->script;
-        doctor_examine(&doctor);
-        code = finish(&doctor, given->json);
-        json_decref(doctor.list);
-    }
-    memory_wipe(token);
-    free(file);
-    free(id);
-    return code;
+    return !wrong;
+}
+
+void doctor_close(struct doctor *doctor)
+{
+    memory_wipe(doctor->given_token);
+    free(doctor->token_path);
+    free(doctor->id);
+    json_decref(doctor->list);
 }
 
 static int run(const struct command *command, int argc, char **argv)
@@ -212,7 +206,20 @@ static int run(const struct command *command, int argc, char **argv)
     char *directory = local_state_directory(given.state_directory);
     if (!directory)
         return 2;
-    int code = examine(command, &given, count == 1 ? id : NULL, directory);
+    struct doctor doctor = {.offline = given.offline,
+                            .quiet = given.json,
+                            .colors = terminal_colors(STDOUT_FILENO, given.color)};
+    int code = 2;
+    if (doctor_open(&doctor, command,
+                    &(struct errands_given){given.api_url, given.token_file, given.org_id,
+                                            given.ca_file, given.state_directory,
+                                            given.insecure_http},
+                    count == 1 ? id : NULL, directory)) {
+        doctor.workspace.script = given.script;
+        doctor_examine(&doctor);
+        code = finish(&doctor, given.json);
+    }
+    doctor_close(&doctor);
     free(directory);
     return code;
 }

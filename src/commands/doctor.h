@@ -2,7 +2,7 @@
 #ifndef MOLECULE_COMMANDS_DOCTOR_H
 #define MOLECULE_COMMANDS_DOCTOR_H
 
-#include "commands/options.h"
+#include "commands/errands.h"
 #include "molecule/molecule.h"
 #include "wire/platform.h"
 
@@ -58,9 +58,8 @@ enum doctor_result {
 };
 
 struct doctor {
-    const struct command *command;
-    /* id NULL: no workspace; its texts are the caller's */
-    struct molecule_workspace_options workspace;
+    struct molecule_workspace_options workspace; /* id NULL: none was chosen */
+    char *id, *given_token, *token_path;
     const char *ca_file;
     bool offline;
     bool quiet, colors; /* nothing is printed; in color */
@@ -74,7 +73,13 @@ struct doctor {
     char limit[32], left[32], reset[32]; /* of the last answer's X-RateLimit headers */
 };
 
-/* Makes all checks. `doctor->list` is yours. */
+/* Fills `workspace`, also from the environment; `id` NULL: the one workspace of the directory. The
+ * caller may set `offline`, `quiet`, `colors` and the script. false after saying what is wrong; in
+ * any case doctor_close. */
+bool doctor_open(struct doctor *doctor, const struct command *command,
+                 const struct errands_given *given, const char *id, const char *directory);
+void doctor_close(struct doctor *doctor);
+/* Makes all checks, once. */
 void doctor_examine(struct doctor *doctor);
 
 /* For the checks. `fix` NULL: none is needed. */
