@@ -111,11 +111,13 @@ static void put_versions(struct report *report)
     free(system);
 }
 
-/* Questions are messages. */
+/* Questions are messages, and errors quote them. */
 static void hide_texts(json_t *status)
 {
     size_t i;
-    json_t *question;
+    json_t *question, *failure = json_object_get(status, "last_failure");
+    if (json_is_object(failure))
+        json_object_set_new(failure, "reason", json_string("[hidden]"));
     json_array_foreach (json_object_get(status, "questions"), i, question) {
         json_object_set_new(question, "text", json_string("[hidden]"));
         json_object_set_new(question, "choices", json_string("[hidden]"));

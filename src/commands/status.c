@@ -5,18 +5,25 @@
 #include "base/memory.h"
 #include "base/terminal.h"
 #include "commands/local_state.h"
+#include "commands/status_list.h"
 #include "commands/workspace_status.h"
 #include "journal/journal.h"
 #include "wire/platform.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Lines like those of include/molecule/options.def. */
-#define STATUS_OPTIONS(X)                                                      \
-    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR", \
-      .environment = "MOLECULE_STATE_DIR")                                     \
-    X(FLAG, json, "json", "print JSON")
+#define STATUS_OPTIONS(X)                                                                  \
+    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR",             \
+      .environment = "MOLECULE_STATE_DIR")                                                 \
+    X(FLAG, check, "check", "print one line for monitoring, as plugins of Nagios do")      \
+    X(FLAG, watch, "watch", "show it live, each second, until q or Ctrl-C", .letter = 'w') \
+    X(CHOICE, color, "color", "color the states: on a terminal, unless NO_COLOR is set",   \
+      .argument = "auto|always|never", .standard = "auto")                                 \
+    X(FLAG, json, "json", "print JSON; of several workspaces an array")
 
 struct status_options {
     STATUS_OPTIONS(MOLECULE_MEMBER)
@@ -124,60 +131,113 @@ static void print_table(const json_t *status)
             print_value(state, count);
 }
 
-static int show(const struct command *command, const struct status_options *given,
-                const char *workspace_id)
+/* --- one workspace --- */
+
+static void print_json(const json_t *value)
 {
-    char problem[4096], *directory = local_state_directory(given->state_directory);
+    char *text = json_dumps(value, JSON_INDENT(2)), *shown = terminal_copy(text, TERMINAL_JSON);
+    printf("%s\n", shown ? shown : "{}");
+    free(shown);
+    free(text);
+}
+
+static int show(const struct status_options *given, const char *directory, const char *id)
+{
+    char problem[4096];
     bool live;
-    if (!directory)
-        return WORKSPACE_UNKNOWN;
-    if (!local_state_exists(directory, workspace_id, problem, sizeof problem)) {
-        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
-        free(directory);
+    if (!local_state_exists(directory, id, problem, sizeof problem)) {
+        terminal_print(stderr, "molecule status: %s\n", problem);
         return WORKSPACE_UNKNOWN;
     }
-    json_t *status = workspace_status(directory, workspace_id, &live, problem, sizeof problem);
-    free(directory);
+    json_t *status = workspace_status(directory, id, &live, problem, sizeof problem);
     if (!status) {
-        terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+        terminal_print(stderr, "molecule status: %s\n", problem);
         return live ? WORKSPACE_UNHEALTHY : WORKSPACE_UNKNOWN;
     }
     int code = workspace_status_judge(status);
-    if (given->json) {
-        char *text = json_dumps(status, JSON_INDENT(2)),
-             *shown = terminal_copy(text, TERMINAL_JSON);
-        printf("%s\n", shown ? shown : "{}");
-        free(shown);
-        free(text);
-    } else {
+    if (given->json)
+        print_json(status);
+    else
         print_table(status);
-    }
     json_decref(status);
+    return code;
+}
+
+/* --- several --- */
+
+static int show_all(const struct status_options *given, const char *directory)
+{
+    struct status_list list;
+    if (!status_list_read(&list, directory, NULL)) {
+        terminal_print(stderr,
+                       "molecule status: the state directory %s cannot be read: %s; give the "
+                       "--state-dir (MOLECULE_STATE_DIR) that the hosts use\n",
+                       directory, strerror(errno));
+        return WORKSPACE_UNKNOWN;
+    }
+    int code = status_list_judge(&list);
+    if (given->json)
+        print_json(list.statuses);
+    else
+        status_list_print(&list, stdout, terminal_colors(STDOUT_FILENO, given->color));
+    status_list_free(&list);
+    return code;
+}
+
+static int check(const char *directory, const char *id)
+{
+    struct status_list list;
+    char problem[4096];
+    if (id && !local_state_exists(directory, id, problem, sizeof problem)) {
+        terminal_print(stdout, "MOLECULE UNKNOWN - %s\n", problem);
+        return WORKSPACE_UNKNOWN;
+    }
+    if (!status_list_read(&list, directory, id)) {
+        terminal_print(stdout, "MOLECULE UNKNOWN - the state directory %s cannot be read: %s\n",
+                       directory, strerror(errno));
+        return WORKSPACE_UNKNOWN;
+    }
+    int code = status_list_judge(&list);
+    status_list_print_check(&list, code);
+    status_list_free(&list);
     return code;
 }
 
 static int run(const struct command *command, int argc, char **argv)
 {
     struct status_options given = {0};
-    const char *positionals[1] = {NULL};
+    const char *id = NULL;
     size_t count;
-    enum options_result parsed = options_parse(command, argc, argv, &given, positionals, &count);
+    enum options_result parsed = options_parse(command, argc, argv, &given, &id, &count);
     if (parsed != OPTIONS_PARSED)
         return parsed == OPTIONS_HELP ? 0 : WORKSPACE_UNKNOWN;
-    if (count < 1 || !platform_valid_id(positionals[0])) {
-        options_complain(command,
-                         count < 1 ? "missing workspace id" : "\"%s\" cannot be a workspace id",
-                         positionals[0]);
+    const char *wrong = given.check + given.json + given.watch > 1
+                            ? "--check, --json and --watch cannot be combined"
+                        : given.watch && !isatty(STDOUT_FILENO)
+                            ? "--watch draws on a terminal; for programs there is --json"
+                            : NULL;
+    if (id && !platform_valid_id(id)) {
+        options_complain(command, "\"%s\" cannot be a workspace id", id);
         return WORKSPACE_UNKNOWN;
     }
-    return show(command, &given, positionals[0]);
+    char *directory = wrong ? NULL : local_state_directory(given.state_directory);
+    if (wrong)
+        options_complain(command, "%s", wrong);
+    int code = WORKSPACE_UNKNOWN;
+    if (directory)
+        code = given.check   ? check(directory, id)
+               : given.watch ? status_watch(directory, id, terminal_colors(1, given.color))
+               : id          ? show(&given, directory, id)
+                             : show_all(&given, directory);
+    free(directory);
+    return code;
 }
 
 const struct command command_status = {
     .name = "status",
     .group = COMMAND_LOOK,
-    .usage = "<workspace-id> [options]",
-    .summary = "show a workspace's status: cursor, counts, dead letters",
+    .usage = "[workspace-id] [options]",
+    .summary = "show the status of workspaces: last poll, counts, dead letters",
     .description =
         "Asks the workspace's live host on this machine, or reads its files if there is none: "
         "process and "
@@ -186,8 +246,9 @@ const struct command command_status = {
         "counts by state,\n"
         "the age of the oldest unfinished message, open questions of handlers (ctx.ask), and the "
         "next runs of\n"
-        "schedules (molecule.cron).\n\n"
-        "Exit codes:\n"
+        "schedules (molecule.cron). Without an id: a table of all workspaces of the state "
+        "directory.\n\n"
+        "Exit codes, of several workspaces the worst:\n"
         "  0  running and healthy\n"
         "  1  stopped\n"
         "  2  unhealthy: the platform is unreachable or refuses us, the script is stuck, the disk "

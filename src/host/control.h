@@ -43,10 +43,13 @@ struct control_status {
     const char *cursor;
     int64_t started_ms, last_poll_ms, last_heartbeat_ms;
     size_t waiting; /* messages neither being handled nor answered now */
-    unsigned long answered;
+    size_t pending; /* all that are not finished */
+    unsigned long answered, finished;
     int64_t away_ms; /* since when the platform has been unreachable */
     const char *away_reason;
     json_t *questions; /* open ones, of questions_list; the callee's */
+    json_t *running;   /* handlers, the oldest first: [{row, from, seconds}]; the callee's */
+    json_t *failure;   /* the last one of a handler: {row, at, reason}, or NULL; the callee's */
     json_t *schedules; /* an array of {name, spec, timezone, next}; the callee's */
 };
 

@@ -43,6 +43,10 @@ json_t *control_describe(const char *id, const struct control_status *now,
         json_object_set_new(question, "text",
                             said(json_string_value(json_object_get(question, "text"))));
     json_object_set_new(status, "questions", now->questions);
+    json_object_set_new(status, "pending", json_integer((json_int_t)now->pending));
+    json_object_set_new(status, "finished", json_integer((json_int_t)now->finished));
+    json_object_set_new(status, "running", now->running);
+    json_object_set_new(status, "last_failure", now->failure ? now->failure : json_null());
     if (now->away_ms) {
         json_object_set_new(status, "unreachable_since", jsontext_time(now->away_ms));
         json_object_set_new(status, "unreachable_seconds",

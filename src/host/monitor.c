@@ -115,9 +115,7 @@ static json_t *describe(const struct workspace *workspace)
     json_object_set_new(status, "outcomes", outcomes);
     json_object_del(status, "messages"); /* of the ledger; not read here */
     json_object_del(status, "oldest_pending");
-    json_object_set_new(status, "pending",
-                        json_integer((json_int_t)(inbox_pending(workspace->inbox) +
-                                                  inbox_deferred(workspace->inbox))));
+    json_object_del(status, "last_failure"); /* it may have a message's words */
     char *unready = monitor_unready(workspace);
     json_object_set_new(status, "ready", json_boolean(!unready));
     free(unready);

@@ -172,52 +172,6 @@ static void on_stuck(void *context)
 
 /* --- what the control socket asks --- */
 
-static const char *state_text(const struct workspace *workspace)
-{
-    switch (workspace->state) {
-    case WORKSPACE_LOADING: return "loading";
-    case WORKSPACE_REGISTERING: return "registering";
-    case WORKSPACE_RUNNING:
-        return workspace->watchdog.wedged            ? "wedged"
-               : journal_problem(workspace->journal) ? "disk failing"
-                                                     : "running";
-    case WORKSPACE_DRAINING: return "draining";
-    case WORKSPACE_CLOSING: return "closing";
-    case WORKSPACE_CLOSED: break;
-    }
-    return "closed";
-}
-
-/* How messages come. */
-static const char *wake_text(const struct workspace *workspace)
-{
-    return workspace->options.serve                   ? "serve"
-           : workspace->link.pushed                   ? "push"
-           : event_stream_trusted(&workspace->stream) ? "stream"
-                                                      : "poll";
-}
-
-void wiring_look(const struct workspace *workspace, struct control_status *now)
-{
-    const char *watermark = inbox_watermark(workspace->inbox);
-    size_t pending = inbox_pending(workspace->inbox);
-    size_t active = dispatch_active(&workspace->dispatch); /* some of them may be deferred */
-    *now = (struct control_status){
-        .state = state_text(workspace),
-        .wake = wake_text(workspace),
-        .cursor = watermark ? watermark : workspace->cursor_writer.saved,
-        .started_ms = workspace->started_ms,
-        .last_poll_ms = workspace->poller.last_poll_ms,
-        .last_heartbeat_ms = workspace->heartbeat.succeeded_ms,
-        .waiting = pending > active ? pending - active : 0,
-        .answered = workspace->dispatch.answered,
-        .away_ms = workspace->link.away_ms,
-        .away_reason = workspace->link.away_reason,
-        .questions = questions_list(&workspace->dispatch.questions),
-        .schedules = schedules_list(&workspace->dispatch.schedules),
-    };
-}
-
 static void look_for_status(void *context, struct control_status *now)
 {
     wiring_look(context, now);

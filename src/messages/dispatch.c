@@ -169,7 +169,7 @@ static void start_handler(struct dispatch *dispatch, struct inbox_entry *entry)
     attempt->job.starting = on_starting;
     attempt->job.done = on_handled;
     entry->job = &attempt->job;
-    attempt->started_ms = clock_monotonic_ms();
+    attempt->started_ms = entry->begun_ms = clock_monotonic_ms();
     observer_attempt(&dispatch->observer, entry);
     if (served && dispatch->door)
         dispatch->door->begun(dispatch->door->context, entry->message);

@@ -62,6 +62,10 @@ struct dispatch {
                           */
     unsigned long answered, dead;
     struct message_counts counts;
+    struct { /* of the last attempt that failed; at_ms 0: none has */
+        char row_id[128], reason[256];
+        int64_t at_ms; /* wall clock */
+    } failed;
     struct dispatch_events events;
     void *context; /* of the events */
 };

@@ -76,6 +76,7 @@ struct inbox_entry {
     unsigned retries;        /* … and how many asked for another one (molecule.retry) */
     unsigned excused;        /* how often it was ended through no fault of its own */
     size_t place;            /* journal/attempts.h, while it runs */
+    int64_t begun_ms;        /* monotonic; of the attempt that runs */
     struct script_job *job;  /* while the script has it */
     struct changes *changes; /* what its handler stored, until the outcome is recorded */
     /* what its last attempt asked of the world, JSON, until --record has it; NULL: not known */

@@ -51,7 +51,7 @@ describe("a workspace's state on this machine", function()
       assert(said:find "state%s+not running", said)
       assert.equal(3, (run("status", emulator.uuid(), "--state-dir", one.state_dir)))
       assert.equal(3, (run("status", workspace.id, "--no-such-option")))
-      assert.equal(3, (run("status")))
+      assert.equal(3, (run("status", "not/an/id")))
     end)
 
     it("exits with 2 while the platform is unreachable, and says for how long and why", function()
@@ -91,6 +91,128 @@ describe("a workspace's state on this machine", function()
       for code, word in pairs { ["0"] = "running and healthy", ["1"] = "stopped", ["2"] = "unhealthy", ["3"] = "unknown" } do
         assert(said:find("\n  " .. code .. "  " .. word, 1, true), said)
       end
+    end)
+  end)
+
+  describe("status of several", function()
+    local other
+
+    local function two()
+      other = host.workspace(platform)
+      local one = connect()
+      one:wait { path = "/activity", workspace = workspace.id, status = 200, count = 1 }
+      host.run({ platform = platform, workspace = other, script = "x", state_dir = one.state_dir }, 2)
+      host.write(("%s/%s.json"):format(one.state_dir, other.id), cjson.encode { workspace_id = other.id })
+      return one
+    end
+
+    it("is a table without an id, aligned, and the worst exit code", function()
+      local one = two()
+      local code, said = run("status", "--state-dir", one.state_dir)
+      assert.equal(1, code)
+      local lines = {}
+      for line in said:gmatch "[^\n]+" do lines[#lines + 1] = line end
+      assert.equal(3, #lines, said)
+      assert(lines[1]:find "^WORKSPACE%s+STATE%s+LAST POLL%s+HEARTBEAT%s+PENDING%s+DEAD%s+OLDEST%s+AWAY$", said)
+      local state_at, dead_end = lines[1]:find "STATE", select(2, lines[1]:find "DEAD")
+      for _, line in ipairs { lines[2], lines[3] } do
+        local id = line:match "^%S+"
+        assert(id == workspace.id or id == other.id, line)
+        assert(line:sub(state_at):find(id == workspace.id and "^running" or "^not running"), line)
+        assert.equal("0", line:sub(dead_end, dead_end))
+      end
+      assert.falsy(said:find "\27")
+      local _, colored = run("status", "--state-dir", one.state_dir, "--color", "always")
+      assert(colored:find "\27%[32mrunning\27%[0m" and colored:find "\27%[33mnot running\27%[0m", colored)
+      local list = cjson.decode((select(2, run("status", "--state-dir", one.state_dir, "--json"))))
+      assert.equal(2, #list)
+      assert(list[1].workspace < list[2].workspace)
+      one:stop()
+    end)
+
+    it("counts what is pending and dead, and names the last failure", function()
+      local one = connect { args = { "--max-attempts", "1" } }
+      platform:message { to = workspace.id, text = "broken" }
+      one:log "dead letter"
+      local _, said = run("status", "--state-dir", one.state_dir)
+      assert(said:find "running%s+%d+ s%s+%d+ s%s+0%s+1%s+%-%s+%-\n", said)
+      local list = cjson.decode((select(2, run("status", "--state-dir", one.state_dir, "--json"))))
+      assert(list[1].last_failure.reason:find "no: broken", said)
+      assert.equal(1, list[1].finished)
+      one:stop()
+    end)
+
+    it("is one line for monitoring with --check, with the numbers", function()
+      local one = two()
+      local code, said = run("status", workspace.id, "--state-dir", one.state_dir, "--check")
+      assert.equal(0, code)
+      assert.equal("MOLECULE OK - 1 workspace: 1 well, 0 stopped, 0 unhealthy, 0 unknown | " ..
+        "pending=0 dead=0 oldest_pending=0s\n", said)
+      code, said = run("status", "--state-dir", one.state_dir, "--check")
+      assert.equal(1, code)
+      assert(said:find("^MOLECULE WARNING %- 2 workspaces: 1 well, 1 stopped, 0 unhealthy, 0 unknown; " ..
+        other.id:gsub("%-", "%%-") .. " not running | pending=0 "), said)
+      platform:fault({ kind = "status", status = 503, body = { error = "not | now" } }, { path = "/activity" }, { times = -1 })
+      one:log "not | now.*retrying"
+      code, said = run("status", "--state-dir", one.state_dir, "--check")
+      assert.equal(2, code)
+      assert(said:find "^MOLECULE CRITICAL .* 1 unhealthy, .*not / now.* | pending=[^|\n]*\n$", said)
+      one:stop()
+      host.write(("%s/%s.json"):format(one.state_dir, other.id), "{")
+      code, said = run("status", other.id, "--state-dir", one.state_dir, "--check")
+      assert.equal(3, code)
+      assert(said:find "^MOLECULE UNKNOWN .* is damaged", said)
+      code, said = run("status", "--state-dir", one.state_dir .. "/none", "--check")
+      assert.equal(3, code)
+      assert(said:find "^MOLECULE UNKNOWN %- the state directory .*/none cannot be read: No such file", said)
+    end)
+
+    it("cannot be drawn without a terminal, or both ways", function()
+      for _, words in ipairs { { "--watch" }, { "--check", "--json" } } do
+        local code, _, complaint = run("status", table.unpack(words))
+        assert.equal(3, code)
+        assert(complaint:find "%-%-json", complaint)
+      end
+    end)
+  end)
+
+  describe("status --watch", function()
+    local function watch(directory)
+      return process.spawn { keep_stdin = true, command = { "script", "-qec", ("stty rows 30 cols 150; '%s' status --watch " ..
+        "--state-dir '%s'; echo code $?; stty -a"):format(emulator.binary(), directory), "/dev/null" },
+        env = { TERM = "xterm", NO_COLOR = false } }
+    end
+
+    it("draws handlers that run, failures and rates, until q; the terminal is as before", function()
+      local one = connect { script = [[return function(msg)
+        if msg.text == "slow" then require("molecule").sleep(600) end
+        error("no: " .. msg.text) end]], args = { "--max-attempts", "1" } }
+      platform:message { to = workspace.id, text = "broken" }
+      one:log "dead letter"
+      platform:message { to = workspace.id, text = "slow" }
+      local screen = watch(one.state_dir)
+      screen:wait_line "molecule status .* 1 workspace "
+      screen:wait_line "RUNNING"
+      screen:wait_line "messages/s"
+      screen:wait_line " s  %S+ from the canvas"
+      screen:wait_line "no: broken"
+      screen:write "q"
+      screen:wait_line "code 0"
+      screen:wait_exit()
+      assert(screen.stdout:find "\27%[%?1049h" and screen.stdout:find "\27%[%?25h\27%[%?1049l", screen.stdout)
+      assert(screen.stdout:find " icanon" and screen.stdout:find " echo ", screen.stdout)
+      one:kill()
+    end)
+
+    it("ends with Ctrl-C", function()
+      local one = connect()
+      local screen = watch(one.state_dir)
+      screen:wait_line "q: quit"
+      screen:write "\3"
+      screen:wait_line "code 0"
+      screen:wait_exit()
+      assert(screen.stdout:find("\27[?1049l", 1, true))
+      one:stop()
     end)
   end)
 
