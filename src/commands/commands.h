@@ -19,6 +19,9 @@
     X(command_doctor)     \
     X(command_report)     \
     X(command_status)     \
+    X(command_backup)     \
+    X(command_restore)    \
+    X(command_compact)    \
     X(command_peers)      \
     X(command_send)       \
     X(command_dead)       \

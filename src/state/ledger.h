@@ -72,6 +72,11 @@ int64_t ledger_bytes(const struct ledger *ledger);
 const char *ledger_problem(const struct ledger *ledger);
 /* Reads all of it, however large. false: `problem` says what is wrong. */
 bool ledger_check(struct ledger *ledger, char *problem, size_t problem_size);
+/* Writes it, as of one commit, to a new file of mode 0600, on disk when it returns; a writer in
+ * another process continues meanwhile. false: no file is left, `problem` says why. */
+bool ledger_copy(struct ledger *ledger, const char *to, char *problem, size_t problem_size);
+/* Gives the disk back what it holds no longer. Nobody else may have it open. */
+bool ledger_compact(struct ledger *ledger, char *problem, size_t problem_size);
 
 bool ledger_begin(struct ledger *ledger);
 bool ledger_commit(struct ledger *ledger);

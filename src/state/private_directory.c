@@ -13,9 +13,10 @@
 /* What the files of this folder, and SQLite, create. */
 static bool is_ours(const char *name)
 {
-    static const char *const endings[] = {".json", ".db",   ".db-wal", ".db-shm", ".db-journal",
-                                          ".runs", ".sock", ".lock",   ".token"};
-    static const char *const marks[] = {".tmp-", ".json.reset", ".damaged-"};
+    static const char *const endings[] = {".json",       ".db",      ".db-wal", ".db-shm",
+                                          ".db-journal", ".runs",    ".sock",   ".lock",
+                                          ".token",      ".inbound", ".files"};
+    static const char *const marks[] = {".tmp-", ".json.reset", ".damaged-", ".replaced-"};
     size_t length = strlen(name);
     if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
         return true;
