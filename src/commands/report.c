@@ -285,6 +285,8 @@ static int make(struct report *report, struct doctor *doctor)
     char time[CLOCK_TEXT_SIZE];
     clock_format(clock_wall_ms(), time);
     time[strcspn(time, ".")] = '\0';
+    for (char *at = time; *at; at++) /* tar takes what is before a colon for a host */
+        *at = *at == ':' ? '-' : *at;
     char *name = report->given->output ? memory_copy_text(report->given->output)
                                        : memory_format("molecule-report-%s", time);
     report->out = mkdir(name, 0700) == 0 ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;

@@ -178,8 +178,11 @@ static int show_all(const struct status_options *given, const char *directory)
     int code = status_list_judge(&list);
     if (given->json)
         print_json(list.statuses);
-    else
+    else if (json_array_size(list.statuses) > 0)
         status_list_print(&list, stdout, terminal_colors(STDOUT_FILENO, given->color));
+    else
+        terminal_print(stderr, "molecule status: there is no state of a workspace in %s\n",
+                       directory);
     status_list_free(&list);
     return code;
 }

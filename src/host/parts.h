@@ -1,6 +1,7 @@
 /* All parts of a workspace. Only workspace.c, which takes them through its life, wiring.c and
  * wiring_serving.c, which connect them, overdue.c, culprit.c, evaluation.c, and those that look at
- * them for others (monitor.c, metrics_look.c, supervisor.c) include this. */
+ * them for others (monitor.c, metrics_look.c, wiring_look.c, supervisor.c) include
+ * this. */
 #ifndef MOLECULE_HOST_PARTS_H
 #define MOLECULE_HOST_PARTS_H
 

@@ -162,6 +162,18 @@ describe("molecule report", function()
       "time=2026-01-01T00:00:00.000Z level=6 event=script.log [text hidden]\n", files["log.txt"])
   end)
 
+  it("is named by the time, and packed by the command that it prints", function()
+    local child = process.spawn { command = { emulator.binary(), "report", "--state-dir", directory .. "/none" },
+      env = { HOME = directory, MOLECULE_WORKSPACE_TOKEN = false }, cwd = directory }
+    assert.equal(0, child:wait_exit())
+    local name = assert(child.stdout:match "^(molecule%-report%-[%d%-T]+)/\n")
+    assert(os.execute(("cd '%s' && %s"):format(directory, child.stdout:match "pack it: ([^\n]+)")))
+    local pipe = assert(io.popen(("tar -tzf '%s/%s.tar.gz'"):format(directory, name)))
+    local list = pipe:read "a"
+    pipe:close()
+    for _, file in ipairs(FILES) do assert(list:find(name .. "/" .. file, 1, true), list) end
+  end)
+
   it("says what is not there, asks nothing of the platform, and overwrites nothing", function()
     local mark = platform:mark()
     local code, files, child, out = report { "--state-dir", directory .. "/none", "--log-file", directory .. "/none" }

@@ -167,6 +167,17 @@ describe("a workspace's state on this machine", function()
       assert(said:find "^MOLECULE UNKNOWN %- the state directory .*/none cannot be read: No such file", said)
     end)
 
+    it("says where there is none", function()
+      local nowhere = host.directory()
+      local code, said, complaint = run("status", "--state-dir", nowhere)
+      assert.equal(3, code)
+      assert.equal("", said)
+      assert(complaint:find("no state of a workspace in " .. nowhere, 1, true), complaint)
+      code, said = run("status", "--state-dir", nowhere, "--check")
+      assert.equal(3, code)
+      assert(said:find "^MOLECULE UNKNOWN %- 0 workspaces", said)
+    end)
+
     it("cannot be drawn without a terminal, or both ways", function()
       for _, words in ipairs { { "--watch" }, { "--check", "--json" } } do
         local code, _, complaint = run("status", table.unpack(words))
