@@ -48,7 +48,7 @@ struct control_status {
     int64_t away_ms; /* since when the platform has been unreachable */
     const char *away_reason;
     json_t *questions; /* open ones, of questions_list; the callee's */
-    json_t *running;   /* handlers, the oldest first: [{row, from, seconds}]; the callee's */
+    json_t *running;   /* some of the handlers: [{row, from, seconds}]; the callee's */
     json_t *failure;   /* the last one of a handler: {row, at, reason}, or NULL; the callee's */
     json_t *schedules; /* an array of {name, spec, timezone, next}; the callee's */
 };

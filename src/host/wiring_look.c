@@ -39,7 +39,7 @@ static void list_handler(const struct inbox_entry *entry, void *context)
     if (json_array_size(list) >= RUNNING_SHOWN)
         return;
     json_int_t seconds = (json_int_t)((clock_monotonic_ms() - entry->begun_ms) / 1000);
-    json_array_append_new(list, json_pack("{s:s, s:s, s:I}", "row", entry->row_id, "from",
+    json_array_append_new(list, json_pack("{s:s?, s:s, s:I}", "row", entry->row_id, "from",
                                           inbox_sender(entry), "seconds", seconds));
 }
 

@@ -45,7 +45,8 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     const char *reason = outcome->reason ? outcome->reason : "it failed";
     unsigned maximum = dispatch->link->options->max_attempts;
     heartbeat_record(dispatch->heartbeat, reason);
-    snprintf(dispatch->failed.row_id, sizeof dispatch->failed.row_id, "%s", entry->row_id);
+    snprintf(dispatch->failed.row_id, sizeof dispatch->failed.row_id, "%s",
+             entry->row_id ? entry->row_id : "");
     snprintf(dispatch->failed.reason, sizeof dispatch->failed.reason, "%s", reason);
     dispatch->failed.at_ms = clock_wall_ms();
     entry->failures++;
