@@ -10,6 +10,7 @@
 #include "commands/connect_options.h"
 #include "commands/errands.h"
 #include "commands/local_state.h"
+#include "commands/secrets.h"
 #include "net/http_client.h"
 
 #include <stdarg.h>
@@ -131,17 +132,6 @@ static char *choose_id(const char *given, const char *directory)
     return id;
 }
 
-/* Of the service that runs us. NULL: none. */
-static char *find_credential(void)
-{
-    const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    char *path = directory && *directory ? memory_format("%s/token", directory) : NULL;
-    if (path && access(path, F_OK) == 0)
-        return path;
-    free(path);
-    return NULL;
-}
-
 static int finish(const struct doctor *doctor, bool as_json)
 {
     size_t failed = doctor->counts[DOCTOR_FAILED], warned = doctor->counts[DOCTOR_WARNING];
@@ -170,8 +160,9 @@ bool doctor_open(struct doctor *doctor, const struct command *command,
     log_hide(doctor->given_token);
     connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     doctor->token_path = given->token_file ? connect_token_path(given->token_file, id ? id : "{id}")
-                         : doctor->given_token ? NULL
-                                               : find_credential();
+                         : doctor->given_token
+                             ? NULL
+                             : secrets_token_credential(doctor->id ? doctor->id : "", true);
     doctor->ca_file = given->ca_file;
     doctor->workspace.id = doctor->id;
     doctor->workspace.api_url = given->api_url;

@@ -331,6 +331,7 @@ describe("molecule doctor", function()
 
     it("is in a file with several words", function()
       local path = host.write(directory .. "/token", "Bearer " .. workspace.token)
+      assert(os.execute("chmod 600 " .. path))
       finds("token", "failed", "several words", "alone", { "--token-file", path })
     end)
 
@@ -349,7 +350,7 @@ describe("molecule doctor", function()
     end)
 
     it("is in the file of the service's credentials", function()
-      host.write(directory .. "/token", workspace.token)
+      assert(os.execute("chmod 600 " .. host.write(directory .. "/token", workspace.token)))
       local code, checks = doctor({}, { MOLECULE_WORKSPACE_TOKEN = false, CREDENTIALS_DIRECTORY = directory })
       assert.equal(0, code, checks.token.text)
     end)
