@@ -38,6 +38,19 @@ static void give_up(struct dispatch *dispatch, struct inbox_entry *entry, const 
     outcome_record_dead(dispatch, entry, reason, traceback);
 }
 
+/* For the status. Without tokens, before it is cut. */
+static void note_failure(struct dispatch *dispatch, const struct inbox_entry *entry,
+                         const char *reason)
+{
+    char *words = memory_copy_text(reason);
+    log_redact(words);
+    snprintf(dispatch->failed.row_id, sizeof dispatch->failed.row_id, "%s",
+             entry->row_id ? entry->row_id : "");
+    snprintf(dispatch->failed.reason, sizeof dispatch->failed.reason, "%s", words);
+    dispatch->failed.at_ms = clock_wall_ms();
+    free(words);
+}
+
 static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
                            const struct script_outcome *outcome)
 {
@@ -45,10 +58,7 @@ static void handler_failed(struct dispatch *dispatch, struct inbox_entry *entry,
     const char *reason = outcome->reason ? outcome->reason : "it failed";
     unsigned maximum = dispatch->link->options->max_attempts;
     heartbeat_record(dispatch->heartbeat, reason);
-    snprintf(dispatch->failed.row_id, sizeof dispatch->failed.row_id, "%s",
-             entry->row_id ? entry->row_id : "");
-    snprintf(dispatch->failed.reason, sizeof dispatch->failed.reason, "%s", reason);
-    dispatch->failed.at_ms = clock_wall_ms();
+    note_failure(dispatch, entry, reason);
     entry->failures++;
     if (outcome->hopeless)
         maximum = entry->failures;
