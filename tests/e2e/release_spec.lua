@@ -90,10 +90,11 @@ describe("a release", function()
       assert(connect:find(option, 1, true), option)
     end
     assert(connect:find "MOLECULE_STATE_DIR" and connect:find "MOLECULE_WORKSPACE_TOKEN")
-    assert(text:find("CMD molecule status \"$MOLECULE_WORKSPACE\" >/dev/null || exit 1", 1, true))
+    assert(text:find("CMD molecule status \"$MOLECULE_WORKSPACE\" --check || exit 1", 1, true))
+    assert(status:find("--check", 1, true))
     assert(status:find "0  running and healthy")
     -- what the health check says of a workspace that is not there
-    local child = process.spawn { command = { emulator.binary(), "status", "7f1d0c9e-0000-4000-8000-000000000000" },
+    local child = process.spawn { command = { emulator.binary(), "status", "7f1d0c9e-0000-4000-8000-000000000000", "--check" },
       env = { MOLECULE_STATE_DIR = host.directory() } }
     assert.equal(3, child:wait_exit())
   end)
