@@ -74,7 +74,8 @@ static bool sample(const char *trace_id, const bool *parent)
         return *parent;
     if (sampling.sampler != TRACE_RATIO)
         return sampling.sampler == TRACE_ALWAYS;
-    double share = (double)strtoull(trace_id + 16, NULL, 16) / 18446744073709551616.0;
+    /* the last 56 bits: in an id that is a UUID, those before them have its variant */
+    double share = (double)strtoull(trace_id + 18, NULL, 16) / (double)(1ULL << 56);
     return share < sampling.ratio;
 }
 

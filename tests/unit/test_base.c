@@ -7,10 +7,12 @@
 #include "base/memory.h"
 #include "base/shared.h"
 #include "base/terminal.h"
+#include "base/trace.h"
 #include "base/uuid.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -386,6 +388,24 @@ static void a_hash_is_that_of_fnv_1a(void **state)
     assert_true(hash_bytes("a\0b", 3) != hash_text("a"));
 }
 
+static void a_ratio_of_traces_is_that_share_of_them(void **state)
+{
+    (void)state;
+    for (int tenths = 0; tenths <= 10; tenths++) {
+        int sampled = 0;
+        trace_export(1, (struct trace_sampling){.sampler = TRACE_RATIO, .ratio = tenths / 10.0});
+        for (int i = 0; i < 2000; i++) {
+            struct trace_context context;
+            char name[16], parent[TRACE_SPAN_ID_SIZE];
+            snprintf(name, sizeof name, "row %d", i);
+            trace_begin(NULL, name, &context, parent);
+            sampled += context.sampled;
+        }
+        assert_in_range(sampled, tenths > 0 ? tenths * 200 - 100 : 0, tenths * 200 + 100);
+    }
+    trace_export(0, (struct trace_sampling){0});
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -406,6 +426,7 @@ int main(void)
         cmocka_unit_test(times_of_a_damaged_file_can_be_reckoned_with),
         cmocka_unit_test(shared_bytes_live_as_long_as_one_owner),
         cmocka_unit_test(a_hash_is_that_of_fnv_1a),
+        cmocka_unit_test(a_ratio_of_traces_is_that_share_of_them),
         cmocka_unit_test(a_copy_is_terminated_and_a_format_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
