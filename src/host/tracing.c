@@ -6,11 +6,13 @@
 #include "base/memory.h"
 #include "base/trace.h"
 #include "net/http_client.h"
+#include "script/call_words.h"
 #include "wire/otlp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define HEADERS_MAXIMUM 32
 #define ANSWER_MAXIMUM (64 * 1024)
@@ -27,7 +29,8 @@ struct tracing {
     struct http_client *client;
     struct http_exchange *exchange; /* NULL: nothing is on its way */
     struct otlp_resource resource;
-    char *url, *headers[HEADERS_MAXIMUM + 1];
+    char *url, *shown; /* `shown`: without what may be a key */
+    char *headers[HEADERS_MAXIMUM + 1];
     size_t header_count;
     int64_t period_ms, timeout_ms, batch;
     char *body;       /* on its way */
@@ -48,12 +51,12 @@ static void on_result(const struct http_result *result, void *context)
         trace_count_dropped(tracing->in_flight);
         if (!tracing->failing && result->progress == HTTP_ANSWERED)
             log_warn(LOG_TRACE_FAILING, NULL, "traces: %s answered %d; spans are dropped",
-                     tracing->url, result->status);
+                     tracing->shown, result->status);
         else if (!tracing->failing)
-            log_warn(LOG_TRACE_FAILING, NULL, "traces: %s: %s; spans are dropped", tracing->url,
+            log_warn(LOG_TRACE_FAILING, NULL, "traces: %s: %s; spans are dropped", tracing->shown,
                      result->error ? result->error : "no answer");
     } else if (tracing->failing) {
-        log_info(LOG_TRACE_RECOVERED, NULL, "traces: %s takes spans again", tracing->url);
+        log_info(LOG_TRACE_RECOVERED, NULL, "traces: %s takes spans again", tracing->shown);
     }
     tracing->failing = !taken;
     tracing->in_flight = 0;
@@ -137,20 +140,51 @@ static bool read_sampling(struct trace_sampling *sampling, char *problem, size_t
     return false;
 }
 
-/* "k=v,k=v", as HTTP headers. What they hold may be keys. */
-static void read_headers(struct tracing *tracing, const char *given)
+static bool is_header(const char *name, const char *value)
+{
+    for (const char *at = value; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 0x7f)
+            return false;
+    return *name && !name[strcspn(name, " \t:\r\n")];
+}
+
+static void cut_blanks(char *text)
+{
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == ' ')
+        text[--length] = '\0';
+}
+
+/* "k=v,k=v" with percent-encoded values, as HTTP headers. What they hold may be keys. */
+static bool read_headers(struct tracing *tracing, const char *variable, const char *given,
+                         char *problem, size_t problem_size)
 {
     char *copy = memory_copy_text(given), *rest = copy, *pair;
-    while ((pair = strsep(&rest, ",")) && tracing->header_count < HEADERS_MAXIMUM) {
+    bool fine = true;
+    while (fine && (pair = strsep(&rest, ",")) && tracing->header_count < HEADERS_MAXIMUM) {
         char *value = strchr(pair, '=');
-        if (!value)
-            continue;
-        *value++ = '\0';
         pair += strspn(pair, " ");
-        log_hide(value);
-        tracing->headers[tracing->header_count++] = memory_format("%s: %s", pair, value);
+        if (!*pair)
+            continue;
+        if (value)
+            *value++ = '\0';
+        cut_blanks(pair);
+        if (value) {
+            value += strspn(value, " ");
+            cut_blanks(value);
+            log_hide(value);
+            otlp_decode_percent(value);
+            log_hide(value);
+        }
+        fine = value && is_header(pair, value);
+        if (fine)
+            tracing->headers[tracing->header_count++] = memory_format("%s: %s", pair, value);
     }
+    if (!fine)
+        snprintf(problem, problem_size,
+                 "%s: name=value,name=value is needed, with percent-encoded values", variable);
     memory_wipe(copy);
+    return fine;
 }
 
 static bool configure(struct tracing *tracing, char *problem, size_t problem_size)
@@ -159,6 +193,8 @@ static bool configure(struct tracing *tracing, char *problem, size_t problem_siz
     int64_t queue;
     const char *headers = variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
     const char *protocol = variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL");
+    const char *headers_of = headers ? "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
+                                     : "OTEL_EXPORTER_OTLP_HEADERS";
     headers = headers ? headers : variable("OTEL_EXPORTER_OTLP_HEADERS");
     protocol = protocol ? protocol : variable("OTEL_EXPORTER_OTLP_PROTOCOL");
     if (protocol && strcmp(protocol, "http/json") != 0) {
@@ -167,8 +203,8 @@ static bool configure(struct tracing *tracing, char *problem, size_t problem_siz
         return false;
     }
     tracing->headers[tracing->header_count++] = memory_copy_text("Content-Type: application/json");
-    if (headers)
-        read_headers(tracing, headers);
+    if (headers && !read_headers(tracing, headers_of, headers, problem, problem_size))
+        return false;
     const char *service = variable("OTEL_SERVICE_NAME");
     tracing->resource = (struct otlp_resource){.service = service ? service : "molecule",
                                                .attributes = variable("OTEL_RESOURCE_ATTRIBUTES"),
@@ -208,9 +244,30 @@ static void free_tracing(uv_handle_t *timer)
     struct tracing *tracing = timer->data;
     for (size_t i = 0; i < tracing->header_count; i++)
         memory_wipe(tracing->headers[i]);
-    free(tracing->url);
+    memory_wipe(tracing->url);
+    free(tracing->shown);
     free(tracing->body);
     free(tracing);
+}
+
+/* The query may hold a key. */
+static char *shown_url(const char *url)
+{
+    char *plain = memory_copy(url, strcspn(url, "?#")), *shown = call_words_hide(plain);
+    memory_wipe(plain);
+    return shown;
+}
+
+static bool check_url(const struct tracing *tracing, char *problem, size_t problem_size)
+{
+    if (strncasecmp(tracing->url, "http://", 7) == 0 ||
+        strncasecmp(tracing->url, "https://", 8) == 0)
+        return true;
+    snprintf(problem, problem_size, "%s: a URL with http:// or https:// is needed; got \"%s\"",
+             variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") ? "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
+                                                            : "OTEL_EXPORTER_OTLP_ENDPOINT",
+             tracing->shown);
+    return false;
 }
 
 bool tracing_open(struct tracing **opened, uv_loop_t *loop, const char *ca_file, char *problem,
@@ -227,13 +284,15 @@ bool tracing_open(struct tracing **opened, uv_loop_t *loop, const char *ca_file,
     struct tracing *tracing = memory_allocate(sizeof *tracing);
     tracing->loop = loop;
     tracing->url = url;
+    tracing->shown = shown_url(url);
     uv_timer_init(loop, &tracing->timer);
     uv_unref((uv_handle_t *)&tracing->timer);
     tracing->timer.data = tracing;
     tracing->client = http_client_open(loop, &options);
     if (!tracing->client)
         snprintf(problem, problem_size, "traces: libcurl cannot be set up");
-    if (!tracing->client || !configure(tracing, problem, problem_size)) {
+    if (!tracing->client || !check_url(tracing, problem, problem_size) ||
+        !configure(tracing, problem, problem_size)) {
         tracing_close(tracing);
         return false;
     }

@@ -62,7 +62,7 @@ static json_t *encode_span(const struct trace_kept *span)
     return object;
 }
 
-static void decode_percent(char *text)
+void otlp_decode_percent(char *text)
 {
     char *out = text;
     for (const char *at = text; *at; at++) {
@@ -87,7 +87,7 @@ static void add_given(json_t *list, const char *given)
         if (!value)
             continue;
         *value++ = '\0';
-        decode_percent(value);
+        otlp_decode_percent(value);
         pair += strspn(pair, " ");
         if (*pair && strcmp(pair, "service.name") != 0)
             add(list, pair, text_value(value));

@@ -18,4 +18,7 @@ struct otlp_resource {
 char *otlp_encode(const struct otlp_resource *resource, const struct trace_kept *spans,
                   size_t *length);
 
+/* "%20" becomes a blank, in place. A zero byte ends the text. */
+void otlp_decode_percent(char *text);
+
 #endif

@@ -231,6 +231,32 @@ describe("a trace", function()
     one:stop()
   end)
 
+  it("is sent with the headers that are given, percent-encoded, and the log has no key", function()
+    local one = host.connect { platform = platform, workspace = workspace, bare = true,
+      env = { OTEL_BSP_SCHEDULE_DELAY = "20", OTEL_EXPORTER_OTLP_HEADERS = "Authorization=Basic%20c2VjcmV0, x-more = a%2Cb ",
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = collector.url:gsub("//", "//me:hushhush@") .. "/v1/nowhere?key=whisper" },
+      script = "return function(msg) return 'said' end" }
+    platform:message { to = workspace.id, text = "x" }
+    one:log "traces: http://%[hidden%]@127%.0%.0%.1:%d+/v1/nowhere answered 404"
+    one:stop()
+    assert.equal("Basic c2VjcmV0", collector.requests[1].headers.authorization)
+    assert.equal("a,b", collector.requests[1].headers["x-more"])
+    for _, secret in ipairs { "c2VjcmV0", "hushhush", "whisper" } do
+      assert.is_nil(one.process.stderr:find(secret, 1, true), secret)
+    end
+  end)
+
+  for variable, value in pairs { OTEL_EXPORTER_OTLP_HEADERS = "api-key=hush%0d%0aHost: other",
+    OTEL_EXPORTER_OTLP_TRACES_HEADERS = "hushhush", OTEL_EXPORTER_OTLP_ENDPOINT = "collector:4318/hush" } do
+    it("names a variable that is wrong without its secret: " .. variable, function()
+      local one = host.start { platform = platform, workspace = workspace, env = environment { [variable] = value },
+        script = "return function(msg) return 'said' end" }
+      one:wait_exit(1)
+      assert.matches(variable .. ": .* is needed", one.process.stderr)
+      assert.is_nil(variable:find "HEADERS" and one.process.stderr:find("hush", 1, true))
+    end)
+  end
+
   for name, value in pairs { OTEL_TRACES_SAMPLER = "sometimes", OTEL_TRACES_SAMPLER_ARG = "2", OTEL_BSP_SCHEDULE_DELAY = "soon",
     OTEL_EXPORTER_OTLP_PROTOCOL = "grpc" } do
     it("names a variable that is wrong: " .. name, function()
