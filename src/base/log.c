@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WORD_MAXIMUM 140 /* bytes of a word of log_write_words: a workspace id has at most 128 */
@@ -53,11 +54,6 @@ const char *log_event_name(enum log_event event)
 uint64_t log_event_count(enum log_event event, enum log_level level)
 {
     return counts[event][level];
-}
-
-void log_flush(void)
-{
-    output_flush();
 }
 
 static void write_line(const struct log_line *line)
@@ -154,18 +150,30 @@ static bool fold(const struct log_line *line)
     return counted;
 }
 
-void log_tell_repeats(void)
+/* Those that began at least so long ago. */
+static void tell_repeats(int64_t ago_ms)
 {
     struct recent was;
     int64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < RECENT; i++) {
         pthread_mutex_lock(&mutex);
-        bool told = recent[i].began_ms > 0 && now_ms - recent[i].began_ms >= LOG_FOLD_MS &&
+        bool told = recent[i].began_ms > 0 && now_ms - recent[i].began_ms >= ago_ms &&
                     take_over(&recent[i], &was);
         pthread_mutex_unlock(&mutex);
         if (told)
             tell(&was);
     }
+}
+
+void log_tell_repeats(void)
+{
+    tell_repeats(LOG_FOLD_MS);
+}
+
+void log_flush(void)
+{
+    tell_repeats(0);
+    output_flush();
 }
 
 /* --- lines --- */
@@ -186,6 +194,24 @@ static void finish(enum log_level level, enum log_event event, const struct log_
         write_line(&line);
 }
 
+/* Secrets are hidden before the cut, which may go through one. */
+__attribute__((format(printf, 3, 0))) static void cut_line(char text[LOG_LINE_MAXIMUM],
+                                                           size_t wanted, const char *format,
+                                                           va_list arguments)
+{
+    char *whole = malloc(wanted + 1);
+    if (!whole) {
+        snprintf(text, LOG_LINE_MAXIMUM, "a line of %zu bytes [...cut here]", wanted);
+        return;
+    }
+    vsnprintf(whole, wanted + 1, format, arguments);
+    log_redact(whole);
+    if ((size_t)snprintf(text, LOG_LINE_MAXIMUM, "%s", whole) >= LOG_LINE_MAXIMUM)
+        memcpy(text + LOG_LINE_MAXIMUM - 16, " [...cut here]", 15);
+    explicit_bzero(whole, wanted);
+    free(whole);
+}
+
 void log_write(enum log_level level, enum log_event event, struct log_subject subject,
                const char *format, ...)
 {
@@ -193,12 +219,14 @@ void log_write(enum log_level level, enum log_event event, struct log_subject su
     if ((int)level > current_level)
         return;
     char text[LOG_LINE_MAXIMUM];
-    va_list arguments;
+    va_list arguments, again;
     va_start(arguments, format);
+    va_copy(again, arguments);
     int wanted = vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
     if (wanted > 0 && (size_t)wanted >= sizeof text)
-        memcpy(text + sizeof text - 16, " [...cut here]", 15);
+        cut_line(text, (size_t)wanted, format, again);
+    va_end(again);
+    va_end(arguments);
     finish(level, event, &subject, text);
 }
 

@@ -130,8 +130,8 @@ void log_hide(const char *secret);
 /* Replaces hidden texts in place; the text never grows. */
 void log_redact(char *text);
 
-/* Waits, but not for long (base/output.h), until the lines so far are written: before the process
- * ends. */
+/* Before the process ends: logs what log_tell_repeats would log later, and waits, but not for long
+ * (base/output.h), until the lines so far are written. */
 void log_flush(void);
 
 #endif

@@ -1,6 +1,6 @@
 #include "commands/surroundings.h"
 
-#include "base/output.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -95,6 +95,6 @@ int surroundings_leave(int code)
         code = 1;
     }
     fflush(stderr);
-    output_flush();
+    log_flush();
     return code;
 }

@@ -196,6 +196,50 @@ static void what_is_said_again_is_counted_and_told_after_a_minute(void **state)
     assert_non_null(strstr(lines, " warn  b: poll: HTTP 500\n"));
 }
 
+static void what_was_counted_is_told_before_the_process_ends(void **state)
+{
+    (void)state;
+    int ends[2], saved = dup(STDERR_FILENO);
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    for (int i = 0; i < 5; i++)
+        log_warn(LOG_POLL_FAILING, "c", "poll: HTTP 502");
+    read_lines(ends[0]);
+    dup2(saved, STDERR_FILENO);
+    assert_non_null(strstr(lines, " warn  c: poll: HTTP 502 (2 more in 0 s)\n"));
+}
+
+static char kept[LOG_LINE_MAXIMUM];
+
+static bool keep_line(enum log_level level, const char *subject, const char *text)
+{
+    (void)level, (void)subject;
+    snprintf(kept, sizeof kept, "%s", text);
+    return true;
+}
+
+static void a_line_that_is_cut_within_a_secret_does_not_show_its_beginning(void **state)
+{
+    (void)state;
+    static const char secret[] = "tok-0123456789abcdefghijklmnopqrstuvwxyz";
+    char long_text[LOG_LINE_MAXIMUM];
+    memset(long_text, '.', sizeof long_text);
+    long_text[LOG_LINE_MAXIMUM - 16 - 20] = '\0'; /* 20 bytes of it would fit before the mark */
+    log_hide(secret);
+    log_set_sink(keep_line);
+    log_warn(LOG_POLL_FAILING, "a", "%s%s and more", long_text, secret);
+    log_set_sink(NULL);
+    assert_null(strstr(kept, "tok-"));
+    assert_non_null(strstr(kept, ".[hidden] and more"));
+    memset(long_text, '.', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    log_set_sink(keep_line);
+    log_warn(LOG_POLL_FAILING, "a", "%s%s", long_text, secret);
+    log_set_sink(NULL);
+    assert_int_equal(strlen(kept), LOG_LINE_MAXIMUM - 2);
+    assert_string_equal(kept + LOG_LINE_MAXIMUM - 16, " [...cut here]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +251,8 @@ int main(void)
         cmocka_unit_test(every_event_has_its_own_name_and_id),
         cmocka_unit_test(what_is_said_again_is_counted_and_told_after_a_minute),
         cmocka_unit_test(what_a_sink_takes_is_not_counted_as_a_repeat),
+        cmocka_unit_test(what_was_counted_is_told_before_the_process_ends),
+        cmocka_unit_test(a_line_that_is_cut_within_a_secret_does_not_show_its_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
