@@ -66,9 +66,13 @@ static int connect_journal(void)
     return -1;
 }
 
+/* A pipe that nobody reads is an error: opening it would wait for a reader. */
 static int open_file(const char *path)
 {
-    return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0640);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_APPEND); /* the log's own thread may wait */
+    return fd;
 }
 
 /* A word among some; -1: none. */

@@ -132,6 +132,27 @@ describe("the log", function()
     end)
   end
 
+  it("does not wait for a reader of a pipe that --log-file names, and says so", function()
+    local path = host.directory() .. "/pipe"
+    assert(os.execute("mkfifo '" .. path .. "'"))
+    local one = connect { "--log-file", path }
+    one:wait_exit(2)
+    assert.matches("%-%-log%-file .*/pipe: No such device or address", one.process.stderr)
+    local log = host.directory() .. "/log"
+    one = connect { "--log-file", log, "--log-format", "json" }
+    local function wait_for(event)
+      assert(loop.wait(function() return (host.read(log) or ""):find('"event":"' .. event, 1, true) end), event)
+    end
+    wait_for "registered"
+    assert(os.rename(log, log .. ".1"))
+    assert(os.rename(path, log))
+    one.process:signal "sighup"
+    log = log .. ".1"
+    wait_for "log.failing"
+    wait_for "script.reloaded"
+    one:stop()
+  end)
+
   it("goes to --log-file, and to a new one after it was moved and SIGHUP was sent", function()
     local path = host.directory() .. "/molecule.log"
     local one = connect { "--log-file", path, "--log-format", "json" }
