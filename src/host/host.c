@@ -139,6 +139,7 @@ struct host *host_open(const struct host_options *options, char *problem, size_t
     struct host *host = memory_allocate(sizeof *host);
     host->options = *options;
     host->started_ms = clock_monotonic_ms();
+    host->began_ms = clock_wall_ms();
     host->link.network = host->controls.network = &host->network;
     host->link.disk = &host->disk;
     host->link.fleet = host->controls.fleet = options->fleet;

@@ -77,6 +77,7 @@ struct host {
     unsigned reloads;      /* … and, by SIGHUP, to reload */
     enum host_exit exit_code;
     int64_t started_ms; /* monotonic */
+    int64_t began_ms;   /* the same on the wall clock */
 };
 
 /* NULL: `problem` says why. */

@@ -2,7 +2,6 @@
 #include "host/metrics_private.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/trace.h"
 #include "host/parts.h"
 #include "journal/journal.h"
@@ -170,5 +169,5 @@ void metrics_look_process(const struct host *host, struct process_numbers *numbe
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         numbers->max_fds = (double)limit.rlim_cur;
-    numbers->start_time = seconds(clock_wall_ms() - clock_monotonic_ms() + host->started_ms);
+    numbers->start_time = seconds(host->began_ms); /* the same at each scrape, for changes() */
 }

@@ -234,6 +234,13 @@ describe("--metrics", function()
     assert.equal(0, uv.fs_stat(path).mode & 7)
   end)
 
+  it("tells the same time of the start at each scrape", function()
+    local one = connect()
+    local first = number(one, "process_start_time_seconds")
+    for _ = 1, 100 do assert.equal(first, number(one, "process_start_time_seconds")) end
+    one:stop()
+  end)
+
   it("of more than 100 workspaces tells sums", function()
     local entries, all = {}, {}
     for i = 1, 101 do
