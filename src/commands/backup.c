@@ -32,7 +32,11 @@ struct care_options {
     CARE_OPTIONS(MOLECULE_MEMBER)
 };
 
-/* the last one is of `restore` alone */
+static const struct option_note of_restore[] = {
+    {.name = "replace", .text = "it is for molecule restore, where state is there already"},
+    {0},
+};
+
 static const struct option options[] = {
 #define X(...) OPTION_ROW(struct care_options, __VA_ARGS__),
     CARE_OPTIONS(X)
@@ -370,7 +374,8 @@ const struct command command_backup = {
         "Exit codes: 0 copied, 1 something was not, 2 wrong usage.",
     .examples = "  molecule backup /var/backups/molecule-monday --state-dir /var/lib/molecule",
     .options = options,
-    .option_count = 1,
+    .option_count = sizeof options / sizeof *options,
+    .elsewhere = of_restore,
     .positional_maximum = POSITIONALS_MAXIMUM,
     .run = run,
 };
@@ -407,7 +412,8 @@ const struct command command_compact = {
         "fails.\n\n"
         "Exit codes: 0 done, 1 something was not, 2 wrong usage.",
     .options = options,
-    .option_count = 1,
+    .option_count = sizeof options / sizeof *options,
+    .elsewhere = of_restore,
     .positional_maximum = POSITIONALS_MAXIMUM,
     .run = run,
 };

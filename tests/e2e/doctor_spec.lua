@@ -4,12 +4,12 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 local preload = require "tests.support.preload"
+local namespace = require "tests.support.namespace"
 local process = require "tests.support.process"
 local server = require "tests.support.server"
 
 local NAMES = { "address", "proxy", "dns", "tcp", "tls", "platform", "clock", "tenant", "workspace", "delivery", "token", "rate",
   "stream", "peers", "inbox", "state", "files", "disk", "lock", "cursor", "ledger", "descriptors", "script", "unit" }
-local UNSHARE = { "unshare", "--user", "--map-root-user", "--mount", "sh", "-c" }
 
 local function shell(command)
   local pipe = assert(io.popen("{ " .. command .. "\n} 2>&1"))
@@ -148,7 +148,7 @@ describe("molecule doctor", function()
       local code, checks = doctor { "--offline" }
       assert.equal(0, code)
       for _, name in ipairs { "dns", "token", "inbox" } do assert.equal("--offline", checks[name].text) end
-      assert.equal("ok", checks.files.result)
+      assert(checks.files.result == "ok" or checks.files.text:find "in memory") -- where temporary files are
       assert.equal(mark, platform:mark())
     end)
 
@@ -447,24 +447,23 @@ describe("molecule doctor", function()
 
     it("directory's file system has no shared memory maps", function()
       make()
+      if select(2, doctor()).files.text:find "in memory" then return pending "temporary files are in memory here" end
       finds("files", "warning", "rollback journal", "nothing has to be done", {}, { LD_PRELOAD = preload.build(
         "tests/support/oddfs.c", directory), ODDFS = "maps", ODDFS_DIRECTORY = state })
     end)
 
     it("directory is in memory, and its disk nearly full", function()
+      if not namespace.allowed() then return pending(namespace.PENDING) end
       make()
-      local under = { table.unpack(UNSHARE) }
-      under[#under + 1] = ([[mount -t tmpfs -o size=1m,mode=700 tmpfs '%s' && exec "$@"]]):format(state)
-      under[#under + 1] = "sh"
+      local under = namespace.after(("mount -t tmpfs -o size=1m,mode=700 tmpfs '%s'"):format(state))
       finds("disk", "failed", "^[01]%.%d MiB free", "make room", {}, {}, under)
     end)
 
     it("directory's disk is full", function()
+      if not namespace.allowed() then return pending(namespace.PENDING) end
       make()
-      local under = { table.unpack(UNSHARE) }
-      under[#under + 1] = ([[mount -t tmpfs -o size=64k,mode=700 tmpfs '%s' && head -c 64k /dev/zero >'%s/full'; exec "$@"]])
-        :format(state, state)
-      under[#under + 1] = "sh"
+      local fill = "mount -t tmpfs -o size=64k,mode=700 tmpfs '%s' && { head -c 64k /dev/zero >'%s/full'; true; }"
+      local under = namespace.after(fill:format(state, state))
       local code, checks = doctor({}, {}, under)
       assert.equal(1, code)
       assert.equal("failed", checks.files.result)
