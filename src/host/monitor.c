@@ -16,7 +16,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define CONNECTIONS 64
+#define CONNECTIONS 256
+#define HEAD_MS 2000 /* who is slow must not keep a probe waiting */
+#define IDLE_MS 30000
 #define POLLS_MISSED 3     /* intervals without a poll: then it is late */
 #define POLL_SLACK_MS 5000 /* one may be under way */
 #define TEXT "text/plain; charset=utf-8"
@@ -187,7 +189,11 @@ struct monitor *monitor_open(struct host *host, const char *place, char *problem
     struct http_server_options options = {
         .listen = &place,
         .listen_count = 1,
-        .limits = {.head_bytes = 8192, .body_bytes = 1, .connections = CONNECTIONS},
+        .limits = {.head_bytes = 8192,
+                   .body_bytes = 1,
+                   .connections = CONNECTIONS,
+                   .head_ms = HEAD_MS,
+                   .idle_ms = IDLE_MS},
         .access_log_name = "metrics",
         .on_head = on_head,
         .on_request = on_request,

@@ -17,7 +17,8 @@
 #define HEADERS_MAXIMUM 32
 #define ANSWER_MAXIMUM (64 * 1024)
 #define FLUSH_MS 2000
-#define LOOK_MS 50
+#define LOOK_MS 200
+#define FLUSH_LOOK_MS 50
 #define PERIOD_DEFAULT_MS 5000
 #define QUEUE_DEFAULT 2048
 #define BATCH_DEFAULT 512
@@ -33,6 +34,7 @@ struct tracing {
     char *headers[HEADERS_MAXIMUM + 1];
     size_t header_count;
     int64_t period_ms, timeout_ms, batch;
+    int64_t sent_ms;  /* monotonic */
     char *body;       /* on its way */
     size_t in_flight; /* spans in it */
     bool failing;
@@ -87,9 +89,15 @@ static void send_batch(struct tracing *tracing)
     tracing->exchange = http_send(tracing->client, &request, on_result, tracing);
 }
 
+/* A whole batch is sent as soon as somebody looks, a part of one when its time has come. */
 static void on_timer(uv_timer_t *timer)
 {
-    send_batch(timer->data);
+    struct tracing *tracing = timer->data;
+    int64_t now_ms = clock_monotonic_ms();
+    if (trace_waiting() < (size_t)tracing->batch && now_ms - tracing->sent_ms < tracing->period_ms)
+        return;
+    tracing->sent_ms = now_ms;
+    send_batch(tracing);
 }
 
 /* --- the variables --- */
@@ -155,6 +163,15 @@ static void cut_blanks(char *text)
         text[--length] = '\0';
 }
 
+/* Keys of the collector are none of the script's and its programs' business. */
+static void wipe_variable(const char *name)
+{
+    char *value = getenv(name);
+    if (value)
+        explicit_bzero(value, strlen(value));
+    unsetenv(name);
+}
+
 /* "k=v,k=v" with percent-encoded values, as HTTP headers. What they hold may be keys. */
 static bool read_headers(struct tracing *tracing, const char *variable, const char *given,
                          char *problem, size_t problem_size)
@@ -205,6 +222,8 @@ static bool configure(struct tracing *tracing, char *problem, size_t problem_siz
     tracing->headers[tracing->header_count++] = memory_copy_text("Content-Type: application/json");
     if (headers && !read_headers(tracing, headers_of, headers, problem, problem_size))
         return false;
+    wipe_variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
+    wipe_variable("OTEL_EXPORTER_OTLP_HEADERS");
     const char *service = variable("OTEL_SERVICE_NAME");
     tracing->resource = (struct otlp_resource){.service = service ? service : "molecule",
                                                .attributes = variable("OTEL_RESOURCE_ATTRIBUTES"),
@@ -296,10 +315,16 @@ bool tracing_open(struct tracing **opened, uv_loop_t *loop, const char *ca_file,
         tracing_close(tracing);
         return false;
     }
-    uv_timer_start(&tracing->timer, on_timer, (uint64_t)tracing->period_ms,
-                   (uint64_t)tracing->period_ms);
+    uint64_t look_ms = tracing->period_ms < LOOK_MS ? (uint64_t)tracing->period_ms : LOOK_MS;
+    uv_timer_start(&tracing->timer, on_timer, look_ms, look_ms);
     *opened = tracing;
     return true;
+}
+
+/* It only turns the loop. */
+static void on_flush(uv_timer_t *timer)
+{
+    (void)timer;
 }
 
 void tracing_flush(struct tracing *tracing)
@@ -307,7 +332,7 @@ void tracing_flush(struct tracing *tracing)
     int64_t until_ms = clock_monotonic_ms() + FLUSH_MS;
     if (!tracing)
         return;
-    uv_timer_start(&tracing->timer, on_timer, LOOK_MS, LOOK_MS);
+    uv_timer_start(&tracing->timer, on_flush, FLUSH_LOOK_MS, FLUSH_LOOK_MS);
     uv_ref((uv_handle_t *)&tracing->timer); /* or the loop would wait for the collector alone */
     while (clock_monotonic_ms() < until_ms) {
         send_batch(tracing);

@@ -213,6 +213,18 @@ describe("a trace", function()
     assert.equal(root.spanId, find("attempt").parentSpanId)
   end)
 
+  it("is sent as soon as a batch is whole, and its keys are not in the script's environment", function()
+    local one = host.connect { platform = platform, workspace = workspace,
+      env = environment { OTEL_BSP_SCHEDULE_DELAY = "3600000", OTEL_BSP_MAX_EXPORT_BATCH_SIZE = "3",
+        OTEL_EXPORTER_OTLP_HEADERS = "api-key=very-secret" },
+      script = [[return function(msg) return os.getenv "OTEL_EXPORTER_OTLP_HEADERS" or "no key" end]] }
+    platform:message { to = workspace.id, text = "x" }
+    wait_for "attempt"
+    assert.equal("no key", one:canvas(1)[1])
+    assert.equal("very-secret", collector.requests[1].headers["api-key"])
+    one:stop()
+  end)
+
   it("never waits for a collector that is away: spans are dropped and counted", function()
     local status = 503
     collector:stop()
