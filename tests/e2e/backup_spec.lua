@@ -78,10 +78,11 @@ describe("a workspace's state", function()
     local all = {}
     for i = 1, 150 do all["echo: load " .. i] = true end
     for i = 1, 5 do all["echo: after " .. i] = true end
-    local answered = {}
+    local answered = 0
     while next(all) do
-      for _, entry in ipairs(platform:wait { path = "/a2a", count = #answered + 1 }) do
-        answered[#answered + 1] = entry
+      local entries = platform:wait { path = "/a2a", count = answered + 1 }
+      answered = #entries
+      for _, entry in ipairs(entries) do
         for text in pairs(all) do
           if entry.body:find('"' .. text .. '"', 1, true) then all[text] = nil end
         end
