@@ -52,7 +52,7 @@ static bool polls_late(const struct workspace *workspace)
 {
     const struct poller *poller = &workspace->poller;
     int64_t pause_ms = poller_pause_ms(poller);
-    return clock_wall_ms() - poller->last_poll_ms > POLLS_MISSED * pause_ms + POLL_SLACK_MS;
+    return clock_monotonic_ms() - poller->polled_ms > POLLS_MISSED * pause_ms + POLL_SLACK_MS;
 }
 
 static const char *find_unready(const struct workspace *workspace)
@@ -68,7 +68,7 @@ static const char *find_unready(const struct workspace *workspace)
         return cursor_writer_problem(&workspace->cursor_writer);
     if (workspace->link.away_ms)
         return workspace->link.away_reason;
-    if (polls && workspace->poller.last_poll_ms == 0)
+    if (polls && workspace->poller.polled_ms == 0)
         return "has not fetched its inbox yet";
     if (polls && inbox_pending(workspace->inbox) < workspace->options.max_pending &&
         polls_late(workspace))

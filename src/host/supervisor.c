@@ -5,7 +5,6 @@
 #include "base/plural.h"
 #include "host/monitor.h"
 #include "host/parts.h"
-#include "link/poller_pace.h"
 
 #include <stddef.h>
 #include <stdio.h>
@@ -16,8 +15,6 @@
 #include <unistd.h>
 
 #define LOOK_MS 200
-/* Longer than the longest pause between two polls, and than a poll may take. */
-#define POLL_LATE_MS (5 * 60 * 1000)
 #define EXTENSION_MS 10000 /* asked for again and again */
 
 struct supervisor {
@@ -83,15 +80,14 @@ static void tell_status(struct supervisor *supervisor, const struct summary *all
     tell(supervisor, text);
 }
 
-/* A poll began within a time that no pause and no request exceeds. The platform's answer does not
- * matter: a restart would not change it. */
+/* A poll is under way, which has a time limit, or has its time. What the platform answers, and how
+ * long it wants to be left alone, does not matter: a restart would not change it. */
 static bool polls_progress(const struct workspace *workspace)
 {
     const struct poller *poller = &workspace->poller;
     bool polls = workspace->state == WORKSPACE_RUNNING && !workspace->options.serve &&
                  !workspace->link.pushed && poller->running && !poller->paused && !poller->taking;
-    int64_t most_ms = POLL_LATE_MS + poller_pause_ms(poller);
-    return !polls || poller->asked_ms == 0 || clock_monotonic_ms() - poller->asked_ms < most_ms;
+    return !polls || call_busy(&poller->call) || uv_is_active((const uv_handle_t *)&poller->timer);
 }
 
 static bool is_alive(const struct host *host)
@@ -141,7 +137,7 @@ static void reload(struct supervisor *supervisor)
              (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     tell(supervisor, text);
     supervisor->reloads = supervisor->host->reloads;
-    supervisor->ready = false; /* told again once everything is */
+    supervisor->ready = false; /* told with the next look, whatever the platform does meanwhile */
 }
 
 static void on_look(uv_timer_t *timer)
@@ -156,7 +152,8 @@ static void on_look(uv_timer_t *timer)
         stop(supervisor, now_ms);
     else if (supervisor->reloads != host->reloads)
         reload(supervisor);
-    else if (!supervisor->ready && all.workspaces > 0 && all.unready == 0) {
+    else if (!supervisor->ready &&
+             (supervisor->was_ready || (all.workspaces > 0 && all.unready == 0))) {
         supervisor->ready = supervisor->was_ready = true;
         tell(supervisor, "READY=1");
     } else if (!supervisor->was_ready)

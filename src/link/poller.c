@@ -72,6 +72,7 @@ static void recovered(struct poller *poller)
     poller->lookup_failures = 0;
     poller->link->polls++;
     poller->last_poll_ms = clock_wall_ms();
+    poller->polled_ms = clock_monotonic_ms();
     retry_succeeded(&poller->backoff);
     token_accepted(poller->link);
     event_stream_follow(poller->stream);

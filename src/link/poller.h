@@ -33,6 +33,7 @@ struct poller {
     char *position;       /* since_id of the next fetch; NULL: by window */
     int64_t last_poll_ms; /* wall clock; of the last one that succeeded, also of an earlier run; 0:
                              none */
+    int64_t polled_ms;    /* monotonic; of this process's last one that succeeded; 0: none */
     /* wall clock: every row created before was fetched, also by an earlier run; 0: unknown */
     int64_t covered_ms;
     int64_t covered_boot_ms; /* the same on a clock that nobody sets; 0: of an earlier run */

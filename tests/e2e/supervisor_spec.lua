@@ -63,6 +63,13 @@ describe("systemd", function()
     return found
   end
 
+  --- Says a word at the socket, and waits until it was read: what was sent before was read, too.
+  local function mark(word)
+    local say = "import socket,sys; socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), sys.argv[1])"
+    assert.equal(0, (process.spawn { command = { "python3", "-c", say, path, "MARK=" .. word } }:wait_exit()))
+    listener:wait_line("^MARK=" .. word .. "$")
+  end
+
   it("hears READY once the workspace is registered and its inbox was fetched, and not before", function()
     platform:fault({ kind = "status", status = 503 }, { path = "/activity" }, { times = -1 })
     local one = start()
@@ -81,22 +88,38 @@ describe("systemd", function()
     one:stop()
   end)
 
-  it("is fed while the loop turns, also while the platform is away, and no longer once it does not", function()
-    local one = start { env = { WATCHDOG_USEC = "100000" } }
+  it("is not told READY by what an earlier process has fetched", function()
+    local one = start()
     listener:wait_line "^READY=1$"
-    platform:fault({ kind = "status", status = 503 }, {}, { times = -1 })
-    one:log "poll.*503"
-    local before = number_of "WATCHDOG=1"
-    assert(loop.wait(function() return number_of "WATCHDOG=1" > before + 2 end))
-    one.process:signal "sigstop"
-    loop.wait(function() return false end, 300) -- what is on its way arrives
-    before = number_of "WATCHDOG=1"
-    loop.wait(function() return number_of "WATCHDOG=1" > before end, 1000)
-    assert.equal(before, number_of "WATCHDOG=1")
-    one.process:signal "sigcont"
-    assert(loop.wait(function() return number_of "WATCHDOG=1" > before end))
-    one:kill()
+    one:stop()
+    local _, at = listener:wait_line "^STOPPING=1$"
+    platform:fault({ kind = "hang" }, { path = "/activity" }, { times = -1 })
+    start { state_dir = one.state_dir }
+    _, at = listener:wait_line("^STATUS=1 workspace, .*has not fetched its inbox yet$", { from = at + 1 })
+    platform:clear_faults()
+    listener:wait_line("^EXTEND_TIMEOUT_USEC=%d+$", { from = at + 1 }) -- it has looked again
+    assert.equal(1, number_of "READY=1")
   end)
+
+  it("is fed while the loop turns, also while the platform is away or wants to be left alone, and not once it is stopped",
+    function()
+      local one = start { env = { WATCHDOG_USEC = "100000" } }
+      listener:wait_line "^READY=1$"
+      platform:fault({ kind = "status", status = 503, headers = { ["Retry-After"] = "300" } }, {}, { times = -1 })
+      one:log "poll.*503"
+      local before = number_of "WATCHDOG=1"
+      assert(loop.wait(function() return number_of "WATCHDOG=1" > before + 2 end))
+      one.process:signal "sigstop"
+      local stat = ("/proc/%d/stat"):format(one.process.pid)
+      assert(loop.wait(function() return host.read(stat):find "%) T " end))
+      mark "first" -- all that it has sent is read before this
+      before = number_of "WATCHDOG=1"
+      mark "second"
+      assert.equal(before, number_of "WATCHDOG=1")
+      one.process:signal "sigcont"
+      assert(loop.wait(function() return number_of "WATCHDOG=1" > before end))
+      one:kill()
+    end)
 
   it("does not feed a watchdog that is another process's", function()
     start { env = { WATCHDOG_USEC = "100000", WATCHDOG_PID = "1" } }
@@ -113,6 +136,17 @@ describe("systemd", function()
     one:log "the script is reloaded"
     assert(loop.wait(function() return number_of "READY=1" == 2 end))
     one:stop()
+  end)
+
+  it("hears that a reload is over, also while the platform is away", function()
+    local one = start()
+    listener:wait_line "^READY=1$"
+    platform:fault({ kind = "status", status = 503 }, {}, { times = -1 })
+    listener:wait_line "^STATUS=.*503"
+    one.process:signal "sighup"
+    listener:wait_line "^RELOADING=1$"
+    assert(loop.wait(function() return number_of "READY=1" == 2 end))
+    one:kill()
   end)
 
   it("hears of a stop, and waits as long as it drains", function()
