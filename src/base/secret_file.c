@@ -4,6 +4,8 @@
 
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 static atomic_bool is_strict;
@@ -38,4 +40,14 @@ bool secret_file_check(const char *path, const char *what, const char *workspace
         log_warn(LOG_SECRET_READABLE, workspace,
                  "other users may read %s, which has %s: chmod 600 %s", path, what, path);
     return true;
+}
+
+void secret_wipe_variable(const char *name)
+{
+    char *value = getenv(name);
+    if (value) {
+        log_hide(value);
+        explicit_bzero(value, strlen(value));
+    }
+    unsetenv(name);
 }

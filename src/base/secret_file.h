@@ -16,4 +16,7 @@ bool secret_file_refused(const char *path, const char *what, char *problem, size
 bool secret_file_check(const char *path, const char *what, const char *workspace, char *problem,
                        size_t problem_size);
 
+/* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
+void secret_wipe_variable(const char *name);
+
 #endif

@@ -5,6 +5,7 @@
 #include "commands/fleet_limits.h"
 #include "commands/secrets.h"
 
+#include "base/secret_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/output.h"
@@ -279,7 +280,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     if (token_typed && typed) /* out of the process list as soon as possible */
         explicit_bzero((char *)typed, strlen(typed));
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* hidden from the script, too */
+    secret_wipe_variable("MOLECULE_WORKSPACE_TOKEN"); /* hidden from the script, too */
     if (check(command, &given, &sources, ids, count, token) != 0 ||
         secrets_check_config(command, &sources) != 0)
         goto cleanup;

@@ -110,13 +110,3 @@ bool connect_take_script(const struct command *command,
         workspace->script = script;
     return true;
 }
-
-void connect_wipe_variable(const char *name)
-{
-    char *value = getenv(name);
-    if (value) {
-        log_hide(value);
-        explicit_bzero(value, strlen(value));
-    }
-    unsetenv(name);
-}

@@ -24,9 +24,6 @@ char *connect_find_problem(const struct molecule_workspace_options *workspace,
 bool connect_take_script(const struct command *command,
                          struct molecule_workspace_options *workspace, const char *script);
 
-/* Takes a variable out of the environment, and out of where /proc/<pid>/environ shows it. */
-void connect_wipe_variable(const char *name);
-
 /* The token in a text that may have blanks around it. Yours to wipe. NULL: `*problem` says what is
  * wrong, not what it holds. */
 char *connect_take_token(const char *text, const char **problem);

@@ -2,6 +2,7 @@
  * here or on the platform. */
 #include "commands/doctor.h"
 
+#include "base/secret_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/plural.h"
@@ -158,7 +159,7 @@ bool doctor_open(struct doctor *doctor, const struct command *command,
     doctor->given_token = text && *text && !given->token_file ? connect_take_token(text, &wrong)
                                                               : NULL;
     log_hide(doctor->given_token);
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
+    secret_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     doctor->token_path = given->token_file ? connect_token_path(given->token_file, id ? id : "{id}")
                          : doctor->given_token
                              ? NULL

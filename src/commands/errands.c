@@ -1,5 +1,6 @@
 #include "commands/errands.h"
 
+#include "base/secret_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/terminal.h"
@@ -17,7 +18,7 @@ static bool take_token(struct errands *errands, const struct command *command)
         errands->token = connect_take_token(text, &wrong);
         log_hide(errands->token);
     }
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
+    secret_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     errands->workspace.token = errands->token;
     if (wrong && !errands->token)
         options_complain(command, "the token of MOLECULE_WORKSPACE_TOKEN %s", wrong);

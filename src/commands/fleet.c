@@ -1,6 +1,7 @@
 /* molecule fleet: the workspaces of a file in one process. */
 #include "commands/commands.h"
 
+#include "base/secret_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/output.h"
@@ -130,7 +131,7 @@ static int run_file(const struct fleet_options *given, const char *path)
         return MOLECULE_USAGE;
     }
     /* after reading the file, which may have taken it */
-    connect_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
+    secret_wipe_variable("MOLECULE_WORKSPACE_TOKEN");
     fleet_open(&fleet);
     int code = given->check     ? check_all(&fleet, given)
                : given->dry_run ? rehearse(&fleet)

@@ -1,5 +1,6 @@
 #include "commands/fleet_reading.h"
 
+#include "base/secret_file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/nearest.h"
@@ -77,7 +78,7 @@ static const char *read_variable(const char *name)
         known = json_object();
     if (value && *value) {
         json_object_set_new(known, name, json_string(value));
-        connect_wipe_variable(name);
+        secret_wipe_variable(name);
     }
     return json_string_value(json_object_get(known, name));
 }

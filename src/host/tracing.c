@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/secret_file.h"
 #include "base/trace.h"
 #include "net/http_client.h"
 #include "script/call_words.h"
@@ -163,15 +164,6 @@ static void cut_blanks(char *text)
         text[--length] = '\0';
 }
 
-/* Keys of the collector are none of the script's and its programs' business. */
-static void wipe_variable(const char *name)
-{
-    char *value = getenv(name);
-    if (value)
-        explicit_bzero(value, strlen(value));
-    unsetenv(name);
-}
-
 /* "k=v,k=v" with percent-encoded values, as HTTP headers. What they hold may be keys. */
 static bool read_headers(struct tracing *tracing, const char *variable, const char *given,
                          char *problem, size_t problem_size)
@@ -222,8 +214,9 @@ static bool configure(struct tracing *tracing, char *problem, size_t problem_siz
     tracing->headers[tracing->header_count++] = memory_copy_text("Content-Type: application/json");
     if (headers && !read_headers(tracing, headers_of, headers, problem, problem_size))
         return false;
-    wipe_variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
-    wipe_variable("OTEL_EXPORTER_OTLP_HEADERS");
+    /* keys of the collector are none of the script's and its programs' business */
+    secret_wipe_variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS");
+    secret_wipe_variable("OTEL_EXPORTER_OTLP_HEADERS");
     const char *service = variable("OTEL_SERVICE_NAME");
     tracing->resource = (struct otlp_resource){.service = service ? service : "molecule",
                                                .attributes = variable("OTEL_RESOURCE_ATTRIBUTES"),
