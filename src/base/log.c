@@ -36,12 +36,6 @@ enum log_level log_get_level(void)
     return (enum log_level)current_level;
 }
 
-const char *log_level_name(enum log_level level)
-{
-    static const char *const names[] = {"error", "warn", "info", "debug"};
-    return names[level];
-}
-
 const char *log_event_name(enum log_event event)
 {
     static const char *const names[] = {

@@ -18,10 +18,17 @@
 
 #define JOURNAL "/run/systemd/journal/socket"
 
+static const char *const levels[] = {"error", "warn", "info", "debug"}; /* as enum log_level */
+
 static atomic_int current_form = LOG_FORM_TEXT;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static char *file_path;                                   /* absolute; NULL: standard error */
 static int file = -1, journal = -1;
+
+const char *log_level_name(enum log_level level)
+{
+    return levels[level];
+}
 
 enum log_form log_form(void)
 {
@@ -105,7 +112,6 @@ static enum log_form choose_form(const struct log_settings *settings, int fd)
 /* false: a word is not one of those there are. */
 static bool check_words(const struct log_settings *settings, char *problem, size_t problem_size)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
     static const char *const colors[] = {"auto", "always", "never"};
     if (settings->level && find_word(settings->level, levels, 4) < 0)
         snprintf(problem, problem_size, "--log-level is error, warn, info or debug; got \"%s\"",
@@ -149,7 +155,6 @@ static void replace(int *old, int fd)
 
 bool log_open(const struct log_settings *settings, char *problem, size_t problem_size)
 {
-    static const char *const levels[] = {"error", "warn", "info", "debug"};
     if (!check_words(settings, problem, problem_size))
         return false;
     int fd = settings->file ? open_file(settings->file) : -1, entries = -1;
