@@ -302,8 +302,9 @@ static int run_backup(const struct command *command, const struct care *care, co
         return 1;
     int code = 1;
     if (mkdir(care->backup, 0700) != 0)
-        terminal_print(stderr, "molecule backup: the directory %s cannot be made: %s\n",
-                       care->backup, strerror(errno));
+        terminal_print(stderr, "molecule backup: the directory %s cannot be made: %s%s\n",
+                       care->backup, strerror(errno),
+                       errno == EEXIST ? "; name one that is not there yet" : "");
     else
         code = each(command, care, care->state, ids, id_count, back_up, "saved");
     local_state_free_list(ids, id_count);
