@@ -86,7 +86,7 @@ static bool on_head(struct http_request *http, void *context)
     const char *path = http_request_path(http), *method = http_request_method(http), *allowed;
     const struct a2a_agent *agent = find_agent(server, path);
     if (server->draining && agent && agent->push) {
-        http_request_reset(http); /* it comes again */
+        http_request_reset(http); /* so that the platform sends it again */
         return false;
     }
     if (server->draining) {
