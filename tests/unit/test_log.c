@@ -159,7 +159,6 @@ static char lines[8192];
 static void read_lines(int fd)
 {
     log_flush();
-    usleep(1000);
     ssize_t length = read(fd, lines, sizeof lines - 1);
     lines[length > 0 ? length : 0] = '\0';
 }
