@@ -71,14 +71,15 @@ static bool copy_small(const char *from, const char *to, const char *id, const c
     return fine;
 }
 
-/* Also fine: there is none, `*cursor` NULL. The cursor of the copy is yours. */
-static bool copy_ledger(const char *from, const char *to, const char *id, char **cursor,
-                        char *problem)
+/* A fleet closes ledgers that are idle and opens them again: that one is at rest says nothing.
+ * Also fine: there is none, `*cursor` NULL. The cursor of the copy is yours. */
+static bool copy_ledger(const char *from, enum ledger_mode mode, const char *to, const char *id,
+                        char **cursor, char *problem)
 {
     char *source = local_state_path(from, id, "db"), *target = local_state_path(to, id, "db"),
          *part = memory_format("%s.tmp-copy", target);
     struct ledger *ledger = NULL, *copy = NULL;
-    enum ledger_status status = ledger_open(&ledger, source, NULL, LEDGER_READ, problem, PROBLEM);
+    enum ledger_status status = ledger_open(&ledger, source, NULL, mode, problem, PROBLEM);
     bool fine = status == LEDGER_ABSENT;
     *cursor = NULL;
     if (status == LEDGER_OPENED) {
@@ -114,7 +115,8 @@ static bool back_up(const struct care *care, const char *id, char *problem)
     struct cursor cursor;
     enum cursor_status read = cursor_load(&cursor, source, id, problem, PROBLEM);
     bool fine = read != CURSOR_DAMAGED &&
-                copy_ledger(care->state, care->backup, id, &committed, problem) &&
+                copy_ledger(care->state, LEDGER_READ_SHARED, care->backup, id, &committed,
+                            problem) &&
                 copy_small(care->state, care->backup, id, "token", problem) &&
                 copy_small(care->state, care->backup, id, "inbound", problem);
     if (fine && (read == CURSOR_LOADED || committed)) {
@@ -169,7 +171,7 @@ static bool set_aside(const struct care *care, const char *id, char *problem)
 static bool put_back(const struct care *care, const char *id, char *problem)
 {
     char *committed = NULL;
-    bool fine = copy_ledger(care->backup, care->state, id, &committed, problem) &&
+    bool fine = copy_ledger(care->backup, LEDGER_READ, care->state, id, &committed, problem) &&
                 copy_small(care->backup, care->state, id, "token", problem) &&
                 copy_small(care->backup, care->state, id, "inbound", problem) &&
                 copy_small(care->backup, care->state, id, "json", problem);

@@ -41,7 +41,11 @@ enum ledger_mode {
     LEDGER_WRITE_EXISTING,
     /* like LEDGER_WRITE, for one that this process had open before: not checked again */
     LEDGER_WRITE_AGAIN,
-    LEDGER_READ
+    /* leaves no file: one whose process has closed it is taken as it is, and what a process writes
+       from then on may be read in parts. To be shown */
+    LEDGER_READ,
+    /* as of one moment, whoever writes meanwhile; may leave an empty log. To be kept */
+    LEDGER_READ_SHARED
 };
 
 enum ledger_status {

@@ -165,6 +165,11 @@ static bool passes_check(struct ledger *ledger, int64_t size)
     return sound;
 }
 
+static bool reads(enum ledger_mode mode)
+{
+    return mode == LEDGER_READ || mode == LEDGER_READ_SHARED;
+}
+
 static enum ledger_status check_platform(struct ledger *ledger, const char *url,
                                          enum ledger_mode mode)
 {
@@ -175,8 +180,7 @@ static enum ledger_status check_platform(struct ledger *ledger, const char *url,
                  "the ledger %s belongs to the platform %s; use another --state-dir for %s",
                  sqlite3_db_filename(ledger->database, "main"), stored, url);
         status = LEDGER_OTHER_PLATFORM;
-    } else if (url && !stored && mode != LEDGER_READ &&
-               !ledger_set_meta(ledger, "platform_url", url)) {
+    } else if (url && !stored && !reads(mode) && !ledger_set_meta(ledger, "platform_url", url)) {
         status = LEDGER_FAILED;
     }
     free(stored);
@@ -238,7 +242,7 @@ static bool choose_journal(struct ledger *ledger, const char *path)
 static enum ledger_status prepare_database(struct ledger *ledger, const char *path, const char *url,
                                            enum ledger_mode mode, int64_t size)
 {
-    if (mode != LEDGER_READ &&
+    if (!reads(mode) &&
         (!choose_journal(ledger, path) || !ledger_execute(ledger, "PRAGMA synchronous = NORMAL") ||
          !ledger_execute(ledger, "PRAGMA wal_autocheckpoint = 0") ||
          !ledger_execute(ledger, "PRAGMA cache_size = -512") ||
@@ -257,7 +261,7 @@ static enum ledger_status prepare_database(struct ledger *ledger, const char *pa
                  (long long)version, SCHEMA_VERSION);
         return LEDGER_NEWER;
     }
-    if (mode != LEDGER_READ && !migrate(ledger, version))
+    if (!reads(mode) && !migrate(ledger, version))
         return LEDGER_FAILED;
     return check_platform(ledger, url, mode);
 }
@@ -295,11 +299,11 @@ static char *immutable_uri(const char *path)
 
 static int open_database(struct ledger *ledger, const char *path, enum ledger_mode mode)
 {
-    if (mode != LEDGER_READ)
+    if (!reads(mode))
         return sqlite3_open_v2(path, &ledger->database,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                                NULL);
-    bool rests = is_at_rest(path);
+    bool rests = mode == LEDGER_READ && is_at_rest(path);
     char *uri = rests ? immutable_uri(path) : NULL;
     int result = sqlite3_open_v2(
         rests ? uri : path, &ledger->database,

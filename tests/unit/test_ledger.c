@@ -249,6 +249,35 @@ static void a_ledger_of_a_newer_version_is_refused(void **state)
     assert_non_null(strstr(problem, "newer"));
 }
 
+static void a_copy_is_of_one_moment_whoever_writes_meanwhile(void **state)
+{
+    (void)state;
+    char problem[512], copy[160], rows[512];
+    struct ledger *ledger = open_ledger(LEDGER_WRITE), *shared;
+    ledger_close(ledger); /* at rest: no log is left */
+    snprintf(copy, sizeof copy, "%s/copy.db", directory);
+    assert_int_equal(ledger_open(&shared, path, NULL, LEDGER_READ_SHARED, problem, sizeof problem),
+                     LEDGER_OPENED);
+    ledger = open_ledger(LEDGER_WRITE); /* a fleet opens it again */
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "row %d", i);
+        struct ledger_message dead = message(id);
+        assert_true(ledger_begin(ledger));
+        dead.reason = "no";
+        assert_true(ledger_die(ledger, &dead));
+        assert_true(ledger_commit(ledger));
+    }
+    ledger_close(ledger); /* what it wrote is in the database now */
+    assert_true(ledger_copy(shared, copy, problem, sizeof problem));
+    ledger_close(shared);
+    snprintf(rows, sizeof rows,
+             "test $(sqlite3 %s 'SELECT count(*) FROM messages') = 50 && "
+             "test $(sqlite3 %s 'PRAGMA integrity_check') = ok",
+             copy, copy);
+    assert_int_equal(system(rows), 0);
+}
+
 static void only_the_owner_can_read_it(void **state)
 {
     (void)state;
@@ -547,6 +576,7 @@ int main(void)
         TEST(a_ledger_meets_only_its_own_platform),
         TEST(a_damaged_ledger_is_told_and_set_aside_never_replaced_silently),
         TEST(a_ledger_of_a_newer_version_is_refused),
+        TEST(a_copy_is_of_one_moment_whoever_writes_meanwhile),
         TEST(only_the_owner_can_read_it),
         TEST(the_log_begins_anew_when_it_was_moved_into_the_database),
         TEST(old_finished_ids_are_forgotten_by_the_cursors_stamp_not_by_the_clock),
