@@ -190,8 +190,9 @@ describe("a workspace's state on this machine", function()
   describe("status --watch", function()
     -- The trap: Ctrl-C's signal comes to the shell too, which must live to tell the code.
     local function watch(directory)
-      return process.spawn { keep_stdin = true, command = { "script", "-qec", ("trap : INT; stty rows 30 cols 150; '%s' status --watch " ..
-        "--state-dir '%s'; echo code $?; stty -a"):format(emulator.binary(), directory), "/dev/null" },
+      local line = "trap : INT; stty rows 30 cols 150; '%s' status --watch --state-dir '%s'; echo code $?; stty -a"
+      return process.spawn { keep_stdin = true,
+        command = { "script", "-qec", line:format(emulator.binary(), directory), "/dev/null" },
         env = { TERM = "xterm", NO_COLOR = false } }
     end
 
