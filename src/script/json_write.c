@@ -1,19 +1,16 @@
 /* Writes Lua's values as JSON without jansson's values in between: only what needs neither repair
  * nor an error. Whatever else there is, json_take.c and reply_parts.c find again. */
 #include "base/buffer.h"
-#include "base/decimal.h"
 #include "script/json.h"
 #include "script/json_state.h"
 #include "wire/jsontext.h"
 
-#include <math.h>
 #include <string.h>
 
 #define TEXT_MAXIMUM ((size_t)64 << 10)
 #define NODES_MAXIMUM 512 /* values; no clock is looked at before so many */
 #define DEPTH_MAXIMUM 16
 #define ROOM_LEAST ((size_t)8 << 20) /* in which so much certainly fits as jansson's values */
-#define REAL_SIZE 40
 
 struct writing {
     lua_State *L;
@@ -34,17 +31,9 @@ static bool write_number(struct writing *writing, int index)
 {
     if (lua_isinteger(writing->L, index))
         return buffer_printf(&writing->buffer, "%lld", (long long)lua_tointeger(writing->L, index));
-    double number = lua_tonumber(writing->L, index);
-    if (!isfinite(number))
-        return false;
-    char text[REAL_SIZE];
-    json_t *value = json_real(number);
-    size_t length = json_dumpb(value, text, sizeof text - 1, JSON_ENCODE_ANY);
-    json_decref(value);
-    if (length == 0 || length >= sizeof text)
-        return false;
-    text[length] = '\0';
-    return buffer_append(&writing->buffer, text, decimal_shorten(text, length));
+    char text[JSONTEXT_NUMBER_SIZE];
+    size_t length = jsontext_write_real(lua_tonumber(writing->L, index), text);
+    return length > 0 && buffer_append(&writing->buffer, text, length);
 }
 
 static bool write_array(struct writing *writing, int index, lua_Integer length, int depth)

@@ -41,31 +41,177 @@ json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
     return value;
 }
 
+size_t jsontext_write_real(double real, char text[JSONTEXT_NUMBER_SIZE])
+{
+    json_t *value = json_real(real);
+    size_t length = json_dumpb(value, text, JSONTEXT_NUMBER_SIZE - 1, JSON_ENCODE_ANY);
+    json_decref(value);
+    if (length >= JSONTEXT_NUMBER_SIZE)
+        return 0;
+    text[length] = '\0';
+    return decimal_shorten(text, length);
+}
+
+/* What a value is written to: small pieces, so they are gathered first. */
 struct sink {
-    struct buffer *buffer;
-    size_t needed;
-    bool full;
+    struct buffer *buffer; /* NULL: it is measured only */
+    size_t needed;         /* bytes that left `stage` */
+    size_t staged;
+    bool full, unsound;
+    char stage[512];
 };
 
-static int take(const char *bytes, size_t length, void *context)
+static void begin(struct sink *sink, struct buffer *buffer, const void *value)
 {
-    struct sink *sink = context;
+    sink->buffer = buffer;
+    sink->needed = sink->staged = 0;
+    sink->full = false;
+    sink->unsound = !value;
+}
+
+static void flush(struct sink *sink, const char *bytes, size_t length)
+{
     sink->needed += length;
-    sink->full = sink->full || !buffer_append(sink->buffer, bytes, length);
-    return 0;
+    if (sink->buffer && !sink->full && length > 0)
+        sink->full = !buffer_append(sink->buffer, bytes, length);
+}
+
+static inline void take(struct sink *sink, const char *bytes, size_t length)
+{
+    if (length > sizeof sink->stage - sink->staged) {
+        flush(sink, sink->stage, sink->staged);
+        sink->staged = 0;
+    }
+    if (length > sizeof sink->stage) {
+        flush(sink, bytes, length);
+        return;
+    }
+    memcpy(sink->stage + sink->staged, bytes, length);
+    sink->staged += length;
+}
+
+/* false: no text, or it does not fit. */
+static bool finish(struct sink *sink)
+{
+    flush(sink, sink->stage, sink->staged);
+    sink->staged = 0;
+    return !sink->unsound && !sink->full;
+}
+
+/* Of a control character, a quote or a backslash. */
+static void take_escape(struct sink *sink, char byte)
+{
+    static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+    char text[8];
+    for (const char *pair = letters; *pair; pair += 2)
+        if (*pair == byte) {
+            take(sink, (char[]){'\\', pair[1]}, 2);
+            return;
+        }
+    snprintf(text, sizeof text, "\\u%04X", (unsigned)byte);
+    take(sink, text, 6);
+}
+
+static void take_string(struct sink *sink, const char *text, size_t length)
+{
+    const char *at = text, *end = length > 0 ? text + length : text;
+    take(sink, "\"", 1);
+    while (at < end) {
+        const char *plain = at;
+        size_t size = 1;
+        while ((at = plain_end(at, end)) < end && (unsigned char)*at >= 0x80 && size > 0)
+            at += size = repair_character(at, (size_t)(end - at));
+        sink->unsound = sink->unsound || size == 0;
+        if (sink->unsound)
+            return;
+        if (at > plain)
+            take(sink, plain, (size_t)(at - plain));
+        if (at < end)
+            take_escape(sink, *at++);
+    }
+    take(sink, "\"", 1);
+}
+
+static void take_number(struct sink *sink, const json_t *number)
+{
+    char text[JSONTEXT_NUMBER_SIZE];
+    size_t length = json_is_real(number)
+                        ? jsontext_write_real(json_real_value(number), text)
+                        : (size_t)snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT,
+                                           json_integer_value(number));
+    take(sink, text, length);
+}
+
+static void take_value(struct sink *sink, const json_t *value); /* no deeper than it was read */
+
+static void take_object(struct sink *sink, json_t *object)
+{
+    const char *separator = "{";
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at)) {
+        take(sink, separator, 1);
+        take_string(sink, json_object_iter_key(at), json_object_iter_key_len(at));
+        take(sink, ":", 1);
+        take_value(sink, json_object_iter_value(at));
+        separator = ",";
+    }
+    take(sink, *separator == '{' ? "{}" : "}", *separator == '{' ? 2 : 1);
+}
+
+static void take_array(struct sink *sink, const json_t *array)
+{
+    take(sink, "[", 1);
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (i > 0)
+            take(sink, ",", 1);
+        take_value(sink, json_array_get(array, i));
+    }
+    take(sink, "]", 1);
+}
+
+static void take_value(struct sink *sink, const json_t *value)
+{
+    if (sink->unsound)
+        return;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT: take_object(sink, (json_t *)(uintptr_t)value); break;
+    case JSON_ARRAY: take_array(sink, value); break;
+    case JSON_STRING: take_string(sink, json_string_value(value), json_string_length(value)); break;
+    case JSON_INTEGER:
+    case JSON_REAL: take_number(sink, value); break;
+    case JSON_TRUE: take(sink, "true", 4); break;
+    case JSON_FALSE: take(sink, "false", 5); break;
+    case JSON_NULL: take(sink, "null", 4); break;
+    }
 }
 
 bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed)
 {
-    struct sink sink = {.buffer = buffer};
-    size_t before = buffer->length;
-    bool dumped = json_dump_callback(value, take, &sink, JSON_COMPACT | JSON_ENCODE_ANY) == 0;
-    *needed = dumped ? sink.needed : 0;
-    if (!dumped || sink.full)
-        return false;
-    if (buffer->length > before)
-        buffer->length = before + decimal_shorten(buffer->data + before, buffer->length - before);
-    return true;
+    struct sink sink;
+    begin(&sink, buffer, value);
+    take_value(&sink, value);
+    bool written = finish(&sink);
+    *needed = sink.unsound ? 0 : sink.needed;
+    return written;
+}
+
+char *jsontext_print(const json_t *value)
+{
+    struct buffer buffer;
+    size_t needed;
+    buffer_init(&buffer, SIZE_MAX / 4);
+    if (jsontext_write(value, &buffer, &needed))
+        return buffer_take(&buffer);
+    buffer_free(&buffer);
+    return NULL;
+}
+
+size_t jsontext_size(const json_t *value)
+{
+    struct sink sink;
+    begin(&sink, NULL, value);
+    take_value(&sink, value);
+    finish(&sink);
+    return sink.unsound ? 0 : sink.needed;
 }
 
 /* The byte is a quote, a backslash or a control character. */
@@ -78,21 +224,8 @@ static bool append_escape(struct buffer *buffer, char byte)
     return buffer_printf(buffer, "\\u%04x", (unsigned)byte);
 }
 
-/* … as jansson writes it. */
-static bool append_escape_short(struct buffer *buffer, char byte)
-{
-    static const char letters[] = "\bb\ff\nn\rr\tt";
-    for (const char *pair = letters; *pair; pair += 2)
-        if (*pair == byte)
-            return buffer_append_char(buffer, '\\') && buffer_append_char(buffer, pair[1]);
-    if (byte >= ' ')
-        return append_escape(buffer, byte);
-    return buffer_printf(buffer, "\\u%04X", (unsigned)byte);
-}
-
 /* false: larger than the buffer takes, or (`sound`) not to be sent as it stands */
-static bool append_escaped(struct buffer *buffer, const char *text, size_t length,
-                           bool (*escape)(struct buffer *, char), bool *sound)
+static bool append_escaped(struct buffer *buffer, const char *text, size_t length, bool *sound)
 {
     const char *at = text, *end = length > 0 ? text + length : text;
     for (;;) {
@@ -105,7 +238,7 @@ static bool append_escaped(struct buffer *buffer, const char *text, size_t lengt
             return false;
         if (at == end)
             return true;
-        if (!escape(buffer, *at++))
+        if (!append_escape(buffer, *at++))
             return false;
     }
 }
@@ -116,11 +249,11 @@ bool jsontext_append_string(struct buffer *buffer, const char *text, size_t leng
     if (!buffer_append_char(buffer, '"'))
         return false;
     size_t start = buffer->length;
-    bool fits = append_escaped(buffer, text, length, append_escape, &sound);
+    bool fits = append_escaped(buffer, text, length, &sound);
     if (!sound) {
         char *clean = repair_text(text, length, &length);
         buffer->length = start;
-        fits = append_escaped(buffer, clean, length, append_escape, &sound);
+        fits = append_escaped(buffer, clean, length, &sound);
         free(clean);
     }
     return fits && buffer_append_char(buffer, '"');
@@ -128,10 +261,12 @@ bool jsontext_append_string(struct buffer *buffer, const char *text, size_t leng
 
 bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length)
 {
-    bool sound;
-    return buffer_append_char(buffer, '"') &&
-           append_escaped(buffer, text, length, append_escape_short, &sound) &&
-           buffer_append_char(buffer, '"');
+    struct sink sink;
+    if (length > 0 && memchr(text, '\0', length))
+        return false;
+    begin(&sink, buffer, text);
+    take_string(&sink, text, length);
+    return finish(&sink);
 }
 
 json_t *jsontext_string(const char *text, size_t length)

@@ -18,17 +18,30 @@
 json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
                       char problem[JSONTEXT_PROBLEM_SIZE]);
 
-/* Appends the value's text. `*needed` is its size. false: out of memory, or larger than the buffer
- * takes; the two are told apart by `*needed`, which is 0 for the first. */
+/* Appends the value's text, compact, with members in the order they were set. `*needed` is its
+ * size. false: it is NULL or has a string that is no UTF-8 (`*needed` is 0), or it is larger than
+ * the buffer takes. Written here, not by json_dumps, which looks for cycles (a value here has none)
+ * and so takes six times as long. */
 bool jsontext_write(const json_t *value, struct buffer *buffer, size_t *needed);
+
+/* The same text, yours to free. NULL: the value is NULL, or has a string that is no UTF-8. */
+char *jsontext_print(const json_t *value);
+
+/* Its size in bytes; 0: no such text. */
+size_t jsontext_size(const json_t *value);
 
 /* Appends the text as a JSON string, quotes and all, repaired so that the platform takes it. false:
  * larger than the buffer takes. */
 bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length);
 
 /* Appends the text as jsontext_write would write a string of it. false: larger than the buffer
- * takes, or the platform does not take it as it stands. */
+ * takes, or the platform does not take it as it stands: it has a U+0000, or is no UTF-8. */
 bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length);
+
+#define JSONTEXT_NUMBER_SIZE 40
+/* The number in the fewest digits that read back the same; its length. 0: it is infinite or no
+ * number. */
+size_t jsontext_write_real(double real, char text[JSONTEXT_NUMBER_SIZE]);
 
 /* A time (wall clock) as RFC 3339; null: never (0 or less). */
 json_t *jsontext_time(int64_t wall_ms);
