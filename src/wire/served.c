@@ -1,5 +1,6 @@
 #include "wire/served.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "wire/a2a.h"
@@ -32,17 +33,28 @@ void served_answer_id(const char *principal, const char *task_id, const char *me
 char *served_row(const struct served *served, const char *id)
 {
     char when[CLOCK_TEXT_SIZE];
-    clock_format(served->at_ms, when);
+    size_t needed;
+    struct buffer row;
     json_t *message = a2a_v03_message(served->message);
-    json_t *said = json_pack("{s:s, s:b}", "task", served->task_id, "answers", served->answers);
-    json_t *params = json_pack("{s:o, s:O*}", "message", message, "metadata", served->metadata);
-    json_t *envelope = json_pack("{s:s, s:o}", "method", "message/send", "params", params);
-    json_t *row = json_pack("{s:o, s:s, s:s, s:s, s:o}", "molecule_served", said, "id", id,
-                            "created_at", when, "source_id", served->principal, "request_body",
-                            envelope);
-    char *text = row ? json_dumps(row, JSON_COMPACT) : NULL;
-    json_decref(row);
-    return text;
+    clock_format(served->at_ms, when);
+    buffer_init(&row, SIZE_MAX / 4);
+    buffer_printf(&row, MARK "{\"task\":\"%s\",\"answers\":%s},\"id\":\"%s\",\"created_at\":\"%s\"",
+                  served->task_id, served->answers ? "true" : "false", id, when);
+    buffer_append_text(&row, ",\"source_id\":");
+    jsontext_append_string(&row, served->principal, strlen(served->principal));
+    buffer_append_text(&row,
+                       ",\"request_body\":{\"method\":\"message/send\",\"params\":{\"message\":");
+    bool written = jsontext_write(message, &row, &needed);
+    if (written && served->metadata) {
+        buffer_append_text(&row, ",\"metadata\":");
+        written = jsontext_write(served->metadata, &row, &needed);
+    }
+    buffer_append_text(&row, "}}}");
+    json_decref(message);
+    if (written)
+        return buffer_take(&row);
+    buffer_free(&row);
+    return NULL;
 }
 
 char *served_pushed_message_id(const json_t *request, const char *bytes, size_t length)
