@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/terminal.h"
 #include "molecule/molecule.h"
+#include "wire/jsontext.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -60,7 +61,7 @@ static char **make_environment(const struct dev_host *host)
     json_t *told = json_pack("{s:i, s:s, s:s, s:s, s:s?}", "parent", (int)getpid(), "url",
                              orders->url, "workspace", orders->workspace_id, "state",
                              orders->state_directory, "script", orders->script);
-    char *text = told ? json_dumps(told, JSON_COMPACT) : NULL;
+    char *text = told ? jsontext_print(told) : NULL;
     json_decref(told);
     size_t count = 0;
     while (environ[count])

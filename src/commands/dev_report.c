@@ -72,7 +72,7 @@ void dev_report_write(int fd, const struct molecule_event *event)
         json_object_set_new(line, "digest", json_integer((json_int_t)digest));
         json_object_set_new(line, "length", json_integer((json_int_t)event->reply_length));
     }
-    char *text = json_dumps(line, JSON_COMPACT);
+    char *text = jsontext_print(line);
     json_decref(line);
     if (!text)
         return;

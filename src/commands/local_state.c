@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 #include "wire/platform.h"
 
 #include <dirent.h>
@@ -252,8 +253,7 @@ json_t *local_state_ask(const char *directory, const char *workspace_id, json_t 
     platform_normalise_id(id);
     json_object_set_new(request, "workspace", json_string(id)); /* a fleet's socket is shared */
     free(id);
-    char *path = local_state_path(directory, workspace_id, "sock"),
-         *text = json_dumps(request, JSON_COMPACT);
+    char *path = local_state_path(directory, workspace_id, "sock"), *text = jsontext_print(request);
     char *line = memory_format("%s\n", text ? text : "{}");
     json_t *answer = NULL;
     int fd = connect_to(path);

@@ -7,6 +7,7 @@
 #include "base/terminal.h"
 #include "base/uuid.h"
 #include "script/playback.h"
+#include "wire/jsontext.h"
 #include "wire/platform.h"
 
 #include <jansson.h>
@@ -64,7 +65,7 @@ static int run_session(const struct replay_options *given, const char *records)
     json_t *settings = json_pack("{s:s, s:s, s:b, s:b}", "command", "replay", "records", records,
                                  "update", given->update, "color",
                                  terminal_colors(STDOUT_FILENO, given->color));
-    char *text = json_dumps(settings, JSON_COMPACT);
+    char *text = jsontext_print(settings);
     json_decref(settings);
     struct playback *playback = playback_open();
     struct try_plan plan = {.command = "replay",

@@ -5,6 +5,7 @@
 #include "commands/try_session.h"
 
 #include "base/output.h"
+#include "wire/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -57,7 +58,7 @@ static char *make_settings(const struct try_options *given, bool echo)
                                  "json", given->json, "echo", echo);
     if (given->file_count == 0)
         json_object_del(settings, "files");
-    char *text = json_dumps(settings, JSON_COMPACT);
+    char *text = jsontext_print(settings);
     json_decref(settings);
     return text;
 }

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <nettle/sha2.h>
 #include <stdio.h>
@@ -173,7 +174,7 @@ bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *d
     json_decref(agent->card);
     agent->card = built;
     free(agent->card_text);
-    agent->card_text = json_dumps(built, JSON_COMPACT);
+    agent->card_text = jsontext_print(built);
     if (changed) {
         set_tag(agent);
         set_modified(agent);

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "doors/webhooks.h"
+#include "wire/jsontext.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,7 +170,7 @@ static void change_ended(struct a2a_exchange *exchange, struct journal_task *fou
         struct journal *journal = exchange->agent->journal;
         json_object_set_new(record, "configs", kept);
         free(found->document);
-        found->document = json_dumps(record, JSON_COMPACT);
+        found->document = jsontext_print(record);
         journal_task_put(journal, found, NULL, NULL);
     } else {
         journal_task_free(found);

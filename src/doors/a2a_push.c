@@ -215,7 +215,7 @@ void a2a_push_operate(struct a2a_exchange *exchange, const char *body, size_t le
     if (!json_is_object(request)) {
         a2a_refuse(exchange, A2A_PARSE, NULL, "the request is not a JSON object");
     } else if (repaired) { /* the bytes stand in a row, which must be JSON */
-        char *sound = json_dumps(request, JSON_COMPACT);
+        char *sound = jsontext_print(request);
         begin(exchange, request, sound, strlen(sound));
         free(sound);
     } else {

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "base/uuid.h"
 #include "doors/a2a_private.h"
+#include "wire/jsontext.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -87,7 +88,7 @@ static void answer(struct a2a_exchange *exchange, int status, const char *type, 
 static void refuse(struct a2a_exchange *exchange, int status, const char *words)
 {
     json_t *object = json_pack("{s:s}", "error", words);
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text = jsontext_print(object);
     json_decref(object);
     answer(exchange, status, "application/json", text, strlen(text));
     free(text);
@@ -181,7 +182,7 @@ static void work_written(void *context)
         free(uri);
     }
     json_t *object = json_pack("{s:o}", "files", files);
-    char *text = json_dumps(object, JSON_COMPACT);
+    char *text = jsontext_print(object);
     if (exchange && work->done && text)
         answer(exchange, 200, "application/json", text, strlen(text));
     else if (exchange)

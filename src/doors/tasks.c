@@ -9,6 +9,7 @@
 #include "journal/journal.h"
 #include "messages/cancel.h"
 #include "messages/questions.h"
+#include "wire/jsontext.h"
 #include "wire/served.h"
 
 #include <stdio.h>
@@ -58,9 +59,8 @@ struct a2a_task *tasks_add(struct tasks *tasks, const char *id, const char *prin
     task->record = record;
     task->places = task_places(task_of_record(record));
     const json_t *artifacts = json_object_get(task_of_record(record), "artifacts");
-    task->bytes = artifacts ? json_dumpb(artifacts, NULL, 0, JSON_COMPACT) : 0;
-    task->old_bytes = json_dumpb(json_object_get(task_of_record(record), "history"), NULL, 0,
-                                 JSON_COMPACT);
+    task->bytes = artifacts ? jsontext_size(artifacts) : 0;
+    task->old_bytes = jsontext_size(json_object_get(task_of_record(record), "history"));
     task->bucket_next = *bucket;
     *bucket = task;
     tasks->open++;

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "messages/dispatch.h"
 #include "messages/questions.h"
+#include "wire/jsontext.h"
 #include "wire/served.h"
 
 #include <stdio.h>
@@ -99,9 +100,11 @@ static bool admit_served(struct a2a_task *task, const struct served *served, con
                          json_t *events)
 {
     char id[UUID_TEXT_SIZE];
-    /* a client may use the same messageId in several tasks */
-    served_answer_id(served->principal, task->id, message_id, id);
-    const char *row_id = served->answers ? id : task->id;
+    const char *row_id = task->id;
+    if (served->answers) { /* a client may use the same messageId in several tasks */
+        served_answer_id(served->principal, task->id, message_id, id);
+        row_id = id;
+    }
     return admit(task, served_row(served, row_id), row_id, served->at_ms, !served->answers, events);
 }
 
@@ -263,7 +266,7 @@ bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *me
               "waits for it");
         return false;
     }
-    task->said_bytes += json_dumpb(message, NULL, 0, JSON_COMPACT);
+    task->said_bytes += jsontext_size(message);
     if (task->said_bytes > TASK_DOCUMENT_MAXIMUM) {
         wrong(problem, A2A_INVALID_PARAMS, task->id,
               "the messages to this task are larger than 16 MiB together");

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "messages/dispatch.h"
 #include "wire/artifacts.h"
+#include "wire/jsontext.h"
 #include "wire/served.h"
 
 #include <stdio.h>
@@ -62,7 +63,7 @@ static void say_progress(struct a2a_task *task, const struct door_saying *saying
                      *problem ? "BAD_PARTS" : "EMPTY");
         return;
     }
-    if (json_dumpb(parts, NULL, 0, JSON_COMPACT) > PROGRESS_MAXIMUM) {
+    if (jsontext_size(parts) > PROGRESS_MAXIMUM) {
         json_decref(parts);
         saying->then(saying->context, "a progress message has at most 64 KiB", "TOO_LARGE");
         return;
@@ -81,7 +82,7 @@ static void say_progress(struct a2a_task *task, const struct door_saying *saying
 
 static bool is_too_large(const struct a2a_task *task, const json_t *artifact)
 {
-    size_t size = json_dumpb(artifact, NULL, 0, JSON_COMPACT);
+    size_t size = jsontext_size(artifact);
     return task->bytes > TASK_DOCUMENT_MAXIMUM || size > TASK_DOCUMENT_MAXIMUM - task->bytes;
 }
 
@@ -108,10 +109,10 @@ static void say_artifact(struct a2a_task *task, const struct door_saying *saying
     mark_said(task, saying);
     /* one that replaces another may make the task smaller */
     const json_t *before = append ? NULL : task_artifact(now, task->places, id);
-    size_t freed = before ? json_dumpb(before, NULL, 0, JSON_COMPACT) : 0;
+    size_t freed = before ? jsontext_size(before) : 0;
     json_t *event = task_put_artifact(now, task->places, id, artifact, append,
                                       json_is_true(json_object_get(spec, "last")));
-    task->bytes += json_dumpb(artifact, NULL, 0, JSON_COMPACT);
+    task->bytes += jsontext_size(artifact);
     task->bytes -= freed < task->bytes ? freed : task->bytes;
     task_happens(task, event, saying->then, saying->context);
     json_decref(artifact);

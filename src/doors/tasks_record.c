@@ -6,6 +6,7 @@
 #include "base/memory.h"
 #include "doors/webhooks.h"
 #include "wire/jsonmemory.h"
+#include "wire/jsontext.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,7 +37,7 @@ static void add_notifications(struct a2a_task *task, const json_t *record, const
         struct journal_notification *notification = memory_allocate(sizeof *notification);
         notification->sequence = webhooks_next(task->tasks->webhooks);
         notification->task_id = memory_copy_text(task->id);
-        notification->config = json_dumps(config, JSON_COMPACT);
+        notification->config = jsontext_print(config);
         notification->type = memory_copy_text(text.content_type);
         notification->body = text.bytes;
         notification->length = text.length;
@@ -71,7 +72,7 @@ struct journal_task *task_to_record(struct a2a_task *task, const json_t *record,
                                     const json_t *events)
 {
     struct journal_task *row = row_of(task, record, events);
-    row->document = json_dumps(record, JSON_COMPACT);
+    row->document = jsontext_print(record);
     task->written = strlen(row->document);
     task->added = 0;
     return row;
@@ -89,7 +90,7 @@ static struct journal_task *piece_to_record(struct a2a_task *task, const json_t 
             return NULL;
     json_t *piece = json_pack("{s:O, s:O}", "said", json_object_get(task->record, "said"), "events",
                               events);
-    char *text = json_dumps(piece, JSON_COMPACT);
+    char *text = jsontext_print(piece);
     json_decref(piece);
     if (task->written == 0 || task->added + strlen(text) > most) {
         free(text);

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -63,7 +64,7 @@ static void on_written(uv_write_t *write, int status)
 
 void control_answer(struct control_client *client, json_t *object)
 {
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? jsontext_print(object) : NULL;
     json_decref(object);
     client->answer = memory_format("%s\n",
                                    text ? text : "{\"ok\":false,\"error\":\"out of memory\"}");

@@ -2,6 +2,7 @@
 #include "journal/job.h"
 
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -18,7 +19,7 @@ static bool perform_load(struct job *job)
     json_t *steps = json_array();
     bool read = ledger_steps_each(job->journal->ledger, job->value.key, add_step, steps);
     free(job->value.value); /* of a try whose commit failed */
-    job->value.value = read ? json_dumps(steps, JSON_COMPACT) : NULL;
+    job->value.value = read ? jsontext_print(steps) : NULL;
     json_decref(steps);
     return read;
 }

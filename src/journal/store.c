@@ -3,6 +3,7 @@
 #include "journal/job.h"
 
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -62,7 +63,7 @@ static bool perform_keys(struct job *job)
     bool read = ledger_store_keys(job->journal->ledger, job->value.key, job->value.most, add_key,
                                   keys);
     free(job->value.value);
-    job->value.value = read ? json_dumps(keys, JSON_COMPACT) : NULL;
+    job->value.value = read ? jsontext_print(keys) : NULL;
     json_decref(keys);
     return read;
 }

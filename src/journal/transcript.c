@@ -1,7 +1,6 @@
 #include "journal/transcript.h"
 
 #include "base/clock.h"
-#include "base/decimal.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "wire/jsontext.h"
@@ -68,11 +67,10 @@ void transcript_write(struct disk *disk, const struct transcript_line *line)
         line->reason ? jsontext_string(line->reason, strlen(line->reason)) : NULL, "reply",
         reply ? parse_or_text(reply->body, reply->body_length) : NULL, "calls",
         line->calls ? jsontext_read(line->calls, strlen(line->calls), NULL, NULL) : NULL);
-    char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+    char *text = object ? jsontext_print(object) : NULL;
     json_decref(object);
     if (!text)
         return;
-    decimal_shorten(text, strlen(text));
     log_redact(text);
     struct append *append = memory_allocate(sizeof *append);
     append->task.run = run_write;

@@ -75,7 +75,7 @@ static void succeed(struct host_call *call, const struct call_answer *given)
         return;
     case SCRIPT_ASK_UPLOAD: {
         json_t *body = jsontext_read(given->body, given->body_length, NULL, NULL);
-        char *files = json_dumps(json_object_get(body, "files"), JSON_COMPACT);
+        char *files = jsontext_print(json_object_get(body, "files"));
         json_decref(body);
         if (files)
             host_call_answer(call, files, strlen(files));
@@ -101,7 +101,7 @@ void host_call_answer_limits(struct host_call *call)
     }
     json_object_set_new(limits, "message_bytes",
                         json_integer((json_int_t)link_message_maximum(calls->link)));
-    char *text = json_dumps(limits, JSON_COMPACT);
+    char *text = jsontext_print(limits);
     json_decref(limits);
     host_call_answer(call, text, strlen(text));
 }

@@ -18,7 +18,7 @@
 static char *purpose_of(const struct script_ask *ask)
 {
     char digest[UUID_TEXT_SIZE];
-    char *parts = ask->reply.parts ? json_dumps(ask->reply.parts, JSON_COMPACT) : NULL;
+    char *parts = ask->reply.parts ? jsontext_print(ask->reply.parts) : NULL;
     char *content = memory_format("%s\n%s\n%s", ask->key ? ask->key : "",
                                   ask->reply.text ? ask->reply.text : "", parts ? parts : "");
     uuid_of_name(content, digest);
@@ -78,7 +78,7 @@ static json_t *answer_object(const json_t *parts, const char *text)
 /* Takes the object. */
 static char *write_answer(json_t *object)
 {
-    char *written = json_dumps(object, JSON_COMPACT);
+    char *written = jsontext_print(object);
     json_decref(object);
     return written;
 }
@@ -194,7 +194,7 @@ void host_call_await_reply(struct host_call *call)
 
 static void answer_delegation(struct host_call *call)
 {
-    char *text = json_dumps(call->delegation, JSON_COMPACT);
+    char *text = jsontext_print(call->delegation);
     host_call_answer(call, text, strlen(text));
 }
 
@@ -247,7 +247,7 @@ static char *delegation_text(struct host_call *call, char *answered)
     json_object_update(call->delegation, given);
     json_decref(given);
     free(answered);
-    return json_dumps(call->delegation, JSON_COMPACT);
+    return jsontext_print(call->delegation);
 }
 
 static void take(struct host_call *call, struct inbox_entry *entry)

@@ -12,6 +12,7 @@
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
+#include "wire/jsontext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +111,7 @@ static int api_notify(lua_State *L)
     char problem[256];
     vm_check_await(L, "molecule.notify");
     struct script_ask *ask = make_message(L, SCRIPT_ASK_NOTIFY, 1);
-    size_t parts = ask->reply.parts ? json_dumpb(ask->reply.parts, NULL, 0, JSON_COMPACT) : 0;
+    size_t parts = ask->reply.parts ? jsontext_size(ask->reply.parts) : 0;
     if (!script_may(vm_of(L), SCRIPT_QUOTA_NOTIFY, ask->reply.text_length + parts, problem,
                     sizeof problem)) {
         vm_uncharge(vm_of(L), ask->charged);

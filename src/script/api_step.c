@@ -12,6 +12,7 @@
 #include "script/vm.h"
 #include "script/vm_await.h"
 #include "script/vm_memory.h"
+#include "wire/jsontext.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +57,7 @@ static int steps_load(lua_State *L)
     vm_check_await(L, "ctx.step");
     json_t *played = playback_steps(vm_of(L));
     if (played || playback_answers(vm_of(L))) {
-        char *text = played ? json_dumps(played, JSON_COMPACT) : memory_copy_text("[]");
+        char *text = played ? jsontext_print(played) : memory_copy_text("[]");
         json_decref(played);
         struct script_ask given = {.value = text, .value_length = strlen(text)};
         int count = ask_push_json(L, &given);

@@ -46,7 +46,7 @@ static char *text_of(const struct calls *calls)
     if (calls->dropped > 0)
         json_array_append_new(calls->list,
                               json_pack("{s:I}", "dropped", (json_int_t)calls->dropped));
-    return json_dumps(calls->list, JSON_COMPACT);
+    return jsontext_print(calls->list);
 }
 
 char *calls_take(struct calls *calls)
@@ -134,7 +134,7 @@ char *calls_describe(const json_t *question)
 
 static size_t size_of(const json_t *question)
 {
-    char *text = json_dumps(question, JSON_COMPACT);
+    char *text = jsontext_print(question);
     size_t size = text ? strlen(text) : 0;
     free(text);
     return size + CALL_COST;
@@ -249,7 +249,7 @@ char *calls_end(const struct calls_result *result, int64_t took_ms)
     if (!result->json)
         return NULL;
     json_object_set_new(result->json, "duration_ms", json_integer(took_ms));
-    return result->calls->observe ? json_dumps(result->json, JSON_COMPACT) : NULL;
+    return result->calls->observe ? jsontext_print(result->json) : NULL;
 }
 
 /* --- recorded results --- */

@@ -45,7 +45,7 @@ char *child_line_refuse(const json_t *request)
     json_t *answer = json_pack("{s:s, s:O, s:{s:i, s:s}}", "jsonrpc", "2.0", "id",
                                json_object_get(request, "id"), "error", "code", -32601, "message",
                                "method not found: molecule answers no requests");
-    char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL,
+    char *text = answer ? jsontext_print(answer) : NULL,
          *line = text ? memory_format("%s\n", text) : NULL;
     json_decref(answer);
     free(text);

@@ -112,7 +112,7 @@ static char *differences(const struct playback *playback)
         json_array_append_new(gone, describe(call));
     json_t *all = json_pack("{s:o, s:O, s:I}", "gone", gone, "added", playback->added, "other",
                             (json_int_t)playback->other);
-    char *text = json_dumps(all, JSON_COMPACT);
+    char *text = jsontext_print(all);
     json_decref(all);
     return text;
 }

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "wire/jsontext.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -24,7 +25,7 @@ char *cron_run_row(const struct cron_run *run)
     json_t *said = json_pack("{s:s, s:s, s:s, s:I}", "name", run->name, "spec", run->spec,
                              "timezone", run->zone, "scheduled_at", (json_int_t)run->at_s);
     json_t *row = json_pack("{s:o, s:s, s:s}", "molecule_cron", said, "id", id, "created_at", when);
-    char *text = row ? json_dumps(row, JSON_COMPACT) : NULL;
+    char *text = row ? jsontext_print(row) : NULL;
     json_decref(row);
     if (!text)
         abort(); /* no memory, as base/memory.h: the texts are valid UTF-8 */

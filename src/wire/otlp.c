@@ -107,7 +107,7 @@ char *otlp_encode(const struct otlp_resource *resource, const struct trace_kept 
     json_t *body = json_pack("{s:[{s:{s:o}, s:[{s:{s:s, s:s}, s:o}]}]}", "resourceSpans",
                              "resource", "attributes", about, "scopeSpans", "scope", "name",
                              "molecule", "version", resource->version, "spans", list);
-    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    char *text = body ? jsontext_print(body) : NULL;
     json_decref(body);
     *length = text ? strlen(text) : 0;
     return text;
