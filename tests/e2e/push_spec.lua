@@ -214,6 +214,26 @@ describe("push", function()
     other:stop()
   end)
 
+  it("a handler waits for the answer to what it sends: from a peer that is pushed to, and from one that polls", function()
+    local answer = { jsonrpc = "2.0", id = "1", result = { parts = { { kind = "text", text = "said at once" } } } }
+    local quick = host.workspace(platform, { delivery_mode = "push", url = "https://agent.example/",
+      push_answer = { body = answer } })
+    local polls = host.workspace(platform)
+    local other = host.connect { platform = platform, workspace = polls,
+      script = [[return function(msg) return "said later to: " .. msg.text end]] }
+    local one = connect [[local molecule = require "molecule"
+      return function(msg)
+        local result, problem = molecule.send(msg.text, "are you there?", { timeout = 60 })
+        return result and tostring(result.text) or problem
+      end]]
+    for peer, words in pairs { [quick.id] = "said at once", [polls.id] = "said later to: are you there?" } do
+      local _, reply = post(one, request(peer))
+      assert.equal(words, reply.result and reply.result.parts[1].text or cjson.encode(reply))
+    end
+    one:stop()
+    other:stop()
+  end)
+
   it("a connection that breaks: the platform posts the message again after a heartbeat", function()
     local script = [[local molecule = require "molecule"
       return function(msg, ctx)
