@@ -10,7 +10,8 @@
  * Malformed heads are answered with 4xx (an HTTP version that is not 1.0 or 1.1: 400 or 505), and
  * the connection is closed: both Content-Length and Transfer-Encoding, repeated Content-Length or
  * Host, folded lines, a bare LF, CR or NUL, a space before the colon, a length that is not plain
- * digits, a transfer coding that is not chunked, an absolute-form target.
+ * digits, a transfer coding that is not chunked, an absolute-form target of another host than that
+ * of Host.
  *
  * What libmicrohttpd 0.9.75 reads in its way and we cannot see: chunk extensions and trailers are
  * skipped, and a bare LF may end a chunk's line, so a chunked request is the last of its
@@ -22,6 +23,8 @@
  * the server, on a unix socket or a loopback address. */
 #ifndef MOLECULE_NET_HTTP_SERVER_H
 #define MOLECULE_NET_HTTP_SERVER_H
+
+#include "base/host_name.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,7 +66,7 @@ struct http_server_options {
     const char *const *listen;
     size_t listen_count;
     struct http_server_limits limits;
-    bool trust_proxy; /* believe X-Forwarded-For, Forwarded and X-Request-Id */
+    bool trust_proxy; /* believe X-Forwarded-For, X-Forwarded-Host, Forwarded and X-Request-Id */
     /* Web origins ("https://example.org") that may read answers; copied. */
     const char *const *cors_origins;
     size_t cors_origin_count;
@@ -101,6 +104,9 @@ const char *http_request_header(const struct http_request *request, const char *
 const char *http_request_argument(const struct http_request *request, const char *name);
 /* The client's IP address, or "unix". With trust_proxy the last hop that the proxy tells. */
 const char *http_request_client(const struct http_request *request);
+/* The host that the client asks for, as host_name_take has it; with trust_proxy the one that the
+ * last proxy tells. false: none. */
+bool http_request_host(struct http_request *request, char name[HOST_NAME_SIZE]);
 /* At most 64 of A-Z a-z 0-9 . _ -; also sent as X-Request-Id. */
 const char *http_request_id(const struct http_request *request);
 

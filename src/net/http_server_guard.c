@@ -4,6 +4,8 @@
  * lies between them tells: one separator of the right size, and nothing else. */
 #include "net/http_server_request.h"
 
+#include "base/host_name.h"
+
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -38,9 +40,36 @@ static bool is_host(const char *text, size_t length)
     return true;
 }
 
+const char *http_server_target_host(const char *target, size_t *length)
+{
+    size_t scheme = strncasecmp(target, "http://", 7) == 0    ? 7
+                    : strncasecmp(target, "https://", 8) == 0 ? 8
+                                                              : 0;
+    const char *host = target + scheme;
+    size_t name_length = strcspn(host, ":/?"), port = 0;
+    char name[HOST_NAME_SIZE];
+    if (host[name_length] == ':')
+        port = 1 + strspn(host + name_length + 1, "0123456789");
+    *length = name_length + port;
+    bool ends = strchr("/?", host[*length]); /* the NUL, too */
+    return scheme > 0 && ends && host_name_take(host, name_length, name) ? host : NULL;
+}
+
+/* A target in absolute form names the same host as Host (RFC 9112 §3.2). */
+static bool is_other_host(const struct http_request *request)
+{
+    char asked[HOST_NAME_SIZE], named[HOST_NAME_SIZE];
+    size_t length;
+    const char *host = http_server_target_host(request->url, &length),
+               *field = http_request_header(request, "Host");
+    return host && (!host_name_take(host, length, asked) || !field ||
+                    !host_name_take(field, strlen(field), named) || strcmp(asked, named) != 0);
+}
+
 bool http_server_target_bad(const char *target)
 {
-    if (target[0] != '/' && strcmp(target, "*") != 0)
+    size_t length;
+    if (target[0] != '/' && strcmp(target, "*") != 0 && !http_server_target_host(target, &length))
         return true;
     for (const char *at = target; *at; at++) {
         unsigned char c = (unsigned char)*at;
@@ -139,7 +168,8 @@ unsigned http_server_guard(struct http_request *request, const char *version)
         return MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
     if (layout_is_known() && is_misplaced(request, version, &scan, size))
         return MHD_HTTP_BAD_REQUEST;
-    if (scan.bad || request->target_bad || !is_token(request->method, strlen(request->method)) ||
+    if (scan.bad || request->target_bad || is_other_host(request) ||
+        !is_token(request->method, strlen(request->method)) ||
         (!modern && strcmp(version, "HTTP/1.0") != 0) || scan.hosts > 1 ||
         (modern && scan.hosts == 0) || scan.lengths > 1)
         return MHD_HTTP_BAD_REQUEST;

@@ -1,6 +1,7 @@
 /* What is told about a request: its header fields, its client, its id, its line in the log. */
 #include "net/http_server_request.h"
 
+#include "base/host_name.h"
 #include "base/log.h"
 
 #include <arpa/inet.h>
@@ -87,10 +88,10 @@ const char *http_request_argument(const struct http_request *request, const char
     return lookup.value;
 }
 
-/* ---- client and id ---- */
+/* ---- client, host and id ---- */
 
 struct hops {
-    const char *forwarded_for, *forwarded; /* of each the last line */
+    const char *forwarded_for, *forwarded_host, *forwarded; /* of each the last line */
 };
 
 static void see_hops(const char *name, const char *value, size_t length, void *context)
@@ -99,6 +100,8 @@ static void see_hops(const char *name, const char *value, size_t length, void *c
     struct hops *hops = context;
     if (strcasecmp(name, "X-Forwarded-For") == 0)
         hops->forwarded_for = value;
+    else if (strcasecmp(name, "X-Forwarded-Host") == 0)
+        hops->forwarded_host = value;
     else if (strcasecmp(name, "Forwarded") == 0)
         hops->forwarded = value;
 }
@@ -129,17 +132,41 @@ static void take_address(struct http_request *request, const char *text)
         memcpy(request->client, address, length + 1);
 }
 
+/* What the last hop says of it in Forwarded (RFC 7239), "host=" for one; NULL: nothing. */
+static const char *find_told(const char *forwarded, const char *parameter)
+{
+    for (const char *at = last_element(forwarded); at; at = strchr(at, ';')) {
+        at += strspn(at, "; \t");
+        if (strncasecmp(at, parameter, strlen(parameter)) == 0)
+            return at + strlen(parameter);
+    }
+    return NULL;
+}
+
 static void take_hop(struct http_request *request)
 {
     struct hops hops = {0};
     http_request_each_header(request, see_hops, &hops);
-    if (hops.forwarded_for) {
-        take_address(request, last_element(hops.forwarded_for));
-    } else if (hops.forwarded) {
-        const char *from = strcasestr(last_element(hops.forwarded), "for=");
-        if (from)
-            take_address(request, from + strlen("for="));
+    const char *told = hops.forwarded_for ? last_element(hops.forwarded_for)
+                       : hops.forwarded   ? find_told(hops.forwarded, "for=")
+                                          : NULL;
+    if (told)
+        take_address(request, told);
+}
+
+bool http_request_host(struct http_request *request, char name[HOST_NAME_SIZE])
+{
+    struct hops hops = {0};
+    const char *host = http_request_header(request, "Host"), *told = NULL;
+    if (request->server->options.trust_proxy) {
+        http_request_each_header(request, see_hops, &hops);
+        told = hops.forwarded_host ? last_element(hops.forwarded_host)
+               : hops.forwarded    ? find_told(hops.forwarded, "host=")
+                                   : NULL;
     }
+    host = told ? told : host ? host : "";
+    host += strspn(host, " \t\"");
+    return host_name_take(host, strcspn(host, " \t\";,"), name);
 }
 
 const char *http_request_client(const struct http_request *request)

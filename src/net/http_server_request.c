@@ -228,6 +228,14 @@ static enum MHD_Result collect(struct http_request *request, const char *bytes, 
     return MHD_NO;
 }
 
+static void take_path(struct http_request *request, const char *url)
+{
+    size_t length;
+    const char *host = http_server_target_host(url, &length);
+    request->url = url;
+    request->path = !host ? url : host[length] ? host + length : "/";
+}
+
 enum MHD_Result http_server_access(void *context, struct MHD_Connection *connection,
                                    const char *url, const char *method, const char *version,
                                    const char *upload, size_t *upload_size, void **slot)
@@ -239,7 +247,7 @@ enum MHD_Result http_server_access(void *context, struct MHD_Connection *connect
         return MHD_NO;
     if (request->phase == PHASE_ARRIVING) {
         request->method = method;
-        request->path = url;
+        take_path(request, url);
         return begin(request, version);
     }
     if (*upload_size > 0) {

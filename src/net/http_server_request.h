@@ -79,8 +79,9 @@ struct http_request {
     struct http_request *previous, *next;
     struct http_connection *on;
     struct MHD_Connection *connection; /* NULL once libmicrohttpd has released it */
-    const char *method, *path;
-    const char *target; /* where it was; its bytes are gone */
+    const char *method, *path;         /* the path: in the url, which may be in absolute form */
+    const char *url;                   /* percent-decoded, without the query */
+    const char *target;                /* where it was; its bytes are gone */
     size_t target_length;
     bool target_bad;
     bool has_body; /* is announced */
@@ -142,6 +143,8 @@ void http_server_lingers_close(struct http_server *server);
 /* net/http_server_guard.c: 0, or the status to refuse the head with; sets has_body */
 unsigned http_server_guard(struct http_request *request, const char *version);
 bool http_server_target_bad(const char *target);
+/* The host and port of a target in absolute form, "http://host:port/path"; NULL: it has another. */
+const char *http_server_target_host(const char *target, size_t *length);
 
 /* net/http_server_head.c: what is told about a request */
 void http_request_name(struct http_request *request);

@@ -27,6 +27,7 @@ struct site {
     bool refuse_heads, hold, stream;
     struct http_request *held;
     char seen[4096]; /* what the handler saw */
+    char host[HOST_NAME_SIZE];
 };
 
 static void on_request(struct http_request *request, void *context)
@@ -36,6 +37,7 @@ static void on_request(struct http_request *request, void *context)
     const char *body = http_request_body(request, &length);
     const char *word = http_request_argument(request, "word");
     site->requests++;
+    http_request_host(request, site->host);
     snprintf(site->seen, sizeof site->seen, "%s %s %s %s %.*s", http_request_method(request),
              http_request_path(request), http_request_client(request), word ? word : "-",
              (int)(length < 100 ? length : 100), body);
@@ -244,7 +246,14 @@ static const struct {
     ATTACK("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     ATTACK("GET /a HTTP/1.2\r\n" HOST "\r\n", 400),
     ATTACK("GET /a HTTP/11\r\n" HOST "\r\n", 400),
-    ATTACK("GET http://here/a HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://there/a HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://here@there/a HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://here%2ethere/a HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://here%2fa HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://here:8%2fa HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http:///a HTTP/1.1\r\n" HOST "\r\n", 400),
+    ATTACK("GET http://here/a HTTP/1.0\r\n\r\n", 400),
+    ATTACK("GET ftp://here/a HTTP/1.1\r\n" HOST "\r\n", 400),
     ATTACK("GET a HTTP/1.1\r\n" HOST "\r\n", 400),
     ATTACK("GET * HTTP/1.1\r\n" HOST "\r\n", 400),
     ATTACK("CONNECT here:80 HTTP/1.1\r\n" HOST "\r\n", 400),
@@ -560,6 +569,67 @@ static void proxies_are_believed_only_on_request(void **state)
     }
 }
 
+static void the_host_is_told_without_case_port_and_last_dot(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *target, *headers, *host, *believed; /* NULL: as `host` */
+    } cases[] = {
+        {"/a", "Host: Example.ORG.:8080\r\n", "example.org", NULL},
+        {"/a", "Host: a-1.example\r\n", "a-1.example", NULL},
+        {"/a", "Host: a..example\r\n", "", NULL},
+        {"/a", "Host: -a.example\r\n", "", NULL},
+        {"/a", "Host: [::1]:8080\r\n", "", NULL},
+        {"/a", "Host:\r\n", "", NULL},
+        {"http://HERE:80/a", HOST, "here", NULL},
+        {"https://here./a", HOST, "here", NULL},
+        {"/a", HOST "X-Forwarded-Host: evil, Proxy:443\r\n", "here", "proxy"},
+        {"/a", HOST "X-Forwarded-Host: one\r\nX-Forwarded-Host: two\r\n", "here", "two"},
+        {"/a", HOST "X-Forwarded-Host: <script>\r\n", "here", ""},
+        {"/a", HOST "Forwarded: host=a, for=b;host=\"Proxy.:443\";proto=http\r\n", "here", "proxy"},
+        {"/a", HOST "Forwarded: for=b; xhost=c\r\n", "here", NULL},
+    };
+    for (int trust = 0; trust < 2; trust++) {
+        struct site site;
+        site_open(&site, (struct http_server_options){.trust_proxy = trust});
+        int fd = dial(&site);
+        for (size_t i = 0; i < COUNT(cases); i++) {
+            char text[512];
+            snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n%s\r\n", cases[i].target,
+                     cases[i].headers);
+            say(&site, fd, text);
+            hear(&site, &fd, "\r\n\r\n/a");
+            assert_string_equal(site.host,
+                                trust && cases[i].believed ? cases[i].believed : cases[i].host);
+        }
+        close(fd);
+        site_close(&site);
+    }
+}
+
+static void a_target_in_absolute_form_has_its_path(void **state)
+{
+    (void)state;
+    static const char *const targets[][2] = {{"http://here/a/b?word=c", "/a/b"},
+                                             {"http://here", "/"},
+                                             {"http://here?word=c", "/"},
+                                             {"http://here:80/", "/"}};
+    struct site site;
+    site_open(&site, (struct http_server_options){0});
+    int fd = dial(&site);
+    for (size_t i = 0; i < COUNT(targets); i++) {
+        char text[512], seen[128];
+        bool has_word = strchr(targets[i][0], '?');
+        snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" HOST "\r\n", targets[i][0]);
+        say(&site, fd, text);
+        hear(&site, &fd, "\r\n\r\n/");
+        snprintf(seen, sizeof seen, "GET %s 127.0.0.1 %s ", targets[i][1], has_word ? "c" : "-");
+        assert_string_equal(site.seen, seen);
+    }
+    close(fd);
+    site_close(&site);
+}
+
 static void other_origins_are_let_in_by_name(void **state)
 {
     (void)state;
@@ -730,6 +800,8 @@ int main(void)
         cmocka_unit_test(streams_end_with_their_reader),
         cmocka_unit_test(connections_are_limited),
         cmocka_unit_test(proxies_are_believed_only_on_request),
+        cmocka_unit_test(the_host_is_told_without_case_port_and_last_dot),
+        cmocka_unit_test(a_target_in_absolute_form_has_its_path),
         cmocka_unit_test(other_origins_are_let_in_by_name),
         cmocka_unit_test(places_are_told_and_refused),
         cmocka_unit_test(a_socket_of_systemd_is_taken),
