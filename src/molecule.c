@@ -1,6 +1,7 @@
 /* The public face of the host: include/molecule/molecule.h. */
 #include "molecule/molecule.h"
 
+#include "base/host_name.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/option.h"
@@ -238,6 +239,8 @@ static bool check_options(const struct molecule_workspace_options *options, char
         wrong = "api_url and state_directory are required";
     else if (!options->script == !options->backend)
         wrong = "exactly one of script and backend is required";
+    else if (options->serve_host && host_name_problem(options->serve_host))
+        wrong = "serve_host is not the name of a host";
     if (wrong)
         snprintf(problem, problem_size, "%s", wrong);
     for (size_t i = 0; !wrong && i < WORKSPACE_OPTION_COUNT; i++) {

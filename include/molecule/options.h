@@ -45,6 +45,9 @@ struct molecule_workspace_options {
     bool serve;
     /* … under this path of the server, "/name"; NULL: at its root */
     const char *serve_path;
+    /* … and at this host alone, which the client asks for: a name without a port; NULL: at every
+       host */
+    const char *serve_host;
     /* the platform pushes messages to public_url, which leads to the server of molecule_serve;
        push_or_poll: they are polled for if the platform does not accept the URL */
     bool push, push_or_poll;

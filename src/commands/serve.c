@@ -4,6 +4,7 @@
 #include "commands/fleet_limits.h"
 #include "commands/local_state.h"
 #include "commands/secrets.h"
+#include "commands/serve_agents.h"
 
 #include "base/log.h"
 #include "base/memory.h"
@@ -11,7 +12,6 @@
 #include "base/terminal.h"
 #include "molecule/molecule.h"
 
-#include <ctype.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,15 +19,26 @@
 #define SCRIPTS_MAXIMUM 256
 #define NO_PLATFORM "molecule serve has no platform"
 
+/* Lines like those of include/molecule/options.def. */
+#define SERVE_OPTIONS(X)                                                                     \
+    X(PAIRS, virtual_host, "virtual-host",                                                   \
+      "serve the agent K at the host V alone: billing=billing.example.org, or with a path: " \
+      "billing=example.org/billing; others stay at every host; repeatable",                  \
+      .key = "virtual_hosts")
+
 struct serve_options {
     struct molecule_serve_options serve;
     struct molecule_workspace_options workspace;
     struct molecule_options host;
 #define MOLECULE_CONFIG_OPTION MOLECULE_MEMBER
 #include "molecule/options.def"
+    SERVE_OPTIONS(MOLECULE_MEMBER)
 };
 
 static const struct option options[] = {
+#define X(...) OPTION_ROW(struct serve_options, __VA_ARGS__),
+    SERVE_OPTIONS(X)
+#undef X
 #define MOLECULE_SERVE_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, serve.member, __VA_ARGS__),
 #define MOLECULE_LISTEN_OPTION MOLECULE_SERVE_OPTION
@@ -68,42 +79,16 @@ static const struct option_note elsewhere[] = {
     {.name = NULL},
 };
 
-/* One agent. */
-struct served {
-    char *id, *path;
-    struct molecule_workspace_options workspace;
-};
-
-/* The file's name without its folder and ".lua", as an id and a part of a path; yours. */
-static char *id_of(const char *script)
-{
-    const char *slash = strrchr(script, '/'), *name = slash ? slash + 1 : script;
-    size_t length = strlen(name);
-    if (length > 4 && strcmp(name + length - 4, ".lua") == 0)
-        length -= 4;
-    char *id = memory_copy(name, length);
-    for (char *at = id; *at; at++)
-        if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
-            *at = '-';
-    if (!isalnum((unsigned char)*id)) {
-        char *longer = memory_join("agent", id);
-        free(id);
-        id = longer;
-    }
-    return id;
-}
-
 static void fill(struct served *served, const struct serve_options *given, const char *script,
                  bool alone, const char *state_directory)
 {
     served->workspace = given->workspace;
-    served->id = id_of(script ? script : given->workspace.backend);
+    served->id = serve_id_of(script ? script : given->workspace.backend);
     served->path = alone ? NULL : memory_join("/", served->id);
     if (script)
         served->workspace.script = script;
     served->workspace.id = served->id;
     served->workspace.serve = true;
-    served->workspace.serve_path = served->path;
     served->workspace.state_directory = state_directory;
 }
 
@@ -115,15 +100,10 @@ static int check_agents(const struct command *command, const struct served *serv
                                              "00000000-0000-4000-8000-000000000000");
         int code = problem ? options_complain(command, "%s", problem) : 0;
         free(problem);
-        for (size_t j = 0; j < i && code == 0; j++)
-            if (strcmp(served[i].id, served[j].id) == 0)
-                code = options_complain(
-                    command, "%s and %s would both be at /%s; rename one of them",
-                    served[j].workspace.script, served[i].workspace.script, served[i].id);
         if (code != 0)
             return code;
     }
-    return 0;
+    return serve_check_places(command, served, count);
 }
 
 static enum molecule_result add_all(struct molecule *molecule, const struct served *served,
@@ -161,8 +141,16 @@ static int serve(const struct command *command, const struct serve_options *give
     return (int)result;
 }
 
+static void set_places(struct served *served, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        served[i].workspace.serve_path = served[i].path;
+        served[i].workspace.serve_host = served[i].host;
+    }
+}
+
 static int run_all(const struct command *command, const struct serve_options *given,
-                   const char *const *scripts, size_t count)
+                   const struct options_sources *sources, const char *const *scripts, size_t count)
 {
     size_t agents = count > 0 ? count : 1;
     if (count == 0 && !given->workspace.script && !given->workspace.backend)
@@ -176,10 +164,15 @@ static int run_all(const struct command *command, const struct serve_options *gi
     for (size_t i = 0; i < agents; i++)
         fill(&served[i], given, count > 0 ? scripts[i] : given->workspace.script, agents == 1,
              state_directory);
-    int code = check_agents(command, served, agents);
+    int code = serve_take_hosts(command, sources, given->virtual_hosts, given->virtual_host_count,
+                                served, agents);
+    if (code == 0)
+        code = check_agents(command, served, agents);
+    set_places(served, agents);
     if (code == 0)
         code = serve(command, given, served, agents);
     for (size_t i = 0; i < agents; i++) {
+        free(served[i].host);
         free(served[i].id);
         free(served[i].path);
     }
@@ -243,7 +236,7 @@ static int run(const struct command *command, int argc, char **argv)
             drop_answerer_of_file(command, &given, &sources);
         code = prepare(command, &given, &sources, &credential);
         if (code == 0)
-            code = run_all(command, &given, scripts, count);
+            code = run_all(command, &given, &sources, scripts, count);
     }
     options_free(command, &given);
     options_free_sources(&sources);
@@ -264,14 +257,17 @@ const struct command command_serve = {
         "does it: the\n"
         "same order, retries, steps, questions and dead letters. Several scripts are served under "
         "paths, each\n"
-        "at /NAME. TLS is a proxy's business: docs/serve.md.\n\n"
+        "at /NAME, or at hosts (--virtual-host). TLS is a proxy's business: docs/serve.md.\n\n"
         "Exit codes: 0 stopped on request, 1 failed, 2 wrong usage or the script does not load, "
         "75 the script\n"
         "is stuck and the process should be restarted.",
     .examples = "  molecule serve agent.lua --no-auth\n"
                 "  molecule serve agent.lua --listen 0.0.0.0:8090 --auth-token-file tokens \\\n"
                 "      --public-url https://agent.example.com\n"
-                "  molecule serve billing.lua search.lua --no-auth",
+                "  molecule serve billing.lua search.lua --no-auth\n"
+                "  molecule serve billing.lua search.lua --auth-token-file tokens \\\n"
+                "      --virtual-host billing=billing.example.org \\\n"
+                "      --virtual-host search=search.example.org",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .elsewhere = elsewhere,

@@ -163,7 +163,7 @@ bool a2a_agent_describe(struct a2a_agent *agent, const char *name, const char *d
                         const json_t *skills, const json_t *said, char *problem,
                         size_t problem_size)
 {
-    char *url = memory_join(agent->server->url, agent->path);
+    char *url = a2a_agent_url(agent);
     const struct a2a_card_words words = {url, name, description, skills, said};
     json_t *built = a2a_card_of(&words, agent->server->only_1_0,
                                 principals_ask(agent->server->principals), problem, problem_size);

@@ -47,14 +47,36 @@ static const char *below(const struct a2a_agent *agent, const char *path)
     return !inside ? NULL : path[length] ? path + length : "/";
 }
 
-/* The one with the longest path. */
-static struct a2a_agent *find_agent(const struct a2a_server *server, const char *path)
+/* The one with the longest path; of two with the same path the one with a host. */
+static struct a2a_agent *find_agent(const struct a2a_server *server, struct http_request *http)
 {
     struct a2a_agent *found = NULL;
-    for (struct a2a_agent *each = server->agents; each; each = each->next)
-        if (below(each, path) && (!found || strlen(each->path) > strlen(found->path)))
+    const char *path = http_request_path(http);
+    char host[HOST_NAME_SIZE];
+    http_request_host(http, host);
+    for (struct a2a_agent *each = server->agents; each; each = each->next) {
+        if ((each->host && strcmp(each->host, host) != 0) || !below(each, path))
+            continue;
+        size_t length = strlen(each->path), longest = found ? strlen(found->path) : 0;
+        if (!found || length > longest || (length == longest && each->host))
             found = each;
+    }
     return found;
+}
+
+/* No agent is where it was looked for. */
+static void answer_missing(const struct a2a_server *server, struct http_request *http)
+{
+    char host[HOST_NAME_SIZE];
+    bool knows_host = !server->agents;
+    http_request_host(http, host);
+    for (const struct a2a_agent *each = server->agents; each && !knows_host; each = each->next)
+        knows_host = !each->host || strcmp(each->host, host) == 0;
+    if (knows_host)
+        a2a_answer_plainly(http, 404, NULL, NULL, "there is no agent here");
+    else /* RFC 9110 §15.5.20 */
+        a2a_answer_plainly(http, 421, NULL, NULL,
+                           "no agent here has the host that the request names");
 }
 
 static bool may_ask(struct a2a_server *server, struct http_request *http)
@@ -84,7 +106,7 @@ static bool on_head(struct http_request *http, void *context)
 {
     struct a2a_server *server = context;
     const char *path = http_request_path(http), *method = http_request_method(http), *allowed;
-    const struct a2a_agent *agent = find_agent(server, path);
+    const struct a2a_agent *agent = find_agent(server, http);
     if (server->draining && agent && agent->push) {
         http_request_reset(http); /* so that the platform sends it again */
         return false;
@@ -94,7 +116,7 @@ static bool on_head(struct http_request *http, void *context)
         return false;
     }
     if (!agent) {
-        a2a_answer_plainly(http, 404, NULL, NULL, "there is no agent here");
+        answer_missing(server, http);
         return false;
     }
     path = below(agent, path);
@@ -122,7 +144,7 @@ static struct a2a_exchange *open_exchange(struct a2a_server *server, struct http
     struct a2a_exchange *exchange = memory_allocate(sizeof *exchange);
     const char *principal = principals_find(server->principals,
                                             http_request_header(http, "Authorization"));
-    exchange->agent = find_agent(server, http_request_path(http));
+    exchange->agent = find_agent(server, http);
     exchange->server = server;
     exchange->http = http;
     snprintf(exchange->principal, sizeof exchange->principal, "%s", principal ? principal : "");
@@ -342,11 +364,34 @@ void a2a_server_reload(struct a2a_server *server)
     }
 }
 
-void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent)
+bool a2a_server_add(struct a2a_server *server, struct a2a_agent *agent,
+                    const struct a2a_agent **other)
 {
+    for (*other = server->agents; *other; *other = (*other)->next) {
+        bool same_host = agent->host && (*other)->host ? strcmp(agent->host, (*other)->host) == 0
+                                                       : agent->host == (*other)->host;
+        if (same_host && strcmp(agent->path, (*other)->path) == 0)
+            return false;
+    }
     agent->server = server;
     agent->next = server->agents;
     server->agents = agent;
+    return true;
+}
+
+/* With the scheme and the port of the server's URL. */
+char *a2a_agent_url(const struct a2a_agent *agent)
+{
+    const char *url = agent->server->url, *scheme_end = strstr(url, "://");
+    if (!agent->host || !scheme_end)
+        return memory_join(url, agent->path);
+    const char *authority = scheme_end + 3, *port = authority + strcspn(authority, "/");
+    while (port > authority && strchr("0123456789", port[-1]))
+        port--;
+    bool has_port = port > authority && port[-1] == ':';
+    return memory_format("%.*s%s%.*s%s", (int)(authority - url), url, agent->host,
+                         has_port ? (int)strcspn(port, "/") + 1 : 0, has_port ? port - 1 : "",
+                         agent->path);
 }
 
 /* Those that the journal still has are given up with it. */

@@ -40,6 +40,7 @@ struct a2a_push {
 struct a2a_agent {
     const char *id;   /* for the log, and of the path */
     const char *path; /* "" or "/name", where it is below the server's URL */
+    const char *host; /* … at this host alone, in lower case; NULL: at every host */
     struct tasks *tasks;
     struct journal *journal;
     struct webhooks *webhooks;
@@ -64,8 +65,12 @@ void a2a_server_close(struct a2a_server *server); /* NULL is fine */
 /* Reads the tokens again; the log says if that failed. */
 void a2a_server_reload(struct a2a_server *server);
 
-void a2a_server_add(struct a2a_server *server, struct a2a_agent *agent);
+/* false: `other` has the same host and path, and nothing was added. */
+bool a2a_server_add(struct a2a_server *server, struct a2a_agent *agent,
+                    const struct a2a_agent **other);
 void a2a_server_remove(struct a2a_agent *agent);
+/* Where it is reached; yours. */
+char *a2a_agent_url(const struct a2a_agent *agent);
 /* Whoever waits for its answers is told that it is stopping. */
 void a2a_agent_dismiss(struct a2a_agent *agent);
 /* What the agent says of itself; it is answered for from now on. `said`: the agent's `card`, NULL:

@@ -1,6 +1,7 @@
 #include "host/serving.h"
 
 #include "base/clock.h"
+#include "base/host_name.h"
 #include "base/memory.h"
 #include "doors/a2a_server.h"
 #include "doors/push_files.h"
@@ -14,6 +15,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define EXPIRE_EVERY_MS 60000
 
@@ -25,6 +27,7 @@ struct serving {
     struct journal *journal;
     struct a2a_push push;
     char *directory; /* of files that the platform hands over */
+    char *host;      /* of serve_host, as requests are compared with it; NULL: every */
 };
 
 static void on_delivered(void *context, int64_t sequence)
@@ -108,10 +111,20 @@ static void open_tasks(struct serving *serving, const struct serving_env *env)
     tasks_open(&serving->tasks);
 }
 
-static void open_agent(struct serving *serving, const struct serving_env *env)
+static char *take_host(const char *given)
 {
+    char name[HOST_NAME_SIZE];
+    return given && host_name_take(given, strlen(given), name) ? memory_copy_text(name) : NULL;
+}
+
+/* false: another agent is at its place. */
+static bool open_agent(struct serving *serving, const struct serving_env *env, char *problem,
+                       size_t problem_size)
+{
+    const struct a2a_agent *other;
     const struct molecule_workspace_options *options = env->options;
     serving->directory = memory_format("%s/%s.files", options->state_directory, options->id);
+    serving->host = take_host(options->serve_host);
     serving->push = (struct a2a_push){.knows = env->knows,
                                       .has_secret = env->has_secret,
                                       .context = env->context,
@@ -122,12 +135,18 @@ static void open_agent(struct serving *serving, const struct serving_env *env)
                                       .answer_within_ms = options->answer_within_ms};
     serving->agent = (struct a2a_agent){.id = options->id,
                                         .path = options->serve_path ? options->serve_path : "",
+                                        .host = serving->host,
                                         .tasks = &serving->tasks,
                                         .journal = env->journal,
                                         .webhooks = serving->webhooks,
                                         .task_ttl_ms = env->serve->task_ttl_ms,
                                         .push = options->push ? &serving->push : NULL};
-    a2a_server_add(env->server, &serving->agent);
+    if (a2a_server_add(env->server, &serving->agent, &other))
+        return true;
+    snprintf(problem, problem_size, "%s is already served at %s%s, where %s would be", other->id,
+             other->host ? other->host : "", *other->path || !other->host ? other->path : "/",
+             options->id);
+    return false;
 }
 
 struct serving *serving_open(const struct serving_env *env, char *problem, size_t problem_size)
@@ -138,15 +157,20 @@ struct serving *serving_open(const struct serving_env *env, char *problem, size_
     serving->journal = env->journal;
     bool opened = open_webhooks(serving, env, problem, problem_size);
     open_tasks(serving, env);
-    if (!opened || !load(serving, problem, problem_size)) {
+    if (!opened || !load(serving, problem, problem_size) ||
+        !open_agent(serving, env, problem, problem_size)) {
         serving_close(serving);
         serving_free(serving);
         return NULL;
     }
     dispatch_set_door(env->dispatch, &serving->tasks.door);
-    open_agent(serving, env);
     uv_timer_start(&serving->expire, on_expire, EXPIRE_EVERY_MS, EXPIRE_EVERY_MS);
     return serving;
+}
+
+char *serving_url(const struct serving *serving)
+{
+    return serving->agent.host ? a2a_agent_url(&serving->agent) : NULL;
 }
 
 bool serving_describe(struct serving *serving, const struct platform_card *card,
@@ -183,6 +207,7 @@ void serving_close(struct serving *serving)
 static void on_timer_closed(uv_handle_t *timer)
 {
     free(((struct serving *)timer)->directory);
+    free(((struct serving *)timer)->host);
     free(timer);
 }
 

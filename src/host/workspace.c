@@ -108,7 +108,10 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
 static void start_serving(struct workspace *workspace)
 {
     set_state(workspace, WORKSPACE_RUNNING);
-    log_info(LOG_WORKSPACE_SERVING, workspace_id(workspace), "serving %s", workspace->card.name);
+    char *url = serving_url(workspace->serving);
+    log_info(LOG_WORKSPACE_SERVING, workspace_id(workspace), "serving %s%s%s", workspace->card.name,
+             url ? " at " : "", url ? url : "");
+    free(url);
     dispatch_step(&workspace->dispatch);
 }
 

@@ -250,7 +250,7 @@ describe("configuration", function()
       end
       for name in pairs(options { command }) do
         local flags = { backend_options = "backend-opt", script_options = "script-opt", allow_hosts = "allow-host",
-          allow_file_hosts = "allow-file-host" }
+          allow_file_hosts = "allow-file-host", virtual_hosts = "virtual-host" }
         found[#found + 1] = flags[name] or name:gsub("_", "-")
       end
       table.sort(wanted)

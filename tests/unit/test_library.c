@@ -95,6 +95,36 @@ static void a_rehearsal_without_an_id_is_refused(void **context)
     molecule_close(molecule);
 }
 
+static void two_agents_at_one_place_are_refused(void **context)
+{
+    (void)context;
+    char problem[1024] = "";
+    const char *place = "127.0.0.1:0";
+    struct molecule_serve_options serve;
+    struct molecule_workspace_options one = make_workspace(), other = make_workspace();
+    struct molecule *molecule = open_host();
+    molecule_serve_defaults(&serve);
+    serve.listens = &place;
+    serve.listen_count = 1;
+    serve.no_auth = true;
+    assert_true(molecule_serve(molecule, &serve, false, problem, sizeof problem));
+    one.serve = other.serve = true;
+    one.id = "one";
+    other.id = "other";
+    one.serve_host = "Example.org";
+    other.serve_host = "no host";
+    assert_int_equal(molecule_add(molecule, &one, problem, sizeof problem), MOLECULE_STOPPED);
+    assert_int_equal(molecule_add(molecule, &other, problem, sizeof problem), MOLECULE_USAGE);
+    assert_string_equal(problem, "serve_host is not the name of a host");
+    other.serve_host = "example.org.";
+    assert_int_not_equal(molecule_add(molecule, &other, problem, sizeof problem), MOLECULE_STOPPED);
+    assert_non_null(strstr(problem, "one is already served at example.org/, where other would be"));
+    other.id = "third";
+    other.serve_path = "/third";
+    assert_int_equal(molecule_add(molecule, &other, problem, sizeof problem), MOLECULE_STOPPED);
+    molecule_close(molecule);
+}
+
 static void stop(void *molecule)
 {
     molecule_stop(molecule);
@@ -143,6 +173,7 @@ int main(void)
         cmocka_unit_test(what_is_wrong_with_a_workspace_is_told_without_a_host),
         cmocka_unit_test(a_number_out_of_bounds_is_refused_by_its_name),
         cmocka_unit_test(a_rehearsal_without_an_id_is_refused),
+        cmocka_unit_test(two_agents_at_one_place_are_refused),
         cmocka_unit_test(a_function_is_called_within_the_run),
     };
     return cmocka_run_group_tests(tests, make_directory, remove_directory);
