@@ -239,6 +239,8 @@ static bool check_options(const struct molecule_workspace_options *options, char
         wrong = "api_url and state_directory are required";
     else if (!options->script == !options->backend)
         wrong = "exactly one of script and backend is required";
+    else if (options->serve_as && (options->serve || options->push))
+        wrong = "serve_as is for a workspace without serve and push";
     else if (options->serve_host && host_name_problem(options->serve_host))
         wrong = "serve_host is not the name of a host";
     if (wrong)
@@ -276,9 +278,9 @@ enum molecule_result molecule_add(struct molecule *molecule,
     settings.id = keep_id(molecule, options->id);
     enum host_exit code;
     struct host *host = molecule->host;
-    if ((options->serve || options->push) && !host->a2a) {
+    if ((options->serve || options->serve_as || options->push) && !host->a2a) {
         snprintf(problem, problem_size,
-                 "a workspace with serve or push needs molecule_serve first");
+                 "a workspace with serve, serve_as or push needs molecule_serve first");
         return MOLECULE_USAGE;
     }
     if (workspace_open(host, &settings, &code, problem, problem_size))

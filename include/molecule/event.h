@@ -17,8 +17,11 @@ enum molecule_event_kind {
     MOLECULE_EVENT_TOLD,    /* what it asked of the host is answered */
     MOLECULE_EVENT_ENDED,   /* its handler has ended; what follows from that is not decided yet */
     MOLECULE_EVENT_REPLY,   /* its reply is about to be posted, for the first time or again */
+    MOLECULE_EVENT_ANSWER,  /* its reply is the result of its task, for whoever brought it: an A2A
+                               client, or a platform that pushes */
     MOLECULE_EVENT_LATER,   /* this attempt had no outcome; it will be retried */
-    MOLECULE_EVENT_FINISHED /* it has its outcome */
+    MOLECULE_EVENT_FINISHED, /* it has its outcome */
+    MOLECULE_EVENT_EXCHANGE  /* of no message: an A2A client asked, and is answered */
 };
 
 /* All texts are borrowed for the call. */
@@ -29,6 +32,8 @@ struct molecule_event {
     /* ATTEMPT: "cron/NAME", where it is a run of a schedule (molecule.cron) and no row of the
      * platform; else NULL */
     const char *schedule;
+    /* ATTEMPT: the A2A client that has sent it, as --auth-token-file names it; else NULL */
+    const char *principal;
     const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "rejected", "dead",
                             "answer"; ENDED also: "retry", "asleep", "failed", "canceled", "again"
                           */
@@ -42,8 +47,13 @@ struct molecule_event {
     int64_t memory_bytes;  /* … and what the script's Lua state held at its end */
     int64_t again_ms;      /* LATER: from now */
     const char *level;     /* LOG: "error", "warn", "info", "debug" */
-    const char *text;  /* LOG: the line. MSG: JSON, cut at 64 KiB. ASKED: what is sent, or what was
-                          done and came of it; NULL: none */
+    /* LOG: the line. MSG: JSON, cut at 64 KiB. ASKED: what is sent, or what was done and came of
+     * it; NULL: none. ATTEMPT, with a principal: the message's text. ANSWER: its parts as A2A 1.0
+     * has them, a JSON array. EXCHANGE: a JSON object,
+     * {"n", "method", "url", "headers": ["Name: value"], "body", "status", "answer", "took_ms",
+     * "streams"}, and for each further piece of a stream {"n", "answer"}; bodies are cut at 64 KiB,
+     * and a header's secret is hidden */
+    const char *text;
     const char *what;  /* ASKED, TOLD: "molecule.send", … */
     const char *key;   /* ASKED, TOLD: to whom, or the key; NULL: none */
     const char *call;  /* ASKED, of molecule.http and programs: the call as --record has it, a JSON

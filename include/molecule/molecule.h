@@ -88,9 +88,9 @@ enum molecule_result molecule_add(struct molecule *molecule,
                                   const struct molecule_workspace_options *options, char *problem,
                                   size_t problem_size);
 
-/* Listens for A2A clients of workspaces with `serve`, which are added afterwards; `pushed`: for the
- * platform of the one with `push`. Borrowed for the life of the host. Once, before molecule_run.
- * false: `problem` says why not. */
+/* Listens for A2A clients of workspaces with `serve` or `serve_as`, which are added afterwards;
+ * `pushed`: for the platform of the one with `push`. Borrowed for the life of the host. Once,
+ * before molecule_run. false: `problem` says why not. */
 bool molecule_serve(struct molecule *molecule, const struct molecule_serve_options *options,
                     bool pushed, char *problem, size_t problem_size);
 /* Where that server is reached: its public_url, or where it listens. NULL: there is none. */

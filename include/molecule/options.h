@@ -43,11 +43,14 @@ struct molecule_workspace_options {
     /* there is no platform: messages come in through molecule_serve alone, and api_url, tokens and
        what concerns polls do not matter */
     bool serve;
-    /* … under this path of the server, "/name"; NULL: at its root */
+    /* served under this path of the server, "/name"; NULL: at its root */
     const char *serve_path;
     /* … and at this host alone, which the client asks for: a name without a port; NULL: at every
        host */
     const char *serve_host;
+    /* A2A clients ask it, too, through molecule_serve, as an agent of this name unless it has its
+       own; NULL: nobody does. Not with `serve` or `push` */
+    const char *serve_as;
     /* the platform pushes messages to public_url, which leads to the server of molecule_serve;
        push_or_poll: they are polled for if the platform does not accept the URL */
     bool push, push_or_poll;
@@ -69,7 +72,7 @@ struct molecule_workspace_options {
 #include "molecule/options.def"
 };
 
-/* A server of ours, for workspaces with `serve`. */
+/* A server of ours, for workspaces with `serve` or `serve_as`. */
 struct molecule_serve_options {
 #define MOLECULE_SERVE_OPTION MOLECULE_MEMBER
 #define MOLECULE_LISTEN_OPTION MOLECULE_MEMBER

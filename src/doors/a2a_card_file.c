@@ -197,12 +197,12 @@ static bool is_known(const struct http_request *http, const struct a2a_agent *ag
 bool a2a_answer_card(struct a2a_server *server, struct http_request *http,
                      const struct a2a_agent *agent, const char *path)
 {
-    (void)server;
     if (strcmp(path, paths[0]) != 0 && strcmp(path, paths[1]) != 0)
         return false;
     const char *method = http_request_method(http);
     if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0) {
         struct http_header allow = {"Allow", "GET, HEAD"};
+        a2a_tell(server, agent, http, &(struct a2a_told){.status = 405});
         http_request_answer(
             http, &(struct http_answer){.status = 405, .headers = &allow, .header_count = 1});
         return true;
@@ -221,6 +221,8 @@ bool a2a_answer_card(struct a2a_server *server, struct http_request *http,
         answer.body = agent->card_text;
         answer.length = strlen(agent->card_text);
     }
+    a2a_tell(server, agent, http,
+             &(struct a2a_told){answer.status, answer.body, answer.length, .began_ms = 0});
     http_request_answer(http, &answer);
     return true;
 }

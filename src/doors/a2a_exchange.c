@@ -63,6 +63,9 @@ static void send_text(struct a2a_exchange *exchange, struct a2a_text *text)
     if (text->status == 429)
         headers[count++] = (struct http_header){"Retry-After", "1"};
     exchange->http = NULL;
+    a2a_tell(exchange->server, exchange->agent, http,
+             &(struct a2a_told){text->status, text->bytes, text->length, exchange->began_ms,
+                                .streams = false});
     http_request_answer(http, &(struct http_answer){.status = text->status,
                                                     .headers = headers,
                                                     .header_count = count,
@@ -85,6 +88,10 @@ static void begin_stream(struct a2a_exchange *exchange)
                                      {"X-Accel-Buffering", "no"}};
     size_t count = 3 + add_extensions(exchange, headers + 3);
     exchange->streaming = true;
+    exchange->told = a2a_tell(
+        exchange->server, exchange->agent, exchange->http,
+        &(struct a2a_told){
+            .status = 200, .bytes = "", .began_ms = exchange->began_ms, .streams = true});
     http_stream_begin(exchange->http, 200, headers, count);
 }
 
@@ -105,6 +112,7 @@ void a2a_refuse_with(struct a2a_exchange *exchange, const struct a2a_problem *pr
     struct http_request *http = exchange->http;
     text = a2a_write_stream_problem(&exchange->request, problem);
     exchange->http = NULL;
+    a2a_tell_more(exchange, text.bytes, text.length);
     http_stream_send(http, text.bytes, text.length);
     http_stream_end(http);
     free(text.bytes);
@@ -129,6 +137,7 @@ void a2a_stream(struct a2a_exchange *exchange, const json_t *response, bool last
     if (!exchange->streaming)
         begin_stream(exchange);
     struct a2a_text text = a2a_write_event(&exchange->request, response, last);
+    a2a_tell_more(exchange, text.bytes, text.length);
     bool sent = http_stream_send(http, text.bytes, text.length);
     free(text.bytes);
     exchange->silent = false;

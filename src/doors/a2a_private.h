@@ -19,6 +19,7 @@ struct a2a_server {
     char *url;                      /* where the agents are reached, without a "/" at its end */
     bool draining;
     int open_handles;
+    uint64_t told; /* the last exchange's number */
 };
 
 /* One request and its answer. */
@@ -37,6 +38,8 @@ struct a2a_exchange {
     bool streaming;     /* the head of the stream is sent */
     bool silent;        /* … and nothing since the last beat */
     bool looking;       /* the journal has it */
+    int64_t began_ms;   /* monotonic */
+    uint64_t told;      /* of a stream: the number that observers know it by; 0: there is none */
     struct a2a_problem problem;
     struct a2a_listing *listing; /* LIST */
     uv_timer_t *patience;        /* of what the platform pushed; NULL: none */
@@ -63,9 +66,22 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
  * status from 300 on an error of the agent's (contract §5). */
 void a2a_push_postpone(struct a2a_exchange *exchange);
 void a2a_push_operate(struct a2a_exchange *exchange, const char *body, size_t length);
-/* a2a_server.c */
-void a2a_answer_plainly(struct http_request *http, int status, const char *name, const char *value,
-                        const char *words);
+/* a2a_server.c; `agent`: whom it was for, NULL: nobody */
+void a2a_answer_plainly(struct http_request *http, const struct a2a_agent *agent, int status,
+                        const char *name, const char *value, const char *words);
+
+/* a2a_told.c: an answer that is about to be given. */
+struct a2a_told {
+    int status;
+    const char *bytes;
+    size_t length;
+    int64_t began_ms; /* of its exchange; 0: it is answered at once */
+    bool streams;     /* more follows: a2a_tell_more */
+};
+/* While the request is held. The exchange's number; 0: nobody listens, or there is no agent. */
+uint64_t a2a_tell(struct a2a_server *server, const struct a2a_agent *agent,
+                  struct http_request *http, const struct a2a_told *answer);
+void a2a_tell_more(const struct a2a_exchange *exchange, const char *bytes, size_t length);
 
 /* a2a_list.c: ListTasks */
 void a2a_list_tasks(struct a2a_exchange *exchange);

@@ -55,7 +55,7 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
     bool known = push->knows(push->context, http_request_header(http, "Authorization"));
     bool internal = asks_status || takes || gives; /* with the secret on every version */
     if (!known && (internal || !push->unauthenticated)) {
-        a2a_answer_plainly(http, 401, "WWW-Authenticate", "Bearer realm=\"molecule\"",
+        a2a_answer_plainly(http, agent, 401, "WWW-Authenticate", "Bearer realm=\"molecule\"",
                            "unauthorized");
         return false;
     }
@@ -65,7 +65,7 @@ bool a2a_push_head(const struct a2a_agent *agent, struct http_request *http, con
     }
     const char *allowed = asks_status || gives ? "GET" : "POST";
     if (strcmp(method, allowed) != 0) {
-        a2a_answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
+        a2a_answer_plainly(http, agent, 405, "Allow", allowed, "this path has no such method");
         return false;
     }
     return true;

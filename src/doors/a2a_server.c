@@ -26,12 +26,15 @@ static void on_beat(uv_timer_t *timer)
 /* --- requests --- */
 
 /* Words for whoever is no A2A client, or has no token. */
-void a2a_answer_plainly(struct http_request *http, int status, const char *name, const char *value,
-                        const char *words)
+void a2a_answer_plainly(struct http_request *http, const struct a2a_agent *agent, int status,
+                        const char *name, const char *value, const char *words)
 {
     struct http_header headers[] = {{"Content-Type", "application/json"}, {name, value}};
     char body[300];
     int length = snprintf(body, sizeof body, "{\"error\":\"%s\"}\n", words);
+    if (agent)
+        a2a_tell(agent->server, agent, http,
+                 &(struct a2a_told){.status = status, .bytes = body, .length = (size_t)length});
     http_request_answer(http, &(struct http_answer){.status = status,
                                                     .headers = headers,
                                                     .header_count = name ? 2 : 1,
@@ -73,19 +76,20 @@ static void answer_missing(const struct a2a_server *server, struct http_request 
     for (const struct a2a_agent *each = server->agents; each && !knows_host; each = each->next)
         knows_host = !each->host || strcmp(each->host, host) == 0;
     if (knows_host)
-        a2a_answer_plainly(http, 404, NULL, NULL, "there is no agent here");
+        a2a_answer_plainly(http, NULL, 404, NULL, NULL, "there is no agent here");
     else /* RFC 9110 §15.5.20 */
-        a2a_answer_plainly(http, 421, NULL, NULL,
+        a2a_answer_plainly(http, NULL, 421, NULL, NULL,
                            "no agent here has the host that the request names");
 }
 
-static bool may_ask(struct a2a_server *server, struct http_request *http)
+static bool may_ask(struct a2a_server *server, const struct a2a_agent *agent,
+                    struct http_request *http)
 {
     const char *principal = principals_find(server->principals,
                                             http_request_header(http, "Authorization"));
     if (!principal) {
         bool given = http_request_header(http, "Authorization");
-        a2a_answer_plainly(http, 401, "WWW-Authenticate",
+        a2a_answer_plainly(http, agent, 401, "WWW-Authenticate",
                            given ? "Bearer realm=\"molecule\", error=\"invalid_token\""
                                  : "Bearer realm=\"molecule\"",
                            given ? "the token is not valid here" : "a bearer token is needed");
@@ -95,7 +99,7 @@ static bool may_ask(struct a2a_server *server, struct http_request *http)
     if (seconds > 0) {
         char text[16];
         snprintf(text, sizeof text, "%u", seconds);
-        a2a_answer_plainly(http, 429, "Retry-After", text, "too many requests");
+        a2a_answer_plainly(http, agent, 429, "Retry-After", text, "too many requests");
         return false;
     }
     return true;
@@ -112,7 +116,7 @@ static bool on_head(struct http_request *http, void *context)
         return false;
     }
     if (server->draining) {
-        a2a_answer_plainly(http, 503, "Retry-After", "5", "the agent is stopping");
+        a2a_answer_plainly(http, agent, 503, "Retry-After", "5", "the agent is stopping");
         return false;
     }
     if (!agent) {
@@ -126,12 +130,12 @@ static bool on_head(struct http_request *http, void *context)
         return a2a_push_head(agent, http, path);
     if (!a2a_routes(method, path, &allowed)) {
         if (allowed)
-            a2a_answer_plainly(http, 405, "Allow", allowed, "this path has no such method");
+            a2a_answer_plainly(http, agent, 405, "Allow", allowed, "this path has no such method");
         else
-            a2a_answer_plainly(http, 404, NULL, NULL, "this path is no part of A2A");
+            a2a_answer_plainly(http, agent, 404, NULL, NULL, "this path is no part of A2A");
         return false;
     }
-    return may_ask(server, http);
+    return may_ask(server, agent, http);
 }
 
 static const char *argument(void *context, const char *name)
@@ -147,6 +151,7 @@ static struct a2a_exchange *open_exchange(struct a2a_server *server, struct http
     exchange->agent = find_agent(server, http);
     exchange->server = server;
     exchange->http = http;
+    exchange->began_ms = clock_monotonic_ms();
     snprintf(exchange->principal, sizeof exchange->principal, "%s", principal ? principal : "");
     exchange->next = server->exchanges;
     if (exchange->next)
@@ -194,7 +199,8 @@ static void on_request(struct http_request *http, void *context)
     struct a2a_server *server = context;
     struct a2a_exchange *exchange = open_exchange(server, http);
     if (!*exchange->principal || !exchange->agent) { /* tokens were read again meanwhile */
-        a2a_answer_plainly(http, 401, "WWW-Authenticate", "Bearer", "the token is no longer valid");
+        a2a_answer_plainly(http, exchange->agent, 401, "WWW-Authenticate", "Bearer",
+                           "the token is no longer valid");
         exchange->http = NULL;
         a2a_exchange_end(exchange);
         return;
@@ -308,6 +314,11 @@ struct a2a_server *a2a_server_open(uv_loop_t *loop, const struct molecule_serve_
     uv_timer_start(&server->beat, on_beat, BEAT_MS, BEAT_MS);
     say_places(server);
     return server;
+}
+
+bool a2a_agent_asks(const struct a2a_agent *agent)
+{
+    return principals_ask(agent->server->principals);
 }
 
 const char *a2a_server_url(const struct a2a_server *server)

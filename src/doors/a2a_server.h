@@ -69,8 +69,9 @@ void a2a_server_reload(struct a2a_server *server);
 bool a2a_server_add(struct a2a_server *server, struct a2a_agent *agent,
                     const struct a2a_agent **other);
 void a2a_server_remove(struct a2a_agent *agent);
-/* Where it is reached; yours. */
+/* Where it is reached; yours. Whether clients need a token. */
 char *a2a_agent_url(const struct a2a_agent *agent);
+bool a2a_agent_asks(const struct a2a_agent *agent);
 /* Whoever waits for its answers is told that it is stopping. */
 void a2a_agent_dismiss(struct a2a_agent *agent);
 /* What the agent says of itself; it is answered for from now on. `said`: the agent's `card`, NULL:

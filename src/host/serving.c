@@ -170,7 +170,12 @@ struct serving *serving_open(const struct serving_env *env, char *problem, size_
 
 char *serving_url(const struct serving *serving)
 {
-    return serving->agent.host ? a2a_agent_url(&serving->agent) : NULL;
+    return a2a_agent_url(&serving->agent);
+}
+
+bool serving_asks(const struct serving *serving)
+{
+    return a2a_agent_asks(&serving->agent);
 }
 
 bool serving_describe(struct serving *serving, const struct platform_card *card,

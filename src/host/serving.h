@@ -45,8 +45,9 @@ struct serving *serving_open(const struct serving_env *env, char *problem, size_
 /* What the script says of itself. false: `problem` says what is wrong with it. */
 bool serving_describe(struct serving *serving, const struct platform_card *card,
                       const struct script_agent *agent, char *problem, size_t problem_size);
-/* Where clients reach it, if it has a host alone; yours, NULL: it has none. */
+/* Where clients reach it; yours. Whether they need a token. */
 char *serving_url(const struct serving *serving);
+bool serving_asks(const struct serving *serving);
 /* No task begins any more. NULL is fine in all of these. */
 void serving_drain(struct serving *serving);
 /* Whoever still waits for an answer is told so, while there is time to. */

@@ -6,6 +6,8 @@
 #include "host/host.h"
 #include "host/serving.h"
 
+#include <stdlib.h>
+
 static void on_admitted(void *context, struct journal_loaded *loaded)
 {
     struct workspace *workspace = context;
@@ -43,7 +45,8 @@ bool wiring_open_serving(struct workspace *workspace, char *problem, size_t prob
                               .knows = knows_platform,
                               .has_secret = has_secret,
                               .context = workspace};
-    bool wanted = workspace->options.serve || workspace->options.push;
+    bool wanted = workspace->options.serve || workspace->options.serve_as ||
+                  workspace->options.push;
     if (wanted)
         workspace->serving = serving_open(&env, problem, problem_size);
     return !wanted || workspace->serving;
@@ -52,8 +55,11 @@ bool wiring_open_serving(struct workspace *workspace, char *problem, size_t prob
 bool wiring_describe(struct workspace *workspace, const struct script_agent *agent)
 {
     char problem[512];
+    struct platform_card card = workspace->card;
+    if (workspace->options.serve_as && !card.named)
+        card.name = workspace->options.serve_as;
     if (!workspace->serving ||
-        serving_describe(workspace->serving, &workspace->card, agent, problem, sizeof problem))
+        serving_describe(workspace->serving, &card, agent, problem, sizeof problem))
         return true;
     log_error(LOG_SCRIPT_NOT_LOADED, workspace_id(workspace), "%s", problem);
     if (workspace->state == WORKSPACE_REGISTERING) /* else its card stays as it was */
@@ -66,12 +72,16 @@ json_t *wiring_card(void *context, const char *name, bool only_1_0, char *proble
 {
     const struct workspace *workspace = context;
     const struct platform_card *card = &workspace->card;
+    char *url = workspace->options.serve_as ? serving_url(workspace->serving) : NULL;
     const struct a2a_card_words words = {
-        .url = A2A_STANDARD_URL,
+        .url = url ? url : A2A_STANDARD_URL,
         .name = card->named || !name ? card->name : name,
         .description = card->description,
         .skills = card->skills,
         .said = card->more,
     };
-    return a2a_card_of(&words, only_1_0, false, problem, problem_size);
+    bool bearer = url && serving_asks(workspace->serving);
+    json_t *made = a2a_card_of(&words, only_1_0, bearer, problem, problem_size);
+    free(url);
+    return made;
 }

@@ -108,7 +108,7 @@ static void take_agent(struct workspace *workspace, const struct script_agent *a
 static void start_serving(struct workspace *workspace)
 {
     set_state(workspace, WORKSPACE_RUNNING);
-    char *url = serving_url(workspace->serving);
+    char *url = workspace->options.serve_host ? serving_url(workspace->serving) : NULL;
     log_info(LOG_WORKSPACE_SERVING, workspace_id(workspace), "serving %s%s%s", workspace->card.name,
              url ? " at " : "", url ? url : "");
     free(url);

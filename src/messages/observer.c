@@ -4,7 +4,9 @@
 #include "base/memory.h"
 #include "messages/inbox.h"
 #include "script/script_types.h"
+#include "wire/artifacts.h"
 #include "wire/reply_request.h"
+#include "wire/served.h"
 
 #include <stdlib.h>
 
@@ -47,10 +49,14 @@ void observer_script(const struct observer *observer, const char *problem)
 
 void observer_attempt(const struct observer *observer, const struct inbox_entry *entry)
 {
+    const struct message *message = entry->message;
+    bool of_client = message->served && !served_pushed(message);
     tell(observer, entry,
          (struct molecule_event){.kind = MOLECULE_EVENT_ATTEMPT,
                                  .attempt = entry->attempts,
-                                 .schedule = entry->message->run ? entry->source : NULL});
+                                 .principal = of_client ? entry->source : NULL,
+                                 .text = of_client ? message->text : NULL,
+                                 .schedule = message->run ? entry->source : NULL});
 }
 
 void observer_said(const struct observer *observer, const struct script_said *said)
@@ -107,6 +113,30 @@ void observer_reply(const struct observer *observer, const struct inbox_entry *e
          (struct molecule_event){.kind = MOLECULE_EVENT_REPLY,
                                  .reply = entry->reply->body,
                                  .reply_length = entry->reply->body_length});
+}
+
+void observer_answer(const struct observer *observer, const struct inbox_entry *entry,
+                     const struct reply *reply)
+{
+    char problem[256];
+    size_t i;
+    const json_t *artifact;
+    if (!observer->event)
+        return;
+    json_t *parts = artifacts_reply_parts(reply, problem, sizeof problem);
+    if (!parts)
+        parts = json_array();
+    json_array_foreach (reply->artifacts, i, artifact)
+        json_array_extend(parts, json_object_get(artifact, "parts"));
+    char *text = json_dumps(parts, JSON_COMPACT);
+    tell(observer, entry, (struct molecule_event){.kind = MOLECULE_EVENT_ANSWER, .text = text});
+    free(text);
+    json_decref(parts);
+}
+
+void observer_exchange(const struct observer *observer, const char *text)
+{
+    tell_of(observer, NULL, (struct molecule_event){.kind = MOLECULE_EVENT_EXCHANGE, .text = text});
 }
 
 void observer_later(const struct observer *observer, const struct inbox_entry *entry,

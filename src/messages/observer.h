@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct inbox_entry;
+struct reply;
 struct script_ask;
 struct script_outcome;
 struct script_said;
@@ -31,6 +32,11 @@ void observer_ended(const struct observer *observer, const struct inbox_entry *e
                     const struct script_outcome *outcome, int64_t wall_ms);
 /* Its reply is about to be posted. */
 void observer_reply(const struct observer *observer, const struct inbox_entry *entry);
+/* Its reply is the result of its task. */
+void observer_answer(const struct observer *observer, const struct inbox_entry *entry,
+                     const struct reply *reply);
+/* An A2A client is answered: JSON, as molecule/event.h has it. */
+void observer_exchange(const struct observer *observer, const char *text);
 void observer_later(const struct observer *observer, const struct inbox_entry *entry,
                     int64_t again_ms, const char *reason);
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,

@@ -253,6 +253,7 @@ static void finish_served(struct dispatch *dispatch, struct inbox_entry *entry,
                           const struct reply *reply)
 {
     dispatch->answered++;
+    observer_answer(&dispatch->observer, entry, reply);
     note_outcome(dispatch, entry, "replied", NULL, NULL);
     struct journal_step step = step_of(dispatch, entry, on_finished);
     step.task = task_of(dispatch, entry, (struct door_end){.outcome = "replied", .reply = reply});

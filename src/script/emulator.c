@@ -60,6 +60,8 @@ static int start(lua_State *L)
     lua_setfield(L, -2, "console");
     lua_pushboolean(L, options->push);
     lua_setfield(L, -2, "push");
+    lua_pushboolean(L, options->serves);
+    lua_setfield(L, -2, "serves");
     set_text(L, "trial", options->trial);
     lua_pushinteger(L, options->rate_limit);
     lua_setfield(L, -2, "rate_limit");
@@ -186,8 +188,10 @@ static const char *word_of(enum molecule_event_kind kind)
     case MOLECULE_EVENT_TOLD: return "told";
     case MOLECULE_EVENT_ENDED: return "ended";
     case MOLECULE_EVENT_REPLY: return "reply";
+    case MOLECULE_EVENT_ANSWER: return "answer";
     case MOLECULE_EVENT_LATER: return "later";
     case MOLECULE_EVENT_FINISHED: return "finished";
+    case MOLECULE_EVENT_EXCHANGE: return "exchange";
     }
     return "unknown";
 }
@@ -210,6 +214,7 @@ static int call_watch(lua_State *L)
     set_text(L, "kind", word_of(event->kind));
     set_text(L, "row_id", event->row_id);
     set_text(L, "schedule", event->schedule);
+    set_text(L, "principal", event->principal);
     set_text(L, "outcome", event->outcome);
     set_text(L, "reason", event->reason);
     set_text(L, "traceback", event->traceback);

@@ -27,7 +27,8 @@ struct emulator_options {
     double stale_seconds;    /* without a heartbeat until awaiting_agent; 0: the profile's own */
     /* print what is said to `workspace` and what it says, and take emulator_type */
     bool console;
-    bool push; /* with `console`: `workspace` gets its messages pushed */
+    bool push;   /* with `console`: `workspace` gets its messages pushed */
+    bool serves; /* with `console`: A2A clients ask the host, too */
     /* say to `workspace` what emulator_trial brings, and print what comes of it: settings in JSON,
      * see lua/molecule/emulator/trial.lua; NULL: no */
     const char *trial;
