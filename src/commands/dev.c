@@ -1,13 +1,16 @@
 /* molecule dev: the emulator, alone or with a script connected to it through real HTTP. */
-#include "commands/browser.h"
 #include "commands/commands.h"
 #include "commands/connect_options.h"
 #include "commands/dev_emulator.h"
 #include "commands/dev_host.h"
+#include "commands/dev_hosted.h"
 #include "commands/dev_keep.h"
-#include "commands/dev_listen.h"
+#include "commands/dev_options.h"
+#include "commands/dev_say.h"
 #include "commands/dev_terminal.h"
 #include "commands/init.h"
+#include "commands/secrets.h"
+#include "commands/serve_agents.h"
 #include "commands/temporary.h"
 
 #include "base/limits.h"
@@ -20,54 +23,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define SINCE_SECS_LEAST 3600 /* everything ever said to this emulator */
-
-/* Lines like those of include/molecule/options.def. */
-#define DEV_OPTIONS(X)                                                                             \
-    X(NUMBER, port, "port", "port the emulator listens on, at 127.0.0.1; 0: any free port",        \
-      .letter = 'p', .standard = "8080", .maximum = 65535)                                         \
-    X(CHOICE, profile, "profile", "platform version to emulate", .argument = "t1|latest",          \
-      .standard = "latest")                                                                        \
-    X(FLAG, headless, "headless", "run the emulator alone, without a script")                      \
-    X(FLAG, open, "open", "show the playground in a browser")                                      \
-    X(TEXT, org_id, "org-id", "turn on the tenant guard for this organization", .argument = "ID")  \
-    X(TEXT, admin_token, "admin-token",                                                            \
-      "requests with \"Authorization: Bearer TOKEN\" may create, change and delete workspaces, "   \
-      "and speak as the human in the canvas [off]",                                                \
-      .argument = "TOKEN")                                                                         \
-    X(NUMBER, rate_limit, "rate-limit", "requests a minute; -1: unlimited", .standard = "600",     \
-      .minimum = -1, .maximum = 1000000000)                                                        \
-    X(SECONDS, stale_seconds, "stale-seconds",                                                     \
-      "mark a workspace awaiting_agent after this long without a heartbeat; 0: the profile's "     \
-      "default; in seconds, or like 5m",                                                           \
-      .standard = "0", .maximum = 86400)                                                           \
-    X(TEXT, workspace_id, "workspace",                                                             \
-      "the workspace that the script serves [a new one; with --state-dir always the same for the " \
-      "same script]",                                                                              \
-      .letter = 'w', .argument = "ID")                                                             \
-    X(CHOICE, mode, "mode",                                                                        \
-      "how messages come: poll: the host fetches them; push: the emulator posts them to the "      \
-      "host, which listens on 127.0.0.1 at any free port",                                         \
-      .argument = "poll|push", .standard = "poll")                                                 \
-    X(DURATION, answer_within, "answer-within",                                                    \
-      "with push: a message that takes longer is answered with \"the answer follows\", and the "   \
-      "reply is shown in the canvas; 0: never",                                                    \
-      .standard = "50s", .maximum = 3600000)                                                       \
-    X(PATH, state_directory, "state-dir",                                                          \
-      "keep the stored values, dead letters and unfinished messages there for the next run "       \
-      "[deleted on exit]",                                                                         \
-      .argument = "DIR")                                                                           \
-    X(PATH, keep, "keep",                                                                          \
-      "keep that there, and also the conversation, the peers and what the playground shows",       \
-      .argument = "DIR")
-
-struct dev_options {
-    struct molecule_workspace_options workspace;
-    struct molecule_options host;
-    DEV_OPTIONS(MOLECULE_MEMBER)
-    bool on_terminal; /* no option: a person sees what is printed */
-};
 
 static const struct option options[] = {
 #define X(...) OPTION_ROW(struct dev_options, __VA_ARGS__),
@@ -87,16 +42,12 @@ static const struct option_note standards[] = {
 };
 
 #define OWN_PLATFORM "dev runs its own platform; to connect to another one use molecule connect"
-#define OWN_LISTENER                                                              \
-    "dev --mode push listens on 127.0.0.1 at a free port; for A2A clients there " \
-    "is molecule serve"
 #define OWN_TOKEN "dev gets its token from its own platform; a token is for molecule connect"
 
 static const struct option_note elsewhere[] = {
     {.name = "api-url", .text = OWN_PLATFORM},
     {.name = "insecure-http", .text = OWN_PLATFORM},
-    {.name = "listen", .text = OWN_LISTENER},
-    {.name = "public-url", .text = OWN_LISTENER},
+    {.name = "public-url", .text = "dev is for this machine; a public URL is for molecule serve"},
     {.name = "token", .text = OWN_TOKEN},
     {.name = "token-file", .text = OWN_TOKEN},
     {.name = "bootstrap", .text = OWN_TOKEN},
@@ -126,106 +77,6 @@ static char *lasting_id(const struct molecule_workspace_options *workspace)
     return memory_copy_text(id);
 }
 
-static bool is_pushed(const struct dev_options *given)
-{
-    return strcmp(given->mode, "push") == 0;
-}
-
-static struct molecule_workspace_options make_workspace(const struct dev_options *given,
-                                                        const struct dev_host_orders *orders)
-{
-    struct molecule_workspace_options workspace = given->workspace;
-    workspace.id = orders->workspace_id;
-    workspace.org_id = given->org_id;
-    workspace.state_directory = orders->state_directory;
-    workspace.api_url = orders->url;
-    workspace.platform_name = "molecule dev"; /* its port may differ every time */
-    workspace.bootstrap = true;
-    workspace.temporary_state = !given->state_directory && !given->keep;
-    workspace.watch = workspace.script != NULL;
-    workspace.replay_check = true;
-    workspace.push = is_pushed(given);
-    workspace.push_unauthenticated = strcmp(given->profile, "t1") == 0; /* it shows no secret */
-    workspace.answer_within_ms = given->answer_within;
-    if (workspace.since_secs < SINCE_SECS_LEAST)
-        workspace.since_secs = SINCE_SECS_LEAST;
-    return workspace;
-}
-
-/* --- the host's process --- */
-
-static void on_event(void *context, const struct molecule_event *event)
-{
-    dev_report_write(*(const int *)context, event);
-}
-
-static bool add(struct molecule *molecule, const struct molecule_workspace_options *workspace,
-                enum molecule_result *code)
-{
-    char problem[1024];
-    *code = molecule_add(molecule, workspace, problem, sizeof problem);
-    if (*code != MOLECULE_STOPPED)
-        log_error(LOG_WORKSPACE_NOT_STARTED, workspace->id, "%s", problem);
-    return *code == MOLECULE_STOPPED;
-}
-
-static int serve(const struct dev_options *given, const struct dev_host_orders *orders,
-                 int report_fd)
-{
-    char problem[1024], *url = NULL;
-    struct molecule_serve_options listener = {0};
-    struct molecule_workspace_options workspace = make_workspace(given, orders);
-    struct molecule_options host = given->host;
-    host.handle_signals = true;
-    host.on_event = on_event;
-    host.context = &report_fd;
-    struct molecule *molecule = molecule_open(&host, problem, sizeof problem);
-    if (!molecule) {
-        terminal_print(stderr, "molecule dev: %s\n", problem);
-        return MOLECULE_FAILED;
-    }
-    enum molecule_result code = MOLECULE_FAILED;
-    if (workspace.push)
-        workspace.public_url = url = dev_listen(molecule, &listener, problem, sizeof problem);
-    if (workspace.push && !url)
-        log_error(LOG_WORKSPACE_NOT_STARTED, orders->workspace_id, "%s", problem);
-    else if (add(molecule, &workspace, &code))
-        code = molecule_run(molecule);
-    molecule_close(molecule);
-    free(url);
-    return (int)code;
-}
-
-/* --- the emulator's process --- */
-
-static void say_how(const struct dev_options *given, const char *id, const char *url,
-                    const char *directory)
-{
-    terminal_print(stdout, "playground: %s/__emulator/playground%s\n", url,
-                   given->on_terminal ? " (or type here; /help)" : "");
-    if (given->on_terminal)
-        return;
-    terminal_print(stdout,
-                   "%s serves workspace %s; say something to it, and read its answers:\n"
-                   "  in the playground, or type a line here (/help for details), or\n"
-                   "  curl -s %s/__emulator/messages --json '{\"to\":\"%s\",\"text\":\"hello\"}'\n"
-                   "  curl -s '%s/__emulator/%s'\n"
-                   "its state: molecule status %s --state-dir %s\n",
-                   given->workspace.script ? given->workspace.script : given->workspace.backend, id,
-                   url, id, url,
-                   is_pushed(given) ? "playground/messages?limit=1" : "wait?path=/notify&count=1",
-                   id, directory);
-}
-
-static void show_page(const char *url)
-{
-    char *page = memory_format("%s/__emulator/playground", url);
-    if (!browser_open(page))
-        terminal_print(stderr, "molecule dev: --open: there is no xdg-open; open %s yourself\n",
-                       page);
-    free(page);
-}
-
 static void on_reported(void *context, const struct molecule_event *event)
 {
     dev_terminal_event(((struct session *)context)->emulator.terminal, event);
@@ -244,11 +95,13 @@ static void on_changed(void *context, bool running, const char *why)
 static int run_host(struct session *session, const struct dev_options *given)
 {
     const struct dev_host_orders *orders = &session->host.orders;
-    say_how(given, orders->workspace_id, orders->url, orders->state_directory);
+    dev_say_how(orders,
+                given->workspace.script ? given->workspace.script : given->workspace.backend,
+                dev_is_pushed(given), given->on_terminal);
     dev_terminal_start(session->emulator.terminal, &session->emulator.thread,
                        session->emulator.emulator);
     if (given->open)
-        show_page(orders->url);
+        dev_show_page(orders->url);
     int code = dev_host_run(&session->host);
     dev_terminal_stop(session->emulator.terminal);
     return code;
@@ -266,13 +119,17 @@ static int connect_script(struct session *session, const struct dev_options *giv
     int code = 1;
     if (dev_emulator_open(&session->emulator, settings)) {
         char *url = memory_format("http://127.0.0.1:%u", emulator_port(session->emulator.emulator));
+        char *served_as = serve_id_of(settings->script ? settings->script
+                                                       : given->workspace.backend);
         host->orders = (struct dev_host_orders){
             .url = url,
             .workspace_id = settings->workspace,
             .state_directory = session->emulator.state_directory,
             .script = settings->script,
+            .served_as = settings->serves ? served_as : NULL,
         };
         code = run_host(session, given);
+        free(served_as);
         free(url);
         dev_emulator_close(&session->emulator);
     }
@@ -295,7 +152,8 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     settings->workspace = given->workspace_id ? given->workspace_id : lasting ? lasting : random;
     settings->script = given->workspace.script;
     settings->keep = keep.session;
-    settings->push = is_pushed(given);
+    settings->push = dev_is_pushed(given);
+    settings->serves = given->listen_count > 0;
     struct session session = {
         .emulator = {.terminal = dev_terminal_open(),
                      .host = &session.host,
@@ -317,17 +175,31 @@ static int run_with_script(const struct dev_options *given, struct emulator_opti
     return code;
 }
 
+static int check_values(const struct command *command, const struct dev_options *given)
+{
+    const struct dev_clients clients = dev_clients_of(given);
+    char *problem = connect_find_problem(
+        &given->workspace,
+        given->workspace_id ? given->workspace_id : "00000000-0000-4000-8000-000000000000");
+    if (!problem)
+        problem = dev_clients_problem(&clients);
+    int code = problem ? options_complain(command, "%s", problem) : 0;
+    free(problem);
+    return code == 0 ? secrets_check_file(command, clients.token_file, "tokens") : code;
+}
+
 static int check(const struct command *command, const struct dev_options *given)
 {
     const struct molecule_workspace_options *workspace = &given->workspace;
     const char *answers = workspace->script    ? workspace->script
                           : workspace->backend ? "--backend"
                                                : NULL;
-    const char *needless = answers            ? answers
-                           : given->open      ? "--open"
-                           : given->keep      ? "--keep"
-                           : is_pushed(given) ? "--mode push"
-                                              : NULL;
+    const char *needless = answers                   ? answers
+                           : given->open             ? "--open"
+                           : given->keep             ? "--keep"
+                           : dev_is_pushed(given)    ? "--mode push"
+                           : given->listen_count > 0 ? "--listen"
+                                                     : NULL;
     if (given->headless)
         return needless ? options_complain(command, "--headless runs the emulator alone; remove %s",
                                            needless)
@@ -341,14 +213,12 @@ static int check(const struct command *command, const struct dev_options *given)
         return options_complain(command,
                                 "--workspace takes a UUID, as the platform's ids are; got \"%s\"",
                                 given->workspace_id);
-    char *problem = connect_find_problem(workspace, given->workspace_id
-                                                        ? given->workspace_id
-                                                        : "00000000-0000-4000-8000-000000000000");
-    int code = problem ? options_complain(command, "%s", problem) : 0;
-    free(problem);
-    return code;
+    if (given->listen_count > 0 && dev_is_pushed(given))
+        return options_complain(command,
+                                "--listen is for A2A clients, and --mode push has a server for the "
+                                "platform; use one of them");
+    return check_values(command, given);
 }
-
 static int start(const struct dev_options *given, int argc, char **argv)
 {
     struct emulator_options settings = {
@@ -395,7 +265,7 @@ static int run(const struct command *command, int argc, char **argv)
     } else if (parsed == OPTIONS_PARSED && connect_take_script(command, &given.workspace, script) &&
                check(command, &given) == 0) {
         log_set_level(given.host.verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-        code = is_host ? serve(&given, &orders, report_fd) : start(&given, argc, argv);
+        code = is_host ? dev_hosted_run(&given, &orders, report_fd) : start(&given, argc, argv);
     }
     options_free(command, &given);
     return code;
@@ -414,7 +284,8 @@ const struct command command_dev = {
         "version does\n"
         "not load, the old one stays. With --mode push the emulator posts messages to the script's "
         "host instead\n"
-        "of being polled; what one sees stays the same.\n\n"
+        "of being polled; what one sees stays the same. With --listen the script answers A2A "
+        "clients, too.\n\n"
         "The playground, a web page, shows the conversation and what happened to each message; "
         "--open opens it.\n"
         "The terminal shows the conversation, too: each message, its reply, its outcome and how "
@@ -439,6 +310,7 @@ const struct command command_dev = {
                 "  echo hello | molecule dev agent.lua\n"
                 "  molecule dev --backend mock --port 0\n"
                 "  molecule dev agent.lua --mode push\n"
+                "  molecule dev agent.lua --listen 127.0.0.1:8090\n"
                 "  molecule dev --headless --port 8080 --profile t1",
     .options = options,
     .option_count = sizeof options / sizeof *options,

@@ -48,6 +48,8 @@ bool dev_host_is_one(struct dev_host_orders *orders, int *fd)
         .workspace_id = json_string_value(json_object_get(told, "workspace")),
         .state_directory = json_string_value(json_object_get(told, "state")),
         .script = json_string_value(json_object_get(told, "script")),
+        .served_as = json_string_value(json_object_get(told, "served_as")),
+        .again = json_is_true(json_object_get(told, "again")),
     };
     return true;
 }
@@ -58,9 +60,10 @@ bool dev_host_is_one(struct dev_host_orders *orders, int *fd)
 static char **make_environment(const struct dev_host *host)
 {
     const struct dev_host_orders *orders = &host->orders;
-    json_t *told = json_pack("{s:i, s:s, s:s, s:s, s:s?}", "parent", (int)getpid(), "url",
-                             orders->url, "workspace", orders->workspace_id, "state",
-                             orders->state_directory, "script", orders->script);
+    json_t *told = json_pack("{s:i, s:s, s:s, s:s, s:s?, s:s?, s:b}", "parent", (int)getpid(),
+                             "url", orders->url, "workspace", orders->workspace_id, "state",
+                             orders->state_directory, "script", orders->script, "served_as",
+                             orders->served_as, "again", host->again_count > 0);
     char *text = told ? jsontext_print(told) : NULL;
     json_decref(told);
     size_t count = 0;

@@ -11,7 +11,9 @@
 /* What the process is told besides its arguments; the texts are borrowed. */
 struct dev_host_orders {
     const char *url, *workspace_id, *state_directory;
-    const char *script; /* NULL: a backend */
+    const char *script;    /* NULL: a backend */
+    const char *served_as; /* the name for A2A clients; NULL: there are none */
+    bool again;            /* an earlier process has ended */
 };
 
 struct dev_host {

@@ -14,16 +14,17 @@
 #define CHUNK_SIZE 65536
 
 /* X(member, text of the line) */
-#define TEXTS(X)            \
-    X(row_id, "row_id")     \
-    X(schedule, "schedule") \
-    X(outcome, "outcome")   \
-    X(reason, "reason")     \
-    X(traceback, "trace")   \
-    X(level, "level")       \
-    X(text, "text")         \
-    X(what, "what")         \
-    X(key, "key")           \
+#define TEXTS(X)              \
+    X(row_id, "row_id")       \
+    X(schedule, "schedule")   \
+    X(principal, "principal") \
+    X(outcome, "outcome")     \
+    X(reason, "reason")       \
+    X(traceback, "trace")     \
+    X(level, "level")         \
+    X(text, "text")           \
+    X(what, "what")           \
+    X(key, "key")             \
     X(call, "call")
 #define NUMBERS(X)                  \
     X(attempt, "attempt")           \

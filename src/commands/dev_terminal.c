@@ -97,13 +97,14 @@ struct event_task {
     struct molecule_event event; /* its texts are the task's, but for the workspace's id */
 };
 
-#define EVENT_TEXTS 10
+#define EVENT_TEXTS 11
 
 static void list_texts(struct molecule_event *event, const char **texts[EVENT_TEXTS])
 {
-    const char **const all[EVENT_TEXTS] = {
-        &event->row_id, &event->outcome, &event->reason, &event->traceback, &event->text,
-        &event->key,    &event->level,   &event->what,   &event->call,      &event->schedule};
+    const char **const all[EVENT_TEXTS] = {&event->row_id,    &event->outcome,  &event->reason,
+                                           &event->traceback, &event->text,     &event->key,
+                                           &event->level,     &event->what,     &event->call,
+                                           &event->schedule,  &event->principal};
     memcpy(texts, all, sizeof all);
 }
 

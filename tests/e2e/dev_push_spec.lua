@@ -193,6 +193,7 @@ describe("molecule dev --mode push", function()
     local script = directory .. "/agent.lua"
     complains("--headless runs the emulator alone; remove --mode push", { "--headless", "--mode", "push" })
     complains("--mode is poll or push", { script, "--mode", "pull" })
-    complains("molecule serve", { script, "--listen", "127.0.0.1:9000" })
+    complains("--listen is for A2A clients", { script, "--mode", "push", "--listen", "127.0.0.1:9000" })
+    complains("molecule serve", { script, "--public-url", "https://example.org" })
   end)
 end)

@@ -12,6 +12,7 @@ local json = require "molecule.json"
 local attachment = require "molecule.emulator.attachment"
 local messages = require "molecule.emulator.messages"
 local push = require "molecule.emulator.push"
+local shown = require "molecule.playground.shown"
 local store = require "molecule.emulator.store"
 local watch = require "molecule.emulator.watch"
 
@@ -110,6 +111,24 @@ local function due(event)
   show(last, ("(a run of %s)"):format(event.schedule))
 end
 
+-- A message of an A2A client is handled, perhaps once more.
+local function asked(event)
+  if open[event.row_id] then return end
+  last = last + 1
+  open[event.row_id] = { number = last, since = host.monotonic_ms() }
+  show(last, ("%s (A2A): %s"):format(event.principal, event.text or "(empty)"))
+end
+
+-- What such a client gets.
+local function answered(event)
+  local message, parts = open[event.row_id], json.decode(event.text)
+  if not message or message.pushed or not json.is_array(parts) then return end
+  local text, files = shown.content(parts)
+  local pieces = { text ~= "" and text or nil }
+  for _, file in ipairs(files) do pieces[#pieces + 1] = described_file(file) end
+  show(message.number, "agent: " .. (#pieces > 0 and table.concat(pieces, "\n") or "(empty)"))
+end
+
 -- The number of the message that this is the reply to; nil: it is not a reply.
 local function number_of(body)
   local row = host.reply_to(body)
@@ -200,6 +219,8 @@ local function heard(event)
   if event.kind == "pushed" then return pushed(event) end
   if event.kind == "sent" and event.source == own then return sent(event) end
   if event.kind == "attempt" and event.schedule then return due(event) end
+  if event.kind == "attempt" and event.principal then return asked(event) end
+  if event.kind == "answer" then return answered(event) end
   if event.kind == "later" or event.kind == "finished" then return told(event) end
 end
 

@@ -68,8 +68,9 @@ end
 
 ---Called once by the host, before its server listens.
 ---@param options {profile: string, org_id: string?, rate_limit: integer, stale_seconds: number, admin_token: string?,
----  workspace: string?, console: boolean?, push: boolean?, trial: string?, script: string?, keep: string?} workspace: exists
----  from the start, and after every reset; push: its messages are pushed; console: what is said to it and by it is printed and
+---  workspace: string?, console: boolean?, push: boolean?, serves: boolean?, trial: string?, script: string?, keep: string?}
+---  workspace: exists from the start, and after every reset; push: its messages are pushed; serves: A2A clients ask its host,
+---  too; console: what is said to it and by it is printed and
 ---  shown on a page, see console.lua and
 ---  molecule.playground;
 ---  script: its file; keep: a file of what is known over a restart, see keep.lua

@@ -58,6 +58,7 @@ function store.configure(options)
     admin_token = options.admin_token or "",
   })
   store.first, store.first_mode = options.workspace, options.push and "push" or "poll"
+  store.serves = options.serves or false -- A2A clients ask the host of the first one, too
   store.prepare()
 end
 

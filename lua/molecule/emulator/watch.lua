@@ -9,11 +9,12 @@
 --- request or a fault changed something.
 ---
 --- What the host of `molecule dev` reports, as include/molecule/event.h explains it: {kind = "script", reason?},
---- {kind = "attempt", row_id, attempt, schedule?}, {kind = "msg", row_id, text (JSON, may be cut)},
+--- {kind = "attempt", row_id, attempt, schedule?, principal?, text?}, {kind = "msg", row_id, text (JSON, may be cut)},
 --- {kind = "log", row_id?, level, text},
 --- {kind = "asked", row_id?, what, key?, text?, call? (JSON), took_ms}, {kind = "told", row_id?, what, key?, reason?, wall_ms},
 --- {kind = "ended", row_id, attempt, outcome, reason?, traceback?, wall_ms, cpu_ms, memory_bytes}, {kind = "later", row_id,
---- again_ms, reason?}, {kind = "finished", row_id, outcome, reason?}.
+--- again_ms, reason?}, {kind = "answer", row_id, text (JSON)}, {kind = "finished", row_id, outcome, reason?},
+--- {kind = "exchange", text (JSON)}.
 --- {kind = "host", running, reason?}: it was killed, or runs again.
 
 local watch = {}
