@@ -1,4 +1,5 @@
---- The playground's A2A pane: the agent card, and what is pushed to the host; for a person and for a program.
+--- The playground's A2A pane: the agent card, and what is pushed to the host or asked by A2A clients; for a person and for a
+--- program.
 
 local cjson = require "cjson"
 local uv = require "luv"
@@ -21,10 +22,10 @@ local WRONG = AGENT:gsub("version", "vresion")
 
 local child, port, url, workspace, directory
 
-local function start(script, mode)
+local function start(script, mode, ...)
   directory = host.directory()
   host.write(directory .. "/parrot.lua", script)
-  child = process.spawn { command = { emulator.binary(), "dev", directory .. "/parrot.lua", "--port", "0", "--mode", mode },
+  child = process.spawn { command = { emulator.binary(), "dev", directory .. "/parrot.lua", "--port", "0", "--mode", mode, ... },
     keep_stdin = true }
   url = child:wait_line "^playground: ":match "http%S+"
   port = math.tointeger(tonumber(url:match ":(%d+)/"))
@@ -127,8 +128,8 @@ describe("the playground's A2A pane", function()
     clean_up()
   end)
 
-  local function open(script, mode)
-    start(script, mode)
+  local function open(script, mode, ...)
+    start(script, mode, ...)
     page:go(url)
     page:wait_js("return document.getElementById('script').textContent", "version 1 answers")
     page:click 'nav [data-pane="a2a"]'
@@ -158,9 +159,35 @@ describe("the playground's A2A pane", function()
     close()
   end)
 
+  it("shows with --listen the card with its URL, each exchange, and the message in the conversation", function()
+    open(AGENT, "poll", "--listen", "127.0.0.1:0")
+    local at = child:wait_line "^A2A clients: ":match "http%S+"
+    local served_port = math.tointeger(tonumber(at:match "%d+$"))
+    page:wait_js(pane(), ('"url": "%s"'):format(at))
+    page:wait_js(pane(), "What A2A clients ask the host")
+    local function send(method, text)
+      return http.request { port = served_port, method = "POST", path = "/", headers = { ["A2A-Version"] = "1.0" },
+        json = { jsonrpc = "2.0", id = 1, method = method,
+          params = { message = { messageId = text, role = "ROLE_USER", parts = { { text = text } } } } } }
+    end
+    send("SendMessage", "hello")
+    page:wait_js(pane(), "POST / → 200")
+    page:click "molecule-a2a li summary"
+    page:wait_js(pane(), '"method": "SendMessage"')
+    page:wait_js(pane(), '"text": "you said: hello"')
+    send("SendStreamingMessage", "streamed")
+    page:wait_js(pane(), "POST / → 200 stream")
+    page:click "molecule-a2a li summary"
+    page:wait_js(pane(), 'data: {"jsonrpc"')
+    page:wait_js("return document.getElementById('chat').innerText", "anonymous (A2A)")
+    page:wait_js("return document.getElementById('chat').innerText", "you said: streamed")
+    close()
+  end)
+
   it("says in poll mode why there are no exchanges", function()
     open(AGENT, "poll")
     page:wait_js(pane(), "In poll mode the host fetches its messages.")
+    page:wait_js(pane(), "--listen 127.0.0.1:8090 lets A2A clients ask it")
     page:wait_js(pane(), '"name": "parrot"')
     close()
   end)

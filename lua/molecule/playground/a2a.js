@@ -1,10 +1,15 @@
-// The agent as A2A clients and the platform see it: its card, and what was pushed to the host, as it is on the wire.
+// The agent as A2A clients and the platform see it: its card, and what they asked the host, as it is on the wire.
 
 import { copier, doing, duration, h, json, path, pretty, request, timeOf } from "./dom.js";
 
 const LINES_MAXIMUM = 1000, POLL_MS = 1000;
 const FORMS = [["all", "For clients of 1.0 and of 0.3", "molecule serve"],
   ["only_1_0", "With the words of 1.0 alone", "molecule serve --card 1.0"]];
+
+const note = ({ pushed, served }) => (pushed ? "What the platform posts to the host, the newest first. The secret is left out."
+  : served ? "What A2A clients ask the host, the newest first. Tokens are left out."
+    : "In poll mode the host fetches its messages. molecule dev --mode push posts them to it, and shows that here, "
+      + "and --listen 127.0.0.1:8090 lets A2A clients ask it.");
 
 const block = (text, label) => h("pre", { class: "block", tabindex: "0", "aria-label": label }, text);
 
@@ -38,11 +43,11 @@ class A2a extends HTMLElement {
     if (document.hidden || this.asking) return;
     this.asking = true;
     try {
-      const { pushed, entries, last } = await request("GET", path(`/a2a?since=${this.#last}`));
+      const told = await request("GET", path(`/a2a?since=${this.#last}`));
+      const { entries, last } = told;
       if (last < this.#last) this.list.replaceChildren();
       this.#last = last;
-      this.note.textContent = pushed ? "What the platform posts to the host, the newest first. The secret is left out."
-        : "In poll mode the host fetches its messages. molecule dev --mode push posts them to it, and shows that here.";
+      this.note.textContent = note(told);
       for (const entry of entries) this.list.prepend(this.#row(entry));
       while (this.list.children.length > LINES_MAXIMUM) this.list.lastChild.remove();
       if (this.#shown !== this.#version) await this.#showCard(this.#version);
@@ -70,15 +75,16 @@ class A2a extends HTMLElement {
     const body = h("div");
     const answer = entry.status === undefined ? "no answer" : String(entry.status);
     const show = doing(async (event) => {
-      if (!event.target.open || body.firstChild) return;
+      if (!event.target.open || (body.firstChild && !entry.streams)) return;
       const whole = await request("GET", path(`/a2a/${entry.n}`));
-      body.append(h("p", null, `POST ${whole.url}`), block(whole.headers.join("\n"), "Headers"),
-        block(pretty(whole.body), "Request"), h("p", null, `Answer: ${whole.problem || whole.status}`),
+      body.replaceChildren(h("p", null, `${whole.method} ${whole.url}`), block(whole.headers.join("\n"), "Headers"),
+        whole.body ? block(pretty(whole.body), "Request") : "", h("p", null, `Answer: ${whole.problem || whole.status}`),
         whole.answer ? block(pretty(whole.answer), "Answer") : "",
         whole.cut ? h("p", { class: "faint" }, "Only the beginning is kept.") : "");
     });
     return h("li", null, h("details", { ontoggle: show }, h("summary", null, h("span", { class: "faint" }, timeOf(entry.at)),
-      " pushed → ", h("strong", null, answer), ` ${duration(entry.ms)} `,
+      entry.pushed ? " pushed → " : ` ${entry.method} ${new URL(entry.url, location.href).pathname} → `,
+      h("strong", null, answer), entry.streams ? " stream " : ` ${duration(entry.ms)} `,
       entry.again ? h("span", { class: "chip warn" }, "is posted again") : null), body));
   }
 }

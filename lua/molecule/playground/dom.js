@@ -115,7 +115,7 @@ export function chip(item) {
   return h("span", { class: `chip ${kind}` }, word, took);
 }
 
-export const senderOf = (item) => (item.from ? item.from_name || item.from : "canvas");
+export const senderOf = (item) => (item.client ? `${item.from} (A2A)` : item.from ? item.from_name || item.from : "canvas");
 
 // A hue for each peer; the same for the same id.
 export function hueOf(id) {

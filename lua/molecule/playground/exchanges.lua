@@ -1,5 +1,5 @@
---- What the emulator posted to the host in push mode, with what the host answered: A2A as it is on the wire. The secret is not in
---- it. The oldest are forgotten.
+--- A2A as it is on the wire: what the emulator posted to the host in push mode, and what A2A clients asked it, each with what the
+--- host answered. Secrets are not in it. The oldest are forgotten.
 
 local host = require "molecule.emulator.host"
 local json = require "molecule.json"
@@ -14,29 +14,51 @@ local KEPT, LISTED = 1000, 500
 local TEXT_MAXIMUM = 65536 -- bytes of a request, and of an answer
 
 local entries, first, last = {}, 1, 0
+local streams = {} -- the host's number of an exchange -> its entry, while pieces of its answer may follow
 
 function exchanges.reset()
-  entries, first = {}, last + 1 -- the numbering continues
+  entries, first, streams = {}, last + 1, {} -- the numbering continues
 end
 
----@param event table see watch.lua
-function exchanges.hear(event)
-  if event.kind ~= "pushed" then return end
+local function add(entry)
   last = last + 1
-  local body, body_cut = shown.cut(event.body, TEXT_MAXIMUM)
-  local answer, answer_cut = shown.cut(event.answer or "", TEXT_MAXIMUM)
-  entries[last] = { n = last, at = host.now_us() // 1000, id = event.row_id, url = event.url, headers = json.array(event.headers),
-    body = body, status = event.status, answer = answer, problem = event.problem, again = event.again, ms = event.took_ms,
-    cut = body_cut or answer_cut or nil }
+  local body, body_cut = shown.cut(entry.body, TEXT_MAXIMUM)
+  local answer, answer_cut = shown.cut(entry.answer or "", TEXT_MAXIMUM)
+  entry.n, entry.at, entry.headers = last, host.now_us() // 1000, json.array(entry.headers)
+  entry.body, entry.answer, entry.cut = body, answer, body_cut or answer_cut or nil
+  entries[last] = entry
   if last - first >= KEPT then
     entries[first] = nil
     first = first + 1
   end
 end
 
+local function add_piece(entry, piece)
+  if not entry or entry.cut then return end
+  entry.answer, entry.cut = shown.cut(entry.answer .. piece, TEXT_MAXIMUM)
+  entry.cut = entry.cut or nil
+end
+
+---@param event table see watch.lua
+function exchanges.hear(event)
+  if event.kind == "pushed" then
+    add { id = event.row_id, method = "POST", url = event.url, headers = event.headers, body = event.body, status = event.status,
+      answer = event.answer, problem = event.problem, again = event.again, ms = event.took_ms, pushed = true }
+  elseif event.kind == "host" then
+    streams = {}
+  elseif event.kind == "exchange" then
+    local told = json.decode(event.text)
+    if not told.method then return add_piece(streams[told.n], told.answer) end
+    local entry = { method = told.method, url = told.url, headers = told.headers, body = told.body, status = told.status,
+      answer = told.answer, ms = told.took_ms, streams = told.streams or nil }
+    if told.streams then streams[told.n] = entry end
+    add(entry)
+  end
+end
+
 local function line_of(entry)
-  return { n = entry.n, at = entry.at, id = entry.id, url = entry.url, status = entry.status, problem = entry.problem,
-    again = entry.again, ms = entry.ms }
+  return { n = entry.n, at = entry.at, id = entry.id, method = entry.method, url = entry.url, status = entry.status,
+    problem = entry.problem, again = entry.again, ms = entry.ms, pushed = entry.pushed, streams = entry.streams }
 end
 
 ---@param request Request
@@ -45,7 +67,7 @@ function exchanges.list(request)
   if not since then return request:json(400, { error = "since must be a whole number" }) end
   for n = math.max(since + 1, first, last - LISTED + 1), last do lines[#lines + 1] = line_of(entries[n]) end
   local workspace = store.find(record.workspace())
-  request:json(200, { pushed = workspace ~= nil and push.queues(workspace), entries = lines, last = last })
+  request:json(200, { pushed = workspace ~= nil and push.queues(workspace), served = store.serves, entries = lines, last = last })
 end
 
 ---@param request Request

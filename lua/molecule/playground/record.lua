@@ -203,6 +203,8 @@ end
 function heard.attempt(event)
   if event.schedule and not by_id[event.row_id] then
     new_message(event.row_id, event.schedule, ("(a run of %s)"):format(event.schedule), {})
+  elseif event.principal and not by_id[event.row_id] then
+    new_message(event.row_id, event.principal, event.text or "", {}).client = true
   end
   local item = get(event.row_id)
   if #item.attempts >= ATTEMPTS_MAXIMUM then table.remove(item.attempts, 1) end
@@ -218,6 +220,8 @@ function heard.msg(event)
   local attempt = item.attempts[#item.attempts]
   if not attempt then return end
   attempt.msg = event.text
+  local msg = item.client and item.text == "" and json.decode(event.text) -- a large one is not read before
+  if msg and type(msg.text) == "string" then item.text = msg.text end
   weigh(item, #event.text)
   changes.touch(item)
 end
@@ -293,7 +297,9 @@ function heard.asked(event)
       text = event.text and (shown.cut(event.text, TEXT_MAXIMUM)) }
     weigh(item, 200 + math.min(#(event.text or ""), TEXT_MAXIMUM))
   end
-  if event.what == "molecule.notify" and event.text then
+  if event.what == "molecule.notify" and event.text and item.client then -- it goes to its task
+    claim(item, { text = event.text, files = {} })
+  elseif event.what == "molecule.notify" and event.text then
     local said = unclaimed_said(event.text)
     if said then
       said.claimed = true
@@ -347,6 +353,12 @@ function heard.sent(event)
   if event.source ~= own then return end
   local row_id, text, files = host.reply_to(event.body), shown.content(shown.parts(event.value))
   if row_id then reply(row_id, text, files) else say(event.target, text, files) end
+end
+
+-- The result of its task, which an A2A client gets.
+function heard.answer(event)
+  local item, parts = by_id[event.row_id], json.decode(event.text)
+  if item and item.client and json.is_array(parts) then reply(event.row_id, shown.content(parts)) end
 end
 
 -- The platform's answer to a reply.
@@ -413,22 +425,12 @@ end
 
 local name_of = summary.name_of
 
-local function peers()
-  local list = json.array {}
-  for _, workspace in ipairs(store.order) do
-    if workspace.id ~= own and workspace.id ~= store.parent_id and workspace.status ~= "removed" then
-      list[#list + 1] = { id = workspace.id, name = name_of(workspace.id) }
-    end
-  end
-  return list
-end
-
 local function summary_of_status()
   local workspace = store.find(own)
   return { kind = "status", workspace = own, name = name_of(own), state = workspace and store.status(workspace), script = script,
     script_version = status.script_version, down = status.running == false or nil, problem = status.problem,
     place = status.place, at = status.at,
-    profile = store.config.profile, peers = peers(), faults = json.array(faults.list()), oldest = oldest }
+    profile = store.config.profile, peers = summary.peers(own), faults = json.array(faults.list()), oldest = oldest }
 end
 
 ---What the page keeps of an item: no envelope, no log, and only the beginning of a long text.

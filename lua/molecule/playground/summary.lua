@@ -17,6 +17,19 @@ end
 
 local name_of = summary.name_of
 
+---Those that may speak to the workspace.
+---@param own string its id
+---@return table[]
+function summary.peers(own)
+  local list = json.array {}
+  for _, workspace in ipairs(store.order) do
+    if workspace.id ~= own and workspace.id ~= store.parent_id and workspace.status ~= "removed" then
+      list[#list + 1] = { id = workspace.id, name = name_of(workspace.id) }
+    end
+  end
+  return list
+end
+
 -- The code of the question that the agent asks with it.
 local function question_in(text)
   return text:match "%(Question (%w%w%w%w)[%).]"
@@ -44,7 +57,7 @@ function summary.item(item)
   local text, cut = shown.cut(item.text, TEXT_MAXIMUM)
   local result = { kind = item.kind, n = item.n, id = item.id, at = item.us // 1000, state = item.state, text = text,
     cut = cut or nil, level = item.level, from = item.from, from_name = name_of(item.from), to = item.to,
-    to_name = name_of(item.to), claimed = item.claimed }
+    to_name = name_of(item.to), claimed = item.claimed, client = item.client }
   if item.kind == "log" then return result end
   result.files = shown.files(item.files)
   if item.kind == "said" then
