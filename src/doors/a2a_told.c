@@ -26,7 +26,7 @@ static json_t *text_of(const char *bytes, size_t length)
 
 static void tell(const struct observer *observer, json_t *told)
 {
-    char *text = told ? json_dumps(told, JSON_COMPACT) : NULL;
+    char *text = jsontext_print(told);
     json_decref(told);
     if (text)
         observer_exchange(observer, text);

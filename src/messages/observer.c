@@ -5,6 +5,7 @@
 #include "messages/inbox.h"
 #include "script/script_types.h"
 #include "wire/artifacts.h"
+#include "wire/jsontext.h"
 #include "wire/reply_request.h"
 #include "wire/served.h"
 
@@ -128,7 +129,7 @@ void observer_answer(const struct observer *observer, const struct inbox_entry *
         parts = json_array();
     json_array_foreach (reply->artifacts, i, artifact)
         json_array_extend(parts, json_object_get(artifact, "parts"));
-    char *text = json_dumps(parts, JSON_COMPACT);
+    char *text = jsontext_print(parts);
     tell(observer, entry, (struct molecule_event){.kind = MOLECULE_EVENT_ANSWER, .text = text});
     free(text);
     json_decref(parts);
