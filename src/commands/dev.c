@@ -199,6 +199,7 @@ static int check(const struct command *command, const struct dev_options *given)
                            : given->keep             ? "--keep"
                            : dev_is_pushed(given)    ? "--mode push"
                            : given->listen_count > 0 ? "--listen"
+                           : given->auth_token_file  ? "--auth-token-file"
                                                      : NULL;
     if (given->headless)
         return needless ? options_complain(command, "--headless runs the emulator alone; remove %s",

@@ -21,8 +21,9 @@ char *dev_clients_problem(const struct dev_clients *clients)
                                 "too, which says where");
     for (size_t i = 0; !clients->token_file && i < clients->listen_count; i++)
         if (!is_local(clients->listens[i]))
-            return memory_format("--listen %s: others may reach that, and everybody who does may "
-                                 "ask; listen at 127.0.0.1, or give --auth-token-file",
+            return memory_format("--listen %s is neither a loopback address nor a unix socket, so "
+                                 "others could ask; take 127.0.0.1:PORT, or give "
+                                 "--auth-token-file",
                                  clients->listens[i]);
     return NULL;
 }

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_MAXIMUM ((size_t)65536) /* bytes of a request, and of an answer */
+/* bytes of a request, and of an answer: one more than is kept, so that it shows that there were
+ * more */
+#define TEXT_MAXIMUM ((size_t)65536 + 1)
 
 static const struct observer *observer_of(const struct a2a_agent *agent)
 {

@@ -133,6 +133,9 @@ describe("molecule dev --listen", function()
     child:wait_line "^%[2%] dead letter in .*: never$"
     send "pieces"
     child:wait_line "^%[3%] no_reply in "
+    send "progress"
+    child:wait_line "^%[4%] agent: working on it$"
+    child:wait_line "^%[4%] agent: done$"
     stop()
   end)
 
@@ -150,6 +153,10 @@ describe("molecule dev --listen", function()
     assert.equal("anonymous", cjson.decode(one.attempts[1].msg).principal)
     local kept = ask("GET", ("playground/messages/%s/ledger"):format(task.id)).json
     assert.equal("finished", kept.message.state)
+    local test = host.write(directory .. "/copied_spec.lua", ask("GET", ("playground/messages/%s/test"):format(task.id)).body)
+    local run = process.spawn { command = { emulator.binary(), "test", test } }
+    assert.equal(0, (run:wait_exit()), run:report())
+    assert.truthy(host.read(test):find('principal = "anonymous"', 1, true))
     stop()
   end)
 
@@ -158,6 +165,8 @@ describe("molecule dev --listen", function()
     local task = send "ask"
     assert.equal("TASK_STATE_INPUT_REQUIRED", task.status.state)
     assert.equal("Which?", served.text(task.status.message.parts))
+    child:wait_line "^%[1%] agent: Which%?$"
+    assert.equal("Which?", message(task.id).interim[1].text)
     local id = say "for the canvas"
     child:wait_line "canvas said for the canvas"
     assert.equal("replied", message(id).outcome)
@@ -286,7 +295,8 @@ describe("molecule dev --listen", function()
 
   it("refuses what lets strangers ask, and what does not fit", function()
     for expected, arguments in pairs {
-      ["--listen 0.0.0.0:8090: others may reach that"] = { "--listen", "0.0.0.0:8090" },
+      ["--listen 0.0.0.0:8090 is neither a loopback address nor a unix socket"] = { "--listen", "0.0.0.0:8090" },
+      ["take 127.0.0.1:PORT, or give --auth-token-file"] = { "--listen", "8090" },
       ["--listen is for A2A clients, and --mode push has a server"] = { "--listen", "127.0.0.1:0", "--mode", "push" },
       ["give --listen, too, which says where"] = { "--auth-token-file", "tokens" },
       ["a public URL is for molecule serve"] = { "--public-url", "https://example.org" },

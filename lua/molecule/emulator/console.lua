@@ -115,14 +115,21 @@ end
 local function asked(event)
   if open[event.row_id] then return end
   last = last + 1
-  open[event.row_id] = { number = last, since = host.monotonic_ms() }
+  open[event.row_id] = { number = last, since = host.monotonic_ms(), client = event.principal }
   show(last, ("%s (A2A): %s"):format(event.principal, event.text or "(empty)"))
+end
+
+-- What its task says meanwhile: progress, or a question.
+local function said_to_client(event)
+  local message = open[event.row_id]
+  local to_client = event.what == "molecule.notify" or event.what == "molecule.send" and message and event.key == message.client
+  if message and message.client and to_client and event.text then show(message.number, "agent: " .. event.text) end
 end
 
 -- What such a client gets.
 local function answered(event)
   local message, parts = open[event.row_id], json.decode(event.text)
-  if not message or message.pushed or not json.is_array(parts) then return end
+  if not message or not message.client or not json.is_array(parts) then return end
   local text, files = shown.content(parts)
   local pieces = { text ~= "" and text or nil }
   for _, file in ipairs(files) do pieces[#pieces + 1] = described_file(file) end
@@ -220,6 +227,7 @@ local function heard(event)
   if event.kind == "sent" and event.source == own then return sent(event) end
   if event.kind == "attempt" and event.schedule then return due(event) end
   if event.kind == "attempt" and event.principal then return asked(event) end
+  if event.kind == "asked" then return said_to_client(event) end
   if event.kind == "answer" then return answered(event) end
   if event.kind == "later" or event.kind == "finished" then return told(event) end
 end

@@ -6,6 +6,8 @@ const LINES_MAXIMUM = 1000, POLL_MS = 1000;
 const FORMS = [["all", "For clients of 1.0 and of 0.3", "molecule serve"],
   ["only_1_0", "With the words of 1.0 alone", "molecule serve --card 1.0"]];
 
+const pathOf = (url) => url.replace(/^\w+:\/\/[^/]*/, "").replace(/\?.*/s, "");
+
 const note = ({ pushed, served }) => (pushed ? "What the platform posts to the host, the newest first. The secret is left out."
   : served ? "What A2A clients ask the host, the newest first. Tokens are left out."
     : "In poll mode the host fetches its messages. molecule dev --mode push posts them to it, and shows that here, "
@@ -83,7 +85,7 @@ class A2a extends HTMLElement {
         whole.cut ? h("p", { class: "faint" }, "Only the beginning is kept.") : "");
     });
     return h("li", null, h("details", { ontoggle: show }, h("summary", null, h("span", { class: "faint" }, timeOf(entry.at)),
-      entry.pushed ? " pushed → " : ` ${entry.method} ${new URL(entry.url, location.href).pathname} → `,
+      entry.pushed ? " pushed → " : ` ${entry.method} ${pathOf(entry.url)} → `,
       h("strong", null, answer), entry.streams ? " stream " : ` ${duration(entry.ms)} `,
       entry.again ? h("span", { class: "chip warn" }, "is posted again") : null), body));
   }

@@ -28,6 +28,7 @@ local function add(entry)
   entry.body, entry.answer, entry.cut = body, answer, body_cut or answer_cut or nil
   entries[last] = entry
   if last - first >= KEPT then
+    if entries[first].stream then streams[entries[first].stream] = nil end
     entries[first] = nil
     first = first + 1
   end
@@ -44,21 +45,22 @@ function exchanges.hear(event)
   if event.kind == "pushed" then
     add { id = event.row_id, method = "POST", url = event.url, headers = event.headers, body = event.body, status = event.status,
       answer = event.answer, problem = event.problem, again = event.again, ms = event.took_ms, pushed = true }
-  elseif event.kind == "host" then
+  elseif event.kind == "host" then -- another one counts from 1
+    for _, entry in pairs(streams) do entry.stream = false end
     streams = {}
   elseif event.kind == "exchange" then
     local told = json.decode(event.text)
     if not told.method then return add_piece(streams[told.n], told.answer) end
     local entry = { method = told.method, url = told.url, headers = told.headers, body = told.body, status = told.status,
-      answer = told.answer, ms = told.took_ms, streams = told.streams or nil }
-    if told.streams then streams[told.n] = entry end
+      answer = told.answer, ms = told.took_ms, stream = told.streams and told.n or nil }
+    if entry.stream then streams[entry.stream] = entry end
     add(entry)
   end
 end
 
 local function line_of(entry)
   return { n = entry.n, at = entry.at, id = entry.id, method = entry.method, url = entry.url, status = entry.status,
-    problem = entry.problem, again = entry.again, ms = entry.ms, pushed = entry.pushed, streams = entry.streams }
+    problem = entry.problem, again = entry.again, ms = entry.ms, pushed = entry.pushed, streams = entry.stream ~= nil or nil }
 end
 
 ---@param request Request

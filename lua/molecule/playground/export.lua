@@ -90,7 +90,7 @@ end
 ---@return string
 function export.test(item)
   local fields = { "text = " .. quoted(item.text) }
-  if item.from then fields[#fields + 1] = "from = " .. quoted(item.from) end
+  if item.from then fields[#fields + 1] = (item.client and "principal = " or "from = ") .. quoted(item.from) end
   local script = record.script() or "agent.lua"
   local lines = { 'local t = require "molecule.testing"', "",
     ("describe(%s, function()"):format(quoted(script:match "[^/]*$")),

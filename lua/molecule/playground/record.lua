@@ -297,8 +297,9 @@ function heard.asked(event)
       text = event.text and (shown.cut(event.text, TEXT_MAXIMUM)) }
     weigh(item, 200 + math.min(#(event.text or ""), TEXT_MAXIMUM))
   end
-  if event.what == "molecule.notify" and event.text and item.client then -- it goes to its task
-    claim(item, { text = event.text, files = {} })
+  local to_client = event.what == "molecule.notify" or event.what == "molecule.send" and event.key == item.from
+  if item.client and to_client and event.text then
+    claim(item, { text = event.text, files = {} }) -- its task says so; the second is a question
   elseif event.what == "molecule.notify" and event.text then
     local said = unclaimed_said(event.text)
     if said then
