@@ -36,13 +36,13 @@ struct serve_options {
 };
 
 static const struct option options[] = {
-#define X(...) OPTION_ROW(struct serve_options, __VA_ARGS__),
-    SERVE_OPTIONS(X)
-#undef X
 #define MOLECULE_SERVE_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, serve.member, __VA_ARGS__),
 #define MOLECULE_LISTEN_OPTION MOLECULE_SERVE_OPTION
 #include "molecule/options.def"
+#define X(...) OPTION_ROW(struct serve_options, __VA_ARGS__),
+    SERVE_OPTIONS(X)
+#undef X
 #define MOLECULE_OPTION(type, member, ...) \
     OPTION_ROW(struct serve_options, type, workspace.member, __VA_ARGS__),
 #define MOLECULE_HOST_OPTION(type, member, ...) \
