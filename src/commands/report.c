@@ -103,9 +103,9 @@ static void put_versions(struct report *report)
     char *pretty = system ? strstr(system, "PRETTY_NAME=") : NULL;
     if (pretty)
         pretty[strcspn(pretty, "\n")] = '\0';
-    text = memory_format("molecule %s\n%s\nsqlite %s\n%s %s %s\n%s\n", MOLECULE_VERSION, libraries,
-                         ledger_sqlite_version(), name.sysname, name.release, name.machine,
-                         pretty ? pretty : "");
+    text = memory_format("molecule %s\ncommit %s\n%s\nsqlite %s\n%s %s %s\n%s\n", MOLECULE_VERSION,
+                         versions_commit, libraries, ledger_sqlite_version(), name.sysname,
+                         name.release, name.machine, pretty ? pretty : "");
     put_redacted(report, "versions.txt", text);
     free(text);
     free(system);

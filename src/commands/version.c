@@ -35,7 +35,7 @@ static int run(const struct command *command, int argc, char **argv)
     }
     char libraries[512];
     versions_describe(libraries, sizeof libraries);
-    printf("molecule %s\n%s\n", MOLECULE_VERSION, libraries);
+    printf("molecule %s\ncommit %s\n%s\n", MOLECULE_VERSION, versions_commit, libraries);
     return 0;
 }
 
@@ -44,7 +44,9 @@ const struct command command_version = {
     .group = COMMAND_LOOK,
     .usage = "[options]",
     .summary = "print the versions of molecule and of the libraries in use",
-    .description = "Prints the version of molecule and of the libraries it runs with.",
+    .description =
+        "Prints the version of molecule, the commit it was built from, and the versions of "
+        "the libraries it runs with.",
     .options = options,
     .option_count = sizeof options / sizeof *options,
     .run = run,

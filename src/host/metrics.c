@@ -263,8 +263,10 @@ static void put_build(const struct exposition *page)
                            "# TYPE molecule_build info\n");
     else
         begin(page, METRIC_GAUGE, "molecule_build_info", "Versions of this program.");
-    fprintf(page->out, "molecule_build_info{version=\"%s\",lua=\"%s\",sqlite=\"%s\",%s} 1\n",
-            MOLECULE_VERSION, script_lua_version(), ledger_sqlite_version(), labels);
+    fprintf(page->out,
+            "molecule_build_info{version=\"%s\",commit=\"%s\",lua=\"%s\",sqlite=\"%s\",%s} 1\n",
+            MOLECULE_VERSION, versions_commit, script_lua_version(), ledger_sqlite_version(),
+            labels);
 }
 
 char *metrics_text(struct host *host, bool openmetrics, size_t *length)

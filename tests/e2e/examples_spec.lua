@@ -306,9 +306,9 @@ describe("molecule", function()
     return names
   end
 
-  it("tells its version and those of its libraries", function()
+  it("tells its version, its commit and the versions of its libraries", function()
     local said = run({ "version" }, 0)
-    assert(said:find "^molecule %d+%.%d+%.%d+%S*\n", said)
+    assert(said:find "^molecule %d+%.%d+%.%d+%S*\ncommit %S+\n", said)
     for _, library in ipairs { "libcurl", "libuv", "jansson" } do
       assert(said:find("\n" .. library .. " %d+%.%d+"), library .. " is not in\n" .. said)
     end

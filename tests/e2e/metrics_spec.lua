@@ -161,6 +161,13 @@ describe("--metrics", function()
     assert.same(there, listed)
   end)
 
+  it("tells the version and the commit of the program", function()
+    local version = process.spawn { command = { emulator.binary(), "version" } }
+    assert.equal(0, (version:wait_exit()))
+    local number_of, commit = version.stdout:match "^molecule (%S+)\ncommit (%S+)\n"
+    assert.equal(1, number(connect(), ('molecule_build_info{version="%s",commit="%s"'):format(number_of, commit)))
+  end)
+
   it("says OpenMetrics to whoever asks for it", function()
     local one = connect()
     local answer = get(one, "/metrics", { Accept = "application/openmetrics-text; version=1.0.0" })

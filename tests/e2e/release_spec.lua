@@ -3,6 +3,7 @@ local cjson = require "cjson"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local process = require "tests.support.process"
+local uv = require "luv"
 
 local function run(command, options)
   options = options or {}
@@ -65,6 +66,81 @@ describe("a release", function()
     end
     assert.equal(4, count)
     assert(make:find("name=molecule-$version-linux-$architecture", 1, true))
+  end)
+
+  describe("names the commit that it was built from:", function()
+    local GIT = { "git", "-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "init.defaultBranch=main" }
+    local directory
+
+    before_each(function() directory = host.directory() end)
+
+    local function git(...)
+      local command = { table.unpack(GIT) }
+      for _, word in ipairs { "-C", directory, ... } do command[#command + 1] = word end
+      return (run(command))
+    end
+
+    local function commit()
+      git("commit", "--quiet", "--allow-empty", "-m", "x")
+      return git("rev-parse", "HEAD"):sub(1, 12)
+    end
+
+    --- What the build would name, of the sources in `directory`.
+    local function find(given, code)
+      local output = directory .. "/commit.c"
+      local _, problem = run({ "cmake", "-DOUTPUT=" .. output, "-DSOURCE_DIR=" .. directory, "-DCOMMIT=" .. (given or ""), "-P",
+        "cmake/commit.cmake" }, { code = code })
+      return code and problem or host.read(output):match 'versions_commit%[%] = "(.-)";'
+    end
+
+    it("in a checkout its own, whatever repository is around it", function()
+      git "init"
+      local outer = directory
+      assert.equal(commit(), find())
+      directory = outer .. "/inner"
+      run { "mkdir", directory }
+      assert.equal("unknown", find())
+      git "init"
+      assert.equal("unknown", find()) -- nothing is committed
+      assert.equal(commit(), find())
+    end)
+
+    it("in an archive of git the one that was archived, and one that is given before all", function()
+      run { "cp", "-r", "--parents", "cmake/commit", "cmake/commit.cmake", ".gitattributes", directory }
+      assert.equal("unknown", find()) -- a copy of the files
+      git "init"
+      git("add", "--all")
+      local hash = commit()
+      local archive = directory .. "/archive.tar"
+      git("archive", "--output", archive, "HEAD")
+      directory = directory .. "/unpacked"
+      run { "mkdir", directory }
+      run { "tar", "-C", directory, "-xf", archive }
+      assert.equal(hash, find())
+      assert.equal("v1.2-3_a", find "v1.2-3_a")
+      assert.matches("MOLECULE_COMMIT is a commit's hash or name, of letters, digits and %._%-; got \"b c\"",
+        (find("b c", 1):gsub("%s+", " ")))
+    end)
+
+    it("the build writes it again after a commit, and only then", function()
+      run { "cp", "-r", "--parents", "CMakeLists.txt", "cmake", "src", "lua", "include", "examples", "dist", "docs", "LICENSE",
+        "CHANGELOG.md", "README.md", directory }
+      local built, written = directory .. "/build", directory .. "/build/commit.c"
+      local function build()
+        run { "cmake", "--build", built, "--target", "commit" }
+        local stat = assert(uv.fs_stat(written))
+        return host.read(written):match '"(%x+)"', stat.mtime.sec * 1e9 + stat.mtime.nsec
+      end
+      git "init"
+      local first = commit()
+      run { "cmake", "-S", directory, "-B", built, "-G", "Ninja" }
+      local named, time = build()
+      assert.equal(first, named)
+      assert.same({ named, time }, { build() })
+      local second = commit()
+      assert.not_equal(first, second)
+      assert.equal(second, (build()))
+    end)
   end)
 
   it("has the changelog as notes, and no other version's", function()
