@@ -250,6 +250,7 @@ void host_close(struct host *host)
         workspace_free(workspace);
     }
     free(host->swept_directory);
+    free(host->departed);
     free(host);
 }
 

@@ -26,7 +26,8 @@ enum host_exit {
 
 struct a2a_server;
 struct workspace;
-struct molecule_event; /* molecule/event.h */
+struct workspace_numbers; /* host/metrics_private.h */
+struct molecule_event;    /* molecule/event.h */
 
 /* Runs scripts; a workspace lives on one. */
 struct worker {
@@ -65,8 +66,9 @@ struct host {
     struct controls controls;
     struct reserve reserve; /* descriptors for the state's files */
     uv_signal_t signals[4];
-    uv_timer_t awake_timer;       /* asks clock_awake_ms every second */
-    struct workspace *workspaces; /* linked by workspace_next */
+    uv_timer_t awake_timer;             /* asks clock_awake_ms every second */
+    struct workspace *workspaces;       /* linked by workspace_next */
+    struct workspace_numbers *departed; /* what those counted that are gone; NULL: none is */
     size_t open_workspaces;
     size_t pending_bytes;  /* of the messages of all workspaces */
     bool running;          /* host_run was called */

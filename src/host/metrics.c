@@ -203,6 +203,17 @@ static void sum_up(struct workspace_numbers *all, const struct workspace_numbers
     }
 }
 
+void metrics_add_counters(struct workspace_numbers *all, const struct workspace_numbers *one)
+{
+    for (size_t i = 0; i < sizeof workspace_families / sizeof *workspace_families; i++) {
+        const struct family *family = &workspace_families[i];
+        double *sum = (double *)((char *)all + family->offset);
+        const double *more = (const double *)((const char *)one + family->offset);
+        for (size_t j = 0; j < family->count && family->type != METRIC_GAUGE; j++)
+            sum[j] += more[j];
+    }
+}
+
 /* One for each workspace, or one for all; `*count` and `*summed` say which. */
 static struct workspace_numbers *look_at_all(const struct host *host, size_t *count, bool *summed)
 {
@@ -219,6 +230,8 @@ static struct workspace_numbers *look_at_all(const struct host *host, size_t *co
         if (*summed && at > 0)
             sum_up(&numbers[0], one);
     }
+    if (*summed && numbers && host->departed)
+        metrics_add_counters(&numbers[0], host->departed);
     return numbers;
 }
 

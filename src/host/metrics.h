@@ -3,7 +3,8 @@
  * https://prometheus.io/docs/specs/om/open_metrics_spec/
  *
  * No label's value comes from a sender. Each workspace has its series while there are at most
- * METRICS_WORKSPACES of them; of more, only sums are told. docs/monitoring.md lists the metrics. */
+ * METRICS_WORKSPACES of them; of more, only sums are told, in which what a workspace counted stays
+ * when it has left. docs/monitoring.md lists the metrics. */
 #ifndef MOLECULE_HOST_METRICS_H
 #define MOLECULE_HOST_METRICS_H
 

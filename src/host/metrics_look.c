@@ -2,6 +2,7 @@
 #include "host/metrics_private.h"
 
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/trace.h"
 #include "host/parts.h"
 #include "journal/journal.h"
@@ -70,8 +71,12 @@ void metrics_look_workspace(const struct workspace *workspace, struct workspace_
 {
     const struct link *link = &workspace->link;
     memset(numbers, 0, sizeof *numbers);
+    if (!workspace->journal)
+        return; /* it could not be opened */
     if (workspace->script)
         script_tokens(workspace->script, numbers->tokens);
+    else
+        memcpy(numbers->tokens, workspace->tokens, sizeof numbers->tokens);
     look_at_messages(workspace, numbers);
     copy(numbers->requests, link->answers, RETRY_CLASS_COUNT);
     numbers->last_poll = seconds(workspace->poller.last_poll_ms);
@@ -84,6 +89,16 @@ void metrics_look_workspace(const struct workspace *workspace, struct workspace_
     numbers->ledger_bytes = (double)journal->bytes;
     numbers->ledger_writable = !journal_problem(workspace->journal) &&
                                !cursor_writer_problem(&workspace->cursor_writer);
+}
+
+void metrics_keep(const struct workspace *workspace)
+{
+    struct host *host = workspace->host;
+    struct workspace_numbers last;
+    metrics_look_workspace(workspace, &last);
+    if (!host->departed)
+        host->departed = memory_allocate(sizeof *host->departed);
+    metrics_add_counters(host->departed, &last);
 }
 
 void metrics_check(const struct workspace *workspace)

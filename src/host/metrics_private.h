@@ -52,6 +52,8 @@ struct process_numbers {
 
 struct workspace;
 void metrics_look_workspace(const struct workspace *workspace, struct workspace_numbers *numbers);
+/* Of one that is gone the counters alone: it has no gauges. */
+void metrics_add_counters(struct workspace_numbers *all, const struct workspace_numbers *one);
 void metrics_look_process(const struct host *host, struct process_numbers *numbers);
 
 #endif

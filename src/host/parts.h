@@ -57,6 +57,7 @@ struct workspace {
     /* script */
     struct script_settings script_settings;
     struct script *script;
+    double tokens[2]; /* script_tokens, once the script is closed */
     struct worker *worker;
     struct watchdog watchdog;
     bool stuck;   /* its script is why the process exits with HOST_EXIT_STUCK */
@@ -90,6 +91,8 @@ void workspace_close_overdue(uv_timer_t *timer);
 /* Ends the process if the counts of its messages do not add up (base/check.h): in builds with
  * sanitizers, so that every test tries it. */
 void metrics_check(const struct workspace *workspace);
+/* Before it leaves the host: what it counted stays in the sums. */
+void metrics_keep(const struct workspace *workspace);
 
 /* --- culprit.c --- */
 

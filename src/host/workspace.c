@@ -190,6 +190,8 @@ static void on_journal_closed(void *context)
 static void on_script_closed(void *context)
 {
     struct workspace *workspace = context;
+    if (workspace->script)
+        script_tokens(workspace->script, workspace->tokens);
     set_script(workspace, NULL);
     control_close(workspace->control); /* no more queries to the ledger */
     workspace->control = NULL;
@@ -378,8 +380,10 @@ bool workspace_open(struct host *host, const struct molecule_workspace_options *
 static void on_timer_gone(uv_handle_t *timer)
 {
     struct workspace *workspace = timer->data;
-    if (--workspace->timers_left == 0)
-        workspace->gone(workspace->gone_context, workspace);
+    if (--workspace->timers_left > 0)
+        return;
+    metrics_keep(workspace);
+    workspace->gone(workspace->gone_context, workspace);
 }
 
 void workspace_leave_loop(struct workspace *workspace,

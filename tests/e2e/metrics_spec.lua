@@ -75,6 +75,14 @@ describe("--metrics", function()
     end), ("%s is %s, not %s"):format(wanted, last, value))
   end
 
+  local function start_model()
+    return server.start(function(_, reply)
+      reply(200, cjson.encode {
+        choices = { { index = 0, message = { role = "assistant", content = "hello" }, finish_reason = "stop" } },
+        usage = { prompt_tokens = 12, completion_tokens = 5 } }, { ["Content-Type"] = "application/json" })
+    end)
+  end
+
   it("counts each message once, by who sent it and how it ended; nothing is lost between", function()
     local peer = host.workspace(platform)
     local one = connect { "--max-attempts", "1" }
@@ -115,11 +123,7 @@ describe("--metrics", function()
     platform:message { to = workspace.id, text = "ask" }
     wait_for(one, "molecule_questions_open", 1)
     one:stop()
-    local model = server.start(function(_, reply)
-      reply(200, cjson.encode {
-        choices = { { index = 0, message = { role = "assistant", content = "hello" }, finish_reason = "stop" } },
-        usage = { prompt_tokens = 12, completion_tokens = 5 } }, { ["Content-Type"] = "application/json" })
-    end)
+    local model = start_model()
     local other = host.workspace(platform)
     one = host.start { platform = platform, workspace = other, args = { "--metrics", "127.0.0.1:0", "--backend", "openai",
       "--backend-opt", "url=" .. model.url, "--backend-opt", "model=m" } }
@@ -247,25 +251,99 @@ describe("--metrics", function()
     one:stop()
   end)
 
-  it("of more than 100 workspaces tells sums", function()
-    local entries, all = {}, {}
-    for i = 1, 101 do
-      all[i] = host.workspace(platform)
-      entries[i] = ("{ id = %q, token = %q }"):format(all[i].id, all[i].token)
+  describe("of a fleet around 100 workspaces", function()
+    local all, directory, fleet, first_entry
+
+    before_each(function() first_entry = "" end)
+
+    --- The fleet file names those from `first` to `last`.
+    local function write_fleet(first, last)
+      local entries = {}
+      for i = first, last do
+        entries[#entries + 1] = ("{ id = %q, token = %q%s }"):format(all[i].id, all[i].token, i == 1 and first_entry or "")
+      end
+      host.write(directory .. "/fleet.lua", "return { defaults = { script = 'agent.lua' }, workspaces = {" ..
+        table.concat(entries, ",\n") .. "} }")
     end
-    local directory = host.directory()
-    host.write(directory .. "/agent.lua", SCRIPT)
-    host.write(directory .. "/fleet.lua", "return { defaults = { script = 'agent.lua' }, workspaces = {" ..
-      table.concat(entries, ",\n") .. "} }")
-    local fleet = host.start { platform = platform, workspace = all[1], workspaces = all, bare = true, token = false,
-      command = { "fleet", directory .. "/fleet.lua" }, args = { "--metrics", "127.0.0.1:0" } }
-    fleet.metrics = fleet:log("metrics at"):match ":(%d+)/metrics"
-    wait_for(fleet, 'molecule_fleet_workspaces{state="running"}', 101)
-    for i = 1, 101, 50 do platform:message { to = all[i].id, text = "hello" } end
-    wait_for(fleet, 'molecule_messages_finished_total{outcome="replied"}', 3)
-    assert.falsy(get(fleet, "/metrics").body:find("workspace=", 1, true))
-    wait_for(fleet, "molecule_platform_reachable", 1)
-    assert.is_true(number(fleet, "molecule_heartbeat_last_success_timestamp_seconds") > 1e9)
-    fleet:stop()
+
+    local function start(count)
+      all, directory = {}, host.directory()
+      for i = 1, count do all[i] = host.workspace(platform) end
+      host.write(directory .. "/agent.lua", SCRIPT)
+      write_fleet(1, count)
+      fleet = host.start { platform = platform, workspace = all[1], workspaces = all, bare = true, token = false,
+        command = { "fleet", directory .. "/fleet.lua" }, args = { "--metrics", "127.0.0.1:0" } }
+      fleet.metrics = fleet:log("metrics at"):match ":(%d+)/metrics"
+      wait_for(fleet, 'molecule_fleet_workspaces{state="running"}', count)
+    end
+
+    --- Reloads the fleet file; returns once so many are there, and no others.
+    local function become(first, last)
+      write_fleet(first, last)
+      fleet.process:signal "sighup"
+      assert(loop.wait(function()
+        return number(fleet, 'molecule_fleet_workspaces{state="running"}') == last - first + 1 and
+          number(fleet, "molecule_fleet_workspaces") == last - first + 1
+      end))
+    end
+
+    --- Every counter without the label `workspace`, by its series.
+    local function sums()
+      local found = {}
+      for line in get(fleet, "/metrics").body:gmatch "[^\n]+" do
+        local series, value = line:match "^(molecule_[^ ]+) (%S+)$"
+        local name = series and series:match "^[%w_]+"
+        local counts = name and (name:find "_total$" or name:find "_bucket$" or name:find "_count$" or name:find "_sum$")
+        if counts and not series:find("workspace=", 1, true) then found[series] = tonumber(value) end
+      end
+      return found
+    end
+
+    local function assert_not_below(before, after)
+      for series, value in pairs(before) do assert(after[series] and after[series] >= value, series .. " dropped") end
+    end
+
+    it("tells sums of more than 100", function()
+      start(101)
+      for i = 1, 101, 50 do platform:message { to = all[i].id, text = "hello" } end
+      wait_for(fleet, 'molecule_messages_finished_total{outcome="replied"}', 3)
+      assert.falsy(get(fleet, "/metrics").body:find("workspace=", 1, true))
+      wait_for(fleet, "molecule_platform_reachable", 1)
+      assert.is_true(number(fleet, "molecule_heartbeat_last_success_timestamp_seconds") > 1e9)
+      fleet:stop()
+    end)
+
+    it("keeps in the sums what workspaces counted that have left, also while it had series of each", function()
+      local replied, received = 'molecule_messages_finished_total{outcome="replied"}', "molecule_messages_received_total"
+      local model = start_model()
+      first_entry = (", backend = 'openai', backend_options = { url = %q, model = 'm' }"):format(model.url)
+      start(102)
+      for i = 1, 3 do platform:message { to = all[i].id, text = "hello" } end
+      platform:message { to = all[2].id, text = "later" }
+      wait_for(fleet, replied, 3)
+      wait_for(fleet, "molecule_messages_deferred", 1)
+      local before = sums()
+      become(2, 102)
+      assert_not_below(before, sums())
+      assert.equal(3, number(fleet, replied))
+      assert.equal(4, number(fleet, received))
+      assert.equal(17, number(fleet, "molecule_model_tokens_total"))
+      before = sums()
+      -- to 100, each with its series: those that are there
+      become(3, 102)
+      assert.equal(1, number(fleet, replied))
+      assert.equal(1, number(fleet, replied:gsub("{", ("{workspace=%q,"):format(all[3].id))))
+      assert.is_nil(sums()[replied])
+      platform:message { to = all[3].id, text = "hello" }
+      wait_for(fleet, replied, 2)
+      -- back, with what it had not finished, which is received again
+      become(2, 102)
+      wait_for(fleet, received, 6)
+      wait_for(fleet, "molecule_messages_deferred", 1)
+      assert.equal(4, number(fleet, replied))
+      assert_not_below(before, sums())
+      model:stop()
+      fleet:stop()
+    end)
   end)
 end)
