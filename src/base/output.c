@@ -1,6 +1,7 @@
 #include "base/output.h"
 
 #include "base/clock.h"
+#include "base/record.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* the most that one write takes, to tell a slow reader from none */
@@ -95,15 +95,10 @@ static unsigned long write_records(struct channel *channel, const char *bytes, s
     uint32_t size;
     for (size_t at = 0; at < length; at += sizeof size + size) {
         memcpy(&size, bytes + at, sizeof size);
-        ssize_t sent;
-        do {
-            sent = send(channel->fd, bytes + at + sizeof size, size,
-                        MSG_NOSIGNAL | (patient ? 0 : MSG_DONTWAIT));
-        } while (sent < 0 && errno == EINTR);
-        if (sent < 0)
-            lost++;
-        else
+        if (record_send(channel->fd, bytes + at + sizeof size, size, patient))
             atomic_fetch_add(&channel->progress, 1);
+        else
+            lost++;
     }
     return lost;
 }

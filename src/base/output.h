@@ -18,7 +18,7 @@ void output_write(int fd, const char *bytes, size_t length);
  * NULL: a line of text says so. */
 void output_set_log(int fd, int records, void (*lost)(unsigned long lines));
 void output_write_log(const char *bytes, size_t length);
-/* One datagram, at most OUTPUT_RECORD_MAXIMUM bytes. */
+/* One datagram (base/record.h), at most OUTPUT_RECORD_MAXIMUM bytes. */
 #define OUTPUT_RECORD_MAXIMUM (128 * 1024)
 void output_write_record(const char *bytes, size_t length);
 /* Waits until everything written so far is out, but only while there is progress: at most 200 ms

@@ -4,6 +4,7 @@ local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
 local namespace = require "tests.support.namespace"
+local preload = require "tests.support.preload"
 local process = require "tests.support.process"
 local uv = require "luv"
 
@@ -14,6 +15,7 @@ local SCRIPT = [[
       ctx.log.info("heard %s", msg.text)
       return "said"
     end
+    if msg.text == "say much" then ctx.log.info(("x"):rep(15000)) end
     if msg.text == "skip" then return molecule.skip("not mine") end
     if msg.text == "none" then return nil end
     if msg.text == "dead" then return molecule.dead("no") end
@@ -172,7 +174,7 @@ describe("the log", function()
     assert.equal("0", ("%o"):format(uv.fs_stat(path).mode & 7)) -- others cannot read it
   end)
 
-  it("under systemd goes to the journal in fields, with an id that tells the event", function()
+  it("under systemd goes to the journal in fields, with an id that tells the event; what is too large is passed", function()
     if not namespace.allowed() then return pending(namespace.PENDING) end
     local directory = host.directory()
     local socket = directory .. "/socket"
@@ -182,13 +184,17 @@ s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 s.bind(sys.argv[1])
 print("listening", flush=True)
 while True:
-    data = s.recv(1 << 20)
-    print(data.hex(), flush=True)
+    data, files, _, _ = socket.recv_fds(s, 1 << 20, 1)
+    for file in files:
+        data = os.pread(file, 1 << 20, 0)
+        os.close(file)
+    print(("+" if files else "") + data.hex(), flush=True)
 ]])
     local journal = process.spawn { command = { "python3", receiver, socket } }
     journal:wait_line "listening"
     -- the socket's place in a root of its own; standard error is the file that JOURNAL_STREAM names
-    local one = connect({}, { MOLECULE_LOG_FORMAT = false }, namespace.after(([[
+    local library = preload.build("tests/support/small_socket.c", directory)
+    local one = connect({}, { MOLECULE_LOG_FORMAT = false, LD_PRELOAD = library }, namespace.after(([[
       mount -t tmpfs none /run && mkdir -p /run/systemd/journal && touch /run/systemd/journal/socket &&
       mount --bind %s /run/systemd/journal/socket &&
       export JOURNAL_STREAM=$(stat -Lc %%d:%%i /dev/stderr)]]):format(socket)))
@@ -204,12 +210,17 @@ while True:
       return found
     end
     local text = fields_of "registered"
+    assert.falsy(text:find "^%+")
     assert.matches("PRIORITY=6\n", text)
     assert.matches("MESSAGE_ID=%x+\n", text)
     assert.matches("MOLECULE_WORKSPACE=" .. workspace.id:gsub("%-", "%%-") .. "\n", text)
     platform:message { to = workspace.id, text = "broken" }
     text = fields_of "handler.failed"
     assert.matches("\nMESSAGE\n........message .*\nstack traceback:", text)
+    platform:message { to = workspace.id, text = "say much" }
+    text = fields_of "script.log"
+    assert(text:find "^%+PRIORITY=6\n")
+    assert.equal(15000, #text:match "\nMESSAGE=script: (x+)\n$")
     assert.equal("", one.process.stderr)
     one:stop()
     journal:kill()
