@@ -59,8 +59,8 @@ struct log_settings {
 /* May be called again; lines of other threads go to one of the two places. false: `problem` says
  * why not, and nothing has changed. */
 bool log_open(const struct log_settings *settings, char *problem, size_t problem_size);
-/* Opens the file of log_open again, under its name: the old one was moved. If this fails, the old
- * one is kept. */
+/* Opens the file of log_open again, under its name: the old one was moved. The lines to come go to
+ * the new one; if this fails, the old one is kept. Does not wait for it. */
 void log_reopen(void);
 
 void log_set_level(enum log_level level);

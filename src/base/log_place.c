@@ -23,7 +23,7 @@ static const char *const levels[] = {"error", "warn", "info", "debug"}; /* as en
 static atomic_int current_form = LOG_FORM_TEXT;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static char *file_path;                                   /* absolute; NULL: standard error */
-static int file = -1, journal = -1;
+static int file = -1, journal = -1; /* once they are open, their numbers stay */
 
 const char *log_level_name(enum log_level level)
 {
@@ -142,7 +142,7 @@ static char *absolute(const char *path)
     return whole;
 }
 
-/* with the mutex held: what was opened takes the place of `*old` */
+/* What was opened takes the place of `*old`. */
 static void replace(int *old, int fd)
 {
     if (*old < 0) {
@@ -184,18 +184,28 @@ bool log_open(const struct log_settings *settings, char *problem, size_t problem
     return true;
 }
 
-void log_reopen(void)
+/* On the thread that writes the file: the file system may hang. */
+static void reopen(void)
 {
     pthread_mutex_lock(&mutex);
     char *path = file_path ? strdup(file_path) : NULL;
+    pthread_mutex_unlock(&mutex);
     int fd = path ? open_file(path) : -1, error = errno;
     if (fd >= 0)
         replace(&file, fd);
-    pthread_mutex_unlock(&mutex);
     if (path && fd >= 0)
         log_debug(LOG_LOG_REOPENED, NULL, "%s is opened again", path);
     else if (path)
         log_error(LOG_LOG_FAILING, NULL, "--log-file %s: %s; the file that was open is kept", path,
                   strerror(error));
     free(path);
+}
+
+void log_reopen(void)
+{
+    pthread_mutex_lock(&mutex);
+    bool has_file = file_path;
+    pthread_mutex_unlock(&mutex);
+    if (has_file)
+        output_turn_log(reopen);
 }

@@ -33,8 +33,10 @@ struct channel {
     size_t length;           /* of `waiting` */
     unsigned long dropped;   /* lines */
     bool opened, has_thread, busy;
-    bool mid_line; /* the thread's: a line was cut when its end could not be written */
-    bool records;  /* datagrams, each after its length */
+    bool mid_line;      /* the thread's: a line was cut when its end could not be written */
+    bool records;       /* datagrams, each after its length */
+    void (*turn)(void); /* output_turn_log, to be called after so many bytes of `waiting` */
+    size_t turn_at;
     _Atomic uint64_t progress;
 };
 
@@ -142,17 +144,23 @@ static void say_lost(struct channel *channel, unsigned long lost, bool patient)
 static void drain(struct channel *channel)
 {
     pthread_mutex_lock(&channel->mutex);
-    while (channel->length == 0)
+    while (channel->length == 0 && !channel->turn)
         pthread_cond_wait(&channel->work, &channel->mutex);
     char *bytes = channel->waiting;
-    size_t length = channel->length;
+    size_t length = channel->length, at = channel->turn ? channel->turn_at : length;
+    void (*turn)(void) = channel->turn;
     channel->waiting = channel->leaving;
     channel->leaving = bytes;
     channel->length = 0;
+    channel->turn = NULL;
     channel->busy = true;
     pthread_mutex_unlock(&channel->mutex);
 
-    unsigned long lost = write_lines(channel, bytes, length, true);
+    unsigned long lost = at > 0 ? write_lines(channel, bytes, at, true) : 0;
+    if (turn)
+        turn();
+    if (length > at)
+        lost += write_lines(channel, bytes + at, length - at, true);
 
     pthread_mutex_lock(&channel->mutex);
     channel->dropped += lost;
@@ -268,6 +276,23 @@ void output_write_log(const char *bytes, size_t length)
         enqueue(log_fd == STDERR_FILENO ? &errors : &file, NULL, bytes, length);
 }
 
+void output_turn_log(void (*turn)(void))
+{
+    struct channel *channel = log_fd == STDERR_FILENO ? &errors : &file;
+    pthread_mutex_lock(&channel->mutex);
+    if (!channel->opened)
+        open_channel(channel);
+    bool has_thread = channel->has_thread;
+    if (has_thread && !channel->turn) { /* one turn is for all that ask before it */
+        channel->turn = turn;
+        channel->turn_at = channel->length;
+        pthread_cond_signal(&channel->work);
+    }
+    pthread_mutex_unlock(&channel->mutex);
+    if (!has_thread)
+        turn();
+}
+
 void output_write_record(const char *bytes, size_t length)
 {
     uint32_t size = (uint32_t)length;
@@ -288,7 +313,7 @@ static void flush_channel(struct channel *channel)
     uint64_t seen = atomic_load(&channel->progress);
     int64_t began_ms = clock_monotonic_ms(), moved_ms = began_ms;
     pthread_mutex_lock(&channel->mutex);
-    while (channel->has_thread && (channel->length > 0 || channel->busy)) {
+    while (channel->has_thread && (channel->length > 0 || channel->turn || channel->busy)) {
         struct timespec until = in_ms(20);
         pthread_cond_timedwait(&channel->written, &channel->mutex, &until);
         int64_t now_ms = clock_monotonic_ms();

@@ -18,6 +18,9 @@ void output_write(int fd, const char *bytes, size_t length);
  * NULL: a line of text says so. */
 void output_set_log(int fd, int records, void (*lost)(unsigned long lines));
 void output_write_log(const char *bytes, size_t length);
+/* Calls this on the thread that writes the log, between the lines so far and those to come: what
+ * may hang. Without a thread (RLIMIT_NPROC), here. */
+void output_turn_log(void (*turn)(void));
 /* One datagram (base/record.h), at most OUTPUT_RECORD_MAXIMUM bytes. */
 #define OUTPUT_RECORD_MAXIMUM (128 * 1024)
 void output_write_record(const char *bytes, size_t length);

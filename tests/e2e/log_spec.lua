@@ -1,5 +1,6 @@
 --- The log as an operator, a log collector and the journal read it.
 local cjson = require "cjson"
+local beats = require "tests.support.beats"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local loop = require "tests.support.loop"
@@ -172,6 +173,30 @@ describe("the log", function()
     assert.falsy(host.read(path .. ".1"):find('"event":"workspace.stopped"', 1, true))
     assert.truthy(host.read(path):find('"event":"workspace.stopped"', 1, true))
     assert.equal("0", ("%o"):format(uv.fs_stat(path).mode & 7)) -- others cannot read it
+  end)
+
+  it("does not hold up heartbeats or answers while the file system of a new --log-file hangs", function()
+    local directory, path = host.directory(), host.directory() .. "/molecule.log"
+    local flag = directory .. "/hangs"
+    local one = connect({ "--log-file", path, "--log-format", "json", "--heartbeat-ms", "1000" },
+      { LD_PRELOAD = preload.build("tests/support/slow_open.c", directory), SLOW_PATH = path, SLOW_FLAG = flag })
+    local function has(file, text) return (host.read(file) or ""):find(text, 1, true) end
+    assert(loop.wait(function() return has(path, '"event":"registered"') end))
+    host.write(flag, "")
+    assert(os.rename(path, path .. ".1"))
+    one.process:signal "sighup"
+    assert(loop.wait(function() return uv.fs_stat(flag .. ".waiting") end))
+    beats.wait(one, 3)
+    one.process:signal "sighup"
+    send { to = workspace.id, text = "say" }
+    one:canvas(1)
+    assert.falsy(uv.fs_stat(path))
+    uv.fs_unlink(flag)
+    -- what was said meanwhile, all of it in the new file
+    assert(loop.wait(function() return has(path, "heard say") end))
+    assert(has(path, '"event":"script.reloaded"'))
+    assert.falsy(has(path .. ".1", "heard say") or has(path .. ".1", '"event":"log.lost"') or has(path, '"event":"log.lost"'))
+    one:stop()
   end)
 
   it("under systemd goes to the journal in fields, with an id that tells the event; what is too large is passed", function()
