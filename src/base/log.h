@@ -62,6 +62,11 @@ bool log_open(const struct log_settings *settings, char *problem, size_t problem
 /* Opens the file of log_open again, under its name: the old one was moved. The lines to come go to
  * the new one; if this fails, the old one is kept. Does not wait for it. */
 void log_reopen(void);
+/* The same with another file: the lines to come go there. false: the log goes to no file now, and
+ * nothing happens. */
+bool log_move(const char *path);
+/* false: there is no such level. */
+bool log_find_level(const char *word, enum log_level *level);
 
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);

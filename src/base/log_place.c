@@ -23,6 +23,7 @@ static const char *const levels[] = {"error", "warn", "info", "debug"}; /* as en
 static atomic_int current_form = LOG_FORM_TEXT;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER; /* of what follows */
 static char *file_path;                                   /* absolute; NULL: standard error */
+static char *next_path;                                   /* of log_move, until it is open */
 static int file = -1, journal = -1; /* once they are open, their numbers stay */
 
 const char *log_level_name(enum log_level level)
@@ -109,6 +110,14 @@ static enum log_form choose_form(const struct log_settings *settings, int fd)
     return terminal_colors(fd, settings->color) ? LOG_FORM_TERMINAL_COLORED : LOG_FORM_TERMINAL;
 }
 
+bool log_find_level(const char *word, enum log_level *level)
+{
+    int found = find_word(word, levels, 4);
+    if (found >= 0)
+        *level = (enum log_level)found;
+    return found >= 0;
+}
+
 /* false: a word is not one of those there are. */
 static bool check_words(const struct log_settings *settings, char *problem, size_t problem_size)
 {
@@ -184,15 +193,29 @@ bool log_open(const struct log_settings *settings, char *problem, size_t problem
     return true;
 }
 
+static void keep_path(const char *path)
+{
+    pthread_mutex_lock(&mutex);
+    char *kept = strdup(path);
+    if (kept) {
+        free(file_path);
+        file_path = kept;
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
 /* On the thread that writes the file: the file system may hang. */
 static void reopen(void)
 {
     pthread_mutex_lock(&mutex);
-    char *path = file_path ? strdup(file_path) : NULL;
+    char *path = next_path ? next_path : file_path ? strdup(file_path) : NULL;
+    next_path = NULL;
     pthread_mutex_unlock(&mutex);
     int fd = path ? open_file(path) : -1, error = errno;
-    if (fd >= 0)
+    if (fd >= 0) {
         replace(&file, fd);
+        keep_path(path);
+    }
     if (path && fd >= 0)
         log_debug(LOG_LOG_REOPENED, NULL, "%s is opened again", path);
     else if (path)
@@ -208,4 +231,21 @@ void log_reopen(void)
     pthread_mutex_unlock(&mutex);
     if (has_file)
         output_turn_log(reopen);
+}
+
+bool log_move(const char *path)
+{
+    char *wanted = absolute(path);
+    pthread_mutex_lock(&mutex);
+    bool has_file = file_path, moves = has_file && wanted && strcmp(wanted, file_path) != 0;
+    free(next_path);
+    next_path = moves ? wanted : NULL;
+    pthread_mutex_unlock(&mutex);
+    if (!moves) {
+        free(wanted);
+        return has_file;
+    }
+    log_info(LOG_LOG_MOVED, NULL, "the log continues in %s", path);
+    output_turn_log(reopen);
+    return true;
 }

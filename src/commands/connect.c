@@ -1,6 +1,7 @@
 /* molecule connect: options -> a host with one workspace, or several with the same options. */
 #include "commands/check.h"
 #include "commands/commands.h"
+#include "commands/config_reload.h"
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
 #include "commands/secrets.h"
@@ -79,14 +80,18 @@ static int check_all(const struct connect_options *given, const struct attached 
 }
 
 static int start(const struct command *command, const struct connect_options *given,
-                 struct attached *attached, size_t count)
+                 const struct options_sources *sources, struct attached *attached, size_t count)
 {
     char problem[1024];
+    struct config_reload config = {
+        .command = command, .sources = sources, .values = given, .size = sizeof *given};
     if (given->check)
         return check_all(given, attached, count);
     struct molecule_options settings = given->host;
     settings.handle_signals = true;
     settings.fleet = count > 1;
+    settings.on_reload = config_on_reload;
+    settings.context = &config;
     settings.workers = fleet_workers(settings.workers, count);
     if (given->dry_run)
         settings.metrics = NULL; /* the service may be running */
@@ -96,6 +101,7 @@ static int start(const struct command *command, const struct connect_options *gi
         return MOLECULE_FAILED;
     }
     enum molecule_result result = MOLECULE_STOPPED;
+    config.molecule = molecule;
     if (given->dry_run) {
         for (size_t i = 0; i < count && result == MOLECULE_STOPPED; i++)
             result = molecule_rehearse(molecule, &attached[i].workspace);
@@ -117,6 +123,7 @@ static int start(const struct command *command, const struct connect_options *gi
             result = MOLECULE_FAILED;
         }
     }
+    config_reload_abandon(&config);
     molecule_close(molecule);
     return (int)result;
 }
@@ -296,7 +303,7 @@ static int run(const struct command *command, int argc, char **argv)
                  "--token on the command line was readable by others on this "
                  "machine; MOLECULE_WORKSPACE_TOKEN "
                  "or --token-file is better");
-    code = start(command, &given, attached, count);
+    code = start(command, &given, &sources, attached, count);
 
 cleanup:
     options_free(command, &given);

@@ -100,7 +100,7 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
     settings.on_ended = fleet_on_ended;
     settings.context = fleet;
     fleet_raise_limit(fleet->plan.count);
-    fleet->molecule = molecule_open(&settings, problem, sizeof problem);
+    fleet->molecule = fleet->config.molecule = molecule_open(&settings, problem, sizeof problem);
     if (!fleet->molecule) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_FAILED;
@@ -122,10 +122,15 @@ static enum molecule_result serve(struct fleet *fleet, const struct fleet_option
     return first;
 }
 
-static int run_file(const struct fleet_options *given, const char *path)
+static int run_file(const struct command *command, const struct fleet_options *given,
+                    const struct options_sources *sources, const char *path)
 {
     char problem[1024];
-    struct fleet fleet = {.path = path, .defaults = {given->state_directory, given->api_url}};
+    struct fleet fleet = {
+        .path = path,
+        .defaults = {given->state_directory, given->api_url},
+        .config = {.command = command, .sources = sources, .values = given, .size = sizeof *given},
+    };
     if (!plan_read(&fleet.plan, path, &fleet.defaults, problem, sizeof problem)) {
         terminal_print(stderr, "molecule fleet: %s\n", problem);
         return MOLECULE_USAGE;
@@ -160,7 +165,7 @@ static int run_given(const struct command *command, const struct fleet_options *
                  "MOLECULE_WORKSPACE_TOKEN belongs to one workspace and is ignored by a fleet; to "
                  "use it, write token_env = \"MOLECULE_WORKSPACE_TOKEN\" for that workspace");
     unsetenv("MOLECULE_WORKSPACE_TOKEN_FILE"); /* it belongs to one workspace, as the token does */
-    return run_file(given, path);
+    return run_file(command, given, sources, path);
 }
 
 static int run(const struct command *command, int argc, char **argv)

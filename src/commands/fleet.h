@@ -4,6 +4,7 @@
 #ifndef MOLECULE_COMMANDS_FLEET_H
 #define MOLECULE_COMMANDS_FLEET_H
 
+#include "commands/config_reload.h"
 #include "commands/fleet_plan.h"
 #include "molecule/molecule.h"
 
@@ -15,6 +16,7 @@ struct fleet {
     void *tree;                  /* of tsearch(3): the members by id */
     struct rereading *rereading; /* under way; NULL: none */
     bool again;                  /* the file must be reloaded once more after that */
+    struct config_reload config;
 };
 
 /* Its plan has been read. */

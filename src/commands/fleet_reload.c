@@ -27,6 +27,8 @@ static void free_rereading(struct rereading *rereading)
     free(rereading);
 }
 
+static void start(struct fleet *fleet);
+
 static void on_reread(void *context)
 {
     struct rereading *rereading = context;
@@ -51,7 +53,7 @@ static void on_reread(void *context)
         fleet_take_plan(fleet, fresh);
     free_rereading(rereading);
     if (fleet->again)
-        fleet_on_reload(fleet);
+        start(fleet);
 }
 
 static void *reread(void *context)
@@ -81,9 +83,8 @@ static bool start_rereading(struct rereading *rereading)
     return started;
 }
 
-void fleet_on_reload(void *context)
+static void start(struct fleet *fleet)
 {
-    struct fleet *fleet = context;
     fleet->again = fleet->rereading != NULL;
     if (fleet->again) {
         log_warn(
@@ -104,8 +105,16 @@ void fleet_on_reload(void *context)
     free_rereading(rereading);
 }
 
+void fleet_on_reload(void *context)
+{
+    struct fleet *fleet = context;
+    config_reload_start(&fleet->config);
+    start(fleet);
+}
+
 void fleet_abandon_reload(struct fleet *fleet)
 {
+    config_reload_abandon(&fleet->config);
     struct rereading *rereading = fleet->rereading;
     if (!rereading)
         return;

@@ -1,5 +1,6 @@
 /* molecule serve: scripts as A2A servers. */
 #include "commands/commands.h"
+#include "commands/config_reload.h"
 #include "commands/connect_options.h"
 #include "commands/fleet_limits.h"
 #include "commands/local_state.h"
@@ -120,11 +121,15 @@ static enum molecule_result add_all(struct molecule *molecule, const struct serv
 }
 
 static int serve(const struct command *command, const struct serve_options *given,
-                 const struct served *served, size_t count)
+                 const struct options_sources *sources, const struct served *served, size_t count)
 {
     char problem[1024];
+    struct config_reload config = {
+        .command = command, .sources = sources, .values = given, .size = sizeof *given};
     struct molecule_options settings = given->host;
     settings.handle_signals = true;
+    settings.on_reload = config_on_reload;
+    settings.context = &config;
     settings.workers = fleet_workers(settings.workers, count);
     fleet_raise_limit_for(given->serve.max_connections);
     struct molecule *molecule = molecule_open(&settings, problem, sizeof problem);
@@ -133,10 +138,12 @@ static int serve(const struct command *command, const struct serve_options *give
         return MOLECULE_FAILED;
     }
     enum molecule_result result = MOLECULE_FAILED;
+    config.molecule = molecule;
     if (molecule_serve(molecule, &given->serve, false, problem, sizeof problem))
         result = add_all(molecule, served, count);
     else
         terminal_print(stderr, "molecule %s: %s\n", command->name, problem);
+    config_reload_abandon(&config);
     molecule_close(molecule);
     return (int)result;
 }
@@ -170,7 +177,7 @@ static int run_all(const struct command *command, const struct serve_options *gi
         code = check_agents(command, served, agents);
     set_places(served, agents);
     if (code == 0)
-        code = serve(command, given, served, agents);
+        code = serve(command, given, sources, served, agents);
     for (size_t i = 0; i < agents; i++) {
         free(served[i].host);
         free(served[i].id);
@@ -192,7 +199,7 @@ static void set_other_defaults(struct serve_options *given)
 
 /* Scripts that stand alone take the place of what the config file says. */
 static void drop_answerer_of_file(const struct command *command, struct serve_options *given,
-                                  const struct options_sources *sources)
+                                  struct options_sources *sources)
 {
     if (options_origins(command, sources, "script") == OPTION_FROM_FILE)
         given->workspace.script = NULL;
@@ -200,6 +207,10 @@ static void drop_answerer_of_file(const struct command *command, struct serve_op
         given->workspace.backend = NULL;
         option_free(options_find(command, "backend-opt"), given);
     }
+    static const char *const answerers[] = {"script", "backend", "backend-opt"};
+    for (size_t i = 0; i < sizeof answerers / sizeof *answerers; i++)
+        sources->of[options_find(command, answerers[i]) - command->options].origins =
+            OPTION_FROM_FLAG;
 }
 
 /* The log, and files with secrets. 0, or 2 after saying what is wrong. */

@@ -2,9 +2,12 @@
 
 local cjson = require "cjson"
 local uv = require "luv"
+local beats = require "tests.support.beats"
 local emulator = require "tests.support.emulator"
 local host = require "tests.support.host"
 local http = require "tests.support.http"
+local loop = require "tests.support.loop"
+local preload = require "tests.support.preload"
 local process = require "tests.support.process"
 
 local UNSET = { "MOLECULE_API_URL", "MOLECULE_STATE_DIR", "MOLECULE_ORG_ID", "MOLECULE_WORKSPACE_TOKEN",
@@ -486,6 +489,191 @@ describe("configuration", function()
       assert(uv.fs_chmod(fleet, tonumber("644", 8)))
       one.process:signal "sighup"
       one:log "cannot reload the fleet file, nothing has changed: .*%-%-strict refuses that"
+      one:stop()
+    end)
+  end)
+
+  describe("read again at SIGHUP", function()
+    local workspace, one
+
+    before_each(function() workspace = host.workspace(platform) end)
+
+    --- molecule connect with the file, and nothing else but the platform.
+    local function connect(args, env)
+      one = host.connect { platform = platform, workspace = workspace, token = false, script = host.ECHO,
+        args = { "--config", path, table.unpack(args or {}) }, env = env or { MOLECULE_LOG_LEVEL = false } }
+    end
+
+    local function config(more, token)
+      write(("return { token = %q, %s }"):format(token or workspace.token, more))
+    end
+
+    local function reload() one.process:signal "sighup" end
+
+    local function said(text) return one.process.stderr:find(text, 1, true) end
+
+    it("names what needs a restart, without its value, each time", function()
+      config "max_attempts = 3, concurrency = 2, script_options = { key = 'old-secret' }"
+      connect()
+      config("max_attempts = 3, concurrency = 4, script_options = { key = 'new-secret' }, timeout = '9s'", "another-token-01234")
+      for _ = 1, 2 do
+        reload()
+        local line = one:log "config.lua: .* restart to apply"
+        assert.matches("warn .*config%.lua: script_options, token, concurrency, timeout differ from what runs; " ..
+          "restart to apply them$", line)
+      end
+      assert.falsy(said "another-token" or said "old-secret" or said "new-secret")
+      config "max_attempts = 3, concurrency = 2, script_options = { key = 'old-secret' }, ca_file = 'x'"
+      reload()
+      one:log "config.lua: ca_file differs from what runs; restart to apply it$"
+      one:stop()
+    end)
+
+    it("takes the level of the log", function()
+      config "log_level = 'info'"
+      connect()
+      platform:message { to = workspace.id, text = "first" }
+      one:canvas(1)
+      assert.falsy(said " debug ")
+      config "log_level = 'debug'"
+      reload()
+      one:log "info .*config.lua: log_level is now debug"
+      one:log " debug "
+      config "verbose = false"
+      reload()
+      one:log "config.lua: log_level is now info"
+      config "log_level = 'warn'"
+      reload()
+      one:log "config.lua: log_level is now warn"
+      assert.falsy(said "restart to apply")
+      one:stop()
+    end)
+
+    it("leaves alone what the command line or the environment says", function()
+      config "log_level = 'info', timeout = '5s'"
+      connect({ "--log-level", "info", "--timeout", "7s" })
+      config "log_level = 'debug', timeout = '9s', ca_file = 'x'"
+      reload()
+      one:log "config.lua: ca_file differs from what runs"
+      assert.falsy(said "is now")
+      one:stop()
+      config "verbose = false"
+      connect({}, { MOLECULE_LOG_LEVEL = "info" })
+      config "verbose = true, log_level = 'warn', ca_file = 'x'"
+      reload()
+      one:log "config.lua: ca_file differs from what runs"
+      assert.falsy(said "is now")
+      one:stop()
+    end)
+
+    it("moves the log to another file, and stays with the old one if there is no such folder", function()
+      local first, second = directory .. "/first.log", directory .. "/second.log"
+      local function wait_for(file, text)
+        assert(loop.wait(function() return (host.read(file) or ""):find(text, 1, true) end), text)
+      end
+      config "log_file = 'first.log'"
+      one = host.start { platform = platform, workspace = workspace, token = false, script = host.ECHO,
+        args = { "--config", path } }
+      wait_for(first, "registered as")
+      config "log_file = 'nowhere/second.log'"
+      reload()
+      wait_for(first, "nowhere/second.log: No such file or directory; the file that was open is kept")
+      config "log_file = 'second.log'"
+      reload()
+      wait_for(first, "the log continues in " .. second)
+      reload()
+      wait_for(second, "the script is reloaded")
+      config "concurrency = 2"
+      reload()
+      wait_for(second, "config.lua: concurrency, log_file differ from what runs")
+      one:stop()
+      wait_for(second, "stopped; ")
+      assert.equal("", one.process.stderr)
+    end)
+
+    it("changes nothing if it has an error, and says which and where", function()
+      config "log_level = 'info'"
+      connect()
+      local FAILED = "error .*cannot reload the config file, nothing of it has changed: .*config.lua"
+      for text, problem in pairs {
+        ["return {\n  log_level = 'debug',\n  log_levle = 1 }"] = ':3: unknown key "log_levle"; did you mean "log_level"%?',
+        ["return {\n  log_level = 'debug',"] = ":2: .*unexpected symbol",
+        ["return { log_level = 'loud' }"] = ':1: "log_level" is error, warn, info or debug; got "loud"',
+        ["return { log_level = 'debug', concurrency = 0 }"] = ':1: "concurrency" must be between 1 and 1000; got "0"',
+      } do
+        write(text)
+        reload()
+        one:log(FAILED .. problem)
+      end
+      assert(uv.fs_unlink(path))
+      reload()
+      one:log(FAILED .. " cannot be read: No such file or directory")
+      assert.falsy(said "is now")
+      platform:message { to = workspace.id, text = "still there" }
+      one:canvas(1)
+      one:stop()
+    end)
+
+    it("is refused with --strict if others may read it", function()
+      config "log_level = 'info'"
+      connect { "--strict" }
+      config "log_level = 'debug'"
+      assert(uv.fs_chmod(path, tonumber("644", 8)))
+      reload()
+      one:log "cannot reload the config file, .*which has secrets, and %-%-strict refuses that"
+      assert.falsy(said "is now")
+      one:stop()
+    end)
+
+    it("does not hold up heartbeats or answers while its file system hangs", function()
+      local flag = directory .. "/hangs"
+      config "log_level = 'info'"
+      connect({ "--heartbeat-ms", "1000" }, { MOLECULE_LOG_LEVEL = false,
+        LD_PRELOAD = preload.build("tests/support/slow_open.c", directory), SLOW_PATH = path, SLOW_FLAG = flag })
+      host.write(flag, "")
+      reload()
+      assert(loop.wait(function() return uv.fs_stat(flag .. ".waiting") end))
+      beats.wait(one, 3)
+      reload() -- once more after that
+      platform:message { to = workspace.id, text = "hello" }
+      one:canvas(1)
+      config "log_level = 'debug', concurrency = 7"
+      uv.fs_unlink(flag)
+      for _ = 1, 2 do one:log "concurrency differs from what runs" end
+      one:stop()
+      -- one that is stopped meanwhile does not wait for it
+      config "log_level = 'info'"
+      connect({}, { MOLECULE_LOG_LEVEL = false, LD_PRELOAD = preload.build("tests/support/slow_open.c", directory),
+        SLOW_PATH = path, SLOW_FLAG = flag })
+      uv.fs_unlink(flag .. ".waiting")
+      host.write(flag, "")
+      reload()
+      assert(loop.wait(function() return uv.fs_stat(flag .. ".waiting") end))
+      one:stop()
+      uv.fs_unlink(flag)
+    end)
+
+    it("is read again by a fleet and by a server, too", function()
+      write "return { workers = 1, log_level = 'info' }"
+      local fleet = private("fleet.lua", ("return { workspaces = {{ id = %q, token = %q, script = 'agent.lua' }} }")
+        :format(workspace.id, workspace.token))
+      one = host.start { platform = platform, workspace = workspace, bare = true, token = false,
+        command = { "fleet", fleet, "--config", path }, env = { MOLECULE_LOG_LEVEL = false } }
+      one:log "registered as"
+      write "return { workers = 2, log_level = 'debug', script = 'only-connect-has-it.lua' }"
+      reload()
+      one:log "log_level is now debug"
+      one:log "config.lua: workers differs from what runs"
+      one:stop()
+      write "return { timeout = '5s', log_level = 'info', script = 'not-used.lua' }"
+      one = host.serve({ directory .. "/agent.lua", "--listen", "127.0.0.1:0", "--no-auth", "--config", path },
+        { MOLECULE_LOG_LEVEL = false })
+      one:log "serving agent"
+      write "return { timeout = '6s', log_level = 'debug', script = 'not-used-either.lua' }"
+      reload()
+      one:log "log_level is now debug"
+      one:log "config.lua: timeout differs from what runs"
+      one:log "the script is reloaded"
       one:stop()
     end)
   end)

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-/* A file system that hangs: while the file SLOW_FLAG exists, opening a file for writing whose path
+/* A file system that hangs: while the file SLOW_FLAG exists, opening a file whose path
  * contains SLOW_PATH waits, and says so by making the file SLOW_FLAG.waiting. */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -19,8 +19,7 @@ int open(const char *path, int flags, ...)
     va_start(arguments, flags);
     mode_t mode = flags & O_CREAT ? va_arg(arguments, mode_t) : 0;
     va_end(arguments);
-    if (slow && flag && (flags & O_ACCMODE) != O_RDONLY && strstr(path, slow) &&
-        access(flag, F_OK) == 0) {
+    if (slow && flag && strstr(path, slow) && access(flag, F_OK) == 0) {
         snprintf(waiting, sizeof waiting, "%s.waiting", flag);
         close(real(waiting, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
         while (access(flag, F_OK) == 0)
