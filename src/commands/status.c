@@ -3,9 +3,11 @@
 #include "commands/commands.h"
 
 #include "base/memory.h"
+#include "base/plural.h"
 #include "base/terminal.h"
 #include "commands/local_state.h"
 #include "commands/status_list.h"
+#include "commands/status_top.h"
 #include "commands/workspace_status.h"
 #include "journal/journal.h"
 #include "wire/platform.h"
@@ -16,14 +18,19 @@
 #include <unistd.h>
 
 /* Lines like those of include/molecule/options.def. */
-#define STATUS_OPTIONS(X)                                                                  \
-    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR",             \
-      .environment = "MOLECULE_STATE_DIR")                                                 \
-    X(FLAG, check, "check", "print one line for monitoring, as plugins of Nagios do")      \
-    X(FLAG, watch, "watch", "show it live, each second, until q or Ctrl-C", .letter = 'w') \
-    X(CHOICE, color, "color", "color the states: on a terminal, unless NO_COLOR is set",   \
-      .argument = "auto|always|never", .standard = "auto")                                 \
-    X(FLAG, json, "json", "print JSON; of several workspaces an array")
+#define STATUS_OPTIONS(X)                                                                        \
+    X(PATH, state_directory, "state-dir", "as for connect", .argument = "DIR",                   \
+      .environment = "MOLECULE_STATE_DIR")                                                       \
+    X(FLAG, check, "check", "print one line for monitoring, as plugins of Nagios do")            \
+    X(FLAG, watch, "watch", "show it live, each second, until q or Ctrl-C", .letter = 'w')       \
+    X(NUMBER, top, "top",                                                                        \
+      "of all workspaces only those to look at first: N with the most pending messages, N with " \
+      "the oldest one, N with the most dead letters",                                            \
+      .minimum = 1, .maximum = 1000)                                                             \
+    X(CHOICE, color, "color", "color the states: on a terminal, unless NO_COLOR is set",         \
+      .argument = "auto|always|never", .standard = "auto")                                       \
+    X(FLAG, json, "json",                                                                        \
+      "print JSON; of several workspaces an array, with --top an object of three lists")
 
 struct status_options {
     STATUS_OPTIONS(MOLECULE_MEMBER)
@@ -165,6 +172,18 @@ static int show(const struct status_options *given, const char *directory, const
 
 /* --- several --- */
 
+static void print_several(const struct status_options *given, struct status_list *list,
+                          size_t count)
+{
+    if (given->top > 0)
+        status_top_keep(list, given->top);
+    if (json_array_size(list->statuses) > 0)
+        status_list_print(list, stdout, terminal_colors(STDOUT_FILENO, given->color));
+    else
+        printf("no pending messages and no dead letters in %zu workspace%s\n", count,
+               plural(count));
+}
+
 static int show_all(const struct status_options *given, const char *directory)
 {
     struct status_list list;
@@ -176,13 +195,19 @@ static int show_all(const struct status_options *given, const char *directory)
         return WORKSPACE_UNKNOWN;
     }
     int code = status_list_judge(&list);
-    if (given->json)
+    size_t count = json_array_size(list.statuses);
+    if (given->json && given->top > 0) {
+        json_t *top = status_top(&list, given->top);
+        print_json(top);
+        json_decref(top);
+    } else if (given->json) {
         print_json(list.statuses);
-    else if (json_array_size(list.statuses) > 0)
-        status_list_print(&list, stdout, terminal_colors(STDOUT_FILENO, given->color));
-    else
+    } else if (count > 0) {
+        print_several(given, &list, count);
+    } else {
         terminal_print(stderr, "molecule status: there is no state of a workspace in %s\n",
                        directory);
+    }
     status_list_free(&list);
     return code;
 }
@@ -218,6 +243,8 @@ static int run(const struct command *command, int argc, char **argv)
                             ? "--check, --json and --watch cannot be combined"
                         : given.watch && !isatty(STDOUT_FILENO)
                             ? "--watch draws on a terminal; for programs there is --json"
+                        : given.top > 0 && (id || given.check || given.watch)
+                            ? "--top is for the table of all workspaces, and for --json"
                             : NULL;
     if (id && !platform_valid_id(id)) {
         options_complain(command, "\"%s\" cannot be a workspace id", id);

@@ -87,11 +87,16 @@ static json_int_t of_messages(const json_t *status, const char *state)
     return json_integer_value(json_object_get(json_object_get(status, "messages"), state));
 }
 
-static json_int_t pending_of(const json_t *status)
+json_int_t status_list_pending(const json_t *status)
 {
     const json_t *told = json_object_get(status, "pending"); /* by a live host */
     return told ? json_integer_value(told)
                 : of_messages(status, "replied") + of_messages(status, "kept");
+}
+
+json_int_t status_list_dead(const json_t *status)
+{
+    return of_messages(status, "dead");
 }
 
 static char *number(json_int_t value)
@@ -111,8 +116,8 @@ static void fill(const json_t *status, char *cells[COLUMNS])
     cells[1] = text_of(status, "state");
     cells[2] = age(json_object_get(status, "last_poll"));
     cells[3] = age(json_object_get(status, "last_heartbeat"));
-    cells[4] = number(pending_of(status));
-    cells[5] = number(of_messages(status, "dead"));
+    cells[4] = number(status_list_pending(status));
+    cells[5] = number(status_list_dead(status));
     cells[6] = age(json_object_get(status, "oldest_pending"));
     cells[7] = text_of(status,
                        json_object_get(status, "problem") ? "problem" : "unreachable_reason");
@@ -187,8 +192,8 @@ void status_list_print_check(const struct status_list *list, int code)
     json_array_foreach (list->statuses, i, status) {
         int64_t since = seconds_since(json_object_get(status, "oldest_pending"));
         counts[judge_one(status)]++;
-        pending += pending_of(status);
-        dead += of_messages(status, "dead");
+        pending += status_list_pending(status);
+        dead += status_list_dead(status);
         oldest = since > oldest ? since : oldest;
     }
     printf(": %zu well, %zu stopped, %zu unhealthy, %zu unknown", counts[WORKSPACE_WELL],

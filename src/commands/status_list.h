@@ -14,6 +14,9 @@ struct status_list {
 /* `id` NULL: all that have state there. false: errno says why the directory cannot be read. */
 bool status_list_read(struct status_list *list, const char *directory, const char *id);
 void status_list_free(struct status_list *list);
+/* Its messages that are pending, and its dead letters. */
+json_int_t status_list_pending(const json_t *status);
+json_int_t status_list_dead(const json_t *status);
 /* The worst: enum workspace_health. */
 int status_list_judge(const struct status_list *list);
 /* Aligned; a line for each. */

@@ -142,6 +142,59 @@ describe("a workspace's state on this machine", function()
       one:stop()
     end)
 
+    it("shows with --top the workspaces to look at first: by pending messages, by the oldest, by dead letters", function()
+      local all, directory = {}, host.directory()
+      for i = 1, 5 do all[i] = host.workspace(platform) end
+      local entries = {}
+      for i = 1, 5 do entries[i] = ("{ id = %q, token = %q }"):format(all[i].id, all[i].token) end
+      host.write(directory .. "/agent.lua", [[local molecule = require "molecule"
+        return function(msg)
+          if msg.text == "later" then return molecule.retry { after = 3600 } end
+          if msg.text == "dead" then return molecule.dead "no" end
+        end]])
+      host.write(directory .. "/fleet.lua", "return { defaults = { script = 'agent.lua' }, workspaces = {" ..
+        table.concat(entries, ", ") .. "} }")
+      local fleet = host.start { platform = platform, workspace = all[1], workspaces = all, bare = true, token = false,
+        command = { "fleet", directory .. "/fleet.lua" } }
+      local function say(which, text)
+        fleet:log_of(platform:message { to = all[which].id, text = text }[1], text == "later" and "retry in" or "dead letter")
+      end
+      local function top(...)
+        local code, said = run("status", "--state-dir", fleet.state_dir, "--top", ...)
+        assert.equal(0, code, said)
+        return said
+      end
+      for _, each in ipairs(all) do fleet:log(each.id:gsub("%-", "%%-") .. ": registered") end
+      assert.equal("no pending messages and no dead letters in 5 workspaces\n", top "1")
+      say(2, "later") -- the oldest
+      say(3, "later")
+      say(3, "later")
+      say(4, "dead")
+      local function ids(list)
+        local found = {}
+        for i, entry in ipairs(list) do found[i] = entry.workspace end
+        return found
+      end
+      local lists = cjson.decode(top("2", "--json"))
+      assert.equal(5, lists.workspaces)
+      assert.same({ all[3].id, all[2].id }, ids(lists.pending))
+      assert.same({ all[2].id, all[3].id }, ids(lists.oldest_pending))
+      assert.same({ all[4].id }, ids(lists.dead))
+      assert.equal(2, lists.pending[1].pending)
+      assert(lists.oldest_pending[1].oldest_pending < lists.oldest_pending[2].oldest_pending)
+      assert.same({ 1, 0, "running" }, { lists.dead[1].dead, lists.dead[1].pending, lists.dead[1].state })
+      assert.equal(cjson.null, lists.dead[1].oldest_pending)
+      local rows = {}
+      for line in top("1"):gmatch "[^\n]+" do rows[#rows + 1] = line:match "^%S+" end
+      assert.same({ "WORKSPACE", all[3].id, all[2].id, all[4].id }, rows)
+      fleet:stop()
+      for _, words in ipairs { { "--check" }, { workspace.id } } do
+        local code, _, complaint = run("status", "--top", "3", table.unpack(words))
+        assert.equal(3, code)
+        assert(complaint:find("--top is for the table of all workspaces, and for --json", 1, true), complaint)
+      end
+    end)
+
     it("is one line for monitoring with --check, with the numbers", function()
       local one = two()
       local code, said = run("status", workspace.id, "--state-dir", one.state_dir, "--check")
