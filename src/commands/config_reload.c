@@ -6,16 +6,11 @@
 #include "base/secret_file.h"
 #include "commands/config_file.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The file, read again by a thread. When the host ends `reload` is cleared: then nobody is waiting.
- */
-struct config_rereading {
-    pthread_mutex_t mutex; /* around `reload` */
-    struct config_reload *reload;
+/* The file, read again. */
+struct rereading {
     const struct command *command;
     struct options_sources sources;
     char *path;
@@ -24,11 +19,11 @@ struct config_rereading {
     char problem[1024];
 };
 
-static void free_rereading(struct config_rereading *rereading)
+static void free_rereading(void *work)
 {
+    struct rereading *rereading = work;
     options_free(rereading->command, rereading->values);
     options_free_sources(&rereading->sources);
-    pthread_mutex_destroy(&rereading->mutex);
     free(rereading->values);
     free(rereading->path);
     free(rereading);
@@ -47,19 +42,20 @@ static const char *text_of(const struct command *command, const void *values, co
 }
 
 /* As the command line or the environment has it, else as the file has it now. */
-static const void *values_with(const struct config_rereading *rereading, const char *name)
+static const void *values_with(const struct config_reload *reload,
+                               const struct rereading *rereading, const char *name)
 {
-    const struct config_reload *reload = rereading->reload;
     unsigned origins = options_origins(reload->command, reload->sources, name);
     bool given = origins & (OPTION_FROM_FLAG | OPTION_FROM_ENVIRONMENT);
     return given ? reload->values : rereading->values;
 }
 
-static void take_level(const struct config_rereading *rereading)
+static void take_level(const struct config_reload *reload, const struct rereading *rereading)
 {
     const struct command *command = rereading->command;
-    bool verbose = *(const bool *)member(command, values_with(rereading, "verbose"), "verbose");
-    const char *word = text_of(command, values_with(rereading, "log-level"), "log-level");
+    bool verbose = *(const bool *)member(command, values_with(reload, rereading, "verbose"),
+                                         "verbose");
+    const char *word = text_of(command, values_with(reload, rereading, "log-level"), "log-level");
     enum log_level before = log_get_level(), level = LOG_LEVEL_DEBUG;
     if (!verbose)
         log_find_level(word, &level);
@@ -72,7 +68,7 @@ static void take_level(const struct config_rereading *rereading)
 }
 
 /* true: the log goes to the file that the config file names now. */
-static bool take_log_file(const struct config_rereading *rereading)
+static bool take_log_file(const struct rereading *rereading)
 {
     const struct command *command = rereading->command;
     unsigned origins = options_origins(command, &rereading->sources, "log-file");
@@ -94,7 +90,8 @@ static bool is_same(const json_t *one, const json_t *other)
 }
 
 /* Names alone: a value may be a secret. */
-static void say_what_needs_a_restart(const struct config_rereading *rereading, bool log_file_taken)
+static void say_what_needs_a_restart(const struct config_reload *reload,
+                                     const struct rereading *rereading, bool log_file_taken)
 {
     const struct command *command = rereading->command;
     struct buffer names;
@@ -104,7 +101,7 @@ static void say_what_needs_a_restart(const struct config_rereading *rereading, b
         char *key = config_file_key(option);
         bool taken = strcmp(key, "log_level") == 0 || strcmp(key, "verbose") == 0 ||
                      (strcmp(key, "log_file") == 0 && log_file_taken);
-        if (!taken && !is_same(value_of(command, rereading->reload->sources, option, key),
+        if (!taken && !is_same(value_of(command, reload->sources, option, key),
                                value_of(command, &rereading->sources, option, key)))
             buffer_printf(&names, "%s%s", count++ > 0 ? ", " : "", key);
         free(key);
@@ -118,32 +115,8 @@ static void say_what_needs_a_restart(const struct config_rereading *rereading, b
 
 /* --- reading --- */
 
-static void on_reread(void *context)
-{
-    struct config_rereading *rereading = context;
-    pthread_mutex_lock(&rereading->mutex); /* the thread is done with it, or about to be */
-    struct config_reload *reload = rereading->reload;
-    pthread_mutex_unlock(&rereading->mutex);
-    if (!reload) { /* the host has ended */
-        free_rereading(rereading);
-        return;
-    }
-    reload->rereading = NULL;
-    if (rereading->read) {
-        take_level(rereading);
-        say_what_needs_a_restart(rereading, take_log_file(rereading));
-    } else {
-        log_error(LOG_CONFIG_RELOAD_FAILED, NULL,
-                  "cannot reload the config file, nothing of it has changed: %s",
-                  rereading->problem);
-    }
-    free_rereading(rereading);
-    if (reload->again)
-        config_reload_start(reload);
-}
-
 /* false: `problem` says what is wrong. */
-static bool read_file(struct config_rereading *rereading)
+static bool read_file(struct rereading *rereading)
 {
     char *problem = rereading->problem;
     size_t size = sizeof rereading->problem;
@@ -153,38 +126,33 @@ static bool read_file(struct config_rereading *rereading)
             secret_file_check(rereading->path, "secrets", NULL, problem, size));
 }
 
-static void *reread(void *context)
+static void reread(void *work)
 {
-    struct config_rereading *rereading = context;
+    struct rereading *rereading = work;
     rereading->read = read_file(rereading);
-    pthread_mutex_lock(&rereading->mutex);
-    struct config_reload *reload = rereading->reload;
-    bool taken = reload && molecule_call(reload->molecule, on_reread, rereading);
-    pthread_mutex_unlock(&rereading->mutex);
-    if (!taken)
-        free_rereading(rereading);
-    return NULL;
 }
 
-static bool start_thread(struct config_rereading *rereading)
+static void on_reread(void *owner, void *work)
 {
-    pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-    bool started = pthread_create(&thread, NULL, reread, rereading) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_detach(thread);
-    return started;
+    struct config_reload *reload = owner;
+    const struct rereading *rereading = work;
+    reload->reading = NULL;
+    if (rereading->read) {
+        take_level(reload, rereading);
+        say_what_needs_a_restart(reload, rereading, take_log_file(rereading));
+    } else {
+        log_error(LOG_CONFIG_RELOAD_FAILED, NULL,
+                  "cannot reload the config file, nothing of it has changed: %s",
+                  rereading->problem);
+    }
+    if (reload->again)
+        config_reload_start(reload);
 }
 
-static struct config_rereading *begin(struct config_reload *reload)
+static struct rereading *begin(const struct config_reload *reload)
 {
     const struct command *command = reload->command;
-    struct config_rereading *rereading = memory_allocate(sizeof *rereading);
-    pthread_mutex_init(&rereading->mutex, NULL);
-    rereading->reload = reload;
+    struct rereading *rereading = memory_allocate(sizeof *rereading);
     rereading->command = command;
     rereading->path = memory_copy_text(reload->sources->path);
     rereading->values = memory_allocate(reload->size);
@@ -200,18 +168,17 @@ static struct config_rereading *begin(struct config_reload *reload)
 
 void config_reload_start(struct config_reload *reload)
 {
+    static const struct background_kind kind = {reread, on_reread, free_rereading};
     if (!reload->sources->path || !*reload->sources->path)
         return;
-    reload->again = reload->rereading != NULL;
+    reload->again = reload->reading != NULL;
     if (reload->again)
         return;
-    reload->rereading = begin(reload);
-    if (start_thread(reload->rereading))
-        return;
-    log_error(LOG_CONFIG_RELOAD_FAILED, NULL,
-              "cannot reload the config file, nothing of it has changed: cannot start a thread");
-    free_rereading(reload->rereading);
-    reload->rereading = NULL;
+    reload->reading = background_start(reload->molecule, &kind, reload, begin(reload));
+    if (!reload->reading)
+        log_error(
+            LOG_CONFIG_RELOAD_FAILED, NULL,
+            "cannot reload the config file, nothing of it has changed: cannot start a thread");
 }
 
 void config_on_reload(void *context)
@@ -223,10 +190,5 @@ void config_on_reload(void *context)
 
 void config_reload_abandon(struct config_reload *reload)
 {
-    struct config_rereading *rereading = reload->rereading;
-    if (!rereading)
-        return;
-    pthread_mutex_lock(&rereading->mutex);
-    rereading->reload = NULL;
-    pthread_mutex_unlock(&rereading->mutex);
+    background_abandon(reload->reading);
 }

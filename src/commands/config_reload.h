@@ -5,10 +5,9 @@
 #ifndef MOLECULE_COMMANDS_CONFIG_RELOAD_H
 #define MOLECULE_COMMANDS_CONFIG_RELOAD_H
 
+#include "commands/background.h"
 #include "commands/options.h"
 #include "molecule/molecule.h"
-
-struct config_rereading;
 
 struct config_reload {
     const struct command *command;
@@ -16,8 +15,8 @@ struct config_reload {
     const void *values;                    /* … the command's own structure */
     size_t size;                           /* of that */
     struct molecule *molecule;
-    struct config_rereading *rereading; /* under way; NULL: none */
-    bool again;                         /* the file must be read once more after that */
+    struct background *reading; /* under way; NULL: none */
+    bool again;                 /* the file must be read once more after that */
 };
 
 /* Does nothing where there is no config file. */

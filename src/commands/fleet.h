@@ -13,9 +13,9 @@ struct fleet {
     struct plan_defaults defaults;
     struct molecule *molecule;
     struct plan plan;
-    void *tree;                  /* of tsearch(3): the members by id */
-    struct rereading *rereading; /* under way; NULL: none */
-    bool again;                  /* the file must be reloaded once more after that */
+    void *tree;                 /* of tsearch(3): the members by id */
+    struct background *reading; /* under way; NULL: none */
+    bool again;                 /* the file must be reloaded once more after that */
     struct config_reload config;
 };
 

@@ -4,43 +4,39 @@
 #include "base/log.h"
 #include "base/memory.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
-/* The file, read again by a thread. When the fleet ends it clears `fleet`: then nobody is waiting.
- */
+/* The file, read again. */
 struct rereading {
-    pthread_mutex_t mutex; /* around `fleet` */
-    struct fleet *fleet;
     char *path;
     struct table_file file;
     bool read;
     char problem[1024];
 };
 
-static void free_rereading(struct rereading *rereading)
+static void free_rereading(void *work)
 {
+    struct rereading *rereading = work;
     table_file_free(&rereading->file);
-    pthread_mutex_destroy(&rereading->mutex);
     free(rereading->path);
     free(rereading);
 }
 
+static void reread(void *work)
+{
+    struct rereading *rereading = work;
+    rereading->read = table_read(&rereading->file, &fleet_kind, rereading->path, rereading->problem,
+                                 sizeof rereading->problem);
+}
+
 static void start(struct fleet *fleet);
 
-static void on_reread(void *context)
+static void on_reread(void *owner, void *work)
 {
-    struct rereading *rereading = context;
-    pthread_mutex_lock(&rereading->mutex); /* the thread is done with it, or about to be */
-    struct fleet *fleet = rereading->fleet;
-    pthread_mutex_unlock(&rereading->mutex);
-    if (!fleet) { /* the host has ended */
-        free_rereading(rereading);
-        return;
-    }
+    struct fleet *fleet = owner;
+    struct rereading *rereading = work;
     struct plan fresh;
-    fleet->rereading = NULL;
+    fleet->reading = NULL;
     if (rereading->read)
         rereading->read = plan_take(&fresh, &rereading->file, fleet->path, &fleet->defaults,
                                     rereading->problem, sizeof rereading->problem);
@@ -51,41 +47,14 @@ static void on_reread(void *context)
         plan_free(&fresh);
     else
         fleet_take_plan(fleet, fresh);
-    free_rereading(rereading);
     if (fleet->again)
         start(fleet);
 }
 
-static void *reread(void *context)
-{
-    struct rereading *rereading = context;
-    rereading->read = table_read(&rereading->file, &fleet_kind, rereading->path, rereading->problem,
-                                 sizeof rereading->problem);
-    pthread_mutex_lock(&rereading->mutex);
-    struct fleet *fleet = rereading->fleet;
-    bool taken = fleet && molecule_call(fleet->molecule, on_reread, rereading);
-    pthread_mutex_unlock(&rereading->mutex);
-    if (!taken)
-        free_rereading(rereading);
-    return NULL;
-}
-
-static bool start_rereading(struct rereading *rereading)
-{
-    pthread_t thread;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loop's */
-    bool started = pthread_create(&thread, NULL, reread, rereading) == 0;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (started)
-        pthread_detach(thread);
-    return started;
-}
-
 static void start(struct fleet *fleet)
 {
-    fleet->again = fleet->rereading != NULL;
+    static const struct background_kind kind = {reread, on_reread, free_rereading};
+    fleet->again = fleet->reading != NULL;
     if (fleet->again) {
         log_warn(
             LOG_FLEET_RELOAD_WAITS, NULL,
@@ -93,16 +62,11 @@ static void start(struct fleet *fleet)
         return;
     }
     struct rereading *rereading = memory_allocate(sizeof *rereading);
-    pthread_mutex_init(&rereading->mutex, NULL);
-    rereading->fleet = fleet;
     rereading->path = memory_copy_text(fleet->path);
-    fleet->rereading = rereading;
-    if (start_rereading(rereading))
-        return;
-    log_error(LOG_FLEET_RELOAD_FAILED, NULL,
-              "cannot reload the fleet file, nothing has changed: cannot start a thread");
-    fleet->rereading = NULL;
-    free_rereading(rereading);
+    fleet->reading = background_start(fleet->molecule, &kind, fleet, rereading);
+    if (!fleet->reading)
+        log_error(LOG_FLEET_RELOAD_FAILED, NULL,
+                  "cannot reload the fleet file, nothing has changed: cannot start a thread");
 }
 
 void fleet_on_reload(void *context)
@@ -115,10 +79,5 @@ void fleet_on_reload(void *context)
 void fleet_abandon_reload(struct fleet *fleet)
 {
     config_reload_abandon(&fleet->config);
-    struct rereading *rereading = fleet->rereading;
-    if (!rereading)
-        return;
-    pthread_mutex_lock(&rereading->mutex);
-    rereading->fleet = NULL;
-    pthread_mutex_unlock(&rereading->mutex);
+    background_abandon(fleet->reading);
 }
