@@ -237,7 +237,7 @@ static void continue_task(struct a2a_exchange *exchange, struct a2a_task *task,
     }
     if (!take_config(exchange, &config))
         return;
-    bool taken = tasks_continue(exchange->agent->tasks, task, message, metadata, config, &problem);
+    bool taken = tasks_continue(task, message, metadata, config, &problem);
     jsonmemory_wipe(config);
     if (taken)
         watch(exchange, task);

@@ -117,8 +117,8 @@ struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
 bool tasks_make_late(struct tasks *tasks, struct a2a_task *task, void (*then)(void *context),
                      void *context);
 /* A message to a task that has not ended. false: `problem` says why not. */
-bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *message,
-                    const json_t *metadata, const json_t *config, struct a2a_problem *problem);
+bool tasks_continue(struct a2a_task *task, const json_t *message, const json_t *metadata,
+                    const json_t *config, struct a2a_problem *problem);
 /* Its handler is canceled; what becomes of that is told to its watchers. false: it has ended. */
 bool tasks_cancel(struct tasks *tasks, struct a2a_task *task);
 /* The configs of a task, as its record has them: replaced. */

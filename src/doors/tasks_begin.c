@@ -70,14 +70,12 @@ static void on_admitted(void *context, struct journal_loaded *loaded,
     free(admitting);
 }
 
-/* `row`: the message's, taken; `events`: what is told once it is recorded. false: out of memory. */
-static bool admit(struct a2a_task *task, char *row, const char *row_id, int64_t at_ms, bool begins,
+/* `row`: the message's, taken; `events`: what is told once it is recorded. */
+static void admit(struct a2a_task *task, char *row, const char *row_id, int64_t at_ms, bool begins,
                   json_t *events)
 {
     struct tasks *tasks = task->tasks;
     char when[CLOCK_TEXT_SIZE];
-    if (!row)
-        return false;
     clock_format(at_ms, when);
     struct admitting *admitting = memory_allocate(sizeof *admitting);
     admitting->tasks = tasks;
@@ -93,19 +91,6 @@ static bool admit(struct a2a_task *task, char *row, const char *row_id, int64_t 
                                              .source = pushed ? "canvas" : task->principal},
                        on_admitted, admitting);
     free(row);
-    return true;
-}
-
-static bool admit_served(struct a2a_task *task, const struct served *served, const char *message_id,
-                         json_t *events)
-{
-    char id[UUID_TEXT_SIZE];
-    const char *row_id = task->id;
-    if (served->answers) { /* a client may use the same messageId in several tasks */
-        served_answer_id(served->principal, task->id, message_id, id);
-        row_id = id;
-    }
-    return admit(task, served_row(served, row_id), row_id, served->at_ms, !served->answers, events);
 }
 
 static void wrong(struct a2a_problem *problem, enum a2a_error error, const char *task_id,
@@ -114,6 +99,23 @@ static void wrong(struct a2a_problem *problem, enum a2a_error error, const char 
     *problem = (struct a2a_problem){.error = error};
     snprintf(problem->text, sizeof problem->text, "%s", text);
     snprintf(problem->task_id, sizeof problem->task_id, "%s", task_id ? task_id : "");
+}
+
+/* The message's row and its id. NULL: it could not be read again; `problem` says why. */
+static char *make_row(const struct a2a_task *task, const struct served *served,
+                      const char *message_id, char id[UUID_TEXT_SIZE], struct a2a_problem *problem)
+{
+    snprintf(id, UUID_TEXT_SIZE, "%s", task->id);
+    if (served->answers) /* a client may use the same messageId in several tasks */
+        served_answer_id(served->principal, task->id, message_id, id);
+    char *row = served_row(served, id);
+    const char *text = row ? served_problem(row) : NULL;
+    if (row && !text)
+        return row;
+    wrong(problem, text ? A2A_INVALID_PARAMS : A2A_INTERNAL, served->answers ? task->id : NULL,
+          text ? text : "the message cannot be kept");
+    free(row);
+    return NULL;
 }
 
 static void add_config(struct a2a_task *task, const json_t *config)
@@ -161,13 +163,13 @@ struct a2a_task *tasks_begin(struct tasks *tasks, const char *principal, const j
     json_t *events = json_pack("[o]", response);
     const struct served served = {
         .principal = principal, .task_id = id, .message = said, .metadata = metadata, .at_ms = now};
-    bool admitted = admit_served(task, &served, message_id, events);
+    char row_id[UUID_TEXT_SIZE], *row = make_row(task, &served, message_id, row_id, problem);
+    if (row)
+        admit(task, row, row_id, now, true, events);
+    else
+        task_drop(task);
     json_decref(events);
-    if (admitted)
-        return task;
-    task_drop(task);
-    wrong(problem, A2A_INTERNAL, NULL, "the message cannot be kept");
-    return NULL;
+    return row ? task : NULL;
 }
 
 struct a2a_task *tasks_begin_pushed(struct tasks *tasks, const char *message_id,
@@ -231,30 +233,46 @@ static char *text_of(const json_t *message)
     return text;
 }
 
-/* What its handler asked is answered: the task works again. */
-static bool answer(struct a2a_task *task, const json_t *said, const json_t *metadata,
-                   const char *message_id)
+/* What its handler asked is answered: the task works again. `row`: taken. */
+static void answer(struct a2a_task *task, const struct served *served, char *row,
+                   const char *row_id)
 {
     json_t *now = task_of_record(task->record);
-    const struct served served = {.principal = task->principal,
-                                  .task_id = task->id,
-                                  .answers = true,
-                                  .message = said,
-                                  .metadata = metadata,
-                                  .at_ms = clock_wall_ms()};
-    json_t *event = task_set_status(now, TASK_WORKING, NULL, NULL, served.at_ms);
-    task_add_history(now, said);
-    json_t *events = json_pack("[o]", event);
-    bool admitted = admit_served(task, &served, message_id, events);
-    if (admitted)
-        task->saying = events;
-    else
-        json_decref(events);
-    return admitted;
+    json_t *event = task_set_status(now, TASK_WORKING, NULL, NULL, served->at_ms);
+    task_add_history(now, served->message);
+    task->saying = json_pack("[o]", event);
+    admit(task, row, row_id, served->at_ms, false, task->saying);
 }
 
-bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *message,
-                    const json_t *metadata, const json_t *config, struct a2a_problem *problem)
+/* It answers the task's question, or is none of its choices. false: there is none, and `problem`
+ * says so. `row`: taken. */
+static bool take_answer(struct a2a_task *task, const struct served *served, char *row,
+                        const char *row_id, const json_t *config, struct a2a_problem *problem)
+{
+    bool taken = true;
+    char *text = text_of(served->message);
+    struct question_answer given = questions_match_task(&task->tasks->dispatch->questions, task->id,
+                                                        text);
+    if (config && (given.hint || given.question))
+        add_config(task, config);
+    if (given.hint) {
+        task_add_history(task_of_record(task->record), served->message);
+        tell_hint(task, given.hint);
+    } else if (given.question && !task->ending && !task->saying && !task->unsaid) {
+        answer(task, served, row, row_id);
+        row = NULL;
+    } else {
+        wrong(problem, A2A_UNAVAILABLE, task->id, "the task is not waiting for an answer");
+        taken = false;
+    }
+    free(row);
+    free(given.hint);
+    free(text);
+    return taken;
+}
+
+bool tasks_continue(struct a2a_task *task, const json_t *message, const json_t *metadata,
+                    const json_t *config, struct a2a_problem *problem)
 {
     const char *message_id = json_string_value(json_object_get(message, "messageId"));
     const json_t *now = task_now(task);
@@ -266,33 +284,24 @@ bool tasks_continue(struct tasks *tasks, struct a2a_task *task, const json_t *me
               "waits for it");
         return false;
     }
-    task->said_bytes += jsontext_size(message);
-    if (task->said_bytes > TASK_DOCUMENT_MAXIMUM) {
+    size_t size = jsontext_size(message);
+    if (task->said_bytes + size > TASK_DOCUMENT_MAXIMUM) {
         wrong(problem, A2A_INVALID_PARAMS, task->id,
               "the messages to this task are larger than 16 MiB together");
         return false;
     }
-    char *text = text_of(message);
-    struct question_answer given = questions_match_task(&tasks->dispatch->questions, task->id,
-                                                        text);
-    free(text);
     json_t *said = json_copy((json_t *)(uintptr_t)message);
     json_object_set_new(said, "taskId", json_string(task->id));
     json_object_set_new(said, "contextId", json_string(task->context_id));
-    bool taken = true;
-    if (config && (given.hint || given.question))
-        add_config(task, config);
-    if (given.hint) {
-        task_add_history(task_of_record(task->record), said);
-        tell_hint(task, given.hint);
-    } else if (!given.question || task->ending || task->saying || task->unsaid) {
-        wrong(problem, A2A_UNAVAILABLE, task->id, "the task is not waiting for an answer");
-        taken = false;
-    } else if (!answer(task, said, metadata, message_id)) {
-        wrong(problem, A2A_INTERNAL, task->id, "the message cannot be kept");
-        taken = false;
-    }
-    free(given.hint);
+    const struct served served = {.principal = task->principal,
+                                  .task_id = task->id,
+                                  .answers = true,
+                                  .message = said,
+                                  .metadata = metadata,
+                                  .at_ms = clock_wall_ms()};
+    char row_id[UUID_TEXT_SIZE], *row = make_row(task, &served, message_id, row_id, problem);
+    bool taken = row && take_answer(task, &served, row, row_id, config, problem);
+    task->said_bytes += taken ? size : 0;
     json_decref(said);
     return taken;
 }

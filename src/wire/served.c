@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEPTH_MAXIMUM 2000           /* of a row, and of its task's record; jansson reads 2048 */
 #define MARK "{\"molecule_served\":" /* the platform's rows begin differently */
 
 void served_id(const char *principal, const char *message_id, char id[UUID_TEXT_SIZE])
@@ -86,6 +87,37 @@ bool served_is(struct page_row row)
     return row.length > strlen(MARK) && memcmp(row.bytes, MARK, strlen(MARK)) == 0;
 }
 
+const char *served_problem(const char *row)
+{
+    struct page_row whole = {.bytes = row, .length = strlen(row)};
+    int depth = 0, deepest = 0;
+    for (const char *at = row; *at; at++) {
+        if (*at == '"') /* a string's brackets are text */
+            for (at++; *at != '"'; at++)
+                at += *at == '\\';
+        depth += *at == '[' || *at == '{';
+        depth -= *at == ']' || *at == '}';
+        deepest = depth > deepest ? depth : deepest;
+    }
+    if (deepest > DEPTH_MAXIMUM)
+        return "the message is nested too deeply: more than about 2000 levels";
+    if (envelope_cost(whole) > ENVELOPE_COST_MAXIMUM)
+        return "the message holds too many JSON values: more than 128 MiB in memory";
+    return NULL;
+}
+
+/* Whose it is is known even of one that cannot be read. */
+static void take_sender(struct message *message, struct page_row row)
+{
+    struct page_row sender;
+    if (message->source_id || !page_member(row, "source_id", &sender))
+        return;
+    json_t *value = jsontext_read(sender.bytes, sender.length, NULL, NULL);
+    if (json_is_string(value))
+        message->source_id = memory_copy_text(json_string_value(value));
+    json_decref(value);
+}
+
 struct message *served_read(struct page_row row)
 {
     struct page_row said;
@@ -93,16 +125,18 @@ struct message *served_read(struct page_row row)
     bool found = page_member(row, "molecule_served", &said);
     json_t *served = found ? jsontext_read(said.bytes, said.length, NULL, NULL) : NULL;
     bool pushed = json_is_true(json_object_get(served, "pushed"));
-    bool whole = json_string_value(json_object_get(served, "task")) &&
+    if (!pushed) { /* what a client says there is its own business */
+        message_forget_marks(message);
+        take_sender(message, row);
+    }
+    if (json_string_value(json_object_get(served, "task")))
+        message->served = json_incref(served); /* its end is its task's, whatever it is */
+    json_decref(served);
+    bool whole = message->served &&
                  (pushed ? message->kind != ENVELOPE_UNREADABLE
                          : message->kind == ENVELOPE_MESSAGE && message->source_id);
-    if (!pushed) /* what a client says there is its own business */
-        message_forget_marks(message);
-    if (whole) {
-        message->served = served;
+    if (whole)
         return message;
-    }
-    json_decref(served);
     message->kind = ENVELOPE_UNREADABLE;
     if (!message->problem)
         message->problem = memory_copy_text("it is a damaged message of a task");

@@ -30,6 +30,9 @@ void served_answer_id(const char *principal, const char *task_id, const char *me
                       char id[UUID_TEXT_SIZE]);
 /* The row with this id; yours to free. NULL: out of memory. */
 char *served_row(const struct served *served, const char *id);
+/* Why a row that was made here could not be read again, or the record of its task; NULL: both can
+ * be. */
+const char *served_problem(const char *row);
 /* The principal of what the platform pushes. */
 #define SERVED_PLATFORM "platform"
 /* The messageId that the platform would drop duplicates by; a request without one is known by its
@@ -40,7 +43,7 @@ char *served_pushed_row(const char *request, size_t length, const char *id, int6
 /* Whether a row that the ledger had is one of these. Those that a poll brings are not asked. */
 bool served_is(struct page_row row);
 /* Its message: `served` is set, the source is the principal; of a pushed one there is none. One
- * that is damaged comes back as ENVELOPE_UNREADABLE. */
+ * that is damaged comes back as ENVELOPE_UNREADABLE, without `served` if its task is not known. */
 struct message *served_read(struct page_row row);
 /* Of such a message. */
 const char *served_task_id(const struct message *message);

@@ -165,6 +165,16 @@ describe("push", function()
     one:stop()
   end)
 
+  it("a message that is too large to be read is a dead letter, and an error to the platform", function()
+    local one = connect()
+    local body = request "hello"
+    body.params.message.parts[2] = { kind = "data", data = { list = cjson.decode("[" .. ("{},"):rep(499999) .. "{}]") } }
+    local _, answer = post(one, body)
+    assert.is_table(answer.error)
+    one:log "too many JSON values"
+    one:stop()
+  end)
+
   it("nothing to say is an answer that holds no text", function()
     local one = connect [[return function() return nil end]]
     local _, answer = post(one, request "hello")

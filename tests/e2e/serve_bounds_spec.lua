@@ -191,6 +191,53 @@ describe("molecule serve", function()
     one:stop()
   end)
 
+  describe("a message that could not be read again", function()
+    cjson.encode_max_depth(4000)
+    cjson.decode_max_depth(4000)
+    local function nested(levels) return cjson.decode(("["):rep(levels) .. ("]"):rep(levels)) end
+
+    -- Each is refused as it comes, and nothing is left of it.
+    local refused = {
+      ["data of very many values"] = { parts = { { data = cjson.decode("[" .. ("{},"):rep(499999) .. "{}]") } } },
+      ["data that is nested deeply"] = { parts = { { data = nested(2040) } } },
+      ["metadata that is nested deeply"] = { metadata = { x = nested(2040) } },
+    }
+    for name, more in pairs(refused) do
+      it("is refused: " .. name, function()
+        local one = served.start { script = LARGE }
+        local code, words = one:problem("SendMessage", { message = served.message("hello", more) })
+        assert.equal(-32602, code)
+        assert.matches("^the message ", words)
+        assert.equal(0, #one:result("ListTasks", {}).tasks)
+        one:stop()
+      end)
+    end
+
+    it("is no answer, and the task still waits for one", function()
+      local one = served.start { script = [[return function(msg, ctx) return "heard " .. ctx.ask("Which?").text end]] }
+      local task = one:send("go").task
+      assert.equal("TASK_STATE_INPUT_REQUIRED", task.status.state)
+      for _, more in pairs(refused) do
+        local message = served.message("this", more)
+        message.taskId = task.id
+        assert.equal(-32602, (one:problem("SendMessage", { message = message })))
+      end
+      local ended = one:send(served.message("that", { taskId = task.id })).task
+      assert.equal("heard that", served.text(ended.artifacts[1].parts))
+      one:stop()
+    end)
+
+    it("is none of 1900 levels: the task and its message survive a restart", function()
+      local one = served.start { script = LARGE }
+      local message = served.message("wait", { metadata = { x = nested(1900) } })
+      local task = one:begin(message)
+      one:kill()
+      local two = served.start { script = LARGE:gsub("molecule.sleep%(60%)", ""), state_dir = one.host.state_dir }
+      two:wait_state(task.id, "COMPLETED")
+      two:stop()
+    end)
+  end)
+
   it("ends the streams of a client whose token is taken away", function()
     local alice, bob = ("a1"):rep(12), ("b2"):rep(12)
     local one = served.start { script = LARGE, tokens = ("alice %s\nbob %s\n"):format(alice, bob), secrets = { alice, bob } }
