@@ -65,6 +65,67 @@ unchanged:
     return length;
 }
 
+static size_t write_digits(uint64_t whole, size_t least, char *to)
+{
+    char digits[24];
+    size_t count = 0;
+    for (; whole > 0 || count < least; whole /= 10)
+        digits[count++] = (char)('0' + whole % 10);
+    for (size_t i = 0; i < count; i++)
+        to[i] = digits[count - 1 - i];
+    return count;
+}
+
+size_t decimal_write_integer(int64_t value, char text[DECIMAL_SIZE])
+{
+    size_t length = value < 0;
+    text[0] = '-';
+    length += write_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 1, text + length);
+    text[length] = '\0';
+    return length;
+}
+
+/* Most numbers that people write have few places. 0: this one has more, or an exponent. Of a whole
+ * part and places that are 15 digits together the division reads back the same as the text does. */
+static size_t write_few_places(double value, char *text)
+{
+    double size = fabs(value), scale = 10;
+    if (size < 1e-4 || size >= 1e9)
+        return 0;
+    for (size_t places = 1; places <= 6; places++, scale *= 10) {
+        double all = rint(size * scale);
+        if (all / scale != size)
+            continue;
+        uint64_t whole = (uint64_t)all / (uint64_t)scale, rest = (uint64_t)all % (uint64_t)scale;
+        size_t length = value < 0;
+        text[0] = '-';
+        length += write_digits(whole, 1, text + length);
+        text[length++] = '.';
+        length += write_digits(rest, places, text + length);
+        text[length] = '\0';
+        return length;
+    }
+    return 0;
+}
+
+size_t decimal_write(double value, char text[DECIMAL_SIZE])
+{
+    if (!isfinite(value))
+        return 0;
+    size_t length = write_few_places(value, text);
+    if (length > 0)
+        return length;
+    if (fabs(value) < 1e17 && value == rint(value))
+        return (size_t)snprintf(text, DECIMAL_SIZE, "%.1f", value);
+    for (int digits = fabs(value) < DBL_MIN ? 1 : EXACT_DIGITS; digits <= ALL_DIGITS; digits++) {
+        snprintf(text, DECIMAL_SIZE, "%.*g", digits, value);
+        if (digits == ALL_DIGITS || strtod(text, NULL) == value)
+            break;
+    }
+    settle(text);
+    return strlen(text);
+}
+
 /* The string that begins at `at` ends before the result. */
 static size_t skip_string(const char *text, size_t at, size_t length)
 {

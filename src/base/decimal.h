@@ -4,6 +4,15 @@
 #define MOLECULE_BASE_DECIMAL_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+#define DECIMAL_SIZE 40 /* of any number that is written here, with its NUL */
+
+/* A double in the fewest digits that read back the same, always with a fraction or an exponent, as
+ * jansson would write it: 0.1, 5.0, 1e300. Its length; 0: it is infinite or no number. */
+size_t decimal_write(double value, char text[DECIMAL_SIZE]);
+
+size_t decimal_write_integer(int64_t value, char text[DECIMAL_SIZE]);
 
 /* Gives every number with a fraction or an exponent the fewest digits that read back the same. In
  * place: it gets shorter or stays as it is. `text` is well-formed JSON with a NUL after it, which

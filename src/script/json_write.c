@@ -1,6 +1,7 @@
 /* Writes Lua's values as JSON without jansson's values in between: only what needs neither repair
  * nor an error. Whatever else there is, json_take.c and reply_parts.c find again. */
 #include "base/buffer.h"
+#include "base/decimal.h"
 #include "script/json.h"
 #include "script/json_state.h"
 #include "wire/jsontext.h"
@@ -31,8 +32,8 @@ static bool write_number(struct writing *writing, int index)
 {
     if (lua_isinteger(writing->L, index))
         return buffer_printf(&writing->buffer, "%lld", (long long)lua_tointeger(writing->L, index));
-    char text[JSONTEXT_NUMBER_SIZE];
-    size_t length = jsontext_write_real(lua_tonumber(writing->L, index), text);
+    char text[DECIMAL_SIZE];
+    size_t length = decimal_write(lua_tonumber(writing->L, index), text);
     return length > 0 && buffer_append(&writing->buffer, text, length);
 }
 

@@ -41,17 +41,6 @@ json_t *jsontext_read(const char *bytes, size_t length, bool *repaired,
     return value;
 }
 
-size_t jsontext_write_real(double real, char text[JSONTEXT_NUMBER_SIZE])
-{
-    json_t *value = json_real(real);
-    size_t length = json_dumpb(value, text, JSONTEXT_NUMBER_SIZE - 1, JSON_ENCODE_ANY);
-    json_decref(value);
-    if (length >= JSONTEXT_NUMBER_SIZE)
-        return 0;
-    text[length] = '\0';
-    return decimal_shorten(text, length);
-}
-
 /* What a value is written to: small pieces, so they are gathered first. */
 struct sink {
     struct buffer *buffer; /* NULL: it is measured only */
@@ -102,14 +91,13 @@ static bool finish(struct sink *sink)
 static void take_escape(struct sink *sink, char byte)
 {
     static const char letters[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    char text[8];
+    static const char hex[] = "0123456789ABCDEF";
     for (const char *pair = letters; *pair; pair += 2)
         if (*pair == byte) {
             take(sink, (char[]){'\\', pair[1]}, 2);
             return;
         }
-    snprintf(text, sizeof text, "\\u%04X", (unsigned)byte);
-    take(sink, text, 6);
+    take(sink, (char[]){'\\', 'u', '0', '0', hex[byte >> 4], hex[byte & 15]}, 6);
 }
 
 static void take_string(struct sink *sink, const char *text, size_t length)
@@ -134,11 +122,9 @@ static void take_string(struct sink *sink, const char *text, size_t length)
 
 static void take_number(struct sink *sink, const json_t *number)
 {
-    char text[JSONTEXT_NUMBER_SIZE];
-    size_t length = json_is_real(number)
-                        ? jsontext_write_real(json_real_value(number), text)
-                        : (size_t)snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT,
-                                           json_integer_value(number));
+    char text[DECIMAL_SIZE];
+    size_t length = json_is_real(number) ? decimal_write(json_real_value(number), text)
+                                         : decimal_write_integer(json_integer_value(number), text);
     take(sink, text, length);
 }
 

@@ -38,11 +38,6 @@ bool jsontext_append_string(struct buffer *buffer, const char *text, size_t leng
  * takes, or the platform does not take it as it stands: it has a U+0000, or is no UTF-8. */
 bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length);
 
-#define JSONTEXT_NUMBER_SIZE 40
-/* The number in the fewest digits that read back the same; its length. 0: it is infinite or no
- * number. */
-size_t jsontext_write_real(double real, char text[JSONTEXT_NUMBER_SIZE]);
-
 /* A time (wall clock) as RFC 3339; null: never (0 or less). */
 json_t *jsontext_time(int64_t wall_ms);
 
