@@ -1,7 +1,9 @@
 /* Exchanges with A2A clients as they are on the wire, for whoever observes the host. */
 #include "doors/a2a_private.h"
 
+#include "base/buffer.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "messages/dispatch.h"
 #include "wire/jsontext.h"
@@ -26,12 +28,59 @@ static json_t *text_of(const char *bytes, size_t length)
     return jsontext_string(bytes, length < TEXT_MAXIMUM ? length : TEXT_MAXIMUM);
 }
 
+/* Of the string that begins at the quote `at`: what comes after it. */
+static const char *after_string(const char *at, const char *end)
+{
+    for (at++; at < end && *at != '"'; at++)
+        at += *at == '\\';
+    return at < end ? at + 1 : end;
+}
+
+/* A client's secrets for its webhook (TaskPushNotificationConfig) are not shown again. */
+static bool is_secret(const char *name, size_t length)
+{
+    return (length == 7 && memcmp(name, "\"token\"", length) == 0) ||
+           (length == 13 && memcmp(name, "\"credentials\"", length) == 0);
+}
+
+static const char *after_space(const char *at, const char *end)
+{
+    while (at < end && strchr(" \t\r\n", *at))
+        at++;
+    return at;
+}
+
+static json_t *body_of(const char *bytes, size_t length)
+{
+    struct buffer shown;
+    size_t looked_at = length < 2 * TEXT_MAXIMUM ? length : 2 * TEXT_MAXIMUM;
+    const char *at = bytes, *end = length > 0 ? bytes + looked_at : bytes;
+    buffer_init(&shown, SIZE_MAX / 4);
+    while (at < end) {
+        const char *next = *at == '"' ? after_string(at, end) : at + 1;
+        bool secret = is_secret(at, (size_t)(next - at));
+        buffer_append(&shown, at, (size_t)(next - at));
+        at = next;
+        const char *colon = after_space(at, end);
+        const char *value = colon < end && *colon == ':' ? after_space(colon + 1, end) : end;
+        if (!secret || value == end || *value != '"')
+            continue;
+        buffer_append_text(&shown, ":\"(hidden)\"");
+        at = after_string(value, end);
+    }
+    json_t *text = text_of(shown.data ? shown.data : "", shown.length);
+    buffer_free(&shown);
+    return text;
+}
+
 static void tell(const struct observer *observer, json_t *told)
 {
     char *text = jsontext_print(told);
     json_decref(told);
-    if (text)
+    if (text) {
+        log_redact(text); /* a token may be somewhere else than where it belongs */
         observer_exchange(observer, text);
+    }
     free(text);
 }
 
@@ -81,7 +130,7 @@ uint64_t a2a_tell(struct a2a_server *server, const struct a2a_agent *agent,
     tell(observer,
          json_pack("{s:I, s:s, s:o, s:o, s:o, s:i, s:o, s:I, s:b}", "n", (json_int_t)++server->told,
                    "method", http_request_method(http), "url", url_of(http), "headers", headers,
-                   "body", text_of(body, length), "status", answer->status, "answer",
+                   "body", body_of(body, length), "status", answer->status, "answer",
                    text_of(answer->bytes, answer->length), "took_ms", (json_int_t)took_ms,
                    "streams", answer->streams));
     return server->told;

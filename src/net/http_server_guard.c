@@ -46,24 +46,26 @@ const char *http_server_target_host(const char *target, size_t *length)
                     : strncasecmp(target, "https://", 8) == 0 ? 8
                                                               : 0;
     const char *host = target + scheme;
-    size_t name_length = strcspn(host, ":/?"), port = 0;
-    char name[HOST_NAME_SIZE];
-    if (host[name_length] == ':')
-        port = 1 + strspn(host + name_length + 1, "0123456789");
-    *length = name_length + port;
-    bool ends = strchr("/?", host[*length]); /* the NUL, too */
-    return scheme > 0 && ends && host_name_take(host, name_length, name) ? host : NULL;
+    *length = strcspn(host, "/?");
+    bool sound = *length > 0 && is_host(host, *length) && !memchr(host, '%', *length);
+    return scheme > 0 && sound ? host : NULL;
 }
 
-/* A target in absolute form names the same host as Host (RFC 9112 §3.2). */
+/* A target in absolute form names the same host as Host (RFC 9112 §3.2). Names are compared as
+ * http_request_host has them, other hosts as they stand. */
 static bool is_other_host(const struct http_request *request)
 {
     char asked[HOST_NAME_SIZE], named[HOST_NAME_SIZE];
     size_t length;
     const char *host = http_server_target_host(request->url, &length),
                *field = http_request_header(request, "Host");
-    return host && (!host_name_take(host, length, asked) || !field ||
-                    !host_name_take(field, strlen(field), named) || strcmp(asked, named) != 0);
+    if (!host)
+        return false;
+    if (!field)
+        return true;
+    if (host_name_take(host, length, asked) && host_name_take(field, strlen(field), named))
+        return strcmp(asked, named) != 0;
+    return strlen(field) != length || strncasecmp(host, field, length) != 0;
 }
 
 bool http_server_target_bad(const char *target)

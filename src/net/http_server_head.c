@@ -132,15 +132,26 @@ static void take_address(struct http_request *request, const char *text)
         memcpy(request->client, address, length + 1);
 }
 
-/* What the last hop says of it in Forwarded (RFC 7239), "host=" for one; NULL: nothing. */
+/* What the last hop says of it in Forwarded (RFC 7239), "host=" for one; NULL: nothing. What stands
+ * in quotes is no separator. */
 static const char *find_told(const char *forwarded, const char *parameter)
 {
-    for (const char *at = last_element(forwarded); at; at = strchr(at, ';')) {
-        at += strspn(at, "; \t");
-        if (strncasecmp(at, parameter, strlen(parameter)) == 0)
-            return at + strlen(parameter);
+    const char *found = NULL;
+    bool begins = true;
+    for (const char *at = forwarded; *at; at++) {
+        if (*at == ',')
+            found = NULL;
+        if (begins && strncasecmp(at, parameter, strlen(parameter)) == 0)
+            found = at + strlen(parameter);
+        begins = *at == ',' || *at == ';' || (begins && (*at == ' ' || *at == '\t'));
+        if (*at != '"')
+            continue;
+        for (at++; *at && *at != '"'; at++)
+            at += *at == '\\' && at[1];
+        if (!*at)
+            break;
     }
-    return NULL;
+    return found;
 }
 
 static void take_hop(struct http_request *request)
@@ -166,7 +177,10 @@ bool http_request_host(struct http_request *request, char name[HOST_NAME_SIZE])
     }
     host = told ? told : host ? host : "";
     host += strspn(host, " \t\"");
-    return host_name_take(host, strcspn(host, " \t\";,"), name);
+    size_t length = strcspn(host, " \t\";,");
+    const char *rest = host + length + strspn(host + length, " \t\"");
+    bool more = *rest && (!told || hops.forwarded_host || !strchr(";,", *rest));
+    return host_name_take(host, more ? 0 : length, name);
 }
 
 const char *http_request_client(const struct http_request *request)

@@ -222,6 +222,27 @@ describe("molecule dev --listen", function()
     stop()
   end)
 
+  it("shows no secret of a client either, wherever it is", function()
+    local token, mine = ("a"):rep(20), ("m"):rep(20)
+    local tokens = host.write(directory .. "/tokens", "alice " .. token .. "\n")
+    uv.fs_chmod(tokens, 384)
+    start { "--auth-token-file", tokens }
+    call("SendMessage", { message = served.message "hello", configuration = { taskPushNotificationConfig = {
+      url = "https://example.org/", token = mine, authentication = { scheme = "Bearer", credentials = mine } } } }, token)
+    http.request { port = port, path = "/.well-known/agent-card.json", query = { token = token },
+      headers = { ["X-Api-Key"] = token } }
+    local list = exchanges(2)
+    for _, entry in ipairs(list.entries) do
+      local answer = ask("GET", "playground/a2a/" .. entry.n)
+      assert.is_nil(answer.body:find(token, 1, true))
+      assert.is_nil(answer.body:find(mine, 1, true))
+    end
+    local body = cjson.decode(ask("GET", "playground/a2a/" .. list.entries[1].n).json.body)
+    local config = body.params.configuration.taskPushNotificationConfig
+    assert.same({ "(hidden)", { scheme = "Bearer", credentials = "(hidden)" } }, { config.token, config.authentication })
+    stop()
+  end)
+
   it("shows a stream with all that has come of it", function()
     start()
     local stream = begin("SendStreamingMessage", { message = served.message "pieces" }):wait()

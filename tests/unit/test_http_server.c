@@ -588,6 +588,12 @@ static void the_host_is_told_without_case_port_and_last_dot(void **state)
         {"/a", HOST "X-Forwarded-Host: <script>\r\n", "here", ""},
         {"/a", HOST "Forwarded: host=a, for=b;host=\"Proxy.:443\";proto=http\r\n", "here", "proxy"},
         {"/a", HOST "Forwarded: for=b; xhost=c\r\n", "here", NULL},
+        {"/a", HOST "Forwarded: for=\"a;host=evil\";host=proxy\r\n", "here", "proxy"},
+        {"/a", HOST "Forwarded: host=a, for=\"b, host=evil\"\r\n", "here", NULL},
+        {"/a", HOST "X-Forwarded-Host: proxy evil\r\n", "here", ""},
+        {"/a", "Host: here;x\r\n", "", NULL},
+        {"http://[::1]:80/a", "Host: [::1]:80\r\n", "", NULL},
+        {"http://my_host/a", "Host: MY_host\r\n", "", NULL},
     };
     for (int trust = 0; trust < 2; trust++) {
         struct site site;
