@@ -32,7 +32,8 @@ struct molecule_event {
     /* ATTEMPT: "cron/NAME", where it is a run of a schedule (molecule.cron) and no row of the
      * platform; else NULL */
     const char *schedule;
-    /* ATTEMPT: the A2A client that has sent it, as --auth-token-file names it; else NULL */
+    /* ATTEMPT, and FINISHED of an answer to a question, which has no attempt: the A2A client that
+     * has sent it, as --auth-token-file names it; else NULL */
     const char *principal;
     const char *outcome; /* FINISHED: "replied", "no_reply", "skipped", "rejected", "dead",
                             "answer"; ENDED also: "retry", "asleep", "failed", "canceled", "again"
@@ -48,7 +49,7 @@ struct molecule_event {
     int64_t again_ms;      /* LATER: from now */
     const char *level;     /* LOG: "error", "warn", "info", "debug" */
     /* LOG: the line. MSG: JSON, cut at 64 KiB. ASKED: what is sent, or what was done and came of
-     * it; NULL: none. ATTEMPT, with a principal: the message's text. ANSWER: its parts as A2A 1.0
+     * it; NULL: none. With a principal: the message's text. ANSWER: its parts as A2A 1.0
      * has them, a JSON array. EXCHANGE: a JSON object,
      * {"n", "method", "url", "headers": ["Name: value"], "body", "status", "answer", "took_ms",
      * "streams"}, and for each further piece of a stream {"n", "answer"}; bodies are cut at 64 KiB,

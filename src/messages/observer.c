@@ -48,10 +48,15 @@ void observer_script(const struct observer *observer, const char *problem)
             (struct molecule_event){.kind = MOLECULE_EVENT_SCRIPT, .reason = problem});
 }
 
+static bool is_of_client(const struct message *message)
+{
+    return message && message->served && !served_pushed(message);
+}
+
 void observer_attempt(const struct observer *observer, const struct inbox_entry *entry)
 {
     const struct message *message = entry->message;
-    bool of_client = message->served && !served_pushed(message);
+    bool of_client = is_of_client(message);
     tell(observer, entry,
          (struct molecule_event){.kind = MOLECULE_EVENT_ATTEMPT,
                                  .attempt = entry->attempts,
@@ -153,8 +158,12 @@ void observer_later(const struct observer *observer, const struct inbox_entry *e
 void observer_finished(const struct observer *observer, const struct inbox_entry *entry,
                        const char *outcome, const char *reason, const char *traceback)
 {
+    /* what answers a question has no attempt */
+    bool untold = is_of_client(entry->message) && served_answers(entry->message);
     tell(observer, entry,
          (struct molecule_event){.kind = MOLECULE_EVENT_FINISHED,
+                                 .principal = untold ? entry->source : NULL,
+                                 .text = untold ? entry->message->text : NULL,
                                  .outcome = outcome,
                                  .reason = reason,
                                  .traceback = traceback});

@@ -183,6 +183,16 @@ describe("molecule dev --listen", function()
     assert.equal("replied", message(id).outcome)
     assert.equal("TASK_STATE_INPUT_REQUIRED", call("GetTask", { id = task.id }).status.state)
     assert.same({ "COMPLETED", "so it is red" }, outcome(send("red", { taskId = task.id, contextId = task.contextId })))
+    child:wait_line "^%[3%] anonymous %(A2A%): red$"
+    child:wait_line "^%[3%] the answer to question"
+    local list
+    loop.wait(function()
+      list = ask("GET", "playground/messages?from=anonymous").json.messages
+      return #list == 2 and list[1].outcome
+    end)
+    assert.same({ "ask", "red", "answer" }, { list[2].text, list[1].text, list[1].outcome })
+    call("SendMessage", { message = { messageId = "data", role = "ROLE_USER", parts = { { data = { a = 1 } } } } })
+    child:wait_line "^%[4%] anonymous %(A2A%): %(no text%)$"
     stop()
   end)
 

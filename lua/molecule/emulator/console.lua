@@ -116,7 +116,7 @@ local function asked(event)
   if open[event.row_id] then return end
   last = last + 1
   open[event.row_id] = { number = last, since = host.monotonic_ms(), client = event.principal }
-  show(last, ("%s (A2A): %s"):format(event.principal, event.text or "(empty)"))
+  show(last, ("%s (A2A): %s"):format(event.principal, event.text ~= "" and event.text or "(no text)"))
 end
 
 -- What its task says meanwhile: progress, or a question.
@@ -167,6 +167,7 @@ local show_finished
 
 -- What the host says became of a message.
 local function told(event)
+  if event.principal then asked(event) end -- an answer to a question
   local message = open[event.row_id] or earlier(event.row_id)
   if event.kind == "finished" and message.pushed then
     message.pushed = nil

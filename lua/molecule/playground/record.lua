@@ -65,9 +65,7 @@ end
 
 ---@param id string
 ---@return Item?
-function record.find(id)
-  return by_id[id]
-end
+function record.find(id) return by_id[id] end
 
 ---All items, in the order in which they began.
 ---@return fun(): Item?
@@ -123,9 +121,8 @@ local function add(item)
 end
 
 local function new_message(id, from, text, files, row)
-  local item = { kind = "message", id = id, from = from, text = text, files = files, row = row, state = "waiting",
+  local item = add { kind = "message", id = id, from = from, text = text, files = files, row = row, state = "waiting",
     attempts = {}, asked = {}, posts = {}, interim = {} }
-  add(item)
   weigh(item, #text + (row and #row.text or 0))
   return item
 end
@@ -200,12 +197,14 @@ function heard.host(event)
   changes.touch(status)
 end
 
+local function take_new(event)
+  if by_id[event.row_id] or not (event.schedule or event.principal) then return end
+  local text = event.schedule and ("(a run of %s)"):format(event.schedule) or event.text or ""
+  new_message(event.row_id, event.schedule or event.principal, text, {}).client = event.principal and true
+end
+
 function heard.attempt(event)
-  if event.schedule and not by_id[event.row_id] then
-    new_message(event.row_id, event.schedule, ("(a run of %s)"):format(event.schedule), {})
-  elseif event.principal and not by_id[event.row_id] then
-    new_message(event.row_id, event.principal, event.text or "", {}).client = true
-  end
+  take_new(event)
   local item = get(event.row_id)
   if #item.attempts >= ATTEMPTS_MAXIMUM then table.remove(item.attempts, 1) end
   item.attempts[#item.attempts + 1] = { number = event.attempt, at = host.now_us() // 1000, log = json.array {},
@@ -263,6 +262,7 @@ function heard.later(event)
 end
 
 function heard.finished(event)
+  take_new(event) -- an answer to a question
   local item = get(event.row_id)
   item.state, item.outcome, item.reason, item.again_at = "done", event.outcome, event.reason, nil
   item.took_ms = host.monotonic_ms() - (item.since or host.monotonic_ms())
