@@ -172,8 +172,11 @@ void config_reload_start(struct config_reload *reload)
     if (!reload->sources->path || !*reload->sources->path)
         return;
     reload->again = reload->reading != NULL;
-    if (reload->again)
+    if (reload->again) {
+        log_warn(LOG_CONFIG_RELOAD_WAITS, NULL,
+                 "the config file is still being read; it will be read once more after that");
         return;
+    }
     reload->reading = background_start(reload->molecule, &kind, reload, begin(reload));
     if (!reload->reading)
         log_error(

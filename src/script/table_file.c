@@ -90,8 +90,8 @@ static int run(lua_State *L)
         return lua_error(L);
     lua_call(L, 0, 1);
     if (!lua_istable(L, -1))
-        return luaL_error(L, "%s returns a %s; it must return a table: %s", reading->path,
-                          luaL_typename(L, -1), reading->kind->shape);
+        return luaL_error(L, "%s returns %s%s; it must return a table: %s", reading->path,
+                          lua_isnil(L, -1) ? "" : "a ", luaL_typename(L, -1), reading->kind->shape);
     char why[256];
     reading->root = json_take(L, -1, why, sizeof why, NULL);
     if (!reading->root)

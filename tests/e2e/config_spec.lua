@@ -178,6 +178,7 @@ describe("configuration", function()
       ["return {script = 'a\\0b'}"] = ':1: "script" contains a NUL byte',
       ["return {1}"] = ":1: this is a list; a config file returns names and values",
       ["return 1"] = "returns a number; it must return a table",
+      ["local x"] = "returns nil; it must return a table",
       ["return {"] = ":1: unexpected symbol",
       ["io.open 'x'"] = ":1: attempt to index a nil value (global 'io')",
       ["while true do end"] = ":1: the config file runs for more than 5 s",
@@ -640,7 +641,8 @@ describe("configuration", function()
       reload()
       assert(loop.wait(function() return uv.fs_stat(flag .. ".waiting") end))
       beats.wait(one, 3)
-      reload() -- once more after that
+      reload()
+      one:log "the config file is still being read; it will be read once more after that"
       platform:message { to = workspace.id, text = "hello" }
       one:canvas(1)
       config "log_level = 'debug', concurrency = 7"
