@@ -377,4 +377,20 @@ describe("docs/serve.md", function()
       stop(one)
     end)
   end)
+
+  it("numbers that no double and no 64 bits hold are kept as texts, and messages of 2001 levels are refused", function()
+    local one = start_agent(nil, { "--no-auth" })
+    local function say(data, id)
+      local body = ('{"message":{"messageId":"%s","role":"ROLE_USER","parts":[{"data":%s}]}}'):format(id, data)
+      return http.request { port = one.port, method = "POST", path = "/message:send", body = body,
+        headers = { ["A2A-Version"] = "1.0", ["Content-Type"] = "application/json" } }
+    end
+    local answer = say("[9223372036854775807,9223372036854775808,-1e400,1e308,0.1]", "numbers")
+    assert.equal(200, answer.status)
+    assert(answer.body:find('{"data":[9223372036854775807,"9223372036854775808","-1e400",1e308,0.1]}', 1, true), answer.body)
+    assert.equal(200, say(("["):rep(1900) .. ("]"):rep(1900), "deep").status)
+    assert.equal(400, say(("["):rep(2001) .. ("]"):rep(2001), "too deep").status)
+    stop(one)
+
+  end)
 end)
