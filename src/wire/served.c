@@ -91,6 +91,8 @@ const char *served_problem(const char *row)
 {
     struct page_row whole = {.bytes = row, .length = strlen(row)};
     int depth = 0, deepest = 0;
+    if (whole.length < 2 * DEPTH_MAXIMUM) /* neither fits in so few bytes */
+        return NULL;
     for (const char *at = row; *at; at++) {
         if (*at == '"') /* a string's brackets are text */
             for (at++; *at != '"'; at++)
