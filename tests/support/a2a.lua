@@ -76,8 +76,11 @@ local function node_folder()
   local made, child = make_once(folder .. "/has-" .. NODE_SDK:gsub("/", "-"), [[
     mkdir -p "$2"
     echo '{}' >"$2/package.json"
-    npm install --prefix "$2" --silent --no-audit --no-fund --ignore-scripts --legacy-peer-deps "$3"]], folder, NODE_SDK)
-  if not made and child.stderr:find "E[AC]%u+" then return nil, "npm's registry cannot be reached" end
+    npm install --prefix "$2" --loglevel error --fetch-retries 1 --fetch-retry-mintimeout 2000 \
+      --no-audit --no-fund --ignore-scripts --legacy-peer-deps "$3"]], folder, NODE_SDK)
+  if not made and (child.stderr:find "E[AC]%u+" or child.stderr:find "request to http%S+ failed") then
+    return nil, "npm's registry cannot be reached"
+  end
   assert(made, child and child:report())
   return folder
 end
