@@ -337,10 +337,13 @@ describe("molecule repl", function()
 
     it("interrupts what runs at Ctrl-C, and the session stays", function()
       local session = open { script(AGENT) }
-      for _, line in ipairs { "print 'begun' while true do end", "print 'begun' molecule.sleep(1000)",
-        "print 'begun' molecule.exec {argv = {'sleep', '1000'}}", "print 'begun' pcall(function() while true do end end)" } do
+      local mark = host.directory() .. "/runs" -- a program that has not begun yet gets the terminal's signal, too
+      local program = ("print 'begun' molecule.exec {argv = {'sh', '-c', 'echo > %s; exec sleep 1000'}}"):format(mark)
+      for _, line in ipairs { "print 'begun' while true do end", "print 'begun' molecule.sleep(1000)", program,
+        "print 'begun' pcall(function() while true do end end)" } do
         session.say(line .. "\n")
         session.see "\r\nbegun\r\n"
+        if line == program then assert(loop.wait(function() return uv.fs_stat(mark) end)) end
         session.say(CTRL_C)
         session.see "interrupted: stopped at input:1"
         session.see "> "
