@@ -200,59 +200,37 @@ size_t jsontext_size(const json_t *value)
     return sink.unsound ? 0 : sink.needed;
 }
 
-/* The byte is a quote, a backslash or a control character. */
-static bool append_escape(struct buffer *buffer, char byte)
+/* false: it does not fit, or (`*sound`) it is not to be sent as it stands. */
+static bool append_text(struct buffer *buffer, const char *text, size_t length, bool *sound)
 {
-    if (byte == '\n')
-        return buffer_append_text(buffer, "\\n");
-    if (byte >= ' ')
-        return buffer_append_char(buffer, '\\') && buffer_append_char(buffer, byte);
-    return buffer_printf(buffer, "\\u%04x", (unsigned)byte);
-}
-
-/* false: larger than the buffer takes, or (`sound`) not to be sent as it stands */
-static bool append_escaped(struct buffer *buffer, const char *text, size_t length, bool *sound)
-{
-    const char *at = text, *end = length > 0 ? text + length : text;
-    for (;;) {
-        const char *plain = at; /* where the bytes that stand for themselves begin */
-        size_t size = 1;
-        while ((at = plain_end(at, end)) < end && (unsigned char)*at >= 0x80 && size > 0)
-            at += size = repair_character(at, (size_t)(end - at));
-        *sound = size > 0 && (at == end || *at);
-        if (!*sound || !buffer_append(buffer, plain, (size_t)(at - plain)))
-            return false;
-        if (at == end)
-            return true;
-        if (!append_escape(buffer, *at++))
-            return false;
-    }
+    struct sink sink;
+    begin(&sink, buffer, text);
+    *sound = text && (length == 0 || !memchr(text, '\0', length));
+    if (*sound)
+        take_string(&sink, text, length);
+    bool fits = finish(&sink);
+    *sound = *sound && !sink.unsound;
+    return *sound && fits;
 }
 
 bool jsontext_append_string(struct buffer *buffer, const char *text, size_t length)
 {
     bool sound;
-    if (!buffer_append_char(buffer, '"'))
-        return false;
     size_t start = buffer->length;
-    bool fits = append_escaped(buffer, text, length, &sound);
-    if (!sound) {
-        char *clean = repair_text(text, length, &length);
-        buffer->length = start;
-        fits = append_escaped(buffer, clean, length, &sound);
-        free(clean);
-    }
-    return fits && buffer_append_char(buffer, '"');
+    bool fits = append_text(buffer, text, length, &sound);
+    if (sound)
+        return fits;
+    char *clean = repair_text(text, length, &length);
+    buffer->length = start;
+    fits = append_text(buffer, clean, length, &sound);
+    free(clean);
+    return fits;
 }
 
 bool jsontext_append_sound(struct buffer *buffer, const char *text, size_t length)
 {
-    struct sink sink;
-    if (length > 0 && memchr(text, '\0', length))
-        return false;
-    begin(&sink, buffer, text);
-    take_string(&sink, text, length);
-    return finish(&sink);
+    bool sound;
+    return append_text(buffer, text, length, &sound);
 }
 
 json_t *jsontext_string(const char *text, size_t length)
