@@ -78,7 +78,8 @@ describe("molecule serve", function()
     for i = 1, 3 do
       local id = one:begin(("wait %d %s"):format(i, padding)).id
       wanted[id] = true
-      repeat until one:get(id).status.message -- what changes while it is listed comes first then, and would be passed by
+      -- what changes while it is listed comes first then, and would be passed by
+      assert(loop.wait(function() return one:get(id).status.message end), "the task did not say that it waits")
     end
     local pages = pages_of(one, {})
     for i = 1, 3 do
